@@ -1,0 +1,56 @@
+"""The pixelwise loss of the paper."""
+from ..pair import accelerated, backward_of
+from .arguments import floats, integers, on_host, shaped
+
+
+@accelerated
+def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
+    """loss = −Σ log softmax(score)[label] over all pixels that are not `ignore`; 'mean' divides by their number.
+
+    score (N, C, H, W), label (N, H, W) integers, class_weight (C,), pixel_weight (N, H, W)
+    -> a float64 scalar, and its gradient dscore, which is all the cache there is
+    """
+    xp = floats(4, score=score)
+    n, c, h, w = score.shape
+    _check_labels(label, score.shape, ignore)
+    if reduce not in ('sum', 'mean'):
+        raise ValueError(f"reduce is {reduce!r}: 'sum' or 'mean'")
+    valid = label != ignore
+    at = xp.where(valid, label, 0).astype('int64')[:, None]
+    weight = valid.astype(score.dtype)
+    if class_weight is not None:
+        floats(score=score, class_weight=class_weight)
+        shaped((c,), 'one weight for each class', class_weight=class_weight)
+        weight = weight * class_weight[at[:, 0]]
+    if pixel_weight is not None:
+        floats(score=score, pixel_weight=pixel_weight)
+        shaped((n, h, w), 'one weight for each pixel', pixel_weight=pixel_weight)
+        weight = weight * pixel_weight
+    if reduce == 'mean':
+        weight = weight / xp.maximum(valid.sum(), 1).astype(score.dtype)
+
+    shifted = score - score.max(1, keepdims=True)                       # exp never overflows, the softmax is the same
+    total = xp.exp(shifted).sum(1, keepdims=True)
+    log_p = xp.take_along_axis(shifted, at, axis=1) - xp.log(total)
+    loss = (weight * -log_p[:, 0]).sum(dtype='float64')
+    one_hot = xp.arange(c)[:, None, None] == at
+    return loss, (xp.exp(shifted) / total - one_hot) * weight[:, None]
+
+
+@backward_of(softmax_cross_entropy)
+def softmax_cross_entropy_backward(dy, cache):
+    """The gradient is ready: it is the cache. dy is a number, 1 for the loss itself; labels have none."""
+    return cache * float(dy), None
+
+
+def _check_labels(label, shape, ignore):
+    """Refuse a label that is no class, and say where the first one stands."""
+    n, c, h, w = shape
+    xp = integers(3, label=label)
+    shaped((n, h, w), 'one label for each pixel of score', label=label)
+    if on_host(label):
+        strange = (label != ignore) & ((label < 0) | (label >= c))
+        if strange.any():
+            i, row, column = (int(v) for v in xp.argwhere(strange)[0])
+            raise ValueError(f'label {label[i, row, column]} at row {row}, column {column} of picture {i}: score has {c} '
+                             f'classes, 0 … {c - 1}, and {ignore} is ignored; {strange.sum()} pixels are like this')

@@ -1,0 +1,78 @@
+"""Ops that move values and compute nothing."""
+from ..backend import array_module
+from ..geometry import axes
+from ..pair import backward_of
+from .arguments import floats, gradient, numbered, shaped
+
+
+def concat(*xs):
+    """Stack along the channels.   (N, C₁, H, W), (N, C₂, H, W), … -> (N, C₁ + C₂ + …, H, W)"""
+    xp = floats(4, **numbered(xs))
+    n, _, h, w = xs[0].shape
+    for name, x in numbered(xs).items():
+        shaped((n, x.shape[1], h, w), 'pictures, rows and columns as x1 has', **{name: x})
+    return xp.concatenate(xs, axis=1), [x.shape for x in xs]
+
+
+@backward_of(concat)
+def concat_backward(dy, cache):
+    ends = [sum(shape[1] for shape in cache[:i + 1]) for i in range(len(cache))]
+    n, _, h, w = cache[0]
+    gradient(dy, (n, ends[-1], h, w))
+    return tuple(dy[:, end - shape[1]:end] for shape, end in zip(cache, ends))
+
+
+def channels(x, start, stop):
+    """The channels start … stop−1: what concat has joined, parted again.   (N, C, H, W) -> (N, stop−start, H, W)"""
+    floats(4, x=x)
+    (start, stop), have = axes((start, stop), 'start, stop'), x.shape[1]
+    if not start < stop <= have:
+        raise ValueError(f'channels {start} … {stop - 1} are not all there: x has 0 … {have - 1}')
+    return x[:, start:stop], (x.shape, start, stop)
+
+
+@backward_of(channels)
+def channels_backward(dy, cache):
+    (n, c, h, w), start, stop = cache
+    gradient(dy, (n, stop - start, h, w))
+    dx = array_module(dy).zeros((n, c, h, w), dy.dtype)
+    dx[:, start:stop] = dy
+    return dx,
+
+
+def crop(x, size, offset=0):
+    """Cut `size` out of x, beginning at `offset` rows and columns.   (N, C, H, W) -> (N, C, *size)"""
+    floats(4, x=x)
+    (h, w), (top, left) = axes(size, 'size', 1), axes(offset, 'offset')
+    if top + h > x.shape[2] or left + w > x.shape[3]:
+        raise ValueError(f'{h}×{w} at offset ({top}, {left}) does not fit into {x.shape[2]}×{x.shape[3]}')
+    return x[:, :, top:top + h, left:left + w], (x.shape, (h, w), (top, left))
+
+
+@backward_of(crop)
+def crop_backward(dy, cache):
+    """Zeros around dy."""
+    shape, (h, w), (top, left) = cache
+    gradient(dy, (*shape[:2], h, w))
+    dx = array_module(dy).zeros(shape, dy.dtype)
+    dx[:, :, top:top + h, left:left + w] = dy
+    return dx,
+
+
+def pad(x, before, after=None, value=0.):
+    """Add rows on top and columns at the left (`before`), below and at the right (`after`, as many unless told).
+
+    x (N, C, H, W) -> y (N, C, top + H + bottom, left + W + right)
+    """
+    xp = floats(4, x=x)
+    (top, left), (bottom, right) = axes(before, 'before'), axes(before if after is None else after, 'after')
+    y = xp.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+    return y, (x.shape, y.shape, (top, left))
+
+
+@backward_of(pad)
+def pad_backward(dy, cache):
+    """Padding's transpose is cropping."""
+    shape, padded, offset = cache
+    gradient(dy, padded)
+    return crop(dy, shape[2:], offset)[:1]

@@ -1,0 +1,54 @@
+"""The decorations of an op: its backward, and the stand-ins that may run in its place.
+
+    y, cache = conv2d(x, w, b)                  the op
+    dx, dw, db = conv2d.backward(dy, cache)     @backward_of(conv2d)
+    conv2d.reference(x, w, b)                   the readable body, whatever stands in for it
+    with reference_only(): ...                  every readable body, everywhere
+"""
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from inspect import signature
+
+_readable_only = ContextVar('readable_only', default=False)
+
+
+def backward_of(forward):
+    """forward.backward(dy, cache, want=None) -> one gradient per array that `forward` reads, in a tuple.
+
+    `want` holds one truth value per array; a backward that can save work by it names it as an argument.
+    """
+    def attach(backward):
+        if 'want' in signature(backward).parameters:
+            forward.backward = backward
+        else:
+            @wraps(backward)
+            def heedless(dy, cache, want=None):
+                return backward(dy, cache)
+            forward.backward = heedless
+        return forward.backward
+    return attach
+
+
+def accelerated(body):
+    """Let `kernels/` stand in for `body`, chosen by the array that it is given; `.reference` is the body."""
+    @wraps(body)
+    def choose(*args, **kwargs):
+        if _readable_only.get():
+            return body(*args, **kwargs)
+        from . import kernels                   # on first use: kernels name ops by string, so there is no circle
+        stand_in = kernels.find(body.__name__, *args, **kwargs) or body
+        return stand_in(*args, **kwargs)
+
+    choose.reference = body
+    return choose
+
+
+@contextmanager
+def reference_only():
+    """Inside this block (and this thread) every op runs its readable body."""
+    token = _readable_only.set(True)
+    try:
+        yield
+    finally:
+        _readable_only.reset(token)
