@@ -1,0 +1,131 @@
+"""Scores by hand, against plain loops, and what is refused."""
+import numpy as np
+import pytest
+
+from tinyfcn.metrics import confusion, scores
+
+V = 255
+LABEL = np.array([[0, 0, 0, 1], [0, 0, 1, 1], [0, 2, 2, V], [V, 2, 2, 2]], 'uint8')
+PRED = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 2, 0, 2], [1, 2, 2, 2]])
+MEANS = 'pixel_acc', 'mean_acc', 'mean_iu', 'fw_iu'
+
+
+def test_scores_by_hand():
+    hist = confusion(LABEL, PRED, 3)
+    assert hist.dtype == 'int64'
+    assert hist.tolist() == [[5, 1, 0], [0, 3, 0], [1, 0, 4]]
+    found = scores(hist)
+    assert found['iu'] == pytest.approx([5 / 7, 3 / 4, 4 / 5], abs=1e-15)
+    expected = [.857143, .877778, .754762, .752551]
+    assert [found[mean] for mean in MEANS] == pytest.approx(expected, abs=5e-7)
+    assert all(type(found[mean]) is float for mean in MEANS)
+
+
+def test_absent_classes():
+    """Class 3 is nowhere: no mean counts it. Class 4 is only predicted: IU 0, and no accuracy."""
+    pred = PRED.copy()
+    pred[0, 0] = 4
+    found = scores(confusion(LABEL, pred, 5))
+    assert np.isnan(found['iu']).tolist() == [False, False, False, True, False]
+    assert found['iu'][4] == 0
+    expected = [.785714, .822222, .530357, .691327]
+    assert [found[mean] for mean in MEANS] == pytest.approx(expected, abs=5e-7)
+
+
+def test_scores_are_of_the_data_set_not_means_of_its_pictures():
+    labels, preds = np.array([[0, 0, 0, 0], [1, 1, 0, 0]]), np.array([[0, 0, 0, 1], [1, 1, 0, 0]])
+    hists = [confusion(label, pred, 2) for label, pred in zip(labels, preds)]
+    assert scores(sum(hists))['iu'] == pytest.approx([5 / 6, 2 / 3])
+    assert scores(sum(hists))['mean_iu'] == pytest.approx(.75)
+    assert np.mean([scores(hist)['mean_iu'] for hist in hists]) == pytest.approx(.6875)
+    assert (confusion(labels, preds, 2) == sum(hists)).all()
+
+
+@pytest.mark.parametrize('hist', [
+    np.zeros((3, 3), 'int64'),
+    confusion(np.full((2, 2), V), np.zeros((2, 2), int), 3),
+    confusion(np.zeros((0, 5), int), np.zeros((0, 5), int), 3),
+])
+def test_of_nothing_every_score_is_nan(hist):
+    found = scores(hist)
+    assert hist.sum() == 0 and np.isnan(found['iu']).tolist() == [True] * 3
+    assert all(np.isnan(found[mean]) for mean in MEANS)
+
+
+def test_ignored_pixels_do_not_count_whatever_is_predicted_there():
+    label, pred = np.array([0, 1, 7, 1]), np.array([0, 1, 99, 0])
+    assert confusion(label, pred, 2, ignore=7).tolist() == [[1, 0], [1, 1]]
+    assert confusion(label % 7, pred % 2, 2, ignore=0).tolist() == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'int8', 'int32', 'uint64'])
+def test_any_integers(dtype):
+    label, pred = np.array([0, 19, 20, 20], dtype), np.array([0, 20, 20, 19], dtype)
+    hist = confusion(label, pred, 21)                   # 20·21 + 20 = 440 does not fit into 8 bits
+    assert hist.sum() == 4
+    assert hist[0, 0] == hist[19, 20] == hist[20, 20] == hist[20, 19] == 1
+
+
+def by_loops(label, pred, n_class):
+    """The definitions, a pixel and a class at a time."""
+    n = [[0] * n_class for _ in range(n_class)]
+    for true, guess in zip(label.ravel().tolist(), pred.ravel().tolist()):
+        if true != V:
+            n[true][guess] += 1
+    total, right, fw, accuracies, ious = 0, 0, 0, [], []
+    for i in range(n_class):
+        true, guessed = sum(n[i]), sum(row[i] for row in n)
+        total, right = total + true, right + n[i][i]
+        if true:
+            accuracies.append(n[i][i] / true)
+        if true + guessed:
+            ious.append(n[i][i] / (true + guessed - n[i][i]))
+            fw += true * ious[-1]
+    means = right / total, sum(accuracies) / len(accuracies), sum(ious) / len(ious), fw / total
+    return n, means, ious
+
+
+@pytest.mark.parametrize('seed', range(30))
+def test_against_plain_loops(seed):
+    rng = np.random.default_rng(seed)
+    n_class = int(rng.integers(1, 12))
+    label, pred = rng.integers(0, n_class, (2, 2, 7, 5))
+    label[rng.random(label.shape) < .2] = V
+    n, means, ious = by_loops(label, pred, n_class)
+    hist = confusion(label, pred, n_class)
+    found = scores(hist)
+    assert hist.tolist() == n
+    assert [found[mean] for mean in MEANS] == pytest.approx(means, rel=1e-12)
+    assert found['iu'][~np.isnan(found['iu'])] == pytest.approx(ious, rel=1e-12)
+
+
+def swapped(picture, **pixels):
+    picture = picture.astype('int64')
+    picture[2, 1], picture[3, 3] = pixels.values()
+    return picture
+
+
+@pytest.mark.parametrize('label, pred, says', [
+    (swapped(LABEL, a=-1, b=9), PRED, r'label -1 at \(2, 1\): .* 0 … 2, .* 255 .*; 2 of 16 pixels'),
+    (LABEL, swapped(PRED, a=3, b=0), r'pred 3 at \(2, 1\): .* 0 … 2, .* 255 .*; 1 of 16 pixels'),
+    (LABEL, PRED[:3], r'label has shape \(4, 4\) and pred \(3, 4\)'),
+    (LABEL, PRED[None], r'label has shape \(4, 4\) and pred \(1, 4, 4\)'),
+])
+def test_refused_values_and_shapes(label, pred, says):
+    with pytest.raises(ValueError, match=says):
+        confusion(label, pred, 3)
+
+
+@pytest.mark.parametrize('label, pred, says', [
+    (LABEL.tolist(), PRED, 'label is list; an array of whole numbers is needed'),
+    (LABEL, PRED.astype('float32'), 'pred is float32; an array of whole numbers is needed'),
+    (LABEL, PRED > 0, 'pred is bool; an array of whole numbers is needed'),
+])
+def test_refused_kinds(label, pred, says):
+    with pytest.raises(TypeError, match=says):
+        confusion(label, pred, 3)
+
+
+def test_scores_refuse_what_is_no_confusion_matrix():
+    with pytest.raises(ValueError, match=r'hist has shape \(1, 3\)'):
+        scores(np.ones((1, 3), int))

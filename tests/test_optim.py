@@ -1,0 +1,217 @@
+"""Updates by hand, against torch's over 50 steps, and what is refused."""
+import os
+from copy import deepcopy
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from tinyfcn.optim import SGD, Adam, fixed, poly, step
+
+BOTH = pytest.mark.parametrize('make', [lambda **how: SGD(.1, momentum=.9, **how), Adam],
+                               ids=['SGD', 'Adam'])
+
+
+@pytest.fixture
+def torch():
+    if os.environ.get('CI') == 'true':                  # there it is installed, so it must be found
+        return import_module('torch')
+    return pytest.importorskip('torch', reason='torch is not installed: nothing to compare with')
+
+
+def scalar(w, dtype='float64'):
+    return {'w': np.array([w], dtype)}
+
+
+def draw(seed, dtype='float64'):
+    rng = np.random.default_rng(seed)
+    return {name: rng.standard_normal(shape).astype(dtype)
+            for name, shape in (('conv.w', (3, 2, 2)), ('conv.b', (3,)), ('score.w', (2, 3)))}
+
+
+def test_caffes_order_by_hand():
+    params = scalar(2.)
+    sgd = SGD(.1, momentum=.9, weight_decay=.5, rules={'w': dict(lr=2, decay=.5)})
+    sgd.step(params, scalar(3.), scale=.5)              # g = 1.5 + .25·2 = 2, v = .2·2
+    assert sgd.velocity['w'] == pytest.approx([.4]) and params['w'] == pytest.approx([1.6])
+    sgd.step(params, scalar(3.), scale=.5)              # g = 1.5 + .25·1.6 = 1.9, v = .36 + .2·1.9
+    assert sgd.velocity['w'] == pytest.approx([.74]) and params['w'] == pytest.approx([.86])
+
+
+def test_a_new_lr_leaves_the_old_velocity():
+    """v = .1, then .9·.1 + .01·1 = .1: Caffe. PyTorch scales all of it: .01·(.9·1 + 1) = .019."""
+    params, sgd = scalar(1.), SGD(.1, momentum=.9)
+    sgd.step(params, scalar(1.))
+    sgd.lr = .01
+    sgd.step(params, scalar(1.))
+    assert params['w'] == pytest.approx([.8])
+
+
+def test_torch_scales_the_old_velocity_too(torch):
+    w = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    sgd = torch.optim.SGD([w], .1, momentum=.9)
+    for sgd.param_groups[0]['lr'] in (.1, .01):
+        w.grad = torch.ones_like(w)
+        sgd.step()
+    assert w.item() == pytest.approx(.9 - .019)
+
+
+@pytest.mark.parametrize('name, how', [
+    ('SGD', dict()),
+    ('SGD', dict(momentum=.9)),
+    ('SGD', dict(momentum=.99, weight_decay=.05)),
+    ('Adam', dict()),
+    ('Adam', dict(betas=(.8, .95), eps=1e-3, weight_decay=.05)),
+])
+def test_50_steps_as_torch(torch, name, how):
+    """With the biases at twice the lr and no decay."""
+    params = draw(0)
+    theirs = {k: torch.tensor(w, requires_grad=True) for k, w in params.items()}
+    ours = dict(SGD=SGD, Adam=Adam)[name](lr=.02, rules={'*.b': dict(lr=2, decay=0)}, **how)
+    groups = [dict(params=[theirs['conv.w'], theirs['score.w']]),
+              dict(params=[theirs['conv.b']], lr=.04, weight_decay=0.)]
+    oracle = getattr(torch.optim, name)(groups, lr=.02, **how)
+    for seed in range(1, 51):
+        grads = draw(seed)
+        ours.step(params, grads)
+        for k, w in theirs.items():
+            w.grad = torch.tensor(grads[k])
+        oracle.step()
+    for k, w in params.items():
+        assert abs(w - theirs[k].detach().numpy()).max() <= 1e-12
+
+
+def test_adam_begins_with_a_step_of_lr():
+    params = {'w': np.zeros(3)}
+    Adam(lr=.01).step(params, {'w': np.array([1e-3, -5., 1e4])})
+    assert params['w'] == pytest.approx([-.01, .01, -.01], rel=1e-4)
+
+
+def test_adam_counts_the_steps_of_each_weight():
+    late = {'early': np.zeros(2), 'late': np.zeros(2)}
+    grad, adam = np.array([1., -2.]), Adam(lr=.01)
+    for _ in range(10):
+        adam.step(late, {'early': grad})
+    adam.step(late, {'late': grad})
+    assert adam.count == {'early': 10, 'late': 1}
+    fresh = {'late': np.zeros(2)}
+    Adam(lr=.01).step(fresh, {'late': grad})
+    assert (late['late'] == fresh['late']).all()
+
+
+def test_rules_apply_in_order():
+    params = {name: np.ones(1) for name in ('conv.w', 'conv.b', 'score.b')}
+    rules = {'*.b': dict(lr=2, decay=0), 'score.*': dict(lr=10)}
+    SGD(.1, weight_decay=1., rules=rules).step(params, {name: np.ones(1) for name in params})
+    assert params['conv.w'] == pytest.approx([1 - .1 * 2])      # the gradient and the decay
+    assert params['conv.b'] == pytest.approx([1 - .2])
+    assert params['score.b'] == pytest.approx([1 - 1.])         # the later lr, the earlier decay
+
+
+@BOTH
+def test_only_weights_with_a_gradient_move(make):
+    params, grads = draw(0), draw(1)
+    frozen = deepcopy(params.pop('score.w'))
+    params['score.w'] = frozen.copy()
+    del grads['score.w']
+    before, same = deepcopy(params), dict(params)
+    make(weight_decay=.1).step(params, grads)
+    assert (params['score.w'] == frozen).all()
+    assert all((params[k] != before[k]).all() for k in grads)
+    assert all(params[k] is same[k] for k in params)            # in place
+
+
+@BOTH
+def test_gradients_are_only_read(make):
+    grads = draw(1)
+    for grad in grads.values():
+        grad.flags.writeable = False
+    params, optimiser = draw(0), make(weight_decay=.1)
+    for _ in range(3):
+        optimiser.step(params, grads, scale=.5)
+    assert all((grads[k] == draw(1)[k]).all() for k in grads)
+
+
+@BOTH
+def test_accumulated_gradients_at_a_20th_are_their_mean(make):
+    pictures = [draw(seed) for seed in range(1, 21)]
+    total = {k: sum(grads[k] for grads in pictures) for k in pictures[0]}
+    mean = {k: np.mean([grads[k] for grads in pictures], 0) for k in pictures[0]}
+    a, b = draw(0), draw(0)
+    make(weight_decay=.1).step(a, total, scale=1 / 20)
+    make(weight_decay=.1).step(b, mean)
+    assert all(abs(a[k] - b[k]).max() < 1e-12 for k in a)
+
+
+@BOTH
+def test_float32_stays_float32_beside_numpy_numbers(make):
+    params, optimiser = draw(0, 'float32'), make(weight_decay=np.float64(.1))
+    optimiser.lr = np.float64(.1)
+    optimiser.step(params, draw(1, 'float32'), scale=np.float64(.5))
+    memory = [m for name in ('velocity', 'mean', 'square')
+              for m in getattr(optimiser, name, {}).values()]
+    assert len(memory) >= len(params)
+    assert all(array.dtype == 'float32' for array in [*params.values(), *memory])
+
+
+@BOTH
+def test_a_copy_goes_on_alone_and_alike(make):
+    params, optimiser = draw(0), make()
+    for seed in range(1, 4):
+        optimiser.step(params, draw(seed))
+    twin_params, twin = deepcopy((params, optimiser))
+    for run, arrays in ((optimiser, params), (twin, twin_params)):
+        for seed in range(4, 8):
+            run.step(arrays, draw(seed))
+    assert all((params[k] == twin_params[k]).all() for k in params)
+
+
+def test_weight_decay_of_the_heavy_recipe_is_inert():
+    """lr·λ·100 a step, the 100 from the momentum: 5e-7 of a weight in 100 000 steps."""
+    heavy = dict(lr=1e-10, momentum=.99, weight_decay=5e-4)
+    params, sgd = scalar(1.), SGD(**heavy)
+    for _ in range(1500):
+        sgd.step(params, scalar(0.))
+    assert 100_000 * sgd.velocity['w'] == pytest.approx([5e-7], rel=1e-5)
+    single = scalar(1., 'float32')
+    sgd.velocity = {}
+    sgd.step(single, scalar(0., 'float32'))
+    assert sgd.velocity['w'] > 0 and single['w'] == 1           # float32 cannot even tell
+
+
+@BOTH
+@pytest.mark.parametrize('rules, changes, says', [
+    ({'*.bias': dict(lr=2)}, {}, r"rule '\*\.bias' matches none of the params \['conv\.w', 'conv"),
+    (None, {'fc6.w': np.ones(2)}, r"grads has 'fc6\.w'; the params are \['conv\.w', 'conv\.b'"),
+    (None, {'score.w': np.ones((3, 2))},
+     r'gradient of score\.w is float64 \(3, 2\); the weight is float64 \(2, 3\)'),
+    (None, {'score.w': np.ones((2, 3), 'float32')},
+     r'gradient of score\.w is float32 \(2, 3\); the weight is float64 \(2, 3\)'),
+])
+def test_refused_before_anything_moves(make, rules, changes, says):
+    params, optimiser = draw(0), make(rules=rules)
+    with pytest.raises(ValueError, match=says):
+        optimiser.step(params, draw(1) | changes)
+    assert all((params[k] == draw(0)[k]).all() for k in params)
+
+
+@BOTH
+def test_rules_multiply_lr_and_decay_alone(make):
+    with pytest.raises(ValueError, match=r"rule '\*\.b' has \['lr_mult'\]; .* lr and decay"):
+        make(rules={'*.b': dict(lr_mult=2)})
+
+
+def test_fixed_and_step():
+    assert [fixed(.1, it) for it in (0, 1000)] == [.1, .1]
+    assert ([step(.1, it, every=10) for it in (0, 9, 10, 19, 20)]
+            == pytest.approx([.1, .1, .01, .01, .001]))
+    assert step(.1, 10, every=10, gamma=.5) == pytest.approx(.05)
+
+
+def test_poly():
+    found = [poly(.01, it, 100) for it in (0, 25, 50, 75, 90)]
+    assert found == pytest.approx([.01, .007719, .005359, .002872, .001259], abs=5e-7)
+    assert poly(.01, 50, 100, power=2) == pytest.approx(.0025)
+    assert poly(.01, 100, 100) == 0
+    with pytest.raises(ValueError, match='iteration 101 is beyond the 100'):
+        poly(.01, 101, 100)

@@ -1,0 +1,177 @@
+"""The figure of a net: boxes with names, and all that is known of them before anything runs."""
+from copy import copy
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
+from zlib import crc32
+
+import numpy as np
+
+from .geometry import axes, same_size
+from .place import Place
+
+
+class Box:
+    """An op, the boxes it reads, the weights it owns, and its place over the image.
+
+    `like` lends its size and is not read. `sized` says how the size follows from those read.
+    `weights` and `state` hold, by short name, (init, shape): the figure makes them when it names
+    the box. `how` is what else the op is told: stride, pad, …
+    """
+
+    def __init__(self, op, *inputs, like=None, channels=None, place=None, sized=same_size,
+                 weights=(), state=(), **how):
+        self.op, self.inputs, self.like, self.how, self.sized = op, inputs, like, how, sized
+        self.channels = inputs[0].channels if channels is None else channels
+        self.place = inputs[0].place if place is None else place
+        self.weights, self.state = dict(weights), dict(state)
+        self.name = None
+        self.words = f'{op.__name__}({", ".join(map(str, inputs))})' if op else 'the image'
+
+    def __str__(self):
+        return self.name or self.words
+
+    @property
+    def line(self):
+        """As the figure's author wrote it: score_fr = conv(drop7, 21, 1)."""
+        return f'{self.name} = {self.words}'
+
+    @property
+    def reads(self):
+        """The names of what the op is given, in order: boxes, own weights, own state."""
+        return [*self.inputs, *(f'{self.name}.{own}' for own in (*self.weights, *self.state))]
+
+    def asks_for(self, keyword):
+        """Whether the op wants to be told `train`, or given an `rng`."""
+        return keyword in signature(self.op).parameters
+
+
+def word(make):
+    """A box remembers the words it was asked for in: errors and summaries quote them."""
+    @wraps(make)
+    def say(*args, **kwargs):
+        named = (f'{name}={getattr(value, "__name__", value)}' for name, value in kwargs.items())
+        words = f'{make.__name__}({", ".join([*map(str, args), *named])})'
+        if not args or not isinstance(args[0], Box):
+            raise TypeError(f'{words}: a word reads boxes, such as n.pool4')
+        try:
+            box = make(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f'{error}\n  in {words}') from error
+        box.words = words
+        return box
+    return say
+
+
+class Figure:
+    """Boxes by name, in order, with their `params` and running `state`.
+
+    n.score_fr = conv(n.drop7, 21, 1) appends a box; n['conv1_1'] = … does the same.
+    Names that begin with aux are boxes for training only.
+    """
+
+    def __init__(self, channels=3, dtype='float32', seed=0):
+        self.boxes, self.params, self.state = {}, {}, {}
+        self.dtype, self.seed = np.dtype(dtype).name, seed
+        self.boxes['data'] = data = Box(None, channels=channels, place=Place())
+        data.name = 'data'
+
+    def __setattr__(self, name, value):
+        if isinstance(value, Box):
+            self[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __setitem__(self, name, box):
+        if name in dir(type(self)) or name in vars(self):
+            raise NameError(f'{name!r} is a word of the net itself: call the box something else')
+        if name in self.boxes:
+            raise NameError(f'two boxes called {name!r}; one is {self.boxes[name].line}')
+        if box.name:
+            raise NameError(f'{name!r} is {box.name!r} already: a box has one name')
+        if '.' in name:
+            raise NameError(f'{name!r} has a dot, which parts a box from its weights')
+        for read in filter(None, (*box.inputs, box.like)):
+            self._adopt(name, read)
+        box.name, box.inputs = name, [read.name for read in box.inputs]
+        box.like = box.like and box.like.name
+        if not name.startswith('aux') and any(read.startswith('aux') for read in box.inputs):
+            raise NameError(f'{box.line}: only boxes called aux… may read one, they go together')
+        self.boxes[name] = box
+        self._make_weights(box)
+
+    def _adopt(self, name, read):
+        """A box that was written inside the line of another takes its name from there."""
+        if read.name is None:
+            if read.weights:
+                raise NameError(f'{read} inside {name!r} has weights: it needs a line and a name')
+            stem, number = f'{name}/{read.op.__name__}', 1
+            while stem + str(number) in self.boxes:
+                number += 1
+            self[stem + str(number)] = read
+        if self.boxes.get(read.name) is not read:
+            raise NameError(f'{name!r} reads {read.name!r}, a box of another net')
+
+    def _make_weights(self, box):
+        """From (seed, name) alone, in float32 whatever the dtype: so any two builds agree."""
+        rng = np.random.default_rng((self.seed or 0, crc32(box.name.encode())))
+        for values, made in (self.params, box.weights), (self.state, box.state):
+            for own, (init, shape) in made.items():
+                w = np.zeros(shape, self.dtype) if self.seed is None else init(shape, rng)
+                values[f'{box.name}.{own}'] = w.astype(self.dtype, copy=False)
+
+    def __getitem__(self, name):
+        if name not in self.boxes:
+            raise KeyError(self._unknown(name))
+        return self.boxes[name]
+
+    def __getattr__(self, name):
+        # copy and pickle ask a net that has no boxes yet for methods that it does not have
+        if name in vars(self).get('boxes', ()):
+            return self.boxes[name]
+        raise AttributeError(self._unknown(name))
+
+    def _unknown(self, name):
+        near = get_close_matches(name, vars(self).get('boxes', ()), 1)
+        return f'no box called {name!r}' + (f'; did you mean {near[0]!r}?' if near else '')
+
+    def __getstate__(self):
+        """copy, deepcopy and pickle: a copy has a list of boxes of its own."""
+        return {name: copy(value) for name, value in vars(self).items()}
+
+    def __repr__(self):
+        count = sum(w.size for w in self.params.values())
+        return f'<{type(self).__name__} of {len(self.boxes)} boxes, {count:,} parameters>'
+
+    def route(self, train=True, until=None):
+        """The boxes to walk, in order: all, or those that `until` needs; aux… in training only."""
+        needed, route = {until and self[until].name}, []
+        for box in reversed(self.boxes.values()):
+            here = train or not box.name.startswith('aux')
+            if box.op and here and (until is None or box.name in needed):
+                route.append(box)
+                needed.update([*box.inputs, box.like])
+        return route[::-1]
+
+    def outputs(self, train=True):
+        """The names of the boxes that nobody reads."""
+        route = self.route(train)
+        read = {name for box in route for name in box.inputs}
+        return [box.name for box in route if box.name not in read]
+
+    def sizes(self, size, train=True, until=None):
+        """{'conv1_1': (698, 698), …}: every box for an image of `size`, without running."""
+        sizes = {'data': axes(size, 'the size of the image', 1)}
+        for box in self.route(train, until):
+            given = {name: sizes[name] for name in [*box.inputs, *filter(None, [box.like])]}
+            try:
+                sizes[box.name] = box.sized(*given.values())
+            except ValueError as error:
+                raise ValueError(quoting(error, box, given)) from error
+        return sizes
+
+
+def quoting(error, box, given):
+    """The message of an op, with the line of the figure that asked for it and what it was given."""
+    given = ', '.join(f'{name} {tuple(shape)}' for name, shape in given.items())
+    return f'{error}\n  in     {box.line}\n  given  {given}'

@@ -1,0 +1,113 @@
+"""How weights move: SGD and Adam on dicts of arrays, and the learning rate as a function of time.
+
+    sgd = SGD(lr=1e-10, momentum=.99, weight_decay=5e-4, rules={'*.b': dict(lr=2, decay=0)})
+    for it in range(total):
+        sgd.lr = poly(1e-10, it, total)
+        sgd.step(params, grads)                 # in place, only the weights that have a gradient
+
+A rule multiplies the lr and the decay of the weights whose names match; later rules override.
+What an optimiser remembers are plain dicts by name (`velocity`; `mean`, `square` and `count`).
+"""
+from fnmatch import fnmatchcase
+from reprlib import repr as abridged
+
+from .backend import array_module
+
+
+class Optimiser:
+    """What SGD and Adam share: g = scale·grad + λw for each weight, under the rules."""
+
+    def __init__(self, lr, weight_decay, rules):
+        self.lr, self.weight_decay, self.rules = lr, weight_decay, dict(rules or {})
+        for pattern, rule in self.rules.items():
+            if unknown := set(rule) - {'lr', 'decay'}:
+                raise ValueError(f'rule {pattern!r} has {sorted(unknown)}; it may multiply '
+                                 f'lr and decay')
+
+    def gradients(self, params, grads, scale):
+        """-> name, w, g, lr of every weight in turn; g is a new array, free to be overwritten."""
+        self._refuse(params, grads)                     # all of them, before the first weight moves
+        for name, grad in grads.items():
+            w, rule = params[name], dict(lr=1, decay=1)
+            for pattern, multipliers in self.rules.items():
+                if fnmatchcase(name, pattern):
+                    rule.update(multipliers)
+            g = float(scale) * grad                     # a NumPy number would widen float32
+            g += float(self.weight_decay * rule['decay']) * w
+            yield name, w, g, float(self.lr * rule['lr'])
+
+    def _refuse(self, params, grads):
+        for pattern in self.rules:
+            if not any(fnmatchcase(name, pattern) for name in params):
+                raise ValueError(f'rule {pattern!r} matches none of the params '
+                                 f'{abridged(list(params))}')
+        for name, grad in grads.items():
+            if name not in params:
+                raise ValueError(f'grads has {name!r}; the params are {abridged(list(params))}')
+            w = params[name]
+            if (grad.shape, grad.dtype) != (w.shape, w.dtype):
+                raise ValueError(f'the gradient of {name} is {grad.dtype} {grad.shape}; '
+                                 f'the weight is {w.dtype} {w.shape}')
+
+
+class SGD(Optimiser):
+    """v ← μv + lr·g, w ← w − v: Caffe's order, where a new lr leaves the old velocity as it is."""
+
+    def __init__(self, lr, momentum=0., weight_decay=0., rules=None):
+        super().__init__(lr, weight_decay, rules)
+        self.momentum = float(momentum)
+        self.velocity = {}
+
+    def step(self, params, grads, scale=1.):
+        for name, w, g, lr in self.gradients(params, grads, scale):
+            v = _recall(self.velocity, name, w)
+            v *= self.momentum
+            v += lr * g
+            w -= v
+
+
+class Adam(Optimiser):
+    """m ← β₁m + (1−β₁)g, s ← β₂s + (1−β₂)g², w ← w − lr·m̂ / (√ŝ + ε): the decay is in g (PyTorch).
+
+    m̂ = m / (1−β₁ᵗ) and ŝ = s / (1−β₂ᵗ), where t counts the steps of this one weight.
+    """
+
+    def __init__(self, lr=1e-3, betas=(.9, .999), eps=1e-8, weight_decay=0., rules=None):
+        super().__init__(lr, weight_decay, rules)
+        self.betas, self.eps = tuple(map(float, betas)), float(eps)
+        self.mean, self.square, self.count = {}, {}, {}
+
+    def step(self, params, grads, scale=1.):
+        b1, b2 = self.betas
+        for name, w, g, lr in self.gradients(params, grads, scale):
+            m, s = _recall(self.mean, name, w), _recall(self.square, name, w)
+            t = self.count[name] = self.count.get(name, 0) + 1
+            m *= b1
+            m += (1 - b1) * g
+            s *= b2
+            s += (1 - b2) * g * g
+            w -= lr / (1 - b1 ** t) * m / ((s / (1 - b2 ** t)) ** .5 + self.eps)
+
+
+def _recall(memory, name, w):
+    """What is remembered of a weight: zeros, before its first step."""
+    if name not in memory:
+        memory[name] = array_module(w).zeros_like(w)
+    return memory[name]
+
+
+def fixed(lr, it):
+    """lr, at every iteration."""
+    return float(lr)
+
+
+def step(lr, it, every, gamma=.1):
+    """lr · γ^⌊it / every⌋."""
+    return float(lr * gamma ** (it // every))
+
+
+def poly(lr, it, total, power=.9):
+    """lr · (1 − it / total)^power."""
+    if it > total:                                      # a negative number's power is complex
+        raise ValueError(f'iteration {it} is beyond the {total} of this schedule')
+    return float(lr * (1 - it / total) ** power)

@@ -1,0 +1,99 @@
+"""Where a box sits over the image, in exact fractions: crops fall out of this, nobody types 19.
+
+    unit i looks at pixel  scale·i + shift  of the image, and sees `field` pixels around it
+"""
+from fractions import Fraction
+from math import gcd
+
+from .geometry import axes, window
+
+
+class Place:
+    """scale, shift, field: one Fraction for each axis. The image itself has (1, 0, 1)."""
+
+    def __init__(self, scale=(1, 1), shift=(0, 0), field=(1, 1)):
+        self.scale, self.shift, self.field = (tuple(map(Fraction, v))
+                                              for v in (scale, shift, field))
+
+    def __eq__(self, other):
+        return isinstance(other, Place) and (self.scale, self.shift) == (other.scale, other.shift)
+
+    def __str__(self):
+        y, x = (f'{float(scale):g}·i {"−" if shift < 0 else "+"} {abs(float(shift)):g}'
+                for scale, shift in zip(self.scale, self.shift))
+        return f'image = {y}' if y == x else f'image = ({y}, {x})'
+
+    def window(self, ksize, stride=1, pad=0, dilation=1):
+        """Through a window: the centre of its taps, and a field wider by their reach."""
+        ksize, stride, pad, dilation = window(ksize, stride, pad, dilation)
+        reach = [d * (k - 1) for k, d in zip(ksize, dilation)]
+        return Place([s * t for s, t in zip(self.scale, stride)],
+                     [b + s * (Fraction(r, 2) - p)
+                      for b, s, r, p in zip(self.shift, self.scale, reach, pad)],
+                     [f + s * r for f, s, r in zip(self.field, self.scale, reach)])
+
+    def transposed(self, ksize, stride=1, pad=0, dilation=1):
+        """Through a transposed window: a finer grid; a unit sees all whose windows stamp it."""
+        ksize, stride, pad, dilation = window(ksize, stride, pad, dilation)
+        fine = [s / t for s, t in zip(self.scale, stride)]
+        span = [(-(-k * gcd(t, d) // t) - 1) * d // gcd(t, d)
+                for k, t, d in zip(ksize, stride, dilation)]
+        return Place(fine,
+                     [b - s * (Fraction(d * (k - 1), 2) - p)
+                      for b, s, k, p, d in zip(self.shift, fine, ksize, pad, dilation)],
+                     [f + s * n for f, s, n in zip(self.field, self.scale, span)])
+
+    def moved(self, offset):
+        """After cutting `offset` rows and columns off the top and left; below 0, after adding."""
+        return Place(self.scale,
+                     [b + s * o for b, s, o in zip(self.shift, self.scale, offset)], self.field)
+
+
+class Nowhere:
+    """No place over the image, and why. Whatever reads such a box is nowhere too."""
+
+    def __init__(self, why):
+        self.why = why
+
+    def __bool__(self):
+        return False
+
+    def __str__(self):
+        return f'no place over the image: {self.why}'
+
+    def window(self, *_, **__):
+        return self
+
+    transposed = moved = window
+
+
+def together(x, *others):
+    """The place that all share, seen as widely as any of them sees; refused where they lie apart."""
+    place = x.place
+    for other in others:
+        if not place or not other.place:
+            return place and other.place
+        if place != other.place:
+            raise ValueError(f'{x} and {other} do not lie over the same pixels: {x.place} against '
+                             f'{other.place}; crop one like the other')
+        place = Place(place.scale, place.shift, map(max, place.field, other.place.field))
+    return place
+
+
+def offset_between(x, like):
+    """How many units of x lie before unit 0 of `like`: 19; 5, 27; 5, 9, 31 for FCN-32s, 16s, 8s."""
+    for box in (x, like):
+        if not box.place:
+            raise ValueError(f'{box} has {box.place}; say where to cut: offset=(rows, columns)')
+    if x.place.scale != like.place.scale:
+        raise ValueError(f'{x} and {like} have no common grid: {x.place} against {like.place}; '
+                         f'bring them to one stride first')
+    offset = [(b - a) / s for a, b, s in zip(x.place.shift, like.place.shift, x.place.scale)]
+    if any(o.denominator != 1 for o in offset):
+        raise ValueError(f'{x} lies {", ".join(f"{float(o):g}" for o in offset)} units before '
+                         f'{like}, between two pixels: upsample with a tent that is one smaller '
+                         f'(ksize = 2·factor − 1), or change a pad')
+    if min(offset) < 0:
+        raise ValueError(f'{x} begins {float(-min(offset)):g} units after {like}: it needs more '
+                         f'padding upstream')
+    return axes([int(o) for o in offset], 'offset')
