@@ -1,0 +1,28 @@
+"""Fully convolutional networks for semantic segmentation, from the pixel to the mean IU.
+
+    net = tinyfcn.build('fcn8s', n_class=21)
+    score = net.forward(image, train=True)
+    loss, dscore = tinyfcn.ops.softmax_cross_entropy(score, label)
+    grads = net.backward(score=dscore)
+    tinyfcn.optim.SGD(lr=1e-10, momentum=.99).step(net.params, grads)
+"""
+from importlib import import_module
+
+__version__ = '0.1.0'
+
+# the front door opens a room only when somebody asks for it: `import tinyfcn` stays quick
+_ROOMS = {'Net': 'net', 'Box': 'net', 'build': 'models'}
+_FOLDERS = 'gradcheck init layers metrics models ops optim'.split()
+__all__ = [*_ROOMS, *_FOLDERS]
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return getattr(import_module(f'.{_ROOMS[name]}', __name__), name)
+    if name in _FOLDERS:
+        return import_module(f'.{name}', __name__)
+    raise AttributeError(f'tinyfcn has no {name!r}; it has {", ".join(__all__)}')
+
+
+def __dir__():
+    return __all__

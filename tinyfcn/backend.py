@@ -1,11 +1,11 @@
-"""The backend is the array: whoever made x computes with x. There is no flag to disagree with the data."""
+"""The backend is the array: whoever made x computes with x. No flag can disagree with the data."""
 import sys
 
 import numpy as np
 
 
 def array_module(x):
-    """numpy or cupy, whichever made x. cupy is never imported here: if x is a cupy array, someone already did."""
+    """numpy or cupy, whichever made x; whoever made a cupy array has imported cupy already."""
     if isinstance(x, np.ndarray):
         return np
     if type(x).__module__.split('.')[0] == 'cupy':

@@ -17,7 +17,7 @@ def axes(value, name, least=0):
 
 
 def extent(shape, channels=None):
-    """The (H, W) that end an image's shape; where the shape counts channels too, they must agree."""
+    """The (H, W) at the end of an image's shape; its channels, where it has them, must agree."""
     if not 2 <= len(shape) <= 4:
         raise ValueError(f'{tuple(shape)} is no shape of an image: (H, W), (C, H, W), (N, C, H, W)')
     if channels is not None and len(shape) > 2 and shape[-3] != channels:

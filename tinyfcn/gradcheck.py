@@ -55,7 +55,7 @@ def check(op, *args, step=1e-5, rtol=1e-7, atol=1e-8, directions=3, seed=0, **ho
     """
     args = [a.astype('float64') if _is_float(a) else a for a in args]
     rng = np.random.default_rng(seed)
-    y, cache, *_ = op(*args, **deepcopy(how))           # a copy: an rng among `how` draws the same again
+    y, cache, *_ = op(*args, **deepcopy(how))           # a copy: an rng draws the same again
     u = rng.standard_normal(np.shape(y))
     grads = op.backward(u, cache)
 
@@ -71,7 +71,7 @@ def check(op, *args, step=1e-5, rtol=1e-7, atol=1e-8, directions=3, seed=0, **ho
 
 
 def check_net(net, image, step=1e-6, rtol=1e-6, atol=1e-9, directions=3, seed=0):
-    """The same for the image and every weight of a net, through its whole walk, as when training. -> Report
+    """The same for the image and every weight of a net, through its whole training walk. -> Report
 
     It works on a copy in float64, whose zeros (biases, score layers) are made small random numbers:
     zero biases would leave the padded border on the kink of ReLU, zero scores would hide the trunk.

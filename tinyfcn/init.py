@@ -21,7 +21,7 @@ def he_normal(shape, rng, fan_in=None):
 
 
 def bilinear(shape, rng):
-    """A tent from every channel to itself, nothing across: upsampling, ready to be learned. w (C, C, kh, kw)"""
+    """A tent from every channel to itself: upsampling that can go on to learn. w (C, C, kh, kw)"""
     if shape[0] != shape[1]:
         raise ValueError(f'w {shape} cannot be bilinear: as many channels out as in are needed')
     w = np.zeros(shape, 'float32')

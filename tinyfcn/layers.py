@@ -5,19 +5,9 @@ those it reads, and where it sits over the image.
 """
 from functools import partial
 
-from . import ops
+from . import geometry, ops
 from .figure import Box, word
-from .geometry import (
-    axes,
-    conv_size,
-    crop_size,
-    given_size,
-    last_size,
-    pad_size,
-    pool_size,
-    tent_size,
-    transposed_size,
-)
+from .geometry import axes
 from .init import he_normal, ones, zeros
 from .place import Nowhere, offset_between, together
 
@@ -34,46 +24,47 @@ def conv(x, channels, ksize, stride=1, pad=0, dilation=1, groups=1, bias=True, i
     """A learned convolution."""
     window = dict(stride=stride, pad=pad, dilation=dilation)
     ksize = axes(ksize, 'ksize', 1)
-    if x.channels % groups or channels % groups:
-        raise ValueError(f'groups={groups} does not divide {x.channels} channels into {channels}')
-    weights = {'w': (init, (channels, x.channels // groups, *ksize))}
-    if bias:
-        weights['b'] = zeros, (channels,)
-    return Box(ops.conv2d, x, channels=channels, weights=weights,
+    shape = (channels, x.channels // groups, *ksize)
+    return Box(ops.conv2d, x, channels=channels,
+               weights=_weights(x, channels, groups, bias, init, shape),
                place=x.place.window(ksize, **window),
-               sized=partial(conv_size, ksize=ksize, **window), **window, groups=groups)
+               sized=partial(geometry.conv_size, ksize=ksize, **window), groups=groups, **window)
 
 
 @word
 def deconv(x, channels, ksize, stride=1, pad=0, groups=1, bias=True, init=None):
     """A learned transposed convolution. init=bilinear begins as `upsample` does."""
     window = dict(stride=stride, pad=pad)
-    (kh, kw), (down, right) = axes(ksize, 'ksize', 1), axes(stride, 'stride', 1)
+    (kh, kw), (down, right) = ksize, stride = axes(ksize, 'ksize', 1), axes(stride, 'stride', 1)
+    shape = (x.channels, channels // groups, *ksize)
+    # of its kh·kw taps an output meets every stride-th along each axis
+    he = partial(he_normal, fan_in=x.channels // groups * -(-kh // down) * -(-kw // right))
+    return Box(ops.conv_transpose2d, x, channels=channels,
+               weights=_weights(x, channels, groups, bias, init or he, shape),
+               place=x.place.transposed(ksize, **window),
+               sized=partial(geometry.transposed_size, ksize=ksize, **window), groups=groups,
+               **window)
+
+
+def _weights(x, channels, groups, bias, init, shape):
     if x.channels % groups or channels % groups:
         raise ValueError(f'groups={groups} does not divide {x.channels} channels into {channels}')
-    # of the kh·kw taps an output meets every stride-th along each axis
-    he = partial(he_normal, fan_in=x.channels // groups * -(-kh // down) * -(-kw // right))
-    weights = {'w': (init or he, (x.channels, channels // groups, kh, kw))}
-    if bias:
-        weights['b'] = zeros, (channels,)
-    return Box(ops.conv_transpose2d, x, channels=channels, weights=weights,
-               place=x.place.transposed((kh, kw), **window),
-               sized=partial(transposed_size, ksize=(kh, kw), **window), **window, groups=groups)
+    return {'w': (init, shape), **({'b': (zeros, (channels,))} if bias else {})}
 
 
 @word
 def upsample(x, factor, ksize=None, pad=0):
     """Fixed bilinear upsampling: it owns no weights."""
-    ksize = tent_size(factor, ksize)
+    ksize = geometry.tent_size(factor, ksize)
     return Box(ops.upsample, x, place=x.place.transposed(ksize, factor, pad),
-               sized=partial(transposed_size, ksize=ksize, stride=factor, pad=pad),
+               sized=partial(geometry.transposed_size, ksize=ksize, stride=factor, pad=pad),
                factor=factor, ksize=ksize, pad=pad)
 
 
 @word
 def resize(x, like, align_corners=False):
     """Bilinear to the size of `like`, whose place over the image it takes."""
-    return Box(ops.resize, x, like=like, place=like.place, sized=last_size,
+    return Box(ops.resize, x, like=like, place=like.place, sized=geometry.last_size,
                align_corners=align_corners)
 
 
@@ -82,7 +73,7 @@ def resize(x, like, align_corners=False):
 def _pool(op, x, ksize, stride, pad, ceil):
     window = dict(stride=ksize if stride is None else stride, pad=pad)
     return Box(op, x, place=x.place.window(ksize, **window),
-               sized=partial(pool_size, ksize=ksize, ceil=ceil, **window),
+               sized=partial(geometry.pool_size, ksize=ksize, ceil=ceil, **window),
                ksize=ksize, ceil=ceil, **window)
 
 
@@ -107,20 +98,20 @@ def avg_pool(x, ksize, stride=None, pad=0, ceil=True):
 @word
 def take(x, switches):
     """The values of x where the switches point."""
-    return Box(ops.take, x, switches, place=switches.place, sized=last_size)
+    return Box(ops.take, x, switches, place=switches.place, sized=geometry.last_size)
 
 
 @word
 def unpool(x, switches, like):
     """Every value back where its switch points, in the size of `like`: the box that was pooled."""
-    return Box(ops.unpool, x, switches, like=like, place=like.place, sized=last_size)
+    return Box(ops.unpool, x, switches, like=like, place=like.place, sized=geometry.last_size)
 
 
 @word
 def avg_pool_to(x, bins):
     """The mean of every bin of a grid: the pyramid of PSPNet."""
     bins = axes(bins, 'bins', 1)
-    return Box(ops.avg_pool_to, x, sized=partial(given_size, size=bins), bins=bins,
+    return Box(ops.avg_pool_to, x, sized=partial(geometry.given_size, size=bins), bins=bins,
                place=Nowhere(f'{x} was averaged into {bins[0]}×{bins[1]} bins, whatever its size'))
 
 
@@ -181,7 +172,7 @@ def crop(x, like, offset=None):
     """x where it lies over `like`, in its size. The offset follows from the places of the two."""
     offset = offset_between(x, like) if offset is None else axes(offset, 'offset')
     return Box(ops.crop, x, like=like, place=x.place.moved(offset),
-               sized=partial(crop_size, offset=offset), offset=offset)
+               sized=partial(geometry.crop_size, offset=offset), offset=offset)
 
 
 @word
@@ -190,7 +181,7 @@ def pad(x, before, after=None, value=0.):
     before = axes(before, 'before')
     after = before if after is None else axes(after, 'after')
     return Box(ops.pad, x, place=x.place.moved([-n for n in before]),
-               sized=partial(pad_size, before=before, after=after),
+               sized=partial(geometry.pad_size, before=before, after=after),
                before=before, after=after, value=value)
 
 

@@ -68,7 +68,7 @@ class Net(Figure):
         self.grads = dict(dvalues)
         for box in reversed(self.boxes.values()):
             if box.name not in self.grads or box.name not in self.caches:
-                continue                                    # nobody asks it, or nothing below learns
+                continue                                    # nobody asks, or nothing below learns
             want = [name in learning for name in box.reads]
             dreads = self._run(box.op.backward, box, (self.grads[box.name], self.caches[box.name]),
                                want=want)
@@ -97,7 +97,7 @@ class Net(Figure):
             self.caches.clear()                             # of boxes that no gradient came to
         return {name: self.grads[name] for name in self.params if name in self.grads}
 
-    # ---- what a walk asks ------------------------------------------------------------------------
+    # ---- what a walk asks ----------------------------------------------------------------------
 
     def _run(self, op, box, arrays, **how):
         try:
@@ -118,11 +118,12 @@ class Net(Figure):
         if box.asks_for('train'):
             how['train'] = train
         if box.asks_for('rng'):
-            how['rng'] = np.random.default_rng((self.seed or 0, self.step, crc32(box.name.encode())))
+            chance = self.seed or 0, self.step, crc32(box.name.encode())
+            how['rng'] = np.random.default_rng(chance)
         return how
 
     def _learning(self, keep):
-        """The names of all whose gradient somebody needs: what learns, and what reads such a one."""
+        """The names of all whose gradient is needed: what learns, and what reads such a one."""
         for pattern in self.frozen:
             if not any(fnmatchcase(name, pattern) for name in self.params):
                 raise ValueError(f'frozen has {pattern!r}, which is the name of no weight')
@@ -155,7 +156,7 @@ class Net(Figure):
                 raise ValueError(f'the gradient of {name!r} is {getattr(d, "dtype", type(d))} '
                                  f'{getattr(d, "shape", "")}; {name!r} is {y.dtype} {y.shape}')
 
-    # ---- the whole net ----------------------------------------------------------------------------
+    # ---- the whole net -------------------------------------------------------------------------
 
     def __getstate__(self):
         """A copy takes the net, not what its last walk left behind."""

@@ -14,9 +14,9 @@ _readable_only = ContextVar('readable_only', default=False)
 
 
 def backward_of(forward):
-    """forward.backward(dy, cache, want=None) -> one gradient per array that `forward` reads, in a tuple.
+    """forward.backward(dy, cache, want=None) -> a tuple, one gradient for each array it reads.
 
-    `want` holds one truth value per array; a backward that can save work by it names it as an argument.
+    `want` says of each whether it is needed; a backward that saves work by it names the argument.
     """
     def attach(backward):
         if 'want' in signature(backward).parameters:
@@ -31,12 +31,13 @@ def backward_of(forward):
 
 
 def accelerated(body):
-    """Let `kernels/` stand in for `body`, chosen by the array that it is given; `.reference` is the body."""
+    """Let `kernels/` stand in for `body` where an array suits; `.reference` is always the body."""
     @wraps(body)
     def choose(*args, **kwargs):
         if _readable_only.get():
             return body(*args, **kwargs)
-        from . import kernels                   # on first use: kernels name ops by string, so there is no circle
+        from . import kernels  # on first use: they name ops by string, so no circle
+
         stand_in = kernels.find(body.__name__, *args, **kwargs) or body
         return stand_in(*args, **kwargs)
 

@@ -68,7 +68,7 @@ class Nowhere:
 
 
 def together(x, *others):
-    """The place that all share, seen as widely as any of them sees; refused where they lie apart."""
+    """The place that all share, as wide as the widest field; refused where they lie apart."""
     place = x.place
     for other in others:
         if not place or not other.place:

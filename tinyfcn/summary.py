@@ -13,8 +13,8 @@ def summary(net, size=None):
         count = sum(net.params[f'{box.name}.{own}'].size for own in box.weights)
         place = [_both(v) for v in (box.place.scale, box.place.field, box.place.shift)] \
             if box.place else ['', '', '']
-        rows.append([box.line, f'{box.channels}', *[_both(sizes[box.name], '×') for _ in [1] if size],
-                     *place, f'{count:,}' if count else ''])
+        extent = ['{}×{}'.format(*sizes[box.name])] if size else []
+        rows.append([box.line, str(box.channels), *extent, *place, f'{count:,}' if count else ''])
     total = sum(w.size for w in net.params.values())
     rows.append(['', *[''] * (len(head) - 2), f'{total:,}'])
     wide = [max(len(row[i]) for row in rows) for i in range(len(head))]
@@ -22,7 +22,7 @@ def summary(net, size=None):
                                for i, (cell, w) in enumerate(zip(row, wide))) for row in rows)
 
 
-def _both(pair, mark=', '):
+def _both(pair):
     """One number where the axes agree, else two."""
     y, x = (f'{float(v):g}' for v in pair)
-    return y if y == x and mark != '×' else f'{y}{mark}{x}'
+    return y if y == x else f'{y}, {x}'

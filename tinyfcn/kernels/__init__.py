@@ -1,17 +1,17 @@
 """The kitchen: fast stand-ins for readable bodies. Nobody needs to come in to understand the house.
 
-A stand-in names its op by string, takes the same arguments and returns the same values, the cache field by field:
+A stand-in names its op by string and returns the same values, the cache field by field:
 
     @stand_in('relu', 'numpy', suits=lambda x: x.dtype == 'float32')
     def relu(x): ...
 """
 from ..backend import array_module
 
-_stand_ins = {}                                 # (op, 'numpy' or 'cupy') -> [(suits, function), ...]
+_stand_ins = {}     # (op, 'numpy' or 'cupy') -> [(suits, function), ...]
 
 
 def stand_in(op, module, suits):
-    """Offer the decorated function for `op` on arrays of `module` whenever suits(*arguments) holds."""
+    """Offer the decorated function for `op` on arrays of `module` whenever suits(…) holds."""
     def register(function):
         _stand_ins.setdefault((op, module), []).append((suits, function))
         return function

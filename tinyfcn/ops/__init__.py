@@ -1,7 +1,7 @@
-"""The ops: pairs of pure functions on plain arrays, (N, C, H, W), float32 or float64, NumPy or CuPy.
+"""The ops: pairs of pure functions on plain arrays, (N, C, H, W), float32 or float64.
 
     y, cache = ops.conv2d(x, w, b, pad=1)
-    dx, dw, db = ops.conv2d.backward(dy, cache)         a tuple always; None where there is no gradient
+    dx, dw, db = ops.conv2d.backward(dy, cache)     always a tuple; None where there is no gradient
 """
 from .conv import col2im, conv2d, conv_transpose2d, im2col
 from .loss import softmax_cross_entropy

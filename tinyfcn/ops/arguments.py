@@ -3,43 +3,33 @@ from ..backend import array_module
 
 
 def floats(rank=None, **arrays):
-    """Refuse all but float32 or float64 arrays of one dtype, one module and, where given, one rank. -> the module"""
+    """Refuse all but float32 or float64 arrays of one dtype, of one module, and of this rank.
+
+    -> the module, numpy or cupy
+    """
     (first, x), *_ = arrays.items()
     for name, array in arrays.items():
-        try:
-            module = array_module(array)
-        except TypeError as error:
-            raise TypeError(f'{name}: {error}') from None
+        module = _module_of(name, array)
         if array.dtype not in ('float32', 'float64'):
-            raise TypeError(f'{name} has dtype {array.dtype}; ops take float32 or float64: {name}.astype("float32")')
+            raise TypeError(f'{name} is {array.dtype}; ops compute in float32 or float64: '
+                            f'{name}.astype("float32")')
         if module is not array_module(x):
-            raise TypeError(f'{name} is a {module.__name__} array and {first} a {array_module(x).__name__} array: '
-                            f'bring both to one device')
+            raise TypeError(f'{name} is of {module.__name__} and {first} of '
+                            f'{array_module(x).__name__}: bring both to one device')
         if array.dtype != x.dtype:
-            raise TypeError(f'{name} is {array.dtype} and {first} is {x.dtype}: cast one of them, ops never do')
-        if rank is not None and array.ndim != rank:
-            raise ValueError(f'{name} has shape {array.shape}; {rank} axes are needed'
-                             + (': (N, C, H, W)' if rank == 4 else ''))
+            raise TypeError(f'{name} is {array.dtype} and {first} is {x.dtype}: cast one of them')
+        _ranked(rank, name, array)
     return module
 
 
 def integers(rank, **arrays):
-    """The same for arrays of whole numbers: labels and switches. -> the module"""
+    """Refuse all but arrays of whole numbers, labels and switches, of this rank. -> the module"""
     for name, array in arrays.items():
-        try:
-            module = array_module(array)
-        except TypeError as error:
-            raise TypeError(f'{name}: {error}') from None
+        module = _module_of(name, array)
         if array.dtype.kind not in 'iu':
-            raise TypeError(f'{name} has dtype {array.dtype}; whole numbers are needed')
-        if array.ndim != rank:
-            raise ValueError(f'{name} has shape {array.shape}; {rank} axes are needed')
+            raise TypeError(f'{name} is {array.dtype}; whole numbers are needed')
+        _ranked(rank, name, array)
     return module
-
-
-def on_host(array):
-    """Whether a value may be looked at: a GPU would have to stop and wait, so what goes up was checked before."""
-    return array_module(array).__name__ == 'numpy'
 
 
 def shaped(shape, why, **arrays):
@@ -50,7 +40,7 @@ def shaped(shape, why, **arrays):
 
 
 def gradient(dy, shape, **beside):
-    """dy has the shape of y, and the dtype of the arrays that it meets."""
+    """dy has the shape of y, and the dtype of the arrays that it will meet."""
     floats(dy=dy, **beside)
     shaped(shape, 'the shape of y', dy=dy)
 
@@ -60,3 +50,21 @@ def numbered(xs):
     if not xs:
         raise ValueError('at least one array is needed')
     return {f'x{i}': x for i, x in enumerate(xs, start=1)}
+
+
+def on_host(array):
+    """Whether values may be looked at. A GPU would have to stop: check before they go up."""
+    return array_module(array).__name__ == 'numpy'
+
+
+def _module_of(name, array):
+    try:
+        return array_module(array)
+    except TypeError as error:
+        raise TypeError(f'{name}: {error}') from None
+
+
+def _ranked(rank, name, array):
+    if rank not in (None, array.ndim):
+        axes = {4: ': (N, C, H, W)', 3: ': (N, …, …)'}.get(rank, '')
+        raise ValueError(f'{name} has shape {array.shape}; {rank} axes are needed{axes}')

@@ -1,21 +1,16 @@
 """Convolution and its transpose: one matrix M(w), used both ways.
 
-    y = M x         conv2d             gather: every output looks through its window
-    x = Mᵀ y        conv_transpose2d   scatter: every input stamps its window
-    dw = ⟨x, y⟩     weight_gradient    correlate: what both backwards share
+    y = M x         conv2d              gather: every output looks through its window
+    x = Mᵀ y        conv_transpose2d    scatter: every input stamps its window
+    dw = ⟨x, y⟩     weight_gradient     correlate: what both backwards share
 
-Each is the other's backward. Nobody builds M here (matrix.py does): im2col and one product apply it.
+Each is the other's backward. M is not built here (matrix.py does): im2col and a product apply it.
 """
 from itertools import product
 
-from ..geometry import axes, conv_size, extent, leftover, transposed_size
+from ..geometry import conv_size, extent, leftover, transposed_size, window
 from ..pair import accelerated, backward_of
 from .arguments import floats, gradient, shaped
-
-
-def taps(k, out, stride, dilation):
-    """The pixels that each of an axis' k taps meets, over all `out` windows."""
-    return [slice(i * dilation, i * dilation + stride * out, stride) for i in range(k)]
 
 
 @accelerated
@@ -27,13 +22,13 @@ def im2col(x, ksize, stride=1, pad=0, dilation=1):
     xp = floats(4, x=x)
     n, c, h, w = x.shape
     oh, ow = conv_size((h, w), ksize, stride, pad, dilation)
-    (kh, kw), stride, pad, dilation = (axes(v, 'geometry') for v in (ksize, stride, pad, dilation))
-    rows, columns = taps(kh, oh, stride[0], dilation[0]), taps(kw, ow, stride[1], dilation[1])
+    (kh, kw), stride, pad, dilation = geometry = window(ksize, stride, pad, dilation)
+    rows, columns = _taps(kh, oh, stride[0], dilation[0]), _taps(kw, ow, stride[1], dilation[1])
     padded = xp.pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
     cols = xp.empty((n, c, kh, kw, oh, ow), x.dtype)
     for i, j in product(range(kh), range(kw)):
         cols[:, :, i, j] = padded[:, :, rows[i], columns[j]]
-    return cols.reshape(n, c * kh * kw, oh * ow), (x.shape, (kh, kw), stride, pad, dilation)
+    return cols.reshape(n, c * kh * kw, oh * ow), (x.shape, *geometry)
 
 
 @backward_of(im2col)
@@ -43,23 +38,24 @@ def im2col_backward(dy, cache):
 
 @accelerated
 def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
-    """The transpose of im2col: every column is added back onto the pixels that it was read from.
+    """The transpose of im2col: every column is added back onto the pixels it was read from.
 
     cols (N, C·kh·kw, OH·OW) -> (N, C, H, W); `shape` ends with (H, W)
     """
     xp = floats(3, cols=cols)
     h, w = extent(shape)
     oh, ow = conv_size((h, w), ksize, stride, pad, dilation)
-    (kh, kw), stride, pad, dilation = (axes(v, 'geometry') for v in (ksize, stride, pad, dilation))
+    (kh, kw), stride, pad, dilation = geometry = window(ksize, stride, pad, dilation)
     n, c = len(cols), cols.shape[1] // (kh * kw)
+    shaped((n, c * kh * kw, oh * ow), f'{kh}·{kw} rows for each channel and a column for each of '
+                                      f'{oh}×{ow} windows', cols=cols)
     extent(shape, c)
-    shaped((n, c * kh * kw, oh * ow), f'C·{kh}·{kw} rows, one column for each of {oh}·{ow} windows', cols=cols)
-    rows, columns = taps(kh, oh, stride[0], dilation[0]), taps(kw, ow, stride[1], dilation[1])
+    rows, columns = _taps(kh, oh, stride[0], dilation[0]), _taps(kw, ow, stride[1], dilation[1])
     padded = xp.zeros((n, c, h + 2 * pad[0], w + 2 * pad[1]), cols.dtype)
     cols = cols.reshape(n, c, kh, kw, oh, ow)
     for i, j in product(range(kh), range(kw)):
-        padded[:, :, rows[i], columns[j]] += cols[:, :, i, j]           # windows overlap: add, never assign
-    return padded[:, :, pad[0]:pad[0] + h, pad[1]:pad[1] + w], ((kh, kw), stride, pad, dilation)
+        padded[:, :, rows[i], columns[j]] += cols[:, :, i, j]       # windows overlap: add
+    return padded[:, :, pad[0]:pad[0] + h, pad[1]:pad[1] + w], geometry
 
 
 @backward_of(col2im)
@@ -77,8 +73,8 @@ def conv2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1):
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     oh, ow = conv_size(x.shape[2:], w.shape[2:], **geometry)
     cols, _ = im2col(x, w.shape[2:], **geometry)
-    y = _by_group(w, groups) @ cols.reshape(len(x), groups, -1, oh * ow)        # (K/G, C/G·kh·kw) @ (…, OH·OW)
-    y = y.reshape(len(x), len(w), oh, ow)
+    cols = cols.reshape(len(x), groups, -1, oh * ow)                # (N, G, C/G·kh·kw, OH·OW)
+    y = (_by_group(w, groups) @ cols).reshape(len(x), len(w), oh, ow)
     return y if b is None else y + b[:, None, None], (x, w, b, geometry, groups)
 
 
@@ -91,7 +87,7 @@ def conv2d_backward(dy, cache, want=None):
     gradient(dy, (len(x), len(w), *conv_size(x.shape[2:], w.shape[2:], **geometry)), x=x)
     dx = dw = db = None
     if want[0]:
-        unseen = leftover(x.shape[2:], w.shape[2:], **geometry)         # pixels that no window reached, and dx = 0
+        unseen = leftover(x.shape[2:], w.shape[2:], **geometry)     # pixels that no window reached
         dx, _ = conv_transpose2d(dy, w, **geometry, groups=groups, output_padding=unseen)
     if want[1]:
         dw = weight_gradient(x, dy, w.shape, geometry, groups)
@@ -105,14 +101,14 @@ def conv_transpose2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1, output
     """y = M(w)ᵀ x + b, where w is the w of the convolution whose transpose this is.
 
     x (N, C, H, W), w (C, K/groups, kh, kw), b (K,) -> y (N, K, OH, OW)
-    output_padding: the rows and columns at the end that this convolution rounds away.
+    output_padding: how many last rows and columns of y that convolution would round away
     """
     _fit(x, w, b, groups, transposed=True)
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     size = transposed_size(x.shape[2:], w.shape[2:], **geometry, output_padding=output_padding)
-    x_rows = x.reshape(len(x), groups, len(w) // groups, -1)
-    cols = _by_group(w, groups).swapaxes(1, 2) @ x_rows                        # (K/G·kh·kw, C/G) @ (…, H·W)
-    y, _ = col2im(cols.reshape(len(x), -1, cols.shape[-1]), size, w.shape[2:], **geometry)
+    pixels = x.reshape(len(x), groups, len(w) // groups, -1)        # (N, G, C/G, H·W)
+    cols = _by_group(w, groups).swapaxes(1, 2) @ pixels             # (N, G, K/G·kh·kw, H·W)
+    y, _ = col2im(cols.reshape(len(x), -1, cols.shape[3]), size, w.shape[2:], **geometry)
     return y if b is None else y + b[:, None, None], (x, w, b, geometry, groups, size)
 
 
@@ -134,15 +130,20 @@ def conv_transpose2d_backward(dy, cache, want=None):
 
 
 def weight_gradient(x, y, shape, geometry, groups):
-    """∂⟨M(w) x, y⟩ / ∂w: every tap of the window over x, times what stands at y, summed over places and pictures."""
+    """dw of ⟨M(w) x, y⟩: each tap's pixels times y, over all places and pictures."""
     cols, _ = im2col(x, shape[2:], **geometry)
-    cols = cols.reshape(len(x), groups, -1, cols.shape[-1])
-    rows = y.reshape(len(x), groups, -1, cols.shape[-1])
-    return (rows @ cols.swapaxes(2, 3)).sum(0).reshape(shape)
+    cols = cols.reshape(len(x), groups, -1, cols.shape[2])          # (N, G, C/G·kh·kw, OH·OW)
+    y = y.reshape(len(x), groups, -1, cols.shape[3])                # (N, G, K/G, OH·OW)
+    return (y @ cols.swapaxes(2, 3)).sum(0).reshape(shape)
+
+
+def _taps(k, out, stride, dilation):
+    """The pixels that each of an axis' k taps meets, over all `out` windows."""
+    return [slice(i * dilation, i * dilation + stride * out, stride) for i in range(k)]
 
 
 def _by_group(w, groups):
-    """(K, C/G, kh, kw) -> (G, K/G, C/G·kh·kw): each group's filters, one a row."""
+    """(K, C/G, kh, kw) -> (G, K/G, C/G·kh·kw): the filters of each group, one a row."""
     return w.reshape(groups, len(w) // groups, -1)
 
 
@@ -155,7 +156,8 @@ def _fit(x, w, b, groups, transposed=False):
     if transposed:
         makes, reads = reads, makes
     if x.shape[1] != reads:
-        raise ValueError(f'x has {x.shape[1]} channels; w {w.shape} with groups={groups} reads {reads}')
+        raise ValueError(f'x has {x.shape[1]} channels; w {w.shape} with groups={groups} '
+                         f'reads {reads}')
     if b is not None:
         floats(w=w, b=b)
-        shaped((makes,), 'one value for each channel made', b=b)
+        shaped((makes,), 'one value for each channel that is made', b=b)

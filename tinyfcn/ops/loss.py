@@ -4,19 +4,21 @@ from .arguments import floats, integers, on_host, shaped
 
 
 @accelerated
-def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
-    """loss = −Σ log softmax(score)[label] over all pixels that are not `ignore`; 'mean' divides by their number.
+def softmax_cross_entropy(score, label, ignore=255, reduce='sum',
+                          class_weight=None, pixel_weight=None):
+    """loss = −Σ log softmax(score)[label] over every pixel whose label is not `ignore`.
 
-    score (N, C, H, W), label (N, H, W) integers, class_weight (C,), pixel_weight (N, H, W)
-    -> a float64 scalar, and its gradient dscore, which is all the cache there is
+    score (N, C, H, W), label (N, H, W), class_weight (C,), pixel_weight (N, H, W)
+    -> a float64 number; its gradient dscore, which is all the cache there is
+    reduce='mean' divides by the number of those pixels; if there are none, all is 0.
     """
     xp = floats(4, score=score)
-    n, c, h, w = score.shape
+    c = score.shape[1]
     _check_labels(label, score.shape, ignore)
     if reduce not in ('sum', 'mean'):
         raise ValueError(f"reduce is {reduce!r}: 'sum' or 'mean'")
     valid = label != ignore
-    at = xp.where(valid, label, 0).astype('int64')[:, None]
+    at = xp.where(valid, label, 0).astype('int64')[:, None]         # (N, 1, H, W)
     weight = valid.astype(score.dtype)
     if class_weight is not None:
         floats(score=score, class_weight=class_weight)
@@ -24,22 +26,23 @@ def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=N
         weight = weight * class_weight[at[:, 0]]
     if pixel_weight is not None:
         floats(score=score, pixel_weight=pixel_weight)
-        shaped((n, h, w), 'one weight for each pixel', pixel_weight=pixel_weight)
+        shaped(label.shape, 'one weight for each pixel', pixel_weight=pixel_weight)
         weight = weight * pixel_weight
     if reduce == 'mean':
         weight = weight / xp.maximum(valid.sum(), 1).astype(score.dtype)
 
-    shifted = score - score.max(1, keepdims=True)                       # exp never overflows, the softmax is the same
-    total = xp.exp(shifted).sum(1, keepdims=True)
+    shifted = score - score.max(1, keepdims=True)                   # so that exp never overflows
+    p = xp.exp(shifted)
+    total = p.sum(1, keepdims=True)
     log_p = xp.take_along_axis(shifted, at, axis=1) - xp.log(total)
     loss = (weight * -log_p[:, 0]).sum(dtype='float64')
-    one_hot = xp.arange(c)[:, None, None] == at
-    return loss, (xp.exp(shifted) / total - one_hot) * weight[:, None]
+    truth = xp.arange(c)[:, None, None] == at
+    return loss, (p / total - truth) * weight[:, None]
 
 
 @backward_of(softmax_cross_entropy)
 def softmax_cross_entropy_backward(dy, cache):
-    """The gradient is ready: it is the cache. dy is a number, 1 for the loss itself; labels have none."""
+    """The cache is the gradient already; dy is a number, 1 for the loss itself."""
     return cache * float(dy), None
 
 
@@ -48,9 +51,11 @@ def _check_labels(label, shape, ignore):
     n, c, h, w = shape
     xp = integers(3, label=label)
     shaped((n, h, w), 'one label for each pixel of score', label=label)
-    if on_host(label):
-        strange = (label != ignore) & ((label < 0) | (label >= c))
-        if strange.any():
-            i, row, column = (int(v) for v in xp.argwhere(strange)[0])
-            raise ValueError(f'label {label[i, row, column]} at row {row}, column {column} of picture {i}: score has {c} '
-                             f'classes, 0 … {c - 1}, and {ignore} is ignored; {strange.sum()} pixels are like this')
+    if not on_host(label):
+        return
+    strange = (label != ignore) & ((label < 0) | (label >= c))
+    if strange.any():
+        i, row, column = xp.argwhere(strange)[0]
+        raise ValueError(f'label {label[i, row, column]} at row {row}, column {column} of picture '
+                         f'{i}, and {strange.sum()} such pixels in all: score has {c} classes, '
+                         f'0 … {c - 1}, and {ignore} is ignored')

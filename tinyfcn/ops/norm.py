@@ -4,60 +4,57 @@ from ..geometry import axes
 from ..pair import accelerated, backward_of
 from .arguments import floats, gradient, shaped
 
-MOMENTUM = .1                                   # of the running statistics, as PyTorch defines it
+MOMENTUM = .1       # how far the running statistics move towards those of a batch, as in PyTorch
 
 
 @accelerated
 def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
     """y = w·(x − mean) / √(var + ε) + b, each channel for itself.
 
-    x (N, C, H, W); w, b, mean, var (C,). Training takes mean and var from the batch and returns a third value, the
-    running (mean, var) moved towards them (var unbiased); `frozen` keeps to the running ones in training too.
+    x (N, C, H, W); w, b, mean, var (C,) -> y (N, C, H, W)
+    Training uses the batch's own mean and var, and returns a third value: the running (mean, var),
+    moved towards them (var unbiased). `frozen` keeps to the given ones in training too.
     """
     floats(4, x=x)
-    floats(1, w=w, b=b, mean=mean, var=var)
-    floats(x=x, w=w)
+    floats(x=x, w=w, b=b, mean=mean, var=var)
     shaped(x.shape[1:2], 'one value for each channel of x', w=w, b=b, mean=mean, var=var)
-    by_batch = train and not frozen
-    state = ()
-    if by_batch:
+    of_batch, state = train and not frozen, ()
+    if of_batch:
         count = x.size // x.shape[1]
         if count < 2:
-            raise ValueError(f'x {x.shape} has one value per channel: their variance is 0, and y would be b; use a larger '
-                             f'batch or image, or frozen=True')
-        running = mean, var
-        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
-        state = tuple((1 - MOMENTUM) * old + MOMENTUM * new
-                      for old, new in zip(running, (mean, var * (count / (count - 1))))),
+            raise ValueError(f'x {x.shape} has one value for each channel, which has no variance: '
+                             f'take a larger batch or image, or frozen=True')
+        running, mean, var = (mean, var), x.mean((0, 2, 3)), x.var((0, 2, 3))
+        moved = mean, var * (count / (count - 1))
+        state = tuple(old + MOMENTUM * (new - old) for old, new in zip(running, moved)),
     inverse = 1 / (var + float(eps)) ** .5
     x_hat = (x - _each(mean)) * _each(inverse)
-    return x_hat * _each(w) + _each(b), (x_hat, w, inverse, by_batch), *state
+    return x_hat * _each(w) + _each(b), (x_hat, w, inverse, of_batch), *state
 
 
 @backward_of(batch_norm)
 @accelerated
 def batch_norm_backward(dy, cache):
-    """dx = w/σ · (dy − mean(dy) − x̂·mean(dy·x̂)); statistics that were given do not depend on x: dx = w/σ · dy."""
-    x_hat, w, inverse, by_batch = cache
+    """dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)); w/σ · dy where mean and var were given."""
+    x_hat, w, inverse, of_batch = cache
     gradient(dy, x_hat.shape, x=x_hat)
     dw, db = (dy * x_hat).sum((0, 2, 3)), dy.sum((0, 2, 3))
-    if by_batch:
+    dx = dy
+    if of_batch:
         count = dy.size // dy.shape[1]
         dx = dy - _each(db / count) - x_hat * _each(dw / count)
-    else:
-        dx = dy
     return dx * _each(w * inverse), dw, db, None, None
 
 
 @accelerated
 def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
-    """y = x / sᵝ,  s = k + α/size · Σ x² over the `size` channels around each (Caffe: α is divided, zeros beyond the ends).
+    """y = x / sᵝ, where s = k + α/size · Σ x² over the `size` channels around each.
 
-    x (N, C, H, W) -> y likewise
+    x (N, C, H, W) -> y likewise. As in Caffe, α is divided, and beyond the ends there are zeros.
     """
     floats(4, x=x)
     if axes(size, 'size', 1)[0] % 2 == 0:
-        raise ValueError(f'size is {size!r}: an odd number of channels is needed, as many on either side')
+        raise ValueError(f'size is {size!r}: an odd number, as many channels on either side')
     alpha, beta = float(alpha), float(beta)
     s = float(k) + alpha / size * _neighbours(x * x, size)
     y = x * s ** -beta
@@ -79,7 +76,7 @@ def _each(v):
 
 
 def _neighbours(x, size):
-    """The sum over `size` channels around each channel."""
-    xp, half, c = array_module(x), size // 2, x.shape[1]
+    """The sum over the `size` channels around each channel."""
+    xp, c, half = array_module(x), x.shape[1], size // 2
     padded = xp.pad(x, ((0, 0), (half, half), (0, 0), (0, 0)))
     return sum(padded[:, i:i + c] for i in range(size))

@@ -44,7 +44,7 @@ def dropout(x, p=.5, train=False, rng=None):
         return x, (x.shape, None, p)
     if rng is None:
         raise ValueError('dropout draws when training: pass rng=numpy.random.default_rng(seed)')
-    kept = xp.asarray(rng.random(x.shape, 'float32') >= p)              # drawn on the host: one stream on any device
+    kept = xp.asarray(rng.random(x.shape, 'float32') >= p)  # drawn on the host: on any device alike
     return x * kept * (1 / (1 - p)), (x.shape, kept, p)
 
 

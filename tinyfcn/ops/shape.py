@@ -1,12 +1,15 @@
 """Ops that move values and compute nothing."""
 from ..backend import array_module
-from ..geometry import axes
+from ..geometry import axes, crop_size
 from ..pair import backward_of
 from .arguments import floats, gradient, numbered, shaped
 
 
 def concat(*xs):
-    """Stack along the channels.   (N, C₁, H, W), (N, C₂, H, W), … -> (N, C₁ + C₂ + …, H, W)"""
+    """Stack along the channels.
+
+    x1 (N, C1, H, W), x2 (N, C2, H, W), … -> y (N, C1 + C2 + …, H, W)
+    """
     xp = floats(4, **numbered(xs))
     n, _, h, w = xs[0].shape
     for name, x in numbered(xs).items():
@@ -23,16 +26,20 @@ def concat_backward(dy, cache):
 
 
 def channels(x, start, stop):
-    """The channels start … stop−1: what concat has joined, parted again.   (N, C, H, W) -> (N, stop−start, H, W)"""
+    """The channels start … stop−1: what concat has joined, parted again.
+
+    x (N, C, H, W) -> y (N, stop − start, H, W)
+    """
     floats(4, x=x)
-    (start, stop), have = axes((start, stop), 'start, stop'), x.shape[1]
-    if not start < stop <= have:
-        raise ValueError(f'channels {start} … {stop - 1} are not all there: x has 0 … {have - 1}')
+    start, stop = axes((start, stop), 'start, stop')
+    if not start < stop <= x.shape[1]:
+        raise ValueError(f'channels {start} … {stop - 1} are not there: x has {x.shape[1]}')
     return x[:, start:stop], (x.shape, start, stop)
 
 
 @backward_of(channels)
 def channels_backward(dy, cache):
+    """Zeros above and below dy."""
     (n, c, h, w), start, stop = cache
     gradient(dy, (n, stop - start, h, w))
     dx = array_module(dy).zeros((n, c, h, w), dy.dtype)
@@ -41,11 +48,12 @@ def channels_backward(dy, cache):
 
 
 def crop(x, size, offset=0):
-    """Cut `size` out of x, beginning at `offset` rows and columns.   (N, C, H, W) -> (N, C, *size)"""
+    """Cut `size` out of x, `offset` rows and columns from its top left.
+
+    x (N, C, H, W) -> y (N, C, *size)
+    """
     floats(4, x=x)
-    (h, w), (top, left) = axes(size, 'size', 1), axes(offset, 'offset')
-    if top + h > x.shape[2] or left + w > x.shape[3]:
-        raise ValueError(f'{h}×{w} at offset ({top}, {left}) does not fit into {x.shape[2]}×{x.shape[3]}')
+    (h, w), (top, left) = crop_size(x.shape[2:], size, offset), axes(offset, 'offset')
     return x[:, :, top:top + h, left:left + w], (x.shape, (h, w), (top, left))
 
 
@@ -60,19 +68,20 @@ def crop_backward(dy, cache):
 
 
 def pad(x, before, after=None, value=0.):
-    """Add rows on top and columns at the left (`before`), below and at the right (`after`, as many unless told).
+    """Add rows on top and columns at the left, then as many, or `after`, below and at the right.
 
     x (N, C, H, W) -> y (N, C, top + H + bottom, left + W + right)
     """
     xp = floats(4, x=x)
-    (top, left), (bottom, right) = axes(before, 'before'), axes(before if after is None else after, 'after')
+    top, left = axes(before, 'before')
+    bottom, right = axes(before if after is None else after, 'after')
     y = xp.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
     return y, (x.shape, y.shape, (top, left))
 
 
 @backward_of(pad)
 def pad_backward(dy, cache):
-    """Padding's transpose is cropping."""
+    """The transpose of padding is cropping."""
     shape, padded, offset = cache
     gradient(dy, padded)
     return crop(dy, shape[2:], offset)[:1]
