@@ -163,10 +163,11 @@ class Figure:
         """{'conv1_1': (698, 698), …}: every box for an image of `size`, without running."""
         sizes = {'data': axes(size, 'the size of the image', 1)}
         for box in self.route(train, until):
-            given = {name: sizes[name] for name in [*box.inputs, *filter(None, [box.like])]}
+            given = [*box.inputs, box.like] if box.like else box.inputs
             try:
-                sizes[box.name] = box.sized(*given.values())
+                sizes[box.name] = box.sized(*(sizes[name] for name in given))
             except ValueError as error:
+                given = {name: sizes[name] for name in given}
                 raise ValueError(quoting(error, box, given)) from error
         return sizes
 

@@ -70,7 +70,7 @@ def check(op, *args, step=1e-5, rtol=1e-7, atol=1e-8, directions=3, seed=0, **ho
     return Report(f'{op.__name__}: the gradient of every input, ε = {step:g}', rows)
 
 
-def check_net(net, image, step=1e-6, rtol=1e-6, atol=1e-9, directions=3, seed=0):
+def check_net(net, image, step=1e-6, rtol=1e-6, atol=1e-6, directions=3, seed=0):
     """The same for the image and every weight of a net, through its whole training walk. -> Report
 
     It works on a copy in float64, whose zeros (biases, score layers) are made small random numbers:

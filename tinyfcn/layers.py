@@ -18,7 +18,6 @@ def thin(channels, width):
 
 
 # ---- convolution and its transpose ------------------------------------------------------------
-
 @word
 def conv(x, channels, ksize, stride=1, pad=0, dilation=1, groups=1, bias=True, init=he_normal):
     """A learned convolution."""
@@ -69,7 +68,6 @@ def resize(x, like, align_corners=False):
 
 
 # ---- pooling ----------------------------------------------------------------------------------
-
 def _pool(op, x, ksize, stride, pad, ceil):
     window = dict(stride=ksize if stride is None else stride, pad=pad)
     return Box(op, x, place=x.place.window(ksize, **window),
@@ -116,7 +114,6 @@ def avg_pool_to(x, bins):
 
 
 # ---- one value at a time ----------------------------------------------------------------------
-
 @word
 def relu(x):
     """max(x, 0)."""
@@ -144,17 +141,23 @@ def scale(x, factor):
 @word
 def add(*xs):
     """The sum of boxes that lie over the same pixels."""
-    return Box(ops.add, *xs, place=together(*xs))
+    return Box(ops.add, *_alike(*xs), place=together(*xs))
 
 
 @word
 def multiply(a, b):
     """The product of two boxes that lie over the same pixels."""
-    return Box(ops.multiply, a, b, place=together(a, b))
+    return Box(ops.multiply, *_alike(a, b), place=together(a, b))
+
+
+def _alike(*xs):
+    for x in xs:
+        if x.channels != xs[0].channels:
+            raise ValueError(f'{x} has {x.channels} channels and {xs[0]} {xs[0].channels}')
+    return xs
 
 
 # ---- channels, edges --------------------------------------------------------------------------
-
 @word
 def concat(*xs):
     """Channels side by side, of boxes that lie over the same pixels."""
@@ -178,21 +181,19 @@ def crop(x, like, offset=None):
 @word
 def pad(x, before, after=None, value=0.):
     """Rows and columns of `value` around x."""
-    before = axes(before, 'before')
-    after = before if after is None else axes(after, 'after')
+    before, after = axes(before, 'before'), axes(before if after is None else after, 'after')
     return Box(ops.pad, x, place=x.place.moved([-n for n in before]),
                sized=partial(geometry.pad_size, before=before, after=after),
                before=before, after=after, value=value)
 
 
 # ---- normalisation ----------------------------------------------------------------------------
-
 @word
 def batch_norm(x, eps=1e-5, frozen=False):
     """Each channel to mean 0 and variance 1 over the batch, then a learned scale and shift."""
-    shape = x.channels,
-    return Box(ops.batch_norm, x, weights={'w': (ones, shape), 'b': (zeros, shape)},
-               state={'mean': (zeros, shape), 'var': (ones, shape)}, eps=eps, frozen=frozen)
+    zero, one = (zeros, (x.channels,)), (ones, (x.channels,))
+    return Box(ops.batch_norm, x, weights={'w': one, 'b': zero}, state={'mean': zero, 'var': one},
+               eps=eps, frozen=frozen)
 
 
 @word

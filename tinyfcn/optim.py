@@ -25,8 +25,8 @@ class Optimiser:
                                  f'lr and decay')
 
     def gradients(self, params, grads, scale):
-        """-> name, w, g, lr of every weight in turn; g is a new array, free to be overwritten."""
-        self._refuse(params, grads)                     # all of them, before the first weight moves
+        """-> name, w, g, lr of every weight in turn, all checked before the first one moves."""
+        self._refuse(params, grads)
         for name, grad in grads.items():
             w, rule = params[name], dict(lr=1, decay=1)
             for pattern, multipliers in self.rules.items():

@@ -1,9 +1,8 @@
 """Where a box sits over the image, in exact fractions: crops fall out of this, nobody types 19.
 
-    unit i looks at pixel  scale·i + shift  of the image, and sees `field` pixels around it
+    unit i sits at pixel  scale·i + shift  of the image, and sees at most `field` pixels around it
 """
 from fractions import Fraction
-from math import gcd
 
 from .geometry import axes, window
 
@@ -33,15 +32,14 @@ class Place:
                      [f + s * r for f, s, r in zip(self.field, self.scale, reach)])
 
     def transposed(self, ksize, stride=1, pad=0, dilation=1):
-        """Through a transposed window: a finer grid; a unit sees all whose windows stamp it."""
+        """Through a transposed window: a finer grid, seen by all whose stamps reach a unit."""
         ksize, stride, pad, dilation = window(ksize, stride, pad, dilation)
+        reach = [d * (k - 1) for k, d in zip(ksize, dilation)]
         fine = [s / t for s, t in zip(self.scale, stride)]
-        span = [(-(-k * gcd(t, d) // t) - 1) * d // gcd(t, d)
-                for k, t, d in zip(ksize, stride, dilation)]
         return Place(fine,
-                     [b - s * (Fraction(d * (k - 1), 2) - p)
-                      for b, s, k, p, d in zip(self.shift, fine, ksize, pad, dilation)],
-                     [f + s * n for f, s, n in zip(self.field, self.scale, span)])
+                     [b - s * (Fraction(r, 2) - p)
+                      for b, s, r, p in zip(self.shift, fine, reach, pad)],
+                     [f + s * r for f, s, r in zip(self.field, fine, reach)])
 
     def moved(self, offset):
         """After cutting `offset` rows and columns off the top and left; below 0, after adding."""

@@ -1,0 +1,44 @@
+"""200 geometries of every op, sought out by hypothesis: values by plain loops, gradients by HIPS.
+
+The same descriptions draw the table (samples.py); here hypothesis chooses, and shrinks what fails.
+"""
+from copy import deepcopy
+
+import loops
+import numpy as np
+import pytest
+import taps
+from autograd import make_vjp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from samples import NAMES, PICKERS
+
+from tinyfcn import ops
+
+
+def close(a, b, tol):
+    assert np.shape(a) == np.shape(b)
+    assert np.max(np.abs(a - b)) <= tol * max(1, np.max(np.abs(b)))
+
+
+@pytest.mark.parametrize('name', NAMES)
+@settings(derandomize=True, max_examples=200, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_values_and_gradients(name, data):
+    sample = PICKERS[name](lambda lo, hi: data.draw(st.integers(lo, hi)))
+    args, op = sample.args, getattr(ops, name)
+
+    def how():                                  # an rng among them starts anew
+        return deepcopy(sample.how)
+
+    y, cache, *_ = op(*args, **how())
+    close(y, getattr(loops, name)(*args, **how()), 1e-12)
+    if name == 'max_switches':
+        return
+    dy = np.random.default_rng(2).standard_normal(np.shape(y))
+    grads = op.backward(dy, cache)
+    wanted = tuple(i for i, dx in enumerate(grads) if dx is not None)
+    vjp, _ = make_vjp(lambda *args: getattr(taps, name)(*args, **how()), wanted)(*args)
+    for i, dx in zip(wanted, vjp(dy)):
+        close(grads[i], dx, 1e-10)
