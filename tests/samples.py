@@ -325,6 +325,7 @@ TAKE = {
     'more-than-there-are': a_take((2, 3), (5, 4)),
     'int32-switches': a_take((4, 5), (2, 3), dtype='int32'),
     'uint8-switches': a_take((4, 5), (2, 3), dtype='uint8'),
+    'uint64-switches': a_take((4, 5), (2, 3), dtype='uint64'),
     'channels-last': relaid(channels_last, a_take((4, 5), (2, 3), c=3)),
 }
 
@@ -346,6 +347,7 @@ UNPOOL = {
     'size-with-channels': an_unpool((2, 4, 5), (2, 3)),
     'int32-switches': an_unpool((4, 5), (2, 3), dtype='int32'),
     'uint8-switches': an_unpool((4, 5), (2, 3), dtype='uint8'),
+    'uint64-switches': an_unpool((4, 5), (2, 3), dtype='uint64'),
     'transposed-memory': relaid(transposed, an_unpool((4, 5), (2, 3), c=3)),
 }
 
@@ -636,6 +638,8 @@ SOFTMAX_CROSS_ENTROPY = {
     'ignore-minus-one': a_loss(ignore=-1),
     'ignore-beyond-uint8': a_loss(ignore=1000),
     'uint8-labels': a_loss(dtype='uint8'),
+    'int8-labels-too-narrow-for-255': a_loss(dtype='int8', ignored=0),
+    'uint64-labels': a_loss(dtype='uint64'),
     'int32-labels-mean': a_loss(dtype='int32', reduce='mean'),
     'huge-scores': a_loss(times=1e4),
     'huge-scores-mean': a_loss(times=1e4, by_class=True, reduce='mean'),

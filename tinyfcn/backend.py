@@ -10,7 +10,7 @@ def array_module(x):
         return np
     if type(x).__module__.split('.')[0] == 'cupy':
         return sys.modules['cupy']
-    raise TypeError(f'a {type(x).__name__} is not an array: numpy.asarray(…, "float32") makes one')
+    raise TypeError(f'{type(x).__name__} is no array: numpy.asarray makes one')
 
 
 def sparse_module(x):

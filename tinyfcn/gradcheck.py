@@ -24,8 +24,12 @@ class Row(NamedTuple):
     limit: float
 
     @property
+    def error(self):
+        return abs(self.nudged - self.foretold)
+
+    @property
     def ok(self):
-        return bool(abs(self.nudged - self.foretold) <= self.limit)           # nan is not ok
+        return self.error <= self.limit                     # nan is not
 
 
 class Report(NamedTuple):
@@ -43,8 +47,8 @@ class Report(NamedTuple):
                              f'{"differ by":>9} {"allowed":>7}']
         for row in self.rows:
             lines.append(f'{row.name:{wide}}  {str(row.shape):18} {row.nudged:16.9g} '
-                         f'{row.foretold:16.9g} {abs(row.nudged - row.foretold):9.0e} '
-                         f'{row.limit:7.0e}  {"ok" if row.ok else "WRONG"}')
+                         f'{row.foretold:16.9g} {row.error:9.0e} {row.limit:7.0e}  '
+                         f'{"ok" if row.ok else "WRONG"}')
         return '\n'.join(lines)
 
 
@@ -65,7 +69,7 @@ def check(op, *args, step=1e-5, rtol=1e-7, atol=1e-8, directions=3, seed=0, **ho
     names = [p.name for p in signature(op).parameters.values()]
     if any(p.kind is p.VAR_POSITIONAL for p in signature(op).parameters.values()):
         names = [f'x{i + 1}' for i in range(len(args))]
-    rows = [_compare(name, x, dx, objective, rng, step, rtol, atol, directions)
+    rows = [_compare(name, x, dx, objective, rng, [step], rtol, atol, directions)
             for name, x, dx in zip(names, args, grads) if _is_float(x) and dx is not None]
     return Report(f'{op.__name__}: the gradient of every input, ε = {step:g}', rows)
 
@@ -91,29 +95,33 @@ def check_net(net, image, step=1e-6, rtol=1e-6, atol=1e-6, directions=3, seed=0)
         scores = _by_name(net, net.forward(image, train=True))
         return float(sum((u[name] * y).sum() for name, y in scores.items()))
 
-    rows = [_compare(name, inputs[name], dx, objective, rng, step, rtol, atol, directions)
+    steps = step, step / 10, step / 100         # of so many units some sit near a kink: nudge less
+    rows = [_compare(name, inputs[name], dx, objective, rng, steps, rtol, atol, directions)
             for name, dx in grads.items()]
     return Report(f'{len(net.boxes)} boxes: the gradient of every weight, ε = {step:g}', rows)
 
 
-def _compare(name, x, dx, objective, rng, step, rtol, atol, directions):
-    """Nudge x in place along `directions` random directions; -> the Row of the worst."""
-    limit = atol + rtol * float(np.linalg.norm(dx))     # ⟨v, dx⟩ is of the size of ‖dx‖
-    keep, here, rows = x.copy(), objective(), []
+def _compare(name, x, dx, objective, rng, steps, rtol, atol, directions):
+    """Nudge x in place along `directions` random directions; -> the Row of the worst.
+
+    Of several steps the first counts that agrees with the next: no kink lies so near.
+    """
+    keep, rows = x.copy(), []
     for _ in range(directions):
-        v, nudges = rng.standard_normal(x.shape), []
-        for smaller in step, step / 10, step / 100:
-            x[...] = keep + smaller * v
+        v, slopes = rng.standard_normal(x.shape), []
+        foretold = float((v * dx).sum())
+        limit = atol + rtol * abs(foretold)
+        for step in steps:
+            x[...] = keep + step * v
             above = objective()
-            x[...] = keep - smaller * v
+            x[...] = keep - step * v
             below = objective()
-            bend = abs(above - 2 * here + below) / smaller
-            nudges.append((bend, (above - below) / (2 * smaller)))
-            if bend <= limit:
-                break                       # else a kink of ReLU or of a pool is near: nudge less
-        rows.append(Row(name, x.shape, min(nudges)[1], float((v * dx).sum()), limit))
+            slopes.append((above - below) / (2 * step))
+            if len(slopes) > 1 and abs(slopes[-2] - slopes[-1]) <= limit:
+                break
+        rows.append(Row(name, x.shape, slopes[-2:][0], foretold, limit))
     x[...] = keep
-    return max(rows, key=lambda row: np.nan_to_num(abs(row.nudged - row.foretold), nan=np.inf))
+    return max(rows, key=lambda row: np.nan_to_num(row.error / row.limit, nan=np.inf))
 
 
 def _is_float(x):

@@ -14,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
+from .backend import array_module
 from .figure import Box, Figure, quoting
 from .summary import summary
 
@@ -136,7 +137,8 @@ class Net(Figure):
         return names
 
     def _check_image(self, image):
-        shape, channels = getattr(image, 'shape', ()), self.data.channels
+        array_module(image)                                 # refuses what is no array
+        shape, channels = image.shape, self.data.channels
         if len(shape) != 4 or shape[1] != channels or 0 in shape:
             raise ValueError(f'the image has shape {shape}; this net reads (N, {channels}, H, W)')
         if image.dtype != self.dtype:
@@ -151,10 +153,11 @@ class Net(Figure):
             if self[name].name in learning and name not in self.caches:
                 raise RuntimeError(f'nothing is kept of {name!r} to go back through: '
                                    f'call forward(image, train=True) before each backward')
+            array_module(d)
             y = self.values.get(name, d)
-            if (getattr(d, 'shape', None), getattr(d, 'dtype', None)) != (y.shape, y.dtype):
-                raise ValueError(f'the gradient of {name!r} is {getattr(d, "dtype", type(d))} '
-                                 f'{getattr(d, "shape", "")}; {name!r} is {y.dtype} {y.shape}')
+            if (d.shape, d.dtype) != (y.shape, y.dtype):
+                raise ValueError(f'the gradient of {name!r} is {d.dtype} {d.shape}; '
+                                 f'{name!r} is {y.dtype} {y.shape}')
 
     # ---- the whole net -------------------------------------------------------------------------
 

@@ -1,0 +1,105 @@
+"""The decorations: a stand-in runs where it suits and nowhere else."""
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import tinyfcn
+from tinyfcn import kernels, ops
+from tinyfcn.backend import array_module, sparse_module
+from tinyfcn.pair import backward_of, reference_only
+
+
+@pytest.fixture
+def marked(monkeypatch):
+    """A stand-in for relu on float32 that leaves a mark."""
+    monkeypatch.setattr(kernels, '_stand_ins', {})
+
+    @kernels.stand_in('relu', 'numpy', suits=lambda x: x.dtype == 'float32')
+    def relu(x):
+        return 'stand-in', x
+
+
+X = np.ones((1, 1, 2, 2), 'float32')
+
+
+def test_a_stand_in_runs_where_it_suits(marked):
+    assert ops.relu(X)[0] == 'stand-in'
+    assert ops.relu(X.astype('float64'))[0].dtype == 'float64'
+    assert ops.leaky_relu(X)[0].all()
+
+
+def test_the_body_is_always_within_reach(marked):
+    assert ops.relu.reference(X)[0].all()
+    with reference_only():
+        with reference_only():
+            assert ops.relu(X)[0].all()
+        assert ops.relu(X)[0].all()
+    assert ops.relu(X)[0] == 'stand-in'
+    with pytest.raises(RuntimeError), reference_only():
+        raise RuntimeError
+    assert ops.relu(X)[0] == 'stand-in'
+
+
+def test_reference_only_is_a_matter_of_one_thread(marked):
+    seen = []
+    with reference_only():
+        other = threading.Thread(target=lambda: seen.append(ops.relu(X)[0]))
+        other.start()
+        other.join()
+    assert seen == ['stand-in']
+
+
+def test_a_backward_may_have_a_stand_in_of_its_own(monkeypatch):
+    monkeypatch.setattr(kernels, '_stand_ins', {})
+    kernels.stand_in('relu_backward', 'numpy', suits=lambda dy, cache: True)(
+        lambda dy, cache: ('stand-in',))
+    y, cache = ops.relu(X)
+    assert ops.relu.backward(X, cache, want=(True,)) == ('stand-in',)
+    with reference_only():
+        np.testing.assert_array_equal(ops.relu.backward(X, cache)[0], X)
+
+
+def test_every_op_has_its_backward():
+    for name in set(ops.__all__) - {'conv_matrix'}:
+        assert callable(getattr(ops, name).backward), name
+
+
+def test_want_reaches_only_a_backward_that_asks_for_it():
+    def twice(x):
+        return 2 * x, ()
+
+    @backward_of(twice)
+    def heedless(dy, cache):
+        return 2 * dy,
+
+    assert twice.backward(3, (), want=(False,)) == (6,)
+
+    @backward_of(twice)
+    def heeding(dy, cache, want=None):
+        return 2 * dy if want[0] else None,
+
+    assert twice.backward(3, (), (False,)) == (None,)
+
+
+def test_the_array_chooses_the_module():
+    assert array_module(X) is np
+    assert sparse_module(X).__name__ == 'scipy.sparse'
+    with pytest.raises(TypeError, match='list is no array: numpy.asarray makes one'):
+        array_module([1.])
+
+
+def test_the_front_door():
+    assert tinyfcn.Net and tinyfcn.build and tinyfcn.ops.relu and tinyfcn.metrics and tinyfcn.optim
+    assert set(dir(tinyfcn)) >= {'Net', 'build', 'ops', 'metrics', 'optim'}
+    with pytest.raises(AttributeError, match="tinyfcn has no 'opps'"):
+        print(tinyfcn.opps)
+
+
+def test_python_m_tinyfcn():
+    """The module is the command."""
+    command = [sys.executable, '-m', 'tinyfcn', '--help']
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0 and 'demo' in ran.stdout
