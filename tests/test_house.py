@@ -29,6 +29,7 @@ MAY_IMPORT = {
     'cli':          '*',
     '__init__':     '*',
     'training':     f'recipes {STAIR} {WINGS} backend pair',
+    'demo':         'net layers init ops metrics optim',     # a training in small
     'recipes':      'models',
     'models':       'net layers init',
     'layers':       'figure place init ops geometry',

@@ -1,0 +1,34 @@
+# Every target sets up what it needs: python3 (with venv) and make are enough.
+PYTHON ?= python3
+BIN = .venv/bin
+MARKS = lessons or gpuproof or crash or fuzz or mpi or browser or realdata
+
+.PHONY: demo test test-more torch mutants parity lint clean
+
+demo: .venv/made
+	$(BIN)/tinyfcn demo
+
+test: .venv/made
+	$(BIN)/python -m pytest
+
+# 5 is pytest's word for "no test bears these marks yet"
+test-more: .venv/made
+	$(BIN)/python -m pytest -m "$(MARKS)" || [ $$? -eq 5 ]
+
+# PyTorch is a witness in the tests, never a dependency; with it `make test` compares with it too
+torch: .venv/made
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+
+mutants: .venv/made
+	$(BIN)/python tests/mutants.py
+
+lint: .venv/made
+	$(BIN)/ruff check tinyfcn tests benchmarks
+
+.venv/made: setup.py pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .hypothesis .ruff_cache runs
