@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MARKS = lessons or gpuproof or crash or fuzz or mpi or browser or realdata
 
-.PHONY: demo test test-more torch mutants parity lint clean
+.PHONY: demo test test-more torch mutants lint clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo

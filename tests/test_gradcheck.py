@@ -25,7 +25,7 @@ SLIPS = {
     'sign': lambda right: -right,
     'scale by 1 + 1e-4': lambda right: right * (1 + 1e-4),
     'one row lost': lambda right: right * (np.arange(len(right)) > 0)[:, None],
-    'rounded to float32': lambda right: right.astype('float32').astype('float64'),
+    'scale by 1 + 1e-6': lambda right: right * (1 + 1e-6),
     'nan': lambda right: right * np.nan,
 }
 

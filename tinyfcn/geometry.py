@@ -16,13 +16,28 @@ def axes(value, name, least=0):
     return y, x
 
 
-def extent(shape, channels=None):
-    """The (H, W) at the end of an image's shape; its channels, where it has them, must agree."""
+def count(value, name):
+    """A whole number, 1 or more."""
+    try:
+        value = index(value)
+    except TypeError:
+        raise TypeError(f'{name} is {value!r}: a whole number is needed') from None
+    if value < 1:
+        raise ValueError(f'{name} is {value}: it must be at least 1')
+    return value
+
+
+def extent(shape, channels, pictures=None):
+    """The (H, W) at the end of an image's shape; channels and pictures, if it has them, agree."""
+    if not hasattr(shape, '__len__'):
+        raise TypeError(f'{shape!r} is no shape of an image, such as (H, W)')
     if not 2 <= len(shape) <= 4:
         raise ValueError(f'{tuple(shape)} is no shape of an image: (H, W), (C, H, W), (N, C, H, W)')
-    if channels is not None and len(shape) > 2 and shape[-3] != channels:
-        raise ValueError(f'the shape {tuple(shape)} has {shape[-3]} channels; {channels} are there')
-    return axes(shape[-2:], 'the size of the image', 1)
+    *leading, h, w = shape
+    for what, said, have in zip(('channels', 'pictures'), leading[::-1], (channels, pictures)):
+        if have not in (None, said):
+            raise ValueError(f'the shape {tuple(shape)} has {said} {what}; {have} are there')
+    return axes((h, w), 'the size of the image', 1)
 
 
 def window(ksize, stride, pad, dilation=1):

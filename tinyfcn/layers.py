@@ -23,9 +23,8 @@ def conv(x, channels, ksize, stride=1, pad=0, dilation=1, groups=1, bias=True, i
     """A learned convolution."""
     window = dict(stride=stride, pad=pad, dilation=dilation)
     ksize = axes(ksize, 'ksize', 1)
-    shape = (channels, x.channels // groups, *ksize)
-    return Box(ops.conv2d, x, channels=channels,
-               weights=_weights(x, channels, groups, bias, init, shape),
+    weights = _weights(x, channels, groups, bias, init, (channels, x.channels // groups, *ksize))
+    return Box(ops.conv2d, x, channels=channels, weights=weights,
                place=x.place.window(ksize, **window),
                sized=partial(geometry.conv_size, ksize=ksize, **window), groups=groups, **window)
 
@@ -33,19 +32,18 @@ def conv(x, channels, ksize, stride=1, pad=0, dilation=1, groups=1, bias=True, i
 @word
 def deconv(x, channels, ksize, stride=1, pad=0, groups=1, bias=True, init=None):
     """A learned transposed convolution. init=bilinear begins as `upsample` does."""
-    window = dict(stride=stride, pad=pad)
-    (kh, kw), (down, right) = ksize, stride = axes(ksize, 'ksize', 1), axes(stride, 'stride', 1)
-    shape = (x.channels, channels // groups, *ksize)
-    # of its kh·kw taps an output meets every stride-th along each axis
-    he = partial(he_normal, fan_in=x.channels // groups * -(-kh // down) * -(-kw // right))
-    return Box(ops.conv_transpose2d, x, channels=channels,
-               weights=_weights(x, channels, groups, bias, init or he, shape),
-               place=x.place.transposed(ksize, **window),
-               sized=partial(geometry.transposed_size, ksize=ksize, **window), groups=groups,
-               **window)
+    window, ksize = dict(stride=stride, pad=pad), axes(ksize, 'ksize', 1)
+    # of its taps an output meets every stride-th along each axis
+    met = [-(-k // s) for k, s in zip(ksize, axes(stride, 'stride', 1))]
+    init = init or partial(he_normal, fan_in=x.channels // groups * met[0] * met[1])
+    weights = _weights(x, channels, groups, bias, init, (x.channels, channels // groups, *ksize))
+    return Box(ops.conv_transpose2d, x, channels=channels, weights=weights,
+               place=x.place.transposed(ksize, **window), groups=groups, **window,
+               sized=partial(geometry.transposed_size, ksize=ksize, **window))
 
 
 def _weights(x, channels, groups, bias, init, shape):
+    geometry.count(channels, 'channels')
     if x.channels % groups or channels % groups:
         raise ValueError(f'groups={groups} does not divide {x.channels} channels into {channels}')
     return {'w': (init, shape), **({'b': (zeros, (channels,))} if bias else {})}

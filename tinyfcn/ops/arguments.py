@@ -1,4 +1,6 @@
 """What every op asks of its arrays: nothing is cast, broadcast or moved in silence."""
+from numbers import Real
+
 from ..backend import array_module
 
 
@@ -19,6 +21,8 @@ def floats(rank=None, **arrays):
         if array.dtype != x.dtype:
             raise TypeError(f'{name} is {array.dtype} and {first} is {x.dtype}: cast one of them')
         _ranked(rank, name, array)
+        if not array.size:
+            raise ValueError(f'{name} has shape {array.shape}: there is nothing in it')
     return module
 
 
@@ -50,6 +54,13 @@ def numbered(xs):
     if not xs:
         raise ValueError('at least one array is needed')
     return {f'x{i}': x for i, x in enumerate(xs, start=1)}
+
+
+def number(value, name):
+    """A Python float: an array keeps its dtype beside it, beside a NumPy number it would widen."""
+    if not isinstance(value, Real):
+        raise TypeError(f'{name} is {value!r}: a number is needed')
+    return float(value)
 
 
 def on_host(array):

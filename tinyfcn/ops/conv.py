@@ -8,7 +8,7 @@ Each is the other's backward. M is not built here (matrix.py does): im2col and a
 """
 from itertools import product
 
-from ..geometry import conv_size, extent, leftover, transposed_size, window
+from ..geometry import axes, conv_size, count, extent, leftover, transposed_size, window
 from ..pair import accelerated, backward_of
 from .arguments import floats, gradient, shaped
 
@@ -20,12 +20,11 @@ def im2col(x, ksize, stride=1, pad=0, dilation=1):
     x (N, C, H, W) -> (N, C·kh·kw, OH·OW)
     """
     xp = floats(4, x=x)
-    n, c, h, w = x.shape
-    oh, ow = conv_size((h, w), ksize, stride, pad, dilation)
-    (kh, kw), stride, pad, dilation = geometry = window(ksize, stride, pad, dilation)
+    n, c, kh, kw, oh, ow = shape = _windows(x.shape, ksize, stride, pad, dilation)
+    _, stride, pad, dilation = geometry = window(ksize, stride, pad, dilation)
     rows, columns = _taps(kh, oh, stride[0], dilation[0]), _taps(kw, ow, stride[1], dilation[1])
     padded = xp.pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
-    cols = xp.empty((n, c, kh, kw, oh, ow), x.dtype)
+    cols = xp.empty(shape, x.dtype)
     for i, j in product(range(kh), range(kw)):
         cols[:, :, i, j] = padded[:, :, rows[i], columns[j]]
     return cols.reshape(n, c * kh * kw, oh * ow), (x.shape, *geometry)
@@ -33,6 +32,8 @@ def im2col(x, ksize, stride=1, pad=0, dilation=1):
 
 @backward_of(im2col)
 def im2col_backward(dy, cache):
+    n, c, kh, kw, oh, ow = _windows(*cache)
+    gradient(dy, (n, c * kh * kw, oh * ow))
     return col2im(dy, *cache)[:1]
 
 
@@ -43,24 +44,26 @@ def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
     cols (N, C·kh·kw, OH·OW) -> (N, C, H, W); `shape` ends with (H, W)
     """
     xp = floats(3, cols=cols)
-    h, w = extent(shape)
-    oh, ow = conv_size((h, w), ksize, stride, pad, dilation)
     (kh, kw), stride, pad, dilation = geometry = window(ksize, stride, pad, dilation)
     n, c = len(cols), cols.shape[1] // (kh * kw)
+    h, w = extent(shape, c, n)
+    *_, oh, ow = windows = _windows((n, c, h, w), *geometry)
     shaped((n, c * kh * kw, oh * ow), f'{kh}·{kw} rows for each channel and a column for each of '
                                       f'{oh}×{ow} windows', cols=cols)
-    extent(shape, c)
     rows, columns = _taps(kh, oh, stride[0], dilation[0]), _taps(kw, ow, stride[1], dilation[1])
     padded = xp.zeros((n, c, h + 2 * pad[0], w + 2 * pad[1]), cols.dtype)
-    cols = cols.reshape(n, c, kh, kw, oh, ow)
+    cols = cols.reshape(windows)
     for i, j in product(range(kh), range(kw)):
         padded[:, :, rows[i], columns[j]] += cols[:, :, i, j]       # windows overlap: add
-    return padded[:, :, pad[0]:pad[0] + h, pad[1]:pad[1] + w], geometry
+    x = padded[:, :, pad[0]:pad[0] + h, pad[1]:pad[1] + w]
+    return x, (x.shape, *geometry)
 
 
 @backward_of(col2im)
 def col2im_backward(dy, cache):
-    return im2col(dy, *cache)[:1]
+    shape, *geometry = cache
+    gradient(dy, shape)
+    return im2col(dy, *geometry)[:1]
 
 
 @accelerated
@@ -137,6 +140,12 @@ def weight_gradient(x, y, shape, geometry, groups):
     return (y @ cols.swapaxes(2, 3)).sum(0).reshape(shape)
 
 
+def _windows(shape, ksize, stride, pad, dilation):
+    """(N, C, H, W) -> (N, C, kh, kw, OH, OW): the shape of all windows, which im2col flattens."""
+    kh, kw = axes(ksize, 'ksize', 1)
+    return *shape[:2], kh, kw, *conv_size(shape[2:], ksize, stride, pad, dilation)
+
+
 def _taps(k, out, stride, dilation):
     """The pixels that each of an axis' k taps meets, over all `out` windows."""
     return [slice(i * dilation, i * dilation + stride * out, stride) for i in range(k)]
@@ -150,7 +159,7 @@ def _by_group(w, groups):
 def _fit(x, w, b, groups, transposed=False):
     """Refuse filters that read or make another number of channels than there are."""
     floats(4, x=x, w=w)
-    if groups not in range(1, len(w) + 1) or len(w) % groups:
+    if len(w) % count(groups, 'groups'):
         raise ValueError(f'groups={groups!r} does not divide the {len(w)} filters of w {w.shape}')
     makes, reads = len(w), w.shape[1] * groups
     if transposed:

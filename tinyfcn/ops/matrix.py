@@ -8,9 +8,9 @@ Bilinear upsampling is an M.T that is the same for every class and separable, y 
 products, and no dense deconvolution. Resizing and averaging (pool.py) are of that form too.
 """
 from ..backend import array_module, sparse_module
-from ..geometry import axes, conv_size, extent, tent_size, transposed_size
+from ..geometry import axes, conv_size, count, extent, tent_size, transposed_size
 from ..pair import accelerated, backward_of
-from .arguments import floats, gradient
+from .arguments import floats, gradient, integers
 from .conv import im2col
 
 LARGEST = 5e7       # entries: 0.6 GB, what a laptop still builds in seconds
@@ -22,9 +22,11 @@ def conv_matrix(w, shape, stride=1, pad=0, dilation=1, groups=1):
     w (K, C/groups, kh, kw), integers welcome; `shape` ends with (H, W) -> (K·OH·OW, C·H·W)
     Rows and columns are in (C, H, W) order whatever the strides of an image: flatten with ravel().
     """
-    xp, (k, depth, kh, kw) = array_module(w), w.shape
-    if groups not in range(1, k + 1) or k % groups:
-        raise ValueError(f'groups={groups!r} does not divide the {k} filters of w {w.shape}')
+    xp = array_module(w)
+    integers(4, w=w) if w.dtype.kind in 'iu' else floats(4, w=w)
+    k, depth, kh, kw = w.shape
+    if k % count(groups, 'groups'):
+        raise ValueError(f'groups={groups} does not divide the {k} filters of w {w.shape}')
     c, (h, wide) = depth * groups, extent(shape, depth * groups)
     oh, ow = conv_size((h, wide), (kh, kw), stride, pad, dilation)
     if w.size * oh * ow > LARGEST:
@@ -51,15 +53,15 @@ def separable(x, rows, columns):
     oh, ow = rows.shape[0], columns.shape[0]
     y = columns @ x.reshape(n * c * h, w).T                                 # (OW, N·C·H)
     y = rows @ y.reshape(ow, n * c, h).transpose(2, 1, 0).reshape(h, -1)    # (OH, N·C·OW)
-    return y.reshape(oh, n * c, ow).transpose(1, 0, 2).reshape(n, c, oh, ow), (rows, columns)
+    y = y.reshape(oh, n * c, ow).transpose(1, 0, 2).reshape(n, c, oh, ow)
+    return y, (x.shape, rows, columns)
 
 
 @backward_of(separable)
 def separable_backward(dy, cache):
     """dx = rowsᵀ · dy · columns."""
-    rows, columns = cache
-    floats(4, dy=dy)
-    gradient(dy, (*dy.shape[:2], rows.shape[0], columns.shape[0]))
+    shape, rows, columns = cache
+    gradient(dy, (*shape[:2], rows.shape[0], columns.shape[0]), x=rows.data)
     return separable(dy, rows.T, columns.T)[0], None, None
 
 

@@ -1,8 +1,8 @@
 """Normalisation: over the batch, and over neighbouring channels."""
 from ..backend import array_module
-from ..geometry import axes
+from ..geometry import count
 from ..pair import accelerated, backward_of
-from .arguments import floats, gradient, shaped
+from .arguments import floats, gradient, number, shaped
 
 MOMENTUM = .1       # how far the running statistics move towards those of a batch, as in PyTorch
 
@@ -27,7 +27,7 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
         running, mean, var = (mean, var), x.mean((0, 2, 3)), x.var((0, 2, 3))
         moved = mean, var * (count / (count - 1))
         state = tuple(old + MOMENTUM * (new - old) for old, new in zip(running, moved)),
-    inverse = 1 / (var + float(eps)) ** .5
+    inverse = 1 / (var + number(eps, 'eps')) ** .5
     x_hat = (x - _each(mean)) * _each(inverse)
     return x_hat * _each(w) + _each(b), (x_hat, w, inverse, of_batch), *state
 
@@ -53,10 +53,10 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
     x (N, C, H, W) -> y likewise. As in Caffe, α is divided, and beyond the ends there are zeros.
     """
     floats(4, x=x)
-    if axes(size, 'size', 1)[0] % 2 == 0:
+    size, alpha, beta = count(size, 'size'), number(alpha, 'alpha'), number(beta, 'beta')
+    if size % 2 == 0:
         raise ValueError(f'size is {size!r}: an odd number, as many channels on either side')
-    alpha, beta = float(alpha), float(beta)
-    s = float(k) + alpha / size * _neighbours(x * x, size)
+    s = number(k, 'k') + alpha / size * _neighbours(x * x, size)
     y = x * s ** -beta
     return y, (x, y, s, size, alpha, beta)
 

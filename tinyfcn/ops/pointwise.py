@@ -1,7 +1,7 @@
 """Ops that look at one value at a time."""
 from ..backend import array_module
 from ..pair import accelerated, backward_of
-from .arguments import floats, gradient, numbered, shaped
+from .arguments import floats, gradient, number, numbered, shaped
 
 
 @accelerated
@@ -23,7 +23,7 @@ def relu_backward(dy, cache):
 @accelerated
 def leaky_relu(x, slope=.01):
     """y = x where x > 0, else slope·x."""
-    xp, slope = floats(x=x), float(slope)       # a NumPy number would widen float32
+    xp, slope = floats(x=x), number(slope, 'slope')
     return xp.where(x > 0, x, x * slope), (x, slope)
 
 
@@ -37,12 +37,12 @@ def leaky_relu_backward(dy, cache):
 @accelerated
 def dropout(x, p=.5, train=False, rng=None):
     """Training: y = x / (1 − p) or 0 with probability p, each unit for itself; otherwise y = x."""
-    xp, p = floats(x=x), float(p)
+    xp, p = floats(x=x), number(p, 'p')
     if not 0 <= p < 1:
         raise ValueError(f'p is {p!r}: a probability in 0 ≤ p < 1 is needed')
     if not train:
         return x, (x.shape, None, p)
-    if rng is None:
+    if not hasattr(rng, 'random'):
         raise ValueError('dropout draws when training: pass rng=numpy.random.default_rng(seed)')
     kept = xp.asarray(rng.random(x.shape, 'float32') >= p)  # drawn on the host: on any device alike
     return x * kept * (1 / (1 - p)), (x.shape, kept, p)
@@ -86,7 +86,7 @@ def multiply_backward(dy, cache):
 def scale(x, factor):
     """y = factor · x, a fixed number."""
     floats(x=x)
-    factor = float(factor)
+    factor = number(factor, 'factor')
     return x * factor, (x.shape, factor)
 
 

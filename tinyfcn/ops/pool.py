@@ -9,7 +9,7 @@ All pooling rounds up, as Caffe does; ceil=False rounds down.
 from ..backend import array_module
 from ..geometry import axes, extent, pool_size, window
 from ..pair import accelerated, backward_of
-from .arguments import floats, integers, on_host, shaped
+from .arguments import floats, gradient, integers, on_host, shaped
 from .matrix import separable, thin_matrix
 
 
@@ -58,7 +58,9 @@ def take(x, switches):
 
 @backward_of(take)
 def take_backward(dy, cache):
-    return unpool(dy, *cache)[0], None
+    switches, size = cache
+    gradient(dy, switches.shape)
+    return unpool(dy, switches, size)[0], None
 
 
 @accelerated
@@ -68,18 +70,21 @@ def unpool(y, switches, size):
     y (N, C, OH, OW), switches likewise -> x (N, C, *size); `size` is that of what was pooled
     """
     xp = floats(4, y=y)
-    (n, c), (h, w) = y.shape[:2], extent(size)
+    (n, c), (h, w) = y.shape[:2], extent(size, y.shape[1], len(y))
     _within(switches, h, w)
     shaped(y.shape, 'the shape of y', switches=switches)
-    planes = h * w * xp.arange(n * c).reshape(n, c, 1, 1)
+    planes = h * w * xp.arange(n * c).reshape(n, c, 1, 1)           # where each plane begins
     x = xp.zeros(n * c * h * w, y.dtype)
-    xp.add.at(x, (planes + switches).ravel(), y.ravel())            # windows overlap: add
-    return x.reshape(n, c, h, w), (switches,)
+    pixels = (planes + switches.astype('int64')).ravel()
+    xp.add.at(x, pixels, y.ravel())                                 # windows overlap: add
+    return x.reshape(n, c, h, w), (switches, (n, c, h, w))
 
 
 @backward_of(unpool)
 def unpool_backward(dy, cache):
-    return take(dy, *cache)[0], None
+    switches, shape = cache
+    gradient(dy, shape)
+    return take(dy, switches)[0], None
 
 
 @accelerated

@@ -2,7 +2,7 @@
 from ..backend import array_module
 from ..geometry import axes, crop_size
 from ..pair import backward_of
-from .arguments import floats, gradient, numbered, shaped
+from .arguments import floats, gradient, number, numbered, shaped
 
 
 def concat(*xs):
@@ -75,6 +75,7 @@ def pad(x, before, after=None, value=0.):
     xp = floats(4, x=x)
     top, left = axes(before, 'before')
     bottom, right = axes(before if after is None else after, 'after')
+    value = number(value, 'value')
     y = xp.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
     return y, (x.shape, y.shape, (top, left))
 

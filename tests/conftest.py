@@ -1,0 +1,25 @@
+"""One thread for tiny matrices, and a line that says how long each share of the tests took."""
+import os
+from collections import Counter
+from pathlib import Path
+
+# before NumPy is loaded: on matrices so small a second thread only waits for the first
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
+              lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60)
+OF_FILE = dict(test_models='family')            # all others without a mark belong to the core
+
+spent = Counter()
+
+
+def pytest_runtest_logreport(report):
+    marks = [share for share in SHARES if share in report.keywords]
+    share = marks[0] if marks else OF_FILE.get(Path(report.fspath).stem, 'core')
+    spent[share] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter):
+    for share, seconds in spent.items():
+        late = '' if seconds <= SHARES[share] else '   over its share'
+        terminalreporter.write_line(f'{share:9} {seconds:4.0f} s of {SHARES[share]}{late}')
