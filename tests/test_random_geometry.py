@@ -1,4 +1,5 @@
-"""200 geometries of every op, sought out by hypothesis: values by plain loops, gradients by HIPS.
+"""200 geometries of every op (and 800 more in `make test-more`), sought out by hypothesis:
+values by plain loops, gradients by HIPS autograd.
 
 The same descriptions draw the table (samples.py); here hypothesis chooses, and shrinks what fails.
 """
@@ -21,11 +22,27 @@ def close(a, b, tol):
     assert np.max(np.abs(a - b)) <= tol * max(1, np.max(np.abs(b)))
 
 
-@pytest.mark.parametrize('name', NAMES)
-@settings(derandomize=True, max_examples=200, deadline=None, database=None,
-          suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data())
+def examples(count):
+    """Hypothesis, `count` times, with the same draws on every machine."""
+    def of(test):
+        limits = settings(derandomize=True, max_examples=count, deadline=None, database=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+        return pytest.mark.parametrize('name', NAMES)(limits(given(data=st.data())(test)))
+    return of
+
+
+@examples(200)
 def test_values_and_gradients(name, data):
+    judge(name, data)
+
+
+@pytest.mark.fuzz
+@examples(800)
+def test_values_and_gradients_at_length(name, data):
+    judge(name, data)
+
+
+def judge(name, data):
     sample = PICKERS[name](lambda lo, hi: data.draw(st.integers(lo, hi)))
     args, op = sample.args, getattr(ops, name)
 

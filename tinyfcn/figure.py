@@ -16,7 +16,7 @@ class Box:
 
     `like` lends its size and is not read. `sized` says how the size follows from those read.
     `weights` and `state` hold, by short name, (init, shape): the figure makes them when it names
-    the box. `how` is what else the op is told: stride, pad, …
+    the box. `how` is what else the op is told: stride, pad, …; it `asks` for train and rng itself.
     """
 
     def __init__(self, op, *inputs, like=None, channels=None, place=None, sized=same_size,
@@ -25,6 +25,7 @@ class Box:
         self.channels = inputs[0].channels if channels is None else channels
         self.place = inputs[0].place if place is None else place
         self.weights, self.state = dict(weights), dict(state)
+        self.asks = {'train', 'rng'} & signature(op).parameters.keys() if op else set()
         self.name = None
         self.words = f'{op.__name__}({", ".join(map(str, inputs))})' if op else 'the image'
 
@@ -40,10 +41,6 @@ class Box:
     def reads(self):
         """The names of what the op is given, in order: boxes, own weights, own state."""
         return [*self.inputs, *(f'{self.name}.{own}' for own in (*self.weights, *self.state))]
-
-    def asks_for(self, keyword):
-        """Whether the op wants to be told `train`, or given an `rng`."""
-        return keyword in signature(self.op).parameters
 
 
 def word(make):
@@ -97,8 +94,8 @@ class Figure:
         box.like = box.like and box.like.name
         if not name.startswith('aux') and any(read.startswith('aux') for read in box.inputs):
             raise NameError(f'{box.line}: only boxes called aux… may read one, they go together')
-        self.boxes[name] = box
         self._make_weights(box)
+        self.boxes[name] = box
 
     def _adopt(self, name, read):
         """A box that was written inside the line of another takes its name from there."""

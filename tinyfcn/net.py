@@ -116,9 +116,9 @@ class Net(Figure):
         how = dict(box.how)
         if box.like:
             how['size'] = sizes[box.like]
-        if box.asks_for('train'):
+        if 'train' in box.asks:
             how['train'] = train
-        if box.asks_for('rng'):
+        if 'rng' in box.asks:
             chance = self.seed or 0, self.step, crc32(box.name.encode())
             how['rng'] = np.random.default_rng(chance)
         return how
