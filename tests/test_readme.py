@@ -4,7 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
-from tinyfcn.models.fcn import fcn8s
+from tinyfcn.models.fcn import stride8
 
 README = (Path(__file__).parents[1] / 'README.md').read_text('utf-8')
 
@@ -17,8 +17,8 @@ def test_the_examples_run_and_print_what_is_shown():
 
 
 def test_the_figure_is_the_one_in_the_package():
-    shown = re.search(r'def fcn8s.*?```', README, re.S).group().removesuffix('```')
-    true = re.sub(r'    """.*?"""\n', '', inspect.getsource(fcn8s), flags=re.S)
+    shown = re.search(r'def stride8.*?```', README, re.S).group().removesuffix('```')
+    true = re.sub(r'    """.*?"""\n', '', inspect.getsource(stride8), flags=re.S)
     assert shown == true
 
 

@@ -136,6 +136,10 @@ class Figure:
         """copy, deepcopy and pickle: a copy has a list of boxes of its own."""
         return {name: copy(value) for name, value in vars(self).items()}
 
+    def branch(self, suffix):
+        """This figure, where every new box bears `suffix`: a second stream or head, same words."""
+        return Branch(self, suffix)
+
     def __repr__(self):
         count = sum(w.size for w in self.params.values())
         return f'<{type(self).__name__} of {len(self.boxes)} boxes, {count:,} parameters>'
@@ -167,6 +171,22 @@ class Figure:
                 given = {name: sizes[name] for name in given}
                 raise ValueError(quoting(error, box, given)) from error
         return sizes
+
+
+class Branch:
+    """Writes n.score_fr as score_fr + suffix, and reads it so where there is such a box."""
+
+    def __init__(self, figure, suffix):
+        vars(self).update(figure=figure, suffix=suffix)
+
+    def __setitem__(self, name, box):
+        self.figure[name + self.suffix] = box
+
+    def __getitem__(self, name):
+        own = name + self.suffix
+        return self.figure[own if own in self.figure.boxes else name]
+
+    __setattr__, __getattr__ = __setitem__, __getitem__
 
 
 def quoting(error, box, given):

@@ -13,8 +13,8 @@ from .place import Nowhere, offset_between, together
 
 
 def thin(channels, width):
-    """The channels of a net that is `width` times as wide."""
-    return max(1, round(channels * width))
+    """The channels of a net that is `width` times as wide: even, for those that part in two."""
+    return max(2, 2 * round(channels * width / 2))
 
 
 # ---- convolution and its transpose ------------------------------------------------------------

@@ -1,14 +1,43 @@
 """One paper, one file; each function draws its figure into an empty net."""
+from functools import partial
+
 from ..net import Net
-from .fcn import fcn8s, fcn16s, fcn32s
+from . import fcn, nyud, siftflow
+from .alexnet import alexnet
+from .fcn_squeezenet import fcn_squeezenet
+from .googlenet import googlenet
+from .squeezenet import squeezenet
+from .vgg import vgg16
 
-NETS = {'fcn32s': fcn32s, 'fcn16s': fcn16s, 'fcn8s': fcn8s}
+# name: (the figure, channels of the image, classes)
+NETS = {
+    'vgg16': (vgg16, 3, 1000), 'alexnet': (alexnet, 3, 1000),
+    'googlenet': (googlenet, 3, 1000), 'squeezenet': (squeezenet, 3, 1000),
+    'fcn32s': (fcn.fcn32s, 3, 21), 'fcn32s_fixed': (fcn.fcn32s_fixed, 3, 21),
+    'fcn16s': (fcn.fcn16s, 3, 21), 'fcn8s': (fcn.fcn8s, 3, 21),
+    'fcn8s_at_once': (fcn.fcn8s_at_once, 3, 21),
+    'fcn_alexnet': (fcn.fcn_alexnet, 3, 21), 'fcn_googlenet': (fcn.fcn_googlenet, 3, 21),
+    **{f'fcn_squeezenet_{stride}s': (partial(fcn_squeezenet, stride=stride), 3, 21)
+       for stride in (16, 8, 4)},
+    'nyud_rgb_32s': (fcn.fcn32s, 3, 40), 'nyud_rgb_16s': (fcn.fcn16s, 3, 40),
+    'nyud_rgbd_32s': (fcn.fcn32s, 4, 40), 'nyud_rgbd_16s': (fcn.fcn16s, 4, 40),
+    'nyud_hha_32s': (fcn.fcn32s, 3, 40), 'nyud_hha_16s': (fcn.fcn16s, 3, 40),
+    'nyud_rgb_hha_32s': (nyud.rgb_hha_32s, 6, 40), 'nyud_rgb_hha_16s': (nyud.rgb_hha_16s, 6, 40),
+    'siftflow_32s': (partial(siftflow.two_heads, head=fcn.stride32), 3, 33),
+    'siftflow_16s': (partial(siftflow.two_heads, head=fcn.stride16), 3, 33),
+    'siftflow_8s': (partial(siftflow.two_heads, head=fcn.stride8), 3, 33),
+}
 
 
-def build(name, n_class=21, channels=None, width=1, dtype='float32', seed=0):
-    """A net by its name. width=1/16 thins every layer; seed=None leaves all weights zero."""
+def build(name, n_class=None, channels=None, width=1, dtype='float32', seed=0, **variant):
+    """A net by its name. width=1/16 thins every layer; seed=None leaves all weights zero.
+
+    n_class and channels are the paper's unless told; a variant such as up=learned goes to the
+    net's own function.
+    """
     if name not in NETS:
         raise ValueError(f'no net called {name!r}; there are {", ".join(NETS)}')
-    n = Net(3 if channels is None else channels, dtype, seed)
-    NETS[name](n, n_class, width)
+    draw, channels_of, classes_of = NETS[name]
+    n = Net(channels or channels_of, dtype, seed)
+    draw(n, n_class or classes_of, width, **variant)
     return n

@@ -1,50 +1,110 @@
 """Fully Convolutional Networks for Semantic Segmentation (Long, Shelhamer & Darrell, CVPR 2015).
 
-Read beside the paper's Figure 3. Every score layer begins at zero, every upsampling is a fixed
-bilinear one, and every crop finds its own offset: 19 in FCN-32s; 5, 27 in 16s; 5, 9, 31 in 8s.
+Read `stride8` beside the paper's Figure 3. Every score layer begins at zero, and every crop finds
+its own offset: 19 at stride 32; 5, 27 at 16; 5, 9, 31 at 8. `up` is the fixed bilinear upsampling
+of the reference nets, or `learned`.
 """
-from ..init import zeros
-from ..layers import add, conv, crop, upsample
+from ..init import bilinear, zeros
+from ..layers import add, conv, crop, deconv, scale, upsample
+from .alexnet import alexnet_trunk
+from .googlenet import googlenet_trunk
 from .vgg import vgg16_trunk
 
 
-def fcn32s(n, n_class=21, width=1):
-    """One prediction at stride 32, upsampled to the image in a single step."""
-    vgg16_trunk(n, width)
+def learned(x, factor, ksize=None):
+    """Upsampling that begins bilinear and may then learn."""
+    return deconv(x, x.channels, ksize or 2 * factor, stride=factor, bias=False, init=bilinear)
+
+
+# ---- what is laid on a trunk, by its finest stride ---------------------------------------------
+
+def stride32(n, n_class, up=upsample):
+    """One prediction, upsampled to the image in a single step."""
     n.score_fr      = conv(n.drop7, n_class, 1, init=zeros)
-    n.upscore       = upsample(n.score_fr, 32)
+    n.upscore       = up(n.score_fr, 32)
 
     n.score         = crop(n.upscore, like=n.data)
 
 
-def fcn16s(n, n_class=21, width=1):
-    """A second prediction from pool4, at stride 16, fused with the first."""
-    vgg16_trunk(n, width)
+def stride16(n, n_class, up=upsample):
+    """A second prediction from pool4, fused with the first."""
     n.score_fr      = conv(n.drop7, n_class, 1, init=zeros)
-    n.upscore2      = upsample(n.score_fr, 2)
+    n.upscore2      = up(n.score_fr, 2)
 
     n.score_pool4   = conv(n.pool4, n_class, 1, init=zeros)
     n.score_pool4c  = crop(n.score_pool4, like=n.upscore2)
     n.fuse_pool4    = add(n.upscore2, n.score_pool4c)
-    n.upscore16     = upsample(n.fuse_pool4, 16)
+    n.upscore16     = up(n.fuse_pool4, 16)
 
     n.score         = crop(n.upscore16, like=n.data)
 
 
-def fcn8s(n, n_class=21, width=1):
-    """A third prediction from pool3, at stride 8."""
-    vgg16_trunk(n, width)
+def stride8(n, n_class, up=upsample, pool4=None, pool3=None):
+    """A third prediction from pool3: Figure 3, whole."""
     n.score_fr      = conv(n.drop7, n_class, 1, init=zeros)
-    n.upscore2      = upsample(n.score_fr, 2)
+    n.upscore2      = up(n.score_fr, 2)
 
-    n.score_pool4   = conv(n.pool4, n_class, 1, init=zeros)
+    n.score_pool4   = conv(pool4 or n.pool4, n_class, 1, init=zeros)
     n.score_pool4c  = crop(n.score_pool4, like=n.upscore2)
     n.fuse_pool4    = add(n.upscore2, n.score_pool4c)
-    n.upscore_pool4 = upsample(n.fuse_pool4, 2)
+    n.upscore_pool4 = up(n.fuse_pool4, 2)
 
-    n.score_pool3   = conv(n.pool3, n_class, 1, init=zeros)
+    n.score_pool3   = conv(pool3 or n.pool3, n_class, 1, init=zeros)
     n.score_pool3c  = crop(n.score_pool3, like=n.upscore_pool4)
     n.fuse_pool3    = add(n.upscore_pool4, n.score_pool3c)
-    n.upscore8      = upsample(n.fuse_pool3, 8)
+    n.upscore8      = up(n.fuse_pool3, 8)
 
     n.score         = crop(n.upscore8, like=n.data)
+
+
+# ---- the nets ---------------------------------------------------------------------------------
+
+def fcn32s(n, n_class=21, width=1, up=upsample):
+    """VGG-16, one prediction at stride 32."""
+    vgg16_trunk(n, n.data, width)
+    stride32(n, n_class, up)
+
+
+def fcn32s_fixed(n, n_class=21, width=1):
+    """FCN-32s whose trunk stays as ImageNet taught it: only the score layer learns."""
+    fcn32s(n, n_class, width)
+    n.frozen = {'conv*', 'fc*'}
+
+
+def fcn16s(n, n_class=21, width=1, up=upsample):
+    """VGG-16, fused with pool4."""
+    vgg16_trunk(n, n.data, width)
+    stride16(n, n_class, up)
+
+
+def fcn8s(n, n_class=21, width=1, up=upsample):
+    """VGG-16, fused with pool4 and pool3."""
+    vgg16_trunk(n, n.data, width)
+    stride8(n, n_class, up)
+
+
+def fcn8s_at_once(n, n_class=21, width=1, up=upsample):
+    """FCN-8s trained in one stage: the skips are scaled down, so that none drowns the others."""
+    vgg16_trunk(n, n.data, width)
+    n.scale_pool4 = scale(n.pool4, .01)
+    n.scale_pool3 = scale(n.pool3, .0001)
+    stride8(n, n_class, up, n.scale_pool4, n.scale_pool3)
+
+
+def fcn_alexnet(n, n_class=21, width=1, up=upsample):
+    """AlexNet at stride 32. A tent of 64 would lie half a pixel off; 63 lies on the pixels."""
+    alexnet_trunk(n, width)
+    n.score_fr  = conv(n.drop7, n_class, 1, init=zeros)
+    n.upscore   = up(n.score_fr, 32, 63)
+    n.score     = crop(n.upscore, like=n.data)
+
+
+def fcn_googlenet(n, n_class=21, width=1, up=upsample):
+    """GoogLeNet at stride 32 without its final 7×7 pool, "discarding the final average pooling".
+
+    So a score sees 715 pixels. The paper's 907 counts that pool as if it were still there.
+    """
+    googlenet_trunk(n, width)
+    n.score_fr  = conv(n['inception_5b/output'], n_class, 1, init=zeros)
+    n.upscore   = up(n.score_fr, 32, 63)
+    n.score     = crop(n.upscore, like=n.data)

@@ -1,13 +1,19 @@
-"""VGG-16 (Simonyan & Zisserman 2015), whose last layers FCN turns into convolutions."""
-from ..layers import conv, dropout, max_pool, relu, thin
+"""VGG-16 (Simonyan & Zisserman 2015), its fully connected layers written as convolutions."""
+from ..layers import avg_pool_to, conv, dropout, max_pool, relu, thin
 
 
-def vgg16_trunk(n, width=1, pad=100):
+def vgg16(n, n_class=1000, width=1):
+    """The ImageNet classifier: 1×1 places for 224×224, a map of scores (fc8) for larger images."""
+    vgg16_trunk(n, n.data, width, pad=1)
+    n.fc8 = conv(n.drop7, n_class, 1)
+    n.score = avg_pool_to(n.fc8, 1)
+
+
+def vgg16_trunk(n, x, width=1, pad=100):
     """conv1_1 … pool5, then fc6 and fc7 as convolutions of 7×7 and 1×1.
 
     FCN pads the image by 100, so that fc6 finds a 7×7 window in pool5 however small the image is.
     """
-    x = n.data
     blocks = (64, 2), (128, 2), (256, 3), (512, 3), (512, 3)
     for block, (depth, convs) in enumerate(blocks, start=1):
         for i in range(1, convs + 1):
@@ -16,10 +22,9 @@ def vgg16_trunk(n, width=1, pad=100):
             pad = 1
         x = n[f'pool{block}'] = max_pool(x, 2)
 
-    n.fc6 = conv(n.pool5, thin(4096, width), 7)
+    n.fc6   = conv(n.pool5, thin(4096, width), 7)
     n.relu6 = relu(n.fc6)
     n.drop6 = dropout(n.relu6, .5)
-
-    n.fc7 = conv(n.drop6, thin(4096, width), 1)
+    n.fc7   = conv(n.drop6, thin(4096, width), 1)
     n.relu7 = relu(n.fc7)
     n.drop7 = dropout(n.relu7, .5)
