@@ -422,14 +422,3 @@ def test_astype_is_a_copy():
     assert n.params['conv1.w'].all() and m.forward(x.astype('float64')).dtype == 'float64'
     np.testing.assert_allclose(n.astype('float64').forward(x.astype('float64')), n.forward(x),
                                atol=1e-5)
-
-
-def test_summary():
-    n = chain(1)
-    n.pool1 = max_pool(n.relu1, 2)
-    rows = [row.split() for row in n.summary((9, 6)).splitlines()]
-    assert rows[0] == ['box', 'channels', 'size', 'stride', 'sees', 'begins', 'parameters']
-    assert rows[2] == 'conv1 = conv(data, 3, 3, pad=1) 3 9×6 1 3 0 84'.split()
-    assert rows[4] == 'pool1 = max_pool(relu1, 2) 3 5×3 2 4 0.5'.split()
-    assert rows[-1] == ['84']
-    assert '9×6' not in n.summary()

@@ -30,6 +30,22 @@ def demo(args):
     print(f'\nImage, truth and prediction, row by row: {args.output}')
 
 
+def summary(args):
+    """A net as a table: boxes, strides, receptive fields, parameters, and why each crop."""
+    from . import build
+    print(build(args.net, args.classes, seed=None).summary(args.size))
+
+
+def size(text):
+    """'375x500' -> (375, 500)."""
+    try:
+        h, w = (int(number) for number in text.split('x'))
+    except ValueError:
+        why = f'{text!r} is no size: height x width, as in 375x500'
+        raise argparse.ArgumentTypeError(why) from None
+    return h, w
+
+
 def parser():
     p = argparse.ArgumentParser(prog='tinyfcn', description='Fully convolutional networks from '
                                 'scratch: from the pixel to the mean IU.')
@@ -39,6 +55,13 @@ def parser():
                    help='where the picture goes (default: %(default)s)')
     c.add_argument('--seed', type=int, default=0, help='of weights and pictures (default: 0)')
     c.set_defaults(run=demo)
+
+    c = commands.add_parser('summary', help=summary.__doc__, description=summary.__doc__)
+    c.add_argument('net', metavar='NET', help='such as fcn8s; a wrong name lists them all')
+    c.add_argument('--size', type=size, metavar='HxW',
+                   help='of an image: adds sizes, multiply-adds and memory')
+    c.add_argument('--classes', type=int, metavar='N', help="how many (default: the paper's)")
+    c.set_defaults(run=summary)
     return p
 
 

@@ -1,25 +1,65 @@
-"""A net as a table: what each box is, where it sits, and what it owns."""
+"""A net as a table: what each box is, where it sits, what it owns and what it costs."""
 
 
 def summary(net, size=None):
-    """One line a box: stride, receptive field and first pixel over the image, parameters.
+    """One line a box: stride, field and first pixel over the image, parameters; then every crop.
 
-    With size=(H, W) also the box's own height and width for such an image.
+    With size=(H, W) also its own size for such an image, multiply-adds and megabytes.
     """
     sizes = net.sizes(size) if size else {}
-    head = ['box', 'channels', *['size'] * bool(size), 'stride', 'sees', 'begins', 'parameters']
-    rows = [head]
+    head = ['box', 'channels', 'stride', 'sees', 'begins', 'parameters']
+    head += ['size', 'multiply-adds', 'MB'] if size else []
+    rows = [[box.line, *_columns(net, box, sizes)] for box in net.boxes.values()]
+    totals = ['all', '', '', '', '', f'{sum(w.size for w in net.params.values()):,}']
+    if size:
+        totals += ['', f'{sum(multiply_adds(net, box, sizes) for box in net.boxes.values()):,}',
+                   f'{sum(megabytes(net, box, sizes) for box in net.boxes.values()):,.1f}']
+    rows = [head, *rows, totals]
+    wide = [max(map(len, column)) for column in zip(*rows)]
+    table = ['  '.join(cell.rjust(w) if i else cell.ljust(w)
+                       for i, (cell, w) in enumerate(zip(row, wide))).rstrip() for row in rows]
+    return '\n'.join([*table, *_crops(net)])
+
+
+def multiply_adds(net, box, sizes):
+    """Each weight of a convolution, once for every place it is laid on; others are not counted."""
+    w = net.params.get(f'{box.name}.w')
+    if w is None or w.ndim != 4:
+        return 0
+    # a transposed convolution stamps its window at the places of its input
+    at = box.inputs[0] if box.op.__name__ == 'conv_transpose2d' else box.name
+    h, wide = sizes[at]
+    return w.size * h * wide
+
+
+def megabytes(net, box, sizes):
+    """What the box's value takes for one image."""
+    h, wide = sizes[box.name]
+    return box.channels * h * wide * (8 if net.dtype == 'float64' else 4) / 1e6
+
+
+def _columns(net, box, sizes):
+    own = sum(net.params[f'{box.name}.{weight}'].size for weight in box.weights)
+    place = box.place and [_both(v) for v in (box.place.scale, box.place.field, box.place.shift)]
+    cells = [str(box.channels), *(place or ['', '', '']), f'{own:,}' if own else '']
+    if sizes:
+        cost = multiply_adds(net, box, sizes)
+        cells += ['{}×{}'.format(*sizes[box.name]), f'{cost:,}' if cost else '',
+                  f'{megabytes(net, box, sizes):,.1f}']
+    return cells
+
+
+def _crops(net):
+    """Why every crop begins where it does: (begins of like − begins of x) / stride."""
     for box in net.boxes.values():
-        count = sum(net.params[f'{box.name}.{own}'].size for own in box.weights)
-        place = [_both(v) for v in (box.place.scale, box.place.field, box.place.shift)] \
-            if box.place else ['', '', '']
-        extent = ['{}×{}'.format(*sizes[box.name])] if size else []
-        rows.append([box.line, str(box.channels), *extent, *place, f'{count:,}' if count else ''])
-    total = sum(w.size for w in net.params.values())
-    rows.append(['', *[''] * (len(head) - 2), f'{total:,}'])
-    wide = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return '\n'.join('  '.join(cell.rjust(w) if i else cell.ljust(w)
-                               for i, (cell, w) in enumerate(zip(row, wide))) for row in rows)
+        if box.op and box.op.__name__ == 'crop' and box.place:
+            x, like = net[box.inputs[0]], net[box.like]
+            sums = [f'({float(b):g} − {float(a):g}) / {float(s):g} = {offset}'.replace('− -', '+ ')
+                    for a, b, s, offset in
+                    zip(x.place.shift, like.place.shift, x.place.scale, box.how['offset'])]
+            yield (f'\n{box.line}\n  {x} begins at {_both(x.place.shift)} and {like} at '
+                   f'{_both(like.place.shift)}, with stride {_both(x.place.scale)}: '
+                   + ', '.join(dict.fromkeys(sums)))
 
 
 def _both(pair):

@@ -1,0 +1,67 @@
+"""The table of a net: its rows, its sums, and the arithmetic of every crop."""
+import re
+
+import pytest
+
+from tinyfcn import Net, build
+from tinyfcn.cli import main
+from tinyfcn.layers import avg_pool_to, conv, deconv, max_pool, relu
+from tinyfcn.models.fcn import learned
+from tinyfcn.summary import multiply_adds
+
+
+def test_rows():
+    n = Net(3)
+    n.conv1 = conv(n.data, 3, 3, pad=1)
+    n.pool1 = max_pool(relu(n.conv1), 2)
+    n.bins = avg_pool_to(n.pool1, 1)
+    rows = [row.split() for row in n.summary((9, 6)).splitlines()]
+    assert rows[0] == ['box', 'channels', 'stride', 'sees', 'begins', 'parameters', 'size',
+                       'multiply-adds', 'MB']
+    assert rows[2] == 'conv1 = conv(data, 3, 3, pad=1) 3 1 3 0 84 9×6 4,374 0.0'.split()
+    assert rows[4] == 'pool1 = max_pool(relu(conv1), 2) 3 2 4 0.5 5×3 0.0'.split()
+    assert rows[5] == 'bins = avg_pool_to(pool1, 1) 3 1×1 0.0'.split(), 'it has no place'
+    assert rows[6] == ['all', '84', '4,374', '0.0']
+    assert 'MB' not in n.summary() and '9×6' not in n.summary()
+
+
+def test_multiply_adds_of_fcn32s():
+    """150.3 thousand million in the trunk, 26.3 in fc6, 4.3 in fc7, 0.46 in a dense upscore."""
+    n = build('fcn32s', seed=None, up=learned)
+    sizes = n.sizes((500, 500))
+    cost = {box.name: multiply_adds(n, box, sizes) for box in n.boxes.values()}
+    trunk = sum(count for name, count in cost.items() if name.startswith('conv'))
+    assert [round(v / 1e9, 1) for v in (trunk, cost['fc6'], cost['fc7'])] == [150.3, 26.3, 4.3]
+    assert round(cost['upscore'] / 1e9, 2) == .46
+    assert round(sum(cost.values()) / 1e9, 1) == 181.4
+
+
+def test_multiply_adds_of_groups_and_transposes():
+    n = Net(4)
+    n.grouped = conv(n.data, 8, 3, groups=2)
+    n.up = deconv(n.data, 2, (4, 2), stride=2)
+    sizes = n.sizes((10, 7))
+    assert multiply_adds(n, n.grouped, sizes) == 8 * 5 * (8 * 2 * 9)
+    assert multiply_adds(n, n.up, sizes) == 10 * 7 * (4 * 2 * 8)
+
+
+@pytest.mark.parametrize('name, crops', [
+    ('fcn32s', ['(0 + 19) / 1 = 19']),
+    ('fcn8s', ['(-11.5 + 91.5) / 16 = 5', '(-23.5 + 95.5) / 8 = 9', '(0 + 31) / 1 = 31']),
+    ('fcn_alexnet', ['(0 + 18) / 1 = 18'])])
+def test_why_each_crop_is_what_it_is(name, crops):
+    assert re.findall(r': (\(.*)', build(name, seed=None).summary()) == crops
+
+
+def test_the_command(capsys):
+    assert main(['summary', 'fcn8s', '--size', '375x500']) == 0
+    said = capsys.readouterr().out
+    assert '134,362,751' in said and '440×568' in said and '(-11.5 + 91.5) / 16 = 5' in said
+    assert main(['summary', 'fcn8s', '--classes', '2']) == 0
+    assert '134,' in capsys.readouterr().out
+    assert main(['summary', 'fcn9s']) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tinyfcn: no net called 'fcn9s'") and 'fcn8s' in said
+    with pytest.raises(SystemExit) as stop:
+        main(['summary', 'fcn8s', '--size', 'big'])
+    assert stop.value.code == 2 and "'big' is no size" in capsys.readouterr().err
