@@ -154,9 +154,9 @@ BUGS = {
             ('stride', 'columns of switches step as rows do',
              'right * xp.arange(ow)', 'down * xp.arange(ow)'),
             ('index', 'a switch is row·H + column',
-             'row.clip(0, h - 1) * w + column', 'row.clip(0, h - 1) * h + column'),
+             'row.clip(0) * w + column', 'row.clip(0) * h + column'),
             ('index', 'a dark window is pooled from the padding',
-             'row.clip(0, h - 1) * w + column.clip(0, w - 1)', 'row * w + column'),
+             'row.clip(0) * w + column.clip(0)', 'row * w + column'),
             ('index', 'take remembers (W, H)',
              '(switches, (h, w))', '(switches, (w, h))'),
             ('accumulate', 'unpool: of two values on one pixel the last one wins',
@@ -326,7 +326,7 @@ BUGS = {
     'others': {
         'ops/norm.py': [
             ('rounding', 'the running variance is the biased one',
-             'var * (count / (count - 1))', 'var'),
+             'var * (each / (each - 1))', 'var'),
             ('sign', 'running statistics keep a tenth of the old',
              'old + MOMENTUM * (new - old)', 'new + MOMENTUM * (old - new)'),
             ('sign', 'frozen statistics move in training',

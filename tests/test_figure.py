@@ -48,6 +48,7 @@ def test_a_box_inside_a_line_is_named_after_it():
      "reads 'pool1', a box of another net"),
     ('score', lambda n: relu(n.aux_head), NameError,
      r'score = relu\(aux_head\): only boxes called aux… may read one'),
+    ('score', lambda n: add(n.pool1, n.aux_pool), NameError, 'only boxes called aux… may read'),
     ('odd', lambda n: conv(n.conv1, 6, 3, groups=4), ValueError,
      r'(?s)groups=4 does not divide 4 channels into 6\n  in conv\(conv1, 6, 3, groups=4\)'),
     ('odd', lambda n: deconv(n.conv1, 6, 3, groups=3), ValueError, 'groups=3 does not divide 4 ch'),
@@ -60,6 +61,7 @@ def test_a_box_inside_a_line_is_named_after_it():
 def test_a_figure_that_cannot_be_drawn(name, box, error, why):
     n = small()
     n.aux_head = conv(n.conv1, 2, 1)
+    n.aux_pool = max_pool(n.conv1, 2)
     before = list(n.boxes), list(n.params)
     with pytest.raises(error, match=why):
         n[name] = box(n)

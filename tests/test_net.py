@@ -143,6 +143,15 @@ def test_one_frozen_weight_of_a_box_is_not_computed():
     assert set(n.backward(relu1=np.ones_like(y))) == {'conv1.b'}
 
 
+def test_a_frozen_weight_gets_no_gradient_where_its_op_computes_one_all_the_same():
+    n = Net(1)
+    n.conv = conv(n.data, 2, 1)
+    n.bn = batch_norm(n.conv)
+    n.frozen = {'bn.*'}
+    y = n.forward(image(2, 1, 3, 3), train=True)
+    assert set(n.backward(bn=y)) == {'conv.w', 'conv.b'}
+
+
 def test_all_frozen_is_no_gradient_at_all():
     n, x = chain(1), image(1, 3, 4, 4)
     n.frozen = {'*'}
@@ -179,6 +188,14 @@ def test_until_may_need_the_size_of_a_box_that_it_does_not_read():
     assert n.forward(image(1, 1, 9, 9), until='cut').shape == (1, 1, 5, 5)
 
 
+def test_a_box_that_lends_its_size_is_walked_too_and_not_read():
+    n = Net(1)
+    n.small = max_pool(n.data, 2)
+    n.cut = crop(n.data, like=n.small, offset=0)
+    assert n.forward(image(1, 1, 4, 4), until='cut').shape == (1, 1, 2, 2)
+    assert n.outputs() == ['small', 'cut']
+
+
 def test_boxes_called_aux_run_only_in_training():
     n, x = Net(1), image(1, 1, 4, 4)
     n.trunk = conv(n.data, 2, 3, pad=1)
@@ -187,6 +204,8 @@ def test_boxes_called_aux_run_only_in_training():
     assert n.forward(x).shape == (1, 2, 4, 4)
     assert set(n.forward(x, train=True)) == {'aux_score', 'score'}
     assert n.outputs(train=False) == ['score']
+    n.faux = relu(n.score)
+    assert n.outputs(train=False) == ['faux'], 'aux is how a name begins'
 
 
 # ---- walk is forward, one step at a time -------------------------------------------------------
@@ -219,6 +238,13 @@ def test_forward_never_holds_more_than_two_activations_of_a_chain():
         most = max(most, len(n.values))
     assert most == 1, 'what a box has read is gone when the next one starts'
     assert list(n.values) == ['relu5'] and not n.caches
+
+
+def test_backward_frees_the_caches_of_a_head_that_got_no_seed():
+    n = two_heads()
+    n.forward(image(1, 2, 4, 5, dtype='float64'), train=True)
+    n.backward(score_sem=np.ones((1, 4, 4, 5)))
+    assert not n.caches
 
 
 def test_a_value_lives_until_its_last_reader():

@@ -180,6 +180,8 @@ def test_dtype_in_is_dtype_out_and_float32_is_near_float64(sample):
     (y, cache, *state), (true_y, true_cache, *_) = forward(singles), forward(doubles)
     if sample.op not in ('max_switches', 'softmax_cross_entropy'):      # integers; always float64
         assert y.dtype == 'float32' and true_y.dtype == 'float64'
+    if sample.op == 'softmax_cross_entropy':
+        assert y.dtype == true_y.dtype == 'float64'                     # summed there, too
     assert all(v.dtype == 'float32' for pair in state for v in pair)
     dy = some_dy(y)
     grads = backward(singles, dy, cache)

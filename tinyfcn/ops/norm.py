@@ -20,12 +20,12 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
     shaped(x.shape[1:2], 'one value for each channel of x', w=w, b=b, mean=mean, var=var)
     of_batch, state = train and not frozen, ()
     if of_batch:
-        count = x.size // x.shape[1]
-        if count < 2:
+        each = x.size // x.shape[1]
+        if each < 2:
             raise ValueError(f'x {x.shape} has one value for each channel, which has no variance: '
                              f'take a larger batch or image, or frozen=True')
         running, mean, var = (mean, var), x.mean((0, 2, 3)), x.var((0, 2, 3))
-        moved = mean, var * (count / (count - 1))
+        moved = mean, var * (each / (each - 1))
         state = tuple(old + MOMENTUM * (new - old) for old, new in zip(running, moved)),
     inverse = 1 / (var + number(eps, 'eps')) ** .5
     x_hat = (x - _each(mean)) * _each(inverse)
@@ -41,8 +41,8 @@ def batch_norm_backward(dy, cache):
     dw, db = (dy * x_hat).sum((0, 2, 3)), dy.sum((0, 2, 3))
     dx = dy
     if of_batch:
-        count = dy.size // dy.shape[1]
-        dx = dy - _each(db / count) - x_hat * _each(dw / count)
+        each = dy.size // dy.shape[1]
+        dx = dy - _each(db / each) - x_hat * _each(dw / each)
     return dx * _each(w * inverse), dw, db, None, None
 
 

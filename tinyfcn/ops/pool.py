@@ -28,12 +28,12 @@ def max_switches(x, ksize, stride=None, pad=0, ceil=True):
     beside = max(0, (ow - 1) * right + kw - w - left)
     padded = xp.pad(x, ((0, 0), (0, 0), (top, below), (left, beside)), constant_values=-xp.inf)
     windows = xp.lib.stride_tricks.sliding_window_view(padded, (kh, kw), axis=(2, 3))
-    windows = windows[:, :, ::down, ::right][:, :, :oh, :ow].reshape(n, c, oh, ow, kh * kw)
+    windows = windows[:, :, ::down, ::right].reshape(n, c, oh, ow, kh * kw)
     tap = windows.argmax(-1)
     row = tap // kw + down * xp.arange(oh)[:, None] - top
     column = tap % kw + right * xp.arange(ow) - left
     # in a window of nothing but −inf the first of equals may be padding: step onto the image
-    return row.clip(0, h - 1) * w + column.clip(0, w - 1), ()
+    return row.clip(0) * w + column.clip(0), ()
 
 
 @backward_of(max_switches)
