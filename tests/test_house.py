@@ -34,7 +34,7 @@ MAY_IMPORT = {
     'models':       'net layers init',
     'layers':       'figure place init ops geometry',
     'init':         'ops.matrix',
-    'net':          'figure summary backend geometry',
+    'net':          'figure summary backend geometry weights',     # for net.save alone
     'summary':      '',
     'figure':       'place geometry',
     'place':        'geometry',

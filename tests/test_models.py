@@ -13,7 +13,6 @@ from tinyfcn.geometry import pool_size
 from tinyfcn.gradcheck import check_net
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 from tinyfcn.models import NETS
-from tinyfcn.models.fcn import learned
 
 try:
     import torch
@@ -66,7 +65,7 @@ def test_parameters(name):
 @pytest.mark.parametrize('name, added', [('fcn32s', 1_806_336), ('fcn16s', 458_640),
                                          ('fcn8s', 127_008), ('fcn_alexnet', 1_750_329)])
 def test_learned_upsampling_adds_a_dense_deconvolution(name, added):
-    n = build(name, seed=None, up=learned)
+    n = build(name, seed=None, up='learned')
     assert sum(w.size for w in n.params.values()) == PARAMETERS[name] + added
     assert n.sizes((375, 500)) == blank(name).sizes((375, 500))
 
@@ -324,3 +323,5 @@ def test_channels_classes_dtype_and_names():
     assert n.forward(np.zeros((2, 6, 9, 8))).shape == (2, 5, 9, 8)
     with pytest.raises(ValueError, match="no net called 'fcn4s'; there are vgg16, alexnet"):
         build('fcn4s')
+    with pytest.raises(ValueError, match="up is 'lerned': 'fixed' or 'learned'"):
+        build('fcn8s', up='lerned')

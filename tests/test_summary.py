@@ -6,7 +6,6 @@ import pytest
 from tinyfcn import Net, build
 from tinyfcn.cli import main
 from tinyfcn.layers import avg_pool_to, conv, deconv, max_pool, relu
-from tinyfcn.models.fcn import learned
 from tinyfcn.summary import multiply_adds
 
 
@@ -27,7 +26,7 @@ def test_rows():
 
 def test_multiply_adds_of_fcn32s():
     """150.3 thousand million in the trunk, 26.3 in fc6, 4.3 in fc7, 0.46 in a dense upscore."""
-    n = build('fcn32s', seed=None, up=learned)
+    n = build('fcn32s', seed=None, up='learned')
     sizes = n.sizes((500, 500))
     cost = {box.name: multiply_adds(n, box, sizes) for box in n.boxes.values()}
     trunk = sum(count for name, count in cost.items() if name.startswith('conv'))

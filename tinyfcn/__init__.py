@@ -12,8 +12,27 @@ __version__ = '0.1.0'
 
 # the front door opens a room only when somebody asks for it: `import tinyfcn` stays quick
 _ROOMS = {'Net': 'net', 'Box': 'net', 'build': 'models'}
-_FOLDERS = 'gradcheck init layers metrics models ops optim'.split()
-__all__ = [*_ROOMS, *_FOLDERS]
+_FOLDERS = 'gradcheck init layers metrics models ops optim viz weights'.split()
+__all__ = ['load', *_ROOMS, *_FOLDERS]
+
+
+def load(path):
+    """The net that `net.save(path)` has saved, built anew and filled. -> Net"""
+    from .models import build
+    from .weights import format, transplant
+
+    arrays, about = format.load(path)
+    if 'build' not in about:
+        raise ValueError(f'{path}: weights, but not of which net; build one, then '
+                         f'tinyfcn.weights.transplant(net, tinyfcn.weights.read(path)[0])')
+    dtype = next(iter(arrays.values())).dtype.name
+    net = build(**about['build'], dtype=dtype, seed=None)
+    report = transplant(net, arrays)
+    if report.missing or report.left:
+        raise ValueError(f'{path}: not the weights of {about["build"]}\n{report}')
+    net.seed, net.frozen = about.pop('seed'), set(about.pop('frozen'))
+    net.about = about
+    return net
 
 
 def __getattr__(name):

@@ -36,6 +36,74 @@ def summary(args):
     print(build(args.net, args.classes, seed=None).summary(args.size))
 
 
+def draw(args):
+    """A net as a figure; or, with --heatmap, where in an image a classifier sees a class."""
+    from . import build, viz
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    if args.heatmap:
+        heatmap(args, build(args.net, args.classes, seed=None))
+    else:
+        viz.draw_net(build(args.net, args.classes, seed=None), args.output)
+    print(args.output)
+
+
+def heatmap(args, net):
+    """The paper's Figure 2: a class' score at every place that the classifier looks at."""
+    from . import viz, weights
+    from .data.transforms import prepare, read_image
+    if not args.weights:
+        raise ValueError('--heatmap needs what the classifier has learned: --weights FILE')
+    arrays, about = weights.read(args.weights)
+    weights.transplant(net, arrays)
+    if not about.get('preprocess'):
+        raise ValueError(f'{args.weights} does not say how its images were prepared')
+    number, image = class_number(args), read_image(args.heatmap[1])
+    box = net[net['score'].inputs[0]]           # the score averages over places; this is the map
+    score = net.forward(prepare(image, about['preprocess']), until=box.name)[0]
+    if number >= len(score):
+        raise ValueError(f'class {number}: there are 0 … {len(score) - 1}')
+    best = score.mean((1, 2)).argmax()
+    names = args.names.read_text('utf-8').splitlines() if args.names else {}
+    title = names[number] if names else f'class {number}'
+    viz.draw_heatmap(image, score[number], box.place, args.output, title)
+    print(f'{title}: {score[number].mean():.2f} on average over {score.shape[1]}×{score.shape[2]} '
+          f'places, {score[number].max():.2f} at most; the whole image is '
+          f'{names[best] if names else f"class {best}"}')
+
+
+def class_number(args):
+    """A class by its number, or by a part of its line in --names."""
+    wanted = args.heatmap[0]
+    if wanted.isdecimal():
+        return int(wanted)
+    if not args.names:
+        raise ValueError(f'class {wanted!r}: a number, or give the names of all: --names FILE')
+    lines = args.names.read_text('utf-8').splitlines()
+    found = [i for i, line in enumerate(lines) if wanted.lower() in line.lower()]
+    if len(found) != 1:
+        near = ', '.join(f'{i} {lines[i]}' for i in found[:8]) or 'no line has it'
+        raise ValueError(f'class {wanted!r} in {args.names}: {near}')
+    return found[0]
+
+
+def weights(args):
+    """A file of weights: what is in it, or (convert) the same as a checked .safetensors."""
+    from . import weights
+    arrays, about = (weights.raw if args.what == 'inspect' else weights.read)(args.file)
+    for key, value in about.items():
+        print(f'{key:12} {value}')
+    if args.what == 'convert':
+        output = args.output or args.file.with_suffix('.safetensors')
+        if output == args.file:
+            raise ValueError(f'{output} is the file itself: name another with -o FILE')
+        weights.save(output, arrays, about)
+        print(f'{"written":12} {output}')
+        return
+    for name, array in arrays.items():
+        print(f'{name:44} {array.dtype.name:9} {"×".join(map(str, array.shape))}')
+    print(f'{len(arrays)} arrays, {sum(array.size for array in arrays.values()):,} numbers')
+
+
 def size(text):
     """'375x500' -> (375, 500)."""
     try:
@@ -62,6 +130,24 @@ def parser():
                    help='of an image: adds sizes, multiply-adds and memory')
     c.add_argument('--classes', type=int, metavar='N', help="how many (default: the paper's)")
     c.set_defaults(run=summary)
+
+    c = commands.add_parser('draw', help=draw.__doc__, description=draw.__doc__)
+    c.add_argument('net', metavar='NET', help='such as fcn8s')
+    c.add_argument('-o', '--output', type=Path, required=True, metavar='FILE',
+                   help='a picture: .png, .svg or .pdf')
+    c.add_argument('--classes', type=int, metavar='N', help="how many (default: the paper's)")
+    c.add_argument('--heatmap', nargs=2, metavar=('CLASS', 'IMAGE'),
+                   help='draw what a classifier says of every place of an image')
+    c.add_argument('--weights', type=Path, metavar='FILE', help='of the classifier')
+    c.add_argument('--names', type=Path, metavar='FILE', help='of its classes, a line each')
+    c.set_defaults(run=draw)
+
+    c = commands.add_parser('weights', help=weights.__doc__, description=weights.__doc__)
+    c.add_argument('what', choices=['inspect', 'convert'])
+    c.add_argument('file', type=Path, metavar='FILE',
+                   help='.safetensors, .caffemodel, .pth, .npz or .h5')
+    c.add_argument('-o', '--output', type=Path, metavar='FILE', help='what convert writes')
+    c.set_defaults(run=weights)
     return p
 
 

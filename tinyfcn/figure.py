@@ -61,14 +61,14 @@ def word(make):
 
 
 class Figure:
-    """Boxes by name, in order, with their `params` and running `state`.
+    """Boxes by name, in order, with their `params` and running `state`; `about` goes into files.
 
     n.score_fr = conv(n.drop7, 21, 1) appends a box; n['conv1_1'] = … does the same.
     Names that begin with aux are boxes for training only.
     """
 
     def __init__(self, channels=3, dtype='float32', seed=0):
-        self.boxes, self.params, self.state = {}, {}, {}
+        self.boxes, self.params, self.state, self.about = {}, {}, {}, {}
         self.dtype, self.seed = np.dtype(dtype).name, seed
         self.boxes['data'] = data = Box(None, channels=channels, place=Place())
         data.name = 'data'

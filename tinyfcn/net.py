@@ -173,6 +173,13 @@ class Net(Figure):
             values.update({name: w.astype(dtype) for name, w in values.items()})
         return net
 
+    def save(self, path):
+        """Weights, running state and `about` into one checked file, which tinyfcn.load reads."""
+        from .weights import save  # here, for a net that only computes needs no files
+
+        about = dict(self.about, seed=self.seed, frozen=sorted(self.frozen))
+        save(path, {**self.params, **self.state}, about)
+
     def summary(self, size=None):
         """A table of all boxes; with their sizes for an image of `size`."""
         return summary(self, size)

@@ -1,6 +1,7 @@
 """One paper, one file; each function draws its figure into an empty net."""
 from functools import partial
 
+from ..layers import upsample
 from ..net import Net
 from . import fcn, nyud, siftflow
 from .alexnet import alexnet
@@ -29,15 +30,21 @@ NETS = {
 }
 
 
+UP = {'fixed': upsample, 'learned': fcn.learned}
+
+
 def build(name, n_class=None, channels=None, width=1, dtype='float32', seed=0, **variant):
     """A net by its name. width=1/16 thins every layer; seed=None leaves all weights zero.
 
-    n_class and channels are the paper's unless told; a variant such as up=learned goes to the
-    net's own function.
+    n_class and channels are the paper's unless told; up='learned' is a variant of most FCNs.
     """
     if name not in NETS:
         raise ValueError(f'no net called {name!r}; there are {", ".join(NETS)}')
     draw, channels_of, classes_of = NETS[name]
-    n = Net(channels or channels_of, dtype, seed)
-    draw(n, n_class or classes_of, width, **variant)
+    n_class, channels = n_class or classes_of, channels or channels_of
+    n = Net(channels, dtype, seed)
+    if variant.get('up', 'fixed') not in UP:
+        raise ValueError(f"up is {variant['up']!r}: {' or '.join(map(repr, UP))}")
+    draw(n, n_class, width, **{key: UP.get(value, value) for key, value in variant.items()})
+    n.about['build'] = dict(name=name, n_class=n_class, channels=channels, width=width, **variant)
     return n

@@ -1,0 +1,1 @@
+"""Pictures and their labels: read, checked, made ready for a net."""
