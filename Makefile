@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MARKS = lessons or gpuproof or crash or fuzz or mpi or browser or realdata
 
-.PHONY: demo test test-more torch mutants lint clean
+.PHONY: demo test test-more torch mutants parity lint clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -21,6 +21,10 @@ torch: .venv/made
 
 mutants: .venv/made
 	$(BIN)/python tests/mutants.py
+
+# every net at full width beside PyTorch: minutes, and up to 12 GB
+parity: torch
+	$(BIN)/python tests/parity.py
 
 lint: .venv/made
 	$(BIN)/ruff check tinyfcn tests benchmarks

@@ -1,6 +1,9 @@
-"""A Keras .h5: a group for each layer, whose weight_names say in which order its arrays stand."""
+"""A Keras .h5: groups in groups, of which those that are layers have an attribute weight_names.
+
+That attribute is looked for, and never read: on a damaged list of texts HDF5 loops for ever, where
+no Ctrl-C reaches it. A kernel is known by its axes.
+"""
 import os
-from math import prod
 
 from .file import MOST, FormatError, plain, reading
 
@@ -11,7 +14,7 @@ def load(path):
     """-> {'<layer>.w': array, '<layer>.b': array, …}, {}
 
     w: HWIO becomes OIHW, and (in, out) of a dense layer (out, in); b (out,). The arrays of a layer
-    that begins otherwise (batch norm) are <layer>.0, <layer>.1, … in the order of the file.
+    without a kernel, such as batch norm, are <layer>.<name>, as in 'bn1.gamma:0'.
     """
     try:
         import h5py
@@ -19,47 +22,38 @@ def load(path):
         raise FormatError(f'{path}: h5py reads this kind of file, and is not installed: '
                           f'pip install tinyfcn[h5]') from None
     with reading(path, 'Keras .h5'), h5py.File(path, 'r') as file:
-        root = file['model_weights'] if 'model_weights' in file else file   # of a whole model
-        if 'layer_names' not in root.attrs:
-            raise FormatError(f'an HDF5 file, but not of Keras: it lists no layer_names; it holds '
-                              f'{[*root][:5]}')
-        datasets = _datasets(root, h5py.Dataset, SWELL * os.path.getsize(path))
-        arrays = {}
-        for layer in _texts(root.attrs['layer_names']):
-            names = _texts(root[layer].attrs['weight_names'])
-            blobs = [datasets[f'{layer}/{name}'] for name in names]
-            arrays.update(_named(layer, [plain(layer, blob[()]) for blob in blobs]))
+        items = []                  # a walk along the links within the file, and along no others
+        root = file['model_weights'] if 'model_weights' in file else file       # of a whole model
+        root.visititems(lambda name, item: items.append((name, item)))
+        found = [(name, item) for name, item in items if isinstance(item, h5py.Dataset)]
+        _refuse(found, min(MOST, SWELL * os.path.getsize(path)))
+        layers = {name: {} for name, item in items if 'weight_names' in item.attrs}
+        for name, item in found:
+            layer = next((layer for layer in layers if name.startswith(f'{layer}/')), None)
+            if layer is not None:
+                layers[layer][name.split('/')[-1]] = plain(name, item[()])
+        arrays = {name: array for layer, own in layers.items()
+                  for name, array in _named(layer, own)}
         if not arrays:
-            raise FormatError('none of its layers has weights')
+            raise FormatError(f'an HDF5 file in which no layer of Keras has weights; it holds '
+                              f'{[name for name, _ in items][:5]}')
         return arrays, {}
 
 
-def _datasets(root, dataset, most):
-    """Every dataset in the file by its path: links out of the file are never followed."""
-    found = {}
-    root.visititems(lambda name, item: found.update({name: item} if isinstance(item, dataset)
-                                                    else {}))
-    for name, item in found.items():
+def _refuse(found, most):
+    for name, item in found:
         if item.external or item.is_virtual:
             raise FormatError(f'{name} lies in another file: only what is in this one is read')
-    total = sum(prod(item.shape) * item.dtype.itemsize for item in found.values())
-    if total > min(most, MOST):
-        raise FormatError(f'its arrays would fill {total:,} bytes; the limit is '
-                          f'{min(most, MOST):,}')
-    return found
+    if (total := sum(item.size * item.dtype.itemsize for _, item in found if item.shape)) > most:
+        raise FormatError(f'its arrays would fill {total:,} bytes; the limit is {most:,}')
 
 
-def _named(layer, blobs):
-    if not blobs or blobs[0].ndim not in (2, 4):
-        return {f'{layer}.{i}': blob for i, blob in enumerate(blobs)}
-    w = blobs[0].transpose(3, 2, 0, 1) if blobs[0].ndim == 4 else blobs[0].T
-    own = dict(zip((f'{layer}.w', f'{layer}.b'), [plain(layer, w), *blobs[1:]]))
-    if len(blobs) > 2 or len(blobs) == 2 and blobs[1].ndim != 1:
-        raise FormatError(f'layer {layer} has arrays of the shapes {[b.shape for b in blobs]}: '
-                          f'a kernel and a bias are needed')
-    return own
-
-
-def _texts(names):
-    """What HDF5 stores as bytes or as text -> list of str"""
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+def _named(layer, own):
+    """A kernel and perhaps a bias are w and b; the arrays of any other layer keep their names."""
+    w, *more = sorted(own.values(), key=lambda array: -array.ndim) or [None]
+    if w is None or w.ndim not in (2, 4) or [b.ndim for b in more] not in ([], [1]):
+        yield from ((f'{layer}.{name}', array) for name, array in own.items())
+    else:
+        w = w.transpose(3, 2, 0, 1) if w.ndim == 4 else w.T
+        yield f'{layer}.w', plain(layer, w)
+        yield from ((f'{layer}.b', b) for b in more)

@@ -1,0 +1,36 @@
+"""The paper's tables, as far as they follow from the nets alone.
+
+    python benchmarks/paper_tables.py
+"""
+from tinyfcn import build, ops
+
+# net: the box whose receptive field the paper counts; conv layers, parameters, field, stride there
+TABLE_1 = {'fcn_alexnet': ('score_fr', '8', '57M', '355', '32'),
+           'fcn32s': ('score_fr', '16', '134M', '404', '32'),
+           'fcn_googlenet': ('score_fr', '22', '6M', '907', '32')}
+COLUMNS = 'conv. layers', 'parameters', 'rf size', 'max stride'
+
+
+def depth(net):
+    """The most convolutions that any way from the image to a score leads through."""
+    deep = {'data': 0}
+    for box in net.route():
+        deep[box.name] = max(deep[name] for name in box.inputs) + (box.op is ops.conv2d)
+    return max(deep.values())
+
+
+def table_1():
+    """Layers, parameters, receptive field and stride of three nets, beside the paper's."""
+    yield f'{"":16}' + ''.join(f'{column:>15}{"(paper)":>8}' for column in COLUMNS)
+    for name, (seen_by, *paper) in TABLE_1.items():
+        net = build(name, seed=None)
+        place, count = net[seen_by].place, sum(w.size for w in net.params.values())
+        ours = depth(net), f'{count:,}', place.field[0], place.scale[0]
+        yield f'{name:16}' + ''.join(f'{a!s:>15}{"(" + b + ")":>8}' for a, b in zip(ours, paper))
+    with_pool = build('googlenet', seed=None)['pool5/7x7_s1'].place.field[0]
+    yield (f'\nThe paper drops GoogLeNet\'s last 7×7 pool and yet counts it: with it a unit sees '
+           f'{with_pool} pixels.')
+
+
+if __name__ == '__main__':
+    print(*table_1(), sep='\n')
