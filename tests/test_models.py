@@ -149,14 +149,14 @@ def test_pools_that_round_down_lose_rows():
             n.sizes((h, h))
 
 
-@pytest.mark.parametrize('size', [(1, 1), (2, 9), (17, 1), (31, 32), (33, 63), (40, 50)])
-@pytest.mark.parametrize('name', ['fcn32s', 'fcn8s_at_once', 'fcn_alexnet', 'fcn_googlenet',
-                                  'fcn_squeezenet_4s', 'siftflow_16s', 'nyud_rgb_hha_16s'])
-def test_real_images_of_many_sizes(name, size):
+@pytest.mark.parametrize('name', SEGMENTERS)
+def test_real_images_of_a_dozen_sizes(name):
     n = build(name, width=1/64)
-    score = n.forward(image(name, *size))
-    for y in score.values() if isinstance(score, dict) else [score]:
-        assert y.shape[2:] == size
+    for size in [(1, 1), (1, 2), (2, 9), (5, 5), (17, 1), (16, 16), (31, 32), (33, 63), (40, 50),
+                 (64, 64), (65, 3), (75, 100)]:
+        score = n.forward(image(name, *size))
+        for y in score.values() if isinstance(score, dict) else [score]:
+            assert y.shape[2:] == size
 
 
 # ---- how training begins -----------------------------------------------------------------------
