@@ -18,7 +18,7 @@ setup(
         'cuda12x': ['cupy-cuda12x[ctk]>=14,<16'],
         'cuda13x': ['cupy-cuda13x[ctk]>=14,<16'],
         'lessons': ['jupyterlab', 'nbclient', 'ipykernel'],
-        'test': ['pytest', 'hypothesis', 'autograd', 'ruff'],
+        'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'protobuf', 'h5py'],
         'bench': ['onnx', 'onnxruntime', 'openvino'],
         'mpi': ['mpi4py', 'mpich'],
         'data': ['pooch'],

@@ -8,14 +8,15 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60)
-OF_FILE = dict(test_models='family')            # all others without a mark belong to the core
+FAMILY = 'models summary viz saving transforms weights cli'.split()     # all others: the core
 
 spent = Counter()
 
 
 def pytest_runtest_logreport(report):
     marks = [share for share in SHARES if share in report.keywords]
-    share = marks[0] if marks else OF_FILE.get(Path(report.fspath).stem, 'core')
+    noun = Path(report.fspath).stem.split('_')[1]
+    share = marks[0] if marks else 'family' if noun in FAMILY else 'core'
     spent[share] += report.duration
 
 

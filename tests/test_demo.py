@@ -2,7 +2,6 @@
 import re
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from tinyfcn import demo
@@ -37,12 +36,3 @@ def test_bad_input_is_told_in_a_sentence(tmp_path, capsys, monkeypatch):
     assert main(['demo', '-o', str(taken / 'page.png')]) == 2
     said = capsys.readouterr().err
     assert said.startswith('tinyfcn: ') and str(taken) in said and 'Traceback' not in said
-
-
-def test_help_and_unknown_commands(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(['--help'])
-    assert stop.value.code == 0 and 'demo' in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        main(['dmeo'])
-    assert stop.value.code == 2 and 'dmeo' in capsys.readouterr().err

@@ -1,6 +1,4 @@
 """The decorations: a stand-in runs where it suits and nowhere else."""
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -96,10 +94,3 @@ def test_the_front_door():
     assert set(dir(tinyfcn)) >= {'Net', 'build', 'ops', 'metrics', 'optim'}
     with pytest.raises(AttributeError, match="tinyfcn has no 'opps'"):
         print(tinyfcn.opps)
-
-
-def test_python_m_tinyfcn():
-    """The module is the command."""
-    command = [sys.executable, '-m', 'tinyfcn', '--help']
-    ran = subprocess.run(command, capture_output=True, text=True)
-    assert ran.returncode == 0 and 'demo' in ran.stdout

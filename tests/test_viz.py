@@ -102,8 +102,8 @@ def test_the_heatmap_command(classifier, capsys):
 @pytest.mark.parametrize('wanted, more, why', [
     ('red', ['names'], 'needs what the classifier has learned: --weights FILE'),
     ('red', ['weights'], "class 'red': a number, or give the names of all: --names FILE"),
-    ('thing', ['weights', 'names'], "class 'thing' in .*: 0 n0 blue thing, 1 n1 red thing"),
-    ('green', ['weights', 'names'], "class 'green' in .*: no line has it"),
+    ('thing', ['weights', 'names'], "class 'thing' is no single one of 3: 0 n0 blue thing, 1 n"),
+    ('green', ['weights', 'names'], "class 'green' is no single one of 3: no name has it"),
     ('7', ['weights'], 'class 7: there are 0 … 2'),
 ])
 def test_what_the_heatmap_command_refuses(classifier, capsys, wanted, more, why):

@@ -1,4 +1,4 @@
-"""Files of weights as their official writers write them, small: protobuf, torch, h5py, safetensors."""
+"""Files of weights as official writers write them, small: protobuf, torch, h5py."""
 import os
 from collections import OrderedDict
 from functools import lru_cache
@@ -91,9 +91,9 @@ def caffemodel(layers, v1=False, old_shapes=False, doubles=False):
 
 
 def tent(channels, k):
-    """Caffe's bilinear filler, dense, written down as its C++ has it."""
+    """Caffe's bilinear filler, dense, in its own terms."""
     f = -(-k // 2)
-    c = (2 * f - 1 - f % 2) / (2 * f)
+    c = (k - 1) / (2 * f)
     one = [1 - abs(i / f - c) for i in range(k)]
     w = np.zeros((channels, channels, k, k), 'float32')
     w[range(channels), range(channels)] = np.outer(one, one)

@@ -39,11 +39,12 @@ def summary(args):
 def draw(args):
     """A net as a figure; or, with --heatmap, where in an image a classifier sees a class."""
     from . import build, viz
+    net = build(args.net, args.classes, seed=None)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.heatmap:
-        heatmap(args, build(args.net, args.classes, seed=None))
+        heatmap(args, net)
     else:
-        viz.draw_net(build(args.net, args.classes, seed=None), args.output)
+        viz.draw_net(net, args.output)
     print(args.output)
 
 
@@ -57,32 +58,32 @@ def heatmap(args, net):
     weights.transplant(net, arrays)
     if not about.get('preprocess'):
         raise ValueError(f'{args.weights} does not say how its images were prepared')
-    number, image = class_number(args), read_image(args.heatmap[1])
+    names = args.names.read_text('utf-8').splitlines() if args.names else []
+    number, image = class_number(args.heatmap[0], names), read_image(args.heatmap[1])
     box = net[net['score'].inputs[0]]           # the score averages over places; this is the map
     score = net.forward(prepare(image, about['preprocess']), until=box.name)[0]
     if number >= len(score):
         raise ValueError(f'class {number}: there are 0 … {len(score) - 1}')
-    best = score.mean((1, 2)).argmax()
-    names = args.names.read_text('utf-8').splitlines() if args.names else {}
-    title = names[number] if names else f'class {number}'
-    viz.draw_heatmap(image, score[number], box.place, args.output, title)
-    print(f'{title}: {score[number].mean():.2f} on average over {score.shape[1]}×{score.shape[2]} '
-          f'places, {score[number].max():.2f} at most; the whole image is '
-          f'{names[best] if names else f"class {best}"}')
+
+    def called(number):
+        return names[number] if number < len(names) else f'class {number}'
+
+    viz.draw_heatmap(image, score[number], box.place, args.output, called(number))
+    print(f'{called(number)}: {score[number].mean():.2f} on average over '
+          f'{score.shape[1]}×{score.shape[2]} places, {score[number].max():.2f} at most; the whole '
+          f'image is {called(score.mean((1, 2)).argmax())}')
 
 
-def class_number(args):
-    """A class by its number, or by a part of its line in --names."""
-    wanted = args.heatmap[0]
+def class_number(wanted, names):
+    """A class by its number, or by a part of its name."""
     if wanted.isdecimal():
         return int(wanted)
-    if not args.names:
+    if not names:
         raise ValueError(f'class {wanted!r}: a number, or give the names of all: --names FILE')
-    lines = args.names.read_text('utf-8').splitlines()
-    found = [i for i, line in enumerate(lines) if wanted.lower() in line.lower()]
+    found = [i for i, name in enumerate(names) if wanted.lower() in name.lower()]
     if len(found) != 1:
-        near = ', '.join(f'{i} {lines[i]}' for i in found[:8]) or 'no line has it'
-        raise ValueError(f'class {wanted!r} in {args.names}: {near}')
+        near = ', '.join(f'{i} {names[i]}' for i in found[:8]) or 'no name has it'
+        raise ValueError(f'class {wanted!r} is no single one of {len(names)}: {near}')
     return found[0]
 
 
@@ -94,7 +95,7 @@ def weights(args):
         print(f'{key:12} {value}')
     if args.what == 'convert':
         output = args.output or args.file.with_suffix('.safetensors')
-        if output == args.file:
+        if output.exists() and output.samefile(args.file):
             raise ValueError(f'{output} is the file itself: name another with -o FILE')
         weights.save(output, arrays, about)
         print(f'{"written":12} {output}')
@@ -118,20 +119,24 @@ def parser():
     p = argparse.ArgumentParser(prog='tinyfcn', description='Fully convolutional networks from '
                                 'scratch: from the pixel to the mean IU.')
     commands = p.add_subparsers(metavar='command', required=True)
-    c = commands.add_parser('demo', help=demo.__doc__, description=demo.__doc__)
+
+    def command(run):
+        c = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        c.add_argument('--seed', type=int, default=0, help='of all chance (default: 0)')
+        c.set_defaults(run=run)
+        return c
+
+    c = command(demo)
     c.add_argument('-o', '--output', type=Path, default=Path('runs/demo.png'), metavar='FILE',
                    help='where the picture goes (default: %(default)s)')
-    c.add_argument('--seed', type=int, default=0, help='of weights and pictures (default: 0)')
-    c.set_defaults(run=demo)
 
-    c = commands.add_parser('summary', help=summary.__doc__, description=summary.__doc__)
+    c = command(summary)
     c.add_argument('net', metavar='NET', help='such as fcn8s; a wrong name lists them all')
     c.add_argument('--size', type=size, metavar='HxW',
                    help='of an image: adds sizes, multiply-adds and memory')
     c.add_argument('--classes', type=int, metavar='N', help="how many (default: the paper's)")
-    c.set_defaults(run=summary)
 
-    c = commands.add_parser('draw', help=draw.__doc__, description=draw.__doc__)
+    c = command(draw)
     c.add_argument('net', metavar='NET', help='such as fcn8s')
     c.add_argument('-o', '--output', type=Path, required=True, metavar='FILE',
                    help='a picture: .png, .svg or .pdf')
@@ -140,14 +145,12 @@ def parser():
                    help='draw what a classifier says of every place of an image')
     c.add_argument('--weights', type=Path, metavar='FILE', help='of the classifier')
     c.add_argument('--names', type=Path, metavar='FILE', help='of its classes, a line each')
-    c.set_defaults(run=draw)
 
-    c = commands.add_parser('weights', help=weights.__doc__, description=weights.__doc__)
+    c = command(weights)
     c.add_argument('what', choices=['inspect', 'convert'])
     c.add_argument('file', type=Path, metavar='FILE',
                    help='.safetensors, .caffemodel, .pth, .npz or .h5')
     c.add_argument('-o', '--output', type=Path, metavar='FILE', help='what convert writes')
-    c.set_defaults(run=weights)
     return p
 
 

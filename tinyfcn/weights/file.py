@@ -100,8 +100,8 @@ def kind(path):
             return 'keras'
         if head.startswith(b'PK'):
             return _kind_of_zip(path, size)
-        if head.startswith(b'\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.'):
-            return 'torch'                              # legacy: a pickle of torch's magic number
+        if head[:1] == b'\x80' and b'\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.' in head:
+            return 'torch'                              # its older form: a pickled magic number
         for start, what in STRANGE.items():
             if head.lstrip(b'\xef\xbb\xbf \t\r\n').lower().startswith(start.lower()):
                 raise FormatError(what)

@@ -26,10 +26,11 @@ def save(path, arrays, about=None):
 
     An array may have any dtype of DTYPES; it is read back as it was.
     """
-    arrays = {name: np.asarray(array, order='C') for name, array in arrays.items()}
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if array.dtype.name not in DTYPES.values():
             raise ValueError(f'{name} is {array.dtype}; weights are floats, integers or bools')
+        arrays[name] = _little(array)
     sums = {name: _crc(name, array) for name, array in arrays.items()}
     text = json.dumps(dict(about=about or {}, crc32=sums), separators=(',', ':'))
     data = packed(arrays, {KEY: f'{crc32(text.encode()):08x} {text}'})
@@ -112,6 +113,11 @@ def _array(name, dtype, shape, data):
 
 
 def _crc(name, array):
-    """CRC-32 over name, dtype, shape and bytes.   any C-ordered array -> int"""
+    """CRC-32 over name, dtype, shape and bytes."""
     head = f'{name} {array.dtype.name} {array.shape}'.encode()
-    return crc32(np.atleast_1d(array).view('uint8').data if array.size else b'', crc32(head))
+    return crc32(_little(array).reshape(-1).view('uint8'), crc32(head))
+
+
+def _little(array):
+    """Row by row, the lowest byte of a number first: as it lies in the file."""
+    return np.asarray(array, array.dtype.newbyteorder('<'), order='C')

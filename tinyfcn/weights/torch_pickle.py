@@ -6,6 +6,7 @@ import mmap
 import zipfile
 from functools import lru_cache
 from math import prod
+from reprlib import repr as abridged
 from struct import unpack_from
 
 import numpy as np
@@ -55,6 +56,8 @@ def _legacy(file):
     sizes = {key: np.dtype(storage.dtype).itemsize for key, storage in storages.items()}
     where, i = {}, file.tell()
     for key in keys:
+        if not isinstance(key, str):
+            raise FormatError(f'{abridged(key)} is no name of a storage: damaged')
         count, = unpack_from('<q', file, i)
         where[key] = slice(i + 8, i + 8 + count * sizes[key])
         if count < 0 or where[key].stop > len(file):
@@ -88,7 +91,8 @@ def _size(name, tensor):
     storage, offset, shape, stride = tensor
     whole = all(type(n) is int and n >= 0 for n in (offset, *shape, *stride))
     if not whole or len(shape) != len(stride):
-        raise FormatError(f'{name} has shape {shape}, stride {stride} and offset {offset}')
+        raise FormatError(f'{name} has shape {abridged(shape)}, stride {abridged(stride)} and '
+                          f'offset {abridged(offset)}: whole numbers are needed')
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride))
     if prod(shape) > storage.size or prod(shape) and last >= storage.size:
         raise FormatError(f'{name} {shape} reaches beyond its storage of {storage.size:,} numbers')

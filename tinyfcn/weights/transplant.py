@@ -20,11 +20,14 @@ class Report(NamedTuple):
     def __str__(self):
         lines = [f'copied {len(self.copied)} · reshaped {len(self.reshaped)} · left '
                  f'{len(self.left)} · missing {len(self.missing)}']
-        for what in ('reshaped', 'left', 'missing'):
-            for name in getattr(self, what):
-                file, net = (' '.join(map(str, shape)) if shape is not None else '–'
-                             for shape in self.shapes[name])
-                lines.append(f'  {what:9} {name:28} in the file {file:18} in the net {net}')
+        rows = [(what, name) for what in ('reshaped', 'left', 'missing')
+                for name in getattr(self, what)]
+        if rows:
+            lines.append(f'  {"":9} {"name":27} {"in the file":19} in the net')
+        for what, name in rows:
+            file, net = ('–' if shape is None else ' × '.join(map(str, shape)) or 'one number'
+                         for shape in self.shapes[name])
+            lines.append(f'  {what:9} {name:27} {file:19} {net}')
         return '\n'.join(lines)
 
 

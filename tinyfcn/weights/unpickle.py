@@ -3,8 +3,12 @@
 A pickle is a program for a machine with a stack. `pickletools` only spells it out; the machine
 here can make lists, dicts and tensors, and has no way to import or to call anything. What the
 program would import is a Name, looked up among a few; anything else is refused.
+
+A tuple may hold another twice, which holds another twice, …: nothing here spells out or hashes
+what it has not looked at.
 """
 import pickletools
+from reprlib import repr as abridged
 from typing import NamedTuple
 
 from .file import FormatError
@@ -98,7 +102,7 @@ def follow(file, storages=None):
                 stack.append(_name(value))
             case 'STACK_GLOBAL':
                 name, module = stack.pop(), stack.pop()
-                stack.append(_name(f'{module} {name}'))
+                stack.append(_name(' '.join([module, name])))
             case 'BINPERSID':
                 stack[-1] = storage = _storage(*stack[-1])
                 if storages is not None:
@@ -122,9 +126,10 @@ def _name(text):
 def _storage(storage, name, key, device, size, view=None):
     """('storage', torch.FloatStorage, '0', 'cpu', 12) -> Storage"""
     dtype = DTYPES[name.text.removeprefix('torch ')]
-    if (storage, view) != ('storage', None) or type(size) is not int or size < 0:
-        raise FormatError(f'storage {key!r} of {size!r} numbers, seen as {view!r}: {ADVICE}')
-    return Storage(dtype, str(key), size)
+    if (storage, view, type(key), type(size)) != ('storage', None, str, int) or size < 0:
+        raise FormatError(f'storage {abridged(key)} of {abridged(size)} numbers, of which '
+                          f'{abridged(view)} is seen: {ADVICE}')
+    return Storage(dtype, key, size)
 
 
 def _made(name, *given):
