@@ -57,10 +57,10 @@ def draw_heatmap(image, heat, place, path, title):
 
 def layout(net):
     """Where each box is drawn -> {name: (x, row, width)}, [(from, to, what the arrow passes)]."""
-    at, arrows, drawn_as, ends, lowest = {}, [], {}, {}, 0
+    at, arrows, drawn_as, ends, lowest, outputs = {}, [], {}, {}, 0, net.outputs()
     for box in net.boxes.values():
         sources = [drawn_as[name] for name in box.inputs]
-        if box.op and box.op.__name__ in PASSED and box.name not in net.outputs():
+        if box.op and box.op.__name__ in PASSED and box.name not in outputs:
             drawn, words = sources[0]
             drawn_as[box.name] = drawn, _cut(box) or words
             continue
