@@ -1,5 +1,4 @@
 """Every net of the paper: its numbers, its sizes, its gradients, and the same net in PyTorch."""
-import os
 from functools import cache, partial
 
 import numpy as np
@@ -7,6 +6,7 @@ import pytest
 import taps
 from autograd import value_and_grad
 from oracle_net import run
+from witness import needs_torch, torch, torch_oracle
 
 from tinyfcn import Net, build, ops
 from tinyfcn.geometry import pool_size
@@ -14,16 +14,6 @@ from tinyfcn.gradcheck import check_net
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 from tinyfcn.models import NETS
 
-try:
-    import torch
-    import torch_oracle
-except ModuleNotFoundError:
-    if os.environ.get('CI') == 'true':
-        raise                                   # there PyTorch is installed, and its tests must run
-    torch = None
-
-needs_torch = pytest.mark.skipif(torch is None,
-                                 reason='PyTorch is not installed: pip install torch==2.13.0')
 CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet'
 SEGMENTERS = [name for name in NETS if name not in CLASSIFIERS]
 RNG = np.random.default_rng(5)

@@ -3,7 +3,6 @@
 Three witnesses who share nothing with tinyfcn: loops.py (the definitions), taps.py under HIPS
 autograd, and PyTorch. Nudges along random directions are the fourth.
 """
-import os
 from copy import deepcopy
 from itertools import product
 
@@ -13,20 +12,11 @@ import pytest
 import taps
 from autograd import make_vjp
 from samples import LAYOUTS, NAMES, TABLE, changed, relaid
+from witness import needs_torch, torch, torch_oracle
 
 from tinyfcn import ops
 from tinyfcn.gradcheck import check
 
-try:
-    import torch
-    import torch_oracle
-except ModuleNotFoundError:
-    if os.environ.get('CI') == 'true':
-        raise                                   # there PyTorch is installed, and its tests must run
-    torch_oracle = None
-
-needs_torch = pytest.mark.skipif(torch_oracle is None,
-                                 reason='PyTorch is not installed: pip install torch==2.13.0')
 AT_LEAST = dict(conv2d=30, conv_transpose2d=15, max_pool=60, softmax_cross_entropy=40)
 CONVOLUTIONS = 'conv2d', 'conv_transpose2d'
 

@@ -1,22 +1,14 @@
 """Updates by hand, against torch's over 50 steps, and what is refused."""
-import os
 from copy import deepcopy
-from importlib import import_module
 
 import numpy as np
 import pytest
+from witness import needs_torch, torch
 
 from tinyfcn.optim import SGD, Adam, fixed, poly, step
 
 BOTH = pytest.mark.parametrize('make', [lambda **how: SGD(.1, momentum=.9, **how), Adam],
                                ids=['SGD', 'Adam'])
-
-
-@pytest.fixture
-def torch():
-    if os.environ.get('CI') == 'true':                  # there it is installed, so it must be found
-        return import_module('torch')
-    return pytest.importorskip('torch', reason='torch is not installed: nothing to compare with')
 
 
 def scalar(w, dtype='float64'):
@@ -47,7 +39,8 @@ def test_a_new_lr_leaves_the_old_velocity():
     assert params['w'] == pytest.approx([.8])
 
 
-def test_torch_scales_the_old_velocity_too(torch):
+@needs_torch
+def test_torch_scales_the_old_velocity_too():
     w = torch.ones(1, dtype=torch.float64, requires_grad=True)
     sgd = torch.optim.SGD([w], .1, momentum=.9)
     w.grad = torch.ones_like(w)
@@ -57,6 +50,7 @@ def test_torch_scales_the_old_velocity_too(torch):
     assert w.item() == pytest.approx(.9 - .019)
 
 
+@needs_torch
 @pytest.mark.parametrize('name, how', [
     ('SGD', dict()),
     ('SGD', dict(momentum=.9)),
@@ -64,7 +58,7 @@ def test_torch_scales_the_old_velocity_too(torch):
     ('Adam', dict()),
     ('Adam', dict(betas=(.8, .95), eps=1e-3, weight_decay=.05)),
 ])
-def test_50_steps_as_torch(torch, name, how):
+def test_50_steps_as_torch(name, how):
     """With the biases at twice the lr and no decay."""
     params = draw(0)
     theirs = {k: torch.tensor(w, requires_grad=True) for k, w in params.items()}

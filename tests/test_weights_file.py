@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from weights_samples import floats, needed
+from weights_samples import floats
+from witness import needed
 
 from tinyfcn import weights
 from tinyfcn.weights import FormatError, format

@@ -10,9 +10,9 @@ from weights_samples import (
     caffemodel,
     floats,
     keras_file,
-    needed,
     state_dict,
 )
+from witness import needed
 
 from tinyfcn import weights
 from tinyfcn.weights import FormatError, caffe, format, keras_h5, npz, torch_pickle

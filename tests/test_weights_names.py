@@ -1,7 +1,8 @@
 """Files of every known source give the names of our boxes; what fits no source is described."""
 import numpy as np
 import pytest
-from weights_samples import caffemodel, floats, keras_file, needed, tent
+from weights_samples import caffemodel, floats, keras_file, tent
+from witness import needed
 
 import tinyfcn
 from tinyfcn import weights

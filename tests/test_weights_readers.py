@@ -14,10 +14,10 @@ from weights_samples import (
     caffemodel,
     floats,
     keras_file,
-    needed,
     state_dict,
     tent,
 )
+from witness import needed
 
 from tinyfcn import weights
 from tinyfcn.weights import FormatError, caffe, file, keras_h5, npz, torch_pickle

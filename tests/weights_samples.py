@@ -1,18 +1,10 @@
 """Files of weights as official writers write them, small: protobuf, torch, h5py."""
-import os
 from collections import OrderedDict
 from functools import lru_cache
 from importlib import import_module
 
 import numpy as np
-import pytest
-
-
-def needed(module):
-    """The module; where it is absent the test is skipped and says so, but in CI it fails."""
-    if os.environ.get('CI') == 'true':
-        return import_module(module)
-    return pytest.importorskip(module, reason=f'{module} is not installed: nothing to write with')
+from witness import needed
 
 
 def floats(*shape, seed=0):

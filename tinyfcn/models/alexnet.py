@@ -3,7 +3,8 @@
 Its second, fourth and fifth convolutions come in two groups; without them there are more than the
 57 million parameters of the FCN paper's Table 1.
 """
-from ..layers import avg_pool_to, conv, dropout, local_response_norm, max_pool, relu, thin
+from ..layers import avg_pool_to, conv, local_response_norm, max_pool, relu, thin
+from .vgg import fc6_fc7
 
 
 def alexnet(n, n_class=1000, width=1):
@@ -33,9 +34,4 @@ def alexnet_trunk(n, width=1, pad=100):
     n.relu5 = relu(n.conv5)
     n.pool5 = max_pool(n.relu5, 3, stride=2)
 
-    n.fc6   = conv(n.pool5, thin(4096, width), 6)
-    n.relu6 = relu(n.fc6)
-    n.drop6 = dropout(n.relu6, .5)
-    n.fc7   = conv(n.drop6, thin(4096, width), 1)
-    n.relu7 = relu(n.fc7)
-    n.drop7 = dropout(n.relu7, .5)
+    fc6_fc7(n, 6, width)

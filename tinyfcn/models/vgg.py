@@ -22,7 +22,12 @@ def vgg16_trunk(n, x, width=1, pad=100):
             pad = 1
         x = n[f'pool{block}'] = max_pool(x, 2)
 
-    n.fc6   = conv(n.pool5, thin(4096, width), 7)
+    fc6_fc7(n, 7, width)
+
+
+def fc6_fc7(n, ksize, width=1):
+    """The two fully connected layers of VGG-16 and AlexNet, as convolutions over pool5."""
+    n.fc6   = conv(n.pool5, thin(4096, width), ksize)
     n.relu6 = relu(n.fc6)
     n.drop6 = dropout(n.relu6, .5)
     n.fc7   = conv(n.drop6, thin(4096, width), 1)
