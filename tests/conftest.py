@@ -8,7 +8,9 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60)
-FAMILY = 'models summary viz saving transforms weights cli'.split()     # all others: the core
+# by the noun of a file's name; all others are of the core
+OF = {**dict.fromkeys('models summary viz saving weights cli'.split(), 'family'),
+      **dict.fromkeys('data shapes transforms optim metrics demo'.split(), 'training')}
 
 spent = Counter()
 
@@ -16,7 +18,7 @@ spent = Counter()
 def pytest_runtest_logreport(report):
     marks = [share for share in SHARES if share in report.keywords]
     noun = Path(report.fspath).stem.split('_')[1]
-    share = marks[0] if marks else 'family' if noun in FAMILY else 'core'
+    share = marks[0] if marks else OF.get(noun, 'core')
     spent[share] += report.duration
 
 

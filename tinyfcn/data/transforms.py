@@ -1,4 +1,6 @@
 """A picture on its way from the file to what a net reads."""
+from contextlib import contextmanager
+
 import numpy as np
 
 LARGEST = 50_000_000    # pixels: a file of 23 kB can claim 100 million
@@ -10,16 +12,40 @@ def read_image(path):
     Grey, palette and CMYK become RGB and transparency is dropped; 16 bits or floats are refused,
     for nobody said what their white is.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
+    with _opened(path) as image:
+        if image.mode.startswith(('I', 'F')):
+            raise ValueError(f'{path}: {image.mode} pixels have more than 8 bits; scale them to '
+                             f'0 … 255 and save them as RGB first')
+        return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+
+
+def read_label(path):
+    """The numbers of a mask's pixels, not its colours. -> (H, W) uint8
+
+    A palette PNG or a grey one; a JPEG has other numbers than were saved, and is refused.
+    """
+    with _opened(path) as image:
+        if image.format == 'JPEG':
+            raise ValueError(f'{path}: a JPEG blurs the numbers of a mask; save it as PNG')
+        if image.mode not in ('P', 'L'):
+            raise ValueError(f'{path}: {image.mode} pixels are colours; a mask holds the number of '
+                             f'a class in each pixel, as a palette or grey PNG')
+        image.verify()                                  # a flipped bit would change a class
+    with _opened(path) as image:
+        return np.array(image)
+
+
+@contextmanager
+def _opened(path):
+    """A picture of a size that can be read; what is wrong with it names the file."""
+    from PIL import Image, UnidentifiedImageError
     try:
         with Image.open(path) as image:
             if image.width * image.height > LARGEST:
                 raise ValueError(f'{path}: {image.width}×{image.height} pixels are more than '
                                  f'{LARGEST:,}; make it smaller first')
-            if image.mode.startswith(('I', 'F')):
-                raise ValueError(f'{path}: {image.mode} pixels have more than 8 bits; scale them '
-                                 f'to 0 … 255 and save them as RGB first')
-            return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+            yield image
     except UnidentifiedImageError:
         raise ValueError(f'{path}: no picture, {_looks_like(path)}') from None
     except Image.DecompressionBombError as error:

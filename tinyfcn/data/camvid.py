@@ -1,0 +1,23 @@
+"""CamVid in the split of SegNet: 11 classes of a street, seen from a car, 480×360."""
+from pathlib import Path
+
+import numpy as np
+
+from .pictures import VOID, Pictures, stems
+from .transforms import read_image, read_label
+
+CLASSES = 'sky building pole road pavement tree sign fence car pedestrian bicyclist'.split()
+
+
+def camvid(root, split='train'):
+    """root/<split> with root/<split>annot/<name>.png, whose 11 is void."""
+    root = Path(root)
+    folder = root / split
+    suffix = '.jpg' if any(folder.glob('*.jpg')) else '.png'
+
+    def read(name):
+        label = read_label(root / f'{split}annot' / f'{name}.png')
+        return (read_image(folder / f'{name}{suffix}'),
+                np.where(label == len(CLASSES), VOID, label).astype('uint8'))
+
+    return Pictures(CLASSES, stems(folder, suffix), read)
