@@ -2,21 +2,14 @@
 
     python benchmarks/paper_tables.py
 """
-from tinyfcn import build, ops
+from tinyfcn import build
+from tinyfcn.summary import depth
 
 # net: the box whose receptive field the paper counts; conv layers, parameters, field, stride there
 TABLE_1 = {'fcn_alexnet': ('score_fr', '8', '57M', '355', '32'),
            'fcn32s': ('score_fr', '16', '134M', '404', '32'),
            'fcn_googlenet': ('score_fr', '22', '6M', '907', '32')}
 COLUMNS = 'conv. layers', 'parameters', 'rf size', 'max stride'
-
-
-def depth(net):
-    """The most convolutions that any way from the image to a score leads through."""
-    deep = {'data': 0}
-    for box in net.route():
-        deep[box.name] = max(deep[name] for name in box.inputs) + (box.op is ops.conv2d)
-    return max(deep.values())
 
 
 def table_1():

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
+import mutants
 import pytest
 
 import tinyfcn
@@ -192,6 +193,11 @@ def test_the_front_door_opens_quickly_and_loads_nothing_heavy():
                            text=True, cwd=HOUSE.parent).stdout.splitlines() for _ in range(3)]
     assert min(float(seconds) for seconds, _ in runs) < .3
     assert not {'matplotlib', 'scipy', 'cupy', 'mpi4py'}.intersection(runs[0][1].split())
+
+
+def test_every_planted_bug_still_finds_its_line():
+    """`make mutants` plants them; here it is only seen that the package has not outgrown them."""
+    assert not list(mutants.stale(mutants.planted(mutants.BUGS)))
 
 
 def test_ruff_is_content():

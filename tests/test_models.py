@@ -13,6 +13,7 @@ from tinyfcn.geometry import pool_size
 from tinyfcn.gradcheck import check_net
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 from tinyfcn.models import NETS
+from tinyfcn.summary import depth
 
 CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet'
 SEGMENTERS = [name for name in NETS if name not in CLASSIFIERS]
@@ -58,14 +59,6 @@ def test_learned_upsampling_adds_a_dense_deconvolution(name, added):
     n = build(name, seed=None, up='learned')
     assert sum(w.size for w in n.params.values()) == PARAMETERS[name] + added
     assert n.sizes((375, 500)) == blank(name).sizes((375, 500))
-
-
-def depth(net):
-    """The most convolutions that any way from the image to a score leads through."""
-    deep = {'data': 0}
-    for box in net.route():
-        deep[box.name] = max(deep[name] for name in box.inputs) + (box.op is ops.conv2d)
-    return max(deep.values())
 
 
 @pytest.mark.parametrize('name, layers, field, seen_by, crops', [

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from tinyfcn.data.shapes import CLASSES, OUTSIDE, VOID, picture
+from tinyfcn.data.pictures import VOID
+from tinyfcn.data.shapes import CLASSES, OUTSIDE, picture
 
 
 def test_a_picture_is_a_function_of_seed_and_index():

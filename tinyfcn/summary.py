@@ -21,6 +21,14 @@ def summary(net, size=None):
     return '\n'.join([*table, *_crops(net)])
 
 
+def depth(net):
+    """The most convolutions that any way from the image to a score leads through."""
+    deep = {'data': 0}
+    for box in net.route():
+        deep[box.name] = max(deep[name] for name in box.inputs) + (box.op.__name__ == 'conv2d')
+    return max(deep.values())
+
+
 def multiply_adds(net, box, sizes):
     """Each weight of a convolution, once for every place it is laid on; others are not counted."""
     w = net.params.get(f'{box.name}.w')

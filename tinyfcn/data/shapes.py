@@ -6,7 +6,7 @@ the same for ever.
 """
 import numpy as np
 
-VOID = 255
+from .pictures import VOID
 
 
 def _polygon(corners, radius):
