@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 from weights_samples import floats
 from witness import needed
 
-from tinyfcn import weights
-from tinyfcn.weights import FormatError, format
+from tinyfcn import storage, weights
+from tinyfcn.weights import FormatError
 
 ARRAYS = {'score.w': floats(2, 3, 1, 1), 'score.b': floats(2).astype('float64'),
           'turned': floats(4, 3).T, 'none': np.zeros((0, 3), 'int8'), 'one': np.array(3.5),
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 
 def test_what_is_saved_is_read_back(path):
-    arrays, about = format.load(path)
+    arrays, about = storage.load(path)
     assert about == ABOUT and [*arrays] == [*ARRAYS]
     for name, array in arrays.items():
         assert array.dtype == ARRAYS[name].dtype.newbyteorder('=') and array.flags.writeable, name
@@ -52,7 +52,7 @@ def test_any_safetensors_reader_reads_it(path):
 def test_a_safetensors_from_elsewhere_has_no_about(tmp_path):
     arrays = {name: np.ascontiguousarray(array) for name, array in ARRAYS.items()}
     save_file(arrays, tmp_path / 'x', {'format': 'pt'})
-    read, about = format.load(tmp_path / 'x')
+    read, about = storage.load(tmp_path / 'x')
     assert about == {} and read.keys() == arrays.keys()
     assert read['half'].dtype == 'float32' and read['score.b'].dtype == 'float64'
     for name in arrays:
@@ -63,7 +63,7 @@ def test_halves_of_torch_are_widened(tmp_path):
     torch, save = needed('torch'), needed('safetensors.torch').save_file
     x = torch.from_numpy(floats(5, 3))
     save({'b': x.bfloat16(), 'h': x.half(), 'x': x}, tmp_path / 'x')
-    read, _ = format.load(tmp_path / 'x')
+    read, _ = storage.load(tmp_path / 'x')
     assert {array.dtype.name for array in read.values()} == {'float32'}
     np.testing.assert_array_equal(read['b'], x.bfloat16().float().numpy())
     np.testing.assert_array_equal(read['h'], x.half().float().numpy())
@@ -71,7 +71,7 @@ def test_halves_of_torch_are_widened(tmp_path):
 
 def test_nothing_and_no_about(tmp_path):
     weights.save(tmp_path / 'x', {})
-    assert format.load(tmp_path / 'x') == ({}, {})
+    assert storage.load(tmp_path / 'x') == ({}, {})
 
 
 # ---- Damage
@@ -125,7 +125,7 @@ def test_a_dtype_that_numpy_has_not(tmp_path):
     torch, save = needed('torch'), needed('safetensors.torch').save_file
     save({'x': torch.zeros(4, dtype=torch.float8_e4m3fn)}, tmp_path / 'x')
     with pytest.raises(FormatError, match='x is F8_E4M3, which NumPy does not know'):
-        format.load(tmp_path / 'x')
+        storage.load(tmp_path / 'x')
 
 
 # ---- Whole or not at all
@@ -168,7 +168,7 @@ def test_a_link_stays_a_link(path):
     link = path.with_name('latest')
     link.symlink_to(path)
     weights.save(link, {'w': floats(9)}, {})
-    assert link.is_symlink() and [*format.load(path)[0]] == ['w']
+    assert link.is_symlink() and [*storage.load(path)[0]] == ['w']
 
 
 def test_a_file_that_others_may_read(path):

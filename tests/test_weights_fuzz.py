@@ -14,8 +14,8 @@ from weights_samples import (
 )
 from witness import needed
 
-from tinyfcn import weights
-from tinyfcn.weights import FormatError, caffe, format, keras_h5, npz, torch_pickle
+from tinyfcn import storage, weights
+from tinyfcn.weights import FormatError, caffe, keras_h5, npz, torch_pickle
 
 pytestmark = pytest.mark.fuzz
 COUNT = 10_000
@@ -83,7 +83,7 @@ def mutated(data, rng):
 
 @pytest.mark.parametrize('load, files', [
     (caffe.load, of_caffe), (torch_pickle.load, of_torch), (npz.load, of_numpy),
-    (keras_h5.load, of_keras), (format.load, of_safetensors)],
+    (keras_h5.load, of_keras), (storage.load, of_safetensors)],
     ids=['caffe', 'torch', 'npz', 'keras', 'safetensors'])
 def test_a_damaged_file_is_read_or_refused(folder, load, files):
     rng, path = np.random.default_rng(7), folder / 'damaged'

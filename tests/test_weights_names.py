@@ -5,8 +5,8 @@ from weights_samples import caffemodel, floats, keras_file, tent
 from witness import needed
 
 import tinyfcn
-from tinyfcn import weights
-from tinyfcn.weights import FormatError, format
+from tinyfcn import storage, weights
+from tinyfcn.weights import FormatError
 from tinyfcn.weights.names import INCEPTION, SOURCES, ours
 
 VGG = [(f'conv{block}_{i}', shape) for block, i, shape in
@@ -187,4 +187,4 @@ def test_what_fits_no_source_is_described(tmp_path, arrays, words):
     needed('safetensors.numpy').save_file(arrays, tmp_path / 'x')
     with pytest.raises(FormatError, match=f'x: .*{words}'):
         weights.read(tmp_path / 'x')
-    assert weights.raw(tmp_path / 'x')[0].keys() == format.load(tmp_path / 'x')[0].keys()
+    assert weights.raw(tmp_path / 'x')[0].keys() == storage.load(tmp_path / 'x')[0].keys()

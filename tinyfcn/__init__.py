@@ -19,9 +19,10 @@ __all__ = ['load', *_ROOMS, *_FOLDERS]
 def load(path):
     """The net that `net.save(path)` has saved, built anew and filled. -> Net"""
     from .models import build
-    from .weights import format, transplant
+    from .storage import load
+    from .weights import transplant
 
-    arrays, about = format.load(path)
+    arrays, about = load(path)
     if 'build' not in about:
         raise ValueError(f'{path}: weights, but not of which net; build one, then '
                          f'tinyfcn.weights.transplant(net, tinyfcn.weights.read(path)[0])')

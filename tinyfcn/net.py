@@ -175,7 +175,7 @@ class Net(Figure):
 
     def save(self, path):
         """Weights, running state and `about` into one checked file, which tinyfcn.load reads."""
-        from .weights import save  # here, for a net that only computes needs no files
+        from .storage import save  # here, for a net that only computes needs no files
 
         about = dict(self.about, seed=self.seed, frozen=sorted(self.frozen))
         save(path, {**self.params, **self.state}, about)

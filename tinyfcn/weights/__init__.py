@@ -4,14 +4,15 @@
     print(transplant(net, arrays))                              # copied, reshaped, left, missing
     save('fcn8s.safetensors', net.params, about)
 """
-from . import caffe, format, keras_h5, names, npz, torch_pickle
-from .file import FormatError, kind, reading
-from .format import save
+from .. import storage
+from ..storage import FormatError, reading, save
+from . import caffe, keras_h5, names, npz, torch_pickle
+from .file import kind
 from .transplant import Report, transplant
 
 __all__ = ['FormatError', 'Report', 'raw', 'read', 'save', 'transplant']
 
-READERS = dict(safetensors=format.load, torch=torch_pickle.load, npz=npz.load,
+READERS = dict(safetensors=storage.load, torch=torch_pickle.load, npz=npz.load,
                keras=keras_h5.load, caffe=caffe.load)
 
 
@@ -33,7 +34,7 @@ def read(path):
     on; None where nobody knows. about['bilinear']: a .caffemodel's fixed upsamplings.
     """
     arrays, about = raw(path)
-    if about['format'] == 'safetensors' and format.is_ours(path):
+    if about['format'] == 'safetensors' and storage.is_ours(path):
         return arrays, dict(source='tinyfcn', preprocess=None) | about
     with reading(path, 'file of weights'):
         arrays, found = names.ours(arrays)

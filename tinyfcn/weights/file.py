@@ -1,72 +1,12 @@
-"""A file of weights: told by its first bytes, written whole or not at all, refused in a sentence.
+"""A file of weights: told by its first bytes, refused in a sentence.
 
 Every reader of this wing takes a path and gives ({name: array}, about); `about` is a dict of what
 the file says beside its arrays. What cannot be read is a FormatError, whatever is wrong with it.
 """
 import os
 import zipfile
-from contextlib import contextmanager
-from pathlib import Path
 
-import numpy as np
-
-
-class FormatError(ValueError):
-    """A file of weights that cannot be read: which one, what was found in it, what to do."""
-
-
-@contextmanager
-def reading(path, what):
-    """Whatever a damaged file sets off in here becomes a FormatError that names the file."""
-    try:
-        yield
-    except FormatError as error:
-        raise FormatError(f'{path}: {error}') from None
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise                                           # these say themselves what is wrong
-    except Exception as error:
-        raise FormatError(f'{path}: damaged, or no {what} ({type(error).__name__}: {error}); '
-                          f'get the file again') from None
-
-
-@contextmanager
-def replacing(path):
-    """-> an open new file that takes the place of `path` when all has gone well, or vanishes.
-
-    A name in a folder changes in one step, so that a reader finds the old file or the new one;
-    both file and folder are flushed, so that the same holds after a power cut.
-    """
-    path = Path(os.path.realpath(path))                 # of a link, the file it leads to
-    new = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(new, 'wb') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except BaseException:                               # Ctrl-C leaves no litter either
-        new.unlink(missing_ok=True)
-        raise
-    if os.name == 'posix':                              # elsewhere a folder cannot be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def plain(name, array):
-    """`array` in this machine's byte order and rows; float16 becomes float32, which ops know."""
-    if array.dtype.kind not in 'fiub':
-        raise FormatError(f'{name} is {array.dtype}; weights are floats, integers or bools')
-    dtype = 'float32' if array.dtype == 'float16' else array.dtype.newbyteorder('=')
-    return np.require(array, dtype, 'CW')
-
-
-def from_bfloat16(bits):
-    """bfloat16 is the upper half of a float32.   (…) of uint16 -> (…) of float32"""
-    return (bits.astype('uint32') << 16).view('float32')
-
+from ..storage import FormatError, reading
 
 MOST = 8 << 30       # bytes of arrays: larger ones are refused; VGG-16 has half a GiB
 

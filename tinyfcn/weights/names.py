@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .file import FormatError
+from ..storage import FormatError
 
 
 def same(*layers):

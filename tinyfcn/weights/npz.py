@@ -4,7 +4,8 @@ import zipfile
 
 import numpy as np
 
-from .file import MOST, FormatError, plain, reading
+from ..storage import FormatError, plain, reading
+from .file import MOST
 
 
 def load(path):

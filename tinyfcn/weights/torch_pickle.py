@@ -11,7 +11,8 @@ from struct import unpack_from
 
 import numpy as np
 
-from .file import MOST, FormatError, from_bfloat16, plain, reading
+from ..storage import FormatError, from_bfloat16, plain, reading
+from .file import MOST
 from .unpickle import ADVICE, Tensor, follow
 
 MAGIC, VERSION = 0x1950a86a20f9469cfc6c, 1001           # how the older form begins

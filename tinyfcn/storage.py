@@ -8,13 +8,13 @@ CRC-32 of a JSON text that holds `about` and, by name, the CRC-32 of every array
 """
 import json
 import os
+from contextlib import contextmanager
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import safetensors
 from safetensors.numpy import save as packed
-
-from .file import FormatError, from_bfloat16, plain, reading, replacing
 
 KEY = 'tinyfcn'
 DTYPES = dict(F64='float64', F32='float32', F16='float16', I64='int64', U64='uint64', I32='int32',
@@ -121,3 +121,76 @@ def _crc(name, array):
 def _little(array):
     """Row by row, the lowest byte of a number first: as it lies in the file."""
     return np.asarray(array, array.dtype.newbyteorder('<'), order='C')
+
+
+# ---- what every reader and writer of files needs ------------------------------------------------
+
+class FormatError(ValueError):
+    """A file of weights that cannot be read: which one, what was found in it, what to do."""
+
+
+@contextmanager
+def reading(path, what):
+    """Whatever a damaged file sets off in here becomes a FormatError that names the file."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f'{path}: {error}') from None
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise                                           # these say themselves what is wrong
+    except Exception as error:
+        raise FormatError(f'{path}: damaged, or no {what} ({type(error).__name__}: {error}); '
+                          f'get the file again') from None
+
+
+@contextmanager
+def replacing(path):
+    """-> an open new file that takes the place of `path` when all has gone well, or vanishes.
+
+    A name in a folder changes in one step, so that a reader finds the old file or the new one;
+    both file and folder are flushed, so that the same holds after a power cut.
+    """
+    path = Path(os.path.realpath(path))                 # of a link, the file it leads to
+    new = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    for left in path.parent.glob(f'.{path.name}.*.tmp'):
+        if os.name == 'posix' and _is_over(left.suffixes[-2][1:]):      # its process was killed
+            left.unlink(missing_ok=True)
+    try:
+        with open(new, 'wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except BaseException:                               # Ctrl-C leaves no litter either
+        new.unlink(missing_ok=True)
+        raise
+    if os.name == 'posix':                              # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def plain(name, array):
+    """`array` in this machine's byte order and rows; float16 becomes float32, which ops know."""
+    if array.dtype.kind not in 'fiub':
+        raise FormatError(f'{name} is {array.dtype}; weights are floats, integers or bools')
+    dtype = 'float32' if array.dtype == 'float16' else array.dtype.newbyteorder('=')
+    return np.require(array, dtype, 'CW')
+
+
+def from_bfloat16(bits):
+    """bfloat16 is the upper half of a float32.   (…) of uint16 -> (…) of float32"""
+    return (bits.astype('uint32') << 16).view('float32')
+
+
+def _is_over(pid):
+    """Whether no such process runs any more; elsewhere than on POSIX to ask could end it."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return False
