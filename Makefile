@@ -1,9 +1,9 @@
 # Every target sets up what it needs: python3 (with venv) and make are enough.
 PYTHON ?= python3
 BIN = .venv/bin
-MARKS = lessons or gpuproof or crash or fuzz or mpi or browser or realdata
+MARKS = lessons or gpuproof or crash or fuzz or mpi or browser or realdata or demo
 
-.PHONY: demo test test-more torch mutants parity lint clean
+.PHONY: demo test test-more torch mutants parity bench lint clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -24,6 +24,11 @@ mutants: .venv/made
 # every net at full width beside PyTorch: five minutes, and 7 GB for the largest
 parity: torch
 	$(BIN)/python tests/parity.py
+
+# beside PyTorch, ONNX Runtime and OpenVINO: twelve minutes on an idle machine, 16 GB for the largest
+bench: torch
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	for what in fcn memory conv scale report; do $(BIN)/python benchmarks/$$what.py || exit 1; done
 
 lint: .venv/made
 	$(BIN)/ruff check tinyfcn tests benchmarks

@@ -1,12 +1,19 @@
 """The frame of the command line: help, exit codes, and a sentence instead of a traceback."""
+import re
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
+from bad_input_samples import CASES, NAMES, whole
+from PIL import Image
 
-from tinyfcn import build, weights
+from tinyfcn import build, load, metrics, weights
 from tinyfcn.cli import main
+from tinyfcn.data import open_set
+
+COMMANDS = 'demo train eval predict summary draw weights check data doctor'.split()
 
 
 def tinyfcn(*words):
@@ -16,7 +23,7 @@ def tinyfcn(*words):
 def test_the_module_is_the_command():
     ran = tinyfcn('--help')
     assert ran.returncode == 0
-    assert all(command in ran.stdout for command in ('demo', 'summary', 'draw', 'weights'))
+    assert all(f'\n    {command} ' in ran.stdout for command in COMMANDS)
 
 
 def test_a_mistake_is_2_and_one_sentence():
@@ -26,7 +33,7 @@ def test_a_mistake_is_2_and_one_sentence():
     assert len(ran.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize('command', ['demo', 'summary', 'draw', 'weights'])
+@pytest.mark.parametrize('command', COMMANDS)
 def test_every_command_has_help_and_a_seed(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, '--help'])
@@ -34,7 +41,8 @@ def test_every_command_has_help_and_a_seed(command, capsys):
 
 
 @pytest.mark.parametrize('words', [['dmeo'], [], ['summary'], ['draw', 'fcn8s'],
-                                   ['weights', 'eat', 'x'], ['demo', '--seed', 'x']])
+                                   ['weights', 'eat', 'x'], ['demo', '--seed', 'x'], ['train'],
+                                   ['train', 'folder', '--set', 'lr'], ['predict', 'runs/x']])
 def test_words_that_are_no_command(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main(words)
@@ -81,3 +89,152 @@ def test_what_is_no_file_of_weights(tmp_path, capsys):
     assert str(page) in said and 'HTML' in said and 'Traceback' not in said
     assert main(['weights', 'inspect', str(tmp_path / 'nowhere.npz')]) == 2
     assert 'nowhere.npz' in capsys.readouterr().err
+
+
+# ---- one's own pictures, from the check to the prediction ----------------------------------------
+
+SHORT = ['--set', 'steps=4', 'every=2', 'size=(40, 56)']
+
+
+def told(capsys, *words):
+    """-> exit code, stdout, stderr of the command, without a traceback"""
+    code = main([*map(str, words)])
+    said = capsys.readouterr()
+    assert 'Traceback' not in said.err
+    return code, said.out, said.err
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A run of four steps on a folder of twelve pictures."""
+    root, runs = tmp_path_factory.mktemp('my'), tmp_path_factory.mktemp('runs')
+    whole(root)
+    for i in range(9):
+        for folder, suffix in ('images', '.jpg'), ('masks', '.png'):
+            (root / folder / f'{i}{suffix}').write_bytes(
+                (root / folder / f'{NAMES[i % 3]}{suffix}').read_bytes())
+    assert main(['train', 'folder', '--data', str(root), '--run', str(runs / 'my'), *SHORT]) == 0
+    return root, runs / 'my'
+
+
+def test_check_says_what_is_there(trained, capsys):
+    root, _ = trained
+    code, said, _ = told(capsys, 'check', root)
+    assert code == 0 and '12 pictures, from 40×56 to 40×56 pixels' in said
+    assert re.search(r'void 5\.0%; of the rest\n  sky +\d', said)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_whatever_is_wrong_with_a_set_is_2_and_a_sentence(tmp_path, capsys, name):
+    make, pattern = CASES[name]
+    set_name, root = make(tmp_path)
+    code, out, err = told(capsys, 'check', set_name, '--data', root)
+    assert code == 2
+    assert re.search(pattern, out + err, re.S)
+
+
+def test_a_manifest_sees_a_flipped_bit(tmp_path, capsys):
+    whole(tmp_path)
+    assert told(capsys, 'check', tmp_path, '--write-manifest')[0] == 0
+    assert told(capsys, 'check', tmp_path)[0] == 0
+    picture = tmp_path / 'images/two.jpg'
+    data = bytearray(picture.read_bytes())
+    data[-40] ^= 1
+    picture.write_bytes(data)
+    code, out, err = told(capsys, 'check', tmp_path)
+    assert code == 2 and 'images/two.jpg: not as it was when' in out
+    assert '1 problems in 3 pictures' in err
+
+
+def test_training_is_written_down(trained, capsys):
+    root, run = trained
+    assert {path.name for path in run.iterdir()} == {
+        'run.json', 'metrics.jsonl', 'last.safetensors', 'best.safetensors', 'curves.png',
+        'predictions.png'}
+    code, _, err = told(capsys, 'train', 'folder', '--data', root, '--run', run, *SHORT)
+    assert code == 2 and '--resume goes on with it' in err
+
+
+def test_eval_prints_what_the_metrics_are(trained, capsys, tmp_path):
+    root, run = trained
+    code, said, _ = told(capsys, 'eval', run, root, '--split', 'train', '--export', tmp_path)
+    assert code == 0
+    net, pictures = load(run / 'best.safetensors'), open_set('folder', root)
+    preds = {}
+    for name in pictures.names:
+        with Image.open(tmp_path / f'score/{name}.png') as png:
+            assert png.mode == 'P'
+            preds[name] = np.array(png)
+    hist = sum(metrics.confusion(pictures[i][1], preds[name], 3)
+               for i, name in enumerate(pictures.names))
+    scores = metrics.scores(hist)
+    for key in 'pixel_acc', 'mean_acc', 'mean_iu', 'fw_iu':
+        assert f'{100 * scores[key]:.1f}' in said
+    assert len(net.about['classes']) == 3 and 'sky' in said
+
+
+def test_predict_paints_any_picture(trained, capsys, tmp_path):
+    root, run = trained
+    Image.fromarray(np.full((31, 17, 3), 90, 'uint8')).save(tmp_path / 'odd.png')
+    code, said, _ = told(capsys, 'predict', run, tmp_path / 'odd.png', root / 'images/one.jpg',
+                         '-o', tmp_path / 'out')
+    assert code == 0 and 'odd.overlay.png' in said
+    with Image.open(tmp_path / 'out/odd.png') as png:
+        assert png.size == (17, 31) and png.mode == 'P'
+    code, _, err = told(capsys, 'predict', run, tmp_path / 'gone.png', '-o', tmp_path / 'out')
+    assert code == 2 and 'gone.png' in err
+
+
+def test_a_class_that_is_nowhere_is_absent_and_not_nan(tmp_path, capsys, trained):
+    _, run = trained
+    whole(tmp_path)
+    for name in NAMES:
+        Image.fromarray(np.zeros((40, 56), 'uint8')).save(tmp_path / f'masks/{name}.png')
+    _, said, _ = told(capsys, 'eval', run, tmp_path, '--split', 'train')
+    assert 'nan' not in said and '% ' not in said
+    rows = dict(re.findall(r'^(sky|tree|road) +(\S+)', said, re.M))
+    assert {'absent', '0.0'} & {rows['tree'], rows['road']}
+
+
+@pytest.mark.parametrize('words, why', [
+    (['train', 'voc-fcn9s'], 'no recipe called .voc-fcn9s.; there are voc-fcn32s, voc-fcn16s'),
+    (['train', 'folder', '--set', 'colour=3'], 'has no colour; it has net, train'),
+    (['train', 'folder', '--set', 'loss=sum'], 'lr 0.003 is one of a mean loss, and this one is'),
+    (['train', 'voc-fcn32s', '--set', 'loss=mean'], 'lr 1e-10 is one of a summed loss'),
+    (['train', 'folder', '--data', 'nowhere'], 'nowhere'),
+    (['train', 'shapes-16s'], 'begins with the weights of shapes-32s: --weights FILE'),
+    (['train', 'shapes-32s', '--weights', 'gone.npz'], 'gone.npz'),
+    (['train', 'shapes-32s', '--set', 'steps=-1'], 'steps is -1: a whole number above 0'),
+    (['eval', 'gone'], 'gone'), (['predict', 'gone', 'x.png'], 'gone'),
+    (['check', 'nowhere'], 'no data set called .nowhere.; there are voc'),
+    (['data', 'imagenet'], 'is no data set that can be fetched; there are voc2011')])
+def test_mistakes(words, why, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = told(capsys, *words)
+    assert code == 2 and re.search(why, err), err
+
+
+def test_data_takes_an_archive_that_one_has(tmp_path, capsys, monkeypatch):
+    """And the set is then found by its name."""
+    monkeypatch.chdir(tmp_path)
+    label = np.arange(12, dtype='uint8').reshape(3, 4) % 8
+    for folder, mode, suffix in ('images', 'RGB', 'jpg'), ('labels', 'L', 'png'):
+        (tmp_path / 'iccv09Data' / folder).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(label).convert(mode).save(f'iccv09Data/{folder}/{i}.{suffix}')
+    for name in 'horizons.txt', 'README':
+        (tmp_path / 'iccv09Data' / name).touch()
+    with tarfile.open('stanford.tgz', 'w:gz') as archive:
+        archive.add('iccv09Data')
+    code, said, _ = told(capsys, 'data', 'stanford', '--from', 'stanford.tgz')
+    assert code == 0 and 'data/stanford' in said
+    code, said, _ = told(capsys, 'check', 'stanford')
+    assert code == 0 and '3 pictures, from 3×4' in said
+
+
+def test_doctor_looks_at_the_machine(capsys):
+    code, said, _ = told(capsys, 'doctor')
+    assert code == 0
+    for line in 'tinyfcn', 'BLAS', 'GPU', 'memory', 'disk':
+        assert re.search(f'^{line} ', said, re.M)
+    assert float(re.search(r'([\d.]+) GFLOP/s', said).group(1)) > 1

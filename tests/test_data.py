@@ -5,11 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
+from tinyfcn.data import open_set
 from tinyfcn.data.camvid import camvid
-from tinyfcn.data.pictures import Pictures, read_list, stems
+from tinyfcn.data.folder import folder
+from tinyfcn.data.nyud import nyud
+from tinyfcn.data.pictures import Pictures, hold_out, read_list, stems
+from tinyfcn.data.sbd import sbd
+from tinyfcn.data.siftflow import siftflow
 from tinyfcn.data.stanford import read_regions, stanford
-from tinyfcn.data.transforms import read_label
+from tinyfcn.data.transforms import prepare, read_label
 from tinyfcn.data.voc import CLASSES, voc
 
 RNG = np.random.default_rng(9)
@@ -51,6 +57,12 @@ def test_voc_of_some_classes(devkit):
     label = pictures[0][1]
     for number, new in [(0, 0), (12, 1), (8, 2), (15, 255), (255, 255)]:
         assert (label[LABEL == number] == new).all()
+    save(devkit / 'SegmentationClass/one.png', np.where(LABEL == 15, 38, LABEL).astype('uint8'))
+    with pytest.raises(ValueError, match=r'one\.png: label 38 at row 0, column 4; there are 3'):
+        pictures[0]
+    save(devkit / 'SegmentationClass/one.png', LABEL + np.uint16(285) * (LABEL == 15))
+    with pytest.raises(ValueError, match=r'one\.png: label 300 at row 0, column 4'):
+        pictures[0]
     with pytest.raises(ValueError, match='VOC has no class zebra; it has background, aeroplane'):
         voc(devkit, only=['zebra'])
 
@@ -85,12 +97,12 @@ def test_a_region_beyond_the_classes_is_not_taken_for_void(tmp_path):
     save(tmp_path / 'images/a.jpg', np.zeros((1, 2, 3), 'uint8'))
     (tmp_path / 'labels').mkdir()
     (tmp_path / 'labels/a.regions.txt').write_text('0 300\n')
-    with pytest.raises(ValueError, match='a: label 254 at row 0, column 1'):
+    with pytest.raises(ValueError, match=r'a\.regions\.txt: label 300 at row 0, column 1'):
         stanford(tmp_path)[0]
 
 
 def test_camvid(tmp_path):
-    label = LABEL % 12
+    label = np.resize(np.arange(12), (6, 8)).astype('uint8')
     save(tmp_path / 'val/x.png', IMAGE)
     save(tmp_path / 'valannot/x.png', label)
     pictures = camvid(tmp_path, 'val')
@@ -98,13 +110,174 @@ def test_camvid(tmp_path):
     np.testing.assert_array_equal(pictures[0][1], np.where(label == 11, 255, label))
 
 
+def save_mat(path, **arrays):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, arrays)
+
+
+def test_sbd(tmp_path):
+    save(tmp_path / 'img/a.jpg', IMAGE)
+    save_mat(tmp_path / 'cls/a.mat', GTcls=dict(Segmentation=LABEL, Boundaries=[]))
+    (tmp_path / 'train.txt').write_text('a\n')
+    pictures = sbd(tmp_path)
+    assert pictures.names == ['a'] and pictures.classes == tuple(CLASSES)
+    np.testing.assert_array_equal(pictures[0][1], LABEL)
+
+
+@pytest.fixture
+def rooms(tmp_path):
+    """Two pictures of NYUDv2: the label of one as MATLAB's file, of the other as a PNG."""
+    label = np.where(LABEL == 255, 0, LABEL + 1)
+    save_mat(tmp_path / 'segmentation/img_1.mat', segmentation=label)
+    save(tmp_path / 'segmentation/img_2.png', label.astype('uint8'))
+    for name in '12':
+        save(tmp_path / f'data/images/img_{name}.png', IMAGE)
+        save(tmp_path / f'data/hha/img_{name}.png', IMAGE[::-1])
+        save(tmp_path / f'data/depth/img_{name}.png', IMAGE[:, :, 0].astype('uint16') * 30 + 1)
+    (tmp_path / 'train.txt').write_text('1\n2\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize('sensors, mean', [
+    ('rgb', (116.190, 97.203, 92.318)), ('hha', (132.431, 94.076, 118.477)),
+    ('rgbd', (116.190, 97.203, 92.318, 7.844)),
+    ('rgb_hha', (116.190, 97.203, 92.318, 132.431, 94.076, 118.477))])
+def test_nyud(rooms, sensors, mean):
+    """What each net of the paper reads: colour turned to BGR and first; HHA as its file has it."""
+    pictures = nyud(rooms, sensors=sensors)
+    depth = np.log(IMAGE[:, :, :1] * 30. + 1)
+    hha = IMAGE[::-1]
+    expected = dict(rgb=[IMAGE[:, :, ::-1]], hha=[hha], rgbd=[IMAGE[:, :, ::-1], depth],
+                    rgb_hha=[IMAGE[:, :, ::-1], hha])[sensors]
+    order = 'RGB' if sensors == 'hha' else 'BGR'
+    for image, label in pictures:
+        np.testing.assert_array_equal(label, LABEL)
+        x = prepare(image, dict(order=order, scale=1., mean=mean, std=[1.] * len(mean)))
+        np.testing.assert_allclose(x[0].transpose(1, 2, 0), np.dstack(expected) - mean, atol=1e-4)
+    assert len(pictures.classes) == 40 and pictures.classes[27] == 'shower curtain'
+
+
+@pytest.mark.parametrize('depth, why', [
+    (IMAGE[:, :, 0], r'img_2\.png: L pixels; a depth is in millimetres, as a grey PNG of 16 bits'),
+    (np.where(LABEL == 255, 0, 900).astype('uint16'),
+     r'img_2\.png: depth 0 at row 0, column 3, and 6 such pixels in all; fill in what the sensor'),
+    (np.full((6, 7), 900, 'uint16'), r'img_2\.png: 6×7 pixels .*, and its mask has 6×8')])
+def test_depths_that_are_none(rooms, depth, why):
+    save(rooms / 'data/depth/img_2.png', depth)
+    with pytest.raises(ValueError, match=why):
+        nyud(rooms, sensors='rgbd')[1]
+
+
+def test_nyud_by_the_wrong_sensor(rooms):
+    with pytest.raises(ValueError, match="sensors is 'depth': 'rgb', 'hha', 'rgbd', 'rgb_hha'"):
+        nyud(rooms, sensors='depth')
+
+
+def test_siftflow(tmp_path):
+    semantic = np.where(LABEL == 255, 0, LABEL + 1)
+    geometric = np.resize([-1, 0, 1, 2, 3], (6, 8))
+    place = 'spatial_envelope_256x256_static_8outdoorcategories'
+    save(tmp_path / 'Images' / place / 'a.jpg', IMAGE)
+    save_mat(tmp_path / 'SemanticLabels' / place / 'a.mat', S=semantic, names=['x'])
+    save_mat(tmp_path / 'GeoLabels' / place / 'a.mat', S=geometric.astype(float))
+    (tmp_path / 'trainval.txt').write_text('a\n')
+    pictures = siftflow(tmp_path)
+    image, label = pictures[0]
+    np.testing.assert_array_equal(label['score_sem'], LABEL)
+    np.testing.assert_array_equal(label['score_geo'], np.resize([255, 255, 0, 1, 2], (6, 8)))
+    assert {len(pictures.classes[key]) for key in label} == {33, 3}
+    assert pictures.classes['score_sem'][27] == 'sky' and label['score_sem'].dtype == 'uint8'
+    save_mat(tmp_path / 'GeoLabels' / place / 'a.mat', S=geometric + 1)
+    with pytest.raises(ValueError, match=r'GeoLabels.*a\.mat: label 3 at row 0, column 4; there'):
+        pictures[0]
+
+
+# ---- your own pictures ---------------------------------------------------------------------------
+
+@pytest.fixture
+def own(tmp_path):
+    for suffix in '.jpg', '.PNG', '.tiff', '.bmp':
+        save(tmp_path / f'images/{suffix[1:]}{suffix}', IMAGE)
+        save(tmp_path / f'masks/{suffix[1:]}.png', LABEL % 2)
+    (tmp_path / 'classes.txt').write_text('sky\r\nroad sign\n\n')
+    return tmp_path
+
+
+def test_a_folder_of_pictures_of_any_kind(own):
+    save(own / 'masks/unused.png', LABEL)
+    (own / 'images/.hidden.png').touch()
+    (own / 'images/notes.txt').touch()
+    pictures = folder(own)
+    assert pictures.classes == ('sky', 'road sign')
+    assert sorted(pictures.names) == ['PNG', 'bmp', 'jpg', 'tiff']
+    for _, label in pictures:
+        np.testing.assert_array_equal(label, LABEL % 2)
+
+
+def test_a_folder_with_lists(own):
+    assert len(folder(own, 'train')) == 4                   # all, where no list says otherwise
+    (own / 'val.txt').write_text('bmp\n')
+    assert folder(own, 'val').names == ['bmp'] and len(folder(own)) == 4
+    with pytest.raises(FileNotFoundError, match=r'train\.txt: no such list; of lists .* has '
+                                                r'classes\.txt, val\.txt'):
+        folder(own, 'train')                                # all would be what is held out, too
+
+
+def test_masks_of_colours(own):
+    (own / 'classes.txt').write_text('0 0 0 sky\n224 224 192 void\n128 0 64 2 road signs\n9 lives')
+    colours = np.array([[0, 0, 0], [128, 0, 64], [224, 224, 192]], 'uint8')
+    at = RNG.integers(0, 3, (6, 8))
+    save(own / 'masks/jpg.png', colours[at])
+    save(own / 'masks/bmp.png', np.dstack([colours[at], np.full((6, 8, 1), 9, 'uint8')]))
+    pictures = folder(own)
+    assert pictures.classes == ('sky', '2 road signs', '9 lives')
+    for name in 'jpg', 'bmp':
+        label = pictures[pictures.names.index(name)][1]
+        np.testing.assert_array_equal(label, np.array([0, 1, 255])[at])
+    np.testing.assert_array_equal(pictures[pictures.names.index('PNG')][1], LABEL % 2)
+
+
+@pytest.mark.parametrize('array, kind, mode', [
+    (LABEL, 'uint8', 'P'), (LABEL % 2, bool, '1'), (LABEL, 'uint16', 'I;16')])
+def test_masks_of_numbers(tmp_path, array, kind, mode):
+    save(tmp_path / 'mask.png', array.astype(kind), palette=mode == 'P')
+    with Image.open(tmp_path / 'mask.png') as image:
+        assert image.mode == mode
+    label = read_label(tmp_path / 'mask.png')
+    np.testing.assert_array_equal(label, array)
+    assert label.dtype.kind == 'u'
+
+
+# ---- by name, and held out -----------------------------------------------------------------------
+
+def test_sets_by_name(devkit):
+    assert open_set('voc', devkit).names == ['one', 'two']
+    assert len(open_set('voc_animals', devkit, 'train').classes) == 7
+    with pytest.raises(ValueError, match='no data set called .coco.; there are voc, sbd, siftflow'):
+        open_set('coco', devkit)
+    with pytest.raises(ValueError, match='voc: in which folder is it'):
+        open_set('voc')
+
+
+def test_held_out_are_the_same_for_ever():
+    names = [f'{i:06}' for i in range(1000)]
+    rest, held = hold_out(Pictures(['a'], names, str), .2)
+    assert held.names[:5] == ['000010', '000014', '000018', '000020', '000024']
+    assert 150 < len(held) < 250 and held.read is str
+    assert sorted(rest.names + held.names) == names
+    again = hold_out(Pictures(['a'], ['new', *names], str), .2)[1].names
+    assert set(again) - {'new'} == set(held.names)
+    with pytest.raises(ValueError, match='of 3 pictures 0 would be held out by a share of 0.01'):
+        hold_out(Pictures(['a'], names[:3], str), .01)
+
+
 # ---- what is wrong with a set, or with a mask ----------------------------------------------------
 
 @pytest.mark.parametrize('image, label, why', [
-    (IMAGE, LABEL[:, :7], 'one: the image has 6×8 pixels and its label 6×7'),
+    (IMAGE, LABEL[:, :7], r'one\.jpg: 6×8 pixels \(rows × columns\), and its mask has 6×7; scale'),
     (IMAGE, np.where(LABEL == 15, 38, LABEL).astype('uint8'),
-     r'one: label 38 at row 0, column 4, and 6 such pixels in all; there are 21 classes, 0 … 20, '
-     r'and 255 is void. Its values are 0, 8, 12, 38, 255')])
+     r'one\.png: label 38 at row 0, column 4; there are 21 classes \(0 … 20\) and 255 is void\. '
+     r'6 such pixels in 1 file\. Values seen: 0, 8, 12, 38, 255')])
 def test_pairs_that_do_not_fit(devkit, image, label, why):
     save(devkit / 'JPEGImages/one.jpg', image)
     save(devkit / 'SegmentationClass/one.png', label, palette=True)
@@ -112,10 +285,16 @@ def test_pairs_that_do_not_fit(devkit, image, label, why):
         voc(devkit)[0]
 
 
+def test_a_label_of_another_size_than_its_image():
+    with pytest.raises(ValueError, match='x: the image has 6×8 pixels and its label 5×8'):
+        Pictures(['a'], ['x'], lambda name: (IMAGE, LABEL[1:]))[0]
+
+
 @pytest.mark.parametrize('array, suffix, why', [
     (LABEL, '.jpg', 'a JPEG blurs the numbers of a mask; save it as PNG'),
-    (IMAGE, '.png', 'RGB pixels are colours; a mask holds the number'),
-    (LABEL.astype('uint16'), '.png', 'I;16 pixels are colours')])
+    (IMAGE, '.png', 'RGB pixels are colours; a mask holds the number of a class in each pixel, as '
+                    'a palette or grey PNG$'),
+    (np.zeros((2, 2), 'float32'), '.tif', 'F pixels are colours')])
 def test_masks_that_are_no_masks(tmp_path, array, suffix, why):
     save(tmp_path / f'mask{suffix}', array)
     with pytest.raises(ValueError, match=why):
@@ -144,18 +323,19 @@ def test_a_name_is_no_path(tmp_path, line):
 def test_empty_sets(tmp_path):
     with pytest.raises(ValueError, match='no pictures: a data set needs at least one'):
         Pictures(['a'], [], None)
-    with pytest.raises(ValueError, match='nowhere: no such folder'):
+    with pytest.raises(ValueError, match=r'no file \*\.jpg; .*nowhere is no folder'):
         stems(tmp_path / 'nowhere', '.jpg')
-    with pytest.raises(ValueError, match=r'no \.jpg in it; there is nothing'):
+    with pytest.raises(ValueError, match=r'no file \*\.jpg; .* has nothing in it'):
         stems(tmp_path, '.jpg')
-    (tmp_path / 'picture.bmp').touch()
-    with pytest.raises(ValueError, match=r'no \.jpg in it; there is \.bmp'):
+    for name in 'a.bmp', 'b.bmp', 'README':
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r'no file \*\.jpg; .* has 2 \.bmp, 1 without suffix'):
         stems(tmp_path, '.jpg')
 
 
 def test_a_missing_picture_is_named(devkit):
     (devkit / 'JPEGImages/two.jpg').unlink()
-    with pytest.raises(FileNotFoundError, match='two.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'two\.jpg: no such file; .* has 1 \.jpg'):
         voc(devkit)[1]
 
 

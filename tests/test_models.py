@@ -147,13 +147,13 @@ def test_real_images_of_a_dozen_sizes(name):
 @pytest.mark.parametrize('name', SEGMENTERS)
 def test_the_first_loss_is_ln_of_the_classes_and_only_scores_learn(name):
     n = build(name, width=1/16)
-    x = image(name, 20, 30)
+    x = image(name, 40, 30)
     scores = n.forward(x, train=True)
     scores = scores if isinstance(scores, dict) else {'score': scores}
     seeds = {}
     for head, score in scores.items():
         classes = score.shape[1]
-        label = RNG.integers(0, classes, (1, 20, 30))
+        label = RNG.integers(0, classes, (1, 40, 30))
         loss, seeds[head] = ops.softmax_cross_entropy(score, label, reduce='mean')
         assert abs(loss - np.log(classes)) < 1e-6
     moving = {name for name, grad in n.backward(**seeds).items() if grad.any()}
@@ -262,7 +262,8 @@ def test_trunk_skip_crop_and_loss_equal_hips_autograd():
 
 def in_torch(net, x):
     params = {name: torch.tensor(w, requires_grad=True) for name, w in net.params.items()}
-    values = run(net, torch_oracle, torch.tensor(x), params)
+    state = {name: torch.tensor(w) for name, w in net.state.items()}
+    values = run(net, torch_oracle, torch.tensor(x), params | state)
     return {name: values[name] for name in net.outputs()}, params
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tinyfcn.data import transforms
-from tinyfcn.data.transforms import prepare, read_image
+from tinyfcn.data.transforms import crop, mirror, prepare, read_image, rescale
 
 RNG = np.random.default_rng(6)
 RGB = RNG.integers(0, 256, (12, 20, 3)).astype('uint8')
@@ -79,3 +79,94 @@ def test_prepare(order):
     for i, (mean, std) in enumerate(zip(tag['mean'], tag['std'])):
         channel = RGB[:, :, i if order == 'RGB' else 2 - i]
         np.testing.assert_allclose(x[0, i], (channel / 255 - mean) / std, atol=1e-6)
+
+
+def test_prepare_many_channels():
+    """Only the first three are colour; the mean is one for each channel."""
+    image = np.dstack([RGB, RGB[::-1]]).astype('float32')
+    tag = dict(order='BGR', scale=1., mean=range(6), std=[2.] * 6)
+    x = prepare(image, tag)[0].transpose(1, 2, 0)
+    expected = np.dstack([RGB[:, :, ::-1], RGB[::-1]])
+    np.testing.assert_array_equal(x, (expected.astype('float32') - np.arange(6)) / 2)
+    with pytest.raises(ValueError, match='the image has 4 channels, and preprocess a mean of 6'):
+        prepare(image[:, :, :4], tag)
+
+
+# ---- to other places and sizes -------------------------------------------------------------------
+
+LABEL = RNG.choice([0, 3, 7, 255], (12, 20)).astype('uint8')
+BOTH = dict(score_sem=LABEL, score_geo=LABEL[::-1])
+
+
+def test_mirror():
+    image, label = mirror(RGB, LABEL)
+    assert (image[3, 0] == RGB[3, 19]).all() and (label == LABEL[:, ::-1]).all()
+    again = mirror(image, label)
+    assert (again[0] == RGB).all() and (again[1] == LABEL).all()
+    both = mirror(RGB, BOTH)[1]
+    assert (both['score_geo'] == LABEL[::-1, ::-1]).all() and (both['score_sem'] == label).all()
+
+
+def test_crop_takes_every_place_and_the_same_of_image_and_label():
+    numbers = np.arange(240).reshape(12, 20)                # each pixel says where it was
+    image = np.dstack([numbers] * 3)
+    rng, places = np.random.default_rng(0), set()
+    for _ in range(400):
+        window, label = crop(image, dict(a=numbers, b=-numbers), (9, 18), rng)
+        assert window.shape == (9, 18, 3) and (window[:, :, 1] == label['a']).all()
+        top, left = divmod(label['a'][0, 0], 20)
+        np.testing.assert_array_equal(label['b'], -numbers[top:top + 9, left:left + 18])
+        places.add((top, left))
+    assert places == {(top, left) for top in range(4) for left in range(3)}
+
+
+@pytest.mark.parametrize('size, shape', [
+    ((12, 20), (12, 20)), ((30, 5), (12, 5)), ((99, 99), (12, 20))])
+def test_crop_is_no_larger_than_the_picture(size, shape):
+    image, label = crop(RGB, LABEL, size, np.random.default_rng(0))
+    assert image.shape[:2] == label.shape == shape
+
+
+@pytest.mark.parametrize('factor, shape', [
+    (.5, (6, 10)), (.75, (9, 15)), (1, (12, 20)), (1.3, (16, 26)), (2, (24, 40)), (.01, (1, 1))])
+def test_rescale_invents_no_class(factor, shape):
+    image, label = rescale(RGB, LABEL, factor)
+    assert image.shape == (*shape, 3) and image.dtype == 'uint8' and label.dtype == 'uint8'
+    assert label.shape == shape and set(np.unique(label)) <= set(np.unique(LABEL))
+    both = rescale(RGB, BOTH, factor)[1]
+    np.testing.assert_array_equal(both['score_sem'], label)
+    if factor == 1:
+        assert (image == RGB).all() and (label == LABEL).all()
+
+
+def test_rescale_by_hand():
+    """Twice as large: the image bilinear between the middles of pixels, each label twice."""
+    ramp = np.arange(4.)[None, :, None] * np.ones((4, 1, 5))
+    image, label = rescale(ramp.astype('float32'), LABEL[:4, :4], 2)
+    expected = np.clip(np.arange(8) / 2 - .25, 0, 3)
+    expected = np.broadcast_to(expected[None, :, None], (8, 8, 5))
+    np.testing.assert_allclose(image, expected, atol=1e-6)
+    assert image.dtype == 'float32'
+    np.testing.assert_array_equal(label, LABEL[:4, :4].repeat(2, 0).repeat(2, 1))
+    np.testing.assert_array_equal(rescale(RGB[:, :18], LABEL[:, :18], 1/3)[1], LABEL[1::3, 1:18:3])
+
+
+def test_rescale_of_each_channel_is_pillows():
+    image = np.dstack([RGB, RGB[:, ::-1, :1]])
+    got = rescale(image, LABEL, .7)[0]
+    with Image.fromarray(RGB) as whole:
+        expected = whole.resize((14, 8), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(got[:, :, :3], expected)
+
+
+# ---- turned as its mask is -----------------------------------------------------------------------
+
+def test_a_picture_is_turned_as_its_mask_is(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / 'turned.png', exif=exif)
+    upright = np.rot90(RGB, -1)
+    np.testing.assert_array_equal(read_image(tmp_path / 'turned.png', like=(20, 12)), upright)
+    np.testing.assert_array_equal(read_image(tmp_path / 'turned.png', like=(12, 20)), RGB)
+    with pytest.raises(ValueError, match=r'turned\.png: 20×12 pixels upright, 12×20 as stored'):
+        read_image(tmp_path / 'turned.png', like=(12, 12))

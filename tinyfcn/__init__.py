@@ -19,10 +19,11 @@ __all__ = ['load', *_ROOMS, *_FOLDERS]
 def load(path):
     """The net that `net.save(path)` has saved, built anew and filled. -> Net"""
     from .models import build
-    from .storage import load
+    from .storage import load, weights_only
     from .weights import transplant
 
     arrays, about = load(path)
+    arrays = weights_only(arrays)
     if 'build' not in about:
         raise ValueError(f'{path}: weights, but not of which net; build one, then '
                          f'tinyfcn.weights.transplant(net, tinyfcn.weights.read(path)[0])')
@@ -32,6 +33,7 @@ def load(path):
     if report.missing or report.left:
         raise ValueError(f'{path}: not the weights of {about["build"]}\n{report}')
     net.seed, net.frozen = about.pop('seed'), set(about.pop('frozen'))
+    about.pop('machine', None)                          # of a checkpoint, which the net is not
     net.about = about
     return net
 

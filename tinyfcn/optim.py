@@ -6,7 +6,7 @@
         sgd.step(params, grads)                 # in place, only the weights that have a gradient
 
 A rule multiplies the lr and the decay of the weights whose names match; later rules override.
-What an optimiser remembers are plain dicts by name (`velocity`; `mean`, `square` and `count`).
+What an optimiser remembers is in `memory`, plain dicts by name: velocity; mean, square and count.
 """
 from fnmatch import fnmatchcase
 from reprlib import repr as abridged
@@ -55,8 +55,8 @@ class SGD(Optimiser):
 
     def __init__(self, lr, momentum=0., weight_decay=0., rules=None):
         super().__init__(lr, weight_decay, rules)
-        self.momentum = float(momentum)
-        self.velocity = {}
+        self.momentum, self.velocity = float(momentum), {}
+        self.memory = dict(velocity=self.velocity)
 
     def step(self, params, grads, scale=1.):
         for name, w, g, lr in self.gradients(params, grads, scale):
@@ -76,6 +76,7 @@ class Adam(Optimiser):
         super().__init__(lr, weight_decay, rules)
         self.betas, self.eps = tuple(map(float, betas)), float(eps)
         self.mean, self.square, self.count = {}, {}, {}
+        self.memory = dict(mean=self.mean, square=self.square, count=self.count)
 
     def step(self, params, grads, scale=1.):
         b1, b2 = self.betas

@@ -8,7 +8,7 @@ CRC-32 of a JSON text that holds `about` and, by name, the CRC-32 of every array
 """
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -57,6 +57,11 @@ def load(path):
                 raise FormatError(f'damaged: {name} is not what was saved (another CRC-32); get '
                                   f'the file again')
         return {name: arrays[name] for name in sums}, about     # in the order of saving
+
+
+def weights_only(arrays):
+    """Without what only a run needs that goes on from its checkpoint: names that begin with ~."""
+    return {name: array for name, array in arrays.items() if not name.startswith('~')}
 
 
 def is_ours(path):
@@ -123,8 +128,6 @@ def _little(array):
     return np.asarray(array, array.dtype.newbyteorder('<'), order='C')
 
 
-# ---- what every reader and writer of files needs ------------------------------------------------
-
 class FormatError(ValueError):
     """A file of weights that cannot be read: which one, what was found in it, what to do."""
 
@@ -147,8 +150,8 @@ def reading(path, what):
 def replacing(path):
     """-> an open new file that takes the place of `path` when all has gone well, or vanishes.
 
-    A name in a folder changes in one step, so that a reader finds the old file or the new one;
-    both file and folder are flushed, so that the same holds after a power cut.
+    A name in a folder changes in one step: a reader finds the old file or the new one, and as
+    file and folder are flushed also after a power cut.
     """
     path = Path(os.path.realpath(path))                 # of a link, the file it leads to
     new = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
@@ -161,8 +164,11 @@ def replacing(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)
-    except BaseException:                               # Ctrl-C leaves no litter either
-        new.unlink(missing_ok=True)
+    except BaseException as error:                      # Ctrl-C leaves no litter either
+        with suppress(OSError):                         # a locked folder has nothing to remove
+            new.unlink()
+        if isinstance(error, OSError) and error.errno:  # a full disk says not which file it was
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     if os.name == 'posix':                              # elsewhere a folder cannot be opened
         folder = os.open(path.parent, os.O_RDONLY)
@@ -189,8 +195,6 @@ def _is_over(pid):
     """Whether no such process runs any more; elsewhere than on POSIX to ask could end it."""
     try:
         os.kill(int(pid), 0)
-    except (ValueError, PermissionError):
-        return False
-    except OSError:
-        return True
+    except (ValueError, OSError) as error:
+        return isinstance(error, ProcessLookupError)
     return False

@@ -46,6 +46,34 @@ def megabytes(net, box, sizes):
     return box.channels * h * wide * (8 if net.dtype == 'float64' else 4) / 1e6
 
 
+def peak(net, size):
+    """Bytes that `forward` takes at most for one image of `size`, and that the weights take.
+
+    At every box: what is still to be read, what it makes, and a convolution's columns, as many as
+    its readable body makes.
+    """
+    sizes, route = net.sizes(size, train=False), net.route(train=False)
+    last = {name: box for box in route for name in box.inputs}
+    alive, most = {'data'}, 0.
+    for box in route:
+        alive.add(box.name)
+        most = max(most, sum(megabytes(net, net[name], sizes) for name in alive)
+                   + _columns_megabytes(net, box, sizes))
+        alive -= {name for name in box.inputs if last[name] is box}
+    weights = sum(w.nbytes for w in {**net.params, **net.state}.values())
+    return 1e6 * most + weights
+
+
+def _columns_megabytes(net, box, sizes):
+    w = net.params.get(f'{box.name}.w')
+    if w is None or w.ndim != 4 or w.shape[2:] == (1, 1):
+        return 0.
+    x = net[box.inputs[0]]
+    at = x if box.op.__name__ == 'conv_transpose2d' else box
+    taps = w.shape[2] * w.shape[3]
+    return megabytes(net, at, sizes) / at.channels * (x if at is box else box).channels * taps
+
+
 def _columns(net, box, sizes):
     own = sum(net.params[f'{box.name}.{weight}'].size for weight in box.weights)
     place = box.place and [_both(v) for v in (box.place.scale, box.place.field, box.place.shift)]

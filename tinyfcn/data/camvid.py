@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 
 from .pictures import VOID, Pictures, stems
-from .transforms import read_image, read_label
+from .transforms import read_pair
 
 CLASSES = 'sky building pole road pavement tree sign fence car pedestrian bicyclist'.split()
 
@@ -15,9 +15,11 @@ def camvid(root, split='train'):
     folder = root / split
     suffix = '.jpg' if any(folder.glob('*.jpg')) else '.png'
 
-    def read(name):
-        label = read_label(root / f'{split}annot' / f'{name}.png')
-        return (read_image(folder / f'{name}{suffix}'),
-                np.where(label == len(CLASSES), VOID, label).astype('uint8'))
+    def files(name):
+        return folder / f'{name}{suffix}', root / f'{split}annot' / f'{name}.png'
 
-    return Pictures(CLASSES, stems(folder, suffix), read)
+    def read(name):
+        image, label = read_pair(*files(name))
+        return image, np.where(label == len(CLASSES), VOID, label)
+
+    return Pictures(CLASSES, stems(folder, suffix), read, files)

@@ -1,12 +1,15 @@
-"""Pictures that need no files: shapes of up to 20 kinds, among which only the outline tells.
+"""Pictures that need no files: shapes of up to 20 kinds, told by their outline and their colour.
 
-Each has its own colours and texture, whatever its kind; they overlap, stand in uneven light among
-scratches and specks, and have a void border, as VOC's objects have. Picture `index` of a `seed` is
-the same for ever.
+As in the world, a kind has a colour that it likes; the more difficult, the less it keeps to it,
+until the outline alone tells. Textures differ from shape to shape. They overlap, stand in uneven
+light among scratches and specks, and have a void border, as VOC's objects have. Picture `index` of
+a `seed` is the same for ever.
 """
+from colorsys import hsv_to_rgb
+
 import numpy as np
 
-from .pictures import VOID
+from .pictures import VOID, Pictures
 
 
 def _polygon(corners, radius):
@@ -28,10 +31,10 @@ def _petals(count, inner, depth):
 # kind: how far (u, v) lies outside of it, below 0 inside; it fills the circle of radius 1
 OUTSIDE = {
     'disc': lambda u, v: np.hypot(u, v) - .86,
-    'square': lambda u, v: _box(u, v, .74, .74),
     'triangle': _polygon(3, 1.1),
-    'flower': _petals(5, .66, .3),
     'ring': lambda u, v: abs(np.hypot(u, v) - .7) - .23,
+    'flower': _petals(5, .66, .3),
+    'square': lambda u, v: _box(u, v, .74, .74),
     'cross': lambda u, v: np.minimum(_box(u, v, .95, .3), _box(u, v, .3, .95)),
     'bar': lambda u, v: _box(u, v, 1., .32),
     'crescent': lambda u, v: np.maximum(np.hypot(u, v) - .95, .8 - np.hypot(u - .55, v)),
@@ -51,6 +54,16 @@ OUTSIDE = {
 }
 CLASSES = 'background', *OUTSIDE
 
+STREAMS = dict(train=(1, 100_000), val=(2, 60), test=(3, 120))         # split: (seed, how many)
+
+
+def shapes(root=None, split='train', **how):
+    """A data set of pictures, drawn as they are asked for; `how` is what `picture` knows."""
+    how = dict(size=(128, 160), n_class=5, difficulty=.15) | how
+    seed, count = STREAMS[split]
+    return Pictures(CLASSES[:how['n_class']], map(str, range(count)),
+                    lambda name: picture(seed, int(name), **how))
+
 
 def picture(seed, index, size=(96, 128), n_class=6, difficulty=.5):
     """Picture `index` of the stream `seed`. -> image (H, W, 3) uint8, label (H, W) uint8
@@ -64,7 +77,8 @@ def picture(seed, index, size=(96, 128), n_class=6, difficulty=.5):
         raise ValueError(f'difficulty is {difficulty}: between 0 and 1')
     rng = np.random.default_rng((seed, index))
     y, x = np.mgrid[:size[0], :size[1]].astype(float)
-    image, label = _paint(rng, x, y, _colour(rng), .5), np.zeros(size, 'uint8')
+    ground = _colour(rng, 0, .5, (0., .35 + .55 * difficulty))
+    image, label = _paint(rng, x, y, ground, .5), np.zeros(size, 'uint8')
     _scratch(rng, image, x, y, int(12 * difficulty))
     for _ in range(rng.integers(2, 5 + round(4 * difficulty))):
         _place(rng, image, label, x, y, rng.integers(1, n_class), difficulty)
@@ -78,14 +92,24 @@ def _place(rng, image, label, x, y, kind, difficulty):
     """Draw one shape over what is there: pixels by how much of them it covers, its border void."""
     h, w = label.shape
     radius = min(h, w) * np.exp(rng.uniform(np.log(.28 - .16 * difficulty), np.log(.42)))
-    turn, left, top = rng.uniform(0, 2 * np.pi), rng.uniform(0, w), rng.uniform(0, h)
-    stretch = rng.uniform(.85, 1.15)
-    u = ((x - left) * np.cos(turn) + (y - top) * np.sin(turn)) / radius * stretch
-    v = ((y - top) * np.cos(turn) - (x - left) * np.sin(turn)) / radius / stretch
-    pixels = OUTSIDE[CLASSES[kind]](u, v) * radius                  # outside by how many pixels
+    margin = (1 - difficulty) * radius
+    turn, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(.85, 1.15)
+    for _ in range(8):                                              # look for a free place
+        left, top = (rng.uniform(margin, n - margin) for n in (w, h))
+        u = ((x - left) * np.cos(turn) + (y - top) * np.sin(turn)) / radius * stretch
+        v = ((y - top) * np.cos(turn) - (x - left) * np.sin(turn)) / radius / stretch
+        pixels = OUTSIDE[CLASSES[kind]](u, v) * radius              # outside by how many pixels
+        if not (label[pixels < 1] > 0).mean() > difficulty:
+            break
+    else:
+        return
     cover = (.5 - pixels).clip(0, 1)[..., None]
     ground = image[pixels < 0].mean(0) if (pixels < 0).any() else np.full(3, 128.)
-    texture = _paint(rng, x, y, _colour(rng, ground, 110 - 55 * difficulty), 1.)
+    while True:                                                     # until it stands out
+        colour = _colour(rng, GOLDEN * kind, .4 * difficulty, (.35, .9))
+        if np.linalg.norm(colour - ground) > 110 - 55 * difficulty:
+            break
+    texture = _paint(rng, x, y, colour, 1.)
     image[...] = image * (1 - cover) + texture * cover
     label[pixels < 0] = kind
     label[_edge(pixels < 0)] = VOID
@@ -99,12 +123,13 @@ def _edge(inside):
     return np.any(around, axis=0) & ~np.all(around, axis=0)
 
 
-def _colour(rng, apart_from=None, distance=0.):
-    """A colour at least so far from another."""
-    while True:
-        colour = rng.uniform(20, 235, 3)
-        if apart_from is None or np.linalg.norm(colour - apart_from) > distance:
-            return colour
+GOLDEN = .618034        # of the colour wheel: steps of it spread evenly, however many there are
+
+
+def _colour(rng, hue, spread, saturation):
+    """A colour about this hue. -> (3,) of 0 … 255"""
+    hue = (hue + rng.normal(0, spread)) % 1
+    return 255 * np.array(hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(.3, .95)))
 
 
 def _paint(rng, x, y, colour, strength):
@@ -136,4 +161,4 @@ def _scratch(rng, image, x, y, count):
         across = (y - top) * np.cos(turn) - (x - left) * np.sin(turn)
         length, thick = rng.uniform(2, 25), rng.uniform(.4, 1.1)
         inside = (abs(along) < length) & (abs(across) < thick)
-        image[inside] = _colour(rng)
+        image[inside] = _colour(rng, 0, .5, (0., .9))

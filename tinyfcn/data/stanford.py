@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import VOID, Pictures, read_list, stems
-from .transforms import read_image, read_label
+from .pictures import VOID, PictureError, Pictures, existing, read_split_or_all, stems
+from .transforms import read_label, read_pair
 
 CLASSES = 'sky tree road grass water building mountain foreground'.split()
 
@@ -15,24 +15,25 @@ def stanford(root, split=None):
     `split` is a list of names (root/<split>.txt, or a path); without it all images are taken.
     """
     root = Path(root)
-    if split is None:
-        names = stems(root / 'images', '.jpg')
-    else:
-        names = read_list(split if Path(split).suffix else root / f'{split}.txt')
+
+    def files(name):
+        drawn, written = (root / 'labels' / f'{name}{end}' for end in ('.png', '.regions.txt'))
+        return root / 'images' / f'{name}.jpg', drawn if drawn.exists() else written
 
     def read(name):
-        drawn, written = (root / 'labels' / f'{name}{end}' for end in ('.png', '.regions.txt'))
-        label = read_label(drawn) if drawn.exists() else read_regions(written)
-        return read_image(root / 'images' / f'{name}.jpg'), label
+        image, label = files(name)
+        return read_pair(image, label, read_regions if label.suffix == '.txt' else read_label)
 
-    return Pictures(CLASSES, names, read)
+    names = read_split_or_all(root, split, lambda: stems(root / 'images', '.jpg'))
+    return Pictures(CLASSES, names, read, files)
 
 
 def read_regions(path):
-    """A row of numbers for each row of pixels; below 0 nobody knows. -> (H, W) uint8"""
+    """A row of numbers for each row of pixels; below 0 nobody knows. -> (H, W)"""
     try:
-        label = np.loadtxt(path, dtype='int64', ndmin=2)
+        text = existing(path).read_text('utf-8').strip()
+        label = np.loadtxt(text.splitlines() or ['no rows'], dtype='int64', ndmin=2)
     except ValueError as error:
-        raise ValueError(f'{path}: not a row of whole numbers for each row of pixels '
-                         f'({error})') from None
-    return np.where(label < 0, VOID, label.clip(max=254)).astype('uint8')
+        raise PictureError(f'{path}: not a row of whole numbers for each row of pixels '
+                           f'({error}); get it again') from None
+    return np.where(label < 0, VOID, label)

@@ -1,71 +1,168 @@
 """A picture on its way from the file to what a net reads."""
+import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
+from .pictures import PictureError, each_label, inventory
+
 LARGEST = 50_000_000    # pixels: a file of 23 kB can claim 100 million
+NUMBERS = '1', 'L', 'P', 'I', 'I;16', 'I;16B'           # modes whose pixels are whole numbers
 
 
-def read_image(path):
-    """A picture as a person sees it, turned upright. -> (H, W, 3) uint8, red green blue
+def read_image(path, like=None):
+    """A picture as a person sees it. -> (H, W, 3) uint8, red green blue
 
-    Grey, palette and CMYK become RGB and transparency is dropped; 16 bits or floats are refused,
-    for nobody said what their white is.
+    A camera's note to turn it is obeyed, unless only the picture as stored has the size of its
+    mask, `like`. Grey, palette and CMYK become RGB and transparency is dropped; 16 bits or
+    floats are refused, for nobody said what their white is.
     """
     from PIL import ImageOps
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.mode.startswith(('I', 'F')):
-            raise ValueError(f'{path}: {image.mode} pixels have more than 8 bits; scale them to '
-                             f'0 … 255 and save them as RGB first')
-        return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+            raise PictureError(f'{path}: {image.mode} pixels have more than 8 bits; scale them to '
+                               f'0 … 255 and save them as RGB first')
+        upright = ImageOps.exif_transpose(image)
+        sizes = [(shown.height, shown.width) for shown in (upright, image)]
+        if like is not None and like not in sizes:
+            how = '{}×{} pixels'.format(*sizes[0])
+            if sizes[0] != sizes[1]:
+                how = '{} upright, {}×{} as stored'.format(how, *sizes[1])
+            raise misfit(path, how, 'mask', like)
+        shown = upright if like in (None, sizes[0]) else image
+        if shown.mode == 'P':                           # some have colours that are transparent
+            shown = shown.convert('RGBA')
+        return np.array(shown.convert('RGB'))
 
 
-def read_label(path):
-    """The numbers of a mask's pixels, not its colours. -> (H, W) uint8
+def read_label(path, colours=None):
+    """The numbers of a mask's pixels, not its colours. -> (H, W) whole numbers
 
     A palette PNG or a grey one; a JPEG has other numbers than were saved, and is refused.
+    RGB is read only by a table, colours[red, green, blue] = the number.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format == 'JPEG':
-            raise ValueError(f'{path}: a JPEG blurs the numbers of a mask; save it as PNG')
-        if image.mode not in ('P', 'L'):
-            raise ValueError(f'{path}: {image.mode} pixels are colours; a mask holds the number of '
-                             f'a class in each pixel, as a palette or grey PNG')
+            raise PictureError(f'{path}: a JPEG blurs the numbers of a mask; save it as PNG')
+        coloured = colours and image.mode in ('RGB', 'RGBA')
+        if image.mode not in NUMBERS and not coloured:
+            raise PictureError(
+                f'{path}: {image.mode} pixels are colours; a mask holds the number of a class in '
+                f'each pixel, as a palette or grey PNG' + '; or give every class its colour, by '
+                "lines 'R G B name' in classes.txt" * (colours is not None))
         image.verify()                                  # a flipped bit would change a class
-    with _opened(path) as image:
-        return np.array(image)
+    with opened(path) as image:
+        label = np.array(image.convert('RGB') if coloured else image)
+    return _numbered(path, label, colours) if coloured else label * np.uint8(1)     # no bools
+
+
+def _numbered(path, mask, colours):
+    """(H, W, 3) of colours -> (H, W) of what the table says they are"""
+    weights = np.array([1 << 16, 1 << 8, 1])
+    table = sorted((int(np.dot(colour, weights)), number) for colour, number in colours.items())
+    known, numbers = np.array(table).T
+    code = mask @ weights
+    at = np.searchsorted(known, code).clip(max=len(known) - 1)
+    odd = known[at] != code
+    if odd.any():
+        row, column = np.unravel_index(odd.argmax(), odd.shape)
+        colour = ' '.join(map(str, mask[row, column]))
+        raise PictureError(
+            f'{path}: colour {colour} at row {row}, column {column} is not in classes.txt; '
+            f'{odd.sum():,} pixels have {len(np.unique(code[odd])):,} such colours; add a line '
+            f"'{colour} name', or '{colour} void' if it means nothing")
+    return numbers[at].astype('uint8')
+
+
+def read_pair(image_path, label_path, read=read_label):
+    """-> image, label, the image turned as its label is"""
+    label = read(label_path)
+    return read_image(image_path, label.shape), label
+
+
+def misfit(path, how, other, size):
+    return PictureError('{}: {} (rows × columns), and its {} has {}×{}; scale one of them, a mask '
+                        'by nearest neighbour'.format(path, how, other, *size))
 
 
 @contextmanager
-def _opened(path):
+def opened(path):
     """A picture of a size that can be read; what is wrong with it names the file."""
     from PIL import Image, UnidentifiedImageError
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():                 # above 89 million pixels; LARGEST is ours
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
             if image.width * image.height > LARGEST:
-                raise ValueError(f'{path}: {image.width}×{image.height} pixels are more than '
-                                 f'{LARGEST:,}; make it smaller first')
+                raise PictureError(f'{path}: {image.width}×{image.height} pixels are more than '
+                                   f'{LARGEST:,}; make it smaller first')
             yield image
+    except (PictureError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: no such file; {inventory(Path(path).parent)}') from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise type(error)(f'{path}: cannot be read ({error.strerror})') from None
     except UnidentifiedImageError:
-        raise ValueError(f'{path}: no picture, {_looks_like(path)}') from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f'{path}: {error}') from None
-    except (OSError, SyntaxError) as error:             # Pillow's words do not name the file
-        if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)):
-            raise
-        raise ValueError(f'{path}: damaged ({error}), of {_bytes(path):,} bytes; get it '
-                         f'again') from None
+        raise PictureError(f'{path}: no picture, {_looks_like(path)}') from None
+    except Image.DecompressionBombError:
+        raise PictureError(f'{path}: far more than {LARGEST:,} pixels; make it smaller '
+                           f'first') from None
+    except Exception as error:                          # Pillow's words do not name the file
+        raise PictureError(f'{path}: damaged ({error}), of {_bytes(path):,} bytes; get it '
+                           f'again') from None
+
+
+def is_transparent(path):
+    """Whether a picture has pixels to look through; what lies under them is not seen by a net."""
+    with opened(path) as image:
+        return image.has_transparency_data
+
+
+# ---- to other places and sizes: the label goes with its image ------------------------------------
+
+def mirror(image, label):
+    """Left becomes right."""
+    return image[:, ::-1], each_label(lambda part: part[:, ::-1], label)
+
+
+def crop(image, label, size, rng):
+    """A window of (height, width) at a random place; no larger than the picture itself is."""
+    top, left = (int(rng.integers(max(0, n - most) + 1)) for n, most in zip(image.shape, size))
+    window = slice(top, top + size[0]), slice(left, left + size[1])
+    return image[window], each_label(lambda part: part[window], label)
+
+
+def rescale(image, label, factor):
+    """`factor` times as high and wide: image bilinear, label nearest, so no class is invented.
+
+    Of a smaller image each pixel averages those that it stands for. (H, W, C) stays its dtype
+    """
+    from PIL import Image
+    h, w = (max(1, round(n * factor)) for n in image.shape[:2])
+    channels = [Image.fromarray(np.ascontiguousarray(channel)).resize(
+        (w, h), Image.Resampling.BILINEAR) for channel in image.transpose(2, 0, 1)]
+    rows, columns = (((np.arange(new) + .5) * old / new).astype(int)
+                     for new, old in zip((h, w), image.shape))
+    return (np.stack(channels, axis=2),
+            each_label(lambda part: part[rows[:, None], columns], label))
 
 
 def prepare(image, preprocess, dtype='float32'):
     """(scale · image − mean) / std in the channel order that the weights were trained on.
 
-    (H, W, 3) uint8 RGB -> (1, 3, H, W); preprocess is dict(order, scale, mean, std)
+    (H, W, C) red green blue … -> (1, C, H, W); preprocess is dict(order, scale, mean, std).
+    'BGR' turns round the first three; mean and std are in that order too, one for each channel.
     """
     x = image.astype(dtype)
-    if preprocess['order'] == 'BGR':                    # the mean is in that order too
-        x = x[:, :, ::-1]
+    if preprocess['order'] == 'BGR':
+        x[:, :, :3] = x[:, :, 2::-1]
     mean, std = (np.asarray(preprocess[key], dtype) for key in ('mean', 'std'))
+    if {mean.shape, std.shape} != {x.shape[2:]}:
+        raise ValueError(f'the image has {x.shape[2]} channels, and preprocess a mean of '
+                         f'{mean.size} and a std of {std.size}; give one for each channel')
     x = (x * float(preprocess['scale']) - mean) / std
     return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
 

@@ -3,7 +3,7 @@ from functools import partial
 
 from ..layers import upsample
 from ..net import Net
-from . import fcn, nyud, siftflow
+from . import fcn, nyud, siftflow, tiny
 from .alexnet import alexnet
 from .fcn_squeezenet import fcn_squeezenet
 from .googlenet import googlenet
@@ -27,6 +27,9 @@ NETS = {
     'siftflow_32s': (partial(siftflow.two_heads, head=fcn.stride32), 3, 33),
     'siftflow_16s': (partial(siftflow.two_heads, head=fcn.stride16), 3, 33),
     'siftflow_8s': (partial(siftflow.two_heads, head=fcn.stride8), 3, 33),
+    'tiny_32s': (partial(tiny.tiny, head=fcn.stride32), 3, 5),
+    'tiny_16s': (partial(tiny.tiny, head=fcn.stride16), 3, 5),
+    'tiny_8s': (partial(tiny.tiny, head=fcn.stride8), 3, 5),
 }
 
 

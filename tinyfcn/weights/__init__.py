@@ -35,6 +35,7 @@ def read(path):
     """
     arrays, about = raw(path)
     if about['format'] == 'safetensors' and storage.is_ours(path):
+        arrays = storage.weights_only(arrays)
         return arrays, dict(source='tinyfcn', preprocess=None) | about
     with reading(path, 'file of weights'):
         arrays, found = names.ours(arrays)

@@ -1,44 +1,17 @@
-"""The command line. Nobody else parses arguments or prints."""
+"""Commands that look: at a net, at what a classifier sees, at a file of weights."""
 import argparse
-import sys
 from pathlib import Path
-from time import perf_counter
-
-
-def demo(args):
-    """A small FCN learns squares and diamonds from scratch, in seconds."""
-    import numpy as np
-    from threadpoolctl import threadpool_limits
-
-    from . import demo
-    rng, start = np.random.default_rng(args.seed), perf_counter()
-    net = demo.little_fcn(args.seed)
-    print(f'A small FCN, {sum(w.size for w in net.params.values()):,} parameters, learns '
-          f'{demo.CLASSES[1]}s and {demo.CLASSES[2]}s of any colour:')
-    with threadpool_limits(1):                  # matrices so small: a second thread would only wait
-        for step, loss in demo.train(net, rng):
-            if step == 1 or step % 25 == 0:
-                seconds = perf_counter() - start
-                print(f'  step {step:3}   loss {loss:.3f}   {seconds:4.1f} s', flush=True)
-    learned, background, page = demo.judge(net, rng)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    page.save(args.output)
-    print('\nOn 64 pictures that it has not seen   pixel acc  mean acc   mean IU  f.w. IU')
-    for name, score in ('all background', background), ('the small FCN', learned):
-        row = (score[key] for key in ('pixel_acc', 'mean_acc', 'mean_iu', 'fw_iu'))
-        print(f'  {name:35}' + ''.join(f'{value:10.3f}' for value in row))
-    print(f'\nImage, truth and prediction, row by row: {args.output}')
 
 
 def summary(args):
     """A net as a table: boxes, strides, receptive fields, parameters, and why each crop."""
-    from . import build
+    from .. import build
     print(build(args.net, args.classes, seed=None).summary(args.size))
 
 
 def draw(args):
     """A net as a figure; or, with --heatmap, where in an image a classifier sees a class."""
-    from . import build, viz
+    from .. import build, viz
     net = build(args.net, args.classes, seed=None)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.heatmap:
@@ -50,8 +23,8 @@ def draw(args):
 
 def heatmap(args, net):
     """The paper's Figure 2: a class' score at every place that the classifier looks at."""
-    from . import viz, weights
-    from .data.transforms import prepare, read_image
+    from .. import viz, weights
+    from ..data.transforms import prepare, read_image
     if not args.weights:
         raise ValueError('--heatmap needs what the classifier has learned: --weights FILE')
     arrays, about = weights.read(args.weights)
@@ -89,7 +62,7 @@ def class_number(wanted, names):
 
 def weights(args):
     """A file of weights: what is in it, or (convert) the same as a checked .safetensors."""
-    from . import weights
+    from .. import weights
     arrays, about = (weights.raw if args.what == 'inspect' else weights.read)(args.file)
     for key, value in about.items():
         print(f'{key:12} {value}')
@@ -115,21 +88,8 @@ def size(text):
     return h, w
 
 
-def parser():
-    p = argparse.ArgumentParser(prog='tinyfcn', description='Fully convolutional networks from '
-                                'scratch: from the pixel to the mean IU.')
-    commands = p.add_subparsers(metavar='command', required=True)
-
-    def command(run):
-        c = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
-        c.add_argument('--seed', type=int, default=0, help='of all chance (default: 0)')
-        c.set_defaults(run=run)
-        return c
-
-    c = command(demo)
-    c.add_argument('-o', '--output', type=Path, default=Path('runs/demo.png'), metavar='FILE',
-                   help='where the picture goes (default: %(default)s)')
-
+def arguments(command):
+    """What each command takes."""
     c = command(summary)
     c.add_argument('net', metavar='NET', help='such as fcn8s; a wrong name lists them all')
     c.add_argument('--size', type=size, metavar='HxW',
@@ -151,15 +111,3 @@ def parser():
     c.add_argument('file', type=Path, metavar='FILE',
                    help='.safetensors, .caffemodel, .pth, .npz or .h5')
     c.add_argument('-o', '--output', type=Path, metavar='FILE', help='what convert writes')
-    return p
-
-
-def main(argv=None):
-    """0 on success, 2 on bad input, which is told in a sentence on stderr."""
-    args = parser().parse_args(argv)
-    try:
-        args.run(args)
-    except (OSError, ValueError) as error:
-        print(f'tinyfcn: {error}', file=sys.stderr)
-        return 2
-    return 0

@@ -1,4 +1,4 @@
-"""Pictures of nets. The only room that knows matplotlib.
+"""Nets as figures, and a heat map over a picture.
 
 As in the paper's Figure 3, what pools, predicts or fuses is a grid as coarse as its stride, and
 convolutions in between are bars. A sum of two ways goes on in a row below.

@@ -1,0 +1,43 @@
+"""The command line. Nobody else parses arguments or prints."""
+import argparse
+import sys
+
+from . import care, demo, judge, learn, look
+from .interrupt import Interrupted
+
+
+def parser():
+    p = argparse.ArgumentParser(prog='tinyfcn', description='Fully convolutional networks from '
+                                'scratch: from the pixel to the mean IU.')
+    commands = p.add_subparsers(metavar='command', required=True)
+
+    def command(run):
+        name = run.__name__.rstrip('_')                 # eval is a word of Python's own
+        c = commands.add_parser(name, help=run.__doc__.splitlines()[0], description=run.__doc__)
+        c.add_argument('--seed', type=int, default=0, help='of all chance (default: 0)')
+        c.set_defaults(run=run)
+        return c
+
+    for room in demo, learn, judge, look, care:
+        room.arguments(command)
+    return p
+
+
+def main(argv=None):
+    """0 on success; 2 on bad input, which is told in a sentence on stderr; 75 to be resumed."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser().parse_args(argv)
+    args.command = ['tinyfcn', *argv]
+    try:
+        args.run(args)
+    except Interrupted as stop:
+        print(f'\ntinyfcn: {stop}', file=sys.stderr)
+        return 75
+    except KeyboardInterrupt:
+        print('\ntinyfcn: left', file=sys.stderr)
+        return 130
+    except (OSError, ValueError) as error:
+        print(f'\ntinyfcn: {error}' if sys.stderr.isatty() else f'tinyfcn: {error}',
+              file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,33 @@
+"""SIFT Flow (Liu et al. 2009): each pixel is one of 33 things, and one of 3 kinds of surface."""
+from pathlib import Path
+
+from .mat import from_one, read_mat
+from .pictures import Pictures, read_split
+from .transforms import read_image
+
+SEMANTIC = '''awning balcony bird boat bridge building bus car cow crosswalk desert door fence field
+grass moon mountain person plant pole river road rock sand sea sidewalk sign sky staircase
+streetlight sun tree window'''.split()
+GEOMETRIC = 'sky', 'horizontal', 'vertical'
+FOLDER = 'spatial_envelope_256x256_static_8outdoorcategories'
+
+
+def siftflow(root, split='trainval'):
+    """root/{Images,SemanticLabels,GeoLabels}/<FOLDER>/<name>.{jpg,mat,mat} and root/<split>.txt.
+
+    Labels by the outputs of the net: {'score_sem': (H, W), 'score_geo': (H, W)}.
+    """
+    root = Path(root)
+
+    def files(name):
+        return (root / 'Images' / FOLDER / f'{name}.jpg',
+                root / 'SemanticLabels' / FOLDER / f'{name}.mat',
+                root / 'GeoLabels' / FOLDER / f'{name}.mat')
+
+    def read(name):
+        image, *labels = files(name)
+        semantic, geometric = (from_one(read_mat(path, 'S')) for path in labels)
+        return read_image(image, semantic.shape), dict(score_sem=semantic, score_geo=geometric)
+
+    return Pictures(dict(score_sem=SEMANTIC, score_geo=GEOMETRIC), read_split(root, split), read,
+                    files)

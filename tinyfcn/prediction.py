@@ -1,0 +1,108 @@
+"""What a net says of pictures of any size, and how good that is."""
+from math import ceil
+
+import numpy as np
+
+from .backend import free_memory
+from .data.pictures import by_output
+from .data.transforms import prepare
+from .metrics import confusion, scores
+from .summary import peak
+
+
+def predict(net, image, free=None):
+    """The class of every pixel: argmax over the scores.   (H, W, 3) uint8 RGB -> (H, W) uint8
+
+    A net with several outputs gives a dict. An image that would need more memory than is `free`
+    (bytes; default: what the machine has) is predicted in tiles, which changes nothing but the
+    time: each is seen with as much around it as a score sees.
+    """
+    x = prepare(image, preprocess_of(net), net.dtype)
+    h, w = x.shape[2:]
+    free = .8 * free_memory() if free is None else free
+    if peak(net, (h, w)) <= free:
+        return alone(answers(net.forward(x)))
+    return alone(tiled(net, x, largest_tile(net, free)))
+
+
+def preprocess_of(net):
+    """How an image is made ready for this net: its weights know."""
+    if not net.about.get('preprocess'):
+        raise ValueError('nobody knows how images were prepared for this net; set net.about['
+                         '"preprocess"] = dict(order="BGR", scale=1, mean=(…), std=(1, 1, 1))')
+    return net.about['preprocess']
+
+
+def answers(score):
+    """The best class of every pixel of one picture.   (1, C, H, W), or a dict -> {head: (H, W)}"""
+    return {head: own[0].argmax(0).astype('uint8') for head, own in by_output(score).items()}
+
+
+def alone(outputs):
+    """The inverse of by_output: what belongs to the only output is given as it is."""
+    return outputs.get('score', outputs)
+
+
+def tiled(net, x, core):
+    """Predict x (1, C, H, W) core×core pixels at a time, each with what its scores see around it.
+
+    Tiles begin at multiples of the coarsest stride, so that every pool falls as in the whole.
+    """
+    margin, (h, w), whole = surround(net), x.shape[2:], {}
+    for top in range(0, h, core):
+        for left in range(0, w, core):
+            y, x0 = max(0, top - margin), max(0, left - margin)
+            seen = x[:, :, y:top + core + margin, x0:left + core + margin]
+            for head, pred in answers(net.forward(np.ascontiguousarray(seen))).items():
+                part = pred[top - y:, left - x0:][:core, :core]
+                whole.setdefault(head, np.empty((h, w), 'uint8'))[
+                    top:top + core, left:left + core] = part
+    return whole
+
+
+def largest_tile(net, free):
+    """How wide a tile's core may be, as a multiple of the coarsest stride."""
+    core = coarsest(net)
+    if (least := peak(net, [2 * surround(net) + core] * 2)) > free:
+        raise ValueError(f'even a tile of this net takes {least / 1e6:,.0f} MB of memory, and '
+                         f'{free / 1e6:,.0f} MB are free')
+    while peak(net, [2 * surround(net) + 2 * core] * 2) <= free:
+        core *= 2
+    return core
+
+
+def coarsest(net):
+    """The largest stride of any box: where tiles may begin."""
+    places = [box.place for box in net.route(train=False)]
+    if not all(places):
+        reason = next(place for place in places if not place)
+        raise ValueError(f'this image needs tiles, and of this net none is as the whole: {reason}')
+    return max(ceil(max(place.scale)) for place in places)
+
+
+def surround(net):
+    """How far a score sees, in whole strides."""
+    field = max(max(net[name].place.field) for name in net.outputs(train=False))
+    return ceil(field / 2 / coarsest(net)) * coarsest(net)
+
+
+def predictions(net, pictures):
+    """One picture after another -> name, image, label, pred."""
+    for i, name in enumerate(pictures.names):
+        image, label = pictures[i]
+        yield name, image, label, predict(net, image)
+
+
+def count(hists, pictures, label, pred):
+    """One more picture's confusion, added to {head: (C, C)} in place."""
+    for head, classes in by_output(pictures.classes).items():
+        hist = confusion(by_output(label)[head], by_output(pred)[head], len(classes))
+        hists[head] = hists.get(head, 0) + hist
+
+
+def evaluate(net, pictures):
+    """The four metrics and every class' IU over all pictures; by head, where there are several."""
+    hists = {}
+    for _, _, label, pred in predictions(net, pictures):
+        count(hists, pictures, label, pred)
+    return alone({head: scores(hist) for head, hist in hists.items()})

@@ -1,0 +1,171 @@
+"""A run: the folder in which a training is written down, and from which it goes on.
+
+    run.json            the commands that were given, the seed, the recipe, the machine
+    metrics.jsonl       a line a step, and a line a validation
+    last.safetensors    the checkpoint; best.safetensors is the one of the best mean IU so far
+    curves.png          the loss and the metrics; predictions.png: a few pictures of the validation
+"""
+import json
+from contextlib import closing
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from . import checkpoint, metrics, training, viz, weights
+from .backend import machine
+from .data.pictures import by_output
+from .models import build
+from .prediction import count, predictions
+from .storage import replacing
+
+SHOWN = 4                       # pictures on the page
+MINUTES = 10                    # between two checkpoints where validations are rare
+
+
+def begin(recipe, classes, seed=0, files=None):
+    """The net of a recipe, with the weights of {'': file}, or {suffix: file} for its branches."""
+    n_class = len(next(iter(by_output(classes).values())))
+    net = build(recipe['net'], n_class, seed=seed)
+    net.about.update(classes=classes, preprocess=recipe['preprocess'])
+    for suffix, file in (files or {}).items():
+        arrays, about = weights.read(file)
+        weights.transplant(net, {f'{box}{suffix}.{which}': array for name, array in arrays.items()
+                                 for box, _, which in [name.rpartition('.')]})
+        net.about['preprocess'] = agreed(recipe['preprocess'], about.get('preprocess'), file)
+    return net
+
+
+def agreed(wanted, given, file):
+    """How images are prepared, when recipe and weights both say; a mix-up would fail in silence."""
+    for key in ('order', 'scale') if wanted and given else ():
+        if wanted[key] != given[key]:
+            raise ValueError(f'{file} was trained on images of {key} {given[key]!r}, and the '
+                             f'recipe prepares them with {wanted[key]!r}: change its preprocess')
+    return wanted or given
+
+
+def run(folder, net, pictures, valid, recipe, seed=0, command='', resume=False):
+    """Train, and write it down: yields a dict after each step, and one after each validation.
+
+    Whoever closes this generator stops the run between two steps; its checkpoint is then written.
+    """
+    folder, recipe = Path(folder), json.loads(json.dumps(recipe))       # tuples are lists in there
+    last, mover, step, best = folder / 'last.safetensors', training.optimiser(recipe), 0, 0.
+    if last.exists():
+        if not resume:
+            raise ValueError(f'{folder} holds a run already: --resume goes on with it, '
+                             f'--run FOLDER names another')
+        step, best = restore(last, net, mover, recipe, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_down(folder / 'run.json', command, seed, recipe)
+    history, start = rewound(folder / 'metrics.jsonl', step), perf_counter()
+
+    def save(name):
+        about = dict(net.about, seed=net.seed, frozen=sorted(net.frozen),
+                     run=dict(step=step, best=best, recipe=recipe, seed=seed))
+        checkpoint.save(folder / f'{name}.safetensors', {**net.params, **net.state}, mover.memory,
+                        about)
+
+    saved = perf_counter()
+    rows = training.train(net, pictures, recipe, mover, seed, step)
+    with closing(rows), open(folder / 'metrics.jsonl', 'a', encoding='utf-8') as log:
+        try:
+            for row in rows:
+                del row['names']
+                step, new = row['step'], [row]
+                if step % recipe['every'] == 0 or step == recipe['steps']:
+                    new.append(dict(step=step, **validate(net, valid, folder)))
+                    if (new[-1]['mean_iu'] or 0.) > best:       # None: all of it is void
+                        best = new[-1]['mean_iu']
+                        save('best')
+                    save('last')
+                    saved = perf_counter()
+                elif perf_counter() - saved > 60 * MINUTES:
+                    save('last')
+                    saved = perf_counter()
+                for row in new:
+                    row['seconds'] = round(perf_counter() - start, 3)
+                    log.write(json.dumps(row) + '\n')
+                log.flush()
+                history += new
+                if len(new) > 1:
+                    viz.draw_curves(folder / 'curves.png', history)
+                yield from new
+        except GeneratorExit:
+            save('last')
+            raise
+        except OSError as error:
+            raise OSError(f'{error}, at step {step}. The checkpoint before is as it was: make '
+                          f'room, then --resume') from None
+
+
+def restore(path, net, mover, recipe, seed):
+    """Everything as it was when the checkpoint was written. -> step, best"""
+    arrays, memory, about = checkpoint.load(path)
+    then = about['run']
+    other = [key for key in then['recipe'].keys() | recipe.keys()
+             if then['recipe'].get(key) != recipe.get(key)] + ['seed'] * (then['seed'] != seed)
+    if other:
+        raise ValueError(f'{path} is of a run with another {", ".join(sorted(other))}: go on with '
+                         f'the same command, or begin with --run FOLDER')
+    own = {**net.params, **net.state}
+    if {name: w.shape for name, w in own.items()} != {name: w.shape for name, w in arrays.items()}:
+        raise ValueError(f'{path}: not the weights of {recipe["net"]}; begin with --run FOLDER')
+    for name, w in own.items():
+        w[...] = arrays[name]
+    for kind, values in memory.items():
+        mover.memory[kind].update(values)
+    net.about['preprocess'] = about['preprocess']
+    return then['step'], then['best']
+
+
+def validate(net, valid, folder):
+    """The metrics on all pictures of `valid`, and a page of the first few. -> dict for JSON"""
+    hists, rows = {}, []
+    for name, image, label, pred in predictions(net, valid):
+        count(hists, valid, label, pred)
+        if len(rows) < SHOWN:
+            rows.append((name, image, label, pred))
+    by_head = {head: as_json(metrics.scores(hist)) for head, hist in hists.items()}
+    first, *others = by_head
+    head_rows = [(name, image[..., :3], by_output(label)[first], by_output(pred)[first])
+                 for name, image, label, pred in rows]
+    viz.draw_page(folder / 'predictions.png', head_rows, by_output(valid.classes)[first],
+                  ['prediction'])
+    return by_head[first] | {head: by_head[head] for head in others}
+
+
+def as_json(scores):
+    """nan, which JSON does not know, becomes None."""
+    def known(x):
+        return None if np.isnan(x) else float(x)
+
+    return {key: [*map(known, value)] if key == 'iu' else known(value)
+            for key, value in scores.items()}
+
+
+def rewound(path, step):
+    """The rows until `step`, which are all that the file then holds: later ones come anew."""
+    lines = path.read_text('utf-8').splitlines() if path.exists() else []
+    rows = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:                              # a kill cut the last line
+            break
+    rows = [row for row in rows if row['step'] <= step]
+    with replacing(path) as file:
+        file.write(''.join(json.dumps(row) + '\n' for row in rows).encode())
+    return rows
+
+
+def write_down(path, command, seed, recipe):
+    """One more command; what is the same for all stands once."""
+    try:
+        before = json.loads(path.read_text('utf-8'))['commands']
+    except (OSError, ValueError, KeyError):             # not there, or damaged: begun anew
+        before = []
+    note = dict(commands=[*before, command], seed=seed, recipe=recipe, machine=machine())
+    with replacing(path) as file:
+        file.write(json.dumps(note, indent=1, ensure_ascii=False).encode())

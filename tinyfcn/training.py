@@ -1,0 +1,96 @@
+"""Training, one step at a time: forward, loss, backward, and the weights move.
+
+    rows = train(net, pictures, recipe, optimiser(recipe))          a generator
+    fit(net, pictures, recipe)                                      all of it at once
+"""
+from contextlib import closing
+from math import isfinite
+
+import numpy as np
+
+from . import optim, recipes
+from .data.batches import batches
+from .data.pictures import by_output
+from .ops import softmax_cross_entropy
+from .prediction import evaluate, predict
+
+__all__ = ['evaluate', 'fit', 'optimiser', 'predict', 'rate', 'train']
+
+CHANCE = 'replace', 'mirrored', 'scales', 'size'        # what batches are told of a recipe
+
+
+def fit(net, pictures, recipe, seed=0):
+    """All steps of a recipe, a name or a dict. -> [dict(step, loss, lr, names)]"""
+    recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipes.whole(recipe)
+    return [*train(net, pictures, recipe, optimiser(recipe), seed)]
+
+
+def optimiser(recipe):
+    """Who moves the weights: SGD with momentum, or Adam."""
+    how = dict(lr=recipe['lr'], weight_decay=recipe['weight_decay'], rules=recipe['rules'])
+    return optim.Adam(**how) if recipe['adam'] else optim.SGD(momentum=recipe['momentum'], **how)
+
+
+def rate(recipe, step):
+    """The learning rate of a step."""
+    if recipe['poly']:
+        return optim.poly(recipe['lr'], step, recipe['steps'], recipe['poly'])
+    return optim.fixed(recipe['lr'], step)
+
+
+def train(net, pictures, recipe, optimiser, seed=0, start=0):
+    """Steps start … recipe['steps'] − 1 -> dict(step, loss, lr, names) after each.
+
+    A step adds up the gradients of `iter_size` batches and divides by as many. What happens in it
+    follows from (seed, step) and the weights alone: to begin at `start` is to go on.
+    """
+    net.about['preprocess'] = prepared = recipe['preprocess'] or net.about.get('preprocess')
+    if not prepared:
+        raise ValueError('neither the recipe nor the weights say how images are prepared: '
+                         'preprocess=dict(order=…, scale=…, mean=…, std=…)')
+    size = recipe['iter_size']
+    stream = batches(pictures, prepared, recipe['batch'], seed, start * size,
+                     **{key: recipe[key] for key in CHANCE})
+    with closing(stream):
+        for step in range(start, recipe['steps']):
+            optimiser.lr, grads, losses, seen = rate(recipe, step), {}, [], []
+            for number in range(step * size, (step + 1) * size):
+                names, image, label = next(stream)
+                net.step = number                       # chance, such as dropout's, moves on
+                image = image.astype(net.dtype, copy=False)
+                with np.errstate(all='ignore'):         # what is not finite is told in words
+                    loss, own = gradients(net, image, label, recipe['loss'])
+                    if not isfinite(loss):
+                        raise ValueError(diverged(net, image, loss, step, names, optimiser.lr))
+                grads = {name: grads[name] + g if name in grads else g for name, g in own.items()}
+                losses.append(loss)
+                seen += names
+            with np.errstate(all='ignore'):
+                optimiser.step(net.params, grads, scale=1 / size)
+            yield dict(step=step + 1, loss=sum(losses) / size, lr=optimiser.lr, names=seen)
+
+
+def gradients(net, image, label, reduce):
+    """The loss, which is the sum over all outputs, and its gradient by every weight."""
+    score, loss, seeds = net.forward(image, train=True), 0., {}
+    by_head = score if isinstance(score, dict) else {net.outputs()[0]: score}
+    labels = by_output(label)
+    for head, own in by_head.items():
+        part, seeds[head] = softmax_cross_entropy(own, labels.get(head, labels.get('score')),
+                                                  reduce=reduce)
+        loss += float(part)
+    return loss, net.backward(**seeds) if isfinite(loss) else {}
+
+
+def diverged(net, image, loss, step, names, lr):
+    """Where the numbers left the numbers, in a sentence."""
+    if not np.isfinite(image).all():
+        where = 'the picture itself is not finite'
+    elif bad := [name for name, w in net.params.items() if not np.isfinite(w).all()]:
+        where = f'the weights {bad[0]} are not finite any more'
+    else:
+        where = next((f'{box.line}: the first box whose values are not finite'
+                      for box, y in net.walk(image, train=True, keep=False)
+                      if not np.isfinite(y).all()), 'the scores lie too far apart to subtract')
+    return (f'the loss is {loss} at step {step + 1}, picture {", ".join(names)}, lr {lr:g}; '
+            f'{where}. A smaller lr; the last checkpoint is as it was')

@@ -1,0 +1,18 @@
+"""Pictures: of nets, of labels and predictions, of a training. The only room that knows matplotlib.
+
+    viz.draw_net(net, 'net.png')                            the net as the paper's Figure 3
+    viz.overlay(image, label, classes)                      the classes over the picture
+    viz.draw_page('page.png', rows, classes, titles)        image, truth and predictions in rows
+    viz.draw_curves('curves.png', rows)                     loss and metrics over the steps
+    viz.write_label('label.png', label)                     as the VOC server wants it
+
+Nothing here keeps a state or opens a window: a training may draw as it goes, in a thread too.
+"""
+from .colours import colours, errors, palette, present, write_label, write_picture
+from .curves import draw_curves
+from .nets import draw_heatmap, draw_net, layout
+from .overlays import overlay
+from .pages import draw_page
+
+__all__ = ['colours', 'draw_curves', 'draw_heatmap', 'draw_net', 'draw_page', 'errors', 'layout',
+           'overlay', 'palette', 'present', 'write_label', 'write_picture']
