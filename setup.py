@@ -21,7 +21,6 @@ setup(
         'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'protobuf', 'h5py'],
         'bench': ['onnx', 'onnxruntime', 'openvino'],
         'mpi': ['mpi4py', 'mpich'],
-        'data': ['pooch'],
         'h5': ['h5py'],
     },
     entry_points={'console_scripts': ['tinyfcn = tinyfcn.cli:main']},

@@ -1,7 +1,12 @@
-"""The paper's tables, as far as they follow from the nets alone.
+"""The paper's tables, as far as they follow from the nets and from the true masks alone.
 
-    python benchmarks/paper_tables.py
+    python benchmarks/paper_tables.py           after upper_bound.py the upper bounds, too
 """
+import json
+
+import upper_bound
+from side_by_side import RESULTS
+
 from tinyfcn import build
 from tinyfcn.summary import depth
 
@@ -25,5 +30,18 @@ def table_1():
            f'{with_pool} pixels.')
 
 
+def upper_bounds():
+    """Mean IU at best, by stride, of the way that comes nearest to the paper."""
+    path = RESULTS / 'upper_bound.json'
+    if not path.exists():
+        return
+    row = min(json.loads(path.read_text('utf-8'))['rows'], key=lambda row: row['apart'])
+    found = {int(factor): mean_iu for factor, mean_iu in row['mean_iu'].items()}
+    yield f'\nMean IU at best on {row["masks"]} true masks, seen through cells of so many pixels:'
+    yield upper_bound.line('', {factor: factor for factor in found})
+    yield upper_bound.line('the paper', upper_bound.PAPER)
+    yield upper_bound.line(row['way'], found)
+
+
 if __name__ == '__main__':
-    print(*table_1(), sep='\n')
+    print(*table_1(), *upper_bounds(), sep='\n')

@@ -67,14 +67,20 @@ def parallel(function, parts):
         return [function(part) for part in parts]
     done, waiting = [None] * len(parts), deque(enumerate(parts))
 
+    def take():
+        try:
+            return waiting.popleft()
+        except IndexError:
+            return None
+
     def work():
         _at_work.set(True)
-        while True:
-            try:
-                number, part = waiting.popleft()
-            except IndexError:
-                return
-            done[number] = function(part)
+        try:
+            while item := take():
+                number, part = item
+                done[number] = function(part)
+        finally:
+            waiting.clear()                                     # after an error begin no other
 
     with one_blas_thread():
         pool = _pool(os.getpid(), threads() - 1)
@@ -82,7 +88,6 @@ def parallel(function, parts):
         try:
             copy_context().run(work)
         finally:
-            waiting.clear()                                     # after an error begin no other
             started = [helper for helper in helpers if not helper.cancel()]
             errors = [helper.exception() for helper in started]
     for error in filter(None, errors):
@@ -139,6 +144,20 @@ def machine():
     return dict(python=platform.python_version(), numpy=np.__version__, cpu=platform.machine(),
                 blas=blas[0].get('internal_api'), blas_version=blas[0].get('version'),
                 blas_kernel=blas[0].get('architecture'), blas_threads=blas[0].get('num_threads'))
+
+
+def keep_memory():
+    """Let glibc keep what is freed: fresh pages cost a quarter of a training step. -> whether so
+
+    It holds for the whole process: for whoever owns it, the command line or a benchmark.
+    """
+    import ctypes
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):                # another libc
+        return False
+    trim_threshold, mmap_max = -1, -4                           # as malloc.h numbers them
+    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, 2 ** 31 - 1))
 
 
 def free_memory():

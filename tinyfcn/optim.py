@@ -13,6 +13,8 @@ from reprlib import repr as abridged
 
 from .backend import array_module
 
+BLOCK = 1 << 16         # values of a weight that move at once
+
 
 class Optimiser:
     """What SGD and Adam share: g = scale·grad + λw for each weight, under the rules."""
@@ -24,17 +26,27 @@ class Optimiser:
                 raise ValueError(f'rule {pattern!r} has {sorted(unknown)}; it may multiply '
                                  f'lr and decay')
 
+    def rates(self, name):
+        """-> the lr and the decay of a weight, under the rules"""
+        rule = dict(lr=1, decay=1)
+        for pattern, multipliers in self.rules.items():
+            if fnmatchcase(name, pattern):
+                rule.update(multipliers)
+        return float(self.lr * rule['lr']), float(self.weight_decay * rule['decay'])
+
     def gradients(self, params, grads, scale):
-        """-> name, w, g, lr of every weight in turn, all checked before the first one moves."""
+        """-> name, rows, w, g, lr: some rows of a weight and their gradient, few enough to stay in
+        the cache until they have moved; all checked before the first one moves.
+        """
         self._refuse(params, grads)
         for name, grad in grads.items():
-            w, rule = params[name], dict(lr=1, decay=1)
-            for pattern, multipliers in self.rules.items():
-                if fnmatchcase(name, pattern):
-                    rule.update(multipliers)
-            g = float(scale) * grad                     # a NumPy number would widen float32
-            g += float(self.weight_decay * rule['decay']) * w
-            yield name, w, g, float(self.lr * rule['lr'])
+            w, (lr, decay) = params[name], self.rates(name)
+            height = 1 + BLOCK * len(w) // w.size
+            for start in range(0, len(w), height):
+                rows = slice(start, start + height)
+                g = float(scale) * grad[rows]           # a NumPy number would widen float32
+                g += decay * w[rows]
+                yield name, rows, w[rows], g, lr
 
     def _refuse(self, params, grads):
         for pattern in self.rules:
@@ -59,8 +71,8 @@ class SGD(Optimiser):
         self.memory = dict(velocity=self.velocity)
 
     def step(self, params, grads, scale=1.):
-        for name, w, g, lr in self.gradients(params, grads, scale):
-            v = _recall(self.velocity, name, w)
+        for name, rows, w, g, lr in self.gradients(params, grads, scale):
+            v = _recall(self.velocity, name, params)[rows]
             v *= self.momentum
             v += lr * g
             w -= v
@@ -80,9 +92,9 @@ class Adam(Optimiser):
 
     def step(self, params, grads, scale=1.):
         b1, b2 = self.betas
-        for name, w, g, lr in self.gradients(params, grads, scale):
-            m, s = _recall(self.mean, name, w), _recall(self.square, name, w)
-            t = self.count[name] = self.count.get(name, 0) + 1
+        for name, rows, w, g, lr in self.gradients(params, grads, scale):
+            m, s = (_recall(kept, name, params)[rows] for kept in (self.mean, self.square))
+            t = self.count[name] = self.count.get(name, 0) + (rows.start == 0)
             m *= b1
             m += (1 - b1) * g
             s *= b2
@@ -90,10 +102,10 @@ class Adam(Optimiser):
             w -= lr / (1 - b1 ** t) * m / ((s / (1 - b2 ** t)) ** .5 + self.eps)
 
 
-def _recall(memory, name, w):
+def _recall(memory, name, params):
     """What is remembered of a weight: zeros, before its first step."""
     if name not in memory:
-        memory[name] = array_module(w).zeros_like(w)
+        memory[name] = array_module(params[name]).zeros_like(params[name])
     return memory[name]
 
 

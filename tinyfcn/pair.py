@@ -4,13 +4,15 @@
     dx, dw, db = conv2d.backward(dy, cache)     @backward_of(conv2d)
     conv2d.reference(x, w, b)                   the readable body, whatever stands in for it
     with reference_only(): ...                  every readable body, everywhere
+    with exact(): ...                           no stand-in that rounds more than its body does
 """
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from inspect import signature
 
-_readable_only = ContextVar('readable_only', default=False)
+_ALL, _EXACT, _NONE = range(3)                      # which stand-ins may run
+_strictness = ContextVar('strictness', default=_ALL)
 
 
 def backward_of(forward):
@@ -34,22 +36,32 @@ def accelerated(body):
     """Let `kernels/` stand in for `body` where an array suits; `.reference` is always the body."""
     @wraps(body)
     def choose(*args, **kwargs):
-        if _readable_only.get():
+        strictness = _strictness.get()
+        if strictness == _NONE:
             return body(*args, **kwargs)
         from . import kernels  # on first use: they name ops by string, so no circle
 
-        stand_in = kernels.find(body.__name__, *args, **kwargs) or body
+        stand_in = kernels.find(body.__name__, strictness == _EXACT, *args, **kwargs) or body
         return stand_in(*args, **kwargs)
 
     choose.reference = body
     return choose
 
 
-@contextmanager
 def reference_only():
     """Inside this block (and this thread) every op runs its readable body."""
-    token = _readable_only.set(True)
+    return _at_least(_NONE)
+
+
+def exact():
+    """Inside this block (and this thread) no stand-in runs that was registered as inexact."""
+    return _at_least(_EXACT)
+
+
+@contextmanager
+def _at_least(strictness):
+    token = _strictness.set(max(strictness, _strictness.get()))
     try:
         yield
     finally:
-        _readable_only.reset(token)
+        _strictness.reset(token)

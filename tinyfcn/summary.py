@@ -49,8 +49,8 @@ def megabytes(net, box, sizes):
 def peak(net, size):
     """Bytes that `forward` takes at most for one image of `size`, and that the weights take.
 
-    At every box: what is still to be read, what it makes, and a convolution's columns, as many as
-    its readable body makes.
+    At every box: what is still to be read, what it makes, and in float64 the columns of a
+    convolution's readable body; in float32 `kernels` make a block of them at a time.
     """
     sizes, route = net.sizes(size, train=False), net.route(train=False)
     last = {name: box for box in route for name in box.inputs}
@@ -66,7 +66,7 @@ def peak(net, size):
 
 def _columns_megabytes(net, box, sizes):
     w = net.params.get(f'{box.name}.w')
-    if w is None or w.ndim != 4 or w.shape[2:] == (1, 1):
+    if net.dtype == 'float32' or w is None or w.ndim != 4 or w.shape[2:] == (1, 1):
         return 0.
     x = net[box.inputs[0]]
     at = x if box.op.__name__ == 'conv_transpose2d' else box

@@ -2,6 +2,7 @@
 import argparse
 import sys
 
+from ..backend import keep_memory
 from . import care, demo, judge, learn, look
 from .interrupt import Interrupted
 
@@ -28,6 +29,7 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     args.command = ['tinyfcn', *argv]
+    keep_memory()                                       # the process is ours
     try:
         args.run(args)
     except Interrupted as stop:

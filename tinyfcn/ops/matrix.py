@@ -44,6 +44,7 @@ def conv_matrix(w, shape, stride=1, pad=0, dilation=1, groups=1):
                                       shape=(k * oh * ow, c * h * wide))
 
 
+@accelerated
 def separable(x, rows, columns):
     """y = rows · x · columnsᵀ on every plane.
 

@@ -1,7 +1,7 @@
 """Ops that move values and compute nothing."""
 from ..backend import array_module
 from ..geometry import axes, crop_size
-from ..pair import backward_of
+from ..pair import accelerated, backward_of
 from .arguments import floats, gradient, number, numbered, shaped
 
 
@@ -58,6 +58,7 @@ def crop(x, size, offset=0):
 
 
 @backward_of(crop)
+@accelerated
 def crop_backward(dy, cache):
     """Zeros around dy."""
     shape, (h, w), (top, left) = cache

@@ -29,9 +29,9 @@ def shapes(stride, start, lr, steps):
 
 
 OURS = {
-    'shapes-32s': shapes(32, None, 4e-3, 400),
-    'shapes-16s': shapes(16, 'shapes-32s', 3e-3, 160),
-    'shapes-8s': shapes(8, 'shapes-16s', 3e-3, 200),
+    'shapes-32s': shapes(32, None, 4e-3, 500),
+    'shapes-16s': shapes(16, 'shapes-32s', 3e-3, 220),
+    'shapes-8s': shapes(8, 'shapes-16s', 3e-3, 280),
     **squeezenet('stanford', None, 458, 20),
     **squeezenet('camvid', ('camvid', 'val'), 367, 25),
     **squeezenet('voc_animals', None, 2509, 4),

@@ -1,0 +1,199 @@
+"""Stand-ins for all but convolution, against the bodies they stand in for.
+
+Geometry, layout and values are hypothesis' choice. Blocks of a few values, so that small images
+have many and several threads share them.
+"""
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from samples import LAYOUTS, PICKERS, changed, picks, relaid
+
+from tinyfcn import kernels, ops
+from tinyfcn.kernels import loss, pointwise, pool, upsample
+from tinyfcn.ops.matrix import separable
+from tinyfcn.ops.shape import crop_backward
+from tinyfcn.pair import reference_only
+
+OPS = ('max_pool max_switches avg_pool avg_pool_to upsample resize relu dropout crop '
+       'local_response_norm softmax_cross_entropy').split()
+SEPARABLE = 'avg_pool', 'avg_pool_to', 'upsample', 'resize'
+
+
+@pytest.fixture(autouse=True, scope='module')
+def small_blocks():
+    with pytest.MonkeyPatch.context() as change:
+        change.setenv('TINYFCN_THREADS', '2')
+        for module in pool, loss, pointwise:
+            change.setattr(module, 'BLOCK', 8)
+        change.setattr(pointwise, 'LARGE', 1)
+        change.setattr(upsample, 'BAND', 2)
+        yield
+
+
+# ---- Helpers
+
+def single(sample):
+    return changed(sample, lambda v: v.astype('float32') if v.dtype.kind == 'f' else v)
+
+
+def stand_in(op, *args, **how):
+    found = kernels.find(op, False, *args, **how)
+    assert found, f'nothing stands in for {op}'
+    return found
+
+
+def forward(sample, found):
+    """What was found runs; an rng among `how` starts anew."""
+    return found(*sample.args, **deepcopy(sample.how))
+
+
+def compared(sample):
+    """-> (name, stand-in, body, args, how) of all that the kitchen does of this op."""
+    with reference_only():
+        y, cache, *_ = forward(sample, getattr(ops, sample.op))
+    dy = np.random.default_rng(1).standard_normal(np.shape(y)).astype('float32')
+    if sample.op in SEPARABLE:
+        _, rows, columns = cache
+        yield 'separable', separable, (sample.args[0], rows, columns), {}
+        yield 'separable', separable, (dy, rows.T, columns.T), {}
+        return
+    if sample.op == 'crop':
+        yield 'crop_backward', crop_backward, (dy, cache), {}
+        return
+    yield sample.op, getattr(ops, sample.op), sample.args, sample.how
+    back = f'{sample.op}_backward'
+    if any(back == name for name, _ in kernels._stand_ins):
+        if sample.op == 'max_pool':                     # it stands in for its own forward's cache
+            cache = stand_in('max_pool', *sample.args, **sample.how)(*sample.args, **sample.how)[1]
+        yield back, getattr(ops, sample.op).backward, (dy, cache), {}
+
+
+def close(a, b, tol=2e-6):
+    """Equal in kind and, up to float32's rounding of a short sum, in value; through all fields."""
+    if isinstance(b, tuple):
+        assert len(a) == len(b)
+        for one, other in zip(a, b):
+            close(one, other, tol)
+    elif hasattr(b, 'toarray'):
+        close(a.toarray(), b.toarray(), 0)
+    elif isinstance(b, np.ndarray) and b.dtype.kind == 'f':
+        assert a.shape == b.shape and a.dtype == b.dtype
+        finite = np.isfinite(b)
+        np.testing.assert_array_equal(a[~finite], b[~finite])
+        apart, most = np.abs(a[finite] - b[finite]).max(initial=0), np.abs(b[finite]).max(initial=1)
+        assert apart <= tol * most
+    elif isinstance(b, np.ndarray | np.float64):
+        np.testing.assert_allclose(a, b, rtol=tol)
+    else:
+        assert a == b
+
+
+def judge(sample):
+    for name, body, args, how in compared(sample):
+        with reference_only():
+            true = body(*args, **deepcopy(how))
+        before = [a.tobytes() for a in args if isinstance(a, np.ndarray)]
+        for a in args:
+            if isinstance(a, np.ndarray):
+                a.flags.writeable = False
+        found = stand_in(name, *args, **how)
+        once, twice = (found(*args, **deepcopy(how)) for _ in range(2))
+        close(once, true)
+        close(once, twice, 0)
+        assert [a.tobytes() for a in args if isinstance(a, np.ndarray)] == before
+
+
+def mine(op, pick):
+    """A sample that suits: what does not is left to the body, and to test_ops.py."""
+    sample = single(PICKERS[op](pick))
+    if op in ('max_pool', 'max_switches'):
+        ksize, how = (pick(1, 3), pick(1, 3)), dict(ceil=bool(pick(0, 1)))
+        stride = (None, 2, (1, 2), 3)[pick(0, 3)]
+        pad = tuple(pick(0, k - 1) for k in ksize)
+        size = tuple(k + pick(0, 6) for k in ksize)
+        values = np.random.default_rng(pick(0, 9999)).integers(-2, 3, (2, pick(1, 3), *size))
+        sample = sample._replace(args=(values.astype('float32'),),          # with many ties
+                                 how=dict(how, ksize=ksize, stride=stride, pad=pad))
+    if op == 'dropout':
+        sample.how['train'] = True
+    if op == 'softmax_cross_entropy':
+        sample = sample._replace(how={key: value for key, value in sample.how.items()
+                                      if not key.endswith('weight')})
+    layout = pick(0, len(LAYOUTS))
+    return relaid(LAYOUTS[layout], sample) if layout < len(LAYOUTS) else sample
+
+
+# ---- Each against its body
+
+@pytest.mark.parametrize('op', OPS)
+@settings(derandomize=True, max_examples=150, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_stand_in_gives_what_the_body_gives(op, data):
+    judge(mine(op, lambda lo, hi: data.draw(st.integers(lo, hi))))
+
+
+@pytest.mark.parametrize('op', OPS)
+def test_float64_is_left_to_the_body(op):
+    sample = mine(op, picks(1))
+    for name, _, args, how in compared(sample):
+        twice = [a.astype('float64') if isinstance(a, np.ndarray) and a.dtype.kind == 'f' else a
+                 for a in args]
+        assert kernels.find(name, False, *twice, **how) is None
+
+
+@pytest.mark.parametrize('bad', [np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize('ksize, stride, pad', [(2, 2, 0), (3, 2, 0), (3, 1, 1)])
+def test_a_pool_of_what_is_no_number(bad, ksize, stride, pad):
+    """NaN is larger than all and the first of them counts, as for argmax."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(-1, 2, (2, 3, 9, 8)).astype('float32')
+    x[rng.random(x.shape) < .4] = bad
+    how = dict(ksize=ksize, stride=stride, pad=pad)
+    judge(PICKERS['max_pool'](picks(1))._replace(args=(x,), how=how))
+
+
+def test_switches_that_no_pool_gave():
+    """The masks are for windows of their own; all other switches are added one by one."""
+    rng = np.random.default_rng(1)
+    for h, w in ((4, 4), (5, 5), (4, 5), (1, 1), (9, 3)):
+        shape = 2, 3, -(-h // 2), -(-w // 2)
+        switches = rng.integers(0, h * w, shape, dtype='int32')
+        dy = rng.standard_normal(shape, dtype='float32')
+        with reference_only():
+            true = ops.max_pool.backward(dy, (switches, (h, w)))
+        close(stand_in('max_pool_backward', dy, (switches, (h, w)))(dy, (switches, (h, w))), true)
+    switches[0, 0, 0, 0] = h * w
+    assert kernels.find('max_pool_backward', False, dy, (switches, (h, w))) is None
+
+
+def test_what_does_not_suit_is_refused_by_the_body():
+    x, label = np.ones((1, 2, 4, 4), 'float32'), np.ones((1, 4, 4), 'uint8')
+    label[0, 2, 3] = 7
+    with pytest.raises(ValueError, match='label 7 at row 2, column 3'):
+        ops.softmax_cross_entropy(x, label)
+    with pytest.raises(ValueError, match='does not fit into an image of 2×4'):
+        ops.max_pool(x[:, :, :2], 3, ceil=False)
+    y, cache = ops.max_pool(x, 2)
+    with pytest.raises(ValueError, match='the shape of y'):
+        ops.max_pool.backward(y[:, :, 1:], cache)
+
+
+def test_four_threads_at_once():
+    samples = [mine(op, picks(i, 3)) for op in OPS for i in range(4)]
+    calls = [(stand_in(name, *args, **how), args, how)
+             for sample in samples for name, _, args, how in compared(sample)]
+
+    def run(call):
+        found, args, how = call
+        return found(*args, **deepcopy(how))
+
+    alone = [run(call) for call in calls]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(3):
+            for ours, true in zip(threads.map(run, calls), alone):
+                close(ours, true, 0)

@@ -1,0 +1,62 @@
+"""Pointwise ops in blocks that stay in the cache, on all threads; what comes keeps its layout."""
+import numpy as np
+
+from ..backend import parallel, shares
+from . import stand_in
+from .rows import blocks
+
+BLOCK = 1 << 16         # values of a block
+LARGE = 1 << 22         # below this it stays in the cache anyway, and the body is as fast
+
+
+def _large(x):
+    return x.dtype == 'float32' and x.ndim == 4 and x.size >= LARGE
+
+
+@stand_in('relu', 'numpy', suits=_large)
+def relu(x):
+    y = np.empty_like(x)
+    by_rows(lambda x, y: np.maximum(x, 0, out=y), x, y)
+    return y, (y,)
+
+
+@stand_in('relu_backward', 'numpy', suits=lambda dy, cache: (
+    _large(dy) and dy.shape == cache[0].shape and dy.dtype == cache[0].dtype))
+def relu_backward(dy, cache):
+    dx = np.empty_like(dy)
+    by_rows(lambda dy, y, dx: np.multiply(dy, y > 0, out=dx), dy, cache[0], dx)
+    return dx,
+
+
+@stand_in('dropout', 'numpy', suits=lambda x, p=.5, train=False, rng=None: (
+    x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and train
+    and isinstance(p, float) and 0 <= p < 1 and hasattr(rng, 'random')))
+def dropout(x, p=.5, train=False, rng=None):
+    p, kept = float(p), np.empty_like(x, bool)          # drawn in the definition's order
+    kept[...] = rng.random(x.shape, 'float32') >= p
+    y = x * kept
+    y *= 1 / (1 - p)
+    return y, (x.shape, kept, p)
+
+
+@stand_in('crop_backward', 'numpy', suits=lambda dy, cache: (
+    dy.dtype == 'float32' and dy.shape == (*cache[0][:2], *cache[1])))
+def crop_backward(dy, cache):
+    (n, c, height, width), (h, w), (top, left) = cache
+    dx = np.empty((n, height, width, c), dy.dtype)
+    dx[:, :top] = dx[:, top + h:] = dx[:, :, :left] = dx[:, :, left + w:] = 0
+    dx[:, top:top + h, left:left + w] = dy.transpose(0, 2, 3, 1)
+    return dx.transpose(0, 3, 1, 2),
+
+
+def by_rows(function, *arrays):
+    """function(block of each array), for blocks of whole rows."""
+    arrays = [x.transpose(0, 2, 3, 1) for x in arrays]
+    n, h, w, c = arrays[0].shape
+    height = 1 + BLOCK // (w * c)
+
+    def work(part):
+        for here in blocks(part, h, height):
+            function(*(x[here] for x in arrays))
+
+    parallel(work, shares(n * h, height))
