@@ -1,12 +1,24 @@
 """What README shows is so: its examples run, and its figure is the one in the package."""
 import doctest
 import inspect
+import os
 import re
+import shlex
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
+import numpy as np
+import pytest
+from bad_input_samples import whole
+from PIL import Image
+
+from tinyfcn import build
 from tinyfcn.models.fcn import stride8
 
-README = (Path(__file__).parents[1] / 'README.md').read_text('utf-8')
+ROOT = Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text('utf-8')
 
 
 def test_the_examples_run_and_print_what_is_shown():
@@ -22,8 +34,66 @@ def test_the_figure_is_the_one_in_the_package():
     assert shown == true
 
 
-def test_the_commands_exist():
+def test_the_targets_exist():
     targets = set(re.findall(r'^make (\w+)', README, re.M))
-    makefile = (Path(__file__).parents[1] / 'Makefile').read_text('utf-8')
+    makefile = (ROOT / 'Makefile').read_text('utf-8')
     assert targets == {'demo', 'test'}
     assert all(re.search(rf'^{target}:', makefile, re.M) for target in targets)
+
+
+def test_its_pictures_are_there():
+    for path in re.findall(r'!\[.*?\]\((.*?)\)', README):
+        with Image.open(ROOT / path) as picture:
+            assert picture.width > 500
+
+
+# ---- every command, on real files, through the real command line ---------------------------------
+
+COMMANDS = [shlex.split(re.split(r'\s{3,}', line)[0]) for line in
+            re.findall(r'^tinyfcn .*', README, re.M)]
+SHORT = {('train', 'folder'): ['--set', 'steps=4', 'every=2'],         # else they run for an hour
+         ('train', 'stanford-16s'): ['--set', 'steps=2', 'every=2']}
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """A folder with the files that README speaks of."""
+    place = tmp_path_factory.mktemp('place')
+    whole(place / 'my')
+    for i in range(9):
+        for folder, suffix in ('images', '.jpg'), ('masks', '.png'):
+            (place / f'my/{folder}/{i}{suffix}').write_bytes(
+                (place / f'my/{folder}/one{suffix}').read_bytes())
+    rng = np.random.default_rng(3)
+    Image.fromarray(rng.integers(0, 255, (60, 90, 3), 'uint8')).save(place / 'photo.jpg')
+    net = build('squeezenet')
+    np.savez(place / 'squeezenet.npz', **{
+        name.replace('.w', '.weight').replace('.b', '.bias'): w for name, w in net.params.items()})
+    stanford = place / 'iccv09Data'
+    for folder, suffix in ('images', 'jpg'), ('labels', 'png'):
+        (stanford / folder).mkdir(parents=True)
+        for i in range(12):
+            data = rng.integers(0, 8, (48, 64), 'uint8')
+            Image.fromarray(data).save(stanford / f'{folder}/{i}.{suffix}')
+    for name in 'horizons.txt', 'README':
+        (stanford / name).touch()
+    with tarfile.open(place / 'iccv09Data.tar.gz', 'w:gz') as archive:
+        archive.add(stanford, 'iccv09Data')
+    return place
+
+
+def test_every_command_is_here():
+    assert len(COMMANDS) >= 14
+    said = {words[1] for words in COMMANDS}
+    assert said == {'check', 'train', 'predict', 'eval', 'doctor', 'data', 'summary', 'draw',
+                    'weights'}                                          # and demo, by make
+
+
+@pytest.mark.parametrize('words', COMMANDS, ids=' '.join)
+def test_the_command_runs(words, place):
+    """In README's order, each after those before it."""
+    more = SHORT.get(tuple(words[1:3]), [])
+    ran = subprocess.run([sys.executable, '-m', *words, *more], cwd=place, capture_output=True,
+                         text=True, env={**os.environ, 'PYTHONWARNINGS': 'error'})
+    assert ran.returncode == 0, ran.stderr
+    assert 'Traceback' not in ran.stderr
