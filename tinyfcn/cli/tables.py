@@ -3,7 +3,8 @@ import numpy as np
 
 METRICS = dict(pixel_acc='pixel acc', mean_acc='mean acc', mean_iu='mean IU', fw_iu='f.w. IU')
 
-# FCN-8s on VOC 2012 test, in the order of its classes, background first; their mean is 62.2
+# FCN-8s on VOC 2012 test, in the order of its classes, as later papers' tables repeat it; the
+# background, which they leave out, is what is missing to the mean of 62.2
 PAPER_VOC_TEST = dict(zip(
     'background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse '
     'motorbike person pottedplant sheep sofa train tvmonitor'.split(),
