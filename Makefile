@@ -25,7 +25,7 @@ mutants: .venv/made
 parity: torch
 	$(BIN)/python tests/parity.py
 
-# beside PyTorch, ONNX Runtime and OpenVINO: twelve minutes on an idle machine, 9 GB
+# beside PyTorch, ONNX Runtime and OpenVINO: ten minutes on an idle machine, 9 GB
 bench: torch
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	for what in fcn memory conv scale report; do $(BIN)/python benchmarks/$$what.py || exit 1; done

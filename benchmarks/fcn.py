@@ -1,6 +1,6 @@
 """Whole nets: forward, and one step of SGD, beside PyTorch, ONNX Runtime and OpenVINO.
 
-    python benchmarks/fcn.py                    about six minutes
+    python benchmarks/fcn.py                    about five minutes
 
 FCN-8s on VGG-16 and on SqueezeNet (stride 4), at full width, 500×500 and 320×240, one picture and
 four. The scores of all agree to 1e-3 of the largest, which is asserted first.

@@ -132,21 +132,29 @@ def test_a_run_that_forgets_something_ends_elsewhere(pictures, whole, tmp_path, 
     assert left['last conv1.w'] != whole['last conv1.w']
 
 
-def test_ctrl_c_once_saves_and_twice_leaves_now(pictures, tmp_path):
-    for times, told in [(1, 'with --resume goes on in'), (2, 'left at once')]:
-        folder = tmp_path / str(times)
-        process = start(pictures, folder, 'steps=100000', 'every=100000')
-        while not count(folder / 'metrics.jsonl'):
-            time.sleep(.01)
+def test_ctrl_c_once_saves(pictures, tmp_path):
+    process = start(pictures, tmp_path / 'run', 'steps=100000', 'every=100000')
+    while not count(tmp_path / 'run/metrics.jsonl'):
+        time.sleep(.01)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 75 and 'Traceback' not in complaint
+    assert 'with --resume goes on in' in complaint
+    assert (tmp_path / 'run/last.safetensors').exists()
+
+
+def test_ctrl_c_twice_leaves_now(pictures, tmp_path):
+    """In the middle of a step that would take minutes: it is not ended, and nothing is saved."""
+    process = start(pictures, tmp_path / 'run', 'iter_size=100000')
+    while not (tmp_path / 'run/metrics.jsonl').exists():
+        time.sleep(.01)
+    for _ in range(2):
+        time.sleep(.5)
         process.send_signal(signal.SIGINT)
-        if times == 2:
-            process.send_signal(signal.SIGINT)
-            time.sleep(.002)
-        said, complaint = process.communicate(timeout=60)
-        assert process.returncode == 75
-        assert 'Traceback' not in complaint
-        if times == 1:
-            assert told in complaint and (folder / 'last.safetensors').exists()
+    _, complaint = process.communicate(timeout=20)
+    assert process.returncode == 75 and 'Traceback' not in complaint
+    assert 'left at once' in complaint
+    assert not [*(tmp_path / 'run').glob('*.safetensors')]
 
 
 def test_a_full_disk(pictures, whole, tmp_path):

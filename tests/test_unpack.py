@@ -104,7 +104,7 @@ def sparse_by_pax():
 NAMES = {
     '..': ('../evil', 'leads out of the folder'),
     'a .. within': ('set/../../evil', 'leads out of the folder'),
-    'absolute': ('/tmp/evil', 'is no path from the folder downwards'),
+    'absolute': ('/evil', 'is no path from the folder downwards'),
     'backslash': ('set\\..\\evil', 'is no path from the folder downwards'),
     'drive': ('C:evil', 'is no path from the folder downwards'),
     'a device of Windows': ('set/NUL.txt', 'has the name of a device'),

@@ -147,7 +147,7 @@ def machine():
 
 
 def keep_memory():
-    """Let glibc keep what is freed: fresh pages cost a quarter of a training step. -> whether so
+    """Let glibc keep what is freed: fresh pages cost a tenth of a training step. -> whether so
 
     It holds for the whole process: for whoever owns it, the command line or a benchmark.
     """

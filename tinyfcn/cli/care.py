@@ -81,10 +81,11 @@ def doctor(args):
         if not fine:
             break
     disk = shutil.disk_usage('.').free
-    print(f'memory     {free_memory() / 1e9:.1f} GB free; FCN-8s on a 500×500 image takes about 3')
+    print(f'memory     {free_memory() / 1e9:.1f} GB free; a step of FCN-8s on 500×500 pixels takes '
+          f'about 3')
     print(f'disk       {disk / 1e9:.1f} GB free here')
     if disk < 5e9:
-        print('           VOC and a run of FCN-8s take about 5 GB')
+        print('           a run of FCN-8s keeps two checkpoints of 1.1 GB, and writes a third')
 
 
 def gemm_rate(n=1024):

@@ -1,7 +1,7 @@
 """A VGG in small, which learns from random weights on a laptop: the paper's staging in minutes.
 
-Batch normalisation stands in for ImageNet: without the one or the other so deep a net hardly
-begins to learn.
+Batch normalisation stands in for what ImageNet's weights would give: values of a size at which so
+deep a net begins to learn.
 """
 from ..layers import batch_norm, conv, dropout, max_pool, relu, thin
 from .fcn import stride32
