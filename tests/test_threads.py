@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+import tinyfcn
 from tinyfcn import backend
 from tinyfcn.backend import one_blas_thread, parallel, shares, threads
 
@@ -215,22 +216,27 @@ AMD = ('vendor_id\t: AuthenticAMD\n'
     (AMD.replace('AuthenticAMD', 'GenuineIntel'), None, None),     # OpenBLAS knows these
     ('', None, None),
     (None, None, None)], ids=['AMD', 'chosen', 'AVX2', 'Intel', 'empty', 'no Linux'])
-def test_the_kernel_of_blas_is_chosen_before_numpy(cpuinfo, before, chosen, tmp_path):
+def test_the_kernel_of_blas_is_chosen(cpuinfo, before, chosen, tmp_path, monkeypatch):
     file = tmp_path / 'cpuinfo'
     if cpuinfo is not None:
         file.write_text(cpuinfo)
-    script = ('import os, sys, tinyfcn\n'
-              'assert "numpy" not in sys.modules\n'
-              f'os.environ.pop("OPENBLAS_CORETYPE", None)\n'
-              f'if {before!r}: os.environ["OPENBLAS_CORETYPE"] = {before!r}\n'
-              f'tinyfcn._choose_blas_kernel({str(file)!r})\n'
-              'print(os.environ.get("OPENBLAS_CORETYPE"))\n'
-              'os.environ.pop("OPENBLAS_CORETYPE", None)\n'
-              'import numpy\n'
-              f'tinyfcn._choose_blas_kernel({str(file)!r})\n'
-              'print(os.environ.get("OPENBLAS_CORETYPE"))')         # too late to choose
-    run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
-    assert run.stdout.split() == [str(chosen), 'None'], run.stderr
+    monkeypatch.setenv('OPENBLAS_CORETYPE', before or '')
+    if not before:
+        monkeypatch.delenv('OPENBLAS_CORETYPE')
+    tinyfcn._choose_blas_kernel(file)
+    assert os.environ.get('OPENBLAS_CORETYPE') == chosen
+
+
+@pytest.mark.parametrize('first, before, chosen', [
+    ('tinyfcn', None, '20'), ('tinyfcn', '9', '9'), ('numpy', None, None)])
+def test_threads_of_blas_give_up_soon(first, before, chosen):
+    """It is read when NumPy is loaded: afterwards nothing is said that has no effect."""
+    environ = {key: value for key, value in os.environ.items() if 'OPENBLAS' not in key}
+    run = subprocess.run([sys.executable, '-c', f'import os, {first}, tinyfcn\n'
+                          'print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))\n'
+                          'import numpy'], capture_output=True, text=True,
+                         env={**environ, **({'OPENBLAS_THREAD_TIMEOUT': before} if before else {})})
+    assert run.stdout.split() == [str(chosen)], run.stderr
 
 
 def test_blas_is_found_once():

@@ -17,11 +17,8 @@ __version__ = '0.1.0'
 
 
 def _choose_blas_kernel(cpuinfo='/proc/cpuinfo'):
-    """OpenBLAS takes an AMD newer than itself for one without AVX-512, at half the speed.
-
-    It looks once, when NumPy is loaded; whoever has loaded NumPy or has chosen is left alone.
-    """
-    if 'numpy' in sys.modules or 'OPENBLAS_CORETYPE' in os.environ:
+    """OpenBLAS takes an AMD newer than itself for one without AVX-512, at half the speed."""
+    if 'OPENBLAS_CORETYPE' in os.environ:
         return
     try:
         with open(cpuinfo) as file:                             # up to the end of the first core
@@ -34,7 +31,11 @@ def _choose_blas_kernel(cpuinfo='/proc/cpuinfo'):
         os.environ['OPENBLAS_CORETYPE'] = 'SkylakeX'
 
 
-_choose_blas_kernel()
+# OpenBLAS looks at these once, when NumPy is loaded; whoever has chosen is left alone
+if 'numpy' not in sys.modules:
+    _choose_blas_kernel()
+    # its threads spin after a product, 2²⁶ cycles by default, and keep ours from a core
+    os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '20')
 
 # the front door opens a room only when somebody asks for it: `import tinyfcn` stays quick
 _ROOMS = {'Net': 'net', 'Box': 'net', 'build': 'models',

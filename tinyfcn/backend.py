@@ -157,7 +157,7 @@ def keep_memory():
     except (AttributeError, OSError, TypeError):                # another libc
         return False
     trim_threshold, mmap_max = -1, -4                           # as malloc.h numbers them
-    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, 2 ** 31 - 1))
+    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
 
 
 def free_memory():

@@ -31,4 +31,4 @@ def find(op, exact_only, *args, **kwargs):
 
 
 # at the end: they decorate with what stands above
-from . import conv, loss, norm, pointwise, pool, upsample  # noqa: E402, F401
+from . import conv, loss, norm, pointwise, pool, switches, upsample  # noqa: E402, F401

@@ -9,7 +9,7 @@ cols (places, kh·kw·C), pixels by rows: with the channels side by side a windo
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .rows import IN_PIECES, blocks, fill, multiply, scratch, spread
+from .rows import IN_PIECES, blocks, fill, meeting, multiply, scratch, spread
 
 BLOCK = 1 << 18         # values in the columns of a block, 1 MB, but at least so many places:
 PLACES = 256            # a product of fewer is mostly occupied with w
@@ -56,14 +56,14 @@ def transpose(dy, w, size, geometry):
     filters = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(kh, k, kw * c)
     dx = np.empty((n, *size, c), dy.dtype)
     most = max(s, BLOCK // (size[1] * c))
-    columns = [_meeting(range(size[1]), ow, t, j * e - q) for j in range(kw)]
+    columns = [meeting(range(size[1]), ow, t, j * e - q) for j in range(kw)]
 
     def work(part):
         for pictures, band in blocks(part, size[0], most):
             here = dx[pictures, band]
             here[:] = 0
             for i in range(kh):
-                rows, at = _meeting(range(band.start, band.stop), oh, s, i * d - p)
+                rows, at = meeting(range(band.start, band.stop), oh, s, i * d - p)
                 seen = dy[pictures, rows]
                 if not seen.size:
                     continue
@@ -75,14 +75,6 @@ def transpose(dy, w, size, geometry):
 
     spread(work, n * size[0], max(1, dy.size * w[0].size // (n * size[0])))
     return dx
-
-
-def _meeting(pixels, out, stride, shift):
-    """Which windows y meet a pixel y·stride + shift, and which pixels those are. -> two slices"""
-    first = max(0, -(-(pixels.start - shift) // stride))
-    last = max(first, min(out, -(-(pixels.stop - shift) // stride)))
-    start = first * stride + shift - pixels.start
-    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
 
 
 def _columns(x, part, size, ksize, geometry):

@@ -5,7 +5,7 @@ from ..backend import parallel, shares
 from . import stand_in
 from .rows import blocks
 
-BLOCK = 1 << 16         # values of a block: it stays in the cache from the maximum to the gradient
+BLOCK = 1 << 18         # values of a block: it stays in the cache from the maximum to the gradient
 
 
 def _suits(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):

@@ -5,8 +5,8 @@ from ..backend import parallel, shares
 from . import stand_in
 from .rows import blocks
 
-BLOCK = 1 << 16         # values of a block
-LARGE = 1 << 22         # below this it stays in the cache anyway, and the body is as fast
+BLOCK = 1 << 18         # values of a block
+LARGE = 1 << 16         # below this a thread is not worth waking
 
 
 def _large(x):

@@ -1,185 +1,108 @@
-"""Max pooling along the columns, then along the rows: each comparison is made once.
+"""Max pooling in blocks of rows that stay in the cache.
 
-Everything happens in blocks of rows that stay in the cache. A byte for each window remembers which
-tap was largest; the switches are made of it at the end.
+    y  = the largest row of each window, then the largest column of those
+    dx = dy where x == y, the first of equals: a mask for each tap, no switch and no scatter
 """
+from itertools import product
+
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..backend import parallel, shares
-from ..geometry import axes, pool_size, window
+from ..geometry import pool_size, window
 from . import stand_in
-from .rows import blocks
+from .rows import blocks, fill, meeting, scratch
 
-BLOCK = 1 << 16         # values of a block: with all that is made of them they stay in the cache
-
-
-def _suits_pool(x, ksize, stride=None, pad=0, ceil=True):
-    return x.dtype == 'float32' and x.ndim == 4 and x.size > 0 \
-        and max(axes(ksize, 'ksize', 1)) <= 3 and x.shape[2] * x.shape[3] < 1 << 31
+BLOCK = 1 << 18         # values of a block: with all that is made of them they stay in the cache
 
 
-@stand_in('max_pool', 'numpy', suits=_suits_pool)
+@stand_in('max_pool', 'numpy', suits=lambda x, ksize, stride=None, pad=0, ceil=True: (
+    x.dtype == 'float32' and x.ndim == 4 and x.size > 0))
 def max_pool(x, ksize, stride=None, pad=0, ceil=True):
-    y, switches = _pooled(x, ksize, stride, pad, ceil)
-    return y, (switches, x.shape[2:])
-
-
-@stand_in('max_switches', 'numpy', suits=_suits_pool)
-def max_switches(x, ksize, stride=None, pad=0, ceil=True):
-    return _pooled(x, ksize, stride, pad, ceil)[1], ()
-
-
-def _pooled(x, ksize, stride, pad, ceil):
-    """-> y and switches (N, C, OH, OW), int32, both channels-last"""
-    oh, ow = pool_size(x.shape[2:], ksize, stride, pad, ceil)
-    (kh, kw), (down, right), (above, left), _ = window(ksize, ksize if stride is None else stride,
-                                                       pad)
-    x = x.transpose(0, 2, 3, 1)
-    n, _, w, c = x.shape
-    y, switches = np.empty((n, oh, ow, c), x.dtype), np.empty((n, oh, ow, c), 'int32')
-    corner = _corners(oh, ow, down, right, w) - np.int32(above * w + left)
-    height = max(1, BLOCK // (down * w * c))
+    how = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil)
+    (n, c, _, w), (oh, ow) = x.shape, pool_size(x.shape[2:], **how)
+    rows, columns = _along_each(ksize, stride, pad)
+    pixels, y = x.transpose(0, 2, 3, 1), np.empty((n, oh, ow, c), x.dtype)
+    height = 1 + BLOCK // (rows[1] * w * c)
 
     def pool(part):
-        for here in blocks(part, oh, height):
-            pictures, rows = here
-            first = down * rows.start - above               # row of the block, if it is there
-            seen = x[pictures, max(0, first):down * (rows.stop - 1) - above + kh]
-            out, switch = y[here], switches[here]
-            how = (kh, down, max(0, -first)), (kw, right, left)
-            row, column = _largest(seen, out, *how, np.greater)
-            if np.isnan(out.max()):             # rare, and twice the work: the first NaN is largest
-                row, column = _largest(seen, out, *how, _above)
-            np.multiply(row, w, out=switch, dtype='int32')
-            switch += column
-            switch += corner[rows]
+        for pictures, band in blocks(part, oh, height):
+            best = np.empty((pictures.stop - pictures.start, band.stop - band.start, w, c), x.dtype)
+            _largest(pixels[pictures], best, 1, band.start, *rows)
+            _largest(best, y[pictures, band], 2, 0, *columns)
 
-    parallel(pool, shares(n * oh, least=height))
-    return y.transpose(0, 3, 1, 2), switches.transpose(0, 3, 1, 2)
+    parallel(pool, shares(n * oh, height))
+    y = y.transpose(0, 3, 1, 2)
+    return y, (x, y, how)
 
 
-def _largest(x, y, rows, columns, above):
-    """Fill y (P, R, OW, C) with each window's largest. -> its row and column in the window, bytes
-
-    Taps come in order and only a larger one replaces another: the first of equals stays. rows and
-    columns are ksize, stride and padding along an axis.
-    """
-    first, tap_of_first, taps = _taps(x.shape[2], y.shape[2], *columns)
-    best = x[:, :, first].copy()
-    at = np.empty(best.shape, 'uint8')
-    at[...] = tap_of_first[:, None]
-    for j, windows, pixels in taps:
-        tap, held, column = x[:, :, pixels], best[:, :, windows], at[:, :, windows]
-        np.maximum(column, j * above(tap, held).view('uint8'), out=column)
-        np.maximum(held, tap, out=held)
-
-    first, tap_of_first, taps = _taps(x.shape[1], y.shape[1], *rows)
-    y[...], columns = best[:, first], at[:, first].copy()
-    rows = np.empty(y.shape, 'uint8')
-    rows[...] = tap_of_first[:, None, None]
-    for i, windows, pixels in taps:
-        tap, held = best[:, pixels], y[:, windows]
-        more = above(tap, held).view('uint8')
-        column, row = columns[:, windows], rows[:, windows]
-        column ^= (column ^ at[:, pixels]) * more       # the tap's where more, else its own
-        np.maximum(row, i * more, out=row)
-        np.maximum(held, tap, out=held)
-    return rows, columns
+def _largest(x, y, axis, first, ksize, stride, pad):
+    """y = the largest of each window along an axis, from window `first` on."""
+    taps = [meeting(range(x.shape[axis]), y.shape[axis], stride, first * stride + tap - pad)
+            for tap in range(ksize)]
+    taps.sort(key=lambda tap: tap[0].start - tap[0].stop)       # what all windows meet, first
+    x, y = x.swapaxes(0, axis), y.swapaxes(0, axis)
+    (windows, pixels), *rest = taps
+    if windows != slice(0, len(y)):
+        y[...] = -np.inf
+    y[windows] = x[pixels]
+    for windows, pixels in rest:
+        if windows.start < windows.stop:
+            np.maximum(y[windows], x[pixels], out=y[windows])
 
 
-def _taps(n, out, ksize, stride, pad):
-    """The pixel of each window's first tap within the image, that tap, and all later taps.
-
-    -> (out,), (out,), [(tap, slice of the windows that it meets, slice of the pixels)]
-    """
-    corner, taps = stride * np.arange(out) - pad, []
-    for tap in range(1, ksize):
-        begin, end = max(0, -((tap - pad) // stride)), min(out, -((tap - pad - n) // stride))
-        if begin < end:
-            start = stride * begin + tap - pad
-            end_of = start + stride * (end - begin)
-            taps.append((tap, slice(begin, end), slice(start, end_of, stride)))
-    # without padding a slice says the same, and is quicker than a list of places
-    first = corner.clip(0) if pad else slice(0, stride * out, stride)
-    return first, (-corner).clip(0).astype('uint8'), taps
-
-
-def _above(tap, held):
-    """tap > held, where NaN is larger than all."""
-    return ((tap > held) | np.isnan(tap)) & ~np.isnan(held)
-
-
-# ---- Backward ------------------------------------------------------------------------------------
-
-def _suits_backward(dy, cache):
-    switches, (h, w) = cache
-    return dy.dtype == 'float32' and dy.ndim == 4 and dy.shape == switches.shape \
-        and switches.dtype == 'int32' and 0 <= switches.min() <= switches.max() < h * w
-
-
-@stand_in('max_pool_backward', 'numpy', suits=_suits_backward)
+@stand_in('max_pool_backward', 'numpy', suits=lambda dy, cache: (
+    dy.dtype == cache[1].dtype == 'float32' and dy.shape == cache[1].shape
+    and -np.inf < cache[1].min()))      # NaN and −∞ are for the body, which knows the first of them
 def max_pool_backward(dy, cache):
-    switches, size = cache
-    dy, switches = dy.transpose(0, 2, 3, 1), switches.transpose(0, 2, 3, 1)
-    dx = _halved(dy, switches, *size)
-    if dx is None:
-        dx = _scattered(dy, switches, *size)
+    x, y, how = cache
+    rows, columns = _along_each(how['ksize'], how['stride'], how['pad'])
+    (kh, s, p), (kw, t, q) = rows, columns
+    x, y, bits = (a.transpose(0, 2, 3, 1) for a in (x, y, dy.view('int32')))
+    (_, h, w, c), (n, oh, _, _), dx = x.shape, y.shape, np.empty(x.shape, x.dtype)
+    height, above = 1 + BLOCK // (s * w * c), -(-kh // s) - 1   # windows above reach into a block
+
+    def give(part):
+        for pictures, band in blocks(part, oh, height):
+            met = pictures, slice(max(0, band.start - above), band.stop)
+            own = slice(max(0, band.start * s - p),
+                        h if band.stop == oh else max(0, band.stop * s - p))
+            top, largest = met[1].start * s - p, y[met]
+            patch, windows = _windows(x[pictures], largest.shape, top, own.stop - top,
+                                      rows, columns)
+            hit = np.equal(windows, largest, out=np.empty(windows.shape, bool))
+            free = ~hit[0, 0]
+            for tap in [*np.ndindex(kh, kw)][1:]:
+                hit[tap] &= free
+                free ^= hit[tap]
+            share = np.negative(hit.view('int8'), dtype='int32')            # all bits, or none
+            share &= bits[met]
+            if (kh, kw) == (s, t) and windows.size == patch.size:   # every pixel has one window
+                windows[...] = share.view('float32')
+            else:
+                patch[...] = 0
+                for i, j in product(range(0, kh, s), range(0, kw, t)):      # these share no pixel
+                    windows[i:i + s, j:j + t] += share[i:i + s, j:j + t].view('float32')
+            dx[pictures, own] = patch[:, own.start - top:own.stop - top, q:q + w]
+
+    parallel(give, shares(n * oh, height))
     return dx.transpose(0, 3, 1, 2),
 
 
-def _halved(dy, switches, h, w):
-    """dx (N, H, W, C), if every switch lies in a 2×2 window of its own; None if one does not.
+def _windows(x, shape, top, high, rows, columns):
+    """A copy of x from row `top` on, −∞ around it, and its windows, tap by tap.
 
-    The two bits of a switch become masks over the bits of dy: no branch, no product, no scatter.
+    shape (P, R, OW, C) -> (P, high or more, W or more, C), (kh, kw, P, R, OW, C)
     """
-    n, oh, ow, c = dy.shape
-    dx = np.zeros((n, h, w, c), dy.dtype)
-    if 2 * oh > h + 1 or 2 * ow > w + 1:
-        return None
-    bits, corner = dx.view('int32'), _corners(oh, ow, 2, 2, w)
-    height = max(1, BLOCK // (2 * w * c))
-
-    def spread(part):
-        for here in blocks(part, oh, height):
-            pictures, rows = here
-            offset = switches[here] - corner[rows]
-            low = (w - 1 - offset) >> 31                            # −1 where it is the lower row
-            offset -= low & w
-            beyond = offset[:, :, w // 2:].any() or low[:, max(0, h // 2 - rows.start):].any()
-            if beyond or offset.view('uint32').max() > 1:
-                return False
-            right = np.negative(offset, out=offset)                 # −1 where it is the right one
-            grad = np.ascontiguousarray(dy[here]).view('int32')
-            lower = grad & low
-            upper = grad ^ lower
-            lower_right, upper_right = lower & right, upper & right
-            out = bits[pictures, 2 * rows.start:2 * rows.stop]
-            taps = [upper ^ upper_right, upper_right, lower ^ lower_right, lower_right]
-            for (i, j), tap in zip(np.ndindex(2, 2), taps):
-                place = out[:, i::2, j:2 * ow:2]
-                place[...] = tap[:, :place.shape[1], :place.shape[2]]
-        return True
-
-    return dx if all(parallel(spread, shares(n * oh, least=height))) else None
+    (count, down, across, c), (kh, s, _), (kw, t, q) = shape, rows, columns
+    patch = scratch('patch', count, max(down * s - s + kh, high),
+                    max(across * t - t + kw, x.shape[2] + q), c)
+    fill(patch, x, top, -q, -np.inf)
+    picture, row, column, one = patch.strides
+    return patch, as_strided(patch, (kh, kw, *shape),
+                             (row, column, picture, s * row, t * column, one))
 
 
-def _scattered(dy, switches, h, w):
-    """dx (N, H, W, C): every value added where its switch says, the channels shared out."""
-    n, *_, c = dy.shape
-    dx = np.zeros((n, h * w * c), dy.dtype)
-
-    def add(part):
-        picture, own = part
-        pixel = switches[picture, ..., own].astype(np.intp)
-        pixel *= c
-        pixel += np.arange(c)[own]
-        np.add.at(dx[picture], pixel.ravel(), dy[picture, ..., own].ravel())
-
-    parallel(add, [(i, own) for i in range(n) for own in shares(c, least=1 + BLOCK // (h * w))])
-    return dx.reshape(n, h, w, c)
-
-
-def _corners(oh, ow, down, right, w):
-    """Where each window begins: row·W + column.   (OH, OW, 1)"""
-    rows, columns = np.arange(oh, dtype='int32'), np.arange(ow, dtype='int32')
-    return (down * w * rows[:, None] + right * columns)[..., None]
+def _along_each(ksize, stride, pad):
+    """(ksize, stride, pad) of the rows, and of the columns."""
+    return zip(*window(ksize, ksize if stride is None else stride, pad)[:3])

@@ -79,12 +79,12 @@ def rows_in(pictures, rows):
     return (pictures.stop - pictures.start) * (rows.stop - rows.start)
 
 
-def fill(patch, images, top, left):
-    """patch[:, i, j] = images[:, top + i, left + j], and 0 beyond the image on any side."""
+def fill(patch, images, top, left, beyond=0):
+    """patch[:, i, j] = images[:, top + i, left + j], and `beyond` outside the image."""
     (_, h, w, _), (_, rows, columns, _) = images.shape, patch.shape
     a, b = _inside(h, top, rows)
     c, d = _inside(w, left, columns)
-    patch[:, :a] = patch[:, b:] = patch[:, a:b, :c] = patch[:, a:b, d:] = 0
+    patch[:, :a] = patch[:, b:] = patch[:, a:b, :c] = patch[:, a:b, d:] = beyond
     patch[:, a:b, c:d] = images[:, top + a:top + b, left + c:left + d]
 
 
@@ -92,6 +92,14 @@ def _inside(size, start, count):
     """Which of start, start + 1, … are in range(size), as a first and a last."""
     first = min(max(0, -start), count)
     return first, max(first, min(count, size - start))
+
+
+def meeting(pixels, out, stride, shift):
+    """Which windows y meet a pixel y·stride + shift, and which pixels those are. -> two slices"""
+    first = max(0, -(-(pixels.start - shift) // stride))
+    last = max(first, min(out, -(-(pixels.stop - shift) // stride)))
+    start = first * stride + shift - pixels.start
+    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
 
 
 def multiply(a, b, out):

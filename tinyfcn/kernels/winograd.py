@@ -52,17 +52,24 @@ def correlate(x, dy, shape, geometry):
     most = _most(wide, c, k)
 
     def work(part):
-        total = 0
+        total = None
         for pictures, band in blocks(part, high, most):
             tiles = rows_in(pictures, band) * wide
             v, u = scratch('v', 36, tiles, c), scratch('u', 36, tiles, k)
             _transform(OF_X, x[pictures], band, pad, wide, out=v)
             _transform(OF_Y, dy[pictures], band, (0, 0), wide, out=u)
-            total = total + u.swapaxes(1, 2) @ v                            # (36, K, C)
+            dw = u.swapaxes(1, 2) @ v                                       # (36, K, C)
+            total = dw if total is None else np.add(total, dw, out=total)
         return total
 
-    total = sum(spread(work, n * high, 36 * wide * c * k))
-    return (total.reshape(36, -1).T @ OF_W).reshape(shape)
+    totals, dw = spread(work, n * high, 36 * wide * c * k), np.empty((k, c, 9), x.dtype)
+
+    def gather(part):
+        total = sum(each[:, part] for each in totals).reshape(36, -1, c)
+        np.matmul(OF_W.T, total.swapaxes(0, 1), out=dw[part].swapaxes(1, 2))
+
+    spread(gather, k, 324 * c)
+    return dw.reshape(shape)
 
 
 def _over_tiles(x, u, b, size, pad):

@@ -1,11 +1,14 @@
-"""Pooling. A max pool is two steps: find the switches, take the values there.
+"""Pooling. The backward of a max pool finds the switches, and scatters to where they point.
 
     switches = max_switches(x)          where each window's largest pixel stands: row·W + column
-    y = take(x, switches)               gather
+    y = take(x, switches)               gather: max_pool(x) in two steps
     x = unpool(y, switches, size)       scatter, the transpose of take (DeconvNet, SegNet)
 
 All pooling rounds up, as Caffe does; ceil=False rounds down.
 """
+from functools import reduce
+from itertools import product
+
 from ..backend import array_module
 from ..geometry import axes, extent, pool_size, window
 from ..pair import accelerated, backward_of
@@ -20,20 +23,13 @@ def max_switches(x, ksize, stride=None, pad=0, ceil=True):
     x (N, C, H, W) -> (N, C, OH, OW) whole numbers in 0 … H·W−1
     """
     xp = floats(4, x=x)
-    n, c, h, w = x.shape
-    oh, ow = pool_size((h, w), ksize, stride, pad, ceil)
-    stride = ksize if stride is None else stride
-    (kh, kw), (down, right), (top, left), _ = window(ksize, stride, pad)
-    below = max(0, (oh - 1) * down + kh - h - top)                  # the last window hangs over
-    beside = max(0, (ow - 1) * right + kw - w - left)
-    padded = xp.pad(x, ((0, 0), (0, 0), (top, below), (left, beside)), constant_values=-xp.inf)
-    windows = xp.lib.stride_tricks.sliding_window_view(padded, (kh, kw), axis=(2, 3))
-    windows = windows[:, :, ::down, ::right].reshape(n, c, oh, ow, kh * kw)
-    tap = windows.argmax(-1)
+    windows, (down, right), (top, left) = _windows(x, ksize, stride, pad, ceil)
+    *shape, oh, ow, kh, kw = windows.shape
+    tap = windows.reshape(*shape, oh, ow, kh * kw).argmax(-1)
     row = tap // kw + down * xp.arange(oh)[:, None] - top
     column = tap % kw + right * xp.arange(ow) - left
     # in a window of nothing but −inf the first of equals may be padding: step onto the image
-    return row.clip(0) * w + column.clip(0), ()
+    return row.clip(0) * x.shape[3] + column.clip(0), ()
 
 
 @backward_of(max_switches)
@@ -93,14 +89,20 @@ def max_pool(x, ksize, stride=None, pad=0, ceil=True):
 
     x (N, C, H, W) -> y (N, C, OH, OW)
     """
-    switches, _ = max_switches(x, ksize, stride, pad, ceil)
-    return take(x, switches)
+    xp, how = floats(4, x=x), dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil)
+    windows, *_ = _windows(x, **how)
+    taps = product(*map(range, windows.shape[4:]))
+    y = reduce(xp.maximum, (windows[..., i, j] for i, j in taps))
+    return y, (x, y, how)
 
 
 @backward_of(max_pool)
 @accelerated
 def max_pool_backward(dy, cache):
-    return take.backward(dy, cache)[:1]
+    x, y, how = cache
+    gradient(dy, y.shape)
+    switches, _ = max_switches(x, **how)
+    return unpool(dy, switches, x.shape[2:])[0],
 
 
 @accelerated
@@ -143,6 +145,22 @@ def avg_pool_to(x, bins):
 @backward_of(avg_pool_to)
 def avg_pool_to_backward(dy, cache):
     return separable.backward(dy, cache)[:1]
+
+
+def _windows(x, ksize, stride, pad, ceil):
+    """A view of every window, −∞ where there is no image; the stride, the padding.
+
+    x (N, C, H, W) -> (N, C, OH, OW, kh, kw)
+    """
+    xp, (h, w) = array_module(x), x.shape[2:]
+    oh, ow = pool_size((h, w), ksize, stride, pad, ceil)
+    stride = ksize if stride is None else stride
+    (kh, kw), (down, right), (top, left), _ = window(ksize, stride, pad)
+    below = max(0, (oh - 1) * down + kh - h - top)                  # the last window hangs over
+    beside = max(0, (ow - 1) * right + kw - w - left)
+    padded = xp.pad(x, ((0, 0), (0, 0), (top, below), (left, beside)), constant_values=-xp.inf)
+    windows = xp.lib.stride_tricks.sliding_window_view(padded, (kh, kw), axis=(2, 3))
+    return windows[:, :, ::down, ::right], (down, right), (top, left)
 
 
 def _means(x, n, first, end):
