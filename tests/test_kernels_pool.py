@@ -168,6 +168,15 @@ def test_a_pool_of_what_is_no_number(op, bad, ksize, stride, pad):
             judged(name, body, args, how)
 
 
+def test_relu_overwrites_what_it_is_told_to():
+    x = np.random.default_rng(1).standard_normal((2, 3, 5, 4), dtype='float32')
+    for body in stand_in('relu', x), ops.relu.reference:
+        for read in x.copy(), x.copy().transpose(0, 2, 3, 1):
+            y, (cached,) = body(read, overwrite=True)
+            assert cached is y and np.shares_memory(y, read) and y.strides == read.strides
+            np.testing.assert_array_equal(np.sort(y, None), np.sort(np.maximum(x, 0), None))
+
+
 def test_what_does_not_suit_is_refused_by_the_body():
     x, label = np.ones((1, 2, 4, 4), 'float32'), np.ones((1, 4, 4), 'uint8')
     label[0, 2, 3] = 7

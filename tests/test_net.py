@@ -448,3 +448,50 @@ def test_astype_is_a_copy():
     assert n.params['conv1.w'].all() and m.forward(x.astype('float64')).dtype == 'float64'
     np.testing.assert_allclose(n.astype('float64').forward(x.astype('float64')), n.forward(x),
                                atol=1e-5)
+
+
+# ---- relu takes the memory of what dies there
+
+def walked(net, image, **how):
+    """What every box said, as it said it: an array may be overwritten later."""
+    return {box.name: y for box, y in net.walk(image, **how)}
+
+
+def reluing(first, *, twice=False):
+    """A conv, what is under test, a relu over it; and, if asked, another reader of the same."""
+    n = Net(channels=2)
+    n.below = conv(n.data, 3, 3, pad=1)
+    n.first = first(n.below)
+    n.relu = relu(n.first)
+    n.above = add(n.relu, n.first) if twice else conv(n.relu, 3, 1)
+    return n
+
+
+FIRST = {'conv': lambda x: conv(x, 3, 1), 'max_pool': lambda x: max_pool(x, 2),
+         'dropout': lambda x: dropout(x), 'crop': lambda x: crop(x, like=x)}
+
+
+@pytest.mark.parametrize('train', [False, True])
+@pytest.mark.parametrize('name', FIRST)
+def test_relu_overwrites_what_a_box_with_weights_made_and_no_other_value(name, train):
+    net, x = reluing(FIRST[name]), image(1, 2, 6, 8)
+    said = walked(net, x, train=train, keep=False)
+    assert np.shares_memory(said['first'], said['relu']) == (name == 'conv')
+    kept = walked(net, x, train=train, keep=True)
+    assert not np.shares_memory(kept['first'], kept['relu'])
+    assert kept['first'].min() < 0 or name != 'conv'
+    np.testing.assert_array_equal(kept['above'], said['above'])
+    if train:
+        dy = np.ones_like(kept['above'])
+        grads = net.backward(above=dy)
+        net.forward(x, train=True)
+        again = net.backward(above=dy)
+        for weight in again:
+            np.testing.assert_array_equal(again[weight], grads[weight])
+
+
+def test_relu_leaves_alone_what_another_reads_too():
+    net, x = reluing(FIRST['conv'], twice=True), image(1, 2, 6, 8)
+    said = walked(net, x, keep=False)
+    assert said['first'].min() < 0
+    np.testing.assert_array_equal(said['above'], said['relu'] + said['first'])

@@ -16,7 +16,7 @@ class Box:
 
     `like` lends its size and is not read. `sized` says how the size follows from those read.
     `weights` and `state` hold, by short name, (init, shape): the figure makes them when it names
-    the box. `how` is what else the op is told: stride, pad, …; it `asks` for train and rng itself.
+    the box. `how` is what else the op is told: stride, pad, …; what it `asks` for the walk knows.
     """
 
     def __init__(self, op, *inputs, like=None, channels=None, place=None, sized=same_size,
@@ -25,7 +25,7 @@ class Box:
         self.channels = inputs[0].channels if channels is None else channels
         self.place = inputs[0].place if place is None else place
         self.weights, self.state = dict(weights), dict(state)
-        self.asks = {'train', 'rng'} & signature(op).parameters.keys() if op else set()
+        self.asks = {'train', 'rng', 'overwrite'} & signature(op).parameters.keys() if op else set()
         self.name = None
         self.words = f'{op.__name__}({", ".join(map(str, inputs))})' if op else 'the image'
 

@@ -8,6 +8,7 @@ value was read twice, its gradients add.
 
 Out of scope: graphs that depend on the data; weights shared between boxes.
 """
+from collections import Counter
 from copy import copy
 from fnmatch import fnmatchcase
 from zlib import crc32
@@ -43,11 +44,12 @@ class Net(Figure):
         self._check_image(image)
         route, learning = self.route(train, until), self._learning(keep)
         sizes = self.sizes(image.shape[2:], train, until)
-        last_reader = {name: box for box in route for name in box.inputs}
+        readers = [(name, box) for box in route for name in box.inputs]
+        last_reader, dying = dict(readers), set() if keep else self._dying(readers)
         self.values, self.caches, self.grads, self.keeps = {'data': image}, {}, {}, keep
         for box in route:
             y, cache, *state = self._run(box.op, box, map(self._read, box.reads),
-                                         **self._how(box, train, sizes))
+                                         **self._how(box, train, sizes, dying))
             self.values[box.name] = y
             if box.name in learning and (train or keep):
                 self.caches[box.name] = cache
@@ -111,13 +113,21 @@ class Net(Figure):
     def _read(self, name):
         return next(kind[name] for kind in (self.values, self.params, self.state) if name in kind)
 
-    def _how(self, box, train, sizes):
+    def _dying(self, readers):
+        """What is read once, and made by a box with weights: no cache and no other value is it."""
+        once = Counter(name for name, _ in readers)
+        return {name for name, count in once.items() if count == 1 and name in self.boxes
+                and self.boxes[name].weights}
+
+    def _how(self, box, train, sizes, dying=()):
         """What the op is told beside its arrays."""
         how = dict(box.how)
         if box.like:
             how['size'] = sizes[box.like]
         if 'train' in box.asks:
             how['train'] = train
+        if 'overwrite' in box.asks:
+            how['overwrite'] = box.inputs[0] in dying
         if 'rng' in box.asks:
             chance = self.seed or 0, self.step, crc32(box.name.encode())
             how['rng'] = np.random.default_rng(chance)

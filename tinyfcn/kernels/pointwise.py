@@ -13,9 +13,9 @@ def _large(x):
     return x.dtype == 'float32' and x.ndim == 4 and x.size >= LARGE
 
 
-@stand_in('relu', 'numpy', suits=_large)
-def relu(x):
-    y = np.empty_like(x)
+@stand_in('relu', 'numpy', suits=lambda x, overwrite=False: _large(x))
+def relu(x, overwrite=False):
+    y = x if overwrite else np.empty_like(x)
     by_rows(lambda x, y: np.maximum(x, 0, out=y), x, y)
     return y, (y,)
 
