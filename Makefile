@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MARKS = lessons or gpuproof or crash or fuzz or mpi or browser or realdata or demo
 
-.PHONY: demo test test-more torch mutants parity bench lint clean
+.PHONY: demo test test-more lessons site chromium torch mutants parity bench lint clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -11,8 +11,22 @@ demo: .venv/made
 test: .venv/made
 	$(BIN)/python -m pytest
 
-test-more: .venv/made
+test-more: .venv/lessons chromium
 	$(BIN)/python -m pytest -m "$(MARKS)"
+
+# the course, in a browser: read, change, run
+lessons: .venv/lessons
+	cd lessons && ../$(BIN)/jupyter-lab
+
+# the same as pages that need nothing running: site/index.html
+site: .venv/lessons
+	$(BIN)/python lessons/site.py
+
+# for the tests of the pages; they skip without it, and with CI set they fail
+chromium:
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
+	else echo "no chromium here, which the tests of the pages need: apt-get install chromium"; fi
 
 # PyTorch is a witness in the tests, never a dependency; with it `make test` compares with it too
 torch: .venv/made
@@ -25,18 +39,22 @@ mutants: .venv/made
 parity: torch
 	$(BIN)/python tests/parity.py
 
-# beside PyTorch, ONNX Runtime and OpenVINO: ten minutes on an idle machine, 9 GB
+# beside PyTorch, ONNX Runtime and OpenVINO: fifteen minutes on an idle machine, 9 GB
 bench: torch
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	for what in fcn memory conv scale report; do $(BIN)/python benchmarks/$$what.py || exit 1; done
 
 lint: .venv/made
-	$(BIN)/ruff check tinyfcn tests benchmarks
+	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py lessons/site.py lessons/markup.py
 
 .venv/made: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+.venv/lessons: .venv/made
+	$(BIN)/python -m pip install --quiet --editable '.[lessons]'
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .hypothesis .ruff_cache runs
+	rm -rf .venv build site *.egg-info .pytest_cache .hypothesis .ruff_cache runs

@@ -41,7 +41,7 @@ def alternate(rivals, budget=5., most=15):
     """Every rival once, again and again, while `budget` seconds last.
 
     {name: function} -> {name: dict(median, least, most, rounds)} in seconds. The first round warms
-    up, and counts only where there was time for no other.
+    up, and counts only where it has taken all the time.
     """
     seconds, start = {name: [] for name in rivals}, perf_counter()
     while True:
@@ -51,8 +51,10 @@ def alternate(rivals, budget=5., most=15):
             began = perf_counter()
             run()
             seconds[name].append(perf_counter() - began)
-        rounds, spent = len(seconds[name]), perf_counter() - start
-        if rounds > most or spent * (rounds + 1) / rounds > budget:
+        rounds, spent = len(seconds[name]) - 1, perf_counter() - start
+        if rounds == 0 and spent < budget:
+            start = perf_counter()
+        elif rounds == most or spent * (rounds + 1) / max(1, rounds) > budget:
             return {name: spread(all[1:] or all) for name, all in seconds.items()}
 
 
