@@ -7,6 +7,8 @@
 The batches of both are tinyfcn.data.batches'. PyTorch drops the units that tinyfcn drops, and
 steps in Caffe's order, which with a falling rate is another than torch.optim.SGD's.
 """
+from itertools import cycle
+
 from tinyfcn import training
 from tinyfcn.data.batches import batches
 from tinyfcn.data.transforms import prepare
@@ -43,8 +45,7 @@ class PyTorch:
         import torch
         if not train:
             return x
-        box, = (box for box in self.net.route(True) if box.op.__name__ == 'dropout')
-        rng = self.net._how(box, True, {})['rng']
+        rng = self.net._how(next(self.dropouts), True, {})['rng']
         return x * torch.from_numpy(rng.random(x.shape, 'float32') >= p) / (1 - p)
 
     def losses(self, pictures, recipe, seed):
@@ -53,6 +54,7 @@ class PyTorch:
         from twin import Native
         Native.dropout = self.dropout                   # the one who learns last is asked
         self.twin.train()
+        self.dropouts = cycle([b for b in self.net.route(True) if b.op.__name__ == 'dropout'])
         stream = batches(pictures, recipe['preprocess'], recipe['batch'], seed,
                          **{key: recipe[key] for key in training.CHANCE})
         velocity = {name: torch.zeros_like(w) for name, w in self.params.items()}
@@ -64,7 +66,8 @@ class PyTorch:
                 label = torch.from_numpy(label).long()
                 score = self.twin(torch.from_numpy(image).contiguous(**self.layout))
                 loss = F.cross_entropy(score, label, ignore_index=255, reduction='sum')
-                loss = loss / (label != 255).sum().clamp(min=1)
+                if recipe['loss'] == 'mean':
+                    loss = loss / (label != 255).sum().clamp(min=1)
                 loss.backward()                         # adds to what the others of the step gave
                 total += loss.item() / size
             self.descend(velocity, recipe, training.rate(recipe, step), size)
