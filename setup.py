@@ -17,8 +17,8 @@ setup(
     extras_require={
         'cuda12x': ['cupy-cuda12x[ctk]>=14,<16'],
         'cuda13x': ['cupy-cuda13x[ctk]>=14,<16'],
-        'lessons': ['jupyterlab', 'nbclient', 'ipykernel'],
-        'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'protobuf', 'h5py'],
+        'lessons': ['jupyterlab', 'nbformat', 'nbclient', 'ipykernel', 'mistune>=3', 'pygments'],
+        'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'protobuf', 'h5py', 'playwright'],
         'bench': ['onnx', 'onnxruntime', 'openvino'],
         'mpi': ['mpi4py', 'mpich'],
         'h5': ['h5py'],

@@ -47,8 +47,9 @@ MAY_IMPORT = {
     'storage':      '',
     # beside it
     'kernels':      'backend pair geometry',
-    'tracing':      'ops net',
-    'lessons':      'ops net',
+    'player':       '',
+    'tracing':      'player ops metrics geometry',
+    'lessons':      'ops metrics place optim weights.transplant data.transforms',
     # and the wings, which do not see each other
     **dict.fromkeys(WINGS.split(), 'backend pair storage'),
 }

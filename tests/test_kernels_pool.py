@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from samples import LAYOUTS, PICKERS, changed, picks, relaid
 
 from tinyfcn import kernels, ops
-from tinyfcn.kernels import loss, pointwise, pool, switches, upsample
+from tinyfcn.kernels import loss, pointwise, pool, rows, switches, upsample
 from tinyfcn.ops.matrix import separable
 from tinyfcn.ops.shape import crop_backward
 from tinyfcn.pair import reference_only
@@ -30,6 +30,7 @@ def small_blocks():
         for module in pool, switches, loss, pointwise:
             change.setattr(module, 'BLOCK', 8)
         change.setattr(pointwise, 'LARGE', 1)
+        change.setattr(rows, 'CHEAP', 1)
         change.setattr(upsample, 'BAND', 2)
         yield
 

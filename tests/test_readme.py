@@ -37,7 +37,7 @@ def test_the_figure_is_the_one_in_the_package():
 def test_the_targets_exist():
     targets = set(re.findall(r'^make (\w+)', README, re.M))
     makefile = (ROOT / 'Makefile').read_text('utf-8')
-    assert targets == {'demo', 'test'}
+    assert targets == {'demo', 'test', 'lessons', 'site'}
     assert all(re.search(rf'^{target}:', makefile, re.M) for target in targets)
 
 

@@ -40,7 +40,8 @@ if 'numpy' not in sys.modules:
 # the front door opens a room only when somebody asks for it: `import tinyfcn` stays quick
 _ROOMS = {'Net': 'net', 'Box': 'net', 'build': 'models',
           'fit': 'training', 'evaluate': 'prediction', 'predict': 'prediction'}
-_FOLDERS = 'data gradcheck init layers metrics models ops optim recipes viz weights'.split()
+_FOLDERS = ('data gradcheck init layers lessons metrics models ops optim recipes tracing viz '
+            'weights').split()
 __all__ = ['load', *_ROOMS, *_FOLDERS]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend import parallel, shares
 
-CHEAP = 1 << 21         # multiplications of 40 µs; to share work costs 60
+CHEAP = 1 << 24         # multiplications of a ms; for less no second thread is worth waking
 IN_PIECES = 13000       # values of a matrix that is small enough to multiply in pieces, measured
 KEPT = 1 << 23          # values that a thread keeps of each kind, 32 MB
 
@@ -128,4 +128,4 @@ def sum_rows(dy):
         return sum(dy[here].reshape(-1, dy.shape[3]).sum(0)
                    for here in blocks(part, dy.shape[1], 8))
 
-    return sum(spread(add_up, len(dy) * dy.shape[1], dy[0, 0].size))
+    return sum(spread(add_up, len(dy) * dy.shape[1], 8 * dy[0, 0].size))

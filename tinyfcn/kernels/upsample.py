@@ -6,9 +6,8 @@ U read only a band of x, so its product is made band by band; V meets the smalle
 """
 import numpy as np
 
-from ..backend import parallel, shares
 from . import stand_in
-from .rows import channels_last
+from .rows import channels_last, spread
 
 BAND = 32               # rows of U at a time
 
@@ -33,15 +32,17 @@ def _along_rows(matrix, x):
     n, h, w, c = x.shape
     y, x = np.empty((n, len(matrix), w, c), x.dtype), x.reshape(n, h, w * c)
 
-    def multiply(part):
-        picture, top = part
-        own = matrix[top:top + BAND]
-        meets = own.any(0).nonzero()[0]
-        band = slice(meets[0], meets[-1] + 1) if len(meets) else slice(0)
-        out = y[picture, top:top + BAND].reshape(len(own), w * c)
-        np.matmul(own[:, band], x[picture, band], out=out)
+    bands = [(i, top) for i in range(n) for top in range(0, len(matrix), BAND)]
 
-    parallel(multiply, [(i, top) for i in range(n) for top in range(0, len(matrix), BAND)])
+    def multiply(part):
+        for picture, top in bands[part]:
+            own = matrix[top:top + BAND]
+            meets = own.any(0).nonzero()[0]
+            band = slice(meets[0], meets[-1] + 1) if len(meets) else slice(0)
+            out = y[picture, top:top + BAND].reshape(len(own), w * c)
+            np.matmul(own[:, band], x[picture, band], out=out)
+
+    spread(multiply, len(bands), 8 * BAND * w * c)              # to move a value is as dear
     return y
 
 
@@ -53,5 +54,5 @@ def _along_columns(matrix, x):
     def multiply(own):
         np.matmul(matrix, x[own], out=y[own])
 
-    parallel(multiply, shares(n * h, 1 + (1 << 20) // (w * len(matrix) * c)))
+    spread(multiply, n * h, w * len(matrix) * c)
     return y.reshape(n, h, len(matrix), c)

@@ -5,6 +5,7 @@
     viz.draw_page('page.png', rows, classes, titles)        image, truth and predictions in rows
     viz.draw_curves('curves.png', rows)                     loss and metrics over the steps
     viz.write_label('label.png', label)                     as the VOC server wants it
+    viz.show_source(ops.conv2d, backward=True)              the code of an op, in a notebook
 
 Nothing here keeps a state or opens a window: a training may draw as it goes, in a thread too.
 """
@@ -13,6 +14,7 @@ from .curves import draw_curves
 from .nets import draw_heatmap, draw_net, layout
 from .overlays import overlay
 from .pages import draw_page
+from .source import show_source
 
 __all__ = ['colours', 'draw_curves', 'draw_heatmap', 'draw_net', 'draw_page', 'errors', 'layout',
-           'overlay', 'palette', 'present', 'write_label', 'write_picture']
+           'overlay', 'palette', 'present', 'show_source', 'write_label', 'write_picture']

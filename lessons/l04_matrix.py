@@ -1,0 +1,354 @@
+# %% [markdown]
+# # 04. The matrix that a kernel is
+#
+# **A convolution is a linear map, and every linear map is a matrix: which one?**
+#
+# In lesson 03 the pixels were copied into a matrix and the kernel was a vector. Now the image stays
+# as it is, one long vector x, and the kernel becomes a matrix M, so that
+#
+# ```
+# y = M x
+# ```
+#
+# Large images are not convolved this way. But M is the best way to *think* about convolution: going
+# back through a layer (lesson 05) and enlarging an image (lesson 07) are both this same M,
+# transposed.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import ListedColormap
+
+from tinyfcn import ops, tracing, viz
+from tinyfcn.lessons import check
+
+COLOURS = ['#f7f7f7', *(plt.cm.tab20(i) for i in (1, 0, 3, 2, 5, 4, 7, 6, 9))]
+TAPS = ListedColormap(COLOURS)                  # no tap, then taps 1 … 9
+
+
+def draw_taps(ax, M, title, lines=None):
+    """A matrix whose values are the numbers of taps: a colour for each; lines part its blocks."""
+    ax.imshow(M, cmap=TAPS, vmin=0, vmax=9, interpolation='nearest', aspect='equal')
+    for i in np.arange(0, M.shape[0], (lines or M.shape)[0])[1:]:
+        ax.axhline(i - .5, color='black', lw=.6)
+    for j in np.arange(0, M.shape[1], (lines or M.shape)[1])[1:]:
+        ax.axvline(j - .5, color='black', lw=.6)
+    ax.set_title(title, fontsize=9)
+    ax.set(xticks=[], yticks=[])
+
+
+# %% [markdown]
+# ## The picture
+#
+# An image of 6×6, a kernel of 3×3. On the left the kernel: its nine taps, a colour each. On the
+# right M: 36 columns, one for each pixel, and 16 rows, one for each of the 4×4 outputs. Most of it
+# is empty, what is not empty lies in bands, and there are only nine colours.
+
+# %%
+numbered = np.arange(1., 10).reshape(1, 1, 3, 3)                # the taps by their numbers
+M = ops.conv_matrix(numbered, (6, 6)).toarray()
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.5), dpi=75, width_ratios=[1, 5])
+draw_taps(left, numbered[0, 0], 'w', lines=(1, 1))
+draw_taps(right, M, 'M(w): 16 outputs × 36 pixels', lines=(4, 6))
+plt.show()
+
+# %% [markdown]
+# ## By hand, in one dimension
+#
+# Five pixels in a line and a kernel of three. Every output is the kernel laid over its three
+# pixels; over the other two it has, so to say, zeros. Write those zeros down, and each output is a
+# row.
+
+# %%
+w = np.array([1., -2, 3])
+M = np.zeros((3, 5))
+for i in range(3):
+    M[i, i:i + 3] = w                           # the kernel, one step further to the right
+print(M)
+
+x = np.array([2., 0, 1, 4, 1])
+print(M @ x)
+y, _ = ops.conv2d(x.reshape(1, 1, 1, 5), w.reshape(1, 1, 1, 3))
+assert np.array_equal(M @ x, y.ravel())
+
+# %% [markdown]
+# The same numbers along every diagonal: such a matrix is called a **Toeplitz** matrix.
+#
+# ## In two dimensions: ask for a column at a time
+#
+# Images have two dimensions, M has rows and columns only, so both x and y are read row by row into
+# long vectors: that is what `ravel()` does. What M is then can simply be asked. Convolve an image
+# in which one pixel is 1 and all others are 0: what comes out is that pixel's column of M.
+
+# %%
+w = numbered                                    # 1 2 3 / 4 5 6 / 7 8 9
+columns = []
+for j in range(16):                             # an image of 4×4 has 16 pixels
+    unit = np.zeros(16)
+    unit[j] = 1
+    y, _ = ops.conv2d(unit.reshape(1, 1, 4, 4), w)
+    columns.append(y.ravel())
+M = np.stack(columns, axis=1)
+print(M.astype(int))
+
+# %% [markdown]
+# Why is that enough? Because convolution is *linear*: twice the image gives twice the output, and
+# the output of a sum is the sum of the outputs. Any image is a sum of such one-pixel images, each
+# times its pixel; so its output is the sum of the columns of M, each times its pixel. And this sum
+# is what M @ x means.
+
+# %%
+rng = np.random.default_rng(4)
+x = rng.standard_normal((1, 1, 4, 4))
+y, _ = ops.conv2d(x, w)
+assert np.allclose(M @ x.ravel(), y.ravel())
+assert np.allclose(ops.conv2d(2 * x, w)[0], 2 * y)              # linear
+assert np.allclose(ops.conv2d(x + unit.reshape(x.shape), w)[0].ravel(), y.ravel() + M[:, 15])
+
+# %% [markdown]
+# (The bias b is added afterwards: y = M x + b. With it the map is no longer linear in the strict
+# sense, which is why it stays outside of M.)
+#
+# ## Step through it
+#
+# We have asked column by column; here M is filled row by row, as the window slides over an image of
+# 3×3. Watch the bands of a row: the window's rows of pixels stand three apart in the long vector,
+# for so wide is the image. With `pad=1` most windows hang over the edge, and the taps that meet no
+# pixel have no place in M: padding with zeros means leaving out.
+
+# %%
+tracing.matrix([[3, 1, 2], [0, 5, 1], [2, 3, 4]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]], pad=1)
+
+# %% [markdown]
+# ## The library's own lines
+#
+# `conv_matrix` returns a **sparse** matrix of SciPy's: it keeps the entries that are there, row by
+# row, each with its column, and nothing else. `.toarray()` writes the zeros out, `@` multiplies
+# without ever looking at them, `.nnz` is the number of entries.
+
+# %%
+viz.show_source(ops.conv_matrix)
+
+# %% [markdown]
+# There is a trick in the middle. Which pixel does each tap meet at each place? Lesson 03 has
+# answered that: `im2col`. So it is handed an image whose pixels are their own numbers, 1, 2, 3, …;
+# what lands in the columns says where each entry belongs, and a 0 is padding, which has no column.
+
+# %%
+M = ops.conv_matrix(w, (4, 4))
+print(M.shape, 'with', M.nnz, 'entries of', M.shape[0] * M.shape[1])
+assert np.array_equal(M.toarray(), np.stack(columns, axis=1))
+
+numbers = np.arange(1., 17).reshape(1, 1, 4, 4)
+meets, _ = ops.im2col(numbers, 3)
+print(meets[0].T.astype(int))                   # a line for each output: the pixels that it sees
+
+# %% [markdown]
+# ## What stride, padding and channels do to it
+#
+# One look at each. Padding adds rows, for there are more outputs, and those at the border have
+# gaps. A stride of 2 takes rows away: the ones that remain jump by two pixels.
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=75)
+for ax, (stride, padding) in zip(axes, [(1, 0), (1, 1), (2, 1)]):
+    M = ops.conv_matrix(w, (6, 6), stride, padding).toarray()
+    draw_taps(ax, M, f'stride {stride}, pad {padding}: {M.shape[0]}×{M.shape[1]}')
+plt.show()
+
+# %% [markdown]
+# Channels make blocks. With C = 2 channels in and K = 3 out, x is the first channel's pixels
+# followed by the second's, and M has 3×2 blocks. Block (k, c) is a matrix such as you know by now,
+# for the kernel w[k, c]: what channel c gives to output k. Along a row of blocks the channels are
+# summed, just as lesson 02 did it.
+
+# %%
+kernels = rng.standard_normal((3, 2, 3, 3))
+M = ops.conv_matrix(kernels, (4, 4))            # (3·4, 2·16)
+block = M.toarray().reshape(3, 4, 2, 16)[1, :, 0]
+assert np.array_equal(block, ops.conv_matrix(kernels[1:2, 0:1], (4, 4)).toarray())
+
+x = rng.standard_normal((1, 2, 4, 4))
+assert np.allclose(M @ x.ravel(), ops.conv2d(x, kernels)[0].ravel())
+
+figure, ax = plt.subplots(figsize=(4.6, 2), dpi=75)
+reach = abs(M.toarray()).max()
+ax.imshow(M.toarray(), cmap='RdBu', vmin=-reach, vmax=reach)
+ax.hlines([3.5, 7.5], -.5, 31.5, color='black', lw=.8)
+ax.vlines(15.5, -.5, 11.5, color='black', lw=.8)
+ax.set(xticks=[7.5, 23.5], xticklabels=['channel 0', 'channel 1'],
+       yticks=[1.5, 5.5, 9.5], yticklabels=['output 0', 'output 1', 'output 2'])
+plt.show()
+
+# %% [markdown]
+# ## How many entries
+#
+# Every output has one entry for each tap: **K·C·kh·kw·OH·OW** in all, and a few less where there is
+# padding. It has C·H·W columns, though, and of these a row uses C·kh·kw.
+
+# %%
+M = ops.conv_matrix(w, (64, 64))
+assert M.nnz == 9 * 62 * 62
+print(f'3×3 on 64×64: {M.nnz:,} of {M.shape[0] * M.shape[1]:,} entries, '
+      f'{100 * M.nnz / (M.shape[0] * M.shape[1]):.2f} per cent')
+
+padded = ops.conv_matrix(w, (64, 64), pad=1)
+assert padded.nnz == (3 * 64 - 2) ** 2          # along each axis two taps hang over the edge
+
+# %% [markdown]
+# So even without its zeros M has an entry for each product, and serves where these are few. For
+# lesson 03's layer of VGG-16, 64 channels to 64 at 698×698, the function says no, and says why:
+
+# %%
+try:
+    ops.conv_matrix(np.zeros((64, 64, 3, 3)), (698, 698), pad=1)
+except ValueError as refusal:
+    print(refusal)
+
+# %% [markdown]
+# ## Two savings that make a convolution
+#
+# Take a step back. A layer in which *every* output reads *every* pixel with a weight of its own is
+# called **fully connected**; its matrix has no zeros. A convolution is such a matrix under two
+# demands:
+#
+# * *locality*: an output looks at near pixels only, so most entries are 0;
+# * *sharing*: the same weights are used everywhere, so the entries that remain have few values.
+#
+# Locality alone would still have a weight for each entry. It is sharing that leaves nine numbers to
+# learn, whatever the size of the image, and that lets one net read images of any size: FCN is built
+# on it.
+
+# %%
+M = ops.conv_matrix(numbered, (6, 6)).toarray()
+full = rng.integers(1, 10, M.shape)
+local = np.where(M > 0, full, 0)
+figure, axes = plt.subplots(1, 3, figsize=(7, 1.7), dpi=75)
+for ax, matrix, kind in zip(axes, [full, local, M], ['fully connected', 'local', 'convolution']):
+    count = 9 if matrix is M else np.count_nonzero(matrix)
+    draw_taps(ax, matrix, f'{kind}: {count} weights')
+plt.show()
+assert np.count_nonzero(full) == 576 and np.count_nonzero(M) == 144
+assert len(np.unique(M)) == 1 + 9               # 0, and nine taps
+
+# %% [markdown]
+# ## Mᵀ, a promise
+#
+# A row of M says what an *output* reads. A column says the opposite: to which outputs a *pixel*
+# gives, and with which weight. Turn columns into rows, and you have **Mᵀ**, the transpose. It takes
+# something of the size of y and makes something of the size of x.
+
+# %%
+M = ops.conv_matrix(numbered, (4, 4))
+print(M.toarray()[:, 5].reshape(2, 2))          # pixel (1, 1) gives to all four outputs
+
+y = M @ np.arange(16.)
+back = M.T @ y
+print(M.shape, 'takes 16 to', y.size, 'and the transpose', M.T.shape, 'takes them to', back.size)
+assert not np.allclose(back, np.arange(16.))    # Mᵀ is no inverse: the way, not the values
+
+# %% [markdown]
+# Mᵀ does not undo M. It sends values along the same connections, with the same weights, in the
+# other direction. In lesson 05 these values will be gradients, dx = Mᵀ dy; in lesson 07 they will
+# be images that become larger.
+#
+# ## Change this and run again
+#
+# Guess shape and picture first. What does `stride=3` do to the bands? `pad=2`, where more outputs
+# see the edge? An image of 3×3, which leaves a single row? Of 3×12, long and flat?
+
+# %%
+size, how = (6, 6), dict(stride=1, pad=0)
+
+M = ops.conv_matrix(numbered, size, **how)
+figure, ax = plt.subplots(figsize=(4, 2.4), dpi=75)
+draw_taps(ax, M.toarray(), f'{M.shape[0]}×{M.shape[1]}, {M.nnz} entries')
+plt.show()
+
+# %% [markdown]
+# ## Your turn
+#
+# Write conv_matrix, with all its zeros written out. `size` is (H, W); `stride` and `pad` are whole
+# numbers. A hint: begin with zeros of six axes, (K, OH, OW, C, H, W), fill in what each output
+# reads, and `reshape` at the end.
+
+# %%
+def conv_matrix_mine(w, size, stride, pad):
+    """w (K, C, kh, kw) -> (K·OH·OW, C·H·W)"""
+    raise NotImplementedError
+
+
+check('conv_matrix', conv_matrix_mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def conv_matrix_mine(w, size, stride, pad):
+#     (k, c, kh, kw), (high, wide) = w.shape, size
+#     oh, ow = (high + 2 * pad - kh) // stride + 1, (wide + 2 * pad - kw) // stride + 1
+#     M = np.zeros((k, oh, ow, c, high, wide))
+#     for i, j, a, b in np.ndindex(oh, ow, kh, kw):
+#         row, column = i * stride + a - pad, j * stride + b - pad
+#         if 0 <= row < high and 0 <= column < wide:              # else the tap meets padding
+#             M[:, i, j, :, row, column] = w[:, :, a, b]
+#     return M.reshape(k * oh * ow, c * high * wide)
+# ```
+#
+# The line in the middle is the whole of convolution's geometry: output i, tap a, pixel
+# i·stride + a − pad. Lesson 09 will do nothing but follow it through a net.
+#
+# </details>
+
+# %% [markdown]
+# ## What PyTorch calls this
+#
+# PyTorch never builds M for an image. It is there in the names, though:
+#
+# | here | PyTorch, SciPy |
+# | --- | --- |
+# | `M @ x` | `F.conv2d(x, w)` |
+# | `M.T @ y` | `F.conv_transpose2d(y, w)`: *transpose* means this Mᵀ |
+# | M in one dimension | `scipy.linalg.toeplitz` makes such matrices |
+# | a full matrix | `nn.Linear` |
+#
+# In books M is called *doubly block Toeplitz*: blocks that repeat along diagonals, in each of which
+# numbers repeat along diagonals: the first picture of this lesson. tinyfcn does build M in one
+# place. Its bilinear upsampling (lesson 08) is a small Mᵀ for the rows of an image and one for the
+# columns.
+#
+# ## Three questions
+#
+# 1. w is (8, 3, 5, 5), the image 20×20, no padding, stride 1. How many rows, columns, entries, and
+#    different values has M?
+#
+# <details><summary>Answer</summary>
+#
+# The output is 16×16. Rows 8·16·16 = 2048, columns 3·20·20 = 1200, entries 8·3·25·256 = 153,600,
+# values 8·3·25 = 600, and the zero.
+#
+# </details>
+#
+# 2. Every row of M sums to the same number if there is no padding. Which? And what changes with it?
+#
+# <details><summary>Answer</summary>
+#
+# For one kernel, to the sum of its taps: an image of nothing but ones gives that everywhere. With
+# padding the rows at the border lack taps, and sum to something else: the border of a padded net
+# sees a different image.
+#
+# </details>
+#
+# 3. Lesson 03 had y = w · im2col(x), this one has y = M(w) · x. What is repeated in which matrix?
+#
+# <details><summary>Answer</summary>
+#
+# In im2col(x) pixels are repeated, each once for every window that sees it; in M(w) weights are
+# repeated, each once for every place at which it is used. The sums are the same. Each way shows
+# that y is linear in what was *not* made a matrix: lesson 05 needs both.
+#
+# </details>
+#
+# **Next:** a net learns by asking each of its weights which way to move. Lesson 05 goes back
+# through the convolution, by Mᵀ, and then through a whole FCN-8s, by hand.
