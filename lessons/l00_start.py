@@ -117,13 +117,13 @@ net
 # that would have made the answers better; and that is one **step**. How wrong the answers were is
 # one number, the **loss**: training makes it small. (How the direction is found is lesson 05, the
 # loss is lesson 12.) A **recipe** is a plain dict that says how many steps there are and how large
-# (`lr`); `start=None` means from random weights. A hundred pictures go to school here, again and
+# (`lr`); `start=None` means from random weights. Eighty pictures go to school here, again and
 # again; it takes some seconds.
 
 # %%
-school = school.of(school.names[:100])
+school = school.of(school.names[:80])
 school.read = cache(school.read)                        # drawn once, then kept
-recipe = tinyfcn.recipes.recipe('shapes-8s', start=None, steps=200, batch=4, lr=4e-3)
+recipe = tinyfcn.recipes.recipe('shapes-8s', start=None, steps=170, batch=4, lr=4e-3)
 rows = tinyfcn.fit(net, school, recipe)
 
 loss = [row['loss'] for row in rows]

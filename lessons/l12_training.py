@@ -250,10 +250,10 @@ def small(n, n_class):
 CENTRED = dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1))     # about −2 … 2
 SIZE = dict(size=(48, 64), n_class=4, difficulty=0.)
 pictures, unseen = shapes(split='train', **SIZE), shapes(split='val', **SIZE)
-pictures = pictures.of(pictures.names[:240])
+pictures = pictures.of(pictures.names[:160])
 pictures.read = cache(pictures.read)                    # drawn once, then kept
 recipe = tinyfcn.recipes.whole(dict(
-    loss='mean', lr=.1, momentum=.9, weight_decay=0., rules={}, poly=.9, steps=160, batch=4,
+    loss='mean', lr=.1, momentum=.9, weight_decay=0., rules={}, poly=.9, steps=130, batch=4,
     preprocess=CENTRED))
 net = tinyfcn.Net(channels=3)
 small(net, n_class=4)
