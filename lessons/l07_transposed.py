@@ -285,10 +285,10 @@ coarse, _ = ops.conv2d(shape, mean, stride=8, pad=4)
 again, _ = ops.conv_transpose2d(coarse, mean, stride=8, pad=4)
 assert again.shape == shape.shape
 
-_, axs = plt.subplots(1, 3, figsize=(6.2, 1.8))
+_, axs = plt.subplots(1, 3, figsize=(4.2, 1.4))
 for ax, (title, shown) in zip(axs, {'x': shape, 'Mx': coarse, 'Mᵀ(Mx)': again}.items()):
     ax.imshow(shown[0, 0], cmap='gray')
-    ax.set_title('{}, {}×{}'.format(title, *shown.shape[2:]), fontsize=9)
+    ax.set_title('{}, {}×{}'.format(title, *shown.shape[2:]), fontsize=8)
     ax.axis('off')
 plt.tight_layout()
 
@@ -358,7 +358,7 @@ for _ in range(2):
 # before anything has been learned.
 
 # %%
-_, axs = plt.subplots(1, 4, figsize=(8, 2.1))
+_, axs = plt.subplots(1, 4, figsize=(7.2, 2))
 for ax, ksize in zip(axs, (2, 3, 4, 5)):
     cover, _ = ops.conv_transpose2d(np.ones((1, 1, 6, 6)), np.ones((1, 1, ksize, ksize)), stride=2)
     inside = cover[0, 0, ksize:-ksize, ksize:-ksize]

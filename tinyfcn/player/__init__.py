@@ -58,7 +58,8 @@ class Player:
         """One HTML page that needs nothing else."""
         script, style = _joined(SCRIPTS[self.trace['kind']]), _joined(STYLES)
         # "</script>" inside of a string would end the script
-        trace = json.dumps(said(self.trace), separators=(',', ':')).replace('<', '\\u003c')
+        trace = json.dumps(said(self.trace), ensure_ascii=False, separators=(',', ':'))
+        trace = trace.replace('<', '\\u003c')
         return (f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
                 f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
                 f'<title>{html.escape(self.trace["title"])}</title>\n'
@@ -92,7 +93,7 @@ def _joined(names):
     """The files without indents and comments: every cell of a notebook carries them."""
     lines = [line.strip() for name in names
              for line in (Path(__file__).parent / name).read_text('utf-8').splitlines()]
-    return '\n'.join(line for line in lines if line and not line.startswith('//'))
+    return '\n'.join(line for line in lines if line and not line.startswith(('//', '/*')))
 
 
 def said(trace):
