@@ -4,6 +4,7 @@ from copy import deepcopy
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
 from zlib import crc32
 
@@ -13,7 +14,7 @@ from oracle_net import run as run_by
 from training_samples import CENTRED, CLASSES, bits, net, pictures, recipe
 from witness import needs_torch, torch, torch_oracle
 
-from tinyfcn import Net, build, recipes, weights
+from tinyfcn import Net, build, recipes, training, weights
 from tinyfcn.data import open_set
 from tinyfcn.data.batches import drawn
 from tinyfcn.data.pictures import Pictures, hold_out
@@ -244,6 +245,49 @@ def test_to_begin_in_the_middle_is_to_go_on(how):
     early = [*islice(train(parted, pictures(), how, mover, 3), 2)]
     assert early + rows_of(parted, pictures(), how, 3, start=2, mover=mover) == rows
     assert bits(whole) == bits(parted)
+
+
+# ---- side by side ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('norm, small, walked', [(False, 1 << 28, 2), (False, 0, 1),
+                                                 (True, 1 << 28, 1)])
+def test_batches_of_small_nets_are_walked_side_by_side(norm, small, walked, monkeypatch):
+    """Two at once meet at a barrier; who waits there alone breaks it. Running state forbids it."""
+    monkeypatch.setattr(training, 'SMALL', small)
+    monkeypatch.setenv('TINYFCN_THREADS', '2')
+    gate, real = Barrier(2), training.gradients
+
+    def met(*args):
+        gate.wait(.5)
+        return real(*args)
+
+    monkeypatch.setattr(training, 'gradients', met)
+    how = recipe(iter_size=4, steps=1)
+    if walked == 2:
+        rows_of(net(norm=norm), pictures(), how)
+    else:
+        with pytest.raises(BrokenBarrierError):
+            rows_of(net(norm=norm), pictures(), how)
+
+
+def test_side_by_side_is_one_after_another(monkeypatch):
+    how, made = recipe(iter_size=3, mirrored=True), []
+    for threads, small in ('2', 1 << 28), ('2', 1 << 28), ('1', 1 << 28), ('2', 0):
+        monkeypatch.setenv('TINYFCN_THREADS', threads)
+        monkeypatch.setattr(training, 'SMALL', small)
+        n = net('float64', drop=.3)
+        made.append((rows_of(n, pictures(), how, seed=1), n))
+    (rows, n), *others = made
+    for other_rows, other in others:
+        assert bits(other) == bits(n) and other_rows == rows
+
+
+def test_what_goes_wrong_side_by_side_is_told(monkeypatch):
+    monkeypatch.setenv('TINYFCN_THREADS', '2')
+    n = net()
+    n.params['conv1.w'][0, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match='the weights conv1.w are not finite any more'):
+        rows_of(n, pictures(), recipe(iter_size=4))
 
 
 # ---- fit -----------------------------------------------------------------------------------------

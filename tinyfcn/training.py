@@ -4,19 +4,24 @@
     fit(net, pictures, recipe)                                      all of it at once
 """
 from contextlib import closing
+from copy import copy
+from itertools import islice
 from math import isfinite
 
 import numpy as np
 
 from . import optim, recipes
+from .backend import parallel
 from .data.batches import batches
 from .data.pictures import by_output
 from .ops import softmax_cross_entropy
 from .prediction import evaluate, predict
+from .summary import peak
 
 __all__ = ['evaluate', 'fit', 'optimiser', 'predict', 'rate', 'train']
 
 CHANCE = 'replace', 'mirrored', 'scales', 'size'        # what batches are told of a recipe
+SMALL = 1 << 28         # bytes of forward for all batches of a step that are walked side by side
 
 
 def fit(net, pictures, recipe, seed=0):
@@ -53,21 +58,39 @@ def train(net, pictures, recipe, optimiser, seed=0, start=0):
                      **{key: recipe[key] for key in CHANCE})
     with closing(stream):
         for step in range(start, recipe['steps']):
-            optimiser.lr, grads, losses, seen = rate(recipe, step), {}, [], []
-            for number in range(step * size, (step + 1) * size):
-                names, image, label = next(stream)
-                net.step = number                       # chance, such as dropout's, moves on
-                image = image.astype(net.dtype, copy=False)
-                with np.errstate(all='ignore'):         # what is not finite is told in words
-                    loss, own = gradients(net, image, label, recipe['loss'])
-                    if not isfinite(loss):
-                        raise ValueError(diverged(net, image, loss, step, names, optimiser.lr))
+            optimiser.lr, grads, losses = rate(recipe, step), {}, []
+            parts = [*enumerate(islice(stream, size), step * size)]
+            net.step = parts[-1][0]                     # chance, such as dropout's, moves on
+            for loss, own in learned(net, parts, recipe['loss'], step, optimiser.lr):
                 grads = {name: grads[name] + g if name in grads else g for name, g in own.items()}
                 losses.append(loss)
-                seen += names
             with np.errstate(all='ignore'):
                 optimiser.step(net.params, grads, scale=1 / size)
-            yield dict(step=step + 1, loss=sum(losses) / size, lr=optimiser.lr, names=seen)
+            yield dict(step=step + 1, loss=sum(losses) / size, lr=optimiser.lr,
+                       names=[name for _, (names, *_) in parts for name in names])
+
+
+def learned(net, parts, reduce, step, lr):
+    """The loss and the gradients of every batch of a step, in order.
+
+    Batches of a small net are walked side by side: two nets keep two cores busier than two threads
+    in one. A net with running state is walked batch after batch, for the next one finds it there.
+    """
+    aside = not net.state and sum(peak(net, image.shape[2:]) * len(image)
+                                  for _, (_, image, _) in parts) < SMALL
+
+    def learn(part):
+        number, (names, image, label) = part
+        own = copy(net) if aside else net
+        own.step = number
+        image = image.astype(net.dtype, copy=False)
+        with np.errstate(all='ignore'):                 # what is not finite is told in words
+            loss, grads = gradients(own, image, label, reduce)
+            if not isfinite(loss):
+                raise ValueError(diverged(own, image, loss, step, names, lr))
+        return loss, grads
+
+    return (parallel if aside else map)(learn, parts)
 
 
 def gradients(net, image, label, reduce):
