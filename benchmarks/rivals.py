@@ -10,6 +10,7 @@ steps in Caffe's order, which with a falling rate is another than torch.optim.SG
 from itertools import cycle
 
 from tinyfcn import training
+from tinyfcn.backend import keep_memory
 from tinyfcn.data.batches import batches
 from tinyfcn.data.transforms import prepare
 from tinyfcn.prediction import predictions
@@ -20,6 +21,7 @@ class Ours:
 
     def __init__(self, net):
         self.net = net
+        keep_memory()                                   # as the command line does
 
     def losses(self, pictures, recipe, seed):
         for row in training.train(self.net, pictures, recipe, training.optimiser(recipe), seed):
