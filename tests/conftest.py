@@ -10,9 +10,11 @@ SHARES = dict(core=90, family=40, training=60, kernels=50,                  # se
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60,
               demo=300)
 # by the noun of a file's name; all others are of the core
-OF = {**dict.fromkeys('models summary viz pages saving weights cli'.split(), 'family'),
+OF = {**dict.fromkeys('models deeplab decoders summary viz pages saving weights cli'.split(),
+                      'family'),
       **dict.fromkeys('data fetch unpack check hha bad shapes transforms optim metrics demo '
-                      'recipes batches prediction checkpoint run training'.split(), 'training'),
+                      'recipes heads batches prediction views crf checkpoint run '
+                      'training'.split(), 'training'),
       **dict.fromkeys('kernels threads'.split(), 'kernels')}
 
 

@@ -403,7 +403,7 @@ BUGS = {
             ('life', 'walk_back frees no gradients as it passes',
              'del self.grads[box.name], self.caches[box.name]', 'del self.caches[box.name]'),
             ('life', 'a value dies at its first reader',
-             'dying = dict(readers),', 'dying = dict(readers[::-1]),'),
+             'asked = dict(readers),', 'asked = dict(readers[::-1]),'),
             ('life', 'relu overwrites what somebody else reads later',
              'if count == 1 and name in self.boxes', 'if name in self.boxes'),
             ('life', 'relu overwrites what a cache or another value is',

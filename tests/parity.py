@@ -36,7 +36,8 @@ def compare(name):
 
     torch.set_num_threads(2)
     params = {key: torch.tensor(w, requires_grad=True) for key, w in net.params.items()}
-    values = run(net, torch_oracle, torch.tensor(x), params)
+    state = {key: torch.tensor(w) for key, w in net.state.items()}
+    values = run(net, torch_oracle, torch.tensor(x), params | state)
     sum((values[head] * torch.tensor(seed)).sum() for head, seed in seeds.items()).backward()
     apart = max(abs(y - values[head].detach().numpy()).max() / abs(y).max()
                 for head, y in ours.items())

@@ -16,7 +16,8 @@ from tinyfcn.models import NETS
 from tinyfcn.summary import depth
 
 CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet'
-SEGMENTERS = [name for name in NETS if name not in CLASSIFIERS]
+OWN = 'cae', 'deconvnet', 'unet'                # their scores lie otherwise: test_decoders has them
+SEGMENTERS = [name for name in NETS if name not in CLASSIFIERS + OWN]
 RNG = np.random.default_rng(5)
 
 
@@ -147,17 +148,17 @@ def test_real_images_of_a_dozen_sizes(name):
 @pytest.mark.parametrize('name', SEGMENTERS)
 def test_the_first_loss_is_ln_of_the_classes_and_only_scores_learn(name):
     n = build(name, width=1/16)
-    x = image(name, 40, 30)
+    x = np.concatenate([image(name, 40, 30) for _ in range(2)])     # one has no variance in bins
     scores = n.forward(x, train=True)
     scores = scores if isinstance(scores, dict) else {'score': scores}
     seeds = {}
     for head, score in scores.items():
         classes = score.shape[1]
-        label = RNG.integers(0, classes, (1, 40, 30))
+        label = RNG.integers(0, classes, (2, 40, 30))
         loss, seeds[head] = ops.softmax_cross_entropy(score, label, reduce='mean')
         assert abs(loss - np.log(classes)) < 1e-6
     moving = {name for name, grad in n.backward(**seeds).items() if grad.any()}
-    assert moving == {name for name in n.params if name.startswith('score')}
+    assert moving == {name for name in n.params if 'score' in name}
 
 
 def test_fixed_learns_its_scores_alone():
@@ -218,7 +219,9 @@ def test_without_padding_every_cell_is_the_classifier_on_its_crop():
 # ---- gradients of whole nets -------------------------------------------------------------------
 
 def test_fcn8s_passes_check_net():
-    report = check_net(build('fcn8s', width=1/16, n_class=5), image('fcn8s', 19, 24))
+    # a picture of its own: among so many units some pictures put one within 1e-6 of its kink
+    x = np.random.default_rng(0).standard_normal((1, 3, 19, 24))
+    report = check_net(build('fcn8s', width=1/16, n_class=5), x)
     assert report.ok, str(report)
     assert len(report.rows) == 1 + 2 * 18
 
@@ -264,7 +267,7 @@ def in_torch(net, x):
     params = {name: torch.tensor(w, requires_grad=True) for name, w in net.params.items()}
     state = {name: torch.tensor(w) for name, w in net.state.items()}
     values = run(net, torch_oracle, torch.tensor(x), params | state)
-    return {name: values[name] for name in net.outputs()}, params
+    return {name: values[name] for name in net.outputs(train=False)}, params
 
 
 @needs_torch
@@ -277,7 +280,7 @@ def test_float32_scores_equal_pytorch(name):
 
 
 @needs_torch
-@pytest.mark.parametrize('name', NETS)
+@pytest.mark.parametrize('name', [*CLASSIFIERS, *SEGMENTERS])
 def test_float64_scores_and_gradients_equal_pytorch(name):
     n = unsettled(build(name, width=1/16, dtype='float64'))
     if name in CLASSIFIERS:

@@ -56,7 +56,8 @@ def image_of(*size):
 
 @pytest.mark.parametrize('name, size', [
     ('fcn32s', (11, 453)), ('fcn16s', (451, 10)), ('fcn8s', (9, 455)), ('fcn_alexnet', (37, 453)),
-    ('fcn_squeezenet_4s', (37, 303)), ('fcn_squeezenet_16s', (301, 153))])
+    ('fcn_squeezenet_4s', (37, 303)), ('fcn_squeezenet_16s', (301, 153)),
+    ('segnet_basic', (37, 303)), ('unet_same', (33, 303))])
 def test_tiles_are_the_whole(name, size):
     """In float64, where two ways to add the same numbers find the same largest one."""
     n = thin(name)

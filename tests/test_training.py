@@ -79,7 +79,8 @@ def test_five_steps_written_out(reduce, lr):
 def test_the_sum_is_the_mean_times_its_pixels():
     n, (image, label) = net('float64'), pictures()[0]
     x, pixels = prepare(image, CENTRED, 'float64'), (label != 255).sum()
-    (total, dtotal), (mean, dmean) = (gradients(n, x, label[None], how) for how in ('sum', 'mean'))
+    (total, dtotal), (mean, dmean) = (
+        gradients(n, x, label[None], recipe(loss=loss)) for loss in ('sum', 'mean'))
     assert pixels < label.size and total == pytest.approx(mean * pixels, rel=1e-12)
     for name, g in dmean.items():
         np.testing.assert_allclose(dtotal[name], g * pixels, rtol=1e-10, atol=1e-10)

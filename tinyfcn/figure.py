@@ -145,8 +145,8 @@ class Figure:
         return f'<{type(self).__name__} of {len(self.boxes)} boxes, {count:,} parameters>'
 
     def route(self, train=True, until=None):
-        """The boxes to walk, in order: all, or those that `until` needs; aux… in training only."""
-        needed, route = {until and self[until].name}, []
+        """The boxes to walk: all, or what `until`, one or several, needs; aux… in training only."""
+        needed, route = {self[name].name for name in several(until)}, []
         for box in reversed(self.boxes.values()):
             here = train or not box.name.startswith('aux')
             if box.op and here and (until is None or box.name in needed):
@@ -171,6 +171,11 @@ class Figure:
                 given = {name: sizes[name] for name in given}
                 raise ValueError(quoting(error, box, given)) from error
         return sizes
+
+
+def several(names):
+    """A name, names or None -> a list of names."""
+    return [names] if isinstance(names, str) else list(names or ())
 
 
 class Branch:

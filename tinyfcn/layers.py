@@ -21,8 +21,7 @@ def thin(channels, width):
 @word
 def conv(x, channels, ksize, stride=1, pad=0, dilation=1, groups=1, bias=True, init=he_normal):
     """A learned convolution."""
-    window = dict(stride=stride, pad=pad, dilation=dilation)
-    ksize = axes(ksize, 'ksize', 1)
+    window, ksize = dict(stride=stride, pad=pad, dilation=dilation), axes(ksize, 'ksize', 1)
     weights = _weights(x, channels, groups, bias, init, (channels, x.channels // groups, *ksize))
     return Box(ops.conv2d, x, channels=channels, weights=weights,
                place=x.place.window(ksize, **window),
@@ -61,8 +60,8 @@ def upsample(x, factor, ksize=None, pad=0):
 @word
 def resize(x, like, align_corners=False):
     """Bilinear to the size of `like`, whose place over the image it takes."""
-    return Box(ops.resize, x, like=like, place=like.place, sized=geometry.last_size,
-               align_corners=align_corners)
+    return Box(ops.resize, x, like=like, place=x.place.onto(like.place),
+               sized=geometry.last_size, align_corners=align_corners)
 
 
 # ---- pooling ----------------------------------------------------------------------------------
@@ -100,7 +99,8 @@ def take(x, switches):
 @word
 def unpool(x, switches, like):
     """Every value back where its switch points, in the size of `like`: the box that was pooled."""
-    return Box(ops.unpool, x, switches, like=like, place=like.place, sized=geometry.last_size)
+    return Box(ops.unpool, x, switches, like=like, place=x.place.onto(like.place),
+               sized=geometry.last_size)
 
 
 @word

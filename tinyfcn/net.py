@@ -16,7 +16,7 @@ from zlib import crc32
 import numpy as np
 
 from .backend import array_module
-from .figure import Box, Figure, quoting
+from .figure import Box, Figure, quoting, several
 from .summary import summary
 
 __all__ = ['Box', 'Net']
@@ -39,13 +39,14 @@ class Net(Figure):
     def walk(self, image, train=False, keep=True, until=None):
         """Forward, one box at a time: `forward` exhausts this, a lesson calls next() on it.
 
-        image (N, C, H, W) -> (box, y) of every box, or of those that `until` needs.
+        image (N, C, H, W) -> (box, y) of every box, or of those that `until` (one, several) needs.
         """
         self._check_image(image)
         route, learning = self.route(train, until), self._learning(keep)
         sizes = self.sizes(image.shape[2:], train, until)
         readers = [(name, box) for box in route for name in box.inputs]
-        last_reader, dying = dict(readers), set() if keep else self._dying(readers)
+        last_reader, asked = dict(readers), {*several(until)}
+        dying = set() if keep else self._dying(readers) - asked
         self.values, self.caches, self.grads, self.keeps = {'data': image}, {}, {}, keep
         for box in route:
             y, cache, *state = self._run(box.op, box, map(self._read, box.reads),
@@ -56,7 +57,7 @@ class Net(Figure):
             for new in state:
                 self.state.update(zip(box.reads[-len(new):], new))
             if not keep:
-                for name in {name for name in box.inputs if last_reader[name] is box}:
+                for name in {name for name in box.inputs if last_reader[name] is box} - asked:
                     del self.values[name]
             del cache                                       # else it outlives its box in here
             yield box, y
@@ -83,13 +84,13 @@ class Net(Figure):
             yield box, dreads
 
     def forward(self, image, train=False, keep=False, until=None):
-        """What the boxes say that nobody reads, or `until`: an array, or a dict of several by name.
+        """What the boxes say that nobody reads, or `until`: an array, or of several a dict by name.
 
         train=True keeps what `backward` needs; keep=True keeps every value and gradient to look at.
         """
         for _ in self.walk(image, train, keep, until):
             pass
-        names = [until] if until else self.outputs(train)
+        names = several(until) or self.outputs(train)
         return self.values[names[0]] if len(names) == 1 else {n: self.values[n] for n in names}
 
     def backward(self, **dvalues):

@@ -41,6 +41,11 @@ class Place:
                       for b, s, r, p in zip(self.shift, fine, reach, pad)],
                      [f + s * r for f, s, r in zip(self.field, fine, reach)])
 
+    def onto(self, like):
+        """On the finer grid of `like`: each unit goes to some of those that lie around it."""
+        return like and Place(like.scale, like.shift,
+                              [f + s for f, s in zip(self.field, self.scale)])
+
     def moved(self, offset):
         """After cutting `offset` rows and columns off the top and left; below 0, after adding."""
         return Place(self.scale,
@@ -63,6 +68,10 @@ class Nowhere:
         return self
 
     transposed = moved = window
+
+    def onto(self, like):
+        """What is brought to the grid of `like` is there again."""
+        return like
 
 
 def together(x, *others):

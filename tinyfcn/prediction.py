@@ -4,33 +4,32 @@ from math import ceil
 import numpy as np
 
 from .backend import free_memory
+from .crf import mean_field
 from .data.pictures import by_output
 from .data.transforms import prepare
-from .metrics import confusion, scores
+from .metrics import confusion
+from .metrics import scores as scored
 from .summary import peak
+from .views import margin_of, preprocess_of, probabilities, scores, surrounded
 
 
-def predict(net, image, free=None):
+def predict(net, image, free=None, crf=None, **seen):
     """The class of every pixel: argmax over the scores.   (H, W, 3) uint8 RGB -> (H, W) uint8
 
-    A net with several outputs gives a dict. An image that would need more memory than is `free`
-    (bytes; default: what the machine has) is predicted in tiles, which changes nothing but the
-    time: each is seen with as much around it as a score sees.
+    A net with several outputs gives a dict. `seen`: the scales=, mirrored=, window= of `views`;
+    crf, a row of crf.SETTINGS, sharpens what they say. An image that would need more memory than
+    is `free` (bytes; default: what the machine has) is predicted in tiles, which changes nothing
+    but the time: each is seen with as much around it as a score sees.
     """
+    if seen or crf:
+        prob = probabilities(net, image, **seen)
+        return alone({head: (mean_field(p, image[..., :3], crf) if crf else p).argmax(0)
+                     .astype('uint8') for head, p in prob.items()})
     x = prepare(image, preprocess_of(net), net.dtype)
-    h, w = x.shape[2:]
     free = .8 * free_memory() if free is None else free
-    if peak(net, (h, w)) <= free:
-        return alone(answers(net.forward(x)))
+    if peak(net, surrounded(net, x).shape[2:]) <= free:
+        return alone(answers(scores(net, x)))
     return alone(tiled(net, x, largest_tile(net, free)))
-
-
-def preprocess_of(net):
-    """How an image is made ready for this net: its weights know."""
-    if not net.about.get('preprocess'):
-        raise ValueError('nobody knows how images were prepared for this net; set net.about['
-                         '"preprocess"] = dict(order="BGR", scale=1, mean=(…), std=(1, 1, 1))')
-    return net.about['preprocess']
 
 
 def answers(score):
@@ -74,8 +73,8 @@ def largest_tile(net, free):
 def coarsest(net):
     """The largest stride of any box: where tiles may begin."""
     places = [box.place for box in net.route(train=False)]
-    if not all(places):
-        reason = next(place for place in places if not place)
+    if not all(places) or any(margin_of(net[head].place) for head in net.outputs(train=False)):
+        reason = next((place for place in places if not place), 'its scores begin inside of it')
         raise ValueError(f'this image needs tiles, and of this net none is as the whole: {reason}')
     return max(ceil(max(place.scale)) for place in places)
 
@@ -86,11 +85,11 @@ def surround(net):
     return ceil(field / 2 / coarsest(net)) * coarsest(net)
 
 
-def predictions(net, pictures):
-    """One picture after another -> name, image, label, pred."""
+def predictions(net, pictures, **how):
+    """One picture after another, predicted as `how` says -> name, image, label, pred."""
     for i, name in enumerate(pictures.names):
         image, label = pictures[i]
-        yield name, image, label, predict(net, image)
+        yield name, image, label, predict(net, image, **how)
 
 
 def count(hists, pictures, label, pred):
@@ -100,9 +99,9 @@ def count(hists, pictures, label, pred):
         hists[head] = hists.get(head, 0) + hist
 
 
-def evaluate(net, pictures):
+def evaluate(net, pictures, **how):
     """The four metrics and every class' IU over all pictures; by head, where there are several."""
     hists = {}
-    for _, _, label, pred in predictions(net, pictures):
+    for _, _, label, pred in predictions(net, pictures, **how):
         count(hists, pictures, label, pred)
-    return alone({head: scores(hist) for head, hist in hists.items()})
+    return alone({head: scored(hist) for head, hist in hists.items()})

@@ -26,7 +26,7 @@ MINUTES = 10                    # between two checkpoints where validations are 
 def begin(recipe, classes, seed=0, files=None):
     """The net of a recipe, with the weights of {'': file}, or {suffix: file} for its branches."""
     n_class = len(next(iter(by_output(classes).values())))
-    net = build(recipe['net'], n_class, seed=seed)
+    net = build(recipe['net'], n_class, seed=seed, **recipe['built'])
     net.about.update(classes=classes, preprocess=recipe['preprocess'])
     for suffix, file in (files or {}).items():
         arrays, about = weights.read(file)

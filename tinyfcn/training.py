@@ -13,7 +13,8 @@ import numpy as np
 from . import optim, recipes
 from .backend import parallel
 from .data.batches import batches
-from .data.pictures import by_output
+from .data.pictures import by_output, median_frequency
+from .data.transforms import under
 from .ops import softmax_cross_entropy
 from .prediction import evaluate, predict
 from .summary import peak
@@ -40,6 +41,8 @@ def rate(recipe, step):
     """The learning rate of a step."""
     if recipe['poly']:
         return optim.poly(recipe['lr'], step, recipe['steps'], recipe['poly'])
+    if recipe['falls']:
+        return optim.step(recipe['lr'], step, recipe['falls'])
     return optim.fixed(recipe['lr'], step)
 
 
@@ -53,6 +56,8 @@ def train(net, pictures, recipe, optimiser, seed=0, start=0):
     if not prepared:
         raise ValueError('neither the recipe nor the weights say how images are prepared: '
                          'preprocess=dict(order=…, scale=…, mean=…, std=…)')
+    if recipe['class_weight'] == 'median':
+        recipe = dict(recipe, class_weight=median_frequency(pictures))
     size = recipe['iter_size']
     stream = batches(pictures, prepared, recipe['batch'], seed, start * size,
                      **{key: recipe[key] for key in CHANCE})
@@ -61,7 +66,7 @@ def train(net, pictures, recipe, optimiser, seed=0, start=0):
             optimiser.lr, grads, losses = rate(recipe, step), {}, []
             parts = [*enumerate(islice(stream, size), step * size)]
             net.step = parts[-1][0]                     # chance, such as dropout's, moves on
-            for loss, own in learned(net, parts, recipe['loss'], step, optimiser.lr):
+            for loss, own in learned(net, parts, recipe, step, optimiser.lr):
                 grads = {name: grads[name] + g if name in grads else g for name, g in own.items()}
                 losses.append(loss)
             with np.errstate(all='ignore'):
@@ -70,7 +75,7 @@ def train(net, pictures, recipe, optimiser, seed=0, start=0):
                        names=[name for _, (names, *_) in parts for name in names])
 
 
-def learned(net, parts, reduce, step, lr):
+def learned(net, parts, recipe, step, lr):
     """The loss and the gradients of every batch of a step, in order.
 
     Batches of a small net are walked side by side: two nets keep two cores busier than two threads
@@ -85,7 +90,7 @@ def learned(net, parts, reduce, step, lr):
         own.step = number
         image = image.astype(net.dtype, copy=False)
         with np.errstate(all='ignore'):                 # what is not finite is told in words
-            loss, grads = gradients(own, image, label, reduce)
+            loss, grads = gradients(own, image, label, recipe)
             if not isfinite(loss):
                 raise ValueError(diverged(own, image, loss, step, names, lr))
         return loss, grads
@@ -93,15 +98,17 @@ def learned(net, parts, reduce, step, lr):
     return (parallel if aside else map)(learn, parts)
 
 
-def gradients(net, image, label, reduce):
-    """The loss, which is the sum over all outputs, and its gradient by every weight."""
-    score, loss, seeds = net.forward(image, train=True), 0., {}
-    by_head = score if isinstance(score, dict) else {net.outputs()[0]: score}
-    labels = by_output(label)
-    for head, own in by_head.items():
-        part, seeds[head] = softmax_cross_entropy(own, labels.get(head, labels.get('score')),
-                                                  reduce=reduce)
-        loss += float(part)
+def gradients(net, image, label, recipe):
+    """The loss of all outputs, or of what `loss_at` names, and its gradient by every weight."""
+    shares, loss, seeds = recipe['loss_at'] or dict.fromkeys(net.outputs(), 1), 0., {}
+    score, labels = net.forward(image, train=True, until=[*shares]), by_output(label)
+    weight = recipe['class_weight'] and np.asarray(recipe['class_weight'], net.dtype)
+    for head, share in shares.items():
+        own = score[head] if len(shares) > 1 else score
+        there = under(labels.get(head, labels.get('score')), net[head].place, own.shape[2:])
+        part, d = softmax_cross_entropy(own, there, reduce=recipe['loss'], class_weight=weight)
+        loss += share * float(part)
+        seeds[head] = d if share == 1 else d * float(share)
     return loss, net.backward(**seeds) if isfinite(loss) else {}
 
 

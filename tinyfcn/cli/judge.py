@@ -4,6 +4,8 @@ from pathlib import Path
 from .tables import per_class, table
 from .where import DATA, file_in, opened, sets
 
+CRFS = 'pydensecrf', 'deeplab_vgg', 'deeplab_resnet101', 'deconvnet'    # rows of crf.SETTINGS
+
 
 def eval_(args):
     """The four metrics of a net on a data set, the IU of every class, and PNGs for a server."""
@@ -15,8 +17,8 @@ def eval_(args):
     net, hists = load(file_in(args.weights)), {}
     recipe = net.about.get('run', {}).get('recipe', {})
     pictures = judged_on(args, recipe)
-    for name, _, label, pred in tqdm(predictions(net, pictures), total=len(pictures),
-                                     unit='picture', disable=None):
+    for name, _, label, pred in tqdm(predictions(net, pictures, **seen(args)),
+                                     total=len(pictures), unit='picture', disable=None):
         count(hists, pictures, label, pred)
         for head, own in by_output(pred).items() if args.export else ():
             (args.export / head).mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,7 @@ def predict(args):
     refuse_to_overwrite(args.images, args.output)
     for path in tqdm(args.images, unit='picture', disable=None):
         image = read_image(path)
-        for head, pred in by_output(predicted(net, image)).items():
+        for head, pred in by_output(predicted(net, image, **seen(args))).items():
             stem = args.output / path.stem
             if head != 'score':
                 stem = args.output / f'{path.stem}.{head}'
@@ -62,6 +64,14 @@ def predict(args):
             here = ', '.join(f'{name} {share:.0%}' for name, share in
                              shares(pred, classes[head])[:5])
             print(f'{stem}.overlay.png   {here}')
+
+
+def seen(args):
+    """How a picture is looked at, where it is not as usual: what predict is told."""
+    from ..crf import SETTINGS
+    how = dict(scales=args.scales, mirrored=args.mirrored, window=args.window,
+               crf=args.crf and SETTINGS[args.crf])
+    return {key: value for key, value in how.items() if value}
 
 
 def refuse_to_overwrite(images, output):
@@ -97,9 +107,21 @@ def arguments(command):
     c.add_argument('--data', **DATA)
     c.add_argument('--split', default='val', help='of the named set (default: %(default)s)')
     c.add_argument('--export', type=Path, metavar='FOLDER', help='write predictions as PNG')
+    views(c)
 
     c = command(predict)
     c.add_argument('weights', type=Path, metavar='WEIGHTS', help='a file, or the folder of a run')
     c.add_argument('images', type=Path, nargs='+', metavar='IMAGE')
     c.add_argument('-o', '--output', type=Path, default=Path('predictions'), metavar='FOLDER',
                    help='where the pictures go (default: %(default)s)')
+    views(c)
+
+
+def views(c):
+    """What eval and predict may do beside one look at each picture."""
+    c.add_argument('--scales', type=float, nargs='+', metavar='FACTOR',
+                   help='look at each picture at several scales, as in .75 1 1.25')
+    c.add_argument('--mirrored', action='store_true', help='and at its mirror image')
+    c.add_argument('--window', type=int, metavar='PIXELS',
+                   help='through a window of so many pixels that slides, for large pictures')
+    c.add_argument('--crf', choices=CRFS, help='sharpen the answer by the fully connected CRF')

@@ -99,6 +99,23 @@ def not_a_class(where, value, row, column, pixels, files, n_class, values):
             f'{", …" if len(values) > 30 else ""}')
 
 
+def median_frequency(pictures):
+    """Rare classes weigh more: median(f) / f for each, f its share of the pixels of the pictures
+    that have it (Eigen & Fergus 2015). A class that no picture has weighs 1. -> list
+    """
+    n_class = len(pictures.classes)
+    own, seen = np.zeros(n_class), np.zeros(n_class)
+    for i in range(len(pictures)):
+        _, label = pictures[i]
+        counts = np.bincount(label.ravel(), minlength=n_class)[:n_class]
+        own += counts
+        seen += (counts > 0) * counts.sum()
+    f = own[own > 0] / seen[own > 0]
+    weights = np.ones(n_class)
+    weights[own > 0] = np.median(f) / f
+    return weights.tolist()
+
+
 # ---- lists of names, and folders -----------------------------------------------------------------
 
 def read_split(folder, split):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import PictureError, each_label, inventory
+from .pictures import VOID, PictureError, each_label, inventory
 
 LARGEST = 50_000_000    # pixels: a file of 23 kB can claim 100 million
 NUMBERS = '1', 'L', 'P', 'I', 'I;16', 'I;16B'           # modes whose pixels are whole numbers
@@ -148,6 +148,24 @@ def rescale(image, label, factor):
                      for new, old in zip((h, w), image.shape))
     return (np.stack(channels, axis=2),
             each_label(lambda part: part[rows[:, None], columns], label))
+
+
+def under(label, place, size):
+    """The label at the pixel that each unit of a box sits over; void where that is outside.
+
+    (N, H, W), a Place, (rows, columns) -> (N, rows, columns); half-way is the pixel before.
+    """
+    if label.shape[1:] == tuple(size) and (not place or place.shift == (0, 0)):
+        return label
+    if not place:
+        raise ValueError('scores of {}×{} and a label of {}×{}: {}'.format(
+            *size, *label.shape[1:], place))
+    for axis, (count, scale, shift) in enumerate(zip(size, place.scale, place.shift), start=1):
+        at = np.ceil(float(scale) * np.arange(count) + float(shift) - .5).astype(int)
+        outside = (at < 0) | (at >= label.shape[axis])
+        label = np.where(np.expand_dims(outside, [0, 3 - axis]), VOID,
+                         label.take(np.where(outside, 0, at), axis))
+    return label
 
 
 def prepare(image, preprocess, dtype='float32'):

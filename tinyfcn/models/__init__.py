@@ -3,11 +3,15 @@ from functools import partial
 
 from ..layers import upsample
 from ..net import Net
-from . import fcn, nyud, siftflow, tiny
+from . import deeplab, fcn, nyud, segnet, siftflow, tiny
 from .alexnet import alexnet
+from .autoencoder import cae, cae_fcn
+from .deconvnet import deconvnet
 from .fcn_squeezenet import fcn_squeezenet
 from .googlenet import googlenet
+from .pspnet import pspnet
 from .squeezenet import squeezenet
+from .unet import unet
 from .vgg import vgg16
 
 # name: (the figure, channels of the image, classes)
@@ -30,6 +34,12 @@ NETS = {
     'tiny_32s': (partial(tiny.tiny, head=fcn.stride32), 3, 5),
     'tiny_16s': (partial(tiny.tiny, head=fcn.stride16), 3, 5),
     'tiny_8s': (partial(tiny.tiny, head=fcn.stride8), 3, 5),
+    'cae': (cae, 3, 3), 'cae_fcn': (cae_fcn, 3, 5), 'deconvnet': (deconvnet, 3, 21),
+    'segnet': (segnet.segnet, 3, 11), 'segnet_basic': (segnet.segnet_basic, 3, 11),
+    'unet': (unet, 3, 2), 'unet_same': (partial(unet, same=True), 3, 2),
+    'deeplab_largefov': (deeplab.deeplab_largefov, 3, 21),
+    'deeplab_aspp': (deeplab.deeplab_aspp, 3, 21),
+    'deeplab_resnet101': (deeplab.deeplab_resnet101, 3, 21), 'pspnet': (pspnet, 3, 21),
 }
 
 

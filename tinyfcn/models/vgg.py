@@ -1,6 +1,9 @@
 """VGG-16 (Simonyan & Zisserman 2015), its fully connected layers written as convolutions."""
 from ..layers import avg_pool_to, conv, dropout, max_pool, relu, thin
 
+# block: the channels of its convolutions
+DEPTHS = {1: (64, 64), 2: (128, 128), 3: (256, 256, 256), 4: (512, 512, 512), 5: (512, 512, 512)}
+
 
 def vgg16(n, n_class=1000, width=1):
     """The ImageNet classifier: 1×1 places for 224×224, a map of scores (fc8) for larger images."""
@@ -14,15 +17,21 @@ def vgg16_trunk(n, x, width=1, pad=100):
 
     FCN pads the image by 100, so that fc6 finds a 7×7 window in pool5 however small the image is.
     """
-    blocks = (64, 2), (128, 2), (256, 3), (512, 3), (512, 3)
-    for block, (depth, convs) in enumerate(blocks, start=1):
-        for i in range(1, convs + 1):
-            x = n[f'conv{block}_{i}'] = conv(x, thin(depth, width), 3, pad=pad)
-            x = n[f'relu{block}_{i}'] = relu(x)
-            pad = 1
+    for block in DEPTHS:
+        x = vgg16_block(n, block, x, width, pad)
         x = n[f'pool{block}'] = max_pool(x, 2)
+        pad = 1
 
     fc6_fc7(n, 7, width)
+
+
+def vgg16_block(n, block, x, width=1, pad=1, dilation=1):
+    """conv1_1, relu1_1 … of a block. -> the last; DeepLab's have holes"""
+    for i, depth in enumerate(DEPTHS[block], start=1):
+        x = n[f'conv{block}_{i}'] = conv(x, thin(depth, width), 3, pad=pad, dilation=dilation)
+        x = n[f'relu{block}_{i}'] = relu(x)
+        pad = dilation
+    return x
 
 
 def fc6_fc7(n, ksize, width=1):

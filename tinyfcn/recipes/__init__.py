@@ -18,9 +18,13 @@ PLAIN = dict(
     train=None, valid=None,             # (set, split); without valid a fifth of train is held out
     start=None,                         # whose weights it begins with: a classifier's, a recipe's
     preprocess=None,                    # of the image; None: that of the weights
+    built={},                           # what build is told beside the name: width …
     loss='mean', lr=None, momentum=.9, weight_decay=5e-4, adam=False,
     rules={'*.b': dict(lr=2, decay=0)},
+    loss_at=None,                       # {box: its share}, where not the outputs are learned
+    class_weight=None,                  # a number for each class, or 'median': see data.pictures
     poly=0.,                            # the power at which lr falls to 0; 0 leaves it
+    falls=None,                         # steps after which lr falls to a tenth, again and again
     steps=None, batch=1, iter_size=1,   # pictures in an array; batches whose gradients add up
     replace=False, mirrored=False, scales=None, size=None,      # data.batches.drawn knows these
     every=500,                          # steps from one validation and checkpoint to the next
@@ -69,6 +73,14 @@ ASKED = {
     'steps batch iter_size every': ('a whole number above 0', lambda x: type(x) is int and x > 0),
     'scales': ('nothing, or a low and a high factor',
                lambda x: x is None or _pair(x, (int, float), 0)),
+    'falls': ('nothing, or a whole number above 0',
+              lambda x: x is None or type(x) is int and x > 0),
+    'built': ('a dict of what build is told', lambda x: isinstance(x, dict)),
+    'loss_at': ('nothing, or a dict of boxes and their shares', lambda x: x is None or (
+        isinstance(x, dict) and x and all(_number(share) and share > 0 for share in x.values()))),
+    'class_weight': ("nothing, 'median' or a number above 0 for each class",
+                     lambda x: x in (None, 'median') or isinstance(x, (list, tuple)) and all(
+                         _number(weight) and weight > 0 for weight in x)),
     'size': ('nothing, or a pair of rows and columns', lambda x: x is None or _pair(x, int, 0)),
     'train valid': ('nothing, or a pair of set and split',
                     lambda x: x is None or isinstance(x, (list, tuple)) and len(x) == 2),

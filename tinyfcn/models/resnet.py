@@ -1,0 +1,56 @@
+"""ResNet-101 (He, Zhang, Ren & Sun 2016) at stride 8, for DeepLab and PSPNet.
+
+Its last two layers do not halve the size any more. Their 3×3 windows have holes instead, of 2 and
+4 pixels, so that every weight sees what it saw at ImageNet. Names are torchvision's, with / for its
+dots: layer3/5/conv2.
+"""
+from ..layers import add, batch_norm, conv, max_pool, relu, thin
+
+# the stem's convolutions: depth, window, stride
+PLAIN = (64, 7, 2),
+DEEP = (64, 3, 2), (64, 3, 1), (128, 3, 1)
+
+# layer1 … layer4: depth, whether it halves the size, dilation
+LAYERS = (256, False, 1), (512, True, 1), (1024, False, 2), (2048, False, 4)
+
+
+def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, blocks=(3, 4, 23, 3)):
+    """conv1 … pool1 at stride 4, layer1, then layer2 … layer4 at stride 8. -> the last block
+
+    strides: of the 1×1 and of the 3×3, one of which halves the size; `frozen`: the batch norm.
+    """
+    x = n.data
+    for i, (depth, ksize, stride) in enumerate(stem, start=1):
+        x = relu(normed(n, f'conv{i}', x, thin(depth, width), ksize, frozen, stride))
+    x = n.pool1 = max_pool(x, 3, stride=2, pad=1)
+
+    for layer, (count, (depth, halves, dilation)) in enumerate(zip(blocks, LAYERS), start=1):
+        for i in range(count):
+            x = bottleneck(n, f'layer{layer}/{i}', x, depth, width,
+                           strides if halves and i == 0 else (1, 1), dilation, frozen)
+    return x
+
+
+def bottleneck(n, name, x, depth, width=1, strides=(1, 1), dilation=1, frozen=False):
+    """ReLU(x + f(x)), where f is a 1×1 to a quarter of the depth, a 3×3, and a 1×1 to all of it.
+
+    An x of another depth or size goes through a 1×1 of its own.
+    """
+    narrow, (first, second) = thin(depth // 4, width), strides
+    y = normed(n, f'{name}/conv1', x, narrow, 1, frozen, first)
+    y = normed(n, f'{name}/conv2', relu(y), narrow, 3, frozen, second, dilation)
+    y = normed(n, f'{name}/conv3', relu(y), thin(depth, width), 1, frozen)
+    if x.place != y.place or x.channels != y.channels:
+        n[f'{name}/downsample/0'] = conv(x, y.channels, 1, stride=first * second, bias=False)
+        x = n[f'{name}/downsample/1'] = batch_norm(n[f'{name}/downsample/0'], frozen=frozen)
+    n[name] = relu(add(x, y))
+    return n[name]
+
+
+def normed(n, name, x, depth, ksize, frozen=False, stride=1, dilation=1):
+    """A convolution that keeps the size but for its stride, and its batch norm: conv2, bn2."""
+    bn = name.replace('conv', 'bn')
+    n[name] = conv(x, depth, ksize, stride, pad=dilation * (ksize // 2), dilation=dilation,
+                   bias=False)
+    n[bn] = batch_norm(n[name], frozen=frozen)
+    return n[bn]
