@@ -15,7 +15,7 @@ from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 from tinyfcn.models import NETS
 from tinyfcn.summary import depth
 
-CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet'
+CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet', 'resnet101'
 OWN = 'cae', 'deconvnet', 'unet'                # their scores lie otherwise: test_decoders has them
 SEGMENTERS = [name for name in NETS if name not in CLASSIFIERS + OWN]
 RNG = np.random.default_rng(5)
@@ -43,6 +43,7 @@ def image(name, *size, dtype='float32'):
 
 PARAMETERS = dict(
     vgg16=138_357_544, alexnet=60_965_224, googlenet=6_998_552, squeezenet=1_235_496,
+    resnet101=44_549_160,
     fcn32s=134_346_581, fcn32s_fixed=134_346_581, fcn16s=134_357_354, fcn8s=134_362_751,
     fcn8s_at_once=134_362_751, fcn_alexnet=56_954_261, fcn_googlenet=5_995_077,
     nyud_rgb_32s=134_424_424, nyud_hha_32s=134_424_424, nyud_rgbd_32s=134_424_424 + 576,

@@ -15,6 +15,7 @@ from bad_input_samples import whole
 from PIL import Image
 
 from tinyfcn import build
+from tinyfcn.cli import main
 from tinyfcn.models.fcn import stride8
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,13 @@ def test_the_figure_is_the_one_in_the_package():
     shown = re.search(r'def stride8.*?```', README, re.S).group().removesuffix('```')
     true = re.sub(r'    """.*?"""\n', '', inspect.getsource(stride8), flags=re.S)
     assert shown == true
+
+
+def test_the_family_is_as_its_nets_are(capsys):
+    shown = re.search(r'\n(\| net .*?)```', README, re.S).group(1)
+    names = re.findall(r'^\| (\w+)', shown, re.M)[1:]
+    assert len(names) > 10 and main(['summary', *names]) == 0
+    assert shown == capsys.readouterr().out
 
 
 def test_the_targets_exist():

@@ -5,8 +5,19 @@ import pytest
 
 from tinyfcn import Net, build
 from tinyfcn.cli import main
-from tinyfcn.layers import avg_pool_to, conv, deconv, max_pool, relu
-from tinyfcn.summary import multiply_adds
+from tinyfcn.layers import (
+    add,
+    avg_pool_to,
+    batch_norm,
+    conv,
+    crop,
+    deconv,
+    max_pool,
+    relu,
+    resize,
+    upsample,
+)
+from tinyfcn.summary import beside, multiply_adds
 
 
 def test_rows():
@@ -64,3 +75,24 @@ def test_the_command(capsys):
     with pytest.raises(SystemExit) as stop:
         main(['summary', 'fcn8s', '--size', 'big'])
     assert stop.value.code == 2 and "'big' is no size" in capsys.readouterr().err
+
+
+def test_nets_beside_each_other_by_hand():
+    """A net whose every column is known: two convolutions, one with holes, a skip, a tent."""
+    n = Net(1)
+    n.first = conv(n.data, 2, 3, stride=2, pad=3)
+    n.norm = batch_norm(n.first)
+    n.second = conv(n.norm, 2, 3, pad=4, dilation=4)
+    n.sum = add(n.norm, n.second)
+    n.up = upsample(n.sum, 2, ksize=3)
+    n.score = crop(n.up, like=n.data)
+    head, line, row = beside({'mine': n}).splitlines()
+    assert [cell.strip() for cell in row.strip('|').split('|')] == [
+        'mine', str(18 + 2 + 4 + 36 + 2), '2', '2', str(3 + 2 * 8 + 2), '4', 'batch', 'sum',
+        'tents']
+    assert len(head) == len(line) == len(row)
+    bins = Net(1)
+    bins.mean = avg_pool_to(bins.data, 1)
+    bins.score = add(bins.data, resize(bins.mean, like=bins.data))
+    both = beside({'mine': n, 'bins': bins})
+    assert both.splitlines()[3].split('|')[5].strip() == 'all'

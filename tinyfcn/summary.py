@@ -21,6 +21,37 @@ def summary(net, size=None):
     return '\n'.join([*table, *_crops(net)])
 
 
+UP = {'upsample': 'tents', 'conv_transpose2d': 'deconv', 'unpool': 'switches', 'resize': 'resize'}
+JOINED = {'add': 'sum', 'concat': 'concat', 'multiply': 'product'}
+NORMALISED = {'batch_norm': 'batch', 'local_response_norm': 'LRN'}
+
+
+def beside(nets):
+    """What parts nets from each other, a row of Markdown each.   {name: net} -> text"""
+    rows = [['net', 'parameters', 'deep', 'stride', 'sees', 'holes', 'normalised', 'joins by',
+             'comes up by']]
+    for name, net in nets.items():
+        route = net.route(train=False)
+        ops = dict.fromkeys(box.op.__name__ for box in route)
+        places = [box.place for box in route]
+        field = max(max(net[head].place.field) for head in net.outputs(False) if net[head].place)
+        holes = {hole for box in route for hole in _pair(box.how.get('dilation', 1))} - {1}
+        rows.append([
+            name, f'{sum(w.size for w in net.params.values()):,}', str(depth(net)),
+            f'{float(max(max(place.scale) for place in places if place)):g}',
+            f'{float(field):g}' if all(places) else 'all', ', '.join(map(str, sorted(holes))),
+            *(', '.join(words[op] for op in words if op in ops)
+              for words in (NORMALISED, JOINED, UP))])
+    wide = [max(map(len, column)) for column in zip(*rows)]
+    rows.insert(1, ['-' * w for w in wide])
+    return '\n'.join('| ' + ' | '.join(cell.ljust(w) for cell, w in zip(row, wide)) + ' |'
+                     for row in rows)
+
+
+def _pair(value):
+    return value if isinstance(value, tuple) else (value, value)
+
+
 def depth(net):
     """The most convolutions that any way from the image to a score leads through."""
     deep = {'data': 0}

@@ -4,9 +4,11 @@ from pathlib import Path
 
 
 def summary(args):
-    """A net as a table: boxes, strides, receptive fields, parameters, and why each crop."""
+    """A net as a table: boxes, strides, fields, parameters, why each crop. Several: a row each."""
     from .. import build
-    print(build(args.net, args.classes, seed=None).summary(args.size))
+    from ..summary import beside
+    nets = {name: build(name, args.classes, seed=None) for name in args.net}
+    print(beside(nets) if len(nets) > 1 else nets[args.net[0]].summary(args.size))
 
 
 def draw(args):
@@ -91,7 +93,8 @@ def size(text):
 def arguments(command):
     """What each command takes."""
     c = command(summary)
-    c.add_argument('net', metavar='NET', help='such as fcn8s; a wrong name lists them all')
+    c.add_argument('net', metavar='NET', nargs='+',
+                   help='such as fcn8s; a wrong name lists them all')
     c.add_argument('--size', type=size, metavar='HxW',
                    help='of an image: adds sizes, multiply-adds and memory')
     c.add_argument('--classes', type=int, metavar='N', help="how many (default: the paper's)")

@@ -10,6 +10,7 @@ from .deconvnet import deconvnet
 from .fcn_squeezenet import fcn_squeezenet
 from .googlenet import googlenet
 from .pspnet import pspnet
+from .resnet import resnet101
 from .squeezenet import squeezenet
 from .unet import unet
 from .vgg import vgg16
@@ -18,6 +19,7 @@ from .vgg import vgg16
 NETS = {
     'vgg16': (vgg16, 3, 1000), 'alexnet': (alexnet, 3, 1000),
     'googlenet': (googlenet, 3, 1000), 'squeezenet': (squeezenet, 3, 1000),
+    'resnet101': (resnet101, 3, 1000),
     'fcn32s': (fcn.fcn32s, 3, 21), 'fcn32s_fixed': (fcn.fcn32s_fixed, 3, 21),
     'fcn16s': (fcn.fcn16s, 3, 21), 'fcn8s': (fcn.fcn8s, 3, 21),
     'fcn8s_at_once': (fcn.fcn8s_at_once, 3, 21),

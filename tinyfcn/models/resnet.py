@@ -1,21 +1,30 @@
-"""ResNet-101 (He, Zhang, Ren & Sun 2016) at stride 8, for DeepLab and PSPNet.
+"""ResNet-101 (He, Zhang, Ren & Sun 2016): the classifier, and at stride 8 for DeepLab and PSPNet.
 
-Its last two layers do not halve the size any more. Their 3×3 windows have holes instead, of 2 and
-4 pixels, so that every weight sees what it saw at ImageNet. Names are torchvision's, with / for its
-dots: layer3/5/conv2.
+There its last two layers do not halve the size any more. Their 3×3 windows have holes instead, of 2
+and 4 pixels, so that every weight sees what it saw at ImageNet. Names are torchvision's, with / for
+its dots: layer3/5/conv2.
 """
-from ..layers import add, batch_norm, conv, max_pool, relu, thin
+from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, thin
 
 # the stem's convolutions: depth, window, stride
 PLAIN = (64, 7, 2),
 DEEP = (64, 3, 2), (64, 3, 1), (128, 3, 1)
 
 # layer1 … layer4: depth, whether it halves the size, dilation
-LAYERS = (256, False, 1), (512, True, 1), (1024, False, 2), (2048, False, 4)
+HALVING = (256, False, 1), (512, True, 1), (1024, True, 1), (2048, True, 1)
+DILATED = (256, False, 1), (512, True, 1), (1024, False, 2), (2048, False, 4)
 
 
-def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, blocks=(3, 4, 23, 3)):
-    """conv1 … pool1 at stride 4, layer1, then layer2 … layer4 at stride 8. -> the last block
+def resnet101(n, n_class=1000, width=1):
+    """The ImageNet classifier, at stride 32."""
+    x = resnet_trunk(n, width, layers=HALVING)
+    n.fc    = conv(x, n_class, 1)
+    n.score = avg_pool_to(n.fc, 1)
+
+
+def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DILATED,
+                 blocks=(3, 4, 23, 3)):
+    """conv1 … pool1 and layer1 at stride 4, layer2 … layer4 at stride 8. -> the last block
 
     strides: of the 1×1 and of the 3×3, one of which halves the size; `frozen`: the batch norm.
     """
@@ -24,7 +33,7 @@ def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, blocks=(3
         x = relu(normed(n, f'conv{i}', x, thin(depth, width), ksize, frozen, stride))
     x = n.pool1 = max_pool(x, 3, stride=2, pad=1)
 
-    for layer, (count, (depth, halves, dilation)) in enumerate(zip(blocks, LAYERS), start=1):
+    for layer, (count, (depth, halves, dilation)) in enumerate(zip(blocks, layers), start=1):
         for i in range(count):
             x = bottleneck(n, f'layer{layer}/{i}', x, depth, width,
                            strides if halves and i == 0 else (1, 1), dilation, frozen)

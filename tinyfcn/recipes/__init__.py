@@ -7,10 +7,11 @@ other, and `recipe` refuses it.
 """
 from math import isfinite
 
+from .family import FAMILY
 from .ours import OURS
 from .paper import PAPER
 
-RECIPES = {**PAPER, **OURS}
+RECIPES = {**PAPER, **FAMILY, **OURS}
 
 # What a recipe may say, and what holds where it says nothing
 PLAIN = dict(
