@@ -104,7 +104,8 @@ def test_an_error_in_an_op_names_the_box_its_line_and_the_shapes():
     assert str(caught.value).splitlines() == [
         'x has 2 channels; w (4, 1, 3, 3) with groups=1 reads 1',
         '  in     conv1 = conv(data, 4, 3, pad=1)',
-        '  given  data (1, 2, 5, 6), conv1.w (4, 1, 3, 3), conv1.b (4,)']
+        '  given  data (1, 2, 5, 6), conv1.w (4, 1, 3, 3), conv1.b (4,)',
+        '  see    lesson 02']
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -117,7 +118,8 @@ def test_an_error_in_a_size_names_the_box_before_anything_runs():
         assert str(caught.value).splitlines() == [
             'a window of 7×7 does not fit into an image of 5×20 padded by 0×0',
             '  in     fc = conv(pool1, 1, 7)',
-            '  given  pool1 (5, 20)']
+            '  given  pool1 (5, 20)',
+            '  see    lesson 02']
 
 
 def test_batch_norm_of_single_values_is_refused_in_training():

@@ -20,7 +20,7 @@ from tinyfcn import ops
 
 HOUSE = Path(tinyfcn.__file__).parent
 
-STAIR = 'models net layers init ops place figure summary geometry'
+STAIR = 'models net layers init ops place figure errors summary geometry'
 WINGS = 'data metrics optim checkpoint weights distributed viz gradcheck crf'
 
 # A room (a file, or a folder with all its files) may import these and itself. `*` is anything.
@@ -37,9 +37,11 @@ MAY_IMPORT = {
     'models':       'net layers init',
     'layers':       'figure place init ops geometry',
     'init':         'ops.matrix',
-    'net':          'figure summary backend geometry storage',     # for net.save alone
+    # storage for net.save alone
+    'net':          'errors figure summary backend geometry storage',
     'summary':      '',
-    'figure':       'place geometry',
+    'errors':       '',
+    'figure':       'errors place geometry',
     'place':        'geometry',
     'ops':          'pair backend geometry',
     'pair':         'kernels',
@@ -233,7 +235,8 @@ BROKEN = {
         'ops/conv.py:1: imports net.Net; ops may import pair backend geometry'),
     'the net knows an op': (
         'net.py', '', 'import tinyfcn.ops.conv\n',
-        'net.py:1: imports ops.conv; net may import figure summary backend geometry storage'),
+        'net.py:1: imports ops.conv; net may import errors figure summary backend geometry '
+        'storage'),
     'the foot of the stair': (
         'geometry.py', '', 'from .pair import accelerated\n',
         'geometry.py:1: imports pair.accelerated; geometry may import no other room'),

@@ -12,7 +12,7 @@ from time import perf_counter
 import pytest
 
 import tinyfcn
-from tinyfcn import layers, ops
+from tinyfcn import errors, layers, ops
 
 pytestmark = pytest.mark.lessons
 
@@ -165,6 +165,17 @@ def test_it_runs_and_its_solutions_are_right(path, course):
 
 def test_all_of_them_are_short():
     assert sum(took.values()) <= 240, took
+
+
+def test_errors_send_their_reader_to_a_lesson_that_is_there():
+    """An op's error names the lesson that speaks of it; other messages may name one too."""
+    texts = {path.name[1:3]: path.read_text('utf-8') for path in LESSONS}
+    for op, number in errors.LESSONS.items():
+        assert hasattr(ops, op) and op in texts[number], f'{op}, lesson {number}'
+    package = Path(tinyfcn.__file__).parent
+    said = [number for path in package.rglob('*.py')
+            for number in re.findall(r'lesson (\d+)', path.read_text('utf-8'))]
+    assert {'09', '13'} <= {*said} <= texts.keys()
 
 
 def test_the_list_names_them():

@@ -7,6 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
+from .errors import quoting
 from .geometry import axes, same_size
 from .place import Place
 
@@ -192,9 +193,3 @@ class Branch:
         return self.figure[own if own in self.figure.boxes else name]
 
     __setattr__, __getattr__ = __setitem__, __getitem__
-
-
-def quoting(error, box, given):
-    """The message of an op, with the line of the figure that asked for it and what it was given."""
-    given = ', '.join(f'{name} {tuple(shape)}' for name, shape in given.items())
-    return f'{error}\n  in     {box.line}\n  given  {given}'

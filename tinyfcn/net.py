@@ -16,7 +16,8 @@ from zlib import crc32
 import numpy as np
 
 from .backend import array_module
-from .figure import Box, Figure, quoting, several
+from .errors import quoting
+from .figure import Box, Figure, several
 from .summary import summary
 
 __all__ = ['Box', 'Net']

@@ -94,12 +94,12 @@ def offset_between(x, like):
             raise ValueError(f'{box} has {box.place}; say where to cut: offset=(rows, columns)')
     if x.place.scale != like.place.scale:
         raise ValueError(f'{x} and {like} have no common grid: {x.place} against {like.place}; '
-                         f'bring them to one stride first')
+                         f'bring them to one stride first; lesson 09 shows how')
     offset = [(b - a) / s for a, b, s in zip(x.place.shift, like.place.shift, x.place.scale)]
     if any(o.denominator != 1 for o in offset):
         raise ValueError(f'{x} lies {", ".join(f"{float(o):g}" for o in offset)} units before '
                          f'{like}, between two pixels: upsample with a tent that is one smaller '
-                         f'(ksize = 2·factor − 1), or change a pad')
+                         f'(ksize = 2·factor − 1), or change a pad; lesson 09 shows why')
     if min(offset) < 0:
         raise ValueError(f'{x} begins {float(-min(offset)):g} units after {like}: it needs more '
                          f'padding upstream')

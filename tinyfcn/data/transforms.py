@@ -50,7 +50,7 @@ def read_label(path, colours=None):
             raise PictureError(
                 f'{path}: {image.mode} pixels are colours; a mask holds the number of a class in '
                 f'each pixel, as a palette or grey PNG' + '; or give every class its colour, by '
-                "lines 'R G B name' in classes.txt" * (colours is not None))
+                "lines 'R G B name' in classes.txt" * (colours is not None) + ' (lesson 13)')
         image.verify()                                  # a flipped bit would change a class
     with opened(path) as image:
         label = np.array(image.convert('RGB') if coloured else image)

@@ -99,7 +99,7 @@ def check_rate(loss, lr):
     if loss == 'sum' and lr > LARGEST_OF_SUM:
         raise ValueError(f'lr {lr:g} is one of a mean loss, and this one is the sum: of 500×375 '
                          f'pixels it steps 187,500 times as far, and is nan soon. '
-                         f'loss="mean", or an lr such as 1e-10')
+                         f'loss="mean", or an lr such as 1e-10 (lesson 13)')
     if loss == 'mean' and lr < SMALLEST_OF_MEAN:
         raise ValueError(f'lr {lr:g} is one of a summed loss, and this one is the mean: it would '
-                         f'stand still. loss="sum", or an lr such as 1e-4')
+                         f'stand still. loss="sum", or an lr such as 1e-4 (lesson 13)')
