@@ -293,7 +293,7 @@ def test_a_label_of_another_size_than_its_image():
 @pytest.mark.parametrize('array, suffix, why', [
     (LABEL, '.jpg', 'a JPEG blurs the numbers of a mask; save it as PNG'),
     (IMAGE, '.png', 'RGB pixels are colours; a mask holds the number of a class in each pixel, as '
-                    'a palette or grey PNG$'),
+                    r'a palette or grey PNG \(lesson 13\)$'),
     (np.zeros((2, 2), 'float32'), '.tif', 'F pixels are colours')])
 def test_masks_that_are_no_masks(tmp_path, array, suffix, why):
     save(tmp_path / f'mask{suffix}', array)
