@@ -14,9 +14,9 @@ test: .venv/made
 test-more: .venv/lessons chromium
 	$(BIN)/python -m pytest -m "$(MARKS)"
 
-# the course, in a browser: read, change, run
+# the course, in a browser: read, change, run; in a container one is root, which Jupyter asks about
 lessons: .venv/lessons
-	cd lessons && ../$(BIN)/jupyter-lab
+	cd lessons && ../$(BIN)/jupyter-lab $$(test "$$(id -u)" != 0 || echo --allow-root)
 
 # the same as pages that need nothing running: site/index.html
 site: .venv/lessons
