@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from side_by_side import apart, peak, save, start
+from side_by_side import RESULTS, apart, peak, save, start
 
 # isort: split
 import numpy as np
@@ -36,8 +36,15 @@ def descend(data, rival):
     return dict(losses=losses, seconds=perf_counter() - began, peak=peak())
 
 
+def noted_in(path=RESULTS / 'reference.json'):
+    """What the last run found, or nothing."""
+    return json.loads(path.read_text('utf-8'))['rows'] if path.exists() else {}
+
+
 def section(found):
     """Lines of Markdown: the mean loss of each round over the pictures, seconds, memory."""
+    if not found:
+        return
     rounds = STEPS // PICTURES
     yield '## The reference recipe, FCN-8s on VGG-16 at 500 pixels\n'
     yield (f'{STEPS} steps of `{NAME}` on {PICTURES} pictures of VOC, from a trunk as it was '

@@ -6,9 +6,10 @@ Each true mask is made `factor` times smaller and as large again, and judged by 
 paper does not say by which resampling, so several are tried, and the nearest to it is named.
 """
 import argparse
+import json
 from pathlib import Path
 
-from side_by_side import save
+from side_by_side import RESULTS, save
 
 # isort: split
 import numpy as np
@@ -108,6 +109,27 @@ def line(name, found, distance=''):
     """A row of the table: floats in per cent, or the factors themselves."""
     numbers = [f'{x:7.1f}' if isinstance(x, float) else f'{x:7}' for x in found.values()]
     return f'{name:36}{"".join(numbers)}   {distance}'.rstrip()
+
+
+def noted_in(path=RESULTS / 'upper_bound.json'):
+    """The rows of the last run, or none."""
+    return json.loads(path.read_text('utf-8'))['rows'] if path.exists() else []
+
+
+def section(rows):
+    """Lines of Markdown: the paper's numbers, and those of every way."""
+    if not rows:
+        return
+    yield '## The best that a coarse prediction could do\n'
+    yield (f'Mean IU of {rows[0]["masks"]} true masks made smaller by a factor and as large again, '
+           f'beside the paper’s, whose resampling nobody wrote down.\n')
+    yield f'| way, down and up | {" | ".join(map(str, PAPER))} | apart |'
+    yield '|' + ' --- |' * (len(PAPER) + 2)
+    yield f'| **the paper** | {" | ".join(f"{iu:.1f}" for iu in PAPER.values())} | |'
+    for row in sorted(rows, key=lambda row: row['apart']):
+        numbers = ' | '.join(f'{iu:.1f}' for iu in row['mean_iu'].values())
+        yield f'| {row["way"]} | {numbers} | {row["apart"]:.2f} |'
+    yield ''
 
 
 def main():
