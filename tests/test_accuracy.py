@@ -207,8 +207,8 @@ def test_a_stage_leaves_its_result_and_the_next_goes_on(place):
 def test_seeds_are_summed_up():
     def result(seed, mean_iu, rival='tinyfcn'):
         return dict(set='stanford', stage='16s', seed=seed, rival=rival, train_seconds=10 + seed,
-                    peak=1e9 + seed, machine=dict(busy=.3 * seed), scores=dict(pixel_acc=.8, mean_acc=.7, mean_iu=mean_iu,
-                                                 fw_iu=.75))
+                    peak=1e9 + seed, machine=dict(busy=.3 * seed),
+                    scores=dict(pixel_acc=.8, mean_acc=.7, mean_iu=mean_iu, fw_iu=.75))
 
     ours, theirs = accuracy.summed([result(0, .5), result(1, .6), result(0, .4, 'pytorch')])
     assert ours['mean_iu'] == pytest.approx(55) and ours['each'] == pytest.approx([50, 60])
