@@ -12,9 +12,6 @@ from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 import tinyfcn
 from tinyfcn import ops, tracing, viz
@@ -39,20 +36,7 @@ print('classes', dict(enumerate(unseen.classes)), '   in this label', np.unique(
 
 
 # %%
-def side_by_side(pictures, width=1.75):
-    """A row of pictures under their titles, in few colours, which keeps the notebook small."""
-    figure = Figure(figsize=(width * len(pictures), .85 * width), layout='constrained', dpi=70)
-    axes = figure.subplots(1, len(pictures), squeeze=False)[0]
-    for ax, (title, picture) in zip(axes, pictures.items()):
-        ax.imshow(picture, cmap='gray', interpolation='nearest')
-        ax.set_title(title, fontsize=9)
-        ax.axis('off')
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]).quantize(32)
-
-
-side_by_side({'image': image, 'label, in colours': viz.colours(label)}, width=2.3)
+viz.side_by_side({'image': image, 'label, in colours': viz.colours(label)}, width=2.3)
 
 # %% [markdown]
 # An **image** holds three numbers for each pixel: how red, how green and how blue it is, from 0 to
@@ -138,8 +122,8 @@ plt.tight_layout()
 
 # %%
 mask = tinyfcn.predict(net, image)
-side_by_side({'image': image, 'truth': viz.colours(label), 'the mask': viz.colours(mask)},
-             width=2.2)
+viz.side_by_side({'image': image, 'truth': viz.colours(label), 'the mask': viz.colours(mask)},
+                 width=2.2)
 
 # %% [markdown]
 # A mask is one class a pixel, but the net does not name classes. It gives a **score** for each
@@ -153,7 +137,7 @@ x = prepare(image, recipe['preprocess'], net.dtype)     # numbers about 0, and t
 score = net.forward(x)
 print('x', x.shape, '   score', score.shape)
 
-side_by_side(dict(zip(unseen.classes, score[0].clip(-5, 5))), width=1.6)
+viz.side_by_side(dict(zip(unseen.classes, score[0].clip(-5, 5))), width=1.6)
 
 # %% [markdown]
 # One pixel, in numbers; the highest wins:
@@ -198,7 +182,7 @@ for _ in range(3):
 
 # %%
 box, y = next(walk)
-side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(5, box.channels))}, width=1.4)
+viz.side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(5, box.channels))}, width=1.4)
 
 # %% [markdown]
 # What was passed stays at hand, by name: `net.values['pool1']` is a plain NumPy array. The way

@@ -5,27 +5,10 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 import tinyfcn
 from tinyfcn import metrics, tracing, viz
 from tinyfcn.lessons import check
-
-
-def side_by_side(pictures, width=1.75):
-    """A row of pictures under their titles, in few colours, which keeps the notebook small."""
-    figure = Figure(figsize=(width * len(pictures), .85 * width), layout='constrained', dpi=70)
-    axes = figure.subplots(1, len(pictures), squeeze=False)[0]
-    for ax, (title, picture) in zip(axes, pictures.items()):
-        ax.imshow(picture, cmap='gray', interpolation='nearest')
-        ax.set_title(title, fontsize=9)
-        ax.axis('off')
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]).quantize(32)
-
 
 # %% [markdown]
 # ## Sixteen pixels
@@ -43,7 +26,7 @@ pred = np.array([[0, 0, 1, 1],
                  [0, 0, 1, 1],
                  [0, 2, 0, 2],
                  [1, 2, 2, 2]])
-side_by_side({'label': viz.colours(label), 'pred': viz.colours(pred)})
+viz.side_by_side({'label': viz.colours(label), 'pred': viz.colours(pred)})
 
 # %% [markdown]
 # ## Every pixel drops into a cell
@@ -122,9 +105,9 @@ viz.show_source(metrics.confusion)
 # %%
 is_2, said_2 = (label == 2), (pred == 2) & (label != 255)
 assert (is_2 & said_2).sum() == 4 and (is_2 | said_2).sum() == 5
-side_by_side({'is 2': viz.colours(2 * is_2), 'is said to be 2': viz.colours(2 * said_2),
-              'both: 4': viz.colours(2 * (is_2 & said_2)),
-              'at least one: 5': viz.colours(2 * (is_2 | said_2))}, width=1.4)
+viz.side_by_side({'is 2': viz.colours(2 * is_2), 'is said to be 2': viz.colours(2 * said_2),
+                  'both: 4': viz.colours(2 * (is_2 & said_2)),
+                  'at least one: 5': viz.colours(2 * (is_2 | said_2))}, width=1.4)
 
 # %% [markdown]
 # By hand, from the table `[[5, 1, 0], [0, 3, 0], [1, 0, 4]]`:
@@ -191,7 +174,7 @@ trap = metrics.scores(lazy)
 
 for name in ('pixel_acc', 'mean_acc', 'mean_iu', 'fw_iu'):
     print(f'{name:10}{trap[name]:7.1%}')
-side_by_side({f'label {i}': viz.colours(labels[i]) for i in range(5)}, width=1.6)
+viz.side_by_side({f'label {i}': viz.colours(labels[i]) for i in range(5)}, width=1.6)
 
 # %% [markdown]
 # Nearly three pixels of four are right! Mean IU is not fooled. Background has IU = (pixels that are
@@ -230,7 +213,7 @@ print('as background: ', round(metrics.scores(metrics.confusion(taken, guess, 21
 
 assert metrics.scores(metrics.confusion(label, guess, 21))['mean_iu'] == 1
 assert metrics.scores(metrics.confusion(taken, guess, 21))['mean_iu'] < .85
-side_by_side({'label': viz.colours(label), 'guess': viz.colours(guess)}, width=2)
+viz.side_by_side({'label': viz.colours(label), 'guess': viz.colours(guess)}, width=2)
 
 # %% [markdown]
 # Void belongs to labels alone: a prediction has to name a class, and one that does not is refused.

@@ -5,27 +5,10 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 import tinyfcn
 from tinyfcn import ops, tracing, viz
 from tinyfcn.lessons import check
-
-
-def side_by_side(pictures, width=1.75):
-    """A row of pictures under their titles, in few colours, which keeps the notebook small."""
-    figure = Figure(figsize=(width * len(pictures), .85 * width), layout='constrained', dpi=70)
-    axes = figure.subplots(1, len(pictures), squeeze=False)[0]
-    for ax, (title, picture) in zip(axes, pictures.items()):
-        ax.imshow(picture, cmap='gray', interpolation='nearest')
-        ax.set_title(title, fontsize=9)
-        ax.axis('off')
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]).quantize(32)
-
 
 # %% [markdown]
 # ## First see it work
@@ -48,9 +31,9 @@ def filtered(picture, kernel):
     return ops.conv2d(picture[None, None], kernel[None, None])[0][0, 0]
 
 
-side_by_side({'picture': grey, 'upright edges': filtered(grey, upright),
-              'level edges': filtered(grey, level),
-              'both': np.hypot(filtered(grey, upright), filtered(grey, level))})
+viz.side_by_side({'picture': grey, 'upright edges': filtered(grey, upright),
+                  'level edges': filtered(grey, level),
+                  'both': np.hypot(filtered(grey, upright), filtered(grey, level))})
 
 # %% [markdown]
 # White is a step from dark to bright, black from bright to dark, grey is nothing. Nobody told the
@@ -166,7 +149,7 @@ tracing.convolution(two, wants)
 rgb = image.transpose(2, 0, 1)[None].astype(float)  # (N, C, H, W): pictures, channels, rows, …
 redder = np.array([1, -.5, -.5]).reshape(1, 3, 1, 1)
 red, _ = ops.conv2d(rgb, redder)
-side_by_side({'picture': image, 'how much redder': red[0, 0]})
+viz.side_by_side({'picture': image, 'how much redder': red[0, 0]})
 
 # %% [markdown]
 # ## Many kernels, and a bias
@@ -192,7 +175,7 @@ w = np.concatenate([redder, greener])                   # two kernels
 found, _ = ops.conv2d(rgb, w, np.array([-25., -25.]))
 found, _ = ops.relu(found)                              # below zero: not found
 print('x', rgb.shape, '   w', w.shape, '   y', found.shape)
-side_by_side({'redder by 25': found[0, 0], 'greener by 25': found[0, 1]})
+viz.side_by_side({'redder by 25': found[0, 0], 'greener by 25': found[0, 1]})
 
 # %% [markdown]
 # ## Your turn
@@ -264,7 +247,7 @@ kernels = {
     'yours': np.array([[0., 0, 0], [0, 1, 0], [0, 0, 0]]),
 }
 assert (filtered(grey, kernels['yours']) == grey[1:-1, 1:-1]).all()     # as it stands: no change
-side_by_side({name: filtered(grey, kernel) for name, kernel in kernels.items()})
+viz.side_by_side({name: filtered(grey, kernel) for name, kernel in kernels.items()})
 
 # %% [markdown]
 # A net has no such list. Its kernels begin at random and are learned; but look into the first

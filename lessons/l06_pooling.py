@@ -10,26 +10,12 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML
 
 import tinyfcn
 from tinyfcn import ops, tracing, viz
 from tinyfcn.lessons import check
 
 plt.rcParams['figure.dpi'] = 80
-
-
-def grids(**arrays):
-    """Small arrays side by side, with their numbers; what is not zero is coloured."""
-    tables = []
-    for title, array in arrays.items():
-        rows = [''.join(f'<td style="background:#fa06">{v:g}' if v else '<td>0' for v in row)
-                for row in array]
-        tables.append(f'<table style="display:inline-table;margin:.5em;text-align:right">'
-                      f'<caption style="white-space:nowrap">{title.replace("_", " ")}</caption>'
-                      f'<tr>{"<tr>".join(rows)}</table>')
-    return HTML(''.join(tables))
-
 
 # %% [markdown]
 # ## Why pool: see more, with less
@@ -91,7 +77,7 @@ for i in range(2):
 
 assert (y == [[4, 5], [6, 8]]).all()
 assert (y == ops.max_pool(x[None, None], 2)[0]).all()       # the library's, on (N, C, H, W)
-grids(x=x, y=y)
+viz.grids(x=x, y=y)
 
 # %% [markdown]
 # Where did the 4 stand? In row 1, column 0. Number the pixels of x row by row, `row·W + column`, as
@@ -105,7 +91,7 @@ back, _ = ops.unpool(taken, switches, size=(4, 4))          # and put back there
 
 assert (switches[0, 0] == [[4, 7], [8, 15]]).all()
 assert (taken[0, 0] == y).all()                             # so max_pool = take at the switches
-grids(x=x, switches=switches[0, 0], taken=taken[0, 0], unpooled=back[0, 0])
+viz.grids(x=x, switches=switches[0, 0], taken=taken[0, 0], unpooled=back[0, 0])
 
 # %% [markdown]
 # `unpool` is the way back: a map of the old size, each value where it came from, zeros for the
@@ -149,7 +135,7 @@ y, cache = ops.max_pool(x[None, None], 2)
 dx, = ops.max_pool.backward(dy[None, None], cache)
 
 assert (dx == ops.unpool(dy[None, None], switches, (4, 4))[0]).all()
-grids(dy=dy, switches=switches[0, 0], dx=dx[0, 0])
+viz.grids(dy=dy, switches=switches[0, 0], dx=dx[0, 0])
 
 # %% [markdown]
 # In the language of lesson 04: once the switches are known, taking is a matrix P with a single 1 in
@@ -162,7 +148,7 @@ P[np.arange(4), switches.ravel()] = 1
 
 assert (P @ x.ravel() == y.ravel()).all()
 assert (P.T @ dy.ravel() == dx.ravel()).all()
-grids(P=P)
+viz.grids(P=P)
 
 # %% [markdown]
 # AlexNet pools 3×3 windows every 2 pixels: neighbours share a row or a column. A pixel may then be
@@ -176,7 +162,7 @@ peak[0, 0, 2, 2] = 9
 y, cache = ops.max_pool(peak, 3, stride=2)
 dx, = ops.max_pool.backward(np.ones_like(y), cache)
 assert (y == 9).all() and dx[0, 0, 2, 2] == 4               # four windows, one winner
-grids(x=peak[0, 0], y=y[0, 0], dx_for_dy_of_ones=dx[0, 0])
+viz.grids(x=peak[0, 0], y=y[0, 0], dx_for_dy_of_ones=dx[0, 0])
 
 # %% [markdown]
 # ## When two are equal
@@ -213,7 +199,7 @@ up, _ = ops.max_pool(x5, 2)
 down, _ = ops.max_pool(x5, 2, ceil=False)
 assert up.shape[2:] == (3, 3) and up.max() == 24
 assert down.shape[2:] == (2, 2) and down.max() == 18        # 19 to 24 were never seen
-grids(x=x5[0, 0], rounded_up=up[0, 0], rounded_down=down[0, 0])
+viz.grids(x=x5[0, 0], rounded_up=up[0, 0], rounded_down=down[0, 0])
 
 # %% [markdown]
 # What hangs over the edge holds nothing, and nothing must never win: it is **minus infinity**, not
@@ -349,7 +335,7 @@ y, _ = ops.max_pool(x, 2)
 switches, _ = ops.max_switches(x, 2)
 right, _ = ops.unpool(y, switches, (5, 5))
 wrong, _ = ops.unpool(y, switches, (6, 6))
-grids(x=x[0, 0], put_back_in_5x5=right[0, 0], in_6x6_by_mistake=wrong[0, 0])
+viz.grids(x=x[0, 0], put_back_in_5x5=right[0, 0], in_6x6_by_mistake=wrong[0, 0])
 
 # %% [markdown]
 # ## Now you

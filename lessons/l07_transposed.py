@@ -18,19 +18,6 @@ from tinyfcn.lessons import check
 
 plt.rcParams['figure.dpi'] = 80
 
-
-def grids(**arrays):
-    """Small arrays side by side, with their numbers; what is not zero is coloured."""
-    tables = []
-    for title, array in arrays.items():
-        rows = [''.join(f'<td style="background:#fa06">{v:g}' if v else '<td>0' for v in row)
-                for row in array]
-        tables.append(f'<table style="display:inline-table;margin:.5em;text-align:right">'
-                      f'<caption style="white-space:nowrap">{title.replace("_", " ")}</caption>'
-                      f'<tr>{"<tr>".join(rows)}</table>')
-    return HTML(''.join(tables))
-
-
 # %% [markdown]
 # ## The same lines, walked the other way
 #
@@ -78,7 +65,7 @@ for i in range(3):
     M[i, 2 * i:2 * i + 3] = w
 
 y = M.T @ x
-grids(M=M, M_transposed=M.T, x=x[:, None], y=y[:, None])
+viz.grids(M=M, M_transposed=M.T, x=x[:, None], y=y[:, None])
 
 # %% [markdown]
 # Take y[4] = 130: there 100·1 and 10·3 met. Now look at Mᵀ, the second picture, and
@@ -132,7 +119,7 @@ for i in range(2):
     for j in range(2):
         stamped[2 * i:2 * i + 3, 2 * j:2 * j + 3] += x[i, j] * w
 
-grids(x=x, w=w, y=stamped)
+viz.grids(x=x, w=w, y=stamped)
 
 # %% [markdown]
 # In the middle all four stamps meet: 1379. So the 1 brought the kernel's last tap, 9; the 10 its 7,
@@ -245,7 +232,7 @@ for rows in (7, 8):
 
 less_cut, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1, output_padding=1)
 assert (less_cut == full[..., 1:, 1:]).all()                # cut on top and on the left only
-grids(full=full[0, 0], pad_1=cut[0, 0], output_padding_1=less_cut[0, 0])
+viz.grids(full=full[0, 0], pad_1=cut[0, 0], output_padding_1=less_cut[0, 0])
 
 # %% [markdown]
 # ## What a transpose is for: ⟨Mx, y⟩ = ⟨x, Mᵀy⟩

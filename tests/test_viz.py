@@ -10,7 +10,17 @@ from PIL import Image
 from tinyfcn import build
 from tinyfcn.cli import main
 from tinyfcn.data.transforms import read_label
-from tinyfcn.viz import colours, draw_curves, draw_net, layout, palette, present, write_label
+from tinyfcn.viz import (
+    colours,
+    draw_curves,
+    draw_net,
+    grids,
+    layout,
+    palette,
+    present,
+    side_by_side,
+    write_label,
+)
 from tinyfcn.viz.curves import smooth, split
 
 
@@ -292,3 +302,24 @@ def test_what_draw_curves_refuses(tmp_path, name, rows, why):
     with pytest.raises(ValueError, match=why):
         draw_curves(tmp_path / name, rows)
     assert not list(tmp_path.iterdir())
+
+
+# ---- side by side --------------------------------------------------------------------------------
+
+def test_pictures_side_by_side():
+    red, ramp = np.zeros((20, 30, 3), 'uint8'), np.arange(600.).reshape(20, 30)
+    red[..., 0] = 255
+    shown = side_by_side({'red': red, 'ramp': ramp}, width=2)
+    assert shown.size == (280, 119) and len(shown.getcolors()) <= 32        # 4 × 1.7 inches of 70
+    left, right = (np.array(shown.convert('RGB').crop(box)) for box in
+                   [(0, 0, 140, 119), (140, 0, 280, 119)])
+    assert (left == (255, 0, 0)).all(2).mean() > .4 and not (right == (255, 0, 0)).all(2).any()
+
+
+def test_grids_say_every_number_and_colour_what_is_not_zero():
+    page = grids(x=[[0, 1.5], [-2, 0]], dx_for_y=np.eye(1))._repr_html_()
+    tables = re.findall(r'<table.*?<caption.*?>(.*?)</caption>(.*?)</table>', page)
+    assert [title for title, _ in tables] == ['x', 'dx for y']
+    cells = [re.findall(r'<td( style=.*?)?>([^<]*)', body) for _, body in tables]
+    assert [[(bool(style), text) for style, text in body] for body in cells] == [
+        [(False, '0'), (True, '1.5'), (True, '-2'), (False, '0')], [(True, '1')]]

@@ -6,9 +6,11 @@
     viz.draw_curves('curves.png', rows)                     loss and metrics over the steps
     viz.write_label('label.png', label)                     as the VOC server wants it
     viz.show_source(ops.conv2d, backward=True)              the code of an op, in a notebook
+    viz.side_by_side({'image': image}), viz.grids(x=x)      a few pictures, a few small matrices
 
 Nothing here keeps a state or opens a window: a training may draw as it goes, in a thread too.
 """
+from .beside import grids, side_by_side
 from .colours import colours, errors, palette, present, write_label, write_picture
 from .curves import draw_curves
 from .nets import draw_heatmap, draw_net, layout
@@ -16,5 +18,6 @@ from .overlays import overlay
 from .pages import draw_page
 from .source import show_source
 
-__all__ = ['colours', 'draw_curves', 'draw_heatmap', 'draw_net', 'draw_page', 'errors', 'layout',
-           'overlay', 'palette', 'present', 'show_source', 'write_label', 'write_picture']
+__all__ = ['colours', 'draw_curves', 'draw_heatmap', 'draw_net', 'draw_page', 'errors', 'grids',
+           'layout', 'overlay', 'palette', 'present', 'show_source', 'side_by_side', 'write_label',
+           'write_picture']
