@@ -43,6 +43,7 @@ OPS = {
 SUBSETS = {
     **{group: [(files, words) for files in STAGES] for group, words in OPS.items()},
     'net': [(('figure', 'place', 'net'), '')],
+    'family': [(('heads', 'views'), ''), (('crf', 'prediction', 'summary'), '')],
 }
 
 # group: {file: [(kind, the slip, old text, new text)]}; the old text stands in the file once
@@ -499,6 +500,59 @@ BUGS = {
              '(self.scale, self.shift) == (other.scale, other.shift)', 'self.scale == other.scale'),
             ('index', 'what is added sees the narrowest field of all',
              'map(max, place.field', 'map(min, place.field'),
+        ],
+    },
+    'family': {
+        'data/transforms.py': [
+            ('rounding', 'a label half-way is of the pixel after',
+             'float(shift) - .5)', 'float(shift) + .49)'),
+            ('index', 'what lies beyond the image has its last label',
+             '(at < 0) | (at >= label.shape[axis])', '(at < 0) & (at >= label.shape[axis])'),
+            ('stride', 'labels are shrunk by nothing',
+             'float(scale) * np.arange(count)', 'np.arange(count)'),
+        ],
+        'data/pictures.py': [
+            ('accumulate', 'a class’ share is of all pictures',
+             'seen += (counts > 0) * counts.sum()', 'seen += counts.sum()'),
+        ],
+        'training.py': [
+            ('accumulate', 'the share of a head is of its loss alone',
+             'd if share == 1 else d * float(share)', 'd'),
+            ('chance', 'pictures side by side drop the same units',
+             'own.step = number', 'own.step = parts[0][0]'),
+            ('life', 'running state is walked side by side',
+             'aside = not net.state and', 'aside ='),
+        ],
+        'net.py': [
+            ('life', 'what is asked for dies where another has read it',
+             'last_reader[name] is box} - asked', 'last_reader[name] is box}'),
+        ],
+        'views.py': [
+            ('index', 'a mirror image is not turned back',
+             '(p[..., ::-1] if turned else p)[0]', 'p[0]'),
+            ('accumulate', 'windows are summed and not averaged',
+             '(whole / count)[:, :, :h, :w]', 'whole[:, :, :h, :w]'),
+            ('stride', 'the last window ends before the picture does',
+             '(size - window) * i // max(1, steps)', '(size - window) * i // (steps + 1)'),
+            ('index', 'a net without padding sees zeros around',
+             "mode='symmetric'", "mode='constant'"),
+        ],
+        'crf.py': [
+            ('accumulate', 'a message is heard twice', "how['w2'] * near(q)",
+             "2 * how['w2'] * near(q)"),
+            ('rounding', 'a kernel is normalised on one side',
+             'kernel /= norm[:, None]', 'kernel /= 1'),
+            ('index', 'a corner is numbered by the pixel’s order of another axis',
+             'steps[order].cumsum(1)', 'steps[order[:, ::-1]].cumsum(1)'),
+            ('accumulate', 'the unary is forgotten after the first step',
+             'q += log_p', 'q += 0'),
+        ],
+        'place.py': [
+            ('stride', 'unpooled, a field begins anew',
+             '[f + s for f, s in zip(self.field, self.scale)])', 'like.field)'),
+        ],
+        'summary.py': [
+            ('index', 'holes are those of the rows', "- {1}", "- {1, 2, 4}"),
         ],
     },
 }
