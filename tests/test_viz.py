@@ -22,6 +22,7 @@ from tinyfcn.viz import (
     write_label,
 )
 from tinyfcn.viz.curves import smooth, split
+from tinyfcn.viz.nets import depths
 
 
 def rows(name):
@@ -56,6 +57,18 @@ def test_no_two_boxes_of_a_row_overlap(name):
     for row in {row for _, row, _ in at.values()}:
         spans = sorted((x, x + w) for x, r, w in at.values() if r == row)
         assert all(a[1] < b[0] for a, b in zip(spans, spans[1:]))
+
+
+@pytest.mark.parametrize('name, ways', [
+    ('unet', ['relu4_2 concat4', 'relu3_2 concat3', 'relu2_2 concat2', 'relu1_2 concat1']),
+    ('segnet', [f'pool{i} pool{i}_D' for i in (4, 3, 2, 1)])])
+def test_skips_go_underneath_and_do_not_cross(name, ways):
+    """The innermost is the least deep; what follows at once needs no detour."""
+    at, arrows = layout(build(name, seed=None, width=1/64))
+    deep = depths(at, arrows)
+    ways = [tuple(way.replace('relu', 'conv').split()) for way in ways]
+    assert set(deep) == {*ways}
+    assert [*deep.values()] == sorted(deep.values()) and len({*deep.values()}) == 4
 
 
 @pytest.mark.parametrize('suffix', ['png', 'svg'])
@@ -111,6 +124,21 @@ def test_the_heatmap_command(classifier, capsys):
     assert (right[..., 0] - right[..., 2] > 60).sum() > 1000, 'somewhere it glows'
     assert draw_heat(classifier, '1', *where) == 0
     assert 'class 1: 0.46' in capsys.readouterr().out
+
+
+def test_the_activations_command(tmp_path, capsys):
+    n = build('segnet_basic', width=1, n_class=3)
+    n.about['preprocess'] = dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    n.save(tmp_path / 'net.safetensors')
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (24, 32, 3), 'uint8')).save(tmp_path / 'x.png')
+    words = ['draw', 'segnet_basic', '--classes', '3', '-o', str(tmp_path / 'y.png'),
+             '--activations', str(tmp_path / 'x.png')]
+    assert main([*words, '--weights', str(tmp_path / 'net.safetensors')]) == 0
+    with Image.open(tmp_path / 'y.png') as shown:
+        assert shown.width > 1000 and len(shown.convert('RGB').getcolors(1 << 20)) > 100
+    assert main(words) == 2
+    assert '--activations needs what the net has learned' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('wanted, more, why', [

@@ -12,12 +12,16 @@ def summary(args):
 
 
 def draw(args):
-    """A net as a figure; or, with --heatmap, where in an image a classifier sees a class."""
+    """A net as a figure; with --heatmap, where in an image a classifier sees a class; with
+    --activations, what the boxes make of an image.
+    """
     from .. import build, viz
     net = build(args.net, args.classes, seed=None)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if args.heatmap:
         heatmap(args, net)
+    elif args.activations:
+        activations(args, net)
     else:
         viz.draw_net(net, args.output)
     print(args.output)
@@ -47,6 +51,24 @@ def heatmap(args, net):
     print(f'{called(number)}: {score[number].mean():.2f} on average over '
           f'{score.shape[1]}×{score.shape[2]} places, {score[number].max():.2f} at most; the whole '
           f'image is {called(score.mean((1, 2)).argmax())}')
+
+
+def activations(args, net):
+    """The strongest channel of the last box of every size, on the way down and up again."""
+    from .. import viz, weights
+    from ..data.transforms import prepare, read_image
+    if not args.weights:
+        raise ValueError('--activations needs what the net has learned: --weights FILE')
+    arrays, about = weights.read(args.weights)
+    weights.transplant(net, arrays)
+    if not about.get('preprocess'):
+        raise ValueError(f'{args.weights} does not say how its images were prepared')
+    last, values = None, {}
+    for box, y in net.walk(prepare(read_image(args.activations), about['preprocess']), keep=False):
+        if last and last[1].shape[2:] != y.shape[2:]:
+            values[last[0].name] = last[1][0]
+        last = box, y.copy()                            # a relu may overwrite it
+    viz.draw_activations({**values, last[0].name: last[1][0]}, args.output)
 
 
 def class_number(wanted, names):
@@ -106,7 +128,9 @@ def arguments(command):
     c.add_argument('--classes', type=int, metavar='N', help="how many (default: the paper's)")
     c.add_argument('--heatmap', nargs=2, metavar=('CLASS', 'IMAGE'),
                    help='draw what a classifier says of every place of an image')
-    c.add_argument('--weights', type=Path, metavar='FILE', help='of the classifier')
+    c.add_argument('--activations', type=Path, metavar='IMAGE',
+                   help='draw what the boxes make of an image')
+    c.add_argument('--weights', type=Path, metavar='FILE', help='of the net')
     c.add_argument('--names', type=Path, metavar='FILE', help='of its classes, a line each')
 
     c = command(weights)

@@ -1,6 +1,7 @@
 """Pictures: of nets, of labels and predictions, of a training. The only room that knows matplotlib.
 
     viz.draw_net(net, 'net.png')                            the net as the paper's Figure 3
+    viz.draw_activations(values, 'net.png')                 what the boxes make of one image
     viz.overlay(image, label, classes)                      the classes over the picture
     viz.draw_page('page.png', rows, classes, titles)        image, truth and predictions in rows
     viz.draw_curves('curves.png', rows)                     loss and metrics over the steps
@@ -10,6 +11,7 @@
 
 Nothing here keeps a state or opens a window: a training may draw as it goes, in a thread too.
 """
+from .activations import draw_activations
 from .beside import grids, side_by_side
 from .colours import colours, errors, palette, present, write_label, write_picture
 from .curves import draw_curves
@@ -18,6 +20,6 @@ from .overlays import overlay
 from .pages import draw_page
 from .source import show_source
 
-__all__ = ['colours', 'draw_curves', 'draw_heatmap', 'draw_net', 'draw_page', 'errors', 'grids',
-           'layout', 'overlay', 'palette', 'present', 'show_source', 'side_by_side', 'write_label',
-           'write_picture']
+__all__ = ['colours', 'draw_activations', 'draw_curves', 'draw_heatmap', 'draw_net', 'draw_page',
+           'errors', 'grids', 'layout', 'overlay', 'palette', 'present', 'show_source',
+           'side_by_side', 'write_label', 'write_picture']

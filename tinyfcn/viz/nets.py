@@ -1,26 +1,31 @@
 """Nets as figures, and a heat map over a picture.
 
 As in the paper's Figure 3, what pools, predicts or fuses is a grid as coarse as its stride, and
-convolutions in between are bars. A sum of two ways goes on in a row below.
+convolutions in between are bars. A sum of two ways goes on in a row below; what is read over other
+boxes' heads comes from underneath.
 """
 import numpy as np
 
 BAR, GRID, GAP, ROW = .17, 1., .36, 1.6             # in units of a grid's side
 INCH, LINE = .72, '#666666'                         # of a grid's side, of an arrow
-COLOURS = {'data': '#bbbbbb', 'conv2d': '#3b6ea5', 'max_pool': '#7ba7cf', 'avg_pool': '#7ba7cf',
-           'score': '#e08a3c', 'upsample': '#f2c48d', 'conv_transpose2d': '#f2c48d',
-           'add': '#7fae6a', 'concat': '#7fae6a'}
+COLOURS = {'data': '#bbbbbb', 'conv2d': '#3b6ea5', 'score': '#e08a3c',
+           **dict.fromkeys(['max_pool', 'avg_pool', 'take'], '#7ba7cf'),
+           **dict.fromkeys(['upsample', 'conv_transpose2d', 'unpool', 'resize'], '#f2c48d'),
+           **dict.fromkeys(['add', 'concat', 'multiply'], '#7fae6a')}
+UNDER, DEEPER = .2, .14                             # how deep below, and by how much the next one
+# drawn as the arrow through them
 PASSED = {'relu', 'leaky_relu', 'dropout', 'crop', 'scale', 'local_response_norm', 'batch_norm',
-          'channels', 'avg_pool_to', 'pad'}         # drawn as the arrow through them
+          'channels', 'avg_pool_to', 'pad', 'max_switches'}
 
 
 def draw_net(net, path, dpi=110):
     """The net as a figure, in a file."""
     from matplotlib.figure import Figure as Canvas
     at, arrows = layout(net)
-    wide = max(x + w for x, _, w in at.values())
+    wide, deep = max(x + w for x, _, w in at.values()), depths(at, arrows)
     rows = 1 + max(row for _, row, _ in at.values())
     left, right, low, high = -.3, wide + .3, -ROW * (rows - 1) - .25, 1.4
+    low -= max([d for (_, target), d in deep.items() if at[target][1] == rows - 1], default=0.)
     canvas = Canvas(figsize=(INCH * (right - left), INCH * (high - low)), dpi=dpi)
     ax = canvas.add_axes((0, 0, 1, 1))
     ax.set(xlim=(left, right), ylim=(low, high))
@@ -28,7 +33,7 @@ def draw_net(net, path, dpi=110):
     ends = {row: max(x for x, r, _ in at.values() if r == row) for _, row, _ in at.values()}
     for source, target, words in arrows:
         x, row, _ = at[source]
-        _arrow(ax, at[source], at[target], words, last=x == ends[row])
+        _arrow(ax, at[source], at[target], words, x == ends[row], deep.get((source, target)))
     for name, (x, row, width) in at.items():
         _box(ax, net, net[name], x, -ROW * row, width)
     canvas.savefig(path)
@@ -64,7 +69,7 @@ def layout(net):
             drawn, words = sources[0]
             drawn_as[box.name] = drawn, _cut(box) or words
             continue
-        sources = [(drawn, _cut(box) or words) for drawn, words in sources]
+        sources = list(dict.fromkeys((drawn, _cut(box) or words) for drawn, words in sources))
         rows = [at[drawn][1] for drawn, _ in sources] or [0]
         row = min(rows) if box.op and box.op.__name__ == 'concat' else max(rows)
         if len(sources) == 1 and ends[row] != sources[0][0]:            # a second way out of a box
@@ -78,7 +83,23 @@ def layout(net):
         at[box.name] = max([*right, *taken]) + near, row, width
         arrows += [(drawn, box.name, words) for drawn, words in sources]
         drawn_as[box.name] = box.name, ''
+        if box.op and box.op.__name__ == 'take':                        # one pool, not two
+            drawn_as[box.inputs[1]] = box.name, ''
     return at, arrows
+
+
+def depths(at, arrows):
+    """How deep under its row an arrow goes that others' boxes stand in the way of."""
+    spans = {(source, target): (at[source][0], at[target][0]) for source, target, _ in arrows
+             if at[source][1] == at[target][1] and any(
+                 row == at[source][1] and at[source][0] < x < at[target][0]
+                 for x, row, _ in at.values())}
+    deep = {}
+    for way, (a, b) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
+        inside = [deep[other] for other, (c, d) in spans.items() if other in deep
+                  and at[other[0]][1] == at[way[0]][1] and a < d and c < b]
+        deep[way] = min(max(inside, default=UNDER - DEEPER) + DEEPER, 1.)
+    return deep
 
 
 def _cut(box):
@@ -113,10 +134,22 @@ def _box(ax, net, box, x, y, width):
     ax.text(x + .5, y + 1.06, name, ha='center', va='bottom', fontsize=6.5, color='#222222')
 
 
-def _arrow(ax, source, target, words, last):
-    """Along the row; or down, from below the box, or from its right where its row ends there."""
-    (x0, row0, w0), (x1, row1, _) = source, target
+def _arrow(ax, source, target, words, last, deep):
+    """Along the row, or under it; or down, from below the box, or from its right where its row ends
+    there.
+    """
+    (x0, row0, w0), (x1, row1, w1) = source, target
     y0, y1, near = .5 - ROW * row0, .5 - ROW * row1, x1 - .17
+    if deep:
+        start, end, under = x0 + w0 / 2, x1 + w1 / 2, -ROW * row0 - deep
+        ax.plot([start, start, end, end], [-ROW * row0, under, under, -ROW * row0], lw=.8,
+                color=LINE, zorder=0)
+        ax.annotate('', (end, -ROW * row0), (end, under), zorder=0,
+                    arrowprops=dict(arrowstyle='-|>', lw=.8, color=LINE, shrinkA=0, shrinkB=0))
+        if words:
+            ax.text((start + end) / 2, under + .02, words, ha='center', va='bottom', fontsize=5.5,
+                    color=LINE)
+        return
     if row0 == row1:
         way = [(x0 + w0, y0)]
     elif last:
