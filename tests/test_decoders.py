@@ -9,7 +9,8 @@ from witness import needs_torch, torch, torch_oracle
 from tinyfcn import Net, ops
 from tinyfcn.gradcheck import check_net
 from tinyfcn.models.autoencoder import cae, cae_fcn
-from tinyfcn.models.deconvnet import deconvnet
+from tinyfcn.models.deconvnet import deconvnet, edeconvnet
+from tinyfcn.models.fcn import fcn8s
 from tinyfcn.models.segnet import segnet, segnet_basic
 from tinyfcn.models.unet import unet
 from tinyfcn.optim import SGD
@@ -197,3 +198,22 @@ def test_a_training_step_equals_pytorch(figure, shape):
     for ours, theirs in pairs:
         theirs = theirs.numpy()
         assert abs(ours - theirs).max() <= 1e-9 * max(1, abs(theirs).max())
+
+
+# ---- two nets as one -----------------------------------------------------------------------------
+
+def test_the_ensemble_is_the_product_of_two_nets():
+    """Their weights move in under a suffix, and what either says alone is multiplied."""
+    parts = {'_fcn': drawn(fcn8s, width=1/32), '_deconv': drawn(deconvnet, width=1/32)}
+    both, x = drawn(edeconvnet, width=1/32), pictures(1, 224, 230)
+    for suffix, part in parts.items():
+        for w in part.params.values():
+            if not w.any():
+                w += .1 * RNG.standard_normal(w.shape)
+        transplant(both, {name.replace('.', f'{suffix}.'): w
+                          for name, w in {**part.params, **part.state}.items()})
+    fcn, deconv = (part.forward(x) for part in parts.values())
+    score = both.forward(x)
+    np.testing.assert_array_equal(score, deconv * np.maximum(fcn, 0))
+    assert (fcn < 0).any() and (fcn > 0).any() and score.any()
+    assert both.outputs() == ['score']

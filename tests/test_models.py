@@ -16,7 +16,8 @@ from tinyfcn.models import NETS
 from tinyfcn.summary import depth
 
 CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet', 'resnet101'
-OWN = 'cae', 'deconvnet', 'unet'                # their scores lie otherwise: test_decoders has them
+# their scores lie otherwise, or are products: test_decoders has them
+OWN = 'cae', 'deconvnet', 'edeconvnet', 'unet'
 SEGMENTERS = [name for name in NETS if name not in CLASSIFIERS + OWN]
 RNG = np.random.default_rng(5)
 

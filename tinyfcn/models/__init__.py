@@ -6,7 +6,7 @@ from ..net import Net
 from . import deeplab, fcn, nyud, segnet, siftflow, tiny
 from .alexnet import alexnet
 from .autoencoder import cae, cae_fcn
-from .deconvnet import deconvnet
+from .deconvnet import deconvnet, edeconvnet
 from .fcn_squeezenet import fcn_squeezenet
 from .googlenet import googlenet
 from .pspnet import pspnet
@@ -37,6 +37,7 @@ NETS = {
     'tiny_16s': (partial(tiny.tiny, head=fcn.stride16), 3, 5),
     'tiny_8s': (partial(tiny.tiny, head=fcn.stride8), 3, 5),
     'cae': (cae, 3, 3), 'cae_fcn': (cae_fcn, 3, 5), 'deconvnet': (deconvnet, 3, 21),
+    'edeconvnet': (edeconvnet, 3, 21),
     'segnet': (segnet.segnet, 3, 11), 'segnet_basic': (segnet.segnet_basic, 3, 11),
     'unet': (unet, 3, 2), 'unet_same': (partial(unet, same=True), 3, 2),
     'deeplab_largefov': (deeplab.deeplab_largefov, 3, 21),

@@ -5,7 +5,8 @@ points, deconvolutions fill in what lies around. Boxes bear the names of the aut
 but for `score`. Parts that SegNet and the autoencoder read too are in the second half.
 """
 from ..init import zeros
-from ..layers import batch_norm, conv, deconv, max_switches, relu, take, thin, unpool
+from ..layers import batch_norm, conv, deconv, max_switches, multiply, relu, take, thin, unpool
+from .fcn import fcn8s
 from .vgg import DEPTHS
 
 # block: the channels of its convolutions
@@ -34,6 +35,13 @@ def deconvnet(n, n_class=21, width=1):
             x = bn_relu(n, x, f'debn{block}_{i}', f'derelu{block}_{i}')
 
     n.score = conv(x, n_class, 1, init=zeros)
+
+
+def edeconvnet(n, n_class=21, width=1):
+    """The ensemble: DeconvNet's scores times FCN-8s', those below 0 clipped. Each learns alone."""
+    fcn8s(n.branch('_fcn'), n_class, width)
+    deconvnet(n.branch('_deconv'), n_class, width)
+    n.score = multiply(n.score_deconv, relu(n.score_fcn))
 
 
 # ---- what an encoder keeps for its decoder ------------------------------------------------------
