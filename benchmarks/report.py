@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 
 import accuracy
+import crf
 import reference
 import upper_bound
 from side_by_side import RESULTS
@@ -175,7 +176,7 @@ def main():
         if plot:
             figure = plot(result['rows'], plt)
             figure.savefig(RESULTS / f'{name}.png', dpi=120, bbox_inches='tight')
-    for name in accuracy, reference, upper_bound:
+    for name in accuracy, crf, reference, upper_bound:
         page += name.section(name.noted_in())
     PAGE.write_text('\n'.join(page), 'utf-8')
     print(Path(PAGE).name)
