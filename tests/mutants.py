@@ -43,7 +43,8 @@ OPS = {
 SUBSETS = {
     **{group: [(files, words) for files in STAGES] for group, words in OPS.items()},
     'net': [(('figure', 'place', 'net'), '')],
-    'family': [(('heads', 'views'), ''), (('crf', 'prediction', 'summary'), '')],
+    'family': [(('heads', 'views'), ''), (('crf', 'prediction', 'summary'), ''),
+               (('training',), '')],
 }
 
 # group: {file: [(kind, the slip, old text, new text)]}; the old text stands in the file once

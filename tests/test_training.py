@@ -233,8 +233,11 @@ def test_dropout_differs_from_picture_to_picture():
     losses = [row['loss'] for row in rows_of(net('float64', drop=.5), one, {**how, 'loss': 'sum'})]
     assert len({*losses}) == 6
     n, steps = net('float64', drop=.5), []
-    for _ in train(n, one, {**how, 'iter_size': 2}, optimiser(how)):
+    for row in train(n, one, {**how, 'iter_size': 2, 'loss': 'sum'}, optimiser(how)):
         steps.append(n.step)
+        if row['step'] <= 3:                            # the two of a step are those two of before
+            two = losses[2 * row['step'] - 2:2 * row['step']]
+            assert row['loss'] == pytest.approx(sum(two) / 2, rel=1e-12)
     assert steps == [1, 3, 5, 7, 9, 11]
 
 
