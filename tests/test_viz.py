@@ -142,7 +142,7 @@ def test_the_activations_command(tmp_path, capsys):
 
 
 @pytest.mark.parametrize('wanted, more, why', [
-    ('red', ['names'], 'needs what the classifier has learned: --weights FILE'),
+    ('red', ['names'], 'needs what the net has learned: --weights FILE'),
     ('red', ['weights'], "class 'red': a number, or give the names of all: --names FILE"),
     ('thing', ['weights', 'names'], "class 'thing' is no single one of 3: 0 n0 blue thing, 1 n"),
     ('green', ['weights', 'names'], "class 'green' is no single one of 3: no name has it"),

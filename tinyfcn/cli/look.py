@@ -29,18 +29,13 @@ def draw(args):
 
 def heatmap(args, net):
     """The paper's Figure 2: a class' score at every place that the classifier looks at."""
-    from .. import viz, weights
+    from .. import viz
     from ..data.transforms import prepare, read_image
-    if not args.weights:
-        raise ValueError('--heatmap needs what the classifier has learned: --weights FILE')
-    arrays, about = weights.read(args.weights)
-    weights.transplant(net, arrays)
-    if not about.get('preprocess'):
-        raise ValueError(f'{args.weights} does not say how its images were prepared')
+    preprocess = learned(net, args.weights, '--heatmap')
     names = args.names.read_text('utf-8').splitlines() if args.names else []
     number, image = class_number(args.heatmap[0], names), read_image(args.heatmap[1])
     box = net[net['score'].inputs[0]]           # the score averages over places; this is the map
-    score = net.forward(prepare(image, about['preprocess']), until=box.name)[0]
+    score = net.forward(prepare(image, preprocess), until=box.name)[0]
     if number >= len(score):
         raise ValueError(f'class {number}: there are 0 … {len(score) - 1}')
 
@@ -53,18 +48,25 @@ def heatmap(args, net):
           f'image is {called(score.mean((1, 2)).argmax())}')
 
 
-def activations(args, net):
-    """The strongest channel of the last box of every size, on the way down and up again."""
-    from .. import viz, weights
-    from ..data.transforms import prepare, read_image
-    if not args.weights:
-        raise ValueError('--activations needs what the net has learned: --weights FILE')
-    arrays, about = weights.read(args.weights)
+def learned(net, file, asked):
+    """The weights of a file moved into the net. -> how its images were prepared"""
+    from .. import weights
+    if not file:
+        raise ValueError(f'{asked} needs what the net has learned: --weights FILE')
+    arrays, about = weights.read(file)
     weights.transplant(net, arrays)
     if not about.get('preprocess'):
-        raise ValueError(f'{args.weights} does not say how its images were prepared')
+        raise ValueError(f'{file} does not say how its images were prepared')
+    return about['preprocess']
+
+
+def activations(args, net):
+    """The strongest channel of the last box of every size, on the way down and up again."""
+    from .. import viz
+    from ..data.transforms import prepare, read_image
+    preprocess = learned(net, args.weights, '--activations')
     last, values = None, {}
-    for box, y in net.walk(prepare(read_image(args.activations), about['preprocess']), keep=False):
+    for box, y in net.walk(prepare(read_image(args.activations), preprocess), keep=False):
         if last and last[1].shape[2:] != y.shape[2:]:
             values[last[0].name] = last[1][0]
         last = box, y.copy()                            # a relu may overwrite it
