@@ -160,7 +160,7 @@ def test_median_is_counted_before_the_first_step():
 @pytest.mark.realdata
 def test_median_frequency_of_camvid_is_segnets():
     """But for one scale (theirs has void among the classes of the median) the authors' numbers, to
-    12 %; and but for signs, which theirs weigh 2.7 times as much: their text does not say why.
+    12 %; and but for signs, which theirs weigh 2.7 times as much: why is not known here.
     """
     folder = os.environ.get('TINYFCN_DATA')
     if not folder:

@@ -98,7 +98,6 @@ AIMS = {
 }
 MEAN_IU_ALONE = {'voc-fcn-alexnet': 48.0, 'voc-alexnet-table1': 39.8, 'voc-vgg16-table1': 56.0,
                  'voc-googlenet-table1': 42.5, 'voc-deconvnet-2': 69.6,
-                 'voc-deeplab-largefov': 62.25, 'voc-deeplab-aspp': 68.96,
                  'voc-deeplab-resnet101': 76.35, 'voc-pspnet': 85.41}
 
 
