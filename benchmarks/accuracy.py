@@ -43,7 +43,7 @@ GENTLE = {'*.b': dict(lr=2, decay=0), 'score_fire?.w': dict(lr=1 / 30, decay=30)
 STAGES = {
     '16s': (16, 16, None, {}), '8s': (8, 8, '16s', {}), '4s': (4, 4, '8s', {}),
     # as long at the same rates, and no new skip: what is won by training on
-    '16s-on': (16, 8, '16s', {}), '8s-on': (8, 4, '8s', {}),
+    '16s-on': (16, 8, '16s', {}), '16s-long': (16, 4, '16s-on', {}), '8s-on': (8, 4, '8s', {}),
     # all skips from the first step on: as they are; gently
     '4s-naive': (4, 16, None, {}), '4s-at-once': (4, 16, None, dict(rules=GENTLE)),
     # staged and gentle, so that the trunk may go on learning at a higher rate

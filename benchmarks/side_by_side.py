@@ -23,6 +23,7 @@ import tinyfcn.backend  # before NumPy and PyTorch: it may choose the kernel of 
 import numpy as np
 
 from tinyfcn import ops, optim
+from tinyfcn.threads import threads
 
 # as the command line does; a rival in the same process gains by it too
 tinyfcn.backend.keep_memory()
@@ -88,7 +89,7 @@ def peak():
 
 def machine():
     """Without which a number is none: CPU, cores, versions, kernel of BLAS, date. -> dict"""
-    found = dict(tinyfcn.backend.machine(), cpu=cpu(), cores=os.cpu_count(), threads=THREADS,
+    found = dict(tinyfcn.backend.machine(), cpu=cpu(), cores=os.cpu_count(), threads=threads(),
                  busy=busy(), date=datetime.now(timezone.utc).isoformat(timespec='seconds'))
     for name in PACKAGES:
         try:

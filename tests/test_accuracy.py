@@ -89,7 +89,7 @@ def test_every_stage_has_a_recipe_and_goes_on_from_a_coarser_one(set_name, stage
     stride = accuracy.STAGES[stage][0]
     assert how['net'] == f'fcn_squeezenet_{stride}s' and how['train'] == (set_name, 'train')
     assert start is None or accuracy.STAGES[start][0] >= stride
-    optimiser(how).gradients(build(how['net'], 3, width=1/16).params, {}, 1)    # its rules match
+    [*optimiser(how).parts(build(how['net'], 3, width=1/16).params, {})]    # its rules match
     assert accuracy.planned(set_name, stage, .25)[0]['steps'] == round(how['steps'] / 4)
 
 

@@ -20,7 +20,7 @@ from tinyfcn import ops
 
 HOUSE = Path(tinyfcn.__file__).parent
 
-STAIR = 'models net layers init ops place figure errors summary geometry'
+STAIR = 'models net layers init ops place figure box errors summary geometry'
 WINGS = 'data metrics optim checkpoint weights distributed viz gradcheck crf'
 
 # A room (a file, or a folder with all its files) may import these and itself. `*` is anything.
@@ -30,26 +30,28 @@ MAY_IMPORT = {
     'cli':          '*',
     '__init__':     '*',
     'run':          f'training prediction models {WINGS} backend storage',
-    'training':     f'prediction recipes {STAIR} {WINGS} backend pair storage',
+    'training':     f'prediction recipes {STAIR} {WINGS} backend threads pair storage',
     'prediction':   f'views {STAIR} data metrics crf backend',
-    'views':        f'{STAIR} data',
+    'views':        f'{STAIR} data backend',
     'recipes':      '',
     'models':       'net layers init',
-    'layers':       'figure place init ops geometry',
+    'layers':       'box place init ops geometry',
     'init':         'ops.matrix',
     # storage for net.save alone
-    'net':          'errors figure summary backend geometry storage',
+    'net':          'box errors figure summary backend geometry storage',
     'summary':      '',
     'errors':       '',
-    'figure':       'errors place geometry',
+    'figure':       'box errors place geometry',
+    'box':          'geometry',
     'place':        'geometry',
     'ops':          'pair backend geometry',
     'pair':         'kernels',
     'backend':      '',
+    'threads':      '',
     'geometry':     '',
     'storage':      '',
     # beside it
-    'kernels':      'backend pair geometry',
+    'kernels':      'backend threads pair geometry',
     'player':       '',
     'tracing':      'player ops metrics geometry',
     'lessons':      'ops metrics place optim weights.transplant data.transforms',
@@ -235,7 +237,7 @@ BROKEN = {
         'ops/conv.py:1: imports net.Net; ops may import pair backend geometry'),
     'the net knows an op': (
         'net.py', '', 'import tinyfcn.ops.conv\n',
-        'net.py:1: imports ops.conv; net may import errors figure summary backend geometry '
+        'net.py:1: imports ops.conv; net may import box errors figure summary backend geometry '
         'storage'),
     'the foot of the stair': (
         'geometry.py', '', 'from .pair import accelerated\n',

@@ -291,9 +291,10 @@ def test_the_machine_says_what_changes_a_last_bit():
 
 def test_a_gpu_is_told_of_layer_by_layer():
     layers = gpu_status()
-    assert [layer for layer, _, _ in layers] == ['wheel', 'driver', 'kernel'][:len(layers)]
+    names = [layer for layer, _, _ in layers]
+    assert names == ['wheel', 'driver', 'toolkit', 'kernel'][:len(layers)]
     assert all(fine is True for _, fine, _ in layers[:-1])
-    if len(layers) < 3:
+    if len(layers) < 4:
         assert layers[-1][1] is False and len(layers[-1][2]) > 20
 
 

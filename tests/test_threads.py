@@ -11,8 +11,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import tinyfcn
-from tinyfcn import backend
-from tinyfcn.backend import one_blas_thread, parallel, shares, threads
+from tinyfcn import threads as counted
+from tinyfcn.threads import one_blas_thread, parallel, shares, threads
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def two_of_blas():
 
 
 def set_blas_threads(count):
-    for blas in backend._blas():
-        backend._limit(blas, count)
+    for blas in counted._blas():
+        counted._limit(blas, count)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_process_bound_to_one_core_has_one_thread():
         pytest.skip('cores are bound on Linux alone')
     script = ('import os\n'
               'os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n'
-              'from tinyfcn.backend import threads\n'
+              'from tinyfcn.threads import threads\n'
               'print(threads())')
     env = {name: value for name, value in os.environ.items() if name != 'TINYFCN_THREADS'}
     run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, env=env)
@@ -146,7 +146,7 @@ def test_what_is_set_around_a_call_holds_inside(three):
 def test_a_child_of_fork_has_threads_of_its_own():
     script = ('import os\n'
               'os.environ["TINYFCN_THREADS"] = "2"\n'
-              'from tinyfcn.backend import parallel\n'
+              'from tinyfcn.threads import parallel\n'
               'parallel(abs, range(4))\n'
               'child = os.fork()\n'
               'if child:\n'
@@ -240,8 +240,8 @@ def test_threads_of_blas_give_up_soon(first, before, chosen):
 
 
 def test_blas_is_found_once():
-    assert backend._blas() is backend._blas()
-    assert all(blas.user_api == 'blas' for blas in backend._blas())
+    assert counted._blas() is counted._blas()
+    assert all(blas.user_api == 'blas' for blas in counted._blas())
 
 
 # ---- Memory

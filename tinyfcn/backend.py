@@ -1,13 +1,8 @@
 """The backend is the array: whoever made x computes with x. No flag can disagree with the data."""
-import os
 import platform
 import sys
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
-from functools import cache
-from threading import Lock
+from importlib.metadata import distributions
 
 import numpy as np
 
@@ -29,109 +24,125 @@ def sparse_module(x):
     import cupyx.scipy.sparse
     return cupyx.scipy.sparse
 
-
-# ---- Threads ------------------------------------------------------------------------------------
-
-def threads():
-    """How many threads may compute: TINYFCN_THREADS, else as many as this process has cores."""
-    said = os.environ.get('TINYFCN_THREADS', '')
-    if not said:
-        has = getattr(os, 'sched_getaffinity', None)            # Linux alone tells
-        return len(has(0)) if has else os.cpu_count() or 1
-    if not said.isdecimal() or int(said) < 1:
-        raise ValueError(f'TINYFCN_THREADS is {said!r}: a number of threads, 1 or more, is needed')
-    return int(said)
+def to_gpu(x):
+    """A copy of x on the GPU. Where none can compute this is an error: never the CPU in silence."""
+    if not on_host(x):
+        return x
+    _need_gpu()
+    import cupy
+    return cupy.asarray(x)
 
 
-def shares(count, least=1):
-    """range(count) in as many slices as there are threads, none shorter than `least`. -> [slice]
+def to_numpy(x):
+    """x on the host: a NumPy array or number as it is, a GPU's as a copy, which waits for it."""
+    return x.get() if type(x).__module__.split('.')[0] == 'cupy' else x
 
-    A problem too small to be shared is one slice, and costs no thread.
+
+def brought(x, other):
+    """x to where `other` is: as it is, or a copy on the other device."""
+    if array_module(x) is array_module(other):
+        return x
+    return to_numpy(x) if on_host(other) else array_module(other).asarray(x)
+
+
+def on_host(*arrays):
+    """Whether values may be looked at. A GPU would have to stop: check before they go up."""
+    return all(array_module(x) is np for x in arrays)
+
+
+# ---- The GPU -------------------------------------------------------------------------------------
+
+def gpu_status():
+    """Whether CuPy can compute here, layer by layer, up to the first that fails.
+
+    -> [(layer, fine, words)] of wheel, driver, toolkit, kernel
     """
-    parts = max(1, min(threads(), int(count // least)))
-    ends = [count * i // parts for i in range(parts + 1)]
-    return [slice(*ends[i:i + 2]) for i in range(parts)]
-
-
-_at_work = ContextVar('at_work', default=False)
-
-
-def parallel(function, parts):
-    """[function(part) for part in parts], on all threads at once, each with one thread of BLAS.
-
-    The caller's thread works too, so a busy pool delays nobody; a call from within a part is a
-    plain loop. What was set around the call, such as exact(), holds inside; an error surfaces.
-    """
-    parts = list(parts)
-    if len(parts) < 2 or _at_work.get() or threads() < 2:
-        return [function(part) for part in parts]
-    done, waiting = [None] * len(parts), deque(enumerate(parts))
-
-    def take():
+    layers = []
+    for layer, look in dict(wheel=_wheel, driver=_driver, toolkit=_toolkit, kernel=_kernel).items():
         try:
-            return waiting.popleft()
-        except IndexError:
-            return None
-
-    def work():
-        _at_work.set(True)
-        try:
-            while item := take():
-                number, part = item
-                done[number] = function(part)
-        finally:
-            waiting.clear()                                     # after an error begin no other
-
-    with one_blas_thread():
-        pool = _pool(os.getpid(), threads() - 1)
-        helpers = [pool.submit(copy_context().run, work) for _ in parts[1:threads()]]
-        try:
-            copy_context().run(work)
-        finally:
-            started = [helper for helper in helpers if not helper.cancel()]
-            errors = [helper.exception() for helper in started]
-    for error in filter(None, errors):
-        raise error
-    return done
+            layers.append((layer, True, look()))
+        except Exception as error:                      # whatever CuPy raises, it is the answer
+            return [*layers, (layer, False, str(error))]
+    return layers
 
 
-@cache
-def _pool(process, size):
-    """A child made by fork has none of its parent's threads, and so a pool of its own."""
-    return ThreadPoolExecutor(size, 'tinyfcn')
+def _wheel():
+    try:
+        import cupy
+    except ImportError as error:
+        raise ImportError(f'{error}: pip install "tinyfcn[cuda12x]" (or cuda13x)') from None
+    names = {str(each.metadata['Name']).lower() for each in distributions()}
+    if len(wheels := sorted(name for name in names if name.startswith('cupy'))) > 1:
+        raise ImportError(f'{" and ".join(wheels)} break each other: pip uninstall both, then '
+                          f'install one')
+    return f'CuPy {cupy.__version__}'
 
 
-_counting, _limits = Lock(), []     # one entry for each who is inside; the first knows what was
+def _driver():
+    from cupy.cuda import runtime
+    try:
+        count = runtime.getDeviceCount()
+    except Exception as error:
+        raise OSError(f'{error}: is an NVIDIA driver installed? nvidia-smi tells') from None
+    return f'{count} GPU, CUDA {runtime.driverGetVersion() / 1000:g} at most'
+
+
+def _toolkit():
+    from cupy.cuda import nvrtc
+    try:
+        return 'NVRTC {}.{}'.format(*nvrtc.getVersion())
+    except Exception as error:
+        raise OSError(f'{error}: pip install "tinyfcn[cuda12x]" brings the toolkit') from None
+
+
+def _kernel():
+    import cupy
+    if float((cupy.arange(3) + 1).sum()) != 6:          # a driver alone counts, but cannot compute
+        raise ArithmeticError('computes 1 + 2 + 3 wrongly')
+    name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)['name']
+    return f'{name.decode()} computes'
+
+
+def _need_gpu():
+    layer, fine, words = gpu_status()[-1]
+    if not fine:
+        raise OSError(f'no GPU computes here, for its {layer} fails: {words}. Without a GPU: '
+                      f'--device cpu')
 
 
 @contextmanager
-def one_blas_thread():
-    """Inside, BLAS has one thread; the last to leave, of any thread, brings back what was."""
-    with _counting:
-        _limits.append([] if _limits else [(blas, blas.num_threads) for blas in _blas()])
-        for blas, _ in _limits[-1]:
-            _limit(blas, 1)
+def precision(name):
+    """'float32', or 'tf32': inside, products of float32 on a GPU round their factors to 11 bits."""
+    if name not in ('float32', 'tf32'):
+        raise ValueError(f"precision is {name!r}: 'float32' or 'tf32'")
+    _need_gpu()
+    from cupy._core import _routines_linalg as linalg
+    was = linalg.get_compute_type('f')
+    linalg.set_compute_type('f', linalg.COMPUTE_TYPE_TF32 if name == 'tf32' else
+                            linalg.COMPUTE_TYPE_DEFAULT)
     try:
         yield
     finally:
-        with _counting:
-            was = _limits.pop()                                 # the first entry leaves last
-            for blas, threads in was:
-                _limit(blas, threads)
+        linalg.set_compute_type('f', was)
 
 
-@cache
-def _blas():
-    """NumPy's BLAS, found once: to look for it takes longer than a small product."""
-    from threadpoolctl import ThreadpoolController
-    return ThreadpoolController().select(user_api='blas').lib_controllers
+def limit_gpu_memory(most):
+    """Let CuPy's pool hold at most so many bytes, or such a share of the card as '50%'."""
+    _need_gpu()
+    import cupy
+    share = str(most).endswith('%')
+    cupy.get_default_memory_pool().set_limit(
+        **{'fraction': float(most[:-1]) / 100} if share else {'size': int(most)})
 
 
-def _limit(blas, threads):
-    blas.set_num_threads(threads)
-    # newer versions let only the thread that limits undo it; ours may leave in any order
-    getattr(blas, 'clear_controlling_thread', lambda: None)()
+def nccl():
+    """What GPUs talk to each other by: cupyx.distributed."""
+    _need_gpu()
+    import cupyx.distributed
+    return cupyx.distributed
 
+
+# ---- The machine ---------------------------------------------------------------------------------
 
 def machine():
     """All that may change the last bit of a result: versions, the kernel of BLAS, threads. -> dict
@@ -160,34 +171,14 @@ def keep_memory():
     return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
 
 
-def free_memory():
-    """Bytes that a program may still take; where nobody says, 2 GiB."""
+def free_memory(x=None):
+    """Bytes that a program may still take, of the device where x is; where nobody says, 2 GiB."""
+    if x is not None and not on_host(x):
+        import cupy
+        return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
     try:
         with open('/proc/meminfo') as file:
             lines = dict(line.split(':') for line in file)
         return int(lines['MemAvailable'].split()[0]) * 1024
     except (OSError, KeyError):
         return 2 << 30
-
-
-def gpu_status():
-    """Whether CuPy can compute here, layer by layer, up to the first that fails.
-
-    -> [(layer, fine, words)] of wheel, driver, kernel
-    """
-    try:
-        import cupy
-    except ImportError:
-        return [('wheel', False, 'CuPy is not installed: pip install "tinyfcn[cuda12x]"')]
-    layers = [('wheel', True, f'CuPy {cupy.__version__}')]
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:
-        return [*layers, ('driver', False, f'{error}: is an NVIDIA driver installed?')]
-    layers.append(('driver', True, f'{count} GPU'))
-    try:                                                # a driver alone counts, but cannot compute
-        right = float((cupy.arange(3) + 1).sum()) == 6
-    except Exception as error:
-        return [*layers, ('kernel', False, f'{error}: pip install "tinyfcn[cuda12x]" brings '
-                                           f'the toolkit')]
-    return [*layers, ('kernel', right, 'computes' if right else 'computes 1 + 2 + 3 wrongly')]

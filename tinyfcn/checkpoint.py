@@ -8,14 +8,15 @@ other last bits elsewhere. So the file says where it was written, and `changes` 
 import numpy as np
 
 from . import storage
-from .backend import machine
+from .backend import machine, to_numpy
 
 
 def save(path, weights, memory, about):
     """weights {name: array}; memory {kind: {name: array or int}}, such as of an optimiser."""
-    kept = {f'~{kind}/{name}': np.asarray(value)
-            for kind, values in memory.items() for name, value in values.items()}
-    storage.save(path, {**weights, **kept}, dict(about, machine=machine()))
+    kept = {f'~{kind}/{name}': value for kind, values in memory.items()
+            for name, value in values.items()}
+    arrays = {name: np.asarray(to_numpy(array)) for name, array in {**weights, **kept}.items()}
+    storage.save(path, arrays, dict(about, machine=machine()))
 
 
 def load(path):

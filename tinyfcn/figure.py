@@ -1,64 +1,15 @@
 """The figure of a net: boxes with names, and all that is known of them before anything runs."""
 from copy import copy
 from difflib import get_close_matches
-from functools import wraps
-from inspect import signature
+from fnmatch import fnmatchcase
 from zlib import crc32
 
 import numpy as np
 
+from .box import Box
 from .errors import quoting
-from .geometry import axes, same_size
+from .geometry import axes
 from .place import Place
-
-
-class Box:
-    """An op, the boxes it reads, the weights it owns, and its place over the image.
-
-    `like` lends its size and is not read. `sized` says how the size follows from those read.
-    `weights` and `state` hold, by short name, (init, shape): the figure makes them when it names
-    the box. `how` is what else the op is told: stride, pad, …; what it `asks` for the walk knows.
-    """
-
-    def __init__(self, op, *inputs, like=None, channels=None, place=None, sized=same_size,
-                 weights=(), state=(), **how):
-        self.op, self.inputs, self.like, self.how, self.sized = op, inputs, like, how, sized
-        self.channels = inputs[0].channels if channels is None else channels
-        self.place = inputs[0].place if place is None else place
-        self.weights, self.state = dict(weights), dict(state)
-        self.asks = {'train', 'rng', 'overwrite'} & signature(op).parameters.keys() if op else set()
-        self.name = None
-        self.words = f'{op.__name__}({", ".join(map(str, inputs))})' if op else 'the image'
-
-    def __str__(self):
-        return self.name or self.words
-
-    @property
-    def line(self):
-        """As the figure's author wrote it: score_fr = conv(drop7, 21, 1)."""
-        return f'{self.name} = {self.words}'
-
-    @property
-    def reads(self):
-        """The names of what the op is given, in order: boxes, own weights, own state."""
-        return [*self.inputs, *(f'{self.name}.{own}' for own in (*self.weights, *self.state))]
-
-
-def word(make):
-    """A box remembers the words it was asked for in: errors and summaries quote them."""
-    @wraps(make)
-    def say(*args, **kwargs):
-        named = (f'{name}={getattr(value, "__name__", value)}' for name, value in kwargs.items())
-        words = f'{make.__name__}({", ".join([*map(str, args), *named])})'
-        if not args or not isinstance(args[0], Box):
-            raise TypeError(f'{words}: a word reads boxes, such as n.pool4')
-        try:
-            box = make(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f'{error}\n  in {words}') from error
-        box.words = words
-        return box
-    return say
 
 
 class Figure:
@@ -66,11 +17,12 @@ class Figure:
 
     n.score_fr = conv(n.drop7, 21, 1) appends a box; n['conv1_1'] = … does the same.
     Names that begin with aux are boxes for training only.
+    `frozen` holds patterns of weights that do not learn, such as 'conv*'.
     """
 
     def __init__(self, channels=3, dtype='float32', seed=0):
         self.boxes, self.params, self.state, self.about = {}, {}, {}, {}
-        self.dtype, self.seed = np.dtype(dtype).name, seed
+        self.dtype, self.seed, self.frozen = np.dtype(dtype).name, seed, set()
         self.boxes['data'] = data = Box(None, channels=channels, place=Place())
         data.name = 'data'
 
@@ -172,6 +124,19 @@ class Figure:
                 given = {name: sizes[name] for name in given}
                 raise ValueError(quoting(error, box, given)) from error
         return sizes
+
+    def learning(self, keep):
+        """The names of all whose gradient is needed: what learns, and what reads such a one."""
+        for pattern in self.frozen:
+            if not any(fnmatchcase(name, pattern) for name in self.params):
+                raise ValueError(f'frozen has {pattern!r}, which is the name of no weight')
+        names = {'data'} if keep else set()
+        names.update(name for name in self.params
+                     if not any(fnmatchcase(name, pattern) for pattern in self.frozen))
+        for box in self.boxes.values():
+            if names.intersection(box.reads):
+                names.add(box.name)
+        return names
 
 
 def several(names):

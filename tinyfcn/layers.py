@@ -6,7 +6,7 @@ those it reads, and where it sits over the image.
 from functools import partial
 
 from . import geometry, ops
-from .figure import Box, word
+from .box import Box, word
 from .geometry import axes
 from .init import he_normal, ones, zeros
 from .place import Nowhere, offset_between, together

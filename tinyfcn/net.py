@@ -10,14 +10,14 @@ Out of scope: graphs that depend on the data; weights shared between boxes.
 """
 from collections import Counter
 from copy import copy
-from fnmatch import fnmatchcase
 from zlib import crc32
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, brought, to_gpu, to_numpy
+from .box import Box
 from .errors import quoting
-from .figure import Box, Figure, several
+from .figure import Figure, several
 from .summary import summary
 
 __all__ = ['Box', 'Net']
@@ -26,13 +26,12 @@ __all__ = ['Box', 'Net']
 class Net(Figure):
     """A figure that runs. A walk fills `values` by box, `grads` by box and weight, and `caches`.
 
-    `frozen` holds patterns of weights that do not learn, such as 'conv*'.
     Chance is a function of (seed, step, box): whoever trains counts `step` up.
     """
 
     def __init__(self, channels=3, dtype='float32', seed=0):
         self.values, self.caches, self.grads = {}, {}, {}
-        self.frozen, self.step, self.keeps = set(), 0, False
+        self.step, self.keeps = 0, False
         super().__init__(channels, dtype, seed)
 
     # ---- forward and backward, mirror images --------------------------------------------------
@@ -43,7 +42,7 @@ class Net(Figure):
         image (N, C, H, W) -> (box, y) of every box, or of those that `until` (one, several) needs.
         """
         self._check_image(image)
-        route, learning = self.route(train, until), self._learning(keep)
+        route, learning = self.route(train, until), self.learning(keep)
         sizes = self.sizes(image.shape[2:], train, until)
         readers = [(name, box) for box in route for name in box.inputs]
         last_reader, asked = dict(readers), {*several(until)}
@@ -68,7 +67,7 @@ class Net(Figure):
 
         The gradients of outputs, by name -> (box, gradients of all that it read).
         """
-        learning = self._learning(self.keeps)
+        learning = self.learning(self.keeps)
         self._check_seeds(dvalues, learning)
         self.grads = dict(dvalues)
         for box in reversed(self.boxes.values()):
@@ -122,7 +121,7 @@ class Net(Figure):
                 and self.boxes[name].weights}
 
     def _how(self, box, train, sizes, dying=()):
-        """What the op is told beside its arrays."""
+        """What the op is told brought its arrays."""
         how = dict(box.how)
         if box.like:
             how['size'] = sizes[box.like]
@@ -134,19 +133,6 @@ class Net(Figure):
             chance = self.seed or 0, self.step, crc32(box.name.encode())
             how['rng'] = np.random.default_rng(chance)
         return how
-
-    def _learning(self, keep):
-        """The names of all whose gradient is needed: what learns, and what reads such a one."""
-        for pattern in self.frozen:
-            if not any(fnmatchcase(name, pattern) for name in self.params):
-                raise ValueError(f'frozen has {pattern!r}, which is the name of no weight')
-        names = {'data'} if keep else set()
-        names.update(name for name in self.params
-                     if not any(fnmatchcase(name, pattern) for pattern in self.frozen))
-        for box in self.boxes.values():
-            if names.intersection(box.reads):
-                names.add(box.name)
-        return names
 
     def _check_image(self, image):
         array_module(image)                                 # refuses what is no array
@@ -177,6 +163,19 @@ class Net(Figure):
         """A copy takes the net, not what its last walk left behind."""
         return {**super().__getstate__(), 'values': {}, 'caches': {}, 'grads': {}}
 
+    def to(self, device):
+        """Bring the weights and running state to the 'gpu' or the 'cpu', in place. -> this net"""
+        if device not in ('cpu', 'gpu'):
+            raise ValueError(f"device is {device!r}: 'cpu' or 'gpu'")
+        for values in self.params, self.state:
+            values.update({name: (to_gpu if device == 'gpu' else to_numpy)(w)
+                           for name, w in values.items()})
+        return self
+
+    def bring(self, x):
+        """x to where the weights are: on the same device."""
+        return brought(x, next(iter(self.params.values()), x))
+
     def astype(self, dtype):
         """A copy that computes in `dtype`."""
         net = copy(self)
@@ -190,7 +189,7 @@ class Net(Figure):
         from .storage import save  # here, for a net that only computes needs no files
 
         about = dict(self.about, seed=self.seed, frozen=sorted(self.frozen))
-        save(path, {**self.params, **self.state}, about)
+        save(path, {name: to_numpy(w) for name, w in {**self.params, **self.state}.items()}, about)
 
     def summary(self, size=None):
         """A table of all boxes; with their sizes for an image of `size`."""

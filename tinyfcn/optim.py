@@ -11,7 +11,10 @@ What an optimiser remembers is in `memory`, plain dicts by name: velocity; mean,
 from fnmatch import fnmatchcase
 from reprlib import repr as abridged
 
+import numpy as np
+
 from .backend import array_module
+from .pair import accelerated
 
 BLOCK = 1 << 16         # values of a weight that move at once
 
@@ -34,19 +37,16 @@ class Optimiser:
                 rule.update(multipliers)
         return float(self.lr * rule['lr']), float(self.weight_decay * rule['decay'])
 
-    def gradients(self, params, grads, scale):
-        """-> name, rows, w, g, lr: some rows of a weight and their gradient, few enough to stay in
-        the cache until they have moved; all checked before the first one moves.
+    def parts(self, params, grads):
+        """-> name, rows, lr, decay: on a CPU so few rows of a weight that they stay in the cache
+        until they have moved; all is checked before the first one moves.
         """
         self._refuse(params, grads)
-        for name, grad in grads.items():
-            w, (lr, decay) = params[name], self.rates(name)
-            height = 1 + BLOCK * len(w) // w.size
+        for name in grads:
+            w = params[name]
+            height = 1 + BLOCK * len(w) // w.size if array_module(w) is np else len(w)
             for start in range(0, len(w), height):
-                rows = slice(start, start + height)
-                g = float(scale) * grad[rows]           # a NumPy number would widen float32
-                g += decay * w[rows]
-                yield name, rows, w[rows], g, lr
+                yield name, slice(start, start + height), *self.rates(name)
 
     def _refuse(self, params, grads):
         for pattern in self.rules:
@@ -63,7 +63,7 @@ class Optimiser:
 
 
 class SGD(Optimiser):
-    """v ← μv + lr·g, w ← w − v: Caffe's order, where a new lr leaves the old velocity as it is."""
+    """Gradient descent with momentum."""
 
     def __init__(self, lr, momentum=0., weight_decay=0., rules=None):
         super().__init__(lr, weight_decay, rules)
@@ -71,18 +71,27 @@ class SGD(Optimiser):
         self.memory = dict(velocity=self.velocity)
 
     def step(self, params, grads, scale=1.):
-        for name, rows, w, g, lr in self.gradients(params, grads, scale):
-            v = _recall(self.velocity, name, params)[rows]
-            v *= self.momentum
-            v += lr * g
-            w -= v
+        for name, rows, lr, decay in self.parts(params, grads):
+            v = _recall(self.velocity, name, params)
+            descend(params[name][rows], grads[name][rows], v[rows], lr, self.momentum, decay,
+                    float(scale))
+
+
+@accelerated
+def descend(w, g, v, lr, momentum, decay, scale):
+    """v ← μv + lr·(scale·g + λw), w ← w − v, in place.
+
+    In Caffe's order: a new lr leaves the old velocity as it is.
+    """
+    g = scale * g
+    g += decay * w
+    v *= momentum
+    v += lr * g
+    w -= v
 
 
 class Adam(Optimiser):
-    """m ← β₁m + (1−β₁)g, s ← β₂s + (1−β₂)g², w ← w − lr·m̂ / (√ŝ + ε): the decay is in g (PyTorch).
-
-    m̂ = m / (1−β₁ᵗ) and ŝ = s / (1−β₂ᵗ), where t counts the steps of this one weight.
-    """
+    """Each weight at a rate of its own, by the mean and the mean square of its gradients."""
 
     def __init__(self, lr=1e-3, betas=(.9, .999), eps=1e-8, weight_decay=0., rules=None):
         super().__init__(lr, weight_decay, rules)
@@ -91,15 +100,27 @@ class Adam(Optimiser):
         self.memory = dict(mean=self.mean, square=self.square, count=self.count)
 
     def step(self, params, grads, scale=1.):
-        b1, b2 = self.betas
-        for name, rows, w, g, lr in self.gradients(params, grads, scale):
-            m, s = (_recall(kept, name, params)[rows] for kept in (self.mean, self.square))
+        for name, rows, lr, decay in self.parts(params, grads):
+            m, s = (_recall(kept, name, params) for kept in (self.mean, self.square))
             t = self.count[name] = self.count.get(name, 0) + (rows.start == 0)
-            m *= b1
-            m += (1 - b1) * g
-            s *= b2
-            s += (1 - b2) * g * g
-            w -= lr / (1 - b1 ** t) * m / ((s / (1 - b2 ** t)) ** .5 + self.eps)
+            adapt(params[name][rows], grads[name][rows], m[rows], s[rows], lr, self.betas,
+                  self.eps, decay, float(scale), t)
+
+
+@accelerated
+def adapt(w, g, m, s, lr, betas, eps, decay, scale, t):
+    """m ← β₁m + (1−β₁)g, s ← β₂s + (1−β₂)g², w ← w − lr·m̂ / (√ŝ + ε), in place.
+
+    g is scale·g + λw (PyTorch's decay); m̂ = m / (1−β₁ᵗ) and ŝ = s / (1−β₂ᵗ) at the weight's step t.
+    """
+    b1, b2 = betas
+    g = scale * g
+    g += decay * w
+    m *= b1
+    m += (1 - b1) * g
+    s *= b2
+    s += (1 - b2) * g * g
+    w -= lr / (1 - b1 ** t) * m / ((s / (1 - b2 ** t)) ** .5 + eps)
 
 
 def _recall(memory, name, params):

@@ -3,7 +3,7 @@ from math import ceil
 
 import numpy as np
 
-from .backend import free_memory
+from .backend import array_module, free_memory, to_numpy
 from .crf import mean_field
 from .data.pictures import by_output
 from .data.transforms import prepare
@@ -25,8 +25,8 @@ def predict(net, image, free=None, crf=None, **seen):
         prob = probabilities(net, image, **seen)
         return alone({head: (mean_field(p, image[..., :3], crf) if crf else p).argmax(0)
                      .astype('uint8') for head, p in prob.items()})
-    x = prepare(image, preprocess_of(net), net.dtype)
-    free = .8 * free_memory() if free is None else free
+    x = net.bring(prepare(image, preprocess_of(net), net.dtype))
+    free = .8 * free_memory(x) if free is None else free
     if peak(net, surrounded(net, x).shape[2:]) <= free:
         return alone(answers(scores(net, x)))
     return alone(tiled(net, x, largest_tile(net, free)))
@@ -34,7 +34,8 @@ def predict(net, image, free=None, crf=None, **seen):
 
 def answers(score):
     """The best class of every pixel of one picture.   (1, C, H, W), or a dict -> {head: (H, W)}"""
-    return {head: own[0].argmax(0).astype('uint8') for head, own in by_output(score).items()}
+    return {head: to_numpy(own[0].argmax(0).astype('uint8'))
+            for head, own in by_output(score).items()}
 
 
 def alone(outputs):
@@ -47,12 +48,12 @@ def tiled(net, x, core):
 
     Tiles begin at multiples of the coarsest stride, so that every pool falls as in the whole.
     """
-    margin, (h, w), whole = surround(net), x.shape[2:], {}
+    margin, (h, w), whole, xp = surround(net), x.shape[2:], {}, array_module(x)
     for top in range(0, h, core):
         for left in range(0, w, core):
             y, x0 = max(0, top - margin), max(0, left - margin)
             seen = x[:, :, y:top + core + margin, x0:left + core + margin]
-            for head, pred in answers(net.forward(np.ascontiguousarray(seen))).items():
+            for head, pred in answers(net.forward(xp.ascontiguousarray(seen))).items():
                 part = pred[top - y:, left - x0:][:core, :core]
                 whole.setdefault(head, np.empty((h, w), 'uint8'))[
                     top:top + core, left:left + core] = part

@@ -113,9 +113,10 @@ def restore(path, net, mover, recipe, seed):
     if {name: w.shape for name, w in own.items()} != {name: w.shape for name, w in arrays.items()}:
         raise ValueError(f'{path}: not the weights of {recipe["net"]}; begin with --run FOLDER')
     for name, w in own.items():
-        w[...] = arrays[name]
+        w[...] = net.bring(arrays[name])
     for kind, values in memory.items():
-        mover.memory[kind].update(values)
+        mover.memory[kind].update({name: net.bring(value) if np.ndim(value) else value
+                                   for name, value in values.items()})
     net.about['preprocess'] = about['preprocess']
     return then['step'], then['best']
 

@@ -8,6 +8,7 @@ from math import ceil
 
 import numpy as np
 
+from .backend import array_module, to_numpy
 from .data.pictures import by_output
 from .data.transforms import prepare, rescale
 from .ops import resize
@@ -63,7 +64,7 @@ def starts(size, window):
 
 def scores(net, x):
     """What the net says of every pixel of x (1, C, H, W), by head."""
-    score = by_output(net.forward(surrounded(net, x)))
+    score = by_output(net.forward(net.bring(surrounded(net, x))))
     return {head: own[:, :, :x.shape[2], :x.shape[3]] for head, own in score.items()}
 
 
@@ -74,7 +75,7 @@ def surrounded(net, x):
     """
     margin = max(margin_of(net[head].place) for head in net.outputs(train=False))
     around = [(0, 0), (0, 0), (margin, margin), (margin, margin)]
-    return np.pad(x, around, mode='symmetric') if margin else x
+    return array_module(x).pad(x, around, mode='symmetric') if margin else x
 
 
 def margin_of(place):
@@ -83,6 +84,7 @@ def margin_of(place):
 
 
 def softmax(score):
-    """(1, C, H, W) -> the same, positive and 1 in sum over C."""
+    """(1, C, H, W) -> the same, positive and 1 in sum over C, on the host."""
+    score = to_numpy(score)
     p = np.exp(score - score.max(1, keepdims=True))
     return p / p.sum(1, keepdims=True)

@@ -3,7 +3,7 @@ import argparse
 import sys
 
 from ..backend import keep_memory
-from . import care, demo, judge, learn, look
+from . import care, demo, device, judge, learn, look
 from .interrupt import Interrupted
 
 
@@ -31,13 +31,18 @@ def main(argv=None):
     args.command = ['tinyfcn', *argv]
     keep_memory()                                       # the process is ours
     try:
-        args.run(args)
+        with device.prepared(args):
+            args.run(args)
     except Interrupted as stop:
         print(f'\ntinyfcn: {stop}', file=sys.stderr)
         return 75
     except KeyboardInterrupt:
         print('\ntinyfcn: left', file=sys.stderr)
         return 130
+    except MemoryError as error:
+        print(f'\ntinyfcn: not enough memory: {error}. Smaller pictures, or fewer at once: --set '
+              f'batch=1 size=…', file=sys.stderr)
+        return 2
     except (OSError, ValueError) as error:
         print(f'\ntinyfcn: {error}' if sys.stderr.isatty() else f'tinyfcn: {error}',
               file=sys.stderr)

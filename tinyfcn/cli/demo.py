@@ -3,6 +3,7 @@ import shlex
 from pathlib import Path
 from time import perf_counter
 
+from .device import device
 from .learn import follow
 from .tables import table
 
@@ -22,7 +23,7 @@ def demo(args):
         recipe, folder = recipes.recipe(name), args.output / name
         pictures, valid = (open_set(*recipe[part][:1], split=recipe[part][1])
                            for part in ('train', 'valid'))
-        net = run.begin(recipe, pictures.classes, args.seed, before)
+        net = run.begin(recipe, pictures.classes, args.seed, before).to(args.device)
         print(f'{label}: {net}, {recipe["steps"]} steps of {recipe["batch"]} pictures'
               + (', from the weights of the one before' if before else ', from random weights'))
         (folder / 'last.safetensors').unlink(missing_ok=True)       # of a demo before this one
@@ -56,3 +57,4 @@ def arguments(command):
     c = command(demo)
     c.add_argument('-o', '--output', type=Path, default=Path('runs/demo'), metavar='FOLDER',
                    help='where everything goes (default: %(default)s)')
+    device(c)

@@ -1,6 +1,7 @@
 """Commands that use what was learned: eval, predict."""
 from pathlib import Path
 
+from .device import device
 from .tables import per_class, table
 from .where import DATA, file_in, opened, sets
 
@@ -14,7 +15,7 @@ def eval_(args):
     from .. import load, metrics, viz
     from ..data.pictures import by_output
     from ..prediction import count, predictions
-    net, hists = load(file_in(args.weights)), {}
+    net, hists = load(file_in(args.weights)).to(args.device), {}
     recipe = net.about.get('run', {}).get('recipe', {})
     pictures = judged_on(args, recipe)
     for name, _, label, pred in tqdm(predictions(net, pictures, **seen(args)),
@@ -49,7 +50,7 @@ def predict(args):
     from ..data.pictures import by_output
     from ..data.transforms import read_image
     from ..prediction import predict as predicted
-    net = load(file_in(args.weights))
+    net = load(file_in(args.weights)).to(args.device)
     classes = by_output(net.about.get('classes') or numbered(net))
     args.output.mkdir(parents=True, exist_ok=True)
     refuse_to_overwrite(args.images, args.output)
@@ -108,6 +109,7 @@ def arguments(command):
     c.add_argument('--split', default='val', help='of the named set (default: %(default)s)')
     c.add_argument('--export', type=Path, metavar='FOLDER', help='write predictions as PNG')
     views(c)
+    device(c)
 
     c = command(predict)
     c.add_argument('weights', type=Path, metavar='WEIGHTS', help='a file, or the folder of a run')
@@ -115,6 +117,7 @@ def arguments(command):
     c.add_argument('-o', '--output', type=Path, default=Path('predictions'), metavar='FOLDER',
                    help='where the pictures go (default: %(default)s)')
     views(c)
+    device(c)
 
 
 def views(c):

@@ -5,6 +5,7 @@ from ast import literal_eval
 from contextlib import closing
 from pathlib import Path
 
+from .device import device
 from .interrupt import Interrupted, interruptible
 from .tables import table
 from .where import DATA, sets
@@ -18,7 +19,7 @@ def train(args):
     pictures, valid = sets(recipe, args.data)
     net = run.begin(recipe, pictures.classes, args.seed,
                     {} if args.resume and (folder / 'last.safetensors').exists()
-                    else sources(recipe, args.weights))
+                    else sources(recipe, args.weights)).to(args.device)
     print(f'{args.recipe}: {net} learns from {len(pictures):,} pictures, and is judged on '
           f'{len(valid):,} others. In {folder}:')
     rows = run.run(folder, net, pictures, valid, recipe, args.seed, shlex.join(args.command),
@@ -96,3 +97,4 @@ def arguments(command):
     c.add_argument('--resume', action='store_true', help='go on where the run in there stands')
     c.add_argument('--set', type=change, nargs='+', default=[], metavar='KEY=VALUE',
                    help='change the recipe, as in lr=1e-4 steps=500')
+    device(c)

@@ -1,7 +1,7 @@
 """Pointwise ops in blocks that stay in the cache, on all threads; what comes keeps its layout."""
 import numpy as np
 
-from ..backend import parallel, shares
+from ..threads import parallel, shares
 from . import stand_in
 from .rows import blocks
 

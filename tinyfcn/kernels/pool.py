@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..backend import parallel, shares
 from ..geometry import pool_size, window
+from ..threads import parallel, shares
 from . import stand_in
 from .rows import blocks, fill, meeting, scratch
 

@@ -8,7 +8,7 @@ from threading import local
 
 import numpy as np
 
-from ..backend import parallel, shares
+from ..threads import parallel, shares
 
 CHEAP = 1 << 24         # multiplications of a ms; for less no second thread is worth waking
 IN_PIECES = 13000       # values of a matrix that is small enough to multiply in pieces, measured

@@ -1,8 +1,8 @@
 """The switches of a max pool: a byte for each window remembers which tap was largest."""
 import numpy as np
 
-from ..backend import parallel, shares
 from ..geometry import axes, pool_size, window
+from ..threads import parallel, shares
 from . import stand_in
 from .rows import blocks
 

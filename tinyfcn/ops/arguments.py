@@ -63,11 +63,6 @@ def number(value, name):
     return float(value)
 
 
-def on_host(array):
-    """Whether values may be looked at. A GPU would have to stop: check before they go up."""
-    return array_module(array).__name__ == 'numpy'
-
-
 def _module_of(name, array):
     try:
         return array_module(array)

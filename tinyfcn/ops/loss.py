@@ -1,6 +1,7 @@
 """The pixelwise loss of the paper."""
+from ..backend import on_host
 from ..pair import accelerated, backward_of
-from .arguments import floats, integers, on_host, shaped
+from .arguments import floats, integers, shaped
 
 
 @accelerated
@@ -14,7 +15,7 @@ def softmax_cross_entropy(score, label, ignore=255, reduce='sum',
     """
     xp = floats(4, score=score)
     c = score.shape[1]
-    _check_labels(label, score.shape, ignore)
+    check_labels(label, score.shape, ignore)
     if reduce not in ('sum', 'mean'):
         raise ValueError(f"reduce is {reduce!r}: 'sum' or 'mean'")
     valid = label != ignore
@@ -46,7 +47,7 @@ def softmax_cross_entropy_backward(dy, cache):
     return cache * float(dy), None
 
 
-def _check_labels(label, shape, ignore):
+def check_labels(label, shape, ignore=255):
     """Refuse a label that is no class, and say where the first one stands."""
     n, c, h, w = shape
     xp = integers(3, label=label)

@@ -9,10 +9,10 @@ All pooling rounds up, as Caffe does; ceil=False rounds down.
 from functools import reduce
 from itertools import product
 
-from ..backend import array_module
+from ..backend import array_module, on_host
 from ..geometry import axes, extent, pool_size, window
 from ..pair import accelerated, backward_of
-from .arguments import floats, gradient, integers, on_host, shaped
+from .arguments import floats, gradient, integers, shaped
 from .matrix import separable, thin_matrix
 
 
