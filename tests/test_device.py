@@ -1,4 +1,4 @@
-"""A GPU that is asked for and is not there is an error with the remedy, never the CPU in silence."""
+"""A GPU that is asked for and is not there is an error with the remedy, never the CPU instead."""
 import numpy as np
 import pytest
 from training_samples import net

@@ -28,9 +28,12 @@ def to_gpu(x):
     """A copy of x on the GPU. Where none can compute this is an error: never the CPU in silence."""
     if not on_host(x):
         return x
-    _need_gpu()
-    import cupy
-    return cupy.asarray(x)
+    try:
+        import cupy
+        return cupy.asarray(x)
+    except Exception:
+        need_gpu()                                      # why not, in words
+        raise
 
 
 def to_numpy(x):
@@ -81,10 +84,10 @@ def _wheel():
 def _driver():
     from cupy.cuda import runtime
     try:
-        count = runtime.getDeviceCount()
+        count, version = runtime.getDeviceCount(), runtime.driverGetVersion()
     except Exception as error:
         raise OSError(f'{error}: is an NVIDIA driver installed? nvidia-smi tells') from None
-    return f'{count} GPU, CUDA {runtime.driverGetVersion() / 1000:g} at most'
+    return f'{count} GPU, CUDA {version // 1000}.{version % 1000 // 10} at most'
 
 
 def _toolkit():
@@ -103,7 +106,8 @@ def _kernel():
     return f'{name.decode()} computes'
 
 
-def _need_gpu():
+def need_gpu():
+    """Refuse, with the layer that fails and the remedy, where no GPU computes."""
     layer, fine, words = gpu_status()[-1]
     if not fine:
         raise OSError(f'no GPU computes here, for its {layer} fails: {words}. Without a GPU: '
@@ -115,7 +119,7 @@ def precision(name):
     """'float32', or 'tf32': inside, products of float32 on a GPU round their factors to 11 bits."""
     if name not in ('float32', 'tf32'):
         raise ValueError(f"precision is {name!r}: 'float32' or 'tf32'")
-    _need_gpu()
+    need_gpu()
     from cupy._core import _routines_linalg as linalg
     was = linalg.get_compute_type('f')
     linalg.set_compute_type('f', linalg.COMPUTE_TYPE_TF32 if name == 'tf32' else
@@ -128,7 +132,7 @@ def precision(name):
 
 def limit_gpu_memory(most):
     """Let CuPy's pool hold at most so many bytes, or such a share of the card as '50%'."""
-    _need_gpu()
+    need_gpu()
     import cupy
     share = str(most).endswith('%')
     cupy.get_default_memory_pool().set_limit(
@@ -137,7 +141,7 @@ def limit_gpu_memory(most):
 
 def nccl():
     """What GPUs talk to each other by: cupyx.distributed."""
-    _need_gpu()
+    need_gpu()
     import cupyx.distributed
     return cupyx.distributed
 

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
-from .backend import array_module, brought, to_gpu, to_numpy
+from .backend import array_module, brought, need_gpu, to_gpu, to_numpy
 from .box import Box
 from .errors import quoting
 from .figure import Figure, several
@@ -167,6 +167,8 @@ class Net(Figure):
         """Bring the weights and running state to the 'gpu' or the 'cpu', in place. -> this net"""
         if device not in ('cpu', 'gpu'):
             raise ValueError(f"device is {device!r}: 'cpu' or 'gpu'")
+        if device == 'gpu':
+            need_gpu()                                  # once: to_gpu moves what it is given
         for values in self.params, self.state:
             values.update({name: (to_gpu if device == 'gpu' else to_numpy)(w)
                            for name, w in values.items()})
