@@ -1,9 +1,10 @@
 # Every target sets up what it needs: python3 (with venv) and make are enough.
 PYTHON ?= python3
 BIN = .venv/bin
+CUDA_MAJOR ?= 12
 MARKS = lessons or gpuproof or crash or fuzz or mpi or browser or realdata or demo
 
-.PHONY: demo test test-more lessons site chromium torch mutants parity bench lint clean
+.PHONY: demo test test-more lessons site chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -11,7 +12,7 @@ demo: .venv/made
 test: .venv/made
 	$(BIN)/python -m pytest
 
-test-more: .venv/lessons chromium
+test-more: .venv/lessons .venv/mpi chromium
 	$(BIN)/python -m pytest -m "$(MARKS)"
 
 # the course, in a browser: read, change, run; in a container one is root, which Jupyter asks about
@@ -44,6 +45,22 @@ bench: torch
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	for what in fcn memory conv scale report; do $(BIN)/python benchmarks/$$what.py || exit 1; done
 
+# with a card of NVIDIA's; CUDA_MAJOR=13 for a driver of CUDA 13. Its block goes into GPU_STATUS.md
+gpu-check: gpu
+	$(BIN)/python tests/gpu_check.py --full --write
+
+# FCN-8s beside PyTorch on the card, op by op too: within nine minutes
+gpu-bench: gpu torch
+	$(BIN)/python benchmarks/gpu.py && $(BIN)/python benchmarks/report.py
+
+# VGG-16, SqueezeNet and a SegNet on real pictures: within ten minutes; TINYFCN_DATA is their folder
+gpu-run: gpu
+	$(BIN)/python benchmarks/pack_data.py --data $(TINYFCN_DATA)
+	$(BIN)/python benchmarks/gpu_run.py runs/gpu_data.zip
+
+gpu: .venv/made
+	$(BIN)/python -m pip install --quiet --editable '.[cuda$(CUDA_MAJOR)x]'
+
 lint: .venv/made
 	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py lessons/site.py lessons/markup.py
 
@@ -54,6 +71,10 @@ lint: .venv/made
 
 .venv/lessons: .venv/made
 	$(BIN)/python -m pip install --quiet --editable '.[lessons]'
+	touch $@
+
+.venv/mpi: .venv/made
+	$(BIN)/python -m pip install --quiet --editable '.[mpi]'
 	touch $@
 
 clean:

@@ -13,8 +13,8 @@ SHARES = dict(core=90, family=40, training=60, kernels=50,                  # se
 OF = {**dict.fromkeys('models deeplab decoders summary viz pages saving weights cli'.split(),
                       'family'),
       **dict.fromkeys('data fetch unpack check hha bad shapes transforms optim metrics demo '
-                      'recipes heads batches prediction views crf checkpoint run '
-                      'training'.split(), 'training'),
+                      'recipes heads batches cells prediction views crf checkpoint run '
+                      'training overfit'.split(), 'training'),
       **dict.fromkeys('kernels threads'.split(), 'kernels')}
 
 

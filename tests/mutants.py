@@ -516,9 +516,11 @@ BUGS = {
             ('accumulate', 'a class’ share is of all pictures',
              'seen += (counts > 0) * counts.sum()', 'seen += counts.sum()'),
         ],
-        'training.py': [
+        'backprop.py': [
             ('accumulate', 'the share of a head is of its loss alone',
              'd if share == 1 else d * float(share)', 'd'),
+        ],
+        'training.py': [
             ('chance', 'pictures side by side drop the same units',
              'own.step = number', 'own.step = parts[0][0]'),
             ('life', 'running state is walked side by side',

@@ -1,7 +1,7 @@
 """The stream of batches: what comes when, how it is made ready, who makes it, and how it ends."""
 import threading
 from collections import Counter
-from itertools import islice
+from itertools import count, islice
 from time import monotonic, sleep
 
 import numpy as np
@@ -12,7 +12,7 @@ from tinyfcn.data.batches import AHEAD, batches, drawn, together
 from tinyfcn.data.pictures import Pictures
 from tinyfcn.data.transforms import mirror, prepare
 
-ALL_CHANCES = dict(replace=True, mirrored=True, scales=(.6, 1.7), size=(8, 7))
+ALL_CHANCES = dict(replace=True, mirrored=True, scales=(.6, 1.7), size=(8, 7), bent=.5)
 
 
 def first(count, *args, **how):
@@ -35,7 +35,7 @@ def same(a, b):
 def test_the_same_stream_from_wherever_it_begins(how):
     whole = first(9, pictures(), CENTRED, seed=4, **how)
     for start in range(6):
-        part = first(3, pictures(), CENTRED, seed=4, start=start, **how)
+        part = first(3, pictures(), CENTRED, seed=4, numbers=count(start), **how)
         assert all(map(same, part, whole[start:]))
     others = first(9, pictures(), CENTRED, seed=5, **how)
     assert not all(map(same, others, whole))

@@ -1,5 +1,6 @@
 """Where a loss is taken: at outputs or inside, with labels brought there; weights and shares."""
 import os
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 from training_samples import CENTRED, CLASSES, net, pictures, recipe
 
 from tinyfcn import Net, build
+from tinyfcn.backprop import gradients
 from tinyfcn.data import open_set
+from tinyfcn.data.batches import drawn
+from tinyfcn.data.cells import gap_weights
 from tinyfcn.data.pictures import Pictures, median_frequency
 from tinyfcn.data.transforms import under
 from tinyfcn.layers import avg_pool_to, conv, max_pool, relu, resize, upsample
 from tinyfcn.ops import softmax_cross_entropy
 from tinyfcn.place import Place
-from tinyfcn.training import gradients, optimiser, rate, train
+from tinyfcn.training import CHANCE, optimiser, rate, train
 
 RNG = np.random.default_rng(8)
 
@@ -133,6 +137,29 @@ def test_class_weights_are_the_ops():
     score = n.forward(x)
     assert loss == softmax_cross_entropy(score, label, reduce='mean',
                                          class_weight=np.array(weights, 'float64'))[0]
+
+
+@pytest.mark.parametrize('weights', [None, (1, 5, .5)])
+def test_gaps_weigh_by_the_whole_label_wherever_the_score_lies(weights):
+    """Of a window that is not padded the rim has no score, yet its cells make gaps narrow."""
+    n = Net(3, 'float64')
+    n.conv1 = conv(n.data, 4, 5)
+    n.score = conv(relu(n.conv1), 3, 1)
+    x, label = RNG.standard_normal((2, 3, 9, 12)), np.zeros((2, 9, 12), 'uint8')
+    label[:, :, ::5], label[0, 4, 6] = 1, 255
+    how = recipe(gaps=(10, 5), class_weight=weights)
+    loss, grads = gradients(n, x, label, how)
+    inner = ..., slice(2, -2), slice(2, -2)
+    weight = gap_weights(label, 10, 5, weights)[inner].astype('float64')
+    expected, d = softmax_cross_entropy(n.forward(x, train=True), label[inner], reduce='mean',
+                                        pixel_weight=weight)
+    assert loss == expected and (grads['score.w'] == n.backward(score=d)['score.w']).all()
+    plain, _ = gradients(n, x, label, dict(how, gaps=None))
+    assert loss > 1.5 * plain
+
+
+def test_whatever_chance_a_recipe_names_reaches_its_pictures():
+    assert CHANCE == tuple(signature(drawn).parameters)[3:]
 
 
 def test_median_frequency_by_hand():

@@ -30,8 +30,9 @@ MAY_IMPORT = {
     'cli':          '*',
     '__init__':     '*',
     'run':          f'training prediction models {WINGS} backend storage',
-    'training':     f'prediction recipes {STAIR} {WINGS} backend threads pair storage',
-    'prediction':   f'views {STAIR} data metrics crf backend',
+    'training':     f'backprop prediction recipes {STAIR} {WINGS} backend threads pair storage',
+    'backprop':     f'{STAIR} data backend',
+    'prediction':   f'views {STAIR} data metrics crf distributed backend',
     'views':        f'{STAIR} data backend',
     'recipes':      '',
     'models':       'net layers init',
@@ -53,8 +54,8 @@ MAY_IMPORT = {
     # beside it
     'kernels':      'backend threads pair geometry',
     'player':       '',
-    'tracing':      'player ops metrics geometry',
-    'lessons':      'ops metrics place optim weights.transplant data.transforms',
+    'tracing':      'player ops metrics geometry crf',
+    'lessons':      'ops metrics place optim weights.transplant data.transforms crf',
     # and the wings, which do not see each other
     **dict.fromkeys(WINGS.split(), 'backend pair storage'),
 }

@@ -180,7 +180,8 @@ def test_what_no_recipe_is(name, changes, why):
     dict(steps=2.5), dict(batch=1.5), dict(iter_size=2.5), dict(every=1.5), dict(lr=float('inf')),
     dict(momentum='high'), dict(weight_decay='some'), dict(poly='linear'), dict(scales=3),
     dict(scales=(0, 1)), dict(size=32), dict(size=(0, 5)), dict(rules=5), dict(train='voc'),
-    dict(train=None), dict(preprocess='BGR')])
+    dict(train=None), dict(preprocess='BGR'), dict(gaps=5), dict(gaps=(10, 0)), dict(bent=0),
+    dict(bent='much')])
 def test_what_the_command_line_can_say_and_no_recipe_is(changes):
     """`--set steps=2.5` is a number, and `momentum=high` a word: a sentence that names the key."""
     (key, value), = changes.items()

@@ -139,6 +139,13 @@ def limit_gpu_memory(most):
         **{'fraction': float(most[:-1]) / 100} if share else {'size': int(most)})
 
 
+def use_gpu(number):
+    """From here on compute on this card; they are counted round."""
+    need_gpu()
+    import cupy
+    cupy.cuda.Device(number % cupy.cuda.runtime.getDeviceCount()).use()
+
+
 def nccl():
     """What GPUs talk to each other by: cupyx.distributed."""
     need_gpu()

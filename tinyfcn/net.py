@@ -121,7 +121,7 @@ class Net(Figure):
                 and self.boxes[name].weights}
 
     def _how(self, box, train, sizes, dying=()):
-        """What the op is told brought its arrays."""
+        """What the op is told beside its arrays."""
         how = dict(box.how)
         if box.like:
             how['size'] = sizes[box.like]

@@ -7,6 +7,7 @@ from .backend import array_module, free_memory, to_numpy
 from .crf import mean_field
 from .data.pictures import by_output
 from .data.transforms import prepare
+from .distributed import world
 from .metrics import confusion
 from .metrics import scores as scored
 from .summary import peak
@@ -87,10 +88,13 @@ def surround(net):
 
 
 def predictions(net, pictures, **how):
-    """One picture after another, predicted as `how` says -> name, image, label, pred."""
-    for i, name in enumerate(pictures.names):
+    """One picture after another, predicted as `how` says -> name, image, label, pred.
+
+    Of several ranks each takes its share.
+    """
+    for i in range(len(pictures))[world().mine]:
         image, label = pictures[i]
-        yield name, image, label, predict(net, image, **how)
+        yield pictures.names[i], image, label, predict(net, image, **how)
 
 
 def count(hists, pictures, label, pred):
@@ -100,9 +104,17 @@ def count(hists, pictures, label, pred):
         hists[head] = hists.get(head, 0) + hist
 
 
+def counted(hists, pictures):
+    """What all ranks have counted together: {head: (C, C)}, for every head of the pictures."""
+    total = world().adding()
+    for head, classes in by_output(pictures.classes).items():
+        total.add(head, hists.get(head, np.zeros([len(classes)] * 2, 'int64')))
+    return total.done()
+
+
 def evaluate(net, pictures, **how):
     """The four metrics and every class' IU over all pictures; by head, where there are several."""
     hists = {}
     for _, _, label, pred in predictions(net, pictures, **how):
         count(hists, pictures, label, pred)
-    return alone({head: scored(hist) for head, hist in hists.items()})
+    return alone({head: scored(hist) for head, hist in counted(hists, pictures).items()})

@@ -15,8 +15,9 @@ import numpy as np
 from . import checkpoint, metrics, training, viz, weights
 from .backend import machine
 from .data.pictures import by_output
+from .distributed import world
 from .models import build
-from .prediction import count, predictions
+from .prediction import count, counted, predictions
 from .storage import replacing
 
 SHOWN = 4                       # pictures on the page
@@ -49,6 +50,7 @@ def run(folder, net, pictures, valid, recipe, seed=0, command='', resume=False):
     """Train, and write it down: yields a dict after each step, and one after each validation.
 
     Whoever closes this generator stops the run between two steps; its checkpoint is then written.
+    Of several ranks all read the folder, and rank 0 alone writes into it.
     """
     folder, recipe = Path(folder), json.loads(json.dumps(recipe))       # tuples are lists in there
     last, mover, step, best = folder / 'last.safetensors', training.optimiser(recipe), 0, 0.
@@ -57,6 +59,10 @@ def run(folder, net, pictures, valid, recipe, seed=0, command='', resume=False):
             raise ValueError(f'{folder} holds a run already: --resume goes on with it, '
                              f'--run FOLDER names another')
         step, best = restore(last, net, mover, recipe, seed)
+    step, best = world().broadcast((step, best))
+    if world().rank:
+        yield from learning_along(net, pictures, valid, recipe, mover, seed, step)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     write_down(folder / 'run.json', command, seed, recipe)
     history, start = rewound(folder / 'metrics.jsonl', step), perf_counter()
@@ -74,7 +80,7 @@ def run(folder, net, pictures, valid, recipe, seed=0, command='', resume=False):
             for row in rows:
                 del row['names']
                 step, new = row['step'], [row]
-                if step % recipe['every'] == 0 or step == recipe['steps']:
+                if judged_after(step, recipe):
                     new.append(dict(step=step, **validate(net, valid, folder)))
                     if (new[-1]['mean_iu'] or 0.) > best:       # None: all of it is void
                         best = new[-1]['mean_iu']
@@ -100,6 +106,18 @@ def run(folder, net, pictures, valid, recipe, seed=0, command='', resume=False):
                           f'room, then --resume') from None
 
 
+def judged_after(step, recipe):
+    return step % recipe['every'] == 0 or step == recipe['steps']
+
+
+def learning_along(net, pictures, valid, recipe, mover, seed, step):
+    """What the ranks do that do not write: the same, but for keeping it."""
+    for row in training.train(net, pictures, recipe, mover, seed, step):
+        yield dict(row, seconds=0.)
+        if judged_after(row['step'], recipe):
+            yield dict(step=row['step'], seconds=0., **validate(net, valid))
+
+
 def restore(path, net, mover, recipe, seed):
     """Everything as it was when the checkpoint was written. -> step, best"""
     arrays, memory, about = checkpoint.load(path)
@@ -121,19 +139,21 @@ def restore(path, net, mover, recipe, seed):
     return then['step'], then['best']
 
 
-def validate(net, valid, folder):
+def validate(net, valid, folder=None):
     """The metrics on all pictures of `valid`, and a page of the first few. -> dict for JSON"""
     hists, rows = {}, []
     for name, image, label, pred in predictions(net, valid):
         count(hists, valid, label, pred)
         if len(rows) < SHOWN:
             rows.append((name, image, label, pred))
+    hists = counted(hists, valid)
     by_head = {head: as_json(metrics.scores(hist)) for head, hist in hists.items()}
     first, *others = by_head
-    head_rows = [(name, image[..., :3], by_output(label)[first], by_output(pred)[first])
-                 for name, image, label, pred in rows]
-    viz.draw_page(folder / 'predictions.png', head_rows, by_output(valid.classes)[first],
-                  ['prediction'])
+    shown = [(name, image[..., :3], by_output(label)[first], by_output(pred)[first])
+             for name, image, label, pred in rows]
+    if folder:
+        viz.draw_page(folder / 'predictions.png', shown, by_output(valid.classes)[first],
+                      ['prediction'])
     return by_head[first] | {head: by_head[head] for head in others}
 
 

@@ -5,25 +5,24 @@
 """
 from contextlib import closing
 from copy import copy
-from itertools import islice
+from itertools import count
 from math import isfinite
 
 import numpy as np
 
 from . import optim, recipes
 from .backend import on_host
+from .backprop import diverged, gradients
 from .data.batches import batches
-from .data.pictures import by_output, median_frequency
-from .data.transforms import under
-from .ops import softmax_cross_entropy
-from .ops.loss import check_labels
+from .data.pictures import median_frequency
+from .distributed import world
 from .prediction import evaluate, predict
 from .summary import peak
 from .threads import parallel
 
 __all__ = ['evaluate', 'fit', 'optimiser', 'predict', 'rate', 'train']
 
-CHANCE = 'replace', 'mirrored', 'scales', 'size'        # what batches are told of a recipe
+CHANCE = 'replace', 'mirrored', 'scales', 'size', 'bent'        # what batches are told of a recipe
 SMALL = 1 << 28         # bytes of forward for all batches of a step that are walked side by side
 
 
@@ -55,7 +54,8 @@ def train(net, pictures, recipe, optimiser, seed=0, start=0):
     """Steps start … recipe['steps'] − 1 -> dict(step, loss, lr, names) after each.
 
     A step adds up the gradients of `iter_size` batches and divides by as many. What happens in it
-    follows from (seed, step) and the weights alone: to begin at `start` is to go on.
+    follows from (seed, step) and the weights alone: to begin at `start` is to go on. Several ranks
+    deal these batches out: the step is the same, but for the order in which it is added up.
     """
     net.about['preprocess'] = prepared = recipe['preprocess'] or net.about.get('preprocess')
     if not prepared:
@@ -63,28 +63,71 @@ def train(net, pictures, recipe, optimiser, seed=0, start=0):
                          'preprocess=dict(order=…, scale=…, mean=…, std=…)')
     if recipe['class_weight'] == 'median':
         recipe = dict(recipe, class_weight=median_frequency(pictures))
-    size = recipe['iter_size']
-    stream = batches(pictures, prepared, recipe['batch'], seed, start * size,
+    size, mine = recipe['iter_size'], dealt(recipe, world().rank, world().size)
+    stream = batches(pictures, prepared, recipe['batch'], seed,
+                     (step * size + i for step in count(start) for i in mine),
                      **{key: recipe[key] for key in CHANCE})
+    begin_alike(net, optimiser)
     with closing(stream):
         for step in range(start, recipe['steps']):
-            optimiser.lr, grads, losses = rate(recipe, step), {}, []
-            parts = [*enumerate(islice(stream, size), step * size)]
-            net.step = parts[-1][0]                     # chance, such as dropout's, moves on
-            for loss, own in learned(net, parts, recipe):
-                grads = {name: grads[name] + g if name in grads else g for name, g in own.items()}
-                losses.append(loss)
-            loss = float(sum(losses)) / size            # the one time that a GPU is waited for
-            if not isfinite(loss):
-                raise ValueError(diverged(net, parts, losses, step, optimiser.lr))
-            with np.errstate(all='ignore'):
+            optimiser.lr = rate(recipe, step)
+            parts = [(step * size + i, next(stream)) for i in mine]
+            net.step = (step + 1) * size - 1            # chance, such as dropout's, moves on
+            with np.errstate(all='ignore'):             # what is not finite is told in words
+                losses, total = walked(net, parts, recipe)
+                loss = float(sum(losses))               # the one time that a GPU is waited for
+                if not isfinite(loss):
+                    raise ValueError(diverged(net, parts, losses, step, optimiser.lr))
+                total.add('loss', np.array([loss]))
+                grads = total.done()
+                loss = float(grads.pop('loss')[0]) / size
+                for name in net.state.keys() & grads.keys():
+                    net.state[name] = grads.pop(name) / world().size
                 optimiser.step(net.params, grads, scale=1 / size)
             yield dict(step=step + 1, loss=loss, lr=optimiser.lr,
                        names=[name for _, (names, *_) in parts for name in names])
 
 
+def dealt(recipe, rank, ranks):
+    """The batches of a step that one of so many ranks walks. -> range"""
+    size = recipe['iter_size']
+    if size < ranks:
+        whole = recipe['batch'] * size
+        parted = whole >= ranks and whole % ranks == 0
+        raise ValueError(
+            f'{ranks} ranks share the batches of a step, and this recipe has {size} '
+            f'(iter_size={size}, batch={recipe["batch"]}): --set ' + (
+                f'iter_size={ranks} batch={whole // ranks} parts the same pictures'
+                if parted else f'iter_size={ranks} makes a step of as many batches'))
+    return range(size)[rank::ranks]
+
+
+def begin_alike(net, optimiser):
+    """All ranks begin with what rank 0 holds."""
+    for values in (net.params, net.state, *optimiser.memory.values()):
+        values.update(world().broadcast(values))
+
+
+def walked(net, parts, recipe):
+    """This rank's batches of a step. -> their losses; the sum of all ranks' gradients, begun
+
+    A weight's gradient sets off to the others as soon as the last walk back comes by its box.
+    """
+    losses, grads, total, before = [], {}, world().adding(), dict(net.state)
+    for loss, own in learned(net, parts, recipe):
+        losses.append(loss)
+        for name, g in own:
+            grads[name] = grads.pop(name) + g if name in grads else g
+            if len(losses) == len(parts):
+                total.add(name, grads.pop(name))
+    for name, value in net.state.items():
+        if value is not before[name]:                   # of ranks that saw others the mean
+            total.add(name, value)
+    return losses, total
+
+
 def learned(net, parts, recipe):
-    """The loss and the gradients of every batch of a step, in order.
+    """The loss and the gradients, as the walk back comes by them, of every batch, in order.
 
     Batches of a small net are walked side by side: two nets keep two cores busier than two threads
     in one. A net with running state is walked batch after batch, for the next one finds it there.
@@ -96,44 +139,7 @@ def learned(net, parts, recipe):
         number, (_, image, label) = part
         own = copy(net) if aside else net
         own.step = number
-        with np.errstate(all='ignore'):                 # what is not finite is told in words
-            return gradients(own, image.astype(net.dtype, copy=False), label, recipe)
+        return gradients(own, image.astype(net.dtype, copy=False), label, recipe,
+                         list if aside else iter)
 
     return (parallel if aside else map)(learn, parts)
-
-
-def gradients(net, image, label, recipe):
-    """The loss of all outputs, or of what `loss_at` names, and its gradient by every weight."""
-    shares, loss, seeds = recipe['loss_at'] or dict.fromkeys(net.outputs(), 1), 0., {}
-    score, labels = net.forward(net.bring(image), train=True, until=[*shares]), by_output(label)
-    weight = recipe['class_weight'] and net.bring(np.asarray(recipe['class_weight'], net.dtype))
-    for head, share in shares.items():
-        own = score[head] if len(shares) > 1 else score
-        there = under(labels.get(head, labels.get('score')), net[head].place, own.shape[2:])
-        if not on_host(own):
-            check_labels(there, own.shape)              # a GPU would take one for another
-        part, d = softmax_cross_entropy(own, net.bring(there), reduce=recipe['loss'],
-                                        class_weight=weight)
-        loss = loss + share * part
-        seeds[head] = d if share == 1 else d * float(share)
-    return loss, net.backward(**seeds)
-
-
-def diverged(net, parts, losses, step, lr):
-    """Where the numbers left the numbers, in a sentence."""
-    number, (names, image, _), loss = next(
-        (number, part, loss) for (number, part), loss in zip(parts, map(float, losses))
-        if not isfinite(loss))
-    net.step, image = number, image.astype(net.dtype, copy=False)
-    if not np.isfinite(image).all():
-        where = 'the picture itself is not finite'
-    elif bad := [name for name, w in net.params.items() if not np.isfinite(w).all()]:
-        where = f'the weights {bad[0]} are not finite any more'
-    else:
-        with np.errstate(all='ignore'):
-            where = next((f'{box.line}: the first box whose values are not finite'
-                          for box, y in net.walk(net.bring(image), train=True, keep=False)
-                          if not np.isfinite(y).all()),
-                         'the scores lie too far apart to subtract')
-    return (f'the loss is {loss} at step {step + 1}, picture {", ".join(names)}, lr {lr:g}; '
-            f'{where}. A smaller lr; the last checkpoint is as it was')

@@ -3,6 +3,7 @@ import argparse
 import sys
 
 from ..backend import keep_memory
+from ..distributed import world
 from . import care, demo, device, judge, learn, look
 from .interrupt import Interrupted
 
@@ -27,6 +28,11 @@ def parser():
 def main(argv=None):
     """0 on success; 2 on bad input, which is told in a sentence on stderr; 75 to be resumed."""
     argv = sys.argv[1:] if argv is None else argv
+    try:
+        world().hush()
+    except OSError as error:                            # ranks that cannot find each other
+        print(f'tinyfcn: {error}', file=sys.stderr)
+        return 2
     args = parser().parse_args(argv)
     args.command = ['tinyfcn', *argv]
     keep_memory()                                       # the process is ours
@@ -34,17 +40,16 @@ def main(argv=None):
         with device.prepared(args):
             args.run(args)
     except Interrupted as stop:
-        print(f'\ntinyfcn: {stop}', file=sys.stderr)
-        return 75
+        why, code = f'\ntinyfcn: {stop}', 75
     except KeyboardInterrupt:
-        print('\ntinyfcn: left', file=sys.stderr)
-        return 130
+        why, code = '\ntinyfcn: left', 130
     except MemoryError as error:
-        print(f'\ntinyfcn: not enough memory: {error}. Smaller pictures, or fewer at once: --set '
-              f'batch=1 size=…', file=sys.stderr)
-        return 2
+        why, code = (f'\ntinyfcn: not enough memory: {error}. Smaller pictures, or fewer at once: '
+                     f'--set batch=1 size=…'), 2
     except (OSError, ValueError) as error:
-        print(f'\ntinyfcn: {error}' if sys.stderr.isatty() else f'tinyfcn: {error}',
-              file=sys.stderr)
-        return 2
-    return 0
+        why, code = f'\ntinyfcn: {error}' if sys.stderr.isatty() else f'tinyfcn: {error}', 2
+    else:
+        return 0
+    with world().ending(code):
+        print(why, file=sys.stderr)
+    return code

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 @contextmanager
 def prepared(args):
     """Around a command: the GPU as --precision and --gpu-memory want it."""
-    from ..backend import limit_gpu_memory, precision
+    from ..backend import limit_gpu_memory, precision, use_gpu
+    from ..distributed import world
     how = getattr(args, 'precision', None), getattr(args, 'gpu_memory', None)
     if getattr(args, 'device', 'cpu') == 'cpu':
         if any(how):
             raise ValueError('--precision and --gpu-memory are for a GPU: --device gpu')
         yield
         return
+    use_gpu(world().local)                              # ranks of one machine take a card each
     with precision(how[0] or 'float32'):
         if how[1]:
             limit_gpu_memory(how[1])

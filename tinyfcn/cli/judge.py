@@ -14,7 +14,7 @@ def eval_(args):
 
     from .. import load, metrics, viz
     from ..data.pictures import by_output
-    from ..prediction import count, predictions
+    from ..prediction import count, counted, predictions
     net, hists = load(file_in(args.weights)).to(args.device), {}
     recipe = net.about.get('run', {}).get('recipe', {})
     pictures = judged_on(args, recipe)
@@ -24,7 +24,7 @@ def eval_(args):
         for head, own in by_output(pred).items() if args.export else ():
             (args.export / head).mkdir(parents=True, exist_ok=True)
             viz.write_label(args.export / head / f'{name}.png', own)
-    for head, hist in hists.items():
+    for head, hist in counted(hists, pictures).items():
         scores = metrics.scores(hist)
         print(table({f'{args.weights}: {head}': scores}, recipe.get('aims'), recipe.get('cites')))
         print(f'\n{per_class(scores, hist, by_output(pictures.classes)[head])}')

@@ -5,6 +5,7 @@ from ast import literal_eval
 from contextlib import closing
 from pathlib import Path
 
+from ..distributed import world
 from .device import device
 from .interrupt import Interrupted, interruptible
 from .tables import table
@@ -48,7 +49,7 @@ def follow(rows, recipe, folder):
                 judged = row
                 bar.write(f'  step {row["step"]:6}   mean IU {row["mean_iu"] or 0:.3f}   pixel acc '
                           f'{row["pixel_acc"] or 0:.3f}   {row["seconds"]:.0f} s')
-            if asked() and row['step'] < recipe['steps']:
+            if asked() and row['step'] < recipe['steps'] and not world().rank:
                 rows.close()
                 raise Interrupted(f'stopped at step {row["step"]} of {recipe["steps"]}; the same '
                                   f'command with --resume goes on in {folder}')

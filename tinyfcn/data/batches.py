@@ -11,14 +11,15 @@ from zlib import crc32
 
 import numpy as np
 
+from .cells import deform
 from .pictures import VOID
 from .transforms import crop, mirror, prepare, rescale
 
 AHEAD = 3       # batches that a thread makes ready while the net works; it never calls BLAS
 
 
-def batches(pictures, preprocess, batch=1, seed=0, start=0, **chance):
-    """Without end, from batch `start` on -> names, image (N, C, H, W), label (N, H, W).
+def batches(pictures, preprocess, batch=1, seed=0, numbers=None, **chance):
+    """Of these numbers, or all from 0 on -> names, image (N, C, H, W), label (N, H, W).
 
     A batch is as large as its largest picture; the others are padded right and below, the image
     with 0, which is its mean, and the label with void. `chance` is what `drawn` knows.
@@ -30,7 +31,7 @@ def batches(pictures, preprocess, batch=1, seed=0, start=0, **chance):
 
     pool, waiting = ThreadPoolExecutor(1), deque()
     try:
-        for number in count(start):
+        for number in count() if numbers is None else numbers:
             waiting.append(pool.submit(make, number))
             if len(waiting) > AHEAD:
                 yield waiting.popleft().result()
@@ -38,17 +39,20 @@ def batches(pictures, preprocess, batch=1, seed=0, start=0, **chance):
         pool.shutdown(cancel_futures=True)
 
 
-def drawn(pictures, at, seed, replace=False, mirrored=False, scales=None, size=None):
+def drawn(pictures, at, seed, replace=False, mirrored=False, scales=None, size=None, bent=None):
     """Picture number `at` of a stream, changed by chance. -> name, image, label
 
     replace=True draws each picture from all, as the authors do; else every one comes once before
-    any comes again. mirrored: half of them; scales=(low, high): the factor; size=(h, w): a crop.
+    any comes again. mirrored: half of them; scales=(low, high): the factor; size=(h, w): a crop;
+    bent: by so many pixels, as tissue bends.
     """
     i = _index(at, len(pictures), seed, replace)
     image, label = pictures[i]
     rng = _chance(seed, 'change', at)
     if scales:
         image, label = rescale(image, label, np.exp(rng.uniform(*np.log(scales))))
+    if bent:
+        image, label = deform(image, label, bent, rng)
     if size:
         image, label = crop(image, label, size, rng)
     if mirrored and rng.random() < .5:

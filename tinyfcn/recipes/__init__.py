@@ -24,10 +24,11 @@ PLAIN = dict(
     rules={'*.b': dict(lr=2, decay=0)},
     loss_at=None,                       # {box: its share}, where not the outputs are learned
     class_weight=None,                  # a number for each class, or 'median': see data.pictures
+    gaps=None,                          # w0 and σ: background between cells weighs more: data.cells
     poly=0.,                            # the power at which lr falls to 0; 0 leaves it
     falls=None,                         # steps after which lr falls to a tenth, again and again
     steps=None, batch=1, iter_size=1,   # pictures in an array; batches whose gradients add up
-    replace=False, mirrored=False, scales=None, size=None,      # data.batches.drawn knows these
+    replace=False, mirrored=False, scales=None, size=None, bent=None,       # data.batches.drawn
     every=500,                          # steps from one validation and checkpoint to the next
     aims=None, cites='')                # the scores to reach in per cent, and who says so
 
@@ -74,6 +75,9 @@ ASKED = {
     'steps batch iter_size every': ('a whole number above 0', lambda x: type(x) is int and x > 0),
     'scales': ('nothing, or a low and a high factor',
                lambda x: x is None or _pair(x, (int, float), 0)),
+    'gaps': ('nothing, or a weight and a distance in pixels',
+             lambda x: x is None or _pair(x, (int, float), 0)),
+    'bent': ('nothing, or a number of pixels above 0', lambda x: x is None or _number(x) and x > 0),
     'falls': ('nothing, or a whole number above 0',
               lambda x: x is None or type(x) is int and x > 0),
     'built': ('a dict of what build is told', lambda x: isinstance(x, dict)),

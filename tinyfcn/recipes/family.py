@@ -1,13 +1,16 @@
 """FCN's family, as its papers and the authors' solvers say; lr of a mean loss throughout.
 
-What no recipe here does: DeconvNet's object proposals (its crops are from the whole picture) and
-U-Net's elastic deformations. PSPNet begins with a ResNet-101 that has its deep stem: --weights.
+What no recipe here does: DeconvNet's object proposals; its crops are from the whole picture. PSPNet
+begins with a ResNet-101 that has its deep stem: --weights.
 """
 from .paper import VOC, bgr, row
 
 STEP = dict(loss='mean', momentum=.9, weight_decay=5e-4, every=1000, replace=True)
 CAMVID = dict(train=('camvid', 'train'), valid=('camvid', 'val'))
 SEGNET = dict(CAMVID, preprocess=bgr(0., 0., 0.), batch=4, rules={})
+
+UNET = dict(net='unet', preprocess=dict(order='RGB', scale=1 / 128, mean=(1., 1., 1.),
+                                        std=(1, 1, 1)), lr=1e-3, momentum=.99, steps=20_000)
 
 # of each class of CamVid in SegNet's prototxt; 'median' counts them anew
 WEIGHTS = (.2595, .1826, 4.5640, .1417, .9051, .3826, 9.6446, 1.8418, .6823, 6.2478, 7.3614)
@@ -22,9 +25,11 @@ FAMILY = {
     'camvid-segnet-basic': row('the authors’ solver.prototxt', (), STEP, SEGNET, net='segnet_basic',
                                lr=.1, steps=10_000, class_weight=WEIGHTS),
     'camvid-unet': row('Ronneberger et al. 2015 for the rule of its steps', (), STEP, CAMVID,
-                       net='unet', preprocess=dict(order='RGB', scale=1 / 128, mean=(1., 1., 1.),
-                                                   std=(1, 1, 1)),
-                       lr=1e-3, momentum=.99, steps=20_000, mirrored=True),
+                       UNET, mirrored=True),
+    # one's own pictures of cells: class 0 is what lies between them
+    'folder-unet': row('Ronneberger et al. 2015 for all but lr and steps', (), STEP, UNET,
+                       train=('folder', 'train'), mirrored=True, bent=10., gaps=(10., 5.),
+                       class_weight='median'),
     'voc-deconvnet-1': row('Noh et al. 2015', (), STEP, VOC, net='deconvnet', start='vgg16', lr=.01,
                            falls=9_000, steps=20_000, size=(224, 224), batch=8, iter_size=8,
                            mirrored=True),
