@@ -305,5 +305,5 @@ assert np.add.accumulate(values)[-1] != np.add.accumulate(values[::-1])[-1]
 #
 # </details>
 #
-# **Next:** this was the last lesson. `tinyfcn train folder --data my` is waiting for your own
-# pictures, and every line that it runs is one that you have read.
+# **Next:** FCN is told to its end. Its cousins remain: lesson 15 makes windows see further by
+# putting holes into them.

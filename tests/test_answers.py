@@ -121,13 +121,65 @@ def anywhere(x):
     return (x - xp.mean(x)) / xp.std(x)
 
 
+def with_holes(w, dilation):
+    size = [(k - 1) * dilation + 1 for k in w.shape[2:]]
+    wide = np.zeros((*w.shape[:2], *size))
+    wide[:, :, ::dilation, ::dilation] = w
+    return wide
+
+
+def dense(strides, most):
+    kept, holes = [], []
+    for i, stride in enumerate(strides):
+        holes.append(np.prod(strides[:i]) // np.prod(kept, dtype=int))
+        kept.append(stride if np.prod(kept) * stride <= most else 1)
+    return np.array(kept), np.array(holes)
+
+
+def alike(image, alpha, beta):
+    pixels = [*np.ndindex(image.shape[:2])]
+    k = np.empty((len(pixels), len(pixels)))
+    for a, b in np.ndindex(k.shape):
+        (i, j), (y, x) = pixels[a], pixels[b]
+        unlike = sum((float(u) - float(v)) ** 2 for u, v in zip(image[i, j], image[y, x]))
+        k[a, b] = exp(-((i - y) ** 2 + (j - x) ** 2) / 2 / alpha ** 2 - unlike / 2 / beta ** 2)
+    return k / np.sqrt(np.outer(k.sum(1), k.sum(1)))
+
+
+def mean_field(prob, image, how, iterations):
+    k = (how['w1'] * alike(image, how['alpha'], how['beta'])
+         + how['w2'] * alike(0 * image, how['gamma'], 1.))
+    p = q = prob.reshape(len(prob), -1)
+    for _ in range(iterations):
+        q = p * np.exp(q @ k)
+        q /= q.sum(0)
+    return q.reshape(prob.shape)
+
+
+def join(up, skip):
+    top, left = ((n - m) // 2 for n, m in zip(skip.shape[2:], up.shape[2:]))
+    h, w = up.shape[2:]
+    return np.concatenate([up, skip[:, :, top:top + h, left:left + w]], 1)
+
+
+def pyramid(x, bins):
+    h, w = x.shape[2:]
+    y = np.empty((*x.shape[:2], bins, bins))
+    for i, j in np.ndindex(bins, bins):
+        rows = slice(i * h // bins, -(-(i + 1) * h // bins))
+        y[:, :, i, j] = x[:, :, rows, j * w // bins:-(-(j + 1) * w // bins)].mean((2, 3))
+    return y
+
+
 SOLUTIONS = dict(
     confusion=confusion, mean_iu=mean_iu, conv2d=loops.conv2d, im2col=im2col,
     conv_matrix=conv_matrix, col2im=loops.col2im, conv2d_backward=conv2d_backward,
     max_pool=loops.max_pool, unpool=loops.unpool,
     conv_transpose2d=lambda x, w, stride, pad: loops.conv_transpose2d(x, w, None, stride, pad),
     bilinear=bilinear, place=place, crop=crop, to_conv=to_conv, fuse=fuse,
-    softmax_cross_entropy=softmax_cross_entropy, preprocess=preprocess, sgd=sgd, anywhere=anywhere)
+    softmax_cross_entropy=softmax_cross_entropy, preprocess=preprocess, sgd=sgd, anywhere=anywhere,
+    with_holes=with_holes, dense=dense, alike=alike, mean_field=mean_field, join=join,
+    pyramid=pyramid)
 SLIPS = {f'{name}-{i}': (name, hint, slip) for name, exercise in EXERCISES.items()
          for i, (hint, slip) in enumerate(exercise.slips.items())}
 

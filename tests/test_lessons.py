@@ -46,7 +46,7 @@ def all_threads(monkeypatch):
 # ---- what is in a lesson -------------------------------------------------------------------------
 
 def test_the_course_is_complete():
-    assert [path.name[1:3] for path in LESSONS] == [f'{i:02}' for i in range(15)]
+    assert [path.name[1:3] for path in LESSONS] == [f'{i:02}' for i in range(18)]
 
 
 def code(cells):

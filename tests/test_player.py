@@ -34,6 +34,10 @@ def players():
         'bilinear': tracing.bilinear([1, 3, 2], 2),
         'confusion': tracing.confusion(rng.choice([0, 1, 255], (3, 4)),
                                        rng.integers(0, 2, (3, 4)), 2),
+        'avg_pool_to': tracing.avg_pool_to(X, 3),
+        'ways': tracing.ways([1, 2, 4]),
+        'mean_field': tracing.mean_field([[[.9, .4]], [[.1, .6]]], np.full((1, 2, 3), 9, 'uint8'),
+                                         dict(w1=1, alpha=1, beta=9, w2=1, gamma=1)),
         'fusion': tracing.fusion(net, (64, 96), 'pool4', 'upscore2', 'score_pool4c'),
         'places': tracing.places(net, 'pool1', 'pool4', 'pool5', size=(64, 96)),
     }

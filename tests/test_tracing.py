@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from tinyfcn import Net, build, metrics, ops, tracing
+from tinyfcn import Net, build, crf, metrics, ops, tracing
 from tinyfcn.geometry import conv_size, pool_size
 from tinyfcn.layers import conv, max_pool, upsample
 
@@ -172,6 +172,72 @@ def test_max_pool_strides_by_its_window_unless_told():
     assert tracing.max_pool(x, 2).trace == tracing.max_pool(x, 2, 2).trace
 
 
+@pytest.mark.parametrize('seed', SEEDS)
+def test_a_bin_is_the_mean_of_what_is_lit(seed):
+    x, _, _, rng = draw(seed)
+    bins = int(rng.integers(1, 4))
+    y, _ = ops.avg_pool_to(x[None], bins)
+    player = tracing.avg_pool_to(x, bins)
+    same(stack(player[-1], 'y'), y[0])
+    for n, frame in enumerate(player.trace['frames']):
+        name, cells = next((k, cells) for k, cells in frame['lit'].items() if k[0] == 'x')
+        seen = [player[n][name][i][j] for i, j in cells]
+        np.testing.assert_allclose(np.mean(seen), y.flat[n], atol=1e-14)        # thirds round
+        rows, columns = ({cell[axis] for cell in cells} for axis in (0, 1))
+        assert len(cells) == len(rows) * len(columns)
+        i, j = divmod(n % bins ** 2, bins)
+        assert [min(rows), max(rows) + 1] == [i * x.shape[1] // bins,
+                                              -(-(i + 1) * x.shape[1] // bins)]
+        assert np.isfinite(stack(player[n], 'y')).sum() == n + 1
+
+
+# ---- windows with holes -------------------------------------------------------------------------
+
+@pytest.mark.parametrize('dilations, seen', [([1, 1, 1], 7), ([2, 2, 2], 7), ([1, 2, 4], 15),
+                                             ([4, 2, 1], 15), ([3], 3), ([1, 5], 9)])
+def test_ways_are_what_a_net_s_own_gradient_counts(dilations, seen):
+    n = Net(1, dtype='float64')
+    x = n.data
+    for i, hole in enumerate(dilations, start=1):
+        x = n[f'conv{i}'] = conv(x, 1, (1, 3), pad=(0, hole), dilation=(1, hole))
+    for name, w in n.params.items():
+        w[...] = name.endswith('.w')
+    wide = int(x.place.field[1])
+    y = n.forward(np.zeros((1, 1, 1, wide)), keep=True)
+    dy = np.zeros_like(y)
+    dy[..., wide // 2] = 1
+    n.backward(**{x.name: dy})
+    player = tracing.ways(dilations)
+    for name in [*n.boxes][1:]:
+        same(np.nan_to_num(stack(player[-1], name))[0], n.grads[name][0, 0])
+    image = stack(player[-1], 'image')[0]
+    same(np.nan_to_num(image), n.grads['data'][0, 0])
+    assert np.isfinite(image).sum() == seen and len(player) == len(dilations) + 1
+    assert player.trace['frames'][-1]['say'].startswith(f'image: {seen} of {wide} cells are seen')
+
+
+# ---- the CRF ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('seed', SEEDS)
+def test_mean_field_is_a_step_of_the_crf_and_heard_is_what_is_loud(seed):
+    rng = np.random.default_rng(seed)
+    c, h, w = (int(n) for n in rng.integers((2, 1, 1), (4, 5, 5)))
+    prob = rng.integers(1, 9, (c, h, w)) / 1.
+    prob /= prob.sum(0)
+    image, how = rng.integers(0, 256, (h, w, 3)).astype('uint8'), crf.SETTINGS['pydensecrf']
+    player = tracing.mean_field(prob, image, how)
+    after = crf.mean_field(prob, image, how, 1, exact=True)
+    same(stack(player[-1], 'q'), after)
+    same(stack(player[0], 'p'), prob)
+    assert len(player) == h * w
+    for n in range(h * w):
+        heard = (stack(player[n], 'loud')[0] * prob).sum((1, 2))
+        q = prob.reshape(c, -1)[:, n] * np.exp(heard)
+        # a product of two orders of adding
+        np.testing.assert_allclose(q / q.sum(), after.reshape(c, -1)[:, n], rtol=1e-12)
+        assert np.isfinite(stack(player[n], 'q')).sum() == c * (n + 1)
+
+
 # ---- the transpose, three ways ------------------------------------------------------------------
 
 @pytest.mark.parametrize('seed', SEEDS)
@@ -323,6 +389,14 @@ def test_equations_with_the_real_numbers():
     assert say == 'x[0,1] = 3 + 2 = 5'
     say = tracing.max_pool([[1, 7]], (1, 2)).trace['frames'][0]['say']
     assert say == 'y[0,0] = max(1, 7) = 7, found at [0,1]: switch 0·2 + 1 = 1'
+    say = tracing.avg_pool_to([[1, 7]], 1).trace['frames'][0]['say']
+    assert say == 'y[0,0] = mean(1, 7) = 4'
+    say = tracing.ways([1, 1]).trace['frames'][2]['say']
+    assert say == 'image: 5 of 5 cells are seen;  [2] = 1 + 1 + 1 = 3'
+    alone = dict(w1=1, alpha=1, beta=1, w2=1, gamma=1)
+    say = tracing.mean_field([[[.5]], [[.5]]], np.zeros((1, 1, 3), 'uint8'), alone)
+    assert say.trace['frames'][0]['say'] == (
+        '[0,0]:  p·e^heard = 0.5·e^1 : 0.5·e^1,  so q = 0.5, 0.5')
     say = tracing.bilinear([1, 3], 2).trace['frames'][1]['say']
     assert say == 'y[2] = 0.75 + 0.75 = 1.5'
     assert tracing.confusion([[1]], [[0]], 2).trace['frames'][0]['say'] == (

@@ -1,4 +1,6 @@
 """Files of every known source give the names of our boxes; what fits no source is described."""
+import re
+
 import numpy as np
 import pytest
 from weights_samples import caffemodel, floats, keras_file, tent
@@ -6,8 +8,10 @@ from witness import needed
 
 import tinyfcn
 from tinyfcn import storage, weights
+from tinyfcn.layers import thin
+from tinyfcn.models.resnet import DEEP, PLAIN
 from tinyfcn.weights import FormatError
-from tinyfcn.weights.names import INCEPTION, SOURCES, ours
+from tinyfcn.weights.names import INCEPTION, RESNET, SOURCES, ours
 
 VGG = [(f'conv{block}_{i}', shape) for block, i, shape in
        [(b, i, (5, 3 if (b, i) == (1, 1) else 5, 3, 3))
@@ -149,6 +153,113 @@ def test_other_sources(arrays, source, order, mean):
         assert [*read][:4] == ['conv1.w', *(f'{layer}.w' for layer in FIRE[:3])]
     else:
         assert read.keys() == arrays.keys()
+
+
+# ---- ResNet-101 ----------------------------------------------------------------------------------
+
+def resnet_of_torch(width, n_class=7, deep=False):
+    """A ResNet-101 whose modules bear torchvision's names; a deep stem has three convolutions."""
+    torch = needed('torch')
+    nn = torch.nn
+
+    def normed(module, i, c, depth, ksize, stride=1):
+        setattr(module, f'conv{i}', nn.Conv2d(c, depth, ksize, stride, ksize // 2, bias=False))
+        setattr(module, f'bn{i}', nn.BatchNorm2d(depth))
+
+    class Block(nn.Module):
+        def __init__(self, c, depth, stride):
+            super().__init__()
+            normed(self, 1, c, depth // 4, 1)
+            normed(self, 2, depth // 4, depth // 4, 3, stride)
+            normed(self, 3, depth // 4, depth, 1)
+            self.downsample = None if c == depth else nn.Sequential(
+                nn.Conv2d(c, depth, 1, stride, bias=False), nn.BatchNorm2d(depth))
+
+        def forward(self, x):
+            y = torch.relu(self.bn1(self.conv1(x)))
+            y = self.bn3(self.conv3(torch.relu(self.bn2(self.conv2(y)))))
+            return torch.relu(y + (self.downsample(x) if self.downsample else x))
+
+    class ResNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            c, stem = 3, DEEP if deep else PLAIN
+            self.stem = range(1, len(stem) + 1)
+            for i, (depth, ksize, stride) in zip(self.stem, stem):
+                normed(self, i, c, thin(depth, width), ksize, stride)
+                c = thin(depth, width)
+            for i, blocks in enumerate((3, 4, 23, 3)):
+                depth = thin(256 << i, width)
+                setattr(self, f'layer{i + 1}', nn.Sequential(*(
+                    Block(depth if j else c, depth, 2 if i and not j else 1)
+                    for j in range(blocks))))
+                c = depth
+            self.fc = nn.Linear(c, n_class)
+
+        def forward(self, x):
+            for i in self.stem:
+                x = torch.relu(getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(x)))
+            x = nn.functional.max_pool2d(x, 3, 2, 1)
+            for i in 1, 2, 3, 4:
+                x = getattr(self, f'layer{i}')(x)
+            return self.fc(x.mean((2, 3)))
+
+    made, chance = ResNet().eval(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm2d):      # four arrays that nobody could mix up
+                for own in module.weight, module.running_var:
+                    own.uniform_(.5, 1.5, generator=chance)
+                for own in module.bias, module.running_mean:
+                    own.uniform_(-.5, .5, generator=chance)
+    return torch, made
+
+
+def test_scores_of_torchvisions_resnet(tmp_path):
+    """33×41 becomes 17×21, which both pools halve alike; of an even size ours rounds up."""
+    torch, theirs = resnet_of_torch(1/16)
+    torch.save(theirs.state_dict(), tmp_path / 'x')
+    arrays, about = weights.read(tmp_path / 'x')
+    assert about['source'] == 'ResNet-101 of torchvision'
+    assert about['preprocess']['order'] == 'RGB' and about['preprocess']['mean'][0] == .485
+    net = tinyfcn.build('resnet101', n_class=7, width=1/16, seed=None)
+    report = weights.transplant(net, arrays)
+    assert report.reshaped == ['fc.w'] and not report.left and not report.missing
+    assert len(report.copied) + 1 == len(net.params) + len(net.state)
+    image = 10 * floats(2, 3, 33, 41)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(image)).numpy()
+    got = net.forward(image)[:, :, 0, 0]
+    assert abs(got - expected).max() <= 1e-5 * abs(expected).max()      # of 104 layers in float32
+    assert abs(got[0] - got[1]).max() > 1e-3 * abs(expected).max()
+
+
+@pytest.mark.parametrize('name, deep', [('deeplab_resnet101', False), ('pspnet', True)])
+def test_a_trunk_begins_with_resnet(tmp_path, name, deep):
+    """PSPNet's deep stem too; what is new is missing, and the classifier alone is left."""
+    torch, theirs = resnet_of_torch(1/32, deep=deep)
+    torch.save(theirs.state_dict(), tmp_path / 'x')
+    net = tinyfcn.build(name, width=1/32, seed=None)
+    report = weights.transplant(net, weights.read(tmp_path / 'x')[0])
+    assert report.left == ['fc.w', 'fc.b'] and not report.reshaped
+    trunk = {name for name in [*net.params, *net.state]
+             if name.startswith(('layer', 'conv1.', 'conv2.', 'conv3.', 'bn1.', 'bn2.', 'bn3.'))}
+    assert {*report.copied} == trunk
+
+
+def test_a_resnet_for_other_classes_begins_its_score_anew():
+    arrays, _ = ours({name: array.numpy() for name, array in
+                      resnet_of_torch(1/32)[1].state_dict().items()})
+    report = weights.transplant(tinyfcn.build('resnet101', n_class=9, width=1/32), arrays)
+    assert report.left == ['fc.w', 'fc.b'] and not report.missing
+
+
+def test_other_depths_of_a_resnet_are_no_resnet101():
+    arrays = {f'{layer.replace("/", ".")}.weight': floats(2) for layer in RESNET}
+    with pytest.raises(FormatError, match='ResNet-101 of torchvision, would not have layer3.23.c'):
+        ours({**arrays, 'layer3.23.conv1.weight': floats(2)})
+    with pytest.raises(FormatError, match='ResNet-101 of torchvision, would have layer3.10.bn1, '):
+        ours({name: w for name, w in arrays.items() if not re.match(r'layer3.(\d\d|[6-9])', name)})
 
 
 def test_nobody_knows_what_forty_classes_were_trained_on():

@@ -5,12 +5,24 @@ from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 
-from . import confusion, convolution, elsewhere, gradients, places, pooling, training, upsampling
+from . import (
+    confusion,
+    convolution,
+    elsewhere,
+    family,
+    gradients,
+    hearing,
+    holes,
+    places,
+    pooling,
+    training,
+    upsampling,
+)
 from .outcome import agree, difference, host, kind, outcome, words
 from .verdict import Verdict
 
 EXERCISES = {name: exercise for group in (confusion, convolution, gradients, pooling, upsampling,
-                                          places, training, elsewhere)
+                                          places, training, elsewhere, holes, hearing, family)
              for name, exercise in group.EXERCISES.items()}
 
 

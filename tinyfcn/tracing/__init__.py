@@ -8,12 +8,16 @@ channels is several grids, 'x[0]', 'x[1]', …. Not one number is computed here:
 ops returned, of a part of the input where a frame shows a part of the sum.
 """
 from .gradient import backward, col2im
+from .hearing import mean_field
+from .holes import ways
 from .pixels import confusion
 from .pool import max_pool
+from .pyramid import avg_pool_to
 from .ruler import fusion, places
 from .tent import bilinear
 from .transpose import scatter, transposed, zero_insert
 from .window import convolution, im2col, matrix
 
-__all__ = ['backward', 'bilinear', 'col2im', 'confusion', 'convolution', 'fusion', 'im2col',
-           'matrix', 'max_pool', 'places', 'scatter', 'transposed', 'zero_insert']
+__all__ = ['avg_pool_to', 'backward', 'bilinear', 'col2im', 'confusion', 'convolution', 'fusion',
+           'im2col', 'matrix', 'max_pool', 'mean_field', 'places', 'scatter', 'transposed', 'ways',
+           'zero_insert']

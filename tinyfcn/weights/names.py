@@ -32,6 +32,12 @@ FIRE = [f'fire{i}/{part}' for i in range(2, 10)
 INCEPTION = [f'inception_{which}/{part}' for which in '3a 3b 4a 4b 4c 4d 4e 5a 5b'.split()
              for part in '1x1 3x3_reduce 3x3 5x5_reduce 5x5 pool_proj'.split()]
 AUX = [f'loss{i}/{part}' for i in (1, 2) for part in ('conv', 'fc', 'classifier')]
+RESNET = ['conv1', 'bn1', *(f'layer{layer}/{block}/{part}'
+                            for layer, blocks in enumerate((3, 4, 23, 3), 1)
+                            for block in range(blocks)
+                            for part in 'conv1 bn1 conv2 bn2 conv3 bn3'.split()
+                            + ['downsample/0', 'downsample/1'] * (block == 0))]
+DEEP_STEM = ['conv2', 'bn2', 'conv3', 'bn3']
 
 # ---- The same boxes as others call them
 
@@ -63,18 +69,20 @@ class Source(NamedTuple):
     preprocess: dict | None
     trunk: dict
     rest: dict
-    ends: tuple = ('.w', '.b')
+    ends: dict = {'.w': '.w', '.b': '.b'}
     turn: Callable = lambda box, w: w
 
 
-PYTORCH = '.weight', '.bias'
+# how often a batch norm of PyTorch's was renewed is nothing that a net needs
+PYTORCH = {'.weight': '.w', '.bias': '.b', '.running_mean': '.mean', '.running_var': '.var',
+           '.num_batches_tracked': ''}
 SOURCES = [
     Source('FCN of its authors, Caffe', None, same(*VGG, *HEAD[:2], 'score_fr'), {}),
     Source('FCN of its authors for SIFT Flow, Caffe', bgr(114.578, 115.294, 108.353),
            same(*VGG, *HEAD[:2], 'score_fr_sem', 'score_fr_geo'), {}),
     Source('VGG-16 of Caffe', bgr(*VGG_MEAN), same(*VGG), same(*HEAD)),
     Source('VGG-16 of Frossard, npz', {**bgr(*VGG_MEAN[::-1]), 'order': 'RGB'}, same(*VGG),
-           same(*HEAD), ('_W', '_b'), tensorflow),
+           same(*HEAD), {'_W': '.w', '_b': '.b'}, tensorflow),
     Source('VGG-16 of timm', TORCH,
            {**FEATURES, 'pre_logits.fc1': 'fc6', 'pre_logits.fc2': 'fc7'}, {'head.fc': 'fc8'},
            PYTORCH),
@@ -91,12 +99,14 @@ SOURCES = [
            PYTORCH),
     Source('SqueezeNet v1.1 of torchvision', TORCH, FEATURES_FIRE, {'classifier.1': 'conv10'},
            PYTORCH),
+    Source('ResNet-101 of torchvision', TORCH, {box.replace('/', '.'): box for box in RESNET},
+           same('fc', *DEEP_STEM), PYTORCH),
 ]
-TRUNKISH = re.compile(r'(conv\d|features\.|fire\d|inception|block\d)')  # such a layer is no head
+TRUNKISH = re.compile(r'(conv\d|features\.|fire\d|inception|block\d|layer\d)')     # no head
 
 
 def ours(arrays):
-    """{foreign name: array} -> {'<box>.w': array, '<box>.b': array}, dict(source=…, preprocess=…)
+    """{foreign name: array} -> {'<box>.w': array, …}, dict(source=…, preprocess=…)
 
     A layer that the source's table has not, such as a score layer, keeps its name.
     """
@@ -111,10 +121,11 @@ def ours(arrays):
     named = {}
     for name, array in arrays.items():
         layer, end = _split(name, source)
-        box = (source.trunk | source.rest).get(layer, layer)
-        if end == source.ends[0]:
+        box, own = (source.trunk | source.rest).get(layer, layer), source.ends.get(end)
+        if own == '.w':
             array = np.ascontiguousarray(source.turn(box, array))
-        named[box + ('.w', '.b')[source.ends.index(end)] if end else name] = array
+        if own != '':
+            named[f'{box}{own}' if own else name] = array
     preprocess = source.preprocess
     if 'score_fr.w' in named and source is SOURCES[0]:
         mean = FCN_MEANS.get(len(named['score_fr.w']))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ..backend import array_module
 
 # layers with an output a class: with other classes they begin anew, and are no mistake
-CLASSIFIERS = 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'
+CLASSIFIERS = 'fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'
 
 
 class Report(NamedTuple):
