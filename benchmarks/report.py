@@ -8,7 +8,10 @@ from pathlib import Path
 
 import accuracy
 import crf
+import gpu_tables
+import pace
 import reference
+import scaling
 import upper_bound
 from side_by_side import RESULTS
 
@@ -176,7 +179,7 @@ def main():
         if plot:
             figure = plot(result['rows'], plt)
             figure.savefig(RESULTS / f'{name}.png', dpi=120, bbox_inches='tight')
-    for name in accuracy, crf, reference, upper_bound:
+    for name in accuracy, pace, crf, reference, upper_bound, scaling, gpu_tables:
         page += name.section(name.noted_in())
     PAGE.write_text('\n'.join(page), 'utf-8')
     print(Path(PAGE).name)

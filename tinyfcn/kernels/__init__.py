@@ -31,4 +31,6 @@ def find(op, exact_only, *args, **kwargs):
 
 
 # at the end: they decorate with what stands above
-from . import conv, loss, norm, pointwise, pool, switches, upsample  # noqa: E402, F401
+from . import (  # noqa: E402, F401, I001
+    conv, gpu_columns, gpu_conv, gpu_loss, gpu_norm, gpu_pointwise, gpu_pool, gpu_update,
+    gpu_upsample, loss, norm, pointwise, pool, switches, upsample)

@@ -1,0 +1,85 @@
+// The loss of the paper, a thread for a pixel. Sums are trees of a fixed shape, in double: the
+// same bits every time, and the host waits for none of them.
+
+#define THREADS 256     // of a block; half of it, and half of that, … add up its sum
+
+#define EACH(i, count) for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; \
+                            i < (unsigned)(count); i += gridDim.x * blockDim.x)
+
+__device__ void sum_of_block(double own, double* sum)
+{
+    __shared__ double held[THREADS];
+    held[threadIdx.x] = own;
+    __syncthreads();
+    for (int half = THREADS / 2; half; half /= 2) {
+        if (threadIdx.x < half)
+            held[threadIdx.x] += held[threadIdx.x + half];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0)
+        *sum = held[0];
+}
+
+extern "C" __global__ void total(const double* parts,                   // count
+                                 double* sum,                           // 1
+                                 int count)
+{
+    double own = 0;
+    EACH(i, count)
+        own += parts[i];
+    sum_of_block(own, sum);
+}
+
+extern "C" __global__ void valid(const int* label,                      // count
+                                 double* parts,                         // blocks
+                                 int count, int ignore, int blocks)
+{
+    double own = 0;
+    EACH(i, count)
+        own += label[i] != ignore;
+    sum_of_block(own, parts + blockIdx.x);
+}
+
+// loss = −weight · log softmax(score)[label], dscore = weight · (softmax(score) − 1 at label)
+// A label that is no class makes both NaN: it shows, and costs no look from the host.
+extern "C" __global__ void softmax_cross_entropy(
+    const REAL* score,          // n * c * pixels
+    const int* label,           // n * pixels
+    const REAL* class_weight,   // by_class * c
+    const REAL* pixel_weight,   // by_pixel * n * pixels
+    const double* valid,        // mean
+    REAL* dscore,               // n * c * pixels
+    double* parts,              // blocks
+    int n, int c, int pixels, int ignore, int by_class, int by_pixel, int mean, int blocks)
+{
+    double own = 0;
+    EACH(i, n * pixels) {
+        const int truth = label[i] == ignore ? 0 : label[i];
+        const long long first = (long long)(i / pixels) * c * pixels + i % pixels;
+        REAL weight = label[i] != ignore, most = score[first], sum = 0;
+        if (truth < 0 || truth >= c)
+            weight = (REAL)nan("");
+        else if (by_class)
+            weight *= class_weight[truth];
+        if (by_pixel)
+            weight *= pixel_weight[i];
+        if (mean)
+            weight /= (REAL)(*valid > 1 ? *valid : 1);
+
+        for (int k = 1; k < c; k++) {
+            const REAL value = score[first + (long long)k * pixels];
+            most = value > most || value != value ? value : most;       // exp never overflows
+        }
+        for (int k = 0; k < c; k++)
+            sum += exp(score[first + (long long)k * pixels] - most);
+        for (int k = 0; k < c; k++) {
+            const REAL shifted = score[first + (long long)k * pixels] - most;
+            dscore[first + (long long)k * pixels] = (exp(shifted) / sum - (k == truth)) * weight;
+            if (k == truth)
+                own += weight * (log(sum) - shifted);
+        }
+        if (weight != weight)
+            own = weight;
+    }
+    sum_of_block(own, parts + blockIdx.x);
+}

@@ -1,0 +1,43 @@
+// Normalisation over the `width` channels around each; beyond the ends there are zeros.
+
+// s = k + α/width · Σ x², y = x / sᵝ; ratio is α/width
+extern "C" __global__ void forward(const REAL* __restrict__ x,         // planes * size
+                                   REAL* __restrict__ y,               // planes * size
+                                   REAL* __restrict__ s,               // planes * size
+                                   int planes, int c, int size, int width,
+                                   REAL ratio, REAL beta, REAL k)
+{
+    const long long all = (long long)planes * size, step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
+        const int channel = (int)(i / size % c), half = width / 2;
+        REAL sum = 0;
+        for (int near = max(-half, -channel); near <= min(half, c - 1 - channel); near++) {
+            const REAL value = x[i + (long long)near * size];
+            sum += value * value;
+        }
+        sum = k + ratio * sum;
+        s[i] = sum;
+        y[i] = x[i] * pow(sum, -beta);
+    }
+}
+
+// dx = dy / sᵝ − x · 2αβ/width · Σ dy·y/s; ratio is 2αβ/width
+extern "C" __global__ void backward(const REAL* __restrict__ dy,       // planes * size
+                                    const REAL* __restrict__ x,        // planes * size
+                                    const REAL* __restrict__ y,        // planes * size
+                                    const REAL* __restrict__ s,        // planes * size
+                                    REAL* __restrict__ dx,             // planes * size
+                                    int planes, int c, int size, int width,
+                                    REAL ratio, REAL beta)
+{
+    const long long all = (long long)planes * size, step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
+        const int channel = (int)(i / size % c), half = width / 2;
+        REAL sum = 0;
+        for (int near = max(-half, -channel); near <= min(half, c - 1 - channel); near++) {
+            const long long j = i + (long long)near * size;
+            sum += dy[j] * y[j] / s[j];
+        }
+        dx[i] = dy[i] * pow(s[i], -beta) - ratio * x[i] * sum;
+    }
+}

@@ -1,0 +1,95 @@
+// Sums over the pixels of each channel: a block adds one of `slices` slices of one channel of all
+// pictures, always in one order, and no two blocks write one place.
+
+#define THREADS 256
+
+// The sum over the threads of a block, to all of them.
+__device__ REAL block_sum(REAL value, REAL* shared)
+{
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (int half = THREADS / 2; half; half /= 2) {
+        if (threadIdx.x < half)
+            shared[threadIdx.x] += shared[threadIdx.x + half];
+        __syncthreads();
+    }
+    value = shared[0];
+    __syncthreads();
+    return value;
+}
+
+// Where value j of a channel lies, counted through all pictures.
+__device__ long long at(int j, int channel, int c, int size)
+{
+    return ((long long)(j / size) * c + channel) * size + j % size;
+}
+
+// total[channel][slice] = Σ x
+extern "C" __global__ void sums(const REAL* __restrict__ x,         // n * c * size
+                                REAL* __restrict__ total,           // c * slices
+                                int n, int c, int size, int slices)
+{
+    __shared__ REAL shared[THREADS];
+    const int each = n * size, length = (each + slices - 1) / slices;
+    for (int b = blockIdx.x; b < c * slices; b += gridDim.x) {
+        const int first = b % slices * length, end = min(first + length, each);
+        REAL sum = 0;
+        for (int j = first + threadIdx.x; j < end; j += THREADS)
+            sum += x[at(j, b / slices, c, size)];
+        sum = block_sum(sum, shared);
+        if (threadIdx.x == 0)
+            total[b] = sum;
+    }
+}
+
+// total[0][channel][slice] = Σ dy·x̂, total[1] = Σ dy
+extern "C" __global__ void products(const REAL* __restrict__ dy,    // n * c * size
+                                    const REAL* __restrict__ x_hat, // n * c * size
+                                    REAL* __restrict__ total,       // 2 * c * slices
+                                    int n, int c, int size, int slices)
+{
+    __shared__ REAL shared[THREADS];
+    const int each = n * size, length = (each + slices - 1) / slices;
+    for (int b = blockIdx.x; b < c * slices; b += gridDim.x) {
+        const int first = b % slices * length, end = min(first + length, each);
+        REAL dw = 0, db = 0;
+        for (int j = first + threadIdx.x; j < end; j += THREADS) {
+            const long long i = at(j, b / slices, c, size);
+            dw += dy[i] * x_hat[i];
+            db += dy[i];
+        }
+        dw = block_sum(dw, shared);
+        db = block_sum(db, shared);
+        if (threadIdx.x == 0) {
+            total[b] = dw;
+            total[c * slices + b] = db;
+        }
+    }
+}
+
+// The mean of each slice, and the sum of squares around it: x is read twice, but the second time
+// it is still in the cache
+extern "C" __global__ void moments(const REAL* __restrict__ x,      // n * c * size
+                                   REAL* __restrict__ means,        // c * slices
+                                   REAL* __restrict__ squares,      // c * slices
+                                   int n, int c, int size, int slices)
+{
+    __shared__ REAL shared[THREADS];
+    const int each = n * size, length = (each + slices - 1) / slices;
+    for (int b = blockIdx.x; b < c * slices; b += gridDim.x) {
+        const int first = b % slices * length, end = min(first + length, each);
+        REAL sum = 0, square = 0;
+        for (int j = first + threadIdx.x; j < end; j += THREADS)
+            sum += x[at(j, b / slices, c, size)];
+        const REAL mean = block_sum(sum, shared) / max(end - first, 1);
+        for (int j = first + threadIdx.x; j < end; j += THREADS) {
+            const REAL apart = x[at(j, b / slices, c, size)] - mean;
+            square += apart * apart;
+        }
+        square = block_sum(square, shared);
+        if (threadIdx.x == 0) {
+            means[b] = mean;
+            squares[b] = square;
+        }
+    }
+}
