@@ -15,6 +15,7 @@ from bad_input_samples import whole
 from PIL import Image
 
 from tinyfcn import build
+from tinyfcn.backend import gpu_status
 from tinyfcn.cli import main
 from tinyfcn.models.fcn import stride8
 
@@ -43,9 +44,9 @@ def test_the_family_is_as_its_nets_are(capsys):
 
 
 def test_the_targets_exist():
-    targets = set(re.findall(r'^make (\w+)', README, re.M))
+    targets = set(re.findall(r'^make ([\w-]+)', README, re.M))
     makefile = (ROOT / 'Makefile').read_text('utf-8')
-    assert targets == {'demo', 'test', 'lessons', 'site'}
+    assert targets == {'demo', 'test', 'lessons', 'site', 'gpu-check'}
     assert all(re.search(rf'^{target}:', makefile, re.M) for target in targets)
 
 
@@ -99,9 +100,12 @@ def test_every_command_is_here():
 
 @pytest.mark.parametrize('words', COMMANDS, ids=' '.join)
 def test_the_command_runs(words, place):
-    """In README's order, each after those before it."""
+    """In README's order, each after those before it; where no GPU computes, it says so."""
     more = SHORT.get(tuple(words[1:3]), [])
     ran = subprocess.run([sys.executable, '-m', *words, *more], cwd=place, capture_output=True,
                          text=True, env={**os.environ, 'PYTHONWARNINGS': 'error'})
-    assert ran.returncode == 0, ran.stderr
+    if 'gpu' in words and not gpu_status()[-1][1]:
+        assert ran.returncode == 2 and 'no GPU computes here' in ran.stderr
+    else:
+        assert ran.returncode == 0, ran.stderr
     assert 'Traceback' not in ran.stderr

@@ -4,7 +4,7 @@
 LESSONS = {
     'conv2d': '02', 'conv_transpose2d': '07', 'upsample': '08', 'resize': '08', 'crop': '09',
     **dict.fromkeys(['max_pool', 'max_switches', 'take', 'unpool'], '06'),
-    **dict.fromkeys(['add', 'concat', 'scale'], '11'),
+    **dict.fromkeys(['add', 'concat', 'scale'], '11'), 'avg_pool_to': '17',
 }
 
 
