@@ -7,7 +7,9 @@ from math import prod
 from pathlib import Path
 
 import accuracy
+import by_heart
 import crf
+import family
 import gpu_tables
 import pace
 import reference
@@ -179,7 +181,8 @@ def main():
         if plot:
             figure = plot(result['rows'], plt)
             figure.savefig(RESULTS / f'{name}.png', dpi=120, bbox_inches='tight')
-    for name in accuracy, pace, crf, reference, upper_bound, scaling, gpu_tables:
+    for name in (accuracy, family, by_heart, pace, crf, reference, upper_bound, scaling,
+                 gpu_tables):
         page += name.section(name.noted_in())
     PAGE.write_text('\n'.join(page), 'utf-8')
     print(Path(PAGE).name)

@@ -32,15 +32,16 @@ plt.rcParams['figure.dpi'] = 70
 # 1. **wheel**: is CuPy, the Python package, installed? There is one for each generation of CUDA,
 #    NVIDIA's tools.
 # 2. **driver**: does the system know a card?
-# 3. **kernel**: can a small program be made and run on it, and is its answer right? Such a program
-#    is called a kernel too, and is no kin of a convolution's. A driver counts cards, yet without
-#    CUDA's tools nothing can be compiled for them.
+# 3. **toolkit**: are CUDA's tools here? A driver counts cards, yet without a compiler nothing can be
+#    made for them.
+# 4. **kernel**: does a small program run on the card, and is its answer right? Such a program is
+#    called a kernel too, and is no kin of a convolution's.
 
 # %%
 status = gpu_status()
 for layer, fine, words in status:
     print(f'{layer:8}{"yes" if fine else "no":5}{words}')
-gpu = len(status) == 3 and all(fine for _, fine, _ in status)
+gpu = all(fine for _, fine, _ in status)
 if gpu:
     import cupy as there  # `there` makes arrays in the card's memory
 else:
@@ -129,7 +130,7 @@ assert np.allclose(dw, host(dw_up), rtol=1e-3, atol=1e-6)
 # %% [markdown]
 # *Close*, not equal: two machines add in different orders, and sums of floats depend on the order
 # (below). A net walks the same way. Its weights are a dict of arrays, so to move a net is to
-# move its dict; `next()` then goes box by box, up there:
+# move its dict, which is all that `net.to('gpu')` does; `next()` then goes box by box, up there:
 
 # %%
 net = tinyfcn.build('tiny_8s', n_class=5)
@@ -237,8 +238,9 @@ if gpu:
 
 # %% [markdown]
 # So, before a clock is read: `cupy.cuda.Device().synchronize()`. And do not time the first call:
-# kernels are compiled when they are first needed. The same trap has a second face: `float(loss)` in
-# every step makes Python wait in every step, and the queue runs dry.
+# kernels are compiled when they are first needed. The same trap has a second face: whatever looks at
+# a number makes Python wait, and the queue runs dry. A step of `tinyfcn train --device gpu` looks at
+# one, its loss.
 
 # %% [markdown]
 # ## float64, and the last digit

@@ -43,7 +43,7 @@ OPS = {
 SUBSETS = {
     **{group: [(files, words) for files in STAGES] for group, words in OPS.items()},
     'net': [(('figure', 'place', 'net'), '')],
-    'family': [(('heads', 'views'), ''), (('crf', 'prediction', 'summary'), ''),
+    'family': [(('heads', 'views', 'cells'), ''), (('crf', 'prediction', 'summary'), ''),
                (('training',), '')],
 }
 
@@ -519,6 +519,22 @@ BUGS = {
         'backprop.py': [
             ('accumulate', 'the share of a head is of its loss alone',
              'd if share == 1 else d * float(share)', 'd'),
+            ('index', 'gaps are as wide as what the score sees of the label',
+             'under(gap_weights(whole, *', 'under(gap_weights(there, *'),
+            ('index', 'gaps and classes both weigh',
+             'weight = dict(pixel_weight=', 'weight |= dict(pixel_weight='),
+        ],
+        'data/cells.py': [
+            ('index', 'the next cell is the nearest',
+             'np.maximum(first, d)', 'd'),
+            ('accumulate', 'gaps weigh on the cells, too',
+             '(whole == 0) * w0', 'w0'),
+            ('index', 'void is a cell',
+             '(label != 0) & (label != VOID)', 'label != 0'),
+            ('rounding', 'a label is interpolated',
+             'seen(part, 0)', 'seen(part, 1)'),
+            ('index', 'both axes are bent alike',
+             "rng.normal(0, sigma, (2, *GRID))", "rng.normal(0, sigma, GRID)[None].repeat(2, 0)"),
         ],
         'training.py': [
             ('chance', 'pictures side by side drop the same units',
