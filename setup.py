@@ -21,6 +21,7 @@ setup(
         'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'protobuf', 'h5py', 'playwright'],
         'bench': ['onnx', 'onnxruntime', 'openvino'],
         'mpi': ['mpi4py', 'mpich'],
+        'nvrtc': ['nvidia-cuda-nvrtc-cu12'],
         'h5': ['h5py'],
     },
     entry_points={'console_scripts': ['tinyfcn = tinyfcn.cli:main']},

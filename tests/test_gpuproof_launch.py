@@ -174,7 +174,7 @@ def nvrtc():
     except ModuleNotFoundError:
         found = None
     if not found:
-        pytest.skip("NVIDIA's compiler is not here: pip install nvidia-cuda-nvrtc-cu12")
+        pytest.skip('NVIDIA’s compiler is not here: pip install "tinyfcn[nvrtc]"')
     folder = Path(next(iter(found.submodule_search_locations)))
     name = 'bin/nvrtc64*_0.dll' if os.name == 'nt' else 'lib/libnvrtc.so.*'
     return ctypes.CDLL(str(next(folder.glob(name))))
