@@ -33,23 +33,20 @@ SHOWN, POINTS = 4, 100          # pictures whose predictions are kept; points of
 STYLE = dict(tinyfcn=dict(color='#0072b2', lw=2), pytorch=dict(color='#d55e00', lw=1, ls='--'))
 METRICS = dict(pixel_acc='pixel acc', mean_acc='mean acc', mean_iu='mean IU', fw_iu='f.w. IU')
 
-# A step moves a score by rate·|x|² for each unit of its error, and on Stanford |x|² is 57,000 at
-# fire9, and 465,000 and 425,000 at fire5 and fire3; of the mean x alone it is 4,800, 120,000 and
-# 164,000. To scale a skip by s, as FCN-8s at once does, is to scale the rate of its weights,
-# which begin at zero, by s².
+# A step moves a score by rate·|x|² for each unit of its error, and |x|² is large at fire5 and fire3
+# (STAGING.md). To scale a skip by s, as FCN-8s at once does, is to scale its weights' rate by s².
 GENTLE = {'*.b': dict(lr=2, decay=0), 'score_fire?.w': dict(lr=1 / 30, decay=30)}
 
 # name: finest stride, whose recipe, whose weights (None: ImageNet's), what differs
 STAGES = {
     '16s': (16, 16, None, {}), '8s': (8, 8, '16s', {}), '4s': (4, 4, '8s', {}),
-    # as long at the same rates, and no new skip: what is won by training on
+    # as long at the same rates without a new skip: what is won by training on
     '16s-on': (16, 8, '16s', {}), '16s-long': (16, 4, '16s-on', {}), '8s-on': (8, 4, '8s', {}),
     # all skips from the first step on: as they are; gently
     '4s-naive': (4, 16, None, {}), '4s-at-once': (4, 16, None, dict(rules=GENTLE)),
-    # staged and gentle, so that the trunk may go on learning at a higher rate
+    # staged and gentle: the trunk may go on at a higher rate
     '8s-gentle': (8, 8, '16s', dict(rules=GENTLE)),
     '4s-gentle': (4, 4, '8s-gentle', dict(rules=GENTLE, lr=3e-4)),
-    # the same, from pictures smaller and larger than life
     '16s-scaled': (16, 16, None, dict(scales=(.7, 1.4))),
     '8s-scaled': (8, 8, '16s-scaled', dict(scales=(.7, 1.4), rules=GENTLE)),
     '4s-scaled': (4, 4, '8s-scaled', dict(scales=(.7, 1.4), rules=GENTLE, lr=3e-4)),
@@ -140,7 +137,7 @@ def section(results):
     yield f'| set | stage | by | {" | ".join(METRICS.values())} | each seed | seconds | peak GB |'
     yield '|' + ' --- |' * (6 + len(METRICS))
     yield from map(line, summed(results))
-    yield '\n\\* the machine did other work meanwhile: not to be quoted.\n'
+    yield '\n\\* others kept the machine busy: not to be quoted; the pace, below, is.\n'
 
 
 def line(row):

@@ -1,6 +1,7 @@
 """What the card's two benchmarks found, as Markdown and as curves; nothing is measured here."""
 import json
 
+from markdown import table
 from side_by_side import RESULTS
 
 # isort: split
@@ -24,14 +25,6 @@ def section(found):
         yield from speed(found['gpu'])
     if 'gpu_run' in found:
         yield from full_run(found['gpu_run'])
-
-
-def table(header, rows):
-    yield '| ' + ' | '.join(header) + ' |'
-    yield '|' + ' --- |' * len(header)
-    for row in rows:
-        yield '| ' + ' | '.join(map(str, row)) + ' |'
-    yield ''
 
 
 # ---- benchmarks/gpu.py

@@ -15,6 +15,7 @@ import pace
 import reference
 import scaling
 import upper_bound
+from markdown import table
 from side_by_side import RESULTS
 
 PAGE = RESULTS.parent / 'RESULTS.md'
@@ -32,14 +33,6 @@ BODIES = 'readable'             # tinyfcn without its stand-ins
 def read(name):
     path = RESULTS / f'{name}.json'
     return json.loads(path.read_text('utf-8')) if path.exists() else None
-
-
-def table(header, rows):
-    yield '| ' + ' | '.join(header) + ' |'
-    yield '|' + ' --- |' * len(header)
-    for row in rows:
-        yield '| ' + ' | '.join(map(str, row)) + ' |'
-    yield ''
 
 
 def seconds(row, name):

@@ -12,9 +12,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
-from PIL import Image
+from training_samples import bright_halves
 
 from tinyfcn import checkpoint
 
@@ -27,18 +26,7 @@ ENVIRONMENT = {**os.environ, 'OPENBLAS_NUM_THREADS': '1', 'PYTHONWARNINGS': 'err
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    """A set of one's own: 20 pictures of a bright half."""
-    root, rng = tmp_path_factory.mktemp('set'), np.random.default_rng(1)
-    (root / 'images').mkdir()
-    (root / 'masks').mkdir()
-    (root / 'classes.txt').write_text('dark\nbright\n')
-    for i in range(20):
-        label = np.zeros((30, 40), 'uint8')
-        label[:, rng.integers(8, 32):] = 1
-        image = label[..., None] * 120 + rng.integers(0, 100, (30, 40, 3))
-        Image.fromarray(image.astype('uint8')).save(root / f'images/{i:02}.png')
-        Image.fromarray(label).save(root / f'masks/{i:02}.png')
-    return root
+    return bright_halves(tmp_path_factory.mktemp('set'))
 
 
 def words(pictures, folder, *more):

@@ -16,8 +16,8 @@ import mpi_steps
 import mpi_sums
 import numpy as np
 import pytest
-from PIL import Image
 from test_crash import what_it_left
+from training_samples import bright_halves
 
 from tinyfcn import checkpoint, distributed
 from tinyfcn.prediction import evaluate
@@ -161,18 +161,7 @@ SETTINGS = ['net=fcn_squeezenet_8s', 'start=None', 'steps=16', 'every=8', 'iter_
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    """A set of one's own: 20 pictures of a bright half."""
-    root, rng = tmp_path_factory.mktemp('set'), np.random.default_rng(1)
-    (root / 'images').mkdir()
-    (root / 'masks').mkdir()
-    (root / 'classes.txt').write_text('dark\nbright\n')
-    for i in range(20):
-        label = np.zeros((30, 40), 'uint8')
-        label[:, rng.integers(8, 32):] = 1
-        image = label[..., None] * 120 + rng.integers(0, 100, (30, 40, 3))
-        Image.fromarray(image.astype('uint8')).save(root / f'images/{i:02}.png')
-        Image.fromarray(label).save(root / f'masks/{i:02}.png')
-    return root
+    return bright_halves(tmp_path_factory.mktemp('set'))
 
 
 def words(pictures, folder, *more):

@@ -1,5 +1,6 @@
 """A small net, and a few pictures in memory, for whatever learns."""
 import numpy as np
+from PIL import Image
 
 from tinyfcn import Net
 from tinyfcn.data.pictures import Pictures
@@ -45,3 +46,18 @@ def recipe(**how):
 def bits(n):
     """Every weight and running statistic of a net, as bytes."""
     return {name: w.tobytes() for name, w in {**n.params, **n.state}.items()}
+
+
+def bright_halves(root):
+    """A set of one's own, as files: 20 pictures of a bright half."""
+    rng = np.random.default_rng(1)
+    (root / 'images').mkdir()
+    (root / 'masks').mkdir()
+    (root / 'classes.txt').write_text('dark\nbright\n')
+    for i in range(20):
+        label = np.zeros((30, 40), 'uint8')
+        label[:, rng.integers(8, 32):] = 1
+        image = label[..., None] * 120 + rng.integers(0, 100, (30, 40, 3))
+        Image.fromarray(image.astype('uint8')).save(root / f'images/{i:02}.png')
+        Image.fromarray(label).save(root / f'masks/{i:02}.png')
+    return root

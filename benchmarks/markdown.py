@@ -1,0 +1,10 @@
+"""What RESULTS.md is made of."""
+
+
+def table(header, rows):
+    """Lines of Markdown, and an empty one."""
+    yield '| ' + ' | '.join(header) + ' |'
+    yield '|' + ' --- |' * len(header)
+    for row in rows:
+        yield '| ' + ' | '.join(map(str, row)) + ' |'
+    yield ''
