@@ -30,7 +30,7 @@ FOLDERS = dict(stanford='stanford_background', camvid='camvid', voc_animals='voc
 IMAGENET = 'weights/squeezenet_v1.1_oihw_fp32.npz'
 RUNS = RESULTS.parent.parent / 'runs' / 'accuracy'
 SHOWN, POINTS = 4, 100          # pictures whose predictions are kept; points of a curve
-STYLE = dict(tinyfcn=dict(color='#0072b2', lw=2), pytorch=dict(color='#d55e00', lw=1, ls='--'))
+STYLE = dict(tinyfcn=dict(color='#0072b2', lw=2), pytorch=dict(color='#d55e00', lw=1))
 METRICS = dict(pixel_acc='pixel acc', mean_acc='mean acc', mean_iu='mean IU', fw_iu='f.w. IU')
 
 # A step moves a score by rate·|x|² for each unit of its error, and |x|² is large at fire5 and fire3
@@ -138,6 +138,7 @@ def section(results):
     yield '|' + ' --- |' * (6 + len(METRICS))
     yield from map(line, summed(results))
     yield '\n\\* others kept the machine busy: not to be quoted; the pace, below, is.\n'
+    yield from (f'![](results/accuracy/{name}.png)\n' for name in {r['set']: 0 for r in results})
 
 
 def line(row):
@@ -152,13 +153,12 @@ def curves(results, path):
     from matplotlib.figure import Figure
     stages = list(dict.fromkeys(r['stage'] for r in results))
     figure = Figure(figsize=(1 + 3.5 * len(stages), 3.2), layout='constrained')
-    for ax, stage in zip(figure.subplots(1, len(stages), squeeze=False, sharey=True)[0], stages):
+    for ax, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages):
         for r in (r for r in results if r['stage'] == stage):
             steps = (np.arange(len(r['losses'])) + .5) * r['recipe']['steps'] / len(r['losses'])
             ax.plot(steps, r['losses'], **STYLE[r['rival']], label=f'{r["rival"]}, {r["seed"]}')
-        ax.set(title=f'{r["set"]} {stage}', xlabel='step')
-    figure.axes[0].set(ylabel='loss')
-    figure.axes[-1].legend(fontsize=7)
+        ax.set(title=f'{r["set"]} {stage}', xlabel='step', ylabel='loss')
+    figure.axes[0].legend(fontsize=7)
     figure.savefig(path, dpi=120)
 
 
