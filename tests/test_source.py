@@ -30,7 +30,8 @@ def shown(source):
      '(self.scale, self.shift) == (other.scale, other.shift)'),
     (Place().__str__, 'def __str__(self):',
      "    return f'image = {y}' if y == x else f'image = ({y}, {x})'"),
-    (optim.SGD, 'class SGD(Optimiser):', '            w -= v'),
+    (optim.SGD, 'class SGD(Optimiser):', '                    float(scale))'),
+    (optim.descend, 'def descend(w, g, v, lr, momentum, decay, scale):', '    w -= v'),
     (Net.walk, 'def walk(', None),
 ])
 def test_the_body_from_its_first_line_to_its_last(function, first, last):
