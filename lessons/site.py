@@ -148,9 +148,10 @@ def build(site=ROOT / 'site', notebooks=HERE):
     """Writes all pages anew. -> the folder"""
     lessons = [Lesson(path) for path in sorted(notebooks.glob('l[0-9][0-9]_*.ipynb'))]
     shutil.rmtree(site, ignore_errors=True)
-    (site / 'results').mkdir(parents=True)
-    for picture in (RESULTS / 'results').glob('*.png'):
-        shutil.copy(picture, site / 'results')
+    for picture in (RESULTS / 'results').rglob('*.png'):
+        copy = site / picture.relative_to(RESULTS)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, copy)
     shutil.copy(HERE / 'site.css', site)
 
     def write(name, title, body):

@@ -82,21 +82,19 @@ def run(folder, net, pictures, valid, recipe, seed=0, command='', resume=False):
                 step, new = row['step'], [row]
                 if judged_after(step, recipe):
                     new.append(dict(step=step, **validate(net, valid, folder)))
-                    if (new[-1]['mean_iu'] or 0.) > best:       # None: all of it is void
-                        best = new[-1]['mean_iu']
-                        save('best')
-                    save('last')
-                    saved = perf_counter()
-                elif perf_counter() - saved > 60 * MINUTES:
-                    save('last')
-                    saved = perf_counter()
-                for row in new:
+                for row in new:                 # before the checkpoint, which takes later ones back
                     row['seconds'] = round(perf_counter() - start, 3)
                     log.write(json.dumps(row) + '\n')
                 log.flush()
                 history += new
                 if len(new) > 1:
+                    if (new[-1]['mean_iu'] or 0.) > best:       # None: all of it is void
+                        best = new[-1]['mean_iu']
+                        save('best')
                     viz.draw_curves(folder / 'curves.png', history)
+                if len(new) > 1 or perf_counter() - saved > 60 * MINUTES:
+                    save('last')
+                    saved = perf_counter()
                 yield from new
         except GeneratorExit:
             save('last')
