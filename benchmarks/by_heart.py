@@ -1,6 +1,6 @@
 """Four real pictures of CamVid, learned by heart by every member of FCN's family.
 
-    python benchmarks/by_heart.py --data FOLDER         up to three minutes of one core each
+    python benchmarks/by_heart.py --data FOLDER         some minutes of one core each
 
 A net that cannot learn four pictures by heart has a mistake in it, or cannot say what they show.
 Members, sizes and recipe are those of family.py but for OWN. Each stops when 97 % of all pixels
