@@ -1,6 +1,6 @@
 """FCN and its family on CamVid: one recipe, one size, one width; what each costs, what it reaches.
 
-    python benchmarks/family.py --data FOLDER           some forty minutes of a core, by the first steps
+    python benchmarks/family.py --data FOLDER        some forty minutes of a core
 
 Each member runs in a process of its own and leaves a JSON in results/family/; what is there already
 is not done again. All begin with weights that nobody has taught. A page of predictions goes to
