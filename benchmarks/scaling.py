@@ -42,7 +42,7 @@ def all_reduce():
 
 def training_rate():
     """-> images/s of the recipe stanford-16s, seconds a step, and of them in sums over the ranks"""
-    how, spent = recipes.recipe('stanford-16s', steps=WARM + STEPS), [0.]
+    how, spent = recipes.recipe('stanford-16s', steps=WARM + STEPS, lr=1e-6), [0.]
     net, pictures = tinyfcn.build(how['net'], n_class=N_CLASS), random_pictures()
     for method in 'add', 'done':                # begun, and waited for: for slower ranks as well
         setattr(distributed.Sum, method, timed(getattr(distributed.Sum, method), spent))
