@@ -80,9 +80,10 @@ def apart(*args, **environ):
 
 
 def peak():
-    """The most memory that this process has held, in bytes."""
-    from resource import RUSAGE_SELF, getrusage
-    return getrusage(RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+    """The most memory that this process has held, and beside it one that it began, in bytes."""
+    from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+    return sum(getrusage(who).ru_maxrss for who in (RUSAGE_SELF, RUSAGE_CHILDREN)) * (
+        1 if sys.platform == 'darwin' else 1024)
 
 
 # ---- The machine ---------------------------------------------------------------------------------

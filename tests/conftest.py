@@ -14,7 +14,7 @@ OF = {**dict.fromkeys('models deeplab decoders summary viz pages saving weights 
                       'family'),
       **dict.fromkeys('data fetch unpack check hha bad shapes transforms optim metrics demo '
                       'recipes heads batches cells prediction views crf checkpoint run '
-                      'training overfit'.split(), 'training'),
+                      'training walkers overfit'.split(), 'training'),
       **dict.fromkeys('kernels threads'.split(), 'kernels')}
 
 

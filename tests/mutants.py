@@ -44,7 +44,7 @@ SUBSETS = {
     **{group: [(files, words) for files in STAGES] for group, words in OPS.items()},
     'net': [(('figure', 'place', 'net'), '')],
     'family': [(('heads', 'views', 'cells'), ''), (('crf', 'prediction', 'summary'), ''),
-               (('training',), '')],
+               (('walkers', 'training'), '')],
 }
 
 # group: {file: [(kind, the slip, old text, new text)]}; the old text stands in the file once
@@ -538,9 +538,17 @@ BUGS = {
         ],
         'training.py': [
             ('chance', 'pictures side by side drop the same units',
-             'own.step = number', 'own.step = parts[0][0]'),
+             'net.step, (_, image, label) = part', '_, (_, image, label) = part'),
             ('life', 'running state is walked side by side',
-             'aside = not net.state and', 'aside ='),
+             'return not net.state and', 'return'),
+        ],
+        'walkers.py': [
+            ('life', 'what moves here has not moved there',
+             'room[...] = self.net.params[name]', 'pass'),
+            ('index', 'a batch comes back in the place of the first',
+             'self.rooms[i]) if who', 'self.rooms[0]) if who'),
+            ('life', 'Ctrl-C ends who was only asked to help',
+             'signal.signal(number, signal.SIG_IGN)', 'pass'),
         ],
         'net.py': [
             ('life', 'what is asked for dies where another has read it',

@@ -145,6 +145,7 @@ CASES = {
     'its like, dilated':     (32, 48, 3, 40, dict(pad=2, dilation=2), columns, columns),
     'a small map':           (64, 96, 3, 8, dict(pad=1), filters, filters),
     'a first layer':         (3, 64, 3, 60, dict(pad=30), columns, columns),
+    'one that expands':      (16, 64, 3, 30, dict(pad=1), columns, columns),
     'the stem of a ResNet':  (3, 64, 7, 65, dict(pad=3, stride=2), columns, columns),
     'a 3×3 at stride 2':     (32, 32, 3, 33, dict(pad=1, stride=2), columns, columns),
     '1×1':                   (48, 32, 1, 20, {}, columns, columns),

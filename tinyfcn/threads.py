@@ -74,6 +74,17 @@ def parallel(function, parts):
     return done
 
 
+@contextmanager
+def one_thread():
+    """Inside, whatever this thread calls has this one thread, of BLAS too."""
+    token = _at_work.set(True)
+    try:
+        with one_blas_thread():
+            yield
+    finally:
+        _at_work.reset(token)
+
+
 @cache
 def _pool(process, size):
     """A child made by fork has none of its parent's threads, and so a pool of its own."""

@@ -3,8 +3,9 @@
     rows = train(net, pictures, recipe, optimiser(recipe))          a generator
     fit(net, pictures, recipe)                                      all of it at once
 """
+from collections import Counter
 from contextlib import closing
-from copy import copy
+from functools import partial
 from itertools import count
 from math import isfinite
 
@@ -18,7 +19,7 @@ from .data.pictures import median_frequency
 from .distributed import world
 from .prediction import evaluate, predict
 from .summary import peak
-from .threads import parallel
+from .walkers import Walkers
 
 __all__ = ['evaluate', 'fit', 'optimiser', 'predict', 'rate', 'train']
 
@@ -68,13 +69,14 @@ def train(net, pictures, recipe, optimiser, seed=0, start=0):
                      (step * size + i for step in count(start) for i in mine),
                      **{key: recipe[key] for key in CHANCE})
     begin_alike(net, optimiser)
-    with closing(stream):
+    walkers = Walkers(net, partial(learn, recipe=recipe), len(mine))
+    with closing(stream), closing(walkers):
         for step in range(start, recipe['steps']):
             optimiser.lr = rate(recipe, step)
             parts = [(step * size + i, next(stream)) for i in mine]
             net.step = (step + 1) * size - 1            # chance, such as dropout's, moves on
             with np.errstate(all='ignore'):             # what is not finite is told in words
-                losses, total = walked(net, parts, recipe)
+                losses, total = walked(net, parts, recipe, walkers)
                 loss = float(sum(losses))               # the one time that a GPU is waited for
                 if not isfinite(loss):
                     raise ValueError(diverged(net, parts, losses, step, optimiser.lr))
@@ -108,16 +110,20 @@ def begin_alike(net, optimiser):
         values.update(world().broadcast(values))
 
 
-def walked(net, parts, recipe):
+def walked(net, parts, recipe, walkers):
     """This rank's batches of a step. -> their losses; the sum of all ranks' gradients, begun
 
     A weight's gradient sets off to the others as soon as the last walk back comes by its box.
     """
     losses, grads, total, before = [], {}, world().adding(), dict(net.state)
-    for loss, own in learned(net, parts, recipe):
+    alone = (learn(net, part, recipe) for part in parts)
+    for loss, own in walkers(parts) if small(net, parts) else alone:
         losses.append(loss)
         for name, g in own:
-            grads[name] = grads.pop(name) + g if name in grads else g
+            if name in grads:
+                grads[name] += g
+            else:
+                grads[name] = g
             if len(losses) == len(parts):
                 total.add(name, grads.pop(name))
     for name, value in net.state.items():
@@ -126,20 +132,16 @@ def walked(net, parts, recipe):
     return losses, total
 
 
-def learned(net, parts, recipe):
-    """The loss and the gradients, as the walk back comes by them, of every batch, in order.
-
-    Batches of a small net are walked side by side: two nets keep two cores busier than two threads
-    in one. A net with running state is walked batch after batch, for the next one finds it there.
+def small(net, parts):
+    """Whether batches are walked side by side: two nets keep two cores busier than two threads in
+    one. A net with running state is walked batch after batch: the next one finds it there.
     """
-    aside = not net.state and on_host(*net.params.values()) and sum(
-        peak(net, image.shape[2:]) * len(image) for _, (_, image, _) in parts) < SMALL
+    sizes = Counter(image.shape for _, (_, image, _) in parts)
+    return not net.state and on_host(*net.params.values()) and sum(
+        times * n * peak(net, size) for (n, _, *size), times in sizes.items()) < SMALL
 
-    def learn(part):
-        number, (_, image, label) = part
-        own = copy(net) if aside else net
-        own.step = number
-        return gradients(own, image.astype(net.dtype, copy=False), label, recipe,
-                         list if aside else iter)
 
-    return (parallel if aside else map)(learn, parts)
+def learn(net, part, recipe):
+    """A batch of a step. -> its loss; the gradients, as the walk back comes by them"""
+    net.step, (_, image, label) = part
+    return gradients(net, image.astype(net.dtype, copy=False), label, recipe, iter)

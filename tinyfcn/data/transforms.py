@@ -174,15 +174,14 @@ def prepare(image, preprocess, dtype='float32'):
     (H, W, C) red green blue … -> (1, C, H, W); preprocess is dict(order, scale, mean, std).
     'BGR' turns round the first three; mean and std are in that order too, one for each channel.
     """
-    x = image.astype(dtype)
+    x = image.transpose(2, 0, 1).astype(dtype, order='C')       # plane by plane is quicker
     if preprocess['order'] == 'BGR':
-        x[:, :, :3] = x[:, :, 2::-1]
-    mean, std = (np.asarray(preprocess[key], dtype) for key in ('mean', 'std'))
-    if {mean.shape, std.shape} != {x.shape[2:]}:
-        raise ValueError(f'the image has {x.shape[2]} channels, and preprocess a mean of '
+        x[:3] = x[2::-1]
+    mean, std = (np.asarray(preprocess[key], dtype)[..., None, None] for key in ('mean', 'std'))
+    if {mean.shape, std.shape} != {(len(x), 1, 1)}:
+        raise ValueError(f'the image has {len(x)} channels, and preprocess a mean of '
                          f'{mean.size} and a std of {std.size}; give one for each channel')
-    x = (x * float(preprocess['scale']) - mean) / std
-    return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
+    return ((x * float(preprocess['scale']) - mean) / std)[None]
 
 
 def _bytes(path):

@@ -9,6 +9,7 @@ cols (places, kh·kw·C), pixels by rows: with the channels side by side a windo
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from . import filters
 from .rows import IN_PIECES, blocks, fill, meeting, multiply, scratch, spread
 
 BLOCK = 1 << 18         # values in the columns of a block, 1 MB, but at least so many places:
@@ -18,15 +19,15 @@ PLACES = 256            # a product of fewer is mostly occupied with w
 def convolve(x, w, b, size, geometry):
     """x (N, H, W, C), w (K, C, kh, kw) -> y (N, *size, K)."""
     n, k, ksize = len(x), len(w), w.shape[2:]
-    filters = w.transpose(0, 2, 3, 1).reshape(k, -1).T                  # (kh·kw·C, K)
-    if filters.size <= IN_PIECES:
-        filters = filters.copy('C')             # in order, for products in pieces
+    rows = w.transpose(0, 2, 3, 1).reshape(k, -1).T                     # (kh·kw·C, K)
+    if rows.size <= IN_PIECES:
+        rows = rows.copy('C')                   # in order, for products in pieces
     y = np.empty((n, *size, k), x.dtype)
 
     def work(part):
         for here, cols in _columns(x, part, size, ksize, geometry):
             place = y[here].reshape(-1, k)
-            multiply(cols, filters, out=place)
+            multiply(cols, rows, out=place)
             if b is not None:
                 place += b
 
@@ -50,10 +51,12 @@ def transpose(dy, w, size, geometry):
     """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C)."""
     (n, oh, ow, k), (_, c, kh, kw) = dy.shape, w.shape
     (s, t), (p, q), (d, e) = geometry                                   # stride, pad, dilation
+    if (s, t) == (1, 1) and kh * kw > 1 and k >= 4 * c:     # columns of dy would be far larger
+        return filters.transpose(dy, w, size, geometry)
     if (s, t) == (1, 1):                        # a convolution with the filters turned by 180°
         pad = d * (kh - 1) - p, e * (kw - 1) - q
         return convolve(dy, w[:, :, ::-1, ::-1].swapaxes(0, 1), None, size, ((1, 1), pad, (d, e)))
-    filters = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(kh, k, kw * c)
+    of_row = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(kh, k, kw * c)
     dx = np.empty((n, *size, c), dy.dtype)
     most = max(s, BLOCK // (size[1] * c))
     columns = [meeting(range(size[1]), ow, t, j * e - q) for j in range(kw)]
@@ -67,7 +70,7 @@ def transpose(dy, w, size, geometry):
                 seen = dy[pictures, rows]
                 if not seen.size:
                     continue
-                stamps = seen.reshape(-1, k) @ filters[i]
+                stamps = seen.reshape(-1, k) @ of_row[i]
                 stamps = stamps.reshape(*seen.shape[:3], kw, c)
                 for j, (reached, there) in enumerate(columns):
                     if reached.start < reached.stop:

@@ -59,7 +59,7 @@ def max_pool_backward(dy, cache):
     rows, columns = _along_each(how['ksize'], how['stride'], how['pad'])
     (kh, s, p), (kw, t, q) = rows, columns
     x, y, bits = (a.transpose(0, 2, 3, 1) for a in (x, y, dy.view('int32')))
-    (_, h, w, c), (n, oh, _, _), dx = x.shape, y.shape, np.empty(x.shape, x.dtype)
+    (_, h, w, c), (n, oh, ow, _), dx = x.shape, y.shape, np.empty(x.shape, x.dtype)
     height, above = 1 + BLOCK // (s * w * c), -(-kh // s) - 1   # windows above reach into a block
 
     def give(part):
@@ -70,19 +70,23 @@ def max_pool_backward(dy, cache):
             top, largest = met[1].start * s - p, y[met]
             patch, windows = _windows(x[pictures], largest.shape, top, own.stop - top,
                                       rows, columns)
-            hit = np.equal(windows, largest, out=np.empty(windows.shape, bool))
+            hit = scratch('cols', -(-windows.size // 4)).view(bool)[:windows.size]
+            hit = np.equal(windows, largest, out=hit.reshape(windows.shape))
             free = ~hit[0, 0]
             for tap in [*np.ndindex(kh, kw)][1:]:
                 hit[tap] &= free
                 free ^= hit[tap]
-            share = np.negative(hit.view('int8'), dtype='int32')            # all bits, or none
-            share &= bits[met]
-            if (kh, kw) == (s, t) and windows.size == patch.size:   # every pixel has one window
-                windows[...] = share.view('float32')
-            else:
-                patch[...] = 0
-                for i, j in product(range(0, kh, s), range(0, kw, t)):      # these share no pixel
-                    windows[i:i + s, j:j + t] += share[i:i + s, j:j + t].view('float32')
+            beyond = (s * largest.shape[1], t * ow) if s <= kh and t <= kw else (0, 0)
+            patch[:, beyond[0]:] = patch[:, :, beyond[1]:] = 0      # the first taps fill the others
+            for i, j in product(range(0, kh, s), range(0, kw, t)):
+                taps = slice(i, i + s), slice(j, j + t)             # these share no pixel
+                share = scratch('m', *hit[taps].shape).view('int32')
+                np.negative(hit[taps].view('int8'), out=share)      # all bits, or none
+                share &= bits[met]
+                if (i, j) == (0, 0):
+                    windows[taps] = share.view('float32')
+                else:
+                    windows[taps] += share.view('float32')
             dx[pictures, own] = patch[:, own.start - top:own.stop - top, q:q + w]
 
     parallel(give, shares(n * oh, 2 * height))

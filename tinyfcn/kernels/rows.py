@@ -125,7 +125,7 @@ def sum_rows(dy):
     (N, H, W, C) -> (C,)
     """
     def add_up(part):
-        return sum(dy[here].reshape(-1, dy.shape[3]).sum(0)
-                   for here in blocks(part, dy.shape[1], 8))
+        rows = (dy[here].reshape(-1, dy.shape[3]) for here in blocks(part, dy.shape[1], 8))
+        return sum(np.ones(len(each), dy.dtype) @ each for each in rows)    # BLAS adds up quicker
 
     return sum(spread(add_up, len(dy) * dy.shape[1], 8 * dy[0, 0].size))
