@@ -101,11 +101,11 @@ def section(found):
     yield (f'The recipe stanford-16s on this machine, 320×240 pixels, {one["pictures"]} pictures a '
            f'step. *adding*: begun and waited for, also for the slower rank.\n')
     yield '| | images/s | adding, of a step |\n| --- | --- | --- |'
-    for words, row in (('1 process, 1 thread', found['single']), ('1 process, 2 threads', one),
-                       ('2 ranks, 1 thread each', two)):
+    for words, row in (('one core', found['single']), ('two cores', one),
+                       ('two ranks, a core each', two)):
         yield f'| {words} | {row["images"]:.2f} | {row["adding"] / row["step"]:.1%} |'
-    yield (f'\nTwo ranks learn {two["images"] / one["images"]:.2f} times as fast as one process '
-           f'with two threads. 134 million float32 are added up over both in '
+    yield (f'\nTwo ranks learn {two["images"] / one["images"]:.2f} times as fast as one with two '
+           f'cores. 134 million float32 are added up over both in '
            f'{found["all_reduce"][-1][1]:.2f} s ({found["bandwidth"] / 1e9:.1f} GB/s, '
            f'{found["latency"] * 1e6:.0f} µs). The model says {found["predicted"]:.3f} s for a '
            f'step of two ranks, of which {found["waits"] / found["predicted"]:.1%} is waiting; '

@@ -251,7 +251,8 @@ def test_a_full_disk_of_rank_0_ends_all(pictures, whole, tmp_path):
               f'signal.signal(signal.SIGXFSZ, signal.SIG_IGN); '
               f'resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2},) * 2); '
               f'sys.exit(cli.main(sys.argv[1:]))')
-    code, complaint = ended(job(2, '-c', script, *words(pictures, folder)))
+    again = job(2, '-c', script, *words(pictures, folder))
+    code, complaint = ended(again, ENDS)                # so soon from its start
     assert code == 2
     one_message(complaint, 'The checkpoint before is as it was: make room, then --resume')
     assert (folder / 'last.safetensors').read_bytes() == before

@@ -133,8 +133,9 @@ def walked(net, parts, recipe, walkers):
 
 
 def small(net, parts):
-    """Whether batches are walked side by side: two nets keep two cores busier than two threads in
-    one. A net with running state is walked batch after batch: the next one finds it there.
+    """Whether batches are walked side by side: two nets keep two cores busier than one net does.
+
+    A net with running state is walked batch after batch: the next one finds it there.
     """
     sizes = Counter(image.shape for _, (_, image, _) in parts)
     return not net.state and on_host(*net.params.values()) and sum(
