@@ -10,9 +10,9 @@ steps in Caffe's order, which with a falling rate is another than torch.optim.SG
 from itertools import cycle
 
 from tinyfcn import training
-from tinyfcn.backend import keep_memory
 from tinyfcn.data.batches import batches
 from tinyfcn.data.transforms import prepare
+from tinyfcn.memory import keep_memory
 from tinyfcn.prediction import predictions
 
 

@@ -23,10 +23,11 @@ import tinyfcn.backend  # before NumPy and PyTorch: it may choose the kernel of 
 import numpy as np
 
 from tinyfcn import ops, optim
+from tinyfcn.memory import keep_memory
 from tinyfcn.threads import threads
 
 # as the command line does; a rival in the same process gains by it too
-tinyfcn.backend.keep_memory()
+keep_memory()
 
 THREADS = 2
 RESULTS = Path(__file__).parent / 'results'

@@ -50,6 +50,7 @@ MAY_IMPORT = {
     'pair':         'kernels',
     'backend':      '',
     'threads':      '',
+    'memory':       '',
     'geometry':     '',
     'storage':      '',
     # beside it

@@ -1,5 +1,6 @@
 """Threads: how many, how work is shared, and one thread of BLAS for each while they compute."""
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -249,7 +250,7 @@ def test_blas_is_found_once():
 def test_memory_is_kept():
     """300 MB that are freed stay with the process, which has owned them once."""
     script = ('import numpy as np\n'
-              'from tinyfcn.backend import keep_memory\n'
+              'from tinyfcn.memory import keep_memory\n'
               'def resident():\n'
               '    with open("/proc/self/statm") as file:\n'
               '        return int(file.read().split()[1]) * 4096\n'
@@ -261,3 +262,21 @@ def test_memory_is_kept():
         pytest.skip('what a process holds is told by Linux alone')
     run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
     assert run.stdout.split() in (['True', 'True'], ['False', 'False']), run.stderr
+
+
+def test_memory_lies_in_huge_pages():
+    """The kernel tells of each part of the memory what it was advised: hg."""
+    advice = '/sys/kernel/mm/transparent_hugepage/enabled'
+    if not os.path.exists(advice) or platform.libc_ver()[0] != 'glibc':
+        pytest.skip('this kernel has no huge pages to give away, or this libc no mallopt')
+    script = ('from tinyfcn.memory import keep_memory\n'
+              'keep_memory()\n'
+              'with open("/proc/self/smaps") as file:\n'
+              '    sizes, advised = [], 0\n'
+              '    for line in file:\n'
+              '        kind, *values = line.split()\n'
+              '        if kind == "Size:": sizes.append(int(values[0]))\n'
+              '        if kind == "VmFlags:" and "hg" in values: advised += sizes[-1]\n'
+              'print(advised)')
+    run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert int(run.stdout) >= (1 << 20) - 2048, run.stderr               # kB, but for a page

@@ -168,20 +168,6 @@ def machine():
                 blas_kernel=blas[0].get('architecture'), blas_threads=blas[0].get('num_threads'))
 
 
-def keep_memory():
-    """Let glibc keep what is freed: fresh pages cost a tenth of a training step. -> whether so
-
-    It holds for the whole process: for whoever owns it, the command line or a benchmark.
-    """
-    import ctypes
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):                # another libc
-        return False
-    trim_threshold, mmap_max = -1, -4                           # as malloc.h numbers them
-    return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
-
-
 def free_memory(x=None):
     """Bytes that a program may still take, of the device where x is; where nobody says, 2 GiB."""
     if x is not None and not on_host(x):

@@ -16,6 +16,7 @@ from contextlib import suppress
 from copy import copy
 from mmap import mmap
 from multiprocessing import Pipe
+from threading import Thread
 
 import numpy as np
 
@@ -41,14 +42,19 @@ class Walkers:
         for name, room in self.weights.items():
             room[...] = self.net.params[name]
         everyone = 1 + len(self.processes)
-        for i, pipe in enumerate(self.pipes, 1):
-            with suppress(OSError):             # one that is gone is missed where it should answer
-                pipe.send([*enumerate(batches)][i::everyone])
+        Thread(target=self._send, args=(batches, everyone), daemon=True).start()
         with one_thread():
             own = [*map(self._walk, batches[::everyone])]
         for i in range(len(batches)):
             turn, who = divmod(i, everyone)
             yield self._answer(self.pipes[who - 1], self.rooms[i]) if who else own[turn]
+
+    def _send(self, batches, everyone):
+        """Aside, for a pipe holds less than a picture: it is sent when the last one is walked."""
+        with suppress(OSError):                 # one that is gone is missed where it should answer
+            for i, batch in enumerate(batches):
+                if i % everyone:
+                    self.pipes[i % everyone - 1].send((i, batch))
 
     def close(self):
         for pipe, process in zip(self.pipes, self.processes):
@@ -84,8 +90,8 @@ class Walkers:
             self.net.params.update(self.weights)
             with suppress(EOFError, OSError), one_thread():
                 while True:
-                    for i, batch in pipe.recv():
-                        pipe.send(self._walked_into(self.rooms[i], batch))
+                    i, batch = pipe.recv()
+                    pipe.send(self._walked_into(self.rooms[i], batch))
         finally:
             os._exit(0)
 

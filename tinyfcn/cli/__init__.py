@@ -2,8 +2,8 @@
 import argparse
 import sys
 
-from ..backend import keep_memory
 from ..distributed import world
+from ..memory import keep_memory
 from . import care, demo, device, judge, learn, look
 from .interrupt import Interrupted
 

@@ -15,7 +15,7 @@ from .cells import deform
 from .pictures import VOID
 from .transforms import crop, mirror, prepare, rescale
 
-AHEAD = 3       # batches that a thread makes ready while the net works; it never calls BLAS
+AHEAD = 4       # batches that a thread makes ready while the net works; it never calls BLAS
 
 
 def batches(pictures, preprocess, batch=1, seed=0, numbers=None, **chance):
