@@ -77,6 +77,21 @@ def test_an_error_surfaces_where_its_batch_is():
             next(answers)
 
 
+def test_an_error_of_ones_own_leaves_nobody_behind():
+    """While a batch larger than a pipe is on its way to another, who is at work."""
+    def angry(n, batch):
+        if os.getpid() == mine:
+            raise ValueError('mine is bad')
+        sleep(60)
+
+    mine, walk = os.getpid(), Walkers(net(), angry, 6)
+    with pytest.raises(ValueError, match='mine is bad'):
+        next(walk([np.zeros(1 << 20)] * 6))
+    began, (other,) = monotonic(), walk.processes
+    walk.close()
+    assert monotonic() - began < 5 and not alive(other) and not walk.sending.is_alive()
+
+
 def test_one_that_is_killed_is_missed():
     with closing(Walkers(net(), who, 2)) as walk:
         _, (other, _) = walk([1, 2])

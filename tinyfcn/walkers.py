@@ -29,7 +29,7 @@ class Walkers:
 
     def __init__(self, net, walk, most):
         self.net, self.walk, self.most = net, walk, most
-        self.pipes, self.processes = [], []
+        self.pipes, self.processes, self.sending = [], [], None
 
     def __call__(self, batches):
         """The loss and the gradients of each batch, in order."""
@@ -42,7 +42,8 @@ class Walkers:
         for name, room in self.weights.items():
             room[...] = self.net.params[name]
         everyone = 1 + len(self.processes)
-        Thread(target=self._send, args=(batches, everyone), daemon=True).start()
+        self.sending = Thread(target=self._send, args=(batches, everyone), daemon=True)
+        self.sending.start()
         with one_thread():
             own = [*map(self._walk, batches[::everyone])]
         for i in range(len(batches)):
@@ -57,10 +58,13 @@ class Walkers:
                     self.pipes[i % everyone - 1].send((i, batch))
 
     def close(self):
-        for pipe, process in zip(self.pipes, self.processes):
-            pipe.close()
+        for process in self.processes:
             os.kill(process, signal.SIGKILL)                    # it has nothing of its own to lose
             os.waitpid(process, 0)
+        if self.sending:
+            self.sending.join()                                 # to nobody, any more
+        for pipe in self.pipes:
+            pipe.close()
         self.pipes, self.processes = [], []
 
     def _walk(self, batch):
