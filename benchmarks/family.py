@@ -175,11 +175,12 @@ def line(r):
 
 
 def page(pictures, folder, results, steps, path):
-    """A few of the pictures that judge, and what each member makes of them."""
-    preds = [np.load(where(folder, r['member'], steps)[1]) for r in results]
-    rows = [(pictures.names[i], *pictures[i], *(pred[key] for pred in preds))
-            for i, key in zip(chosen(pictures), preds[0].files)]
-    viz.draw_page(path, rows, pictures.classes, [r['member'] for r in results])
+    """A few of the pictures that judge, and what each member made of them that was here to see."""
+    paths = {r['member']: where(folder, r['member'], steps)[1] for r in results}
+    preds = {member: np.load(path) for member, path in paths.items() if path.exists()}
+    rows = [(pictures.names[i], *pictures[i], *(pred[f'arr_{n}'] for pred in preds.values()))
+            for n, i in enumerate(chosen(pictures))]
+    viz.draw_page(path, rows, pictures.classes, [*preds])
 
 
 def main():
