@@ -156,7 +156,7 @@ def section(results):
     yield '## The family on CamVid, in per cent\n'
     yield (f'From nothing: {how["steps"]} steps of {how["batch"]} pictures, {ROWS} high, by Adam '
            f'at {how["lr"]:g}; each net so thin that its first convolution has 8 channels. Judged '
-           f'on val.\n')
+           f'on val. {results[0].get("timed", "")}\n')
     yield '| member | parameters | seconds a step | peak GB | pixel acc | mean acc | mean IU |'
     yield '|' + ' --- |' * 7
     yield from map(line, results)
