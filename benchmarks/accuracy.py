@@ -21,10 +21,11 @@ from side_by_side import RESULTS, machine, peak, warn
 import numpy as np
 from rivals import RIVALS
 
-from tinyfcn import metrics, recipes, run, viz
-from tinyfcn.data import open_set
-from tinyfcn.data.pictures import hold_out
-from tinyfcn.storage import replacing
+from tinyfcn import metrics, viz
+from tinyfcn.data import load_dataset
+from tinyfcn.data.dataset import hold_out
+from tinyfcn.files import replacing
+from tinyfcn.training import recipes, run
 
 FOLDERS = dict(stanford='stanford_background', camvid='camvid', voc_animals='voc_animals')
 IMAGENET = 'weights/squeezenet_v1.1_oihw_fp32.npz'
@@ -63,8 +64,8 @@ def planned(set_name, stage, epochs=1.):
 def opened(recipe, data):
     """What is learned from, and what judges; a test set never does."""
     name, split = recipe['train']
-    pictures, valid = open_set(name, data / FOLDERS[name], split), recipe['valid']
-    return (pictures, open_set(name, data / FOLDERS[name], valid[1])) if valid else \
+    pictures, valid = load_dataset(name, data / FOLDERS[name], split), recipe['valid']
+    return (pictures, load_dataset(name, data / FOLDERS[name], valid[1])) if valid else \
         hold_out(pictures)
 
 
@@ -90,7 +91,7 @@ def learn(data, set_name, stage, seed, rival, epochs):
     began = perf_counter()
     losses = [*tqdm(one.losses(pictures, recipe, seed), noted.stem, recipe['steps'], disable=None)]
     trained, most, hist, shown = perf_counter(), peak(), 0, []
-    for label, pred in one.predictions(valid):
+    for label, pred in one.predict_all(valid):
         hist = hist + metrics.confusion(label, pred, len(pictures.classes))
         shown += [pred][:SHOWN - len(shown)]
     judged = perf_counter()

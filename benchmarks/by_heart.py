@@ -14,7 +14,7 @@ import family
 from family import MEMBERS, RUNS, busy, where
 from side_by_side import RESULTS, machine, warn
 
-from tinyfcn import training
+from tinyfcn.training import loop
 
 # Four of the coarsest: of these, free scores on every eighth pixel can say 98.4 % at 121×161, and
 # of four that were chosen blindly 96.4
@@ -35,8 +35,8 @@ def learn(data, member, steps=None):
     recipe, frame = family.planned(member, **how)
     pictures = family.opened(data, 'train').of(PICTURES)
     net, found = family.begun(recipe, pictures.classes), warn(machine())
-    rows, known, began = training.train(net, family.framed(pictures, frame), recipe,
-                                        training.optimiser(recipe)), [], perf_counter()
+    rows, known, began = loop.train(net, family.framed(pictures, frame), recipe,
+                                        loop.make_optimizer(recipe)), [], perf_counter()
     for row in tqdm(rows, member, recipe['steps'], disable=None):
         if row['step'] % EVERY == 0 or row['step'] == recipe['steps']:
             scores, shown = family.judged(net, pictures, frame)

@@ -11,7 +11,8 @@ from time import perf_counter
 
 from side_by_side import alternate, np, peak
 
-from tinyfcn.backend import free_memory, gpu_status, precision, to_gpu
+from tinyfcn.runtime.gpu import gpu_status, precision, to_gpu
+from tinyfcn.runtime.machine import free_memory
 
 ENOUGH = .01            # seconds that a clock is to be held against
 GIGA = 1 << 30

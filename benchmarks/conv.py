@@ -30,7 +30,7 @@ def layers(net):
     for box in net.boxes.values():
         if box.op is ops.conv2d:
             k, depth, *ksize = net.params[f'{box.name}.w'].shape
-            how, size = box.how, sizes[box.inputs[0]]
+            how, size = box.kwargs, sizes[box.inputs[0]]
             key = (depth * how['groups'], k, tuple(ksize), size, how['stride'], how['pad'],
                    how['groups'])
             found.setdefault(key, box.name)

@@ -19,8 +19,10 @@ import numpy as np
 from accuracy import FOLDERS, RUNS, opened
 
 import tinyfcn
-from tinyfcn import crf, metrics, recipes, viz
-from tinyfcn.views import probabilities
+from tinyfcn import metrics, viz
+from tinyfcn.prediction import crf
+from tinyfcn.prediction.multiscale import probabilities
+from tinyfcn.training import recipes
 
 SHOWN, ITERATIONS = 4, 10
 

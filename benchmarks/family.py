@@ -18,11 +18,15 @@ from side_by_side import RESULTS, machine, peak, warn
 # isort: split
 import numpy as np
 
-from tinyfcn import metrics, prediction, recipes, run, training, viz
-from tinyfcn.data import open_set
-from tinyfcn.data.pictures import VOID, Pictures
+from tinyfcn import metrics, viz
+from tinyfcn.data import load_dataset
+from tinyfcn.data.dataset import Dataset
+from tinyfcn.data.labels import VOID
 from tinyfcn.data.transforms import rescale
-from tinyfcn.storage import replacing
+from tinyfcn.files import replacing
+from tinyfcn.prediction.multiscale import margin_of
+from tinyfcn.prediction.predict import predict_all
+from tinyfcn.training import loop, recipes, run
 
 RUNS = RESULTS.parent.parent / 'runs'
 ROWS, SHOWN = 121, 3                            # 121×161: the last score at stride 8 is the corner
@@ -52,14 +56,14 @@ def begun(recipe, classes):
     net = run.begin(recipe, classes)
     net.frozen = set()
     for box in net.boxes.values():
-        if 'frozen' in box.how:
-            box.how['frozen'] = False
+        if 'frozen' in box.kwargs:
+            box.kwargs['frozen'] = False
     return net
 
 
 def opened(data, split):
     """CamVid's pictures, made smaller."""
-    return changed(open_set('camvid', data / 'camvid', split),
+    return changed(load_dataset('camvid', data / 'camvid', split),
                    lambda image, label: rescale(image, label, ROWS / len(image)))
 
 
@@ -71,16 +75,16 @@ def framed(pictures, frame):
 
 
 def changed(pictures, change):
-    return Pictures(pictures.classes, pictures.names, lambda name: change(*pictures.read(name)),
+    return Dataset(pictures.classes, pictures.names, lambda name: change(*pictures.read(name)),
                     pictures.files)
 
 
 def said(net, pictures, frame):
     """-> label, pred of every picture, without its frame"""
-    if prediction.margin_of(net.score.place):       # it is surrounded anyway, and by as much
+    if margin_of(net.score.alignment):       # it is surrounded anyway, and by as much
         frame = 0
     inner = slice(frame, -frame or None), slice(frame, -frame or None)
-    for _, _, label, pred in prediction.predictions(net, framed(pictures, frame)):
+    for _, _, label, pred in predict_all(net, framed(pictures, frame)):
         yield label[inner], pred[inner]
 
 
@@ -110,7 +114,7 @@ def learn(data, member, steps=None):
     recipe, frame = planned(member, steps=steps or HOW['steps'])
     pictures, valid = opened(data, 'train'), opened(data, 'val')
     net, found = begun(recipe, pictures.classes), warn(machine())
-    rows = training.train(net, framed(pictures, frame), recipe, training.optimiser(recipe))
+    rows = loop.train(net, framed(pictures, frame), recipe, loop.make_optimizer(recipe))
     clock = [perf_counter()]
     for _ in tqdm(rows, member, recipe['steps'], disable=None):
         clock.append(perf_counter())

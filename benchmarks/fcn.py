@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from twin import Twin, agree, export, onnx_runtime, openvino, same
 
-from tinyfcn.pair import reference_only
+from tinyfcn.dispatch import reference_only
 
 NETS = 'fcn8s', 'fcn_squeezenet_4s'
 SIZES = (500, 500), (240, 320)

@@ -30,8 +30,8 @@ from card import placed
 from gpu_layers import layers
 from twin import same
 
-from tinyfcn.backend import to_numpy
-from tinyfcn.storage import replacing
+from tinyfcn.files import replacing
+from tinyfcn.runtime.backend import to_numpy
 
 NAME, PRECISIONS, BATCHES = 'fcn8s', ('float32', 'tf32'), (1, 8)
 APART = dict(float32=1e-3, tf32=2e-2)           # of the largest score

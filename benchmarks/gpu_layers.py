@@ -32,10 +32,10 @@ def layers(net, size, device, budget=.3):
     for box in net.boxes.values():
         if box.op is ops.conv2d:
             shapes = [shape(box.inputs[0]), *(net.params[w].shape for w in box.reads[1:])]
-            if (key := str((shapes, box.how))) not in seen:
+            if (key := str((shapes, box.kwargs))) not in seen:
                 seen.add(key)
-                how = [box.how[word] for word in ('stride', 'pad', 'dilation', 'groups')]
-                yield from pair(box.name, box.op, shapes, box.how, F.conv2d, how,
+                how = [box.kwargs[word] for word in ('stride', 'pad', 'dilation', 'groups')]
+                yield from pair(box.name, box.op, shapes, box.kwargs, F.conv2d, how,
                                 2 * prod(shape(box.name)) * prod(shapes[1][1:]), device, budget,
                                 learns=range(box.inputs[0] == 'data', 3))   # a picture does not
     for box in map(net.__getitem__, ('relu1_1', 'pool1', 'drop6', 'upscore2', 'upscore8')):
@@ -47,7 +47,7 @@ def layers(net, size, device, budget=.3):
 
 def told(box, device):
     """What an op is told, PyTorch's function, and what that is told."""
-    name, how = box.op.__name__, dict(box.how)
+    name, how = box.op.__name__, dict(box.kwargs)
     if name == 'dropout':
         return dict(how, train=True, rng=np.random.default_rng(0)), F.dropout, (how['p'], True)
     if name == 'upsample':

@@ -34,7 +34,7 @@ class Straight(torch.nn.Module):
         route, sizes = net.route(train=False), net.sizes(size)
         readers = [name for box in route for name in box.inputs]
         for box in route:
-            op, how = box.op.__name__, dict(box.how)
+            op, how = box.op.__name__, dict(box.kwargs)
             if box.like:
                 how['size'] = tuple(sizes[box.like])
             if 'train' in box.asks:

@@ -34,12 +34,13 @@ import numpy as np
 from gpu_tables import curves, line
 from pack_data import NOTE
 
-from tinyfcn import metrics, recipes, run, training, viz, weights
-from tinyfcn.data import open_set
-from tinyfcn.data.pictures import Pictures, hold_out
-from tinyfcn.prediction import predictions
-from tinyfcn.recipes.ours import CENTRED
-from tinyfcn.storage import replacing
+from tinyfcn import metrics, viz, weights
+from tinyfcn.data import load_dataset
+from tinyfcn.data.dataset import Dataset, hold_out
+from tinyfcn.files import replacing
+from tinyfcn.prediction.predict import predict_all
+from tinyfcn.training import loop, recipes, run
+from tinyfcn.training.recipes.ours import CENTRED
 
 FOLDERS = dict(accuracy.FOLDERS, voc='voc_native')
 SECONDS = 540                   # of the ten minutes that a command may take
@@ -69,10 +70,10 @@ def stages():
 def opened(recipe, data):
     """What is learned from, and what judges; each picture is read once, and then remembered."""
     name, split = recipe['train']
-    pictures, valid = open_set(name, data / FOLDERS[name], split), recipe['valid']
-    parts = (pictures, open_set(name, data / FOLDERS[name], valid[1])) if valid else \
+    pictures, valid = load_dataset(name, data / FOLDERS[name], split), recipe['valid']
+    parts = (pictures, load_dataset(name, data / FOLDERS[name], valid[1])) if valid else \
         hold_out(pictures)
-    return [Pictures(p.classes, p.names, cache(p.read), p.files) for p in parts]
+    return [Dataset(p.classes, p.names, cache(p.read), p.files) for p in parts]
 
 
 def begun(recipe, classes, data, before):
@@ -88,7 +89,7 @@ def begun(recipe, classes, data, before):
 def pace(net, pictures, recipe):
     """Seconds that a step takes, of a copy of the net."""
     recipe = dict(recipe, steps=WARM + PACED)
-    with closing(training.train(deepcopy(net), pictures, recipe, training.optimiser(recipe),
+    with closing(loop.train(deepcopy(net), pictures, recipe, loop.make_optimizer(recipe),
                                 SEED)) as rows:
         list(islice(rows, WARM))
         began = perf_counter()
@@ -108,10 +109,10 @@ def learn(part, stage, recipe, before, args, seconds):
     if args.steps:
         valid = valid.of(valid.names[:SHOWN])
     began = perf_counter()
-    losses = [row['loss'] for row in training.train(net, pictures, recipe,
-                                                    training.optimiser(recipe), SEED)]
+    losses = [row['loss'] for row in loop.train(net, pictures, recipe,
+                                                    loop.make_optimizer(recipe), SEED)]
     taught, memory, hist, shown = perf_counter(), card.held(args.device), 0, []
-    for i, row in enumerate(predictions(net, valid)):
+    for i, row in enumerate(predict_all(net, valid)):
         hist = hist + metrics.confusion(*row[2:], len(pictures.classes))
         shown += [row] * (i % max(1, len(valid) // SHOWN) == 0)     # neighbours look alike
     seen = recipe['steps'] * recipe['batch'] * recipe['iter_size']

@@ -62,7 +62,7 @@ def main():
     demo = parser.parse_args().demo
     nets = {f'FCN-{stride}s': tinyfcn.load(demo / f'shapes-{stride}s' / 'last.safetensors')
             for stride in STRIDES}
-    sees = {name: int(net.score_fr.place.field[0]) for name, net in nets.items()}
+    sees = {name: int(net.score_fr.alignment.field[0]) for name, net in nets.items()}
     print(f'mean IU against the size of shapes; fc6 sees {max(sees.values())} pixels\n\n'
           f'{"shapes":24}' + ''.join(f'{name:>10}' for name in nets))
     rows = []

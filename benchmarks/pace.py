@@ -15,7 +15,7 @@ from side_by_side import RESULTS, alternate, save, start
 from accuracy import FOLDERS, IMAGENET, opened, planned
 from rivals import RIVALS
 
-from tinyfcn import run
+from tinyfcn.training import run
 
 BUDGET = 60             # seconds for each set
 

@@ -8,7 +8,7 @@ import upper_bound
 from side_by_side import RESULTS
 
 from tinyfcn import build
-from tinyfcn.summary import depth
+from tinyfcn.net.summary import depth
 
 # net: the box whose receptive field the paper counts; conv layers, parameters, field, stride there
 TABLE_1 = {'fcn_alexnet': ('score_fr', '8', '57M', '355', '32'),
@@ -22,10 +22,10 @@ def table_1():
     yield f'{"":16}' + ''.join(f'{column:>15}{"(paper)":>8}' for column in COLUMNS)
     for name, (seen_by, *paper) in TABLE_1.items():
         net = build(name, seed=None)
-        place, count = net[seen_by].place, sum(w.size for w in net.params.values())
+        place, count = net[seen_by].alignment, sum(w.size for w in net.params.values())
         ours = depth(net), f'{count:,}', place.field[0], place.scale[0]
         yield f'{name:16}' + ''.join(f'{a!s:>15}{"(" + b + ")":>8}' for a, b in zip(ours, paper))
-    with_pool = build('googlenet', seed=None)['pool5/7x7_s1'].place.field[0]
+    with_pool = build('googlenet', seed=None)['pool5/7x7_s1'].alignment.field[0]
     yield (f'\nThe paper drops GoogLeNet\'s last 7×7 pool and yet counts it: with it a unit sees '
            f'{with_pool} pixels.')
 

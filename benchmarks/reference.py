@@ -26,10 +26,10 @@ def descend(data, rival):
     from rivals import RIVALS
     from tqdm import tqdm
 
-    from tinyfcn import recipes, run
-    from tinyfcn.data import open_set
+    from tinyfcn.data import load_dataset
+    from tinyfcn.training import recipes, run
     recipe = recipes.recipe(NAME, start=None, steps=STEPS, replace=False)
-    pictures = open_set('voc', Path(data) / 'voc_native', 'train')
+    pictures = load_dataset('voc', Path(data) / 'voc_native', 'train')
     pictures = pictures.of(pictures.names[:PICTURES])
     one, began = RIVALS[rival](run.begin(recipe, pictures.classes)), perf_counter()
     losses = [*tqdm(one.losses(pictures, recipe, 0), rival, STEPS, disable=None)]

@@ -5,7 +5,7 @@
 Nothing of CARD and LINKS was measured: they are assumptions, and stand beside every number.
 """
 import tinyfcn
-from tinyfcn.summary import multiply_adds
+from tinyfcn.net.summary import multiply_adds
 
 FULL = 536_000_000                              # bytes of 134 million float32: FCN on VGG-16
 # Assumed, not measured: the floating-point operations that a card does in a second, all in all; the

@@ -9,11 +9,11 @@ steps in Caffe's order, which with a falling rate is another than torch.optim.SG
 """
 from itertools import cycle
 
-from tinyfcn import training
 from tinyfcn.data.batches import batches
 from tinyfcn.data.transforms import prepare
-from tinyfcn.memory import keep_memory
-from tinyfcn.prediction import predictions
+from tinyfcn.prediction.predict import predict_all
+from tinyfcn.runtime.malloc import tune_allocator
+from tinyfcn.training import loop
 
 
 class Ours:
@@ -21,14 +21,14 @@ class Ours:
 
     def __init__(self, net):
         self.net = net
-        keep_memory()                                   # as the command line does
+        tune_allocator()                                   # as the command line does
 
     def losses(self, pictures, recipe, seed):
-        for row in training.train(self.net, pictures, recipe, training.optimiser(recipe), seed):
+        for row in loop.train(self.net, pictures, recipe, loop.make_optimizer(recipe), seed):
             yield row['loss']
 
-    def predictions(self, valid):
-        for _, _, label, pred in predictions(self.net, valid):
+    def predict_all(self, valid):
+        for _, _, label, pred in predict_all(self.net, valid):
             yield label, pred
 
 
@@ -47,7 +47,7 @@ class PyTorch:
         import torch
         if not train:
             return x
-        rng = self.net._how(next(self.dropouts), True, {})['rng']
+        rng = self.net._op_kwargs(next(self.dropouts), True, {})['rng']
         return x * torch.from_numpy(rng.random(x.shape, 'float32') >= p) / (1 - p)
 
     def losses(self, pictures, recipe, seed):
@@ -58,7 +58,7 @@ class PyTorch:
         self.twin.train()
         self.dropouts = cycle([b for b in self.net.route(True) if b.op.__name__ == 'dropout'])
         stream = batches(pictures, recipe['preprocess'], recipe['batch'], seed,
-                         **{key: recipe[key] for key in training.CHANCE})
+                         **{key: recipe[key] for key in loop.AUGMENTATION})
         velocity = {name: torch.zeros_like(w) for name, w in self.params.items()}
         size = recipe['iter_size']
         for step in range(recipe['steps']):
@@ -72,7 +72,7 @@ class PyTorch:
                     loss = loss / (label != 255).sum().clamp(min=1)
                 loss.backward()                         # adds to what the others of the step gave
                 total += loss.item() / size
-            self.descend(velocity, recipe, training.rate(recipe, step), size)
+            self.descend(velocity, recipe, loop.learning_rate(recipe, step), size)
             yield total
         stream.close()
         for name, w in self.net.params.items():
@@ -81,7 +81,7 @@ class PyTorch:
     def descend(self, velocity, recipe, lr, size):
         """v ← μv + lr·(g/size + λw), w ← w − v, under the rules."""
         import torch
-        how = training.optimiser(dict(recipe, lr=lr))
+        how = loop.make_optimizer(dict(recipe, lr=lr))
         with torch.no_grad():
             for name, w in self.params.items():
                 if w.grad is not None:
@@ -90,7 +90,7 @@ class PyTorch:
                     w -= velocity[name].mul_(recipe['momentum']).add_(g, alpha=own)
                     w.grad = None
 
-    def predictions(self, valid):
+    def predict_all(self, valid):
         import torch
         self.twin.eval()
         with torch.inference_mode():

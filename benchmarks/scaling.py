@@ -15,8 +15,9 @@ from time import perf_counter
 from ring import CARD, FULL, LINKS, SHARES, drawn_out, fitted, predicted, ring
 from side_by_side import RESULTS, apart, np, save, start, tinyfcn
 
-from tinyfcn import distributed, recipes, training
-from tinyfcn.data.pictures import Pictures
+from tinyfcn.data.dataset import Dataset
+from tinyfcn.runtime import distributed
+from tinyfcn.training import loop, recipes
 
 SIZE, PICTURES, N_CLASS = (240, 320), 64, 8     # as Stanford's
 STEPS, WARM = 10, 2
@@ -46,7 +47,7 @@ def training_rate():
     net, pictures = tinyfcn.build(how['net'], n_class=N_CLASS), random_pictures()
     for method in 'add', 'done':                # begun, and waited for: for slower ranks as well
         setattr(distributed.Sum, method, timed(getattr(distributed.Sum, method), spent))
-    for row in training.train(net, pictures, how, training.optimiser(how)):
+    for row in loop.train(net, pictures, how, loop.make_optimizer(how)):
         if row['step'] == WARM:
             began, spent[0] = perf_counter(), 0.
     step = (perf_counter() - began) / STEPS
@@ -70,7 +71,7 @@ def random_pictures():
     rng = np.random.default_rng(0)
     held = [(rng.integers(0, 256, (*SIZE, 3)).astype('uint8'),
              rng.integers(0, N_CLASS, SIZE).astype('uint8')) for _ in range(PICTURES)]
-    return Pictures(map(str, range(N_CLASS)), map(str, range(PICTURES)),
+    return Dataset(map(str, range(N_CLASS)), map(str, range(PICTURES)),
                     lambda name: held[int(name)])
 
 
@@ -164,7 +165,7 @@ def main():
 
 if __name__ == '__main__':
     if sys.argv[1:]:
-        distributed.world().hush()
+        distributed.world().mute()
         print(json.dumps(globals()[sys.argv[1]]()))
     else:
         main()

@@ -17,17 +17,17 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
 
-import tinyfcn.backend  # before NumPy and PyTorch: it may choose the kernel of BLAS
+import tinyfcn.runtime.backend  # before NumPy and PyTorch: it may choose the kernel of BLAS
 
 # isort: split
 import numpy as np
 
 from tinyfcn import ops, optim
-from tinyfcn.memory import keep_memory
-from tinyfcn.threads import threads
+from tinyfcn.runtime.malloc import tune_allocator
+from tinyfcn.runtime.threads import threads
 
 # as the command line does; a rival in the same process gains by it too
-keep_memory()
+tune_allocator()
 
 THREADS = 2
 RESULTS = Path(__file__).parent / 'results'

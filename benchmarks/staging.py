@@ -18,8 +18,8 @@ from accuracy import IMAGENET, noted_in, opened, planned
 from rivals import RIVALS
 from tqdm import tqdm
 
-from tinyfcn import run
 from tinyfcn.data.transforms import prepare
+from tinyfcn.training import run
 
 TAPS = dict(fire3=4, fire5=8, fire9=16)                 # the box that is read, and its stride
 PICTURES, STEPS = 40, 40

@@ -39,7 +39,7 @@ class Twin(torch.nn.Module):
         readers = Counter(name for box in route for name in box.inputs)
         unread = readers.copy()
         for box in route:
-            op, how = box.op.__name__, dict(box.how)
+            op, how = box.op.__name__, dict(box.kwargs)
             if box.like:
                 how['size'] = sizes[box.like]
             if 'train' in box.asks:
@@ -107,7 +107,7 @@ class Native:
 def tent(box):
     """(C, 1, kh, kw): the weights of a grouped deconvolution that upsamples bilinearly."""
     rows, columns = (torch.tensor([1 - abs(i - (k - 1) / 2) / ((k + 1) // 2) for i in range(k)])
-                     for k in box.how['ksize'])
+                     for k in box.kwargs['ksize'])
     return torch.outer(rows, columns).repeat(box.channels, 1, 1, 1)
 
 

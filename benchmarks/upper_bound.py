@@ -14,7 +14,7 @@ from side_by_side import RESULTS, save
 # isort: split
 import numpy as np
 
-from tinyfcn.data.transforms import read_label
+from tinyfcn.data.images import read_label
 from tinyfcn.metrics import scores
 
 PAPER = {128: 50.9, 64: 73.3, 32: 86.1, 16: 92.8, 8: 96.4, 4: 98.5}

@@ -14,8 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 plt.rcParams['figure.dpi'] = 70
 
@@ -27,8 +28,8 @@ plt.rcParams['figure.dpi'] = 70
 
 # %%
 drawn = dict(size=(64, 80), n_class=4, difficulty=0.)
-school = tinyfcn.data.open_set('shapes', split='train', **drawn)
-unseen = tinyfcn.data.open_set('shapes', split='test', **drawn)
+school = tinyfcn.data.load_dataset('shapes', split='train', **drawn)
+unseen = tinyfcn.data.load_dataset('shapes', split='test', **drawn)
 
 image, label = unseen[12]
 print('image', image.shape, image.dtype, '   label', label.shape, label.dtype)

@@ -7,8 +7,9 @@
 import numpy as np
 
 import tinyfcn
-from tinyfcn import metrics, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import metrics, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 # %% [markdown]
 # ## Sixteen pixels
@@ -166,7 +167,7 @@ viz.show_source(metrics.scores)
 # nothing at all. It says *background*, always.
 
 # %%
-many = tinyfcn.data.open_set('shapes', split='val', size=(96, 128), n_class=21, difficulty=.8)
+many = tinyfcn.data.load_dataset('shapes', split='val', size=(96, 128), n_class=21, difficulty=.8)
 labels = [many[i][1] for i in range(40)]
 
 lazy = sum(metrics.confusion(label, np.zeros_like(label), 21) for label in labels)

@@ -7,8 +7,9 @@
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 # %% [markdown]
 # ## First see it work
@@ -17,7 +18,7 @@ from tinyfcn.lessons import check
 # place gives one number. Two kernels, two answers:
 
 # %%
-image, _ = tinyfcn.data.open_set('shapes', split='test', size=(44, 58), difficulty=.05)[3]
+image, _ = tinyfcn.data.load_dataset('shapes', split='test', size=(44, 58), difficulty=.05)[3]
 grey = image.mean(2)
 
 upright = np.array([[-1., 0, 1],

@@ -16,8 +16,9 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 TINTS = ListedColormap(['white', '#fbd38d', '#bee3f8', '#c6f6d5'])
 

@@ -19,8 +19,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
 
-from tinyfcn import ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 COLOURS = ['#f7f7f7', *(plt.cm.tab20(i) for i in (1, 0, 3, 2, 5, 4, 7, 6, 9))]
 TAPS = ListedColormap(COLOURS)                  # no tap, then taps 1 … 9

@@ -21,11 +21,12 @@ import numpy as np
 from PIL import Image
 
 import tinyfcn
-from tinyfcn import gradcheck, layers, ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import gradcheck, layers, ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 from tinyfcn.models import fcn
 from tinyfcn.ops.conv import weight_gradient
-from tinyfcn.pair import backward_of
+from tinyfcn.dispatch import backward_of
 
 # %% [markdown]
 # ## The picture

@@ -12,8 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 plt.rcParams['figure.dpi'] = 80
 
@@ -26,7 +27,7 @@ plt.rcParams['figure.dpi'] = 80
 # poolings:
 
 # %%
-image, label = tinyfcn.data.open_set('shapes', size=(96, 128), n_class=5, difficulty=0)[0]
+image, label = tinyfcn.data.load_dataset('shapes', size=(96, 128), n_class=5, difficulty=0)[0]
 
 plt.figure(figsize=(3.6, 2.7))
 plt.imshow(viz.colours(label))

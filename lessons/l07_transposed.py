@@ -13,8 +13,9 @@ import numpy as np
 from IPython.display import HTML
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 plt.rcParams['figure.dpi'] = 80
 
@@ -265,7 +266,7 @@ assert abs((mx * y).sum() - (x * forgot).sum()) > 1
 # Convolve a picture, transpose the result: the *size* is back. The numbers are not.
 
 # %%
-_, label = tinyfcn.data.open_set('shapes', size=(96, 128), n_class=5, difficulty=0)[0]
+_, label = tinyfcn.data.load_dataset('shapes', size=(96, 128), n_class=5, difficulty=0)[0]
 shape = (label > 0)[None, None].astype(float)
 mean = np.ones((1, 1, 16, 16)) / 256
 coarse, _ = ops.conv2d(shape, mean, stride=8, pad=4)

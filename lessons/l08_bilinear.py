@@ -14,8 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
-from tinyfcn.lessons import check
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
+from tinyfcn.course.exercises import check
 
 plt.rcParams['figure.dpi'] = 80
 rng = np.random.default_rng(0)
@@ -27,7 +28,7 @@ rng = np.random.default_rng(0)
 # run smoothly from each to the next. The class with the highest score wins the pixel:
 
 # %%
-image, label = tinyfcn.data.open_set('shapes', size=(96, 128), n_class=5, difficulty=0)[15]
+image, label = tinyfcn.data.load_dataset('shapes', size=(96, 128), n_class=5, difficulty=0)[15]
 cover = np.stack([label == c for c in range(5)])[None].astype(float)        # (1, 5, 96, 128)
 score, _ = ops.avg_pool(cover, 16)                                          # (1, 5, 6, 8)
 
@@ -109,11 +110,11 @@ assert (taps_of(2)[1] == [1 / 4, 3 / 4, 3 / 4, 1 / 4]).all()
 # comes below.
 
 # %%
-from tinyfcn.init import tent
+from tinyfcn.init import bilinear_1d
 
 for factor in (2, 4, 8, 32):
-    assert np.allclose(tent(2 * factor), taps_of(factor)[1])
-viz.show_source(tent)
+    assert np.allclose(bilinear_1d(2 * factor), taps_of(factor)[1])
+viz.show_source(bilinear_1d)
 
 # %% [markdown]
 # **Interpolation is a transposed convolution with this stamp and stride f.** Step through it: each
@@ -130,7 +131,7 @@ tracing.bilinear([4., 8., 4., 12.], 2)
 # t[i]·t[j]`. For f = 2, in sixteenths:
 
 # %%
-kernel = np.outer(tent(4), tent(4))
+kernel = np.outer(bilinear_1d(4), bilinear_1d(4))
 print((16 * kernel).astype(int))
 assert kernel.sum() == 4                                            # f² new pixels for each old one
 
@@ -203,7 +204,7 @@ assert np.allclose(edge_held[..., 16:-16, 16:-16], resized)
 # ksize 2·f − 1, every f-th new pixel is an old one, unchanged. For f = 2 it is ½ 1 ½.
 
 # %%
-assert tent(3) == [.5, 1, .5]
+assert bilinear_1d(3) == [.5, 1, .5]
 y, _ = ops.upsample(x[None, None, None], (1, 2), ksize=(1, 3))
 print(y[0, 0, 0])
 assert (y[0, 0, 0, 1::2] == x).all()
@@ -227,7 +228,7 @@ except ValueError as error:
 
 n.odd    = upsample(n.coarse, 2, ksize=3)
 n.score  = crop(n.odd, like=n.data)
-assert n['score'].how['offset'] == (1, 1)
+assert n['score'].kwargs['offset'] == (1, 1)
 
 # %% [markdown]
 # VGG-16 shrinks by pooling 2×2 alone, so its FCNs take 64, 16 and 4. AlexNet's windows are odd, and
@@ -248,15 +249,15 @@ def meter(taps, stride):
 
 
 for name, taps, stride in (('ones, 3', [1, 1, 1], 2), ('ones, 4', [1, 1, 1, 1], 2),
-                           ('tent, 3', tent(3), 2), ('tent, 4', tent(4), 2),
-                           ('tent, 8', tent(8), 4)):
+                           ('tent, 3', bilinear_1d(3), 2), ('tent, 4', bilinear_1d(4), 2),
+                           ('tent, 8', bilinear_1d(8), 4)):
     flat, noise = meter(taps, stride)
     print(f'{name}, stride {stride}:  flat', *(f'{v:g}' for v in flat),
           '  noise', *(f'{v:.3g}' for v in noise))
 
 assert meter([1, 1, 1], 2)[0] == [2, 1]                             # a checkerboard at once
-assert meter(tent(3), 2) == ([1, 1], [.5, 1])                       # flat even, noise uneven
-assert meter(tent(4), 2) == ([1, 1], [.625, .625])                  # even in both
+assert meter(bilinear_1d(3), 2) == ([1, 1], [.5, 1])                       # flat even, noise uneven
+assert meter(bilinear_1d(4), 2) == ([1, 1], [.625, .625])                  # even in both
 
 # %% [markdown]
 # So a tent of 3 is no checkerboard as it stands: flat scores stay flat. But of its outputs one in
@@ -283,7 +284,7 @@ plt.tight_layout()
 # class, of which only the 21 on the diagonal are not zero. How many multiplications?
 
 # %%
-line = np.array(tent(64)).reshape(1, 1, 64, 1)
+line = np.array(bilinear_1d(64)).reshape(1, 1, 64, 1)
 U = ops.conv_matrix(line, (544, 1), stride=(32, 1)).T               # Mᵀ along one axis
 assert U.shape == (544, 16) and U.nnz == 16 * 64                    # two numbers a row, inside
 
@@ -342,7 +343,7 @@ fixed = tinyfcn.build('fcn8s', n_class=21, seed=None)
 learns = tinyfcn.build('fcn8s', n_class=21, seed=None, up='learned')
 for name, box in fixed.boxes.items():
     if box.op is ops.upsample:
-        print(f'{name:14} factor {box.how["factor"]}: weights 0 if fixed, '
+        print(f'{name:14} factor {box.kwargs["factor"]}: weights 0 if fixed, '
               f'{learns.params[name + ".w"].size:,} if learned')
 
 # %% [markdown]

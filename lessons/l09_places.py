@@ -13,13 +13,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.data import shapes
 from tinyfcn.layers import conv, crop, max_pool, upsample
-from tinyfcn.lessons import check
+from tinyfcn.course.exercises import check
 from tinyfcn.models.fcn import stride32
 from tinyfcn.models.vgg import vgg16_trunk
-from tinyfcn.place import Place
+from tinyfcn.net.alignment import Alignment
 
 plt.rcParams['figure.dpi'] = 60
 
@@ -38,7 +39,7 @@ rows = ['pool1', 'conv1', 'data']
 reads = {'pool1': [2], 'conv1': [4, 5], 'data': [3, 4, 5, 6]}       # what unit 2 of pool1 sees
 fig, ax = plt.subplots(figsize=(7, 1.8))
 for height, name in enumerate(reversed(rows)):
-    place, count = small[name].place, small.sizes((10, 10))[name][0]
+    place, count = small[name].alignment, small.sizes((10, 10))[name][0]
     at = [float(place.scale[0] * i + place.shift[0]) for i in range(count)]
     ax.scatter(at, [height] * count, s=160, c='white', edgecolors='#667799', zorder=2)
     ax.scatter([at[i] for i in reads[name]], [height] * len(reads[name]), s=160, c='#fbc56d',
@@ -121,7 +122,7 @@ check('place', place_mine)
 # is ksize − 1, unless a dilation has pulled the taps apart; `scale` is our step.
 
 # %%
-viz.show_source(Place.window)
+viz.show_source(Alignment.window)
 
 # %% [markdown]
 # ## Is it true? Ask a net
@@ -146,7 +147,7 @@ asked.backward(conv3=dy)
 seen = asked.grads['data'][0, 0]
 
 field, stride, shift = 13, 4, 3                         # by hand; do it before you believe it
-place = asked.conv3.place
+place = asked.conv3.alignment
 assert (place.field[0], place.scale[0], place.shift[0]) == (field, stride, shift)
 row, column = 4 * 2 + 3, 4 * 3 + 3                      # image = stride·i + shift
 reach = (field - 1) // 2
@@ -173,10 +174,10 @@ fcn32s, fcn16s, fcn8s = (tinyfcn.build(name, seed=None) for name in ('fcn32s', '
 
 print(f'{"box":9} {"stands at":22} sees')
 for name in 'data conv1_1 conv1_2 pool1 pool2 pool3 pool4 pool5 fc6 fc7 score_fr'.split():
-    place = fcn32s[name].place
+    place = fcn32s[name].alignment
     print(f'{name:9} {str(place):22} {place.field[0]} pixels')
 
-place = fcn32s.score_fr.place
+place = fcn32s.score_fr.alignment
 assert (place.field[0], place.scale[0], float(place.shift[0])) == (404, 32, 12.5)
 assert 12.5 == (1 - 100) + (.5 + 1 + 2 + 4 + 8) + 32 * 3
 
@@ -268,11 +269,11 @@ assert failures == {81: [*range(1, 33)], 96: [1, 2], 97: []}
 
 # %%
 for net in fcn32s, fcn16s, fcn8s:
-    print({box.name: box.how['offset'][0] for box in net.boxes.values() if 'offset' in box.how})
+    print({box.name: box.kwargs['offset'][0] for box in net.boxes.values() if 'offset' in box.kwargs})
 
-assert fcn32s.score.how['offset'][0] == 19
-assert [fcn16s[name].how['offset'][0] for name in ('score_pool4c', 'score')] == [5, 27]
-assert [fcn8s[name].how['offset'][0]
+assert fcn32s.score.kwargs['offset'][0] == 19
+assert [fcn16s[name].kwargs['offset'][0] for name in ('score_pool4c', 'score')] == [5, 27]
+assert [fcn8s[name].kwargs['offset'][0]
         for name in ('score_pool4c', 'score_pool3c', 'score')] == [5, 9, 31]
 
 print(fcn8s.summary().split('\n\n', 1)[1])              # why, in the net's own words
@@ -376,9 +377,9 @@ def own_net(last, margin):
 
 
 own = own_net(last=1, margin=0)
-print('score_fr:', own.score_fr.place, '  upscore:', own.upscore.place)
-print('crop', own.score.how['offset'][0])
-assert own.score.how['offset'] == (4, 4)
+print('score_fr:', own.score_fr.alignment, '  upscore:', own.upscore.alignment)
+print('crop', own.score.kwargs['offset'][0])
+assert own.score.kwargs['offset'] == (4, 4)
 
 # %% [markdown]
 # Poolings of 2 up to stride S move by (S − 1)/2, a tent of 2·S comes back by (2·S − 1)/2: what is
@@ -388,8 +389,8 @@ assert own.score.how['offset'] == (4, 4)
 
 # %%
 whole = upsample(own.score_fr, 8, pad=4)
-assert whole.place == own.data.place
-print('upsampled with pad 4:', whole.place)
+assert whole.alignment == own.data.alignment
+print('upsampled with pad 4:', whole.alignment)
 
 # %% [markdown]
 # **Change this and run again.** Give `own_net` another last window: `last=3, margin=1`, then
@@ -398,7 +399,7 @@ print('upsampled with pad 4:', whole.place)
 # so the scores begin 12 pixels inside the image.
 
 # %%
-print(own_net(last=3, margin=1).score.how['offset'])
+print(own_net(last=3, margin=1).score.kwargs['offset'])
 
 # %% [markdown]
 # ## Half a pixel: why AlexNet needs 63
@@ -420,7 +421,7 @@ print(own_net(last=3, margin=1).score.how['offset'])
 
 # %%
 alexnet = tinyfcn.build('fcn_alexnet', seed=None)
-assert float(alexnet.score_fr.place.shift[0]) == 13
+assert float(alexnet.score_fr.alignment.shift[0]) == 13
 try:
     crop(upsample(alexnet.score_fr, 32), like=alexnet.data)
 except ValueError as error:
@@ -433,8 +434,8 @@ except ValueError as error:
 
 # %%
 googlenet = tinyfcn.build('fcn_googlenet', seed=None)
-print('AlexNet', alexnet.score.how['offset'][0], '  GoogLeNet', googlenet.score.how['offset'][0])
-assert (alexnet.score.how['offset'][0], googlenet.score.how['offset'][0]) == (18, 98)
+print('AlexNet', alexnet.score.kwargs['offset'][0], '  GoogLeNet', googlenet.score.kwargs['offset'][0])
+assert (alexnet.score.kwargs['offset'][0], googlenet.score.kwargs['offset'][0]) == (18, 98)
 
 for ksize in 63, 64:
     ones = ops.upsample(np.ones((1, 1, 5, 1)), (32, 1), (ksize, 1))[0].ravel()
@@ -460,7 +461,7 @@ resnet_like = tinyfcn.Net(channels=3)
 resnet_like.conv1 = conv(resnet_like.data, 8, 7, stride=2, pad=3)
 resnet_like.pool1 = max_pool(resnet_like.conv1, 3, stride=2, pad=1)
 resnet_like.conv2 = conv(resnet_like.pool1, 8, 3, stride=2, pad=1)
-place = resnet_like.conv2.place
+place = resnet_like.conv2.alignment
 assert (place.scale[0], place.shift[0]) == (8, 0)
 
 cells = 8. * np.arange(16)                              # every cell says where it stands

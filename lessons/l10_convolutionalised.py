@@ -15,12 +15,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.data import shapes
 from tinyfcn.layers import conv, max_pool, relu
-from tinyfcn.lessons import check
+from tinyfcn.course.exercises import check
 from tinyfcn.models import vgg
-from tinyfcn.summary import multiply_adds
+from tinyfcn.net.summary import multiply_adds
 
 plt.rcParams['figure.dpi'] = 60
 
@@ -201,8 +202,8 @@ for _ in range(3):
 for box, y in walk:
     print(f'{box.line:32} {y.shape}')
 score_map = net.values['score']
-print('\nscore stands at', net.score.place, 'and sees', net.score.place.field[0], 'pixels')
-assert score_map.shape == (1, 5, 24, 32) and net.score.place.field[0] == 34
+print('\nscore stands at', net.score.alignment, 'and sees', net.score.alignment.field[0], 'pixels')
+assert score_map.shape == (1, 5, 24, 32) and net.score.alignment.field[0] == 34
 
 # %% [markdown]
 # A map of 24×32 scores. From lesson 09 you know where each stands, 4·i + 16.5, and that it sees 34
@@ -239,7 +240,7 @@ assert start or apart < 1e-5
 # has no score: half a window is missing there. FCN pads the image so that it has.
 
 # %%
-place = net.score.place
+place = net.score.alignment
 edges = [float(place.scale[0]) * i - 2 + float(place.shift[0]) for i in (0, 24, 32)]
 extent = edges[0], edges[2], edges[1], edges[0]         # a cell is a square of 4 around its place
 fig, axes = plt.subplots(1, 3, figsize=(8, 2.3))
@@ -331,9 +332,9 @@ rows, bias = padded.params['fc3.w'].reshape(32, -1), padded.params['fc3.b']
 flat = rows @ inner.ravel() + bias
 assert np.allclose(flat, whole_fc3[:, i, j], atol=1e-5 * np.abs(flat).max())
 
-print('ours: taught with', 32, 'pixels, a cell sees', padded.fc3.place.field[0])
-print('VGG-16: taught with', 224, 'pixels, a cell sees', vgg16.fc6.place.field[0])
-assert (padded.fc3.place.field[0], vgg16.fc6.place.field[0]) == (38, 404)
+print('ours: taught with', 32, 'pixels, a cell sees', padded.fc3.alignment.field[0])
+print('VGG-16: taught with', 224, 'pixels, a cell sees', vgg16.fc6.alignment.field[0])
+assert (padded.fc3.alignment.field[0], vgg16.fc6.alignment.field[0]) == (38, 404)
 
 # %% [markdown]
 # Look at the last line. As a classifier VGG-16 never had more than 224×224 pixels in front of it,

@@ -15,14 +15,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import metrics, ops, tracing, viz
+from tinyfcn import metrics, ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.data import shapes
-from tinyfcn.data.transforms import prepare, read_image
+from tinyfcn.data.transforms import prepare
+from tinyfcn.data.images import read_image
 from tinyfcn.init import zeros
 from tinyfcn.layers import add, conv, crop, max_pool, relu, scale, upsample
-from tinyfcn.lessons import check
+from tinyfcn.course.exercises import check
 from tinyfcn.models import fcn
-from tinyfcn.recipes.ours import TINY
+from tinyfcn.training.recipes.ours import TINY
 
 plt.rcParams['figure.dpi'] = 60
 
@@ -146,14 +148,14 @@ walk = fcn16s.walk(np.zeros((1, 3, 64, 64), 'float32'))
 box = None
 while box is not fcn16s.upscore2:
     box, y = next(walk)
-print(f'{box.line:50} {y.shape[2:]}  {box.place}')
+print(f'{box.line:50} {y.shape[2:]}  {box.alignment}')
 
 # %%
 for _ in range(3):
     box, y = next(walk)
-    print(f'{box.line:50} {y.shape[2:]}  {box.place}')
-assert fcn16s.upscore2.place == fcn16s.score_pool4c.place == fcn16s.fuse_pool4.place
-assert fcn16s.score_pool4c.how['offset'] == (5, 5)
+    print(f'{box.line:50} {y.shape[2:]}  {box.alignment}')
+assert fcn16s.upscore2.alignment == fcn16s.score_pool4c.alignment == fcn16s.fuse_pool4.alignment
+assert fcn16s.score_pool4c.kwargs['offset'] == (5, 5)
 
 # %% [markdown]
 # ## A skip that says nothing
@@ -234,7 +236,7 @@ def quarter(skips, loud=1.):
 
 
 fused = quarter(skips=2)
-print([fused[name].how['offset'][0] for name in ('upscore_pool2c', 'upscore_pool1c', 'score')])
+print([fused[name].kwargs['offset'][0] for name in ('upscore_pool2c', 'upscore_pool1c', 'score')])
 
 # %% [markdown]
 # Offsets 1, 1 and 1: half of the factor 2 each time. And now school, a few seconds. (`fit` does

@@ -16,13 +16,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, training, viz
+from tinyfcn import ops, viz
+from tinyfcn.training import loop as training
 from tinyfcn.data.batches import batches
 from tinyfcn.data.shapes import shapes
 from tinyfcn.init import zeros
 from tinyfcn.layers import add, batch_norm, conv, crop, max_pool, relu, upsample
-from tinyfcn.lessons import check
-from tinyfcn.player import Player
+from tinyfcn.course.exercises import check
+from tinyfcn.course.player import Player
 
 plt.rcParams.update({'figure.dpi': 56, 'image.interpolation': 'nearest'})
 
@@ -274,7 +275,7 @@ loss, dscore = ops.softmax_cross_entropy(score, label, reduce='mean')
 grads = mine.backward(score=dscore)
 tinyfcn.optim.SGD(lr=.1, momentum=.9).step(mine.params, grads)
 
-rows = training.train(net, pictures, recipe, training.optimiser(recipe))
+rows = training.train(net, pictures, recipe, training.make_optimizer(recipe))
 row = next(rows)
 print(row)
 print(f'log 4 = {np.log(4):.4f}: the score layers begin at zero')
@@ -316,7 +317,7 @@ pupil = tinyfcn.Net(channels=3)
 small(pupil, n_class=4)
 plan = tinyfcn.recipes.whole(dict(recipe, steps=40, batch=1, lr=.03))
 maps, losses = {0: loss_map(pupil, image, label)}, []
-for row in training.train(pupil, one, plan, training.optimiser(plan)):
+for row in training.train(pupil, one, plan, training.make_optimizer(plan)):
     losses.append(row['loss'])
     if row['step'] in (3, 40):
         maps[row['step']] = loss_map(pupil, image, label)

@@ -20,14 +20,15 @@ import numpy as np
 from PIL import Image
 
 import tinyfcn
-from tinyfcn import ops, recipes, training, viz
+from tinyfcn import ops, viz
+from tinyfcn.training import loop as training, recipes
 from tinyfcn.cli.tables import PAPER_VOC_TEST, per_class
-from tinyfcn.data import open_set
+from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import batches
 from tinyfcn.data.shapes import picture
 from tinyfcn.data.transforms import prepare
-from tinyfcn.lessons import check
-from tinyfcn.player import Player
+from tinyfcn.course.exercises import check
+from tinyfcn.course.player import Player
 
 plt.rcParams.update({'figure.dpi': 60, 'image.interpolation': 'nearest'})
 
@@ -85,7 +86,7 @@ for i, (name, size) in enumerate(zip(names, sizes)):
 (root / 'ImageSets/Segmentation/train.txt').write_text('\n'.join(names[:4]) + '\n')
 (root / 'ImageSets/Segmentation/val.txt').write_text('\n'.join(names[4:]) + '\n')
 
-pictures = open_set('voc', root, 'train')
+pictures = load_dataset('voc', root, 'train')
 image, label = pictures[0]
 print(f'{len(pictures)} pictures, {len(pictures.classes)} classes; image {image.shape}, '
       f'label {label.shape}, {np.unique(label).tolist()} in it')
@@ -335,7 +336,7 @@ check('sgd', sgd_mine)
 net = tinyfcn.build('fcn32s', width=1/16)
 begun = deepcopy(net)
 recipe = recipes.recipe('voc-fcn32s', steps=6)
-rows = training.train(net, pictures, recipe, training.optimiser(recipe))
+rows = training.train(net, pictures, recipe, training.make_optimizer(recipe))
 row = next(rows)
 
 
@@ -363,7 +364,7 @@ assert losses[-1] < np.log(21) / 2
 # %%
 try:
     [*training.train(deepcopy(begun), pictures, dict(recipe, lr=1e-4),
-                     training.optimiser(dict(recipe, lr=1e-4)))]
+                     training.make_optimizer(dict(recipe, lr=1e-4)))]
 except ValueError as error:
     print(error)
 
@@ -387,7 +388,7 @@ assert moved['sum'].any() and np.allclose(moved['sum'], moved['mean'], rtol=1e-3
 # And how good is the net? The table of classes tells what the mean alone would not:
 
 # %%
-valid = open_set('voc', root, 'val')
+valid = load_dataset('voc', root, 'val')
 hist = sum(tinyfcn.metrics.confusion(label, tinyfcn.predict(net, image), 21)
            for image, label in (valid[i] for i in range(len(valid))))
 print(per_class(tinyfcn.metrics.scores(hist), hist, valid.classes))

@@ -16,9 +16,10 @@ import numpy as np
 
 import tinyfcn
 from tinyfcn import ops, viz
-from tinyfcn.backend import array_module, gpu_status
-from tinyfcn.lessons import check
-from tinyfcn.player import Player
+from tinyfcn.runtime.backend import array_module
+from tinyfcn.runtime.gpu import gpu_status
+from tinyfcn.course.exercises import check
+from tinyfcn.course.player import Player
 
 plt.rcParams['figure.dpi'] = 70
 

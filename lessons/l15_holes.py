@@ -12,12 +12,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.layers import conv
-from tinyfcn.lessons import check
+from tinyfcn.course.exercises import check
 from tinyfcn.models import deeplab
-from tinyfcn.place import Place
-from tinyfcn.summary import multiply_adds
+from tinyfcn.net.alignment import Alignment
+from tinyfcn.net.summary import multiply_adds
 
 plt.rcParams['figure.dpi'] = 60
 
@@ -114,7 +115,7 @@ assert np.allclose(ops.conv2d(image, filters, pad=3, dilation=3)[0],
 # over dilation·(ksize − 1). The rest stays:
 
 # %%
-viz.show_source(Place.window)
+viz.show_source(Alignment.window)
 
 # %%
 def stacked(dilations):
@@ -128,10 +129,10 @@ def stacked(dilations):
 
 for dilations in (1, 1, 1), (2, 2, 2), (1, 2, 4):
     n = stacked(dilations)
-    place = n.conv3.place
+    place = n.conv3.alignment
     print(f'taps {dilations} apart: {sum(w.size for w in n.params.values())} weights, '
           f'stride {place.scale[0]}, sees {place.field[0]}×{place.field[1]}')
-assert [stacked(d).conv3.place.field[0] for d in [(1, 1, 1), (2, 2, 2), (1, 2, 4)]] == [7, 13, 15]
+assert [stacked(d).conv3.alignment.field[0] for d in [(1, 1, 1), (2, 2, 2), (1, 2, 4)]] == [7, 13, 15]
 
 # %% [markdown]
 # With 1, 2, 4, 8, … the field about doubles with each layer, as with poolings. But a unit still
@@ -229,9 +230,9 @@ viz.show_source(deeplab.atrous_vgg16)
 largefov = tinyfcn.build('deeplab_largefov', seed=None)
 for name in 'pool3', 'conv4_1', 'pool4', 'conv5_1', 'pool5', 'fc6_12':
     box = largefov[name]
-    print(f'{name:8} stride {box.how["stride"]}, dilation {box.how.get("dilation", 1)}, '
-          f'sees {box.place.field[0]} pixels, every {box.place.scale[0]}')
-assert largefov.score8.place.scale[0] == 8
+    print(f'{name:8} stride {box.kwargs["stride"]}, dilation {box.kwargs.get("dilation", 1)}, '
+          f'sees {box.alignment.field[0]} pixels, every {box.alignment.scale[0]}')
+assert largefov.score8.alignment.scale[0] == 8
 
 # %% [markdown]
 # Two things differ from the rule. The poolings have got no holes, so the scores are not exactly the
@@ -355,8 +356,8 @@ plt.show()
 resnet = tinyfcn.build('deeplab_resnet101', width=1 / 16, seed=None)
 for name in 'layer2/1', 'layer3/0', 'layer3/1', 'layer4/0', 'layer4/1':
     box = resnet[f'{name}/conv2']
-    print(f'{name}/conv2: dilation {box.how["dilation"]}, stride so far {box.place.scale[0]}')
-assert resnet['layer4/2'].place.scale[0] == 8
+    print(f'{name}/conv2: dilation {box.kwargs["dilation"]}, stride so far {box.alignment.scale[0]}')
+assert resnet['layer4/2'].alignment.scale[0] == 8
 
 # %% [markdown]
 # ## What PyTorch calls this

@@ -14,9 +14,11 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tinyfcn import crf, metrics, ops, tracing, viz
+from tinyfcn.prediction import crf
+from tinyfcn import metrics, ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.data import shapes
-from tinyfcn.lessons import check
+from tinyfcn.course.exercises import check
 
 plt.rcParams['figure.dpi'] = 60
 

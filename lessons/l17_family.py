@@ -13,13 +13,14 @@ import numpy as np
 from IPython.display import HTML
 
 import tinyfcn
-from tinyfcn import ops, tracing, viz
+from tinyfcn import ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.data import shapes
-from tinyfcn.lessons import check
+from tinyfcn.course.exercises import check
 from tinyfcn.models import autoencoder, segnet, unet
 from tinyfcn.models.deconvnet import pooled, unpooled
 from tinyfcn.models.pspnet import BINS, pyramid
-from tinyfcn.summary import beside, multiply_adds
+from tinyfcn.net.summary import beside, multiply_adds
 
 plt.rcParams['figure.dpi'] = 60
 
@@ -151,14 +152,14 @@ side = 572                                              # the experiment below c
 net = family['unet']
 sizes = net.sizes((side, side))
 for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
-    offset = net[f'crop{level}'].how['offset'][0]
+    offset = net[f'crop{level}'].kwargs['offset'][0]
     comes, wanted = sizes[skip][0], sizes[f'upconv{level}'][0]
     print(f'level {level}: {skip:7} has {comes} rows, {wanted} come up; crop from row {offset}, '
           f'half of what is too much: {(comes - wanted) / 2:g}')
     assert side != 572 or offset == (comes - wanted) / 2
-print(f'score: {sizes["score"][0]} rows, {net.score.place}')
+print(f'score: {sizes["score"][0]} rows, {net.score.alignment}')
 assert side != 572 or sizes['score'] == (388, 388)
-assert net.score.place.shift[0] == 92
+assert net.score.alignment.shift[0] == 92
 
 # %% [markdown]
 # 4, 16, 40, 88: by lesson 09's sums, as 5, 9 and 31 were. But here the offset is always *half of
@@ -273,9 +274,9 @@ check('pyramid', pyramid_mine)
 
 # %%
 net = family['pspnet']
-print('ppm/pool1:', net['ppm/pool1'].place)
-print('score8:   ', net.score8.place)
-assert not net['ppm/pool1'].place and net.score8.place.scale[0] == 8
+print('ppm/pool1:', net['ppm/pool1'].alignment)
+print('score8:   ', net.score8.alignment)
+assert not net['ppm/pool1'].alignment and net.score8.alignment.scale[0] == 8
 
 # %% [markdown]
 # ## The autoencoder, which needs no labels

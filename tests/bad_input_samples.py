@@ -49,14 +49,14 @@ def whole(root):
     (root / 'classes.txt').write_text('sky\ntree\nroad\n')
 
 
-def save(path, array, mode=None, **how):
+def save(path, array, mode=None, **kwargs):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(np.ascontiguousarray(array))
     if mode == 'P':
         image.putpalette(RNG.integers(0, 256, 768).astype('uint8').tobytes())
     elif mode:
         image = image.convert(mode)
-    image.save(path, **how)
+    image.save(path, **kwargs)
 
 
 def spoil(path, change):
@@ -164,7 +164,7 @@ def image_of_two(image):
 
 for _orientation, _stored in TURNED.items():
     FINE[f'turned, its mask upright: {_orientation}'] = (_maker(
-        lambda root, how=(_orientation, _stored): turned(root, *how)), image_of_two(RGB))
+        lambda root, kwargs=(_orientation, _stored): turned(root, *kwargs)), image_of_two(RGB))
 
 
 @fine(image_of_two(np.rot90(RGB)))
@@ -192,9 +192,9 @@ def near(pictures):
     assert np.median(abs(image - RGB)) < 8
 
 
-def instead(root, array, mode=None, suffix='.png', **how):
+def instead(root, array, mode=None, suffix='.png', **kwargs):
     (root / 'images/two.jpg').unlink()
-    save(root / f'images/two{suffix}', array, mode, **how)
+    save(root / f'images/two{suffix}', array, mode, **kwargs)
 
 
 @fine(near)

@@ -27,9 +27,10 @@ import samples
 import training_samples
 
 from tinyfcn import build, evaluate, fit, ops
-from tinyfcn.backend import array_module, gpu_status, to_gpu, to_numpy
+from tinyfcn.dispatch import reference_only
 from tinyfcn.models import NETS
-from tinyfcn.pair import reference_only
+from tinyfcn.runtime.backend import array_module, to_numpy
+from tinyfcn.runtime.gpu import gpu_status, to_gpu
 
 PAGE = Path(__file__).parents[1] / 'GPU_STATUS.md'
 HEADING = '## Runs on a card, the newest first\n'
@@ -105,8 +106,9 @@ def floats(sample, dtype):
 def run(sample, bring=lambda x: x):
     """-> y, new running statistics, and the gradients under a dy that is the same everywhere"""
     op = getattr(ops, sample.op)
-    given = samples.changed(sample._replace(how=deepcopy(sample.how)), bring)   # its rng, anew
-    y, cache, *state = op(*given.args, **given.how)
+    fresh = sample._replace(kwargs=deepcopy(sample.kwargs))     # its rng too
+    given = samples.changed(fresh, bring)
+    y, cache, *state = op(*given.args, **given.kwargs)
     dy = np.random.default_rng(1).standard_normal(y.shape).astype(str(y.dtype))
     return [y, *(new for pair in state for new in pair), *op.backward(bring(dy), cache)]
 
@@ -156,29 +158,30 @@ def cosine(a, b):
     return a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300)
 
 
-def of_training(name, mover, dtype):
+def of_training(name, optimizer, dtype):
     """Three steps of two batches of two, chance and all: each loss; what is judged afterwards."""
     found = {}
 
     def losses():
-        found.update(cpu=trained(name, mover, dtype, 'cpu'), gpu=trained(name, mover, dtype, 'gpu'))
+        found.update({device: trained(name, optimizer, dtype, device) for device in ('cpu', 'gpu')})
         return max(abs(found['gpu'][1] / found['cpu'][1] - 1))
 
     def confused():
         ours, true = (evaluate(found[key][0], PICTURES) for key in ('gpu', 'cpu'))
         return max(abs(ours[key] - true[key]) for key in ('pixel_acc', 'mean_acc', 'fw_iu'))
 
-    yield row('training, losses', f'{name}, {mover}', dtype, losses)
+    yield row('training, losses', f'{name}, {optimizer}', dtype, losses)
     if dtype == 'float64':              # in float32 Adam makes a whole step of a rounding about 0
-        yield row('training, weights', f'{name}, {mover}', dtype, lambda: apart(
+        yield row('training, weights', f'{name}, {optimizer}', dtype, lambda: apart(
             *([*found[key][0].params.values()] for key in ('gpu', 'cpu'))))
-        yield row('training, judged', f'{name}, {mover}', dtype, confused)
+        yield row('training, judged', f'{name}, {optimizer}', dtype, confused)
 
 
-def trained(name, mover, dtype, device):
+def trained(name, optimizer, dtype, device):
     """-> the net after it, the loss of each step"""
     net = a_net(name, dtype, n_class=len(PICTURES.classes))
-    recipe = training_samples.recipe(steps=3, batch=2, iter_size=2, mirrored=True, **MOVERS[mover])
+    recipe = training_samples.recipe(steps=3, batch=2, iter_size=2, mirrored=True,
+                                     **MOVERS[optimizer])
     return net, np.array([step['loss'] for step in fit(net, PICTURES, recipe, device=device)])
 
 
@@ -201,8 +204,8 @@ def everything(full=False):
         for name in NETS:
             yield from of_net(name, dtype)
         for name in LEARNERS:
-            for mover in MOVERS:
-                yield from of_training(name, mover, dtype)
+            for optimizer in MOVERS:
+                yield from of_training(name, optimizer, dtype)
     for name in LEARNERS:
         yield from twice(name)
     if full:

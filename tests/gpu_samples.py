@@ -13,7 +13,7 @@ import numpy as np
 from samples import PICKERS, Sample, a_conv2d, changed, seed, stream
 
 from tinyfcn import optim
-from tinyfcn.kernels import gpu_conv
+from tinyfcn.kernels.gpu import conv as gpu_conv
 
 MORE = dict(descend=optim.descend, adapt=optim.adapt)
 
@@ -35,7 +35,7 @@ def relu(pick):
 
 def dropout(pick):
     sample = PICKERS['dropout'](pick)
-    sample.how['train'] = True
+    sample.kwargs['train'] = True
     return sample
 
 

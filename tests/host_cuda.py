@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory, gettempdir
 import numpy as np
 import pytest
 
-from tinyfcn.kernels.gpu import DTYPES, read_signatures
+from tinyfcn.kernels.gpu.launch import DTYPES, read_signatures
 
 FLAGS = {None: ['-shared', '-fPIC', '-O1'],
          'address': ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],

@@ -4,8 +4,7 @@ One function an op, with the op's name and arguments; it returns y alone. Nothin
 tinyfcn and nothing is clever: a doubt about an op is settled here.
 """
 from itertools import product
-from math import ceil as round_up
-from math import exp, floor, log, sqrt
+from math import ceil as round_up, exp, floor, log, sqrt
 
 import numpy as np
 

@@ -10,10 +10,10 @@ from zlib import crc32
 import numpy as np
 
 import tinyfcn
-from tinyfcn.data import open_set
-from tinyfcn.distributed import world
-from tinyfcn.recipes import recipe
-from tinyfcn.training import evaluate, optimiser, train
+from tinyfcn.data import load_dataset
+from tinyfcn.runtime.distributed import world
+from tinyfcn.training.loop import evaluate, make_optimizer, train
+from tinyfcn.training.recipes import recipe
 
 SMALL = dict(size=(48, 56), n_class=3)
 
@@ -29,12 +29,12 @@ def learned(dtype):
         w += world().rank                               # all go on from what rank 0 has
     how = recipe('shapes-8s', start=None, batch=1, iter_size=4, steps=30, adam=False, lr=.02,
                  mirrored=True)
-    return net, [*train(net, open_set('shapes', **SMALL), how, optimiser(how), seed=1)]
+    return net, [*train(net, load_dataset('shapes', **SMALL), how, make_optimizer(how), seed=1)]
 
 
 def unseen():
     """Five pictures, which no number of ranks here parts evenly."""
-    pictures = open_set('shapes', split='test', **SMALL)
+    pictures = load_dataset('shapes', split='test', **SMALL)
     return pictures.of(pictures.names[:5])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyfcn.distributed import BUCKET, world
+from tinyfcn.runtime.distributed import BUCKET, world
 
 SHAPES = {'small': (3, 5), 'one': (1,), 'bucket': (BUCKET // 4,), 'large': (3, BUCKET // 9),
           'last': (7, 2)}

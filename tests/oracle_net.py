@@ -8,10 +8,10 @@ def run(net, oracle, image, params, train=False):
     """
     values, sizes = {'data': image, **params}, net.sizes(image.shape[2:])
     for box in net.route(train):
-        how = dict(box.how)
+        how = dict(box.kwargs)
         if box.like:
             how['size'] = sizes[box.like]
-        if 'train' in net._how(box, train, sizes):
+        if 'train' in net._op_kwargs(box, train, sizes):
             how['train'] = train
         values[box.name] = getattr(oracle, box.op.__name__)(
             *(values[name] for name in box.reads), **how)

@@ -17,8 +17,8 @@ import torch_oracle
 from oracle_net import run
 
 from tinyfcn import build
+from tinyfcn.dispatch import exact
 from tinyfcn.models import NETS
-from tinyfcn.pair import exact
 
 # DeconvNet's fc6 needs seven rows at stride 32, and a U-Net without padding eats 184 of them
 SIZES = dict(deconvnet=(224, 240), edeconvnet=(224, 240), unet=(188, 204))

@@ -19,7 +19,7 @@ class Sample(NamedTuple):
     """ops.<op>(*args, **how): arrays (or None, for no bias) in args, all else in how."""
     op: str
     args: tuple
-    how: dict
+    kwargs: dict
 
 
 def changed(sample, change):
@@ -27,7 +27,7 @@ def changed(sample, change):
     def maybe(v):
         return change(v) if isinstance(v, np.ndarray) else v
     return sample._replace(args=tuple(map(maybe, sample.args)),
-                           how={key: maybe(v) for key, v in sample.how.items()})
+                           kwargs={key: maybe(v) for key, v in sample.kwargs.items()})
 
 
 # ---- Values
@@ -119,17 +119,17 @@ def windows(size, ksize, stride=1, pad=0, dilation=1):
 
 # ---- Convolution
 
-def a_conv2d(size, c=2, k=3, ksize=3, n=2, bias=True, at=0, groups=1, **how):
+def a_conv2d(size, c=2, k=3, ksize=3, n=2, bias=True, at=0, groups=1, **kwargs):
     rng = stream(at)
     x, w = normal(rng, n, c, *size), normal(rng, k, c // groups, *both(ksize))
     b = normal(rng, k) if bias else None
-    return Sample('conv2d', (x, w, b), dict(how, groups=groups))
+    return Sample('conv2d', (x, w, b), dict(kwargs, groups=groups))
 
 
 def conv2d(pick):
-    (size, ksize, how), groups = window(pick), pick(1, 3)
+    (size, ksize, kwargs), groups = window(pick), pick(1, 3)
     return a_conv2d(size, groups * pick(1, 2), groups * pick(1, 2), ksize, pick(1, 2),
-                    bias=pick(0, 3) > 0, at=seed(pick), groups=groups, **how)
+                    bias=pick(0, 3) > 0, at=seed(pick), groups=groups, **kwargs)
 
 
 CONV2D = {
@@ -155,11 +155,11 @@ CONV2D = {
 }
 
 
-def a_conv_transpose2d(size, c=3, k=2, ksize=3, n=2, bias=True, at=0, groups=1, **how):
+def a_conv_transpose2d(size, c=3, k=2, ksize=3, n=2, bias=True, at=0, groups=1, **kwargs):
     rng = stream(at)
     x, w = normal(rng, n, c, *size), normal(rng, c, k // groups, *both(ksize))
     b = normal(rng, k) if bias else None
-    return Sample('conv_transpose2d', (x, w, b), dict(how, groups=groups))
+    return Sample('conv_transpose2d', (x, w, b), dict(kwargs, groups=groups))
 
 
 def conv_transpose2d(pick):
@@ -194,14 +194,14 @@ CONV_TRANSPOSE2D = {
 }
 
 
-def an_im2col(size, ksize, c=2, n=2, at=0, **how):
+def an_im2col(size, ksize, c=2, n=2, at=0, **kwargs):
     return Sample('im2col', (normal(stream(at), n, c, *size),),
-                  dict(how, ksize=ksize))
+                  dict(kwargs, ksize=ksize))
 
 
 def im2col(pick):
-    size, ksize, how = window(pick)
-    return an_im2col(size, ksize, pick(1, 3), pick(1, 2), seed(pick), **how)
+    size, ksize, kwargs = window(pick)
+    return an_im2col(size, ksize, pick(1, 3), pick(1, 2), seed(pick), **kwargs)
 
 
 IM2COL = {
@@ -214,15 +214,15 @@ IM2COL = {
 }
 
 
-def a_col2im(shape, ksize, c=2, n=2, at=0, **how):
-    rows, count = c * int(np.prod(both(ksize))), int(np.prod(windows(shape[-2:], ksize, **how)))
+def a_col2im(shape, ksize, c=2, n=2, at=0, **kwargs):
+    rows, count = c * int(np.prod(both(ksize))), int(np.prod(windows(shape[-2:], ksize, **kwargs)))
     return Sample('col2im', (normal(stream(at), n, rows, count),),
-                  dict(how, shape=shape, ksize=ksize))
+                  dict(kwargs, shape=shape, ksize=ksize))
 
 
 def col2im(pick):
-    size, ksize, how = window(pick)
-    return a_col2im(size, ksize, pick(1, 3), pick(1, 2), seed(pick), **how)
+    size, ksize, kwargs = window(pick)
+    return a_col2im(size, ksize, pick(1, 3), pick(1, 2), seed(pick), **kwargs)
 
 
 COL2IM = {
@@ -238,9 +238,9 @@ COL2IM = {
 
 # ---- Pooling
 
-def a_pool(op, size, ksize, c=2, n=2, at=0, **how):
+def a_pool(op, size, ksize, c=2, n=2, at=0, **kwargs):
     values = normal if op == 'avg_pool' else distinct
-    return Sample(op, (values(stream(at), n, c, *size),), dict(how, ksize=ksize))
+    return Sample(op, (values(stream(at), n, c, *size),), dict(kwargs, ksize=ksize))
 
 
 def pool(op, pick):
@@ -354,9 +354,9 @@ UNPOOL = {
 
 # ---- Fixed upsampling
 
-def an_upsample(size, factor, c=2, n=2, at=0, **how):
+def an_upsample(size, factor, c=2, n=2, at=0, **kwargs):
     return Sample('upsample', (normal(stream(at), n, c, *size),),
-                  dict(how, factor=factor))
+                  dict(kwargs, factor=factor))
 
 
 def upsample(pick):
@@ -364,8 +364,8 @@ def upsample(pick):
     ksize = tuple(2 * f - pick(0, 1) for f in both(factor))
     whole = [(n - 1) * f + k for n, f, k in zip(size, both(factor), ksize)]
     pad = tuple(pick(0, min(2, (n - 1) // 2)) for n in whole)
-    how = dict(ksize=ksize, pad=pad) if pick(0, 2) else {}
-    return an_upsample(size, factor, pick(1, 3), pick(1, 2), seed(pick), **how)
+    kwargs = dict(ksize=ksize, pad=pad) if pick(0, 2) else {}
+    return an_upsample(size, factor, pick(1, 3), pick(1, 2), seed(pick), **kwargs)
 
 
 UPSAMPLE = {
@@ -408,9 +408,9 @@ RESIZE = {
 
 # ---- Pointwise
 
-def a_pointwise(op, *shape, at=0, count=1, **how):
+def a_pointwise(op, *shape, at=0, count=1, **kwargs):
     rng = stream(at)
-    return Sample(op, tuple(off_zero(rng, *shape) for _ in range(count)), how)
+    return Sample(op, tuple(off_zero(rng, *shape) for _ in range(count)), kwargs)
 
 
 def shape(pick):
@@ -442,12 +442,12 @@ def scale(pick):
     return a_pointwise('scale', *shape(pick), at=seed(pick), factor=pick(-30, 30) / 10)
 
 
-def pointwise(op, count=1, **how):
+def pointwise(op, count=1, **kwargs):
     return {
-        'one-value': a_pointwise(op, 1, 1, 1, 1, count=count, **how),
-        'a-vector': a_pointwise(op, 7, count=count, **how),
-        'channels-last': relaid(channels_last, a_pointwise(op, 2, 3, 4, 5, count=count, **how)),
-        'negative-strides': relaid(backwards, a_pointwise(op, 2, 3, 4, 5, count=count, **how)),
+        'one-value': a_pointwise(op, 1, 1, 1, 1, count=count, **kwargs),
+        'a-vector': a_pointwise(op, 7, count=count, **kwargs),
+        'channels-last': relaid(channels_last, a_pointwise(op, 2, 3, 4, 5, count=count, **kwargs)),
+        'negative-strides': relaid(backwards, a_pointwise(op, 2, 3, 4, 5, count=count, **kwargs)),
     }
 
 
@@ -533,15 +533,15 @@ CROP = {
 }
 
 
-def a_pad(size, before, c=2, n=2, at=0, **how):
+def a_pad(size, before, c=2, n=2, at=0, **kwargs):
     return Sample('pad', (normal(stream(at), n, c, *size),),
-                  dict(how, before=before))
+                  dict(kwargs, before=before))
 
 
 def pad(pick):
-    how = dict(after=some(pick, 0, 3)) if pick(0, 1) else {}
+    kwargs = dict(after=some(pick, 0, 3)) if pick(0, 1) else {}
     return a_pad(image(pick, 4), some(pick, 0, 3), pick(1, 3), pick(1, 2), seed(pick),
-                 value=pick(-10, 10) / 4, **how)
+                 value=pick(-10, 10) / 4, **kwargs)
 
 
 PAD = {
@@ -557,11 +557,11 @@ PAD = {
 
 # ---- Normalisation
 
-def a_batch_norm(size=(4, 5), c=3, n=2, at=0, **how):
+def a_batch_norm(size=(4, 5), c=3, n=2, at=0, **kwargs):
     rng = stream(at)
     x = normal(rng, n, c, *size) * rng.uniform(.5, 2, c)[:, None, None]
     w, b, mean, var = normal(rng, c), normal(rng, c), normal(rng, c), rng.uniform(.5, 2, c)
-    return Sample('batch_norm', (x, w, b, mean, var), how)
+    return Sample('batch_norm', (x, w, b, mean, var), kwargs)
 
 
 def batch_norm(pick):
@@ -582,8 +582,8 @@ BATCH_NORM = {
 }
 
 
-def a_local_response_norm(c=6, size_=(3, 2), n=2, at=0, **how):
-    return Sample('local_response_norm', (normal(stream(at), n, c, *size_),), how)
+def a_local_response_norm(c=6, size_=(3, 2), n=2, at=0, **kwargs):
+    return Sample('local_response_norm', (normal(stream(at), n, c, *size_),), kwargs)
 
 
 def local_response_norm(pick):
@@ -609,12 +609,12 @@ def a_loss(size=(3, 4), c=4, n=2, at=0, ignored=.2, ignore=255, dtype='int64', t
     rng = stream(at)
     score, label = times * normal(rng, n, c, *size), rng.integers(0, c, (n, *size))
     label = np.where(rng.random(label.shape) < ignored, ignore, label).astype(dtype)
-    how = dict(ignore=ignore, reduce=reduce)
+    kwargs = dict(ignore=ignore, reduce=reduce)
     if by_class:
-        how['class_weight'] = rng.uniform(.5, 2, c)
+        kwargs['class_weight'] = rng.uniform(.5, 2, c)
     if by_pixel:
-        how['pixel_weight'] = rng.uniform(.5, 2, label.shape)
-    return Sample('softmax_cross_entropy', (score, label), how)
+        kwargs['pixel_weight'] = rng.uniform(.5, 2, label.shape)
+    return Sample('softmax_cross_entropy', (score, label), kwargs)
 
 
 def softmax_cross_entropy(pick):

@@ -12,7 +12,7 @@ from witness import needs_torch, torch
 from tinyfcn import Net, build
 from tinyfcn.data import shapes
 from tinyfcn.layers import conv, relu, scale
-from tinyfcn.training import optimiser, train
+from tinyfcn.training.loop import make_optimizer, train
 
 sys.path.append(str(Path(__file__).parents[1] / 'benchmarks'))
 with pytest.MonkeyPatch.context() as patch:             # they ask for two threads; tests need none
@@ -89,7 +89,7 @@ def test_every_stage_has_a_recipe_and_goes_on_from_a_coarser_one(set_name, stage
     stride = accuracy.STAGES[stage][0]
     assert how['net'] == f'fcn_squeezenet_{stride}s' and how['train'] == (set_name, 'train')
     assert start is None or accuracy.STAGES[start][0] >= stride
-    [*optimiser(how).parts(build(how['net'], 3, width=1/16).params, {})]    # its rules match
+    [*make_optimizer(how).parts(build(how['net'], 3, width=1/16).params, {})]    # its rules match
     assert accuracy.planned(set_name, stage, .25)[0]['steps'] == round(how['steps'] / 4)
 
 
@@ -115,12 +115,12 @@ def test_a_gentle_rate_is_a_scaled_skip():
     how = recipe(lr=.3, steps=6, weight_decay=.01)
     gentle = dict(how, rules=accuracy.GENTLE)
     for n, own in (plain, gentle), (scaled, how):
-        assert len([*train(n, pictures(), own, optimiser(own))]) == 6
+        assert len([*train(n, pictures(), own, make_optimizer(own))]) == 6
     assert abs(plain.params['score_fire3.w']).max() > 1e-3
     np.testing.assert_allclose(plain.params['score_fire3.w'], s * scaled.params['score_fire3.w'],
                                rtol=1e-9, atol=1e-15)
     coarse = net(False)
-    [*train(coarse, pictures(), how, optimiser(how))]
+    [*train(coarse, pictures(), how, make_optimizer(how))]
     assert abs(coarse.params['score_fire3.w'] - plain.params['score_fire3.w']).max() > 1e-3
 
 
@@ -157,7 +157,7 @@ def test_both_rivals_learn_the_same():
         assert abs(w - other).max() < 1e-3 * max(1, abs(w).max()), name
     moved = nets['tinyfcn'].params['score_fire5.w']
     assert abs(moved - begun().params['score_fire5.w']).max() > .01
-    preds = [[*both[name].predictions(chosen)] for name in ('tinyfcn', 'pytorch')]
+    preds = [[*both[name].predict_all(chosen)] for name in ('tinyfcn', 'pytorch')]
     assert len(preds[0]) == 7
     for (label, ours), (their_label, theirs) in zip(*preds):
         assert (label == their_label).all() and (ours == theirs).mean() > .99

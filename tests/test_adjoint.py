@@ -81,7 +81,7 @@ def test_another_op_is_the_transpose(pair):
     rng = np.random.default_rng(2)
     for sample in random_samples(pair.__name__, COUNT):
         x, *others = sample.args
-        mx, transpose = pair(x, *others, **sample.how)
+        mx, transpose = pair(x, *others, **sample.kwargs)
         y = rng.standard_normal(mx.shape)
         adjoint(x, mx, y, transpose(y))
 
@@ -95,7 +95,7 @@ def test_backward_is_the_transpose(name):
         x, *others = sample.args
         if name.startswith('conv'):
             others = others[:1]                 # a bias is not linear, it is added
-        mx, cache = op(x, *others, **sample.how)
+        mx, cache = op(x, *others, **sample.kwargs)
         y = rng.standard_normal(mx.shape)
         adjoint(x, mx, y, op.backward(y, cache)[0])
 
@@ -106,10 +106,10 @@ def test_dw_is_the_transpose_of_w(name):
     op, rng = getattr(ops, name), np.random.default_rng(2)
     for sample in random_samples(name, COUNT):
         x, w, b = sample.args
-        y, cache = op(x, w, b, **sample.how)
+        y, cache = op(x, w, b, **sample.kwargs)
         dy = rng.standard_normal(y.shape)
         _, dw, db = op.backward(dy, cache)
-        without, _ = op(x, w, **sample.how)
+        without, _ = op(x, w, **sample.kwargs)
         adjoint(w, without, dy, dw)
         if b is not None:
             adjoint(b, y - without, dy, db)

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tinyfcn.backend import array_module
-from tinyfcn.lessons import Verdict, check
-from tinyfcn.lessons.elsewhere import MODULE, Elsewhere
-from tinyfcn.lessons.judge import EXERCISES
-from tinyfcn.lessons.outcome import agree, outcome
+from tinyfcn.course.exercises import Verdict, check
+from tinyfcn.course.exercises.array_backend import MODULE, Elsewhere
+from tinyfcn.course.exercises.checker import EXERCISES
+from tinyfcn.course.exercises.compare import agree, outcome
+from tinyfcn.runtime.backend import array_module
 
 
 def confusion(label, pred, n_class):

@@ -8,16 +8,16 @@ from bad_input_samples import CASES, FINE, LABEL, RGB, save
 from PIL import Image
 from scipy.io import savemat
 
-from tinyfcn.data import open_set
+from tinyfcn.data import load_dataset
 from tinyfcn.data.check import check
+from tinyfcn.data.images import opened, read_image, read_label
 from tinyfcn.data.mat import read_mat
-from tinyfcn.data.transforms import opened, read_image, read_label
 
 
 def said(name, root):
     """All that is said of a set, when it is opened and when it is checked."""
     try:
-        return [*check(open_set(name, root), {})]
+        return [*check(load_dataset(name, root), {})]
     except (ValueError, OSError) as error:
         return [str(error)]
 
@@ -34,7 +34,7 @@ def test_what_is_wrong_is_named(tmp_path, name):
 def test_what_is_odd_is_read(tmp_path, name):
     make, is_right = FINE[name]
     set_name, root = make(tmp_path)
-    pictures = open_set(set_name, root)
+    pictures = load_dataset(set_name, root)
     assert not [*check(pictures, {})]
     assert is_right(pictures) in (None, True)
 
@@ -45,7 +45,7 @@ def test_one_by_one_they_are_refused_too(tmp_path):
         make, pattern = CASES[name]
         (tmp_path / name).mkdir()
         set_name, root = make(tmp_path / name)
-        pictures = open_set(set_name, root)
+        pictures = load_dataset(set_name, root)
         with pytest.raises(ValueError, match=pattern.split(';')[0]):
             [pictures[i] for i in range(3)]
 

@@ -9,7 +9,7 @@ import pytest
 from training_samples import CENTRED, pictures
 
 from tinyfcn.data.batches import AHEAD, batches, drawn, together
-from tinyfcn.data.pictures import Pictures
+from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.transforms import mirror, prepare
 
 ALL_CHANCES = dict(replace=True, mirrored=True, scales=(.6, 1.7), size=(8, 7), bent=.5)
@@ -110,7 +110,7 @@ def test_a_label_goes_with_its_image_through_all_chances():
         label[8:22, 5:25] = 1
         return np.repeat(label[..., None] * np.uint8(200), 3, 2), label
 
-    chosen = Pictures(['dark', 'bright'], ['a'], read)
+    chosen = Dataset(['dark', 'bright'], ['a'], read)
     for at in range(20):
         _, image, label = drawn(chosen, at, 0, **dict(ALL_CHANCES, size=(24, 30)))
         assert image.shape[:2] == label.shape
@@ -151,7 +151,7 @@ def test_labels_by_output():
         image, label = whole.read(name)
         return image, dict(score_sem=label, score_geo=np.where(label == 255, label, label // 2))
 
-    chosen = Pictures(dict(score_sem='abc', score_geo='de'), whole.names, read)
+    chosen = Dataset(dict(score_sem='abc', score_geo='de'), whole.names, read)
     plain = first(2, whole, CENTRED, batch=4, **ALL_CHANCES)
     for (_, image, label), (_, x, own) in zip(first(2, chosen, CENTRED, batch=4, **ALL_CHANCES),
                                               plain):
@@ -174,7 +174,7 @@ def watched(chosen, seen, fails=None):
             raise Watched(f'{name}.png: damaged')
         return chosen.read(name)
 
-    return Pictures(chosen.classes, chosen.names, read)
+    return Dataset(chosen.classes, chosen.names, read)
 
 
 def test_another_thread_makes_it_and_a_few_ahead():

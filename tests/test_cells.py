@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from tinyfcn.data.cells import deform, distances, gap_weights
 from tinyfcn.data.transforms import mirror
+from tinyfcn.data.unet_augmentation import deform, distances, gap_weights
 
 RNG = np.random.default_rng(8)
 IMAGE = RNG.integers(0, 256, (23, 31, 3)).astype('uint8')

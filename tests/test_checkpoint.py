@@ -12,26 +12,28 @@ import pytest
 from training_samples import bits, net, pictures, recipe
 
 import tinyfcn
-from tinyfcn import build, checkpoint, storage, weights
-from tinyfcn.backend import machine
-from tinyfcn.training import optimiser, train
+from tinyfcn import build, weights
+from tinyfcn.runtime.machine import machine
+from tinyfcn.training import checkpoint
+from tinyfcn.training.loop import make_optimizer, train
+from tinyfcn.weights import safetensors_file as storage
 
 RNG = np.random.default_rng(4)
 
 
 def trained(adam=False, dtype='float32'):
     """A net with running statistics, and an optimiser that remembers three steps."""
-    n, how = net(dtype, norm=True), recipe(adam=adam, steps=3)
-    mover = optimiser(how)
-    for _ in train(n, pictures(), how, mover):
+    n, kwargs = net(dtype, norm=True), recipe(adam=adam, steps=3)
+    optimizer = make_optimizer(kwargs)
+    for _ in train(n, pictures(), kwargs, optimizer):
         pass
-    return n, mover
+    return n, optimizer
 
 
 def saved(path, adam=False, dtype='float32', **about):
-    n, mover = trained(adam, dtype)
-    checkpoint.save(path, {**n.params, **n.state}, mover.memory, dict(step=3, **about))
-    return n, mover
+    n, optimizer = trained(adam, dtype)
+    checkpoint.save(path, {**n.params, **n.state}, optimizer.memory, dict(step=3, **about))
+    return n, optimizer
 
 
 # ---- there and back ------------------------------------------------------------------------------
@@ -39,12 +41,12 @@ def saved(path, adam=False, dtype='float32', **about):
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('adam', [False, True], ids=['SGD', 'Adam'])
 def test_everything_comes_back_to_the_last_bit(tmp_path, adam, dtype):
-    n, mover = saved(tmp_path / 'a.safetensors', adam, dtype)
+    n, optimizer = saved(tmp_path / 'a.safetensors', adam, dtype)
     arrays, memory, about = checkpoint.load(tmp_path / 'a.safetensors')
     assert {name: w.tobytes() for name, w in arrays.items()} == bits(n)
     assert {w.dtype.name for w in arrays.values()} == {dtype}
-    assert memory.keys() == mover.memory.keys()
-    for kind, values in mover.memory.items():
+    assert memory.keys() == optimizer.memory.keys()
+    for kind, values in optimizer.memory.items():
         assert memory[kind].keys() == values.keys() == n.params.keys()
         for name, value in values.items():
             if kind == 'count':
@@ -151,7 +153,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 SAVE = '''
 import resource, signal, sys
 import numpy as np
-from tinyfcn import checkpoint
+from tinyfcn.training import checkpoint
 if int(sys.argv[2]):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)

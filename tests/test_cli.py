@@ -12,7 +12,7 @@ from PIL import Image
 from tinyfcn import build, load, metrics, weights
 from tinyfcn.cli import main
 from tinyfcn.cli.tables import per_class
-from tinyfcn.data import open_set
+from tinyfcn.data import load_dataset
 
 COMMANDS = 'demo train eval predict summary draw weights check data doctor'.split()
 
@@ -160,7 +160,7 @@ def test_eval_prints_what_the_metrics_are(trained, capsys, tmp_path):
     root, run = trained
     code, said, _ = told(capsys, 'eval', run, root, '--split', 'train', '--export', tmp_path)
     assert code == 0
-    net, pictures = load(run / 'best.safetensors'), open_set('folder', root)
+    net, pictures = load(run / 'best.safetensors'), load_dataset('folder', root)
     preds = {}
     for name in pictures.names:
         with Image.open(tmp_path / f'score/{name}.png') as png:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from training_samples import bright_halves
 
-from tinyfcn import checkpoint
+from tinyfcn.training import checkpoint
 
 pytestmark = pytest.mark.crash
 

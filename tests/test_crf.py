@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 
 from tinyfcn import ops
-from tinyfcn.crf import SETTINGS, brute_force, energy, lattice, mean_field, messages, spatial
 from tinyfcn.data.shapes import picture
+from tinyfcn.prediction.crf import (
+    SETTINGS,
+    brute_force,
+    energy,
+    lattice,
+    mean_field,
+    messages,
+    spatial,
+)
 
 HOW = dict(w1=4., alpha=3., beta=20., w2=2., gamma=1.5)
 ROWS = pytest.mark.parametrize('how', SETTINGS.values(), ids=SETTINGS)

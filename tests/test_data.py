@@ -7,15 +7,17 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from tinyfcn.data import open_set
+from tinyfcn.data import load_dataset
 from tinyfcn.data.camvid import camvid
+from tinyfcn.data.dataset import Dataset, hold_out
 from tinyfcn.data.folder import folder
+from tinyfcn.data.images import read_label
+from tinyfcn.data.lists import read_list, stems
 from tinyfcn.data.nyud import nyud
-from tinyfcn.data.pictures import Pictures, hold_out, read_list, stems
 from tinyfcn.data.sbd import sbd
 from tinyfcn.data.siftflow import siftflow
 from tinyfcn.data.stanford import read_regions, stanford
-from tinyfcn.data.transforms import prepare, read_label
+from tinyfcn.data.transforms import prepare
 from tinyfcn.data.voc import CLASSES, voc
 
 RNG = np.random.default_rng(9)
@@ -251,24 +253,24 @@ def test_masks_of_numbers(tmp_path, array, kind, mode):
 # ---- by name, and held out -----------------------------------------------------------------------
 
 def test_sets_by_name(devkit):
-    assert open_set('voc', devkit).names == ['one', 'two']
-    assert len(open_set('voc_animals', devkit, 'train').classes) == 7
+    assert load_dataset('voc', devkit).names == ['one', 'two']
+    assert len(load_dataset('voc_animals', devkit, 'train').classes) == 7
     with pytest.raises(ValueError, match='no data set called .coco.; there are voc, sbd, siftflow'):
-        open_set('coco', devkit)
+        load_dataset('coco', devkit)
     with pytest.raises(ValueError, match='voc: in which folder is it'):
-        open_set('voc')
+        load_dataset('voc')
 
 
 def test_held_out_are_the_same_for_ever():
     names = [f'{i:06}' for i in range(1000)]
-    rest, held = hold_out(Pictures(['a'], names, str), .2)
+    rest, held = hold_out(Dataset(['a'], names, str), .2)
     assert held.names[:5] == ['000010', '000014', '000018', '000020', '000024']
     assert 150 < len(held) < 250 and held.read is str
     assert sorted(rest.names + held.names) == names
-    again = hold_out(Pictures(['a'], ['new', *names], str), .2)[1].names
+    again = hold_out(Dataset(['a'], ['new', *names], str), .2)[1].names
     assert set(again) - {'new'} == set(held.names)
     with pytest.raises(ValueError, match='of 3 pictures 0 would be held out by a share of 0.01'):
-        hold_out(Pictures(['a'], names[:3], str), .01)
+        hold_out(Dataset(['a'], names[:3], str), .01)
 
 
 # ---- what is wrong with a set, or with a mask ----------------------------------------------------
@@ -287,7 +289,7 @@ def test_pairs_that_do_not_fit(devkit, image, label, why):
 
 def test_a_label_of_another_size_than_its_image():
     with pytest.raises(ValueError, match='x: the image has 6×8 pixels and its label 5×8'):
-        Pictures(['a'], ['x'], lambda name: (IMAGE, LABEL[1:]))[0]
+        Dataset(['a'], ['x'], lambda name: (IMAGE, LABEL[1:]))[0]
 
 
 @pytest.mark.parametrize('array, suffix, why', [
@@ -322,7 +324,7 @@ def test_a_name_is_no_path(tmp_path, line):
 
 def test_empty_sets(tmp_path):
     with pytest.raises(ValueError, match='no pictures: a data set needs at least one'):
-        Pictures(['a'], [], None)
+        Dataset(['a'], [], None)
     with pytest.raises(ValueError, match=r'no file \*\.jpg; .*nowhere is no folder'):
         stems(tmp_path / 'nowhere', '.jpg')
     with pytest.raises(ValueError, match=r'no file \*\.jpg; .* has nothing in it'):

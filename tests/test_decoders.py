@@ -51,13 +51,13 @@ def test_parameters(figure, n_class, channels, count):
 
 
 def test_fields_strides_and_crops():
-    bottom = blank(unet).drop5.place
+    bottom = blank(unet).drop5.alignment
     assert (bottom.field, bottom.scale) == ((140, 140), (16, 16))
-    assert [blank(unet)[f'crop{level}'].how['offset'] for level in (4, 3, 2, 1)] == \
+    assert [blank(unet)[f'crop{level}'].kwargs['offset'] for level in (4, 3, 2, 1)] == \
         [(4, 4), (16, 16), (40, 40), (88, 88)]
-    assert blank(deconvnet).fc7.place.field == (404, 404)
-    assert blank(segnet).pool5.place.field == (212, 212)
-    assert blank(cae_fcn).drop6.place.field == (110, 110)
+    assert blank(deconvnet).fc7.alignment.field == (404, 404)
+    assert blank(segnet).pool5.alignment.field == (212, 212)
+    assert blank(cae_fcn).drop6.alignment.field == (110, 110)
 
 
 def test_batch_norm_begins_as_in_the_sources():
@@ -81,7 +81,7 @@ def test_unet_from_572_to_388():
 
 def test_unet_scores_all_but_a_margin_and_refuses_what_is_nothing_but_margin():
     n = blank(unet)
-    assert (n.score.place.scale, n.score.place.shift) == ((1, 1), (92, 92))
+    assert (n.score.alignment.scale, n.score.alignment.shift) == ((1, 1), (92, 92))
     for h in range(173, 420):
         rows = -(-(h - 124) // 16) * 16 - 60
         assert n.sizes((h, 200))['score'] == (rows, 20)

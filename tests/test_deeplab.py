@@ -17,8 +17,8 @@ from tinyfcn.layers import conv, upsample
 from tinyfcn.models.deeplab import deeplab_aspp, deeplab_largefov, deeplab_resnet101
 from tinyfcn.models.pspnet import auxiliary, pspnet, pyramid
 from tinyfcn.models.resnet import DEEP, resnet_trunk
-from tinyfcn.prediction import answers, coarsest, predict, surround, tiled
-from tinyfcn.summary import depth
+from tinyfcn.net.summary import depth
+from tinyfcn.prediction.predict import argmax_labels, max_stride, predict, tile_margin, tiled
 from tinyfcn.weights.transplant import transplant
 
 VGG, RESNET = [deeplab_largefov, deeplab_aspp], [deeplab_resnet101, pspnet]
@@ -68,9 +68,9 @@ def test_parameters_of_resnet_without_its_classifier(blocks, count):
     (pspnet, {'pool1': 15, 'layer4/2': 1023, 'conv5': 1039})])
 def test_fields(draw, fields):
     n = blank(draw)
-    assert {name: n[name].place.field for name in fields} == \
+    assert {name: n[name].alignment.field for name in fields} == \
         {name: (field, field) for name, field in fields.items()}
-    assert n.score8.place.scale == (8, 8)
+    assert n.score8.alignment.scale == (8, 8)
 
 
 @pytest.mark.parametrize('draw, convolutions, relus', [
@@ -86,9 +86,9 @@ def test_depth(draw, convolutions, relus):
 def test_pyramid():
     n = blank(pspnet)
     assert n.ppm.channels == 2048 + 4 * 512
-    assert [box.how['bins'] for box in n.boxes.values() if 'bins' in box.how] == \
+    assert [box.kwargs['bins'] for box in n.boxes.values() if 'bins' in box.kwargs] == \
         [(bins, bins) for bins in (1, 2, 3, 6)]
-    assert [(box.like, box.how['align_corners']) for box in n.boxes.values()
+    assert [(box.like, box.kwargs['align_corners']) for box in n.boxes.values()
             if box.op is ops.resize] == 4 * [('layer4/2', True)]
 
 
@@ -97,8 +97,8 @@ def test_pyramid():
     (deeplab_resnet101, ['conv1', 'pool1', 'layer2/0/conv1', 'layer2/0/downsample/0']),
     (pspnet, ['conv1', 'pool1', 'layer2/0/conv2', 'layer2/0/downsample/0'])])
 def test_what_halves_the_size(draw, halving):
-    strides = {name: box.how['stride'] for name, box in blank(draw).boxes.items()
-               if box.how.get('stride', 1) != 1}
+    strides = {name: box.kwargs['stride'] for name, box in blank(draw).boxes.items()
+               if box.kwargs.get('stride', 1) != 1}
     assert strides == dict.fromkeys(halving, 2)
 
 
@@ -107,10 +107,10 @@ def test_what_halves_the_size(draw, halving):
     (deeplab_resnet101, {2: 23, 4: 3, 6: 1, 12: 1, 18: 1, 24: 1}), (pspnet, {2: 23, 4: 3})])
 def test_holes(draw, holes):
     """How many convolutions are dilated by how much; each keeps the size by as much padding."""
-    dilated = [box for box in blank(draw).boxes.values() if box.how.get('dilation', 1) > 1]
-    dilations = [box.how['dilation'] for box in dilated]
+    dilated = [box for box in blank(draw).boxes.values() if box.kwargs.get('dilation', 1) > 1]
+    dilations = [box.kwargs['dilation'] for box in dilated]
     assert {d: dilations.count(d) for d in dilations} == holes
-    assert [box.how['pad'] for box in dilated] == dilations
+    assert [box.kwargs['pad'] for box in dilated] == dilations
 
 
 # ---- where the scores lie ----------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_holes(draw, holes):
 @pytest.mark.parametrize('draw', VGG + RESNET)
 def test_scores_lie_on_every_eighth_pixel(draw):
     n = blank(draw)
-    assert n.score8.place.shift == (0, 0) and n.score.how['offset'] == (7, 7)
+    assert n.score8.alignment.shift == (0, 0) and n.score.kwargs['offset'] == (7, 7)
     for h in range(1, 101):
         rows = n.sizes((h, 101 - h), train=False)['score8'][0]
         assert rows == (-(-(h - 1) // 8) + 1 if draw in VGG else (h + 1) // 8 + 1), h
@@ -148,8 +148,8 @@ def test_at_any_size_every_eighth_pixel_has_its_own_score(draw, size):
 def test_tiles_are_the_whole(draw, size):
     """Were the scores resized to the image, a tile would stretch otherwise than the whole."""
     n, x = unsettled(drawn(draw)), image(1, 3, *size)
-    whole, core = answers(n.forward(x)), 6 * coarsest(n)
-    assert max(size) > core + surround(n), 'some tile does not see all of the image'
+    whole, core = argmax_labels(n.forward(x)), 6 * max_stride(n)
+    assert max(size) > core + tile_margin(n), 'some tile does not see all of the image'
     assert len(np.unique(whole['score'])) > 1
     np.testing.assert_array_equal(tiled(n, x, core)['score'], whole['score'])
 
@@ -198,7 +198,7 @@ def test_the_batch_norm_of_deeplab_stays():
 def test_a_step_of_pspnet_equals_pytorch():
     """Of a batch, its batch norm learning and both heads seeded; without dropout."""
     n = unsettled(drawn(pspnet))
-    n.drop5.how['p'] = n.aux_drop.how['p'] = 0.
+    n.drop5.kwargs['p'] = n.aux_drop.kwargs['p'] = 0.
     x = image(3, 3, 33, 26)
     params = {name: torch.tensor(w, requires_grad=True) for name, w in n.params.items()}
     state = {name: torch.tensor(w) for name, w in n.state.items()}

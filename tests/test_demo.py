@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn import checkpoint, recipes
 from tinyfcn.cli import main
 from tinyfcn.data.shapes import STREAMS
+from tinyfcn.training import checkpoint, recipes
 
 ROW = r'^{} +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)'
 

@@ -4,17 +4,9 @@ import pytest
 from training_samples import net
 
 from tinyfcn import build, fit
-from tinyfcn.backend import (
-    brought,
-    gpu_status,
-    limit_gpu_memory,
-    nccl,
-    on_host,
-    precision,
-    to_gpu,
-    to_numpy,
-)
 from tinyfcn.cli import main
+from tinyfcn.runtime.backend import on_host, to_device_of, to_numpy
+from tinyfcn.runtime.gpu import gpu_status, limit_gpu_memory, nccl, precision, to_gpu
 
 X = np.arange(6.).reshape(2, 3)
 LAYER, FINE, _ = gpu_status()[-1]
@@ -66,11 +58,11 @@ def test_on_the_host_nothing_is_moved_or_copied():
     n = build('tiny_8s', 3)
     before = dict(n.params)
     assert n.to('cpu') is n and all(n.params[name] is w for name, w in before.items())
-    assert n.bring(X) is X and brought(X, X) is X and to_numpy(X) is X and to_numpy(3) == 3
+    assert n.bring(X) is X and to_device_of(X, X) is X and to_numpy(X) is X and to_numpy(3) == 3
     assert on_host(X, X) and on_host()
 
 
 def test_too_little_memory_is_told_in_a_sentence(monkeypatch, capsys):
-    monkeypatch.setattr('tinyfcn.backend.machine', lambda: np.empty(1 << 50))
+    monkeypatch.setattr('tinyfcn.runtime.machine.machine', lambda: np.empty(1 << 50))
     assert main(['doctor']) == 2
     assert 'not enough memory: Unable to allocate' in capsys.readouterr().err

@@ -19,9 +19,10 @@ import pytest
 from test_crash import what_it_left
 from training_samples import bright_halves
 
-from tinyfcn import checkpoint, distributed
-from tinyfcn.prediction import evaluate
-from tinyfcn.training import dealt
+from tinyfcn.prediction.predict import evaluate
+from tinyfcn.runtime import distributed
+from tinyfcn.training import checkpoint
+from tinyfcn.training.loop import rank_batches
 
 HERE = Path(__file__).parent
 MPIEXEC = Path(sys.executable).with_name('mpiexec')
@@ -88,7 +89,7 @@ def test_ranks_without_mpi4py_say_what_is_missing(key):
 
 @pytest.mark.parametrize('batches, ranks', [(4, 1), (4, 2), (4, 4), (5, 3)])
 def test_batches_are_dealt_out_whole_and_once(batches, ranks):
-    got = [[*dealt(dict(iter_size=batches, batch=1), rank, ranks)] for rank in range(ranks)]
+    got = [[*rank_batches(dict(iter_size=batches, batch=1), rank, ranks)] for rank in range(ranks)]
     assert sorted(sum(got, [])) == [*range(batches)]
     assert max(map(len, got)) - min(map(len, got)) <= 1
 
@@ -98,7 +99,7 @@ def test_batches_are_dealt_out_whole_and_once(batches, ranks):
     (1, 'iter_size=4 makes a step of as many batches')])
 def test_more_ranks_than_batches_are_refused(batch, remedy):
     with pytest.raises(ValueError, match=f'4 ranks share the batches of a step.*{remedy}'):
-        dealt(dict(iter_size=1, batch=batch), 0, 4)
+        rank_batches(dict(iter_size=1, batch=batch), 0, 4)
 
 
 # ---- many ----------------------------------------------------------------------------------------
@@ -246,7 +247,8 @@ def test_a_full_disk_of_rank_0_ends_all(pictures, whole, tmp_path):
     os.kill(ranks[0], signal.SIGKILL)
     ended(process, ENDS)
     before = (folder / 'last.safetensors').read_bytes()
-    script = (f'import resource, signal, sys; from tinyfcn import cli, distributed; '
+    script = (f'import resource, signal, sys; from tinyfcn import cli; '
+              f'from tinyfcn.runtime import distributed; '
               f'distributed.world(); '                  # the memory that ranks share is a file too
               f'signal.signal(signal.SIGXFSZ, signal.SIG_IGN); '
               f'resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2},) * 2); '
@@ -262,7 +264,7 @@ def test_a_full_disk_of_rank_0_ends_all(pictures, whole, tmp_path):
 @mpi
 def test_an_exception_of_one_rank_ends_those_that_wait():
     """In a script of one's own, under plain mpiexec, which alone would wait for ever."""
-    script = ('from tinyfcn.distributed import world\n'
+    script = ('from tinyfcn.runtime.distributed import world\n'
               'if world().rank == 1: 1 / 0\n'
               'world().barrier()')
     code, complaint = ended(job(2, '-c', script), ENDS)

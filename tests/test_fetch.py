@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from test_unpack import found, tar_of, zip_of
 
-from tinyfcn.data import download
-from tinyfcn.data.download import Unavailable
 from tinyfcn.data.fetch import _unpacked, fetch
 from tinyfcn.data.sources import SOURCES, Source
+from tinyfcn.fetch import download
+from tinyfcn.fetch.download import Unavailable
 
 RNG = np.random.default_rng(6)
 SET = {'in/set/images/a.jpg': RNG.bytes(40_000), 'in/set/labels/a.txt': b'0 1\n', 'in/readme': b''}
@@ -253,7 +253,7 @@ def test_another_part_than_was_asked_for(server, little, tmp_path):
 def test_a_process_that_is_killed(server, tmp_path):
     """kill -9 in the middle of a download; the next run goes on at its byte."""
     url = server.serve('a', TAR, 'stall:20000', 'ok')
-    program = ('import sys; from pathlib import Path; from tinyfcn.data.download import download;'
+    program = ('import sys; from pathlib import Path; from tinyfcn.fetch.download import download;'
                'download(sys.argv[1], Path(sys.argv[2]))')
     part = tmp_path / 'x.part'
     process = subprocess.Popen([sys.executable, '-c', program, url, str(part)])

@@ -5,7 +5,7 @@ import pytest
 
 from tinyfcn import Net, ops
 from tinyfcn.layers import add, batch_norm, conv, crop, deconv, dropout, max_pool, pad, relu, scale
-from tinyfcn.net import Box
+from tinyfcn.net.net import Box
 
 
 def small():

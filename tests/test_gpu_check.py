@@ -17,7 +17,7 @@ from samples import TABLE
 from strict_cupy import lent
 from witness import needs_torch
 
-from tinyfcn import backend
+from tinyfcn.runtime import backend
 
 BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
 sys.path.append(str(BENCHMARKS))
@@ -78,9 +78,9 @@ def test_a_net(cupy, dtype):
     assert len(rows) == 2 and all(row.fine for row in rows), [*map(str, rows)]
 
 
-@pytest.mark.parametrize('mover', gpu_check.MOVERS)
-def test_a_training(cupy, mover):
-    rows = [*gpu_check.of_training('tiny_8s', mover, 'float64')]
+@pytest.mark.parametrize('optimizer', gpu_check.MOVERS)
+def test_a_training(cupy, optimizer):
+    rows = [*gpu_check.of_training('tiny_8s', optimizer, 'float64')]
     assert len(rows) == 3 and all(row.fine for row in rows), [*map(str, rows)]
 
 

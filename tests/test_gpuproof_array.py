@@ -11,7 +11,7 @@ import scipy.sparse
 import strict_names
 from strict_cupy import lent
 
-from tinyfcn import backend
+from tinyfcn.runtime import backend
 
 pytestmark = pytest.mark.gpuproof
 

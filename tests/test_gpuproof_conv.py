@@ -6,14 +6,21 @@ computes in float64 on NumPy; scratch memory is sometimes so small that a layer 
 import numpy as np
 import pytest
 from host_cuda import running
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from strict_cupy import lent
 from test_kernels_conv import problems, transposed, wide
 
-from tinyfcn import kernels, ops
-from tinyfcn.kernels import gpu_columns, gpu_conv, gpu_norm, gpu_pixels, gpu_winograd
-from tinyfcn.pair import exact
+from tinyfcn import ops
+from tinyfcn.dispatch import exact
+from tinyfcn.kernels import registry
+from tinyfcn.kernels.gpu import (
+    conv as gpu_conv,
+    conv1x1 as gpu_pixels,
+    im2col as gpu_columns,
+    norm as gpu_norm,
+    winograd as gpu_winograd,
+)
+from tinyfcn.kernels.registry import find_kernel
 
 pytestmark = pytest.mark.gpuproof
 
@@ -57,23 +64,23 @@ def same_cache(a, b):
     assert all(p is q if hasattr(p, 'dtype') else p == q for p, q in zip(a, b))
 
 
-def judge(cupy, op, arrays, how, want, rng, layout, dtype, tol):
+def judge(cupy, op, arrays, kwargs, want, rng, layout, dtype, tol):
     """Values, cache, each gradient that is wanted and no other; in both orders the same bits."""
     arrays = [a if a is None else a.astype(dtype) for a in arrays]
-    true_y, true_cache = op.reference(*wide(arrays), **how)
+    true_y, true_cache = op.reference(*wide(arrays), **kwargs)
     dy = rng.standard_normal(true_y.shape).astype(dtype)
     truth = op.backward.reference(dy.astype('float64'), true_cache, want)
     there, there_dy = [upload(cupy, a, layout) for a in arrays], upload(cupy, dy, layout)
-    assert kernels.find(op.__name__, False, *there, **how)
+    assert find_kernel(op.__name__, False, *there, **kwargs)
 
     cupy.stats.reset()
-    y, cache = op(*there, **how)
+    y, cache = op(*there, **kwargs)
     grads = op.backward(there_dy, cache, want)
     with running(order='reverse'):
-        again = [op(*there, **how)[0], *op.backward(there_dy, cache, want)]
+        again = [op(*there, **kwargs)[0], *op.backward(there_dy, cache, want)]
     assert str(cupy.stats) == '0 uploads, 0 downloads, 0 synchronisations'
 
-    same_cache(cache, op.reference(*there, **how)[1])
+    same_cache(cache, op.reference(*there, **kwargs)[1])
     for name, own, other, true in zip(('y', 'dx', 'dw', 'db'), (y, *grads), again,
                                       (true_y, *truth), strict=True):
         close(own, true, tol, name)
@@ -84,7 +91,7 @@ def judge(cupy, op, arrays, how, want, rng, layout, dtype, tol):
 def drawn(name):
     """Problems of a road: of 1×1 windows at stride 1 for pixels, of 3×3 ones for Winograd."""
     def narrowed(problem):
-        (x, w, b), how, *rest = problem
+        (x, w, b), kwargs, *rest = problem
         return [x, w[:, :, :1, :1], b], dict(groups=1), *rest
     if name == 'pixels':
         return problems(False).filter(lambda problem: problem[1]['groups'] == 1).map(narrowed)
@@ -96,25 +103,25 @@ def drawn(name):
 @pytest.mark.parametrize('name', ROADS)
 def test_a_road_is_the_definition(cupy, name, dtype, monkeypatch):
     road, tol = ROADS[name]
-    monkeypatch.setattr(kernels, '_stand_ins', {})
+    monkeypatch.setattr(registry, '_kernels', {})
     gpu_conv.offer(lambda *_: road, exact=False)
 
     @REST
     @given(drawn(name), st.sampled_from(['C order', 'sliced', 'turned']), st.booleans())
     def run(problem, layout, narrow):
-        arrays, how, want, rng, _ = problem
+        arrays, kwargs, want, rng, _ = problem
         monkeypatch.setattr(gpu_columns, 'SCRATCH', 20000 if narrow else 1 << 28)
         monkeypatch.setattr(gpu_columns, 'DEEP', 3 if narrow else 512)
         tolerance = tol if dtype == 'float32' else 1e-12
-        judge(cupy, ops.conv2d, arrays, how, want, rng, layout, dtype, tolerance)
+        judge(cupy, ops.conv2d, arrays, kwargs, want, rng, layout, dtype, tolerance)
         if name == 'pixels':
             arrays[0] = rng.standard_normal((2, len(arrays[1]), 3, 4), 'float32')
             arrays[2] = None
         else:
-            arrays, how = transposed(arrays, how, rng)
+            arrays, kwargs = transposed(arrays, kwargs, rng)
             if name == 'winograd':
-                how['output_padding'] = 0
-        judge(cupy, ops.conv_transpose2d, arrays, how, want, rng, layout, dtype, tolerance)
+                kwargs['output_padding'] = 0
+        judge(cupy, ops.conv_transpose2d, arrays, kwargs, want, rng, layout, dtype, tolerance)
 
     run()
 
@@ -137,23 +144,23 @@ CASES = {
 
 @pytest.mark.parametrize('case', CASES.values(), ids=CASES)
 def test_layers_of_nets(cupy, case, monkeypatch):
-    c, k, ksize, size, how, fast, slow = case
+    c, k, ksize, size, kwargs, fast, slow = case
     rng, taken = np.random.default_rng(1), []
     x = rng.standard_normal((2, c, size, size), 'float32')
-    w = rng.standard_normal((k, c // how.get('groups', 1), ksize, ksize), 'float32')
+    w = rng.standard_normal((k, c // kwargs.get('groups', 1), ksize, ksize), 'float32')
     b = rng.standard_normal(k, 'float32')
     for road, _ in ROADS.values():
         for name in 'convolve', 'transpose', 'correlate':
             monkeypatch.setattr(road, name, spied(road, getattr(road, name), taken))
     there = [cupy.asarray(a) for a in (x, w, b)]
-    y, cache = ops.conv2d(*there, **how)
+    y, cache = ops.conv2d(*there, **kwargs)
     dy = rng.standard_normal(y.shape, 'float32')
     grads = ops.conv2d.backward(cupy.asarray(dy), cache)
     assert taken == [fast] * 3
     with exact():
-        ops.conv2d(*there, **how)
+        ops.conv2d(*there, **kwargs)
     assert taken[3:] == [slow]
-    true_y, true_cache = ops.conv2d.reference(*wide([x, w, b]), **how)
+    true_y, true_cache = ops.conv2d.reference(*wide([x, w, b]), **kwargs)
     truth = ops.conv2d.backward(dy.astype('float64'), true_cache)
     for name, a, b in zip(('y', 'dx', 'dw', 'db'), (y, *grads), (true_y, *truth)):
         assert np.abs(a.get() - b).max() <= (1e-4 if fast is gpu_winograd else 3e-6) \
@@ -216,11 +223,11 @@ def test_batch_norm_is_its_definition(cupy, dtype, monkeypatch):
         rest = [rng.standard_normal(shape[1]) for _ in range(4)]
         rest[3] **= 2
         arrays = [a.astype(dtype) for a in (x, *rest)]
-        how = dict(train=train, frozen=frozen, eps=1e-3)
+        kwargs = dict(train=train, frozen=frozen, eps=1e-3)
         there = [upload(cupy, a, layout) for a in arrays]
-        assert kernels.find('batch_norm', False, *there, **how)
-        y, cache, *state = ops.batch_norm(*there, **how)
-        true_y, true_cache, *true_state = ops.batch_norm.reference(*wide(arrays), **how)
+        assert find_kernel('batch_norm', False, *there, **kwargs)
+        y, cache, *state = ops.batch_norm(*there, **kwargs)
+        true_y, true_cache, *true_state = ops.batch_norm.reference(*wide(arrays), **kwargs)
         tol = 1e-4 if dtype == 'float32' else 1e-11             # of x at 30 that varies by 3
         close(y, true_y, tol, 'y')
         for own, true in zip(cache[:3], true_cache[:3], strict=True):
@@ -253,10 +260,10 @@ def test_a_variance_far_from_zero_is_not_lost(cupy):
 def test_local_response_norm_is_its_definition(cupy, size, channels, dtype):
     rng = np.random.default_rng(size)
     x = rng.standard_normal((2, channels, 4, 7)).astype(dtype)
-    how, there = dict(size=size, alpha=.7, beta=.6, k=2), upload(cupy, x, 'turned')
-    assert kernels.find('local_response_norm', False, there, **how)
-    y, cache = ops.local_response_norm(there, **how)
-    true_y, true_cache = ops.local_response_norm.reference(x.astype('float64'), **how)
+    kwargs, there = dict(size=size, alpha=.7, beta=.6, k=2), upload(cupy, x, 'turned')
+    assert find_kernel('local_response_norm', False, there, **kwargs)
+    y, cache = ops.local_response_norm(there, **kwargs)
+    true_y, true_cache = ops.local_response_norm.reference(x.astype('float64'), **kwargs)
     dy = rng.standard_normal(x.shape).astype(dtype)
     dx, = ops.local_response_norm.backward(upload(cupy, dy, 'turned'), cache)
     true_dx, = ops.local_response_norm.backward(dy.astype('float64'), true_cache)
@@ -268,18 +275,18 @@ def test_local_response_norm_is_its_definition(cupy, size, channels, dtype):
 
 def test_what_the_bodies_refuse_they_refuse_themselves(cupy):
     x, w = (cupy.asarray(np.ones(shape, 'float32')) for shape in ((1, 4, 9, 9), (4, 4, 3, 3)))
-    b, how = w[:, 0, 0, 0], dict(stride=1, pad=0, dilation=1)
-    found = [kernels.find(*asked) for asked in (
+    b, kwargs = w[:, 0, 0, 0], dict(stride=1, pad=0, dilation=1)
+    found = [find_kernel(*asked) for asked in (
         ('conv2d', False, x, w.astype('float64')), ('conv2d', False, x, w[0]),
         ('conv2d', False, x[:, 1:], w), ('conv2d', False, x.astype('int32'), w),
         ('conv2d', False, x, np.ones((4, 4, 3, 3), 'float32')), ('conv2d', False, x, w, b[1:]),
-        ('conv2d_backward', False, x, (x, w, None, how, 1)), ('im2col', False, x[0], 3),
+        ('conv2d_backward', False, x, (x, w, None, kwargs, 1)), ('im2col', False, x[0], 3),
         ('conv_transpose2d', False, x, w[1:]), ('col2im', False, x[0], (9, 9), 3),
         ('col2im', False, x[0], 9, 3),
         ('batch_norm', False, x, b, b, b, b[1:]), ('batch_norm', False, x, b, b, b, b, True, None),
         ('batch_norm', False, x[:, :, :1, :1], b, b, b, b, True),
         ('local_response_norm', False, x, 4), ('local_response_norm', False, x, 5, 'much'))]
     assert found == [None] * len(found)
-    assert kernels.find('conv2d', False, x, w) and kernels.find('im2col', False, x, 3)
+    assert find_kernel('conv2d', False, x, w) and find_kernel('im2col', False, x, 3)
     with pytest.raises(ValueError, match='a window of 3×3 does not fit'):
         ops.conv2d(x[:, :, :2], w)

@@ -11,14 +11,13 @@ import host_cuda
 import numpy as np
 import pytest
 from gpu_samples import COARSE, MORE, ROWS, SMALL
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from samples import LAYOUTS, a_loss, a_pointwise, a_pool, a_take, changed, picks, relaid
 from strict_cupy import lent
 
 from tinyfcn import ops
-from tinyfcn.kernels import gpu
-from tinyfcn.pair import reference_only
+from tinyfcn.dispatch import reference_only
+from tinyfcn.kernels.gpu import launch as gpu
 
 pytestmark = pytest.mark.gpuproof
 
@@ -75,12 +74,12 @@ def judge(sample, tol=TOLERANCE['float32']):
     """An op gives on the card what its bodies give here: values, what it wrote to, gradients."""
     op = getattr(ops, sample.op, None) or MORE[sample.op]
     with lent() as cupy:
-        args, how = through((sample.args, deepcopy(sample.how)), lambda v: (
+        args, kwargs = through((sample.args, deepcopy(sample.kwargs)), lambda v: (
             cupy.asarray(v) if isinstance(v, np.ndarray) else v))
-        got = op(*args, **how)
+        got = op(*args, **kwargs)
         with reference_only():
             written = deepcopy(sample.args)
-            true = op(*written, **deepcopy(sample.how))
+            true = op(*written, **deepcopy(sample.kwargs))
         close(back(args), written, tol if true is None else 0)
         if true is None:
             return
@@ -193,14 +192,14 @@ BUGS = {
 }
 
 
-@pytest.mark.parametrize('file, old, new, sample, how, words', BUGS.values(), ids=BUGS)
-def test_a_planted_bug_is_caught(file, old, new, sample, how, words, tmp_path, monkeypatch):
+@pytest.mark.parametrize('file, old, new, sample, kwargs, words', BUGS.values(), ids=BUGS)
+def test_a_planted_bug_is_caught(file, old, new, sample, kwargs, words, tmp_path, monkeypatch):
     text = (gpu.FOLDER / f'{file}.cu').read_text('utf-8')
     assert text.count(old) == 1
-    with host_cuda.running(**how):
+    with host_cuda.running(**kwargs):
         judge(single(sample))                           # fine, until
     Path(tmp_path / f'{file}.cu').write_text(text.replace(old, new), 'utf-8')
     monkeypatch.setattr(gpu, 'FOLDER', tmp_path)
-    with host_cuda.running(**how), \
+    with host_cuda.running(**kwargs), \
             pytest.raises((AssertionError, RuntimeError, TypeError, ValueError), match=words):
         judge(single(sample))

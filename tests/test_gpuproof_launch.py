@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from strict_cupy import lent
 
-from tinyfcn.kernels import gpu
+from tinyfcn.kernels.gpu import launch as gpu
 
 pytestmark = pytest.mark.gpuproof
 

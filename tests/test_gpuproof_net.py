@@ -10,14 +10,16 @@ from PIL import Image
 from strict_cupy import lent
 from training_samples import CENTRED, CLASSES, net, pictures, recipe
 
-from tinyfcn import build, checkpoint, evaluate, fit, load, predict
-from tinyfcn.backend import array_module, gpu_status, limit_gpu_memory, on_host, precision
+from tinyfcn import build, evaluate, fit, load, predict
 from tinyfcn.cli import main
 from tinyfcn.data import shapes
-from tinyfcn.data.pictures import Pictures
-from tinyfcn.pair import reference_only
-from tinyfcn.run import run
-from tinyfcn.training import optimiser, train
+from tinyfcn.data.dataset import Dataset
+from tinyfcn.dispatch import reference_only
+from tinyfcn.runtime.backend import array_module, on_host
+from tinyfcn.runtime.gpu import gpu_status, limit_gpu_memory, precision
+from tinyfcn.training import checkpoint
+from tinyfcn.training.loop import make_optimizer, train
+from tinyfcn.training.run import run
 
 pytestmark = pytest.mark.gpuproof
 
@@ -61,7 +63,7 @@ def test_a_step_waits_once_and_sends_up_the_picture_and_what_was_drawn(name, cup
     n = build(name, len(CLASSES), width=1/16).to('gpu')
     n.about['preprocess'] = CENTRED
     drawn = sum(box.op.__name__ == 'dropout' for box in n.route(True))
-    rows = train(n, pictures(size=(32, 32), same=True), how := recipe(lr=1e-4), optimiser(how))
+    rows = train(n, pictures(size=(32, 32), same=True), how := recipe(lr=1e-4), make_optimizer(how))
     for _ in range(2):
         cupy.stats.reset()
         next(rows)
@@ -83,7 +85,7 @@ def test_a_check_that_waits_is_seen(cupy, monkeypatch):
     n = build('fcn8s', len(CLASSES), width=1/16).to('gpu')
     n.about['preprocess'] = CENTRED
     n.fuse_pool4.op = nosy
-    rows = train(n, pictures(size=(32, 32), same=True), how := recipe(lr=1e-4), optimiser(how))
+    rows = train(n, pictures(size=(32, 32), same=True), how := recipe(lr=1e-4), make_optimizer(how))
     cupy.stats.reset()
     next(rows)
     assert cupy.stats.synchronisations == 2
@@ -104,7 +106,7 @@ def test_a_label_that_the_net_does_not_know_never_goes_up(cupy):
         return image, label
     good = pictures(same=True)         # a set of eight classes, and a net of three
     with pytest.raises(ValueError, match='label 7 at row 3, column 4 of picture 0'):
-        fit(net(), Pictures('abcdefgh', good.names, read), recipe(), device='gpu')
+        fit(net(), Dataset('abcdefgh', good.names, read), recipe(), device='gpu')
 
 
 def test_a_loss_that_diverges_is_told_where(cupy):

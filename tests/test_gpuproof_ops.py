@@ -12,8 +12,9 @@ from samples import TABLE, changed
 from strict_cupy import lent
 from test_ops import backward, cast, forward, rounding, some_dy
 
-from tinyfcn import kernels, ops
-from tinyfcn.pair import reference_only
+from tinyfcn import ops
+from tinyfcn.dispatch import reference_only
+from tinyfcn.kernels.registry import find_kernel
 
 pytestmark = pytest.mark.gpuproof
 
@@ -68,9 +69,9 @@ def close(a, b, tol):
 
 def allowed(sample, way):
     """How often this sample's op may speak to the host, there and back."""
-    if sample.op == 'dropout' and sample.how.get('train'):
+    if sample.op == 'dropout' and sample.kwargs.get('train'):
         return DRAWN
-    stood_in = way == 'stand_ins' and kernels.find(sample.op, False, *sample.args, **sample.how)
+    stood_in = way == 'stand_ins' and find_kernel(sample.op, False, *sample.args, **sample.kwargs)
     return NOTHING if stood_in else OF_BODIES.get(sample.op, NOTHING)
 
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from tinyfcn import Net, ops
+from tinyfcn.dispatch import backward_of
 from tinyfcn.gradcheck import check, check_net
 from tinyfcn.layers import conv, dropout, max_pool, relu
-from tinyfcn.pair import backward_of
 
 RNG = np.random.default_rng(11)
 

@@ -8,16 +8,16 @@ import pytest
 from training_samples import CENTRED, CLASSES, net, pictures, recipe
 
 from tinyfcn import Net, build
-from tinyfcn.backprop import gradients
-from tinyfcn.data import open_set
+from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import drawn
-from tinyfcn.data.cells import gap_weights
-from tinyfcn.data.pictures import Pictures, median_frequency
+from tinyfcn.data.dataset import Dataset, median_frequency
 from tinyfcn.data.transforms import under
+from tinyfcn.data.unet_augmentation import gap_weights
 from tinyfcn.layers import avg_pool_to, conv, max_pool, relu, resize, upsample
+from tinyfcn.net.alignment import Alignment
 from tinyfcn.ops import softmax_cross_entropy
-from tinyfcn.place import Place
-from tinyfcn.training import CHANCE, optimiser, rate, train
+from tinyfcn.training.gradients import gradients
+from tinyfcn.training.loop import AUGMENTATION, learning_rate, make_optimizer, train
 
 RNG = np.random.default_rng(8)
 
@@ -30,23 +30,23 @@ def label_of(*size, classes=3):
 
 def test_a_score_of_the_images_size_keeps_its_label():
     label = label_of(5, 6)
-    assert under(label, Place(), (5, 6)) is label
+    assert under(label, Alignment(), (5, 6)) is label
 
 
 def test_shrunk_and_cropped_by_hand():
     label = np.arange(63, dtype='uint8').reshape(1, 7, 9)
-    eighth = under(label, Place((4, 4)), (2, 3))
+    eighth = under(label, Alignment((4, 4)), (2, 3))
     np.testing.assert_array_equal(eighth[0], label[0, ::4, ::4])
-    inner = under(label, Place(shift=(2, 3)), (4, 4))
+    inner = under(label, Alignment(shift=(2, 3)), (4, 4))
     np.testing.assert_array_equal(inner[0], label[0, 2:6, 3:7])
 
 
 def test_half_way_is_the_pixel_before_and_outside_is_void():
     label = np.arange(6, dtype='uint8').reshape(1, 1, 6)
-    there = under(label, Place((1, 2), (0, -1.5)), (1, 4))          # at −1.5, .5, 2.5, 4.5
+    there = under(label, Alignment((1, 2), (0, -1.5)), (1, 4))          # at −1.5, .5, 2.5, 4.5
     np.testing.assert_array_equal(there, [[[255, 0, 2, 4]]])
     assert there.dtype == 'uint8'
-    beyond = under(label, Place((1, 2), (-1, 0)), (2, 4))           # the row −1; at 0, 2, 4, 6
+    beyond = under(label, Alignment((1, 2), (-1, 0)), (2, 4))           # the row −1; at 0, 2, 4, 6
     np.testing.assert_array_equal(beyond, [[[255] * 4, [0, 2, 4, 255]]])
 
 
@@ -54,9 +54,9 @@ def test_scores_without_a_place_need_labels_of_their_size():
     n = Net(3)
     n.score = avg_pool_to(n.data, 2)
     label = label_of(2, 2)
-    assert under(label, n.score.place, (2, 2)) is label
+    assert under(label, n.score.alignment, (2, 2)) is label
     with pytest.raises(ValueError, match='2×2 and a label of 5×5: no place over the image: data'):
-        under(label_of(5, 5), n.score.place, (2, 2))
+        under(label_of(5, 5), n.score.alignment, (2, 2))
 
 
 # ---- until, several ------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_gaps_weigh_by_the_whole_label_wherever_the_score_lies(weights):
 
 
 def test_whatever_chance_a_recipe_names_reaches_its_pictures():
-    assert CHANCE == tuple(signature(drawn).parameters)[3:]
+    assert AUGMENTATION == tuple(signature(drawn).parameters)[3:]
 
 
 def test_median_frequency_by_hand():
@@ -170,7 +170,7 @@ def test_median_frequency_by_hand():
         label = np.array(labels[name], 'uint8')
         return np.zeros((*label.shape, 3), 'uint8'), label
 
-    weights = median_frequency(Pictures('wxyz', labels, read))
+    weights = median_frequency(Dataset('wxyz', labels, read))
     f = np.array([6 / 8, 4 / 12, 2 / 4])
     np.testing.assert_allclose(weights, [*np.median(f) / f, 1])
 
@@ -178,7 +178,7 @@ def test_median_frequency_by_hand():
 def test_median_is_counted_before_the_first_step():
     weights = median_frequency(pictures())
     assert len(weights) == len(CLASSES) and min(weights) > 0
-    losses = [[row['loss'] for row in train(n, pictures(), how, optimiser(how))]
+    losses = [[row['loss'] for row in train(n, pictures(), how, make_optimizer(how))]
               for how in (recipe(class_weight='median'), recipe(class_weight=weights), recipe())
               for n in [net()]]
     assert losses[0] == losses[1] != losses[2]
@@ -193,7 +193,7 @@ def test_median_frequency_of_camvid_is_segnets():
     if not folder:
         pytest.skip('TINYFCN_DATA names no folder of real data')
     theirs = (.2595, .1826, 4.5640, .1417, .9051, .3826, 9.6446, 1.8418, .6823, 6.2478, 7.3614)
-    pictures = open_set('camvid', Path(folder) / 'camvid', 'train')
+    pictures = load_dataset('camvid', Path(folder) / 'camvid', 'train')
     ratio = np.array(median_frequency(pictures)) / theirs
     others = np.delete(ratio, pictures.classes.index('sign'))
     np.testing.assert_allclose(others, np.median(others), rtol=.12)
@@ -201,7 +201,7 @@ def test_median_frequency_of_camvid_is_segnets():
 
 def test_a_rate_that_falls():
     how = recipe(lr=.5, steps=9, falls=3)
-    assert [rate(how, step) for step in (0, 2, 3, 5, 6)] == pytest.approx(
+    assert [learning_rate(how, step) for step in (0, 2, 3, 5, 6)] == pytest.approx(
         [.5, .5, .05, .05, .005], rel=1e-15)
 
 
@@ -212,4 +212,4 @@ def test_upsampled_inside_a_net_without_place_is_told():
     n.about['preprocess'] = CENTRED
     how = recipe()
     with pytest.raises(ValueError, match='4×4 and a label of 9×12: no place over the image'):
-        [*train(n, pictures(1), how, optimiser(how))]
+        [*train(n, pictures(1), how, make_optimizer(how))]

@@ -7,12 +7,19 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tinyfcn import kernels, ops
-from tinyfcn.kernels import columns, conv, filters, rows, winograd
-from tinyfcn.pair import exact, reference_only
+from tinyfcn import ops
+from tinyfcn.dispatch import exact, reference_only
+from tinyfcn.kernels import registry
+from tinyfcn.kernels.cpu import (
+    blocking as rows,
+    conv,
+    im2col as columns,
+    small_maps as filters,
+    winograd,
+)
+from tinyfcn.kernels.registry import find_kernel
 
 ROADS = {'columns': (columns, 2e-6), 'filters': (filters, 2e-6), 'winograd': (winograd, 3e-5)}
 LAYOUTS = ('C order', 'channels last', 'sliced', 'backwards')
@@ -55,7 +62,7 @@ def wide(arrays):
 def only(monkeypatch):
     """Let one road take everything, and three threads share even the least of work."""
     def take(road, threads=3):
-        monkeypatch.setattr(kernels, '_stand_ins', {})
+        monkeypatch.setattr(registry, '_kernels', {})
         conv.offer(lambda *_: road, exact=False)
         monkeypatch.setattr(rows, 'CHEAP', 1)
         monkeypatch.setenv('TINYFCN_THREADS', str(threads))
@@ -71,12 +78,12 @@ def problems(draw, three_by_three):
     groups = some(1, 3)
     c, k = some(1, 6), some(1, 6) * groups
     if three_by_three:
-        ksize, how = (3, 3), dict(pad=(some(0, 4), some(0, 4)))
+        ksize, kwargs = (3, 3), dict(pad=(some(0, 4), some(0, 4)))
     else:
         ksize = some(1, 5), some(1, 4)
-        how = dict(stride=(some(1, 4), some(1, 3)), pad=(some(0, 5), some(0, 5)),
+        kwargs = dict(stride=(some(1, 4), some(1, 3)), pad=(some(0, 5), some(0, 5)),
                    dilation=(some(1, 3), some(1, 2)))
-    dilation, pad = how.get('dilation', (1, 1)), how['pad']
+    dilation, pad = kwargs.get('dilation', (1, 1)), kwargs['pad']
     size = [some(max(1, d * (n - 1) + 1 - 2 * p), 14) if d * (n - 1) + 1 - 2 * p <= 14 else
             d * (n - 1) + 1 for n, d, p in zip(ksize, dilation, pad)]
     rng = np.random.default_rng(some(0, 9999))
@@ -84,16 +91,16 @@ def problems(draw, three_by_three):
               rng.standard_normal((k, c, *ksize), 'float32'),
               rng.standard_normal(k, 'float32') if some(0, 1) else None]
     arrays = [a if a is None else relaid(a, draw(st.sampled_from(LAYOUTS))) for a in arrays]
-    return arrays, dict(how, groups=groups), [bool(some(0, 1)) for _ in 'xwb'], rng, draw(
+    return arrays, dict(kwargs, groups=groups), [bool(some(0, 1)) for _ in 'xwb'], rng, draw(
         st.sampled_from(LAYOUTS))
 
 
-def judge(op, arrays, how, want, rng, layout, tol):
+def judge(op, arrays, kwargs, want, rng, layout, tol):
     """Values, cache, every gradient that is wanted and none that is not; twice the same bits."""
-    y, cache = op(*arrays, **how)
-    true_y, true_cache = op.reference(*wide(arrays), **how)
+    y, cache = op(*arrays, **kwargs)
+    true_y, true_cache = op.reference(*wide(arrays), **kwargs)
     close(y, true_y, tol, 'y')
-    same_cache(cache, op.reference(*arrays, **how)[1])
+    same_cache(cache, op.reference(*arrays, **kwargs)[1])
     assert y.strides[1] == y.itemsize or y.shape[1] == 1                   # channels side by side
     dy = relaid(rng.standard_normal(y.shape, 'float32'), layout)
     grads = op.backward(dy, cache, want)
@@ -101,23 +108,23 @@ def judge(op, arrays, how, want, rng, layout, tol):
     for name, a, b in zip(('dx', 'dw', 'db'), grads, truth, strict=True):
         close(a, b, tol, name)
     assert all(wanted or a is None for a, wanted in zip(grads, want))
-    again = [op(*arrays, **how)[0], *op.backward(dy, cache, want)]
+    again = [op(*arrays, **kwargs)[0], *op.backward(dy, cache, want)]
     for a, b in zip([y, *grads], again):
         np.testing.assert_array_equal(a, b)
 
 
-def transposed(arrays, how, rng):
+def transposed(arrays, kwargs, rng):
     """The convolution's w, now for its transpose: x has the depth of what was y."""
     x, w, b = arrays
-    depth = w.shape[1] * how['groups']
+    depth = w.shape[1] * kwargs['groups']
     x = rng.standard_normal((len(x), len(w), *(min(n, 6) for n in x.shape[2:])), 'float32')
-    stride, pad = how.get('stride', (1, 1)), how['pad']
+    stride, pad = kwargs.get('stride', (1, 1)), kwargs['pad']
     least = [d * (k - 1) + (n - 1) * s for k, d, n, s in
-             zip(w.shape[2:], how.get('dilation', (1, 1)), x.shape[2:], stride)]
+             zip(w.shape[2:], kwargs.get('dilation', (1, 1)), x.shape[2:], stride)]
     pad = tuple(min(p, n // 2) for p, n in zip(pad, least))                 # else nothing is left
     extra = tuple(int(rng.integers(s)) for s in stride)
     b = None if b is None else rng.standard_normal(depth, 'float32')
-    return [x, w, b], dict(how, pad=pad, output_padding=extra)
+    return [x, w, b], dict(kwargs, pad=pad, output_padding=extra)
 
 
 @pytest.mark.parametrize('name', ROADS)
@@ -129,12 +136,12 @@ def test_a_road_is_the_definition(name, only):
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
     @given(problems(name == 'winograd'))
     def run(problem):
-        arrays, how, want, rng, layout = problem
-        assert kernels.find('conv2d', False, *arrays, **how)
-        judge(ops.conv2d, arrays, how, want, rng, layout, tol)
-        arrays, how = transposed(arrays, how, rng)
-        assert kernels.find('conv_transpose2d', False, *arrays, **how)
-        judge(ops.conv_transpose2d, arrays, how, want, rng, layout, tol)
+        arrays, kwargs, want, rng, layout = problem
+        assert find_kernel('conv2d', False, *arrays, **kwargs)
+        judge(ops.conv2d, arrays, kwargs, want, rng, layout, tol)
+        arrays, kwargs = transposed(arrays, kwargs, rng)
+        assert find_kernel('conv_transpose2d', False, *arrays, **kwargs)
+        judge(ops.conv_transpose2d, arrays, kwargs, want, rng, layout, tol)
 
     run()
 
@@ -160,20 +167,20 @@ CASES = {
 @pytest.mark.parametrize('case', CASES.values(), ids=CASES)
 @pytest.mark.parametrize('exactly', [False, True], ids=['fast', 'exact'])
 def test_layers_of_nets(case, exactly, monkeypatch):
-    c, k, ksize, size, how, *roads = case
+    c, k, ksize, size, kwargs, *roads = case
     rng = np.random.default_rng(1)
     x = rng.standard_normal((2, c, size, size), 'float32')
-    w = rng.standard_normal((k, c // how.get('groups', 1), ksize, ksize), 'float32')
+    w = rng.standard_normal((k, c // kwargs.get('groups', 1), ksize, ksize), 'float32')
     b = rng.standard_normal(k, 'float32')
     taken = []
     for road in ROADS.values():
         monkeypatch.setattr(road[0], 'convolve', spied(road[0], taken))
     with exact() if exactly else nullcontext():
-        y, cache = ops.conv2d(x, w, b, **how)
-        assert (taken or [None]) == [roads[exactly]] * max(1, how.get('groups', 1))
+        y, cache = ops.conv2d(x, w, b, **kwargs)
+        assert (taken or [None]) == [roads[exactly]] * max(1, kwargs.get('groups', 1))
         dy = rng.standard_normal(y.shape, 'float32')
         grads = ops.conv2d.backward(dy, cache)
-    true_y, true_cache = ops.conv2d.reference(*wide([x, w, b]), **how)
+    true_y, true_cache = ops.conv2d.reference(*wide([x, w, b]), **kwargs)
     truth = ops.conv2d.backward(dy.astype('float64'), true_cache)
     tol = 3e-5 if roads[exactly] is winograd else 3e-6
     for name, a, b in zip(('y', 'dx', 'dw', 'db'), (y, *grads), (true_y, *truth)):
@@ -279,14 +286,14 @@ def test_nothing_is_computed_that_nobody_wants(monkeypatch):
 def test_what_is_not_for_the_kitchen():
     """Doubles, and all that the body refuses."""
     x, w = np.ones((1, 32, 30, 30), 'float32'), np.ones((32, 32, 3, 3), 'float32')
-    found = [kernels.find('conv2d', False, *wide([x, w])), kernels.find('conv2d', False, x, w[0]),
-             kernels.find('conv2d', False, x[:, 1:], w), kernels.find('conv2d', False, [1.], w),
-             kernels.find('conv2d', False, x, w, groups=3), kernels.find('conv2d', False),
-             kernels.find('conv2d', False, x, w, w[0, 0, 0]),
-             kernels.find('conv2d_backward', False, x[:, :, 1:], (x, w, None, dict(
+    found = [find_kernel('conv2d', False, *wide([x, w])), find_kernel('conv2d', False, x, w[0]),
+             find_kernel('conv2d', False, x[:, 1:], w), find_kernel('conv2d', False, [1.], w),
+             find_kernel('conv2d', False, x, w, groups=3), find_kernel('conv2d', False),
+             find_kernel('conv2d', False, x, w, w[0, 0, 0]),
+             find_kernel('conv2d_backward', False, x[:, :, 1:], (x, w, None, dict(
                  stride=1, pad=1, dilation=1), 1))]
     assert found == [None] * 8
-    assert kernels.find('conv2d', False, x=x, w=w)
+    assert find_kernel('conv2d', False, x=x, w=w)
 
 
 def test_a_view_of_a_crop_is_not_copied():

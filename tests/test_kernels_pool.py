@@ -8,15 +8,23 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from samples import LAYOUTS, PICKERS, changed, picks, relaid
 
-from tinyfcn import kernels, ops
-from tinyfcn.kernels import loss, pointwise, pool, rows, switches, upsample
+from tinyfcn import ops
+from tinyfcn.dispatch import reference_only
+from tinyfcn.kernels import registry
+from tinyfcn.kernels.cpu import (
+    blocking as rows,
+    loss,
+    max_switches as switches,
+    pointwise,
+    pool,
+    upsample,
+)
+from tinyfcn.kernels.registry import find_kernel
 from tinyfcn.ops.matrix import separable
 from tinyfcn.ops.shape import crop_backward
-from tinyfcn.pair import reference_only
 
 OPS = ('max_pool max_switches avg_pool avg_pool_to upsample resize relu dropout crop '
        'local_response_norm softmax_cross_entropy').split()
@@ -41,15 +49,15 @@ def single(sample):
     return changed(sample, lambda v: v.astype('float32') if v.dtype.kind == 'f' else v)
 
 
-def stand_in(op, *args, **how):
-    found = kernels.find(op, False, *args, **how)
+def stand_in(op, *args, **kwargs):
+    found = find_kernel(op, False, *args, **kwargs)
     assert found, f'nothing stands in for {op}'
     return found
 
 
 def forward(sample, found):
     """What was found runs; an rng among `how` starts anew."""
-    return found(*sample.args, **deepcopy(sample.how))
+    return found(*sample.args, **deepcopy(sample.kwargs))
 
 
 def compared(sample):
@@ -65,9 +73,9 @@ def compared(sample):
     if sample.op == 'crop':
         yield 'crop_backward', crop_backward, (dy, cache), {}
         return
-    yield sample.op, getattr(ops, sample.op), sample.args, sample.how
+    yield sample.op, getattr(ops, sample.op), sample.args, sample.kwargs
     back = f'{sample.op}_backward'
-    if any(back == name for name, _ in kernels._stand_ins):
+    if any(back == name for name, _ in registry._kernels):
         yield back, getattr(ops, sample.op).backward, (dy, cache), {}
 
 
@@ -96,15 +104,15 @@ def judge(sample):
         judged(*called)
 
 
-def judged(name, body, args, how):
+def judged(name, body, args, kwargs):
     with reference_only():
-        true = body(*args, **deepcopy(how))
+        true = body(*args, **deepcopy(kwargs))
     before = [a.tobytes() for a in args if isinstance(a, np.ndarray)]
     for a in args:
         if isinstance(a, np.ndarray):
             a.flags.writeable = False
-    found = stand_in(name, *args, **how)
-    once, twice = (found(*args, **deepcopy(how)) for _ in range(2))
+    found = stand_in(name, *args, **kwargs)
+    once, twice = (found(*args, **deepcopy(kwargs)) for _ in range(2))
     close(once, true)
     close(once, twice, 0)
     assert [a.tobytes() for a in args if isinstance(a, np.ndarray)] == before
@@ -114,17 +122,17 @@ def mine(op, pick):
     """A sample that suits: what does not is left to the body, and to test_ops.py."""
     sample = single(PICKERS[op](pick))
     if op in ('max_pool', 'max_switches'):
-        ksize, how = (pick(1, 3), pick(1, 3)), dict(ceil=bool(pick(0, 1)))
+        ksize, kwargs = (pick(1, 3), pick(1, 3)), dict(ceil=bool(pick(0, 1)))
         stride = (None, 2, (1, 2), 3)[pick(0, 3)]
         pad = tuple(pick(0, k - 1) for k in ksize)
         size = tuple(k + pick(0, 6) for k in ksize)
         values = np.random.default_rng(pick(0, 9999)).integers(-2, 3, (2, pick(1, 3), *size))
         sample = sample._replace(args=(values.astype('float32'),),          # with many ties
-                                 how=dict(how, ksize=ksize, stride=stride, pad=pad))
+                                 kwargs=dict(kwargs, ksize=ksize, stride=stride, pad=pad))
     if op == 'dropout':
-        sample.how['train'] = True
+        sample.kwargs['train'] = True
     if op == 'softmax_cross_entropy':
-        sample = sample._replace(how={key: value for key, value in sample.how.items()
+        sample = sample._replace(kwargs={key: value for key, value in sample.kwargs.items()
                                       if not key.endswith('weight')})
     layout = pick(0, len(LAYOUTS))
     return relaid(LAYOUTS[layout], sample) if layout < len(LAYOUTS) else sample
@@ -143,10 +151,10 @@ def test_a_stand_in_gives_what_the_body_gives(op, data):
 @pytest.mark.parametrize('op', OPS)
 def test_float64_is_left_to_the_body(op):
     sample = mine(op, picks(1))
-    for name, _, args, how in compared(sample):
+    for name, _, args, kwargs in compared(sample):
         twice = [a.astype('float64') if isinstance(a, np.ndarray) and a.dtype.kind == 'f' else a
                  for a in args]
-        assert kernels.find(name, False, *twice, **how) is None
+        assert find_kernel(name, False, *twice, **kwargs) is None
 
 
 @pytest.mark.parametrize('op', ['max_pool', 'max_switches'])
@@ -157,16 +165,16 @@ def test_a_pool_of_what_is_no_number(op, bad, ksize, stride, pad):
     rng = np.random.default_rng(1)
     x = rng.integers(-1, 2, (2, 3, 9, 8)).astype('float32')
     x[rng.random(x.shape) < .8] = bad
-    how = dict(ksize=ksize, stride=stride, pad=pad)
-    sample = PICKERS[op](picks(1))._replace(args=(x,), how=how)
+    kwargs = dict(ksize=ksize, stride=stride, pad=pad)
+    sample = PICKERS[op](picks(1))._replace(args=(x,), kwargs=kwargs)
     forward, *backward = compared(sample)
     judged(*forward)
-    for name, body, args, how in backward:
+    for name, body, args, kwargs in backward:
         _, largest, _ = args[1]
         if not largest.min() > -np.inf:                 # the body alone knows which was first
-            assert kernels.find(name, False, *args, **how) is None
+            assert find_kernel(name, False, *args, **kwargs) is None
         else:
-            judged(name, body, args, how)
+            judged(name, body, args, kwargs)
 
 
 def test_relu_overwrites_what_it_is_told_to():
@@ -192,12 +200,12 @@ def test_what_does_not_suit_is_refused_by_the_body():
 
 def test_four_threads_at_once():
     samples = [mine(op, picks(i, 3)) for op in OPS for i in range(4)]
-    calls = [(stand_in(name, *args, **how), args, how)
-             for sample in samples for name, _, args, how in compared(sample)]
+    calls = [(stand_in(name, *args, **kwargs), args, kwargs)
+             for sample in samples for name, _, args, kwargs in compared(sample)]
 
     def run(call):
-        found, args, how = call
-        return found(*args, **deepcopy(how))
+        found, args, kwargs = call
+        return found(*args, **deepcopy(kwargs))
 
     alone = [run(call) for call in calls]
     with ThreadPoolExecutor(4) as threads:

@@ -12,7 +12,8 @@ from time import perf_counter
 import pytest
 
 import tinyfcn
-from tinyfcn import errors, layers, ops
+from tinyfcn import layers, ops
+from tinyfcn.net import errors
 
 pytestmark = pytest.mark.lessons
 

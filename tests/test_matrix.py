@@ -115,27 +115,27 @@ def test_the_matrix_behind_fcn_32s():
 def test_every_entry_is_where_the_definition_puts_it():
     """M[k, i, j, c, row, column] = w[k, c, u, v] where tap (u, v) of window (i, j) meets it."""
     for sample in random_samples('conv2d', 30):
-        (x, w, _), how = sample.args, sample.how
+        (x, w, _), kwargs = sample.args, sample.kwargs
         n, c, h, wide = x.shape
         pixels = np.eye(c * h * wide).reshape(-1, c, h, wide)       # one picture for each pixel
-        m = conv_matrix(w, x.shape, **how).toarray()
-        np.testing.assert_array_equal(m.T, loops.conv2d(pixels, w, **how).reshape(len(m.T), -1))
+        m = conv_matrix(w, x.shape, **kwargs).toarray()
+        np.testing.assert_array_equal(m.T, loops.conv2d(pixels, w, **kwargs).reshape(len(m.T), -1))
 
 
 def test_m_x_is_conv2d():
     for sample in random_samples('conv2d', COUNT):
         x, w, _ = sample.args
-        y, _ = ops.conv2d(x, w, **sample.how)
-        m = conv_matrix(w, x.shape, **sample.how)
+        y, _ = ops.conv2d(x, w, **sample.kwargs)
+        m = conv_matrix(w, x.shape, **sample.kwargs)
         close((m @ x.reshape(len(x), -1).T).T.reshape(y.shape), y)
 
 
 def test_m_transposed_y_is_conv_transpose2d():
     for sample in random_samples('conv_transpose2d', COUNT):
-        (x, w, _), how = sample.args, dict(sample.how)
-        y, _ = ops.conv_transpose2d(x, w, **how)
-        del how['output_padding']               # it made the shape of y, which says it all
-        m = conv_matrix(w, y.shape, **how)
+        (x, w, _), kwargs = sample.args, dict(sample.kwargs)
+        y, _ = ops.conv_transpose2d(x, w, **kwargs)
+        del kwargs['output_padding']               # it made the shape of y, which says it all
+        m = conv_matrix(w, y.shape, **kwargs)
         close((m.T @ x.reshape(len(x), -1).T).T.reshape(y.shape), y)
 
 
@@ -143,9 +143,9 @@ def test_m_transposed_y_is_conv_transpose2d():
 def test_rows_and_columns_are_in_c_order_whatever_the_strides(layout):
     for sample in random_samples('conv2d', 20):
         x, w, _ = sample.args
-        y, _ = ops.conv2d(layout(x), layout(w), **sample.how)
-        m = conv_matrix(layout(w), x.shape, **sample.how)
-        assert (m != conv_matrix(w, x.shape, **sample.how)).nnz == 0
+        y, _ = ops.conv2d(layout(x), layout(w), **sample.kwargs)
+        m = conv_matrix(layout(w), x.shape, **sample.kwargs)
+        assert (m != conv_matrix(w, x.shape, **sample.kwargs)).nnz == 0
         close(m @ layout(x)[0].ravel(), y[0].ravel())
 
 

@@ -13,7 +13,7 @@ from tinyfcn.geometry import pool_size
 from tinyfcn.gradcheck import check_net
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 from tinyfcn.models import NETS
-from tinyfcn.summary import depth
+from tinyfcn.net.summary import depth
 
 CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet', 'resnet101'
 # their scores lie otherwise, or are products: test_decoders has them
@@ -77,11 +77,11 @@ def test_learned_upsampling_adds_a_dense_deconvolution(name, added):
 ])
 def test_depth_field_stride_and_crops(name, layers, field, seen_by, crops):
     n = blank(name)
-    place = n[seen_by].place
+    place = n[seen_by].alignment
     assert depth(n) == layers
     assert place.field == (field, field)
     assert place.scale[0] == (16 if 'squeeze' in name else 32)
-    assert [box.how['offset'] for box in n.boxes.values() if 'offset' in box.how] == \
+    assert [box.kwargs['offset'] for box in n.boxes.values() if 'offset' in box.kwargs] == \
         [(offset, offset) for offset in crops]
 
 
@@ -128,7 +128,7 @@ def test_pools_that_round_down_lose_rows():
     n = build('fcn32s', seed=None, width=1/64)
     for box in n.boxes.values():
         if box.op is ops.max_pool:
-            box.how['ceil'], box.sized = False, partial(pool_size, ksize=2, ceil=False)
+            box.kwargs['ceil'], box.output_size = False, partial(pool_size, ksize=2, ceil=False)
     assert n.sizes((224, 224))['score'] == (224, 224)
     for h in 500, 375:
         with pytest.raises(ValueError, match=rf'(?s){h}×{h} at offset \(19, 19\).*score = crop'):
@@ -209,7 +209,7 @@ def test_without_padding_every_cell_is_the_classifier_on_its_crop():
     x = RNG.standard_normal((1, 2, 14, 12))
     for pad, agrees in (0, True), (1, False):
         n = classifier(pad)
-        place, cells = n.score.place, n.forward(x)[0]
+        place, cells = n.score.alignment, n.forward(x)[0]
         field = int(place.field[0]) - 2 * pad
         for i, j in [(1, 1), (2, 1)]:
             top, left = (int(s * k + b - (f - 1) / 2) + pad for s, k, b, f in

@@ -41,7 +41,7 @@ def close(a, b, tol):
 
 def forward(sample):
     """op(*args, **how); an rng among `how` starts anew. -> y, cache, *state"""
-    return getattr(ops, sample.op)(*sample.args, **deepcopy(sample.how))
+    return getattr(ops, sample.op)(*sample.args, **deepcopy(sample.kwargs))
 
 
 def backward(sample, dy, cache, **want):
@@ -65,7 +65,7 @@ def cast(sample, dtype):
 
 
 def arrays(sample):
-    return [v for v in (*sample.args, *sample.how.values()) if isinstance(v, np.ndarray)]
+    return [v for v in (*sample.args, *sample.kwargs.values()) if isinstance(v, np.ndarray)]
 
 
 # ---- The table itself
@@ -83,7 +83,8 @@ def test_table_keeps_off_kinks_and_ties():
             assert np.abs(x).min() >= 1e-3
         if sample.op in ('max_pool', 'max_switches') and x.size > 1:
             assert np.diff(np.sort(x, axis=None)).min() >= .999e-3
-        if sample.op == 'batch_norm' and sample.how.get('train') and not sample.how.get('frozen'):
+        kwargs = sample.kwargs
+        if sample.op == 'batch_norm' and kwargs.get('train') and not kwargs.get('frozen'):
             assert x.size // x.shape[1] >= 18
 
 
@@ -91,14 +92,14 @@ def test_table_keeps_off_kinks_and_ties():
 
 @each()
 def test_forward_equals_plain_loops(sample):
-    close(forward(sample)[0], getattr(loops, sample.op)(*sample.args, **deepcopy(sample.how)),
+    close(forward(sample)[0], getattr(loops, sample.op)(*sample.args, **deepcopy(sample.kwargs)),
           1e-12)
 
 
 # A switch has no gradient; at scores of 1e4 a nudge drowns in rounding, and the oracles judge
 @each(lambda sample: sample.op != 'max_switches' and np.abs(sample.args[0]).max() < 1e3)
 def test_gradients_along_random_directions(sample):
-    report = check(getattr(ops, sample.op), *sample.args, **sample.how)
+    report = check(getattr(ops, sample.op), *sample.args, **sample.kwargs)
     assert report.rows
     assert report.ok, str(report)
 
@@ -107,7 +108,7 @@ def test_gradients_along_random_directions(sample):
 def test_values_and_gradients_equal_hips_autograd(sample):
     y, dy, grads = run(sample)
     wanted = tuple(i for i, dx in enumerate(grads) if dx is not None)
-    vjp, true_y = make_vjp(lambda *args: getattr(taps, sample.op)(*args, **deepcopy(sample.how)),
+    vjp, true_y = make_vjp(lambda *args: getattr(taps, sample.op)(*args, **deepcopy(sample.kwargs)),
                            wanted)(*sample.args)
     close(y, true_y, 1e-10)
     for i, dx in zip(wanted, vjp(dy)):
@@ -116,7 +117,8 @@ def test_values_and_gradients_equal_hips_autograd(sample):
 
 @each_of('max_switches')
 def test_switches_equal_the_argmax_over_taps(sample):
-    np.testing.assert_array_equal(forward(sample)[0], taps.max_switches(*sample.args, **sample.how))
+    np.testing.assert_array_equal(forward(sample)[0],
+                                  taps.max_switches(*sample.args, **sample.kwargs))
 
 
 @needs_torch
@@ -127,7 +129,7 @@ def test_values_and_gradients_equal_pytorch(sample):
     wanted = [i for i, dx in enumerate(grads) if dx is not None]
     for i in wanted:
         twin.args[i].requires_grad_()
-    true_y = getattr(torch_oracle, sample.op)(*twin.args, **twin.how)
+    true_y = getattr(torch_oracle, sample.op)(*twin.args, **twin.kwargs)
     close(y, true_y.detach().numpy(), 1e-10)
     if wanted:
         true_y.backward(torch.as_tensor(dy))
@@ -193,7 +195,7 @@ def test_numpy_numbers_do_not_widen(sample):
         return {int: np.int64, float: np.float64}.get(type(v), lambda v: v)(v)
 
     plain = cast(sample, 'float32')
-    hard = plain._replace(how={key: strong(v) for key, v in plain.how.items()})
+    hard = plain._replace(kwargs={key: strong(v) for key, v in plain.kwargs.items()})
     (y, _, grads), (true_y, _, true_grads) = run(hard), run(plain)
     for a, b in zip((y, *grads), (true_y, *true_grads)):
         assert (a is None) == (b is None)
@@ -280,7 +282,7 @@ def test_small_integers_are_exact(sample, dtype):
     if sample.args[-1] is not None and sample.args[-1].dtype.kind != 'f':       # switches stay
         whole = whole._replace(args=(*whole.args[:-1], sample.args[-1]))
     np.testing.assert_array_equal(forward(whole)[0],
-                                  getattr(loops, sample.op)(*whole.args, **whole.how))
+                                  getattr(loops, sample.op)(*whole.args, **whole.kwargs))
 
 
 @each_of('softmax_cross_entropy')
@@ -295,7 +297,7 @@ def test_a_constant_moves_no_loss_and_gradients_sum_to_zero(sample):
 
 @each_of('softmax_cross_entropy')
 def test_ignored_pixels_count_for_nothing(sample):
-    (score, label), ignore = sample.args, sample.how['ignore']
+    (score, label), ignore = sample.args, sample.kwargs['ignore']
     ignored = (label == ignore)[:, None]
     noise = np.random.default_rng(1).standard_normal(score.shape)
     loss, dscore = forward(sample)
@@ -309,10 +311,11 @@ def test_ignored_pixels_count_for_nothing(sample):
 
 @each_of('softmax_cross_entropy')
 def test_mean_is_the_sum_over_the_number_of_valid_pixels(sample):
-    (_, label), how = sample.args, sample.how
-    losses = [forward(sample._replace(how=dict(how, reduce=reduce))) for reduce in ('sum', 'mean')]
+    (_, label), kwargs = sample.args, sample.kwargs
+    losses = [forward(sample._replace(kwargs=dict(kwargs, reduce=reduce)))
+              for reduce in ('sum', 'mean')]
     (total, dtotal), (mean, dmean) = losses
-    valid = max(1, (label != how['ignore']).sum())
+    valid = max(1, (label != kwargs['ignore']).sum())
     close(mean, total / valid, 1e-12)
     close(dmean, dtotal / valid, 1e-12)
     assert type(total) is type(mean) is np.float64
@@ -322,7 +325,7 @@ def test_mean_is_the_sum_over_the_number_of_valid_pixels(sample):
 def test_running_statistics_move_a_tenth_of_the_way(sample):
     x, _, _, mean, var = sample.args
     _, _, *state = forward(sample)
-    if not sample.how.get('train') or sample.how.get('frozen'):
+    if not sample.kwargs.get('train') or sample.kwargs.get('frozen'):
         assert not state
         return
     (new_mean, new_var), = state

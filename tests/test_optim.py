@@ -119,9 +119,9 @@ def test_gradients_are_only_read(make):
     grads = draw(1)
     for grad in grads.values():
         grad.flags.writeable = False
-    params, optimiser = draw(0), make(weight_decay=.1)
+    params, make_optimizer = draw(0), make(weight_decay=.1)
     for _ in range(3):
-        optimiser.step(params, grads, scale=.5)
+        make_optimizer.step(params, grads, scale=.5)
     assert all((grads[k] == draw(1)[k]).all() for k in grads)
 
 
@@ -138,10 +138,10 @@ def test_accumulated_gradients_at_a_20th_are_their_mean(make):
 
 @BOTH
 def test_float32_stays_float32(make):
-    params, optimiser = draw(0, 'float32'), make(weight_decay=.1)
-    optimiser.step(params, draw(1, 'float32'), scale=.7)
+    params, make_optimizer = draw(0, 'float32'), make(weight_decay=.1)
+    make_optimizer.step(params, draw(1, 'float32'), scale=.7)
     memory = [m for name in ('velocity', 'mean', 'square')
-              for m in getattr(optimiser, name, {}).values()]
+              for m in getattr(make_optimizer, name, {}).values()]
     assert len(memory) >= len(params)
     assert all(array.dtype == 'float32' for array in [*params.values(), *memory])
 
@@ -154,20 +154,20 @@ def test_numpy_numbers_count_as_pythons(make, widened):
     for params, kind in ((plain, float), (wide, np.float64)):
         number = dict(lr=.3, weight_decay=.1, scale=.7)
         number[widened] = kind(number[widened])
-        optimiser = make(weight_decay=number['weight_decay'])
-        optimiser.lr = number['lr']
+        make_optimizer = make(weight_decay=number['weight_decay'])
+        make_optimizer.lr = number['lr']
         for seed in range(1, 6):
-            optimiser.step(params, draw(seed, 'float32'), scale=number['scale'])
+            make_optimizer.step(params, draw(seed, 'float32'), scale=number['scale'])
     assert all((plain[k] == wide[k]).all() for k in plain)
 
 
 @BOTH
 def test_a_copy_goes_on_alone_and_alike(make):
-    params, optimiser = draw(0), make()
+    params, make_optimizer = draw(0), make()
     for seed in range(1, 4):
-        optimiser.step(params, draw(seed))
-    twin_params, twin = deepcopy((params, optimiser))
-    for run, arrays in ((optimiser, params), (twin, twin_params)):
+        make_optimizer.step(params, draw(seed))
+    twin_params, twin = deepcopy((params, make_optimizer))
+    for run, arrays in ((make_optimizer, params), (twin, twin_params)):
         for seed in range(4, 8):
             run.step(arrays, draw(seed))
     assert all((params[k] == twin_params[k]).all() for k in params)
@@ -193,9 +193,9 @@ def test_weight_decay_of_the_heavy_recipe_is_inert():
      r'gradient of score\.w is float32 \(2, 3\); the weight is float64 \(2, 3\)'),
 ])
 def test_refused_before_anything_moves(make, rules, changes, says):
-    params, optimiser = draw(0), make(rules=rules)
+    params, make_optimizer = draw(0), make(rules=rules)
     with pytest.raises(ValueError, match=says):
-        optimiser.step(params, draw(1) | changes)
+        make_optimizer.step(params, draw(1) | changes)
     assert all((params[k] == draw(0)[k]).all() for k in params)
 
 

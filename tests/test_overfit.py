@@ -11,8 +11,8 @@ from PIL import Image
 from training_samples import CENTRED, CLASSES, pictures
 
 from tinyfcn import build, predict
-from tinyfcn.prediction import margin_of
-from tinyfcn.training import gradients, optimiser
+from tinyfcn.prediction.multiscale import margin_of
+from tinyfcn.training.loop import gradients, make_optimizer
 
 sys.path.append(str(Path(__file__).parents[1] / 'benchmarks'))
 with pytest.MonkeyPatch.context() as patch:             # it asks for two threads; tests need none
@@ -30,10 +30,10 @@ def test_every_member_scores_every_pixel_of_a_picture(member):
     """Of 121×161, with as much around it as the net needs; with 8 channels to begin with."""
     recipe, frame = family.planned(member)
     net = family.begun(recipe, ['a', 'b'])
-    optimiser(recipe)._refuse(net.params, {})           # its rules match
+    make_optimizer(recipe)._refuse(net.params, {})           # its rules match
     first = next(w for w in net.params.values() if w.ndim == 4)
     assert len(first) == 8
-    margin, rows = margin_of(net.score.place), net.sizes((121 + 2 * frame, 161 + 2 * frame))
+    margin, rows = margin_of(net.score.alignment), net.sizes((121 + 2 * frame, 161 + 2 * frame))
     assert margin in (0, frame)
     high, wide = rows['score']
     assert high >= 121 + 2 * (frame - margin) and wide >= 161 + 2 * (frame - margin)
@@ -43,7 +43,7 @@ def test_a_frame_is_as_narrow_as_it_may_be():
     for member, how in family.MEMBERS.items():
         if frame := how.get('frame'):
             net = build(member, 2, width=1/16, seed=None)
-            least = margin_of(net.score.place)
+            least = margin_of(net.score.alignment)
             assert least == frame or not least
             if not least:
                 with pytest.raises(ValueError):

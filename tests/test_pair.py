@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 
 import tinyfcn
-from tinyfcn import kernels, ops
-from tinyfcn.backend import array_module, sparse_module
-from tinyfcn.pair import backward_of, reference_only
+from tinyfcn import ops
+from tinyfcn.dispatch import backward_of, reference_only
+from tinyfcn.kernels import registry
+from tinyfcn.kernels.registry import kernel
+from tinyfcn.runtime.backend import array_module, sparse_module
 
 
 @pytest.fixture
 def marked(monkeypatch):
     """A stand-in for relu on float32 that leaves a mark."""
-    monkeypatch.setattr(kernels, '_stand_ins', {})
+    monkeypatch.setattr(registry, '_kernels', {})
 
-    @kernels.stand_in('relu', 'numpy', suits=lambda x: x.dtype == 'float32')
+    @kernel('relu', 'numpy', accepts=lambda x: x.dtype == 'float32')
     def relu(x):
         return 'stand-in', x
 
@@ -51,8 +53,8 @@ def test_reference_only_is_a_matter_of_one_thread(marked):
 
 
 def test_a_backward_may_have_a_stand_in_of_its_own(monkeypatch):
-    monkeypatch.setattr(kernels, '_stand_ins', {})
-    kernels.stand_in('relu_backward', 'numpy', suits=lambda dy, cache: True)(
+    monkeypatch.setattr(registry, '_kernels', {})
+    kernel('relu_backward', 'numpy', accepts=lambda dy, cache: True)(
         lambda dy, cache: ('stand-in',))
     y, cache = ops.relu(X)
     assert ops.relu.backward(X, cache, want=(True,)) == ('stand-in',)

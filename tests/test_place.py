@@ -18,14 +18,15 @@ from tinyfcn.layers import (
     resize,
     upsample,
 )
-from tinyfcn.place import Place
+from tinyfcn.net.alignment import Alignment
 
 
 @pytest.mark.parametrize('name, crops', [('fcn32s', [19]), ('fcn16s', [5, 27]),
                                          ('fcn8s', [5, 9, 31])])
 def test_the_famous_crops_fall_out_of_the_net(name, crops):
     boxes = build(name, seed=None).boxes.values()
-    assert [box.how['offset'] for box in boxes if 'offset' in box.how] == [(c, c) for c in crops]
+    offsets = [box.kwargs['offset'] for box in boxes if 'offset' in box.kwargs]
+    assert offsets == [(c, c) for c in crops]
 
 
 def test_places_of_the_trunk():
@@ -34,7 +35,7 @@ def test_places_of_the_trunk():
     for name, shift, stride, field in [('pool1', -98.5, 2, 6), ('pool2', -97.5, 4, 16),
                                        ('pool3', -95.5, 8, 44), ('pool4', -91.5, 16, 100),
                                        ('pool5', -83.5, 32, 212), ('fc6', 12.5, 32, 404)]:
-        place = n[name].place
+        place = n[name].alignment
         assert (place.shift[0], place.scale[0], place.field[1]) == (shift, stride, field), name
 
 
@@ -46,10 +47,10 @@ def test_a_crop_that_needs_no_padding():
         x = n[f'conv{i}'] = conv(x, 1, 3, pad=1)
         x = n[f'pool{i}'] = max_pool(x, 2)
     n.fc6 = conv(x, 1, 7, pad=3)
-    assert n.fc6.place.shift == (Fraction(31, 2),) * 2
+    assert n.fc6.alignment.shift == (Fraction(31, 2),) * 2
     n.up = upsample(n.fc6, 32, pad=16)
     n.score = crop(n.up, like=n.data)
-    assert n.score.how['offset'] == (0, 0) and n.sizes((64, 96))['up'] == (64, 96)
+    assert n.score.kwargs['offset'] == (0, 0) and n.sizes((64, 96))['up'] == (64, 96)
 
 
 def linear_net(rng, transposed):
@@ -80,7 +81,7 @@ def test_a_unit_sees_its_field_around_its_place(seed, transposed):
     n.backward(**{last.name: one})
     seen = np.argwhere(n.grads['data'][0, 0])
     for axis in 0, 1:
-        place = last.place
+        place = last.alignment
         centre = place.scale[axis] * unit[axis] + place.shift[axis]
         reach = (place.field[axis] - 1) / 2
         low, high = centre - reach, centre + reach
@@ -94,24 +95,25 @@ def test_moves():
     n = Net(2)
     n.pooled = max_pool(n.data, 2)
     n.padded = pad(n.pooled, (1, 3))
-    assert n.padded.place == Place((2, 2), (Fraction(1, 2) - 2, Fraction(1, 2) - 6))
+    assert n.padded.alignment == Alignment((2, 2), (Fraction(1, 2) - 2, Fraction(1, 2) - 6))
     n.cut = crop(n.padded, like=n.pooled)
-    assert n.cut.how['offset'] == (1, 3) and n.cut.place == n.pooled.place
+    assert n.cut.kwargs['offset'] == (1, 3) and n.cut.alignment == n.pooled.alignment
     n.one = channels(n.cut, 0, 1)
     n.wide = conv(n.pooled, 1, 5, pad=2)
     n.both = concat(n.one, n.wide)
-    assert n.both.place == n.pooled.place and n.both.place.field == (10, 10), 'the wider field'
+    assert n.both.alignment == n.pooled.alignment
+    assert n.both.alignment.field == (10, 10), 'the wider field'
 
 
 def test_nowhere():
     n = Net(1)
     n.bins = avg_pool_to(n.data, 2)
     n.deep = conv(n.bins, 1, 1)
-    assert not n.deep.place and 'averaged into 2×2 bins' in str(n.deep.place)
+    assert not n.deep.alignment and 'averaged into 2×2 bins' in str(n.deep.alignment)
     n.back = resize(n.deep, like=n.data)
-    assert n.back.place == n.data.place, 'resize takes a place again'
+    assert n.back.alignment == n.data.alignment, 'resize takes a place again'
     n.mixed = add(n.deep, n.bins)
-    assert not n.mixed.place
+    assert not n.mixed.alignment
     with pytest.raises(ValueError, match=r'averaged into 2×2 bins.*; say where to cut: offset='):
         n.cut = crop(n.deep, like=n.data)
     n.cut = crop(n.deep, like=n.bins, offset=0)
@@ -137,5 +139,5 @@ def test_what_does_not_fit_is_refused_while_the_net_is_drawn(draw, why):
 
 
 def test_places_read_well():
-    assert str(Place()) == 'image = 1·i + 0'
-    assert str(Place((2, 4), (-1, Fraction(3, 2)))) == 'image = (2·i − 1, 4·i + 1.5)'
+    assert str(Alignment()) == 'image = 1·i + 0'
+    assert str(Alignment((2, 4), (-1, Fraction(3, 2)))) == 'image = (2·i − 1, 4·i + 1.5)'

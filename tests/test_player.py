@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn import build, ops, tracing
-from tinyfcn.player import Player, short
+from tinyfcn import build, ops
+from tinyfcn.course import tracing
+from tinyfcn.course.player import Player, short
 
 X = np.array([[1, 2, 0, 4], [3, -1, 2, 1], [0, 5, 1, 2], [2, 3, 4, 0]])
 W = np.array([[1, 0], [-2, .5]])

@@ -9,23 +9,25 @@ from PIL import Image
 from training_samples import CENTRED, CLASSES, net, pictures
 
 from tinyfcn import Net, build, metrics
-from tinyfcn.backend import free_memory, gpu_status, machine
-from tinyfcn.data.pictures import Pictures, read_split
+from tinyfcn.data.dataset import Dataset
+from tinyfcn.data.lists import read_split
 from tinyfcn.data.transforms import prepare
 from tinyfcn.data.voc import CLASSES as VOC
 from tinyfcn.layers import avg_pool_to, conv, resize
-from tinyfcn.prediction import (
-    answers,
-    coarsest,
-    count,
+from tinyfcn.net.summary import peak
+from tinyfcn.prediction.predict import (
+    add_confusion,
+    argmax_labels,
     evaluate,
     largest_tile,
+    max_stride,
     predict,
-    predictions,
-    surround,
+    predict_all,
+    tile_margin,
     tiled,
 )
-from tinyfcn.summary import peak
+from tinyfcn.runtime.gpu import gpu_status
+from tinyfcn.runtime.machine import free_memory, machine
 
 RNG = np.random.default_rng(5)
 
@@ -62,9 +64,9 @@ def test_tiles_are_the_whole(name, size):
     """In float64, where two ways to add the same numbers find the same largest one."""
     n = thin(name)
     x = prepare(image_of(*size), CENTRED, 'float64')
-    whole, core = answers(n.forward(x)), 6 * coarsest(n)
+    whole, core = argmax_labels(n.forward(x)), 6 * max_stride(n)
     parts = tiled(n, x, core)
-    assert max(size) > core + surround(n), 'some tile does not see all of the image'
+    assert max(size) > core + tile_margin(n), 'some tile does not see all of the image'
     assert len(np.unique(whole['score'])) > 1
     np.testing.assert_array_equal(parts['score'], whole['score'])
     assert parts['score'].dtype == 'uint8' and parts.keys() == {'score'}
@@ -82,7 +84,7 @@ def apart(n, x, left, core, margin):
 @pytest.mark.parametrize('name', ['fcn8s', 'fcn_squeezenet_4s', 'fcn_alexnet'])
 def test_so_are_their_scores_and_a_narrower_margin_would_not_do(name):
     n, x = thin(name), prepare(image_of(11, 651), CENTRED, 'float64')
-    stride, margin = coarsest(n), surround(n)
+    stride, margin = max_stride(n), tile_margin(n)
     left = -(-margin // stride) * stride + stride
     assert apart(n, x, left, 3 * stride, margin) < 1e-12
     assert apart(n, x, left, 3 * stride, stride) > 1e-6
@@ -93,13 +95,13 @@ def test_so_are_their_scores_and_a_narrower_margin_would_not_do(name):
                                                   ('fcn_squeezenet_16s', 16, 128)])
 def test_what_a_score_sees(name, stride, margin):
     n = build(name, width=1/64, seed=None)
-    assert (coarsest(n), surround(n)) == (stride, margin)
-    assert margin - stride < n.score.place.field[0] / 2 <= margin
+    assert (max_stride(n), tile_margin(n)) == (stride, margin)
+    assert margin - stride < n.score.alignment.field[0] / 2 <= margin
 
 
 def test_predict_tiles_what_would_not_fit():
     n, image = thin('fcn_squeezenet_4s'), image_of(33, 3603)
-    free = peak(n, [2 * surround(n) + 64] * 2)
+    free = peak(n, [2 * tile_margin(n) + 64] * 2)
     assert peak(n, image.shape[:2]) > free and largest_tile(n, free) == 64
     pred = predict(n, image, free=free)
     assert len(np.unique(pred)) > 2
@@ -109,10 +111,10 @@ def test_predict_tiles_what_would_not_fit():
 @pytest.mark.parametrize('name', ['fcn32s', 'fcn8s', 'fcn_squeezenet_4s', 'fcn_alexnet'])
 def test_no_tile_takes_more_than_is_free(name, monkeypatch):
     n = build(name, width=1/16, seed=None)
-    least = peak(n, [2 * surround(n) + coarsest(n)] * 2)
+    least = peak(n, [2 * tile_margin(n) + max_stride(n)] * 2)
     for free in least, 1.5 * least, 6 * least:
-        tile = 2 * surround(n) + largest_tile(n, free)
-        assert largest_tile(n, free) % coarsest(n) == 0
+        tile = 2 * tile_margin(n) + largest_tile(n, free)
+        assert largest_tile(n, free) % max_stride(n) == 0
         assert peak(n, (tile, tile)) <= free
     assert largest_tile(n, 6 * least) > largest_tile(n, least)
 
@@ -155,7 +157,7 @@ def test_several_heads_are_a_dict():
     assert all(own.shape == (20, 30) for own in pred.values())
     assert pred['score_geo'].max() < 3 <= pred['score_sem'].max()
     x = prepare(image_of(9, 330), CENTRED, 'float64')
-    whole, parts = answers(n.forward(x)), tiled(n, x, 64)
+    whole, parts = argmax_labels(n.forward(x)), tiled(n, x, 64)
     for head, own in whole.items():
         np.testing.assert_array_equal(parts[head], own)
 
@@ -214,7 +216,7 @@ def test_the_peak_by_hand():
 def test_the_metrics_are_those_of_all_pixels_at_once():
     n, chosen = net(), pictures(5)
     labels, preds = zip(*((label.ravel(), pred.ravel())
-                          for _, _, label, pred in predictions(n, chosen)))
+                          for _, _, label, pred in predict_all(n, chosen)))
     hist = metrics.confusion(np.concatenate(labels), np.concatenate(preds), 3)
     got, wanted = evaluate(n, chosen), metrics.scores(hist)
     assert got.keys() == wanted.keys()
@@ -226,7 +228,7 @@ def test_the_metrics_are_those_of_all_pixels_at_once():
 
 def test_predictions_come_with_their_picture():
     n, chosen = net(), pictures(3)
-    seen = list(predictions(n, chosen))
+    seen = list(predict_all(n, chosen))
     assert [name for name, *_ in seen] == chosen.names
     for i, (_, image, label, pred) in enumerate(seen):
         np.testing.assert_array_equal(image, chosen[i][0])
@@ -246,7 +248,7 @@ def test_classes_that_are_nowhere():
     def read(name):
         return np.zeros((4, 5, 3), 'uint8'), np.zeros((4, 5), 'uint8')
 
-    chosen = Pictures(CLASSES, ['a'], read)
+    chosen = Dataset(CLASSES, ['a'], read)
     scores = evaluate(constant(1), chosen)              # 1 is predicted, 0 true, 2 neither
     np.testing.assert_array_equal(scores['iu'], [0, 0, np.nan])
     assert (scores['pixel_acc'], scores['mean_iu']) == (0, 0)
@@ -255,7 +257,7 @@ def test_classes_that_are_nowhere():
 
 def test_a_net_of_other_classes_is_refused():
     chosen = pictures(2, classes=('ground', 'blob', 'stripe', 'more'))
-    two = Pictures(CLASSES[:2], ['a'], lambda name: (np.zeros((4, 5, 3), 'uint8'),
+    two = Dataset(CLASSES[:2], ['a'], lambda name: (np.zeros((4, 5, 3), 'uint8'),
                                                      np.zeros((4, 5), 'uint8')))
     assert len(evaluate(net(), chosen)['iu']) == 4
     with pytest.raises(ValueError, match='pred 2 at .* there are classes 0 … 1'):
@@ -309,13 +311,13 @@ def test_the_metrics_of_736_real_masks():
     """Against themselves moved by (3, 5), counted class by class without a matrix."""
     names = read_split(DATA / 'lists', 'voc2011_seg11valid')
     hists, right, true, said, pixels = {}, *np.zeros((3, 21), int), 0
-    chosen = Pictures(VOC, names, None)
+    chosen = Dataset(VOC, names, None)
     for name in names:
         with Image.open(DATA / f'seg11valid_masks/{name}.png') as mask:
             label = np.array(mask)
         pred = np.roll(label, (3, 5), (0, 1))
         pred[pred == 255] = 0
-        count(hists, chosen, label, pred)
+        add_confusion(hists, chosen, label, pred)
         valid = label != 255
         pixels += int(valid.sum())
         for c in np.flatnonzero(np.bincount(label[valid], minlength=256)

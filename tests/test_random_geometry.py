@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import taps
 from autograd import make_vjp
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from samples import NAMES, PICKERS
 
 from tinyfcn import ops
@@ -47,7 +46,7 @@ def judge(name, data):
     args, op = sample.args, getattr(ops, name)
 
     def how():                                  # an rng among them starts anew
-        return deepcopy(sample.how)
+        return deepcopy(sample.kwargs)
 
     y, cache, *_ = op(*args, **how())
     close(y, getattr(loops, name)(*args, **how()), 1e-12)

@@ -15,9 +15,9 @@ from bad_input_samples import whole
 from PIL import Image
 
 from tinyfcn import build
-from tinyfcn.backend import gpu_status
 from tinyfcn.cli import main
 from tinyfcn.models.fcn import stride8
+from tinyfcn.runtime.gpu import gpu_status
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text('utf-8')

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from tinyfcn import build, weights
-from tinyfcn.data.transforms import prepare, read_image
+from tinyfcn.data.images import read_image
+from tinyfcn.data.transforms import prepare
 
 DATA = Path(os.environ.get('TINYFCN_DATA', 'nowhere'))
 pytestmark = [pytest.mark.realdata,

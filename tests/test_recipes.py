@@ -1,9 +1,10 @@
 """Every recipe is whole, leads back to a classifier, and says what the paper says."""
 import pytest
 
-from tinyfcn import data, recipes
+from tinyfcn import data
 from tinyfcn.models import NETS
-from tinyfcn.recipes import PLAIN, RECIPES, recipe
+from tinyfcn.training import recipes
+from tinyfcn.training.recipes import PLAIN, RECIPES, recipe
 
 CLASSIFIERS = {name for name, (_, _, n_class) in NETS.items() if n_class == 1000}
 ALL = pytest.mark.parametrize('name', RECIPES)

@@ -27,8 +27,8 @@ FIVE = [zeros(3) for _ in range(4)]             # w, b, mean, var of a batch_nor
 DRAW = dict(train=True, rng=np.random.default_rng(0))
 
 
-def loss(label=LABEL, **how):
-    return ops.softmax_cross_entropy(X, label, **how)
+def loss(label=LABEL, **kwargs):
+    return ops.softmax_cross_entropy(X, label, **kwargs)
 
 
 def labelled(value, at=(1, 2, 3)):
@@ -307,10 +307,11 @@ DAMAGE = dict(
 
 def named(op):
     """The arrays of the example: {name: array}."""
-    (args, how), names = EXAMPLE[op], list(signature(getattr(ops, op)).parameters)
+    (args, kwargs), names = EXAMPLE[op], list(signature(getattr(ops, op)).parameters)
     if names == ['xs']:
         names = [f'x{i}' for i in range(1, len(args) + 1)]
-    return {name: v for name, v in (*zip(names, args), *how.items()) if isinstance(v, np.ndarray)}
+    given = *zip(names, args), *kwargs.items()
+    return {name: v for name, v in given if isinstance(v, np.ndarray)}
 
 
 def damaged():
@@ -328,15 +329,15 @@ def damaged():
 
 @pytest.mark.parametrize('op, name, harm', list(damaged()))
 def test_shared_refusals(op, name, harm):
-    args, how = deepcopy(EXAMPLE[op])
+    args, kwargs = deepcopy(EXAMPLE[op])
     broken = DAMAGE[harm](named(op)[name])
-    if name in how:
-        how[name] = broken
+    if name in kwargs:
+        kwargs[name] = broken
     else:
         at = list(named(op)).index(name)
         args = *args[:at], broken, *args[at + 1:]
     with pytest.raises(ValueError if harm == 'rank' else TypeError, match=rf'\b{name}\b'):
-        getattr(ops, op)(*args, **how)
+        getattr(ops, op)(*args, **kwargs)
 
 
 @pytest.mark.parametrize('op', NAMES)
@@ -362,8 +363,8 @@ WRONG_SHAPE = dict(
 
 
 def backward(op, harm):
-    args, how = deepcopy(EXAMPLE[op])
-    y, cache, *_ = getattr(ops, op)(*args, **how)
+    args, kwargs = deepcopy(EXAMPLE[op])
+    y, cache, *_ = getattr(ops, op)(*args, **kwargs)
     return getattr(ops, op).backward(harm(np.zeros(np.shape(y))), cache)
 
 

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from training_samples import CENTRED, CLASSES, bits, net, pictures, recipe
 
-from tinyfcn import build, checkpoint
+from tinyfcn import build
 from tinyfcn.data.batches import drawn
-from tinyfcn.data.pictures import Pictures
-from tinyfcn.run import begin, rewound
-from tinyfcn.run import run as started
-from tinyfcn.training import evaluate
+from tinyfcn.data.dataset import Dataset
+from tinyfcn.training import checkpoint
+from tinyfcn.training.loop import evaluate
+from tinyfcn.training.run import begin, run as started, truncate_log
 
 LAST, BEST = 'last.safetensors', 'best.safetensors'
 VALID = pictures(2, seed=9)
@@ -105,7 +105,7 @@ def test_the_last_checkpoint_is_the_net_and_the_best_had_the_best_mean_iu(whole)
 def test_the_best_is_not_always_the_last(tmp_path):
     """A net that believes in blobs, judged where all is blob, learns that all is ground."""
     def all_of(chosen, which):
-        return Pictures(CLASSES, chosen.names, lambda name: (
+        return Dataset(CLASSES, chosen.names, lambda name: (
             chosen.read(name)[0], np.full_like(chosen.read(name)[1], which)))
 
     n = small()
@@ -240,10 +240,10 @@ def test_a_line_that_was_cut_is_dropped(tmp_path, cut):
     text = ''.join(json.dumps(row) + '\n' for row in rows)
     path.write_text(text[:-cut])
     kept = rows[:3 if cut == 1 else 2]
-    assert rewound(path, 9) == kept
+    assert truncate_log(path, 9) == kept
     assert path.read_text() == ''.join(json.dumps(row) + '\n' for row in kept)
-    assert rewound(path, 1) == rows[:1] and len(path.read_text().splitlines()) == 1
-    assert rewound(tmp_path / 'none.jsonl', 5) == []
+    assert truncate_log(path, 1) == rows[:1] and len(path.read_text().splitlines()) == 1
+    assert truncate_log(tmp_path / 'none.jsonl', 5) == []
 
 
 # ---- the comparison has teeth --------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_two_heads(tmp_path):
         image, label = whole.read(name)
         return image, dict(score_sem=label, score_geo=label)
 
-    chosen = Pictures(dict(score_sem=CLASSES, score_geo=('low', 'high', 'far')), whole.names, read)
+    chosen = Dataset(dict(score_sem=CLASSES, score_geo=('low', 'high', 'far')), whole.names, read)
     n = build('siftflow_32s', n_class=3, width=1/64)
     rows = list(run(tmp_path, settings(steps=2, lr=.01), n, valid=chosen, chosen=chosen))
     assert [row['step'] for row in rows] == [1, 2, 2]
@@ -290,14 +290,14 @@ def test_a_class_that_is_nowhere_is_null(tmp_path):
     def read(name):
         return np.zeros((6, 7, 3), 'uint8'), np.zeros((6, 7), 'uint8')
 
-    flat = Pictures((*CLASSES, 'never'), ['a'], read)
+    flat = Dataset((*CLASSES, 'never'), ['a'], read)
     *_, judged = run(tmp_path, settings(steps=2), valid=flat)
     assert judged['iu'][3] is None and 'NaN' not in (tmp_path / 'metrics.jsonl').read_text()
 
 
 def test_a_validation_that_is_void_is_no_best(tmp_path):
     """Nothing is true in it, so no mean IU is: null, and no TypeError from comparing it."""
-    void = Pictures(CLASSES, ['a'], lambda name: (np.zeros((6, 7, 3), 'uint8'),
+    void = Dataset(CLASSES, ['a'], lambda name: (np.zeros((6, 7, 3), 'uint8'),
                                                   np.full((6, 7), 255, 'uint8')))
     *_, judged = run(tmp_path, settings(steps=2), valid=void)
     assert judged['mean_iu'] is None and (tmp_path / LAST).exists()
@@ -324,7 +324,7 @@ def test_a_picture_that_fails_leaves_the_checkpoint_before(tmp_path):
     sixth, rows = drawn(pictures(), 5, 0)[0], []
     with pytest.raises(ValueError, match=f'^{sixth}.png: damaged'):
         for row in run(tmp_path, settings(steps=8, iter_size=1, every=4),
-                       chosen=Pictures(CLASSES, pictures().names, read)):
+                       chosen=Dataset(CLASSES, pictures().names, read)):
             rows.append(row['step'])
     assert rows == [1, 2, 3, 4, 4, 5]
     assert checkpoint.load(tmp_path / LAST)[2]['run']['step'] in (4, 5)

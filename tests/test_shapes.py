@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from tinyfcn.data.pictures import VOID
+from tinyfcn.data.labels import VOID
 from tinyfcn.data.shapes import CLASSES, OUTSIDE, picture
 
 

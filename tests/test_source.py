@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tinyfcn import Net, models, ops, optim
-from tinyfcn.place import Place
+from tinyfcn.net.alignment import Alignment
 from tinyfcn.viz import show_source
 
 
@@ -25,10 +25,9 @@ def shown(source):
      '    return col2im(dy, *cache)[:1]'),
     (models.fcn.fcn32s, 'def fcn32s(n, n_class=21, width=1, up=upsample):',
      '    stride32(n, n_class, up)'),
-    (Place.__eq__, 'def __eq__(self, other):',
-     '    return isinstance(other, Place) and '
-     '(self.scale, self.shift) == (other.scale, other.shift)'),
-    (Place().__str__, 'def __str__(self):',
+    (Alignment.__eq__, 'def __eq__(self, other):',
+     '    return (self.scale, self.shift) == (other.scale, other.shift)'),
+    (Alignment().__str__, 'def __str__(self):',
      "    return f'image = {y}' if y == x else f'image = ({y}, {x})'"),
     (optim.SGD, 'class SGD(Optimiser):', '                    float(scale))'),
     (optim.descend, 'def descend(w, g, v, lr, momentum, decay, scale):', '    w -= v'),
@@ -55,7 +54,7 @@ def test_every_op_shows_what_it_computes(name):
 
 
 def test_a_method_is_shown_from_the_margin_on():
-    code = show_source(Place.window).code
+    code = show_source(Alignment.window).code
     assert code == dedent(code) and code.startswith('def window(self')
     compile(code, 'window', 'exec')
 

@@ -17,7 +17,7 @@ from tinyfcn.layers import (
     resize,
     upsample,
 )
-from tinyfcn.summary import beside, multiply_adds
+from tinyfcn.net.summary import beside, multiply_adds
 
 
 def test_rows():

@@ -12,8 +12,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import tinyfcn
-from tinyfcn import threads as counted
-from tinyfcn.threads import one_blas_thread, parallel, shares, threads
+from tinyfcn.runtime import threads as counted
+from tinyfcn.runtime.threads import one_blas_thread, parallel, shares, threads
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_process_bound_to_one_core_has_one_thread():
         pytest.skip('cores are bound on Linux alone')
     script = ('import os\n'
               'os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n'
-              'from tinyfcn.threads import threads\n'
+              'from tinyfcn.runtime.threads import threads\n'
               'print(threads())')
     env = {name: value for name, value in os.environ.items() if name != 'TINYFCN_THREADS'}
     run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, env=env)
@@ -147,7 +147,7 @@ def test_what_is_set_around_a_call_holds_inside(three):
 def test_a_child_of_fork_has_threads_of_its_own():
     script = ('import os\n'
               'os.environ["TINYFCN_THREADS"] = "2"\n'
-              'from tinyfcn.threads import parallel\n'
+              'from tinyfcn.runtime.threads import parallel\n'
               'parallel(abs, range(4))\n'
               'child = os.fork()\n'
               'if child:\n'
@@ -250,11 +250,11 @@ def test_blas_is_found_once():
 def test_memory_is_kept():
     """300 MB that are freed stay with the process, which has owned them once."""
     script = ('import numpy as np\n'
-              'from tinyfcn.memory import keep_memory\n'
+              'from tinyfcn.runtime.malloc import tune_allocator\n'
               'def resident():\n'
               '    with open("/proc/self/statm") as file:\n'
               '        return int(file.read().split()[1]) * 4096\n'
-              'kept = keep_memory()\n'
+              'kept = tune_allocator()\n'
               'for _ in range(2):\n'
               '    np.ones(300 << 17)\n'
               'print(kept, resident() > 280 << 20)')
@@ -269,8 +269,8 @@ def test_memory_lies_in_huge_pages():
     advice = '/sys/kernel/mm/transparent_hugepage/enabled'
     if not os.path.exists(advice) or platform.libc_ver()[0] != 'glibc':
         pytest.skip('this kernel has no huge pages to give away, or this libc no mallopt')
-    script = ('from tinyfcn.memory import keep_memory\n'
-              'keep_memory()\n'
+    script = ('from tinyfcn.runtime.malloc import tune_allocator\n'
+              'tune_allocator()\n'
               'with open("/proc/self/smaps") as file:\n'
               '    sizes, advised = [], 0\n'
               '    for line in file:\n'

@@ -7,9 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from tinyfcn import Net, build, crf, metrics, ops, tracing
+from tinyfcn import Net, build, metrics, ops
+from tinyfcn.course import tracing
 from tinyfcn.geometry import conv_size, pool_size
 from tinyfcn.layers import conv, max_pool, upsample
+from tinyfcn.prediction import crf
 
 SEEDS = range(12)
 
@@ -19,9 +21,9 @@ def draw(seed, channels=None):
     rng = np.random.default_rng((seed, 3))
     c = channels or int(rng.integers(1, 3))
     h, w, kh, kw = (int(n) for n in rng.integers((3, 3, 1, 1), (6, 7, 4, 4)))
-    how = dict(stride=tuple(int(n) for n in rng.integers(1, 4, 2)),
+    kwargs = dict(stride=tuple(int(n) for n in rng.integers(1, 4, 2)),
                pad=tuple(int(n) for n in rng.integers(0, 3, 2)))
-    return rng.integers(-4, 5, (c, h, w)) * 1., rng.integers(-3, 4, (c, kh, kw)) * 1., how, rng
+    return rng.integers(-4, 5, (c, h, w)) * 1., rng.integers(-3, 4, (c, kh, kw)) * 1., kwargs, rng
 
 
 def stack(state, name):
@@ -56,9 +58,9 @@ def same(a, b):
 
 @pytest.mark.parametrize('seed', SEEDS)
 def test_convolution_is_conv2d_and_each_frame_one_window(seed):
-    x, w, how, _ = draw(seed)
-    y, _ = ops.conv2d(x[None], w[None], **how)
-    player = tracing.convolution(x, w, **how)
+    x, w, kwargs, _ = draw(seed)
+    y, _ = ops.conv2d(x[None], w[None], **kwargs)
+    player = tracing.convolution(x, w, **kwargs)
     same(stack(player[-1], 'y'), y[0])
     same(inside(player, 'x', player[0]), x)
     assert len(player) == y.size
@@ -79,10 +81,10 @@ def test_convolution_with_holes():
 
 @pytest.mark.parametrize('seed', SEEDS)
 def test_im2col_is_im2col_and_a_column_times_w_is_y(seed):
-    x, w, how, _ = draw(seed)
-    y, _ = ops.conv2d(x[None], w[None], **how)
-    cols, _ = ops.im2col(x[None], w.shape[1:], **how)
-    player = tracing.im2col(x, w, **how)
+    x, w, kwargs, _ = draw(seed)
+    y, _ = ops.conv2d(x[None], w[None], **kwargs)
+    cols, _ = ops.im2col(x[None], w.shape[1:], **kwargs)
+    player = tracing.im2col(x, w, **kwargs)
     same(stack(player[-1], 'y'), y[0])
     same(stack(player[-1], 'cols'), cols)
     same(stack(player[-1], 'w').ravel(), w.ravel())
@@ -95,13 +97,13 @@ def test_im2col_is_im2col_and_a_column_times_w_is_y(seed):
 
 @pytest.mark.parametrize('seed', SEEDS)
 def test_matrix_is_conv_matrix_and_a_row_times_x_is_y(seed):
-    x, w, how, _ = draw(seed, channels=1)
-    player = tracing.matrix(x, w, **how)
+    x, w, kwargs, _ = draw(seed, channels=1)
+    player = tracing.matrix(x, w, **kwargs)
     state = player[-1]
     m = stack(state, 'M')[0]
-    same(m, ops.conv_matrix(w[None], x.shape, **how).toarray())
+    same(m, ops.conv_matrix(w[None], x.shape, **kwargs).toarray())
     same(m @ x.ravel(), stack(state, 'y').ravel())
-    same(stack(state, 'y').ravel(), ops.conv2d(x[None], w[None], **how)[0].ravel())
+    same(stack(state, 'y').ravel(), ops.conv2d(x[None], w[None], **kwargs)[0].ravel())
     for n, frame in enumerate(player.trace['frames']):
         state = player[n]
         assert (lit(frame, state, 'M') * lit(frame, state, 'x')).sum() == state['y'][n][0]
@@ -112,11 +114,11 @@ def test_matrix_is_conv_matrix_and_a_row_times_x_is_y(seed):
 
 @pytest.mark.parametrize('seed', SEEDS)
 def test_backward_is_the_backward_of_conv2d_and_each_frame_adds(seed):
-    x, w, how, rng = draw(seed)
-    y, cache = ops.conv2d(x[None], w[None], **how)
+    x, w, kwargs, rng = draw(seed)
+    y, cache = ops.conv2d(x[None], w[None], **kwargs)
     dy = rng.integers(-3, 4, y.shape[2:]) * 1.
     dx, dw, _ = ops.conv2d.backward(dy[None, None], cache)
-    player = tracing.backward(x, w, dy, **how)
+    player = tracing.backward(x, w, dy, **kwargs)
     same(inside(player, 'dx', player[-1]), dx[0])
     same(stack(player[-1], 'dw'), dw[0])
     before = {'dw': np.zeros_like(w), 'dx': 0 * stack(player[0], 'x')}
@@ -133,10 +135,10 @@ def test_backward_is_the_backward_of_conv2d_and_each_frame_adds(seed):
 
 @pytest.mark.parametrize('seed', SEEDS)
 def test_col2im_is_col2im(seed):
-    x, w, how, _ = draw(seed)
-    cols, _ = ops.im2col(x[None], w.shape[1:], **how)
-    player = tracing.col2im(cols[0], x.shape[1:], w.shape[1:], **how)
-    same(inside(player, 'x', player[-1]), ops.col2im(cols, x.shape, w.shape[1:], **how)[0][0])
+    x, w, kwargs, _ = draw(seed)
+    cols, _ = ops.im2col(x[None], w.shape[1:], **kwargs)
+    player = tracing.col2im(cols[0], x.shape[1:], w.shape[1:], **kwargs)
+    same(inside(player, 'x', player[-1]), ops.col2im(cols, x.shape, w.shape[1:], **kwargs)[0][0])
     same(stack(player[0], 'cols'), cols)
     for n in range(len(player)):
         assert stack(player[n], 'x').sum() == cols[0, :, :n + 1].sum()
@@ -146,7 +148,7 @@ def test_col2im_is_col2im(seed):
 
 @pytest.mark.parametrize('seed', SEEDS)
 def test_max_pool_its_switches_and_back(seed):
-    x, w, how, rng = draw(seed)
+    x, w, kwargs, rng = draw(seed)
     ksize, stride = int(rng.integers(1, 4)), int(rng.integers(1, 4))
     if min(pool_size(x.shape[1:], ksize, stride)) < 1:
         pytest.skip('no window')
@@ -202,7 +204,7 @@ def test_ways_are_what_a_net_s_own_gradient_counts(dilations, seen):
         x = n[f'conv{i}'] = conv(x, 1, (1, 3), pad=(0, hole), dilation=(1, hole))
     for name, w in n.params.items():
         w[...] = name.endswith('.w')
-    wide = int(x.place.field[1])
+    wide = int(x.alignment.field[1])
     y = n.forward(np.zeros((1, 1, 1, wide)), keep=True)
     dy = np.zeros_like(y)
     dy[..., wide // 2] = 1
@@ -224,9 +226,9 @@ def test_mean_field_is_a_step_of_the_crf_and_heard_is_what_is_loud(seed):
     c, h, w = (int(n) for n in rng.integers((2, 1, 1), (4, 5, 5)))
     prob = rng.integers(1, 9, (c, h, w)) / 1.
     prob /= prob.sum(0)
-    image, how = rng.integers(0, 256, (h, w, 3)).astype('uint8'), crf.SETTINGS['pydensecrf']
-    player = tracing.mean_field(prob, image, how)
-    after = crf.mean_field(prob, image, how, 1, exact=True)
+    image, kwargs = rng.integers(0, 256, (h, w, 3)).astype('uint8'), crf.SETTINGS['pydensecrf']
+    player = tracing.mean_field(prob, image, kwargs)
+    after = crf.mean_field(prob, image, kwargs, 1, exact=True)
     same(stack(player[-1], 'q'), after)
     same(stack(player[0], 'p'), prob)
     assert len(player) == h * w
@@ -242,18 +244,18 @@ def test_mean_field_is_a_step_of_the_crf_and_heard_is_what_is_loud(seed):
 
 @pytest.mark.parametrize('seed', SEEDS)
 def test_scatter_zero_insert_and_transposed_are_conv_transpose2d(seed):
-    x, w, how, _ = draw(seed)
+    x, w, kwargs, _ = draw(seed)
     x = x[:, :3, :3]                            # Mᵀ has a cell for every pair of pixels
-    how['pad'] = tuple(min(p, k - 1) for p, k in zip(how['pad'], w.shape[1:]))
-    y, _ = ops.conv_transpose2d(x[None], w[:, None], **how)
-    scatter = tracing.scatter(x, w, **how)
+    kwargs['pad'] = tuple(min(p, k - 1) for p, k in zip(kwargs['pad'], w.shape[1:]))
+    y, _ = ops.conv_transpose2d(x[None], w[:, None], **kwargs)
+    scatter = tracing.scatter(x, w, **kwargs)
     same(inside(scatter, 'y', scatter[-1]), y[0])
-    zeros = tracing.zero_insert(x, w, **how)
+    zeros = tracing.zero_insert(x, w, **kwargs)
     same(stack(zeros[-1], 'y'), y[0])
     same(stack(zeros[0], 'w'), w[:, ::-1, ::-1])
-    matrix = tracing.transposed(x, w, **how)
+    matrix = tracing.transposed(x, w, **kwargs)
     same(stack(matrix[-1], 'y').reshape(y[0].shape), y[0])
-    m = ops.conv_matrix(w[:, None], y.shape[2:], **how).toarray()
+    m = ops.conv_matrix(w[:, None], y.shape[2:], **kwargs).toarray()
     same(stack(matrix[-1], 'Mᵀ')[0], m.T)
 
     full = 0 * stack(scatter[0], 'y')[0]
@@ -313,15 +315,15 @@ def test_the_crop_of_fcn16s_lies_over_pool4():
 def test_the_spans_are_the_net_s_own_places(name, last):
     net = build(name, width=1/64, seed=None)
     player = tracing.places(net, 'pool1', 'pool2', last, size=(90, 70))
-    place = net[last].place
+    place = net[last].alignment
     for k, frame in enumerate(player.trace['frames']):
         centre = place.scale[1] * k + place.shift[1]
         assert frame['spans'][last] == [centre, centre] and frame['lit'] == {last: [k]}
-        for line, field in [('image', 1), ('pool1', net.pool1.place.field[1])]:
+        for line, field in [('image', 1), ('pool1', net.pool1.alignment.field[1])]:
             low, high = frame['spans'][line]
             assert (low + high) / 2 == centre and high - low == place.field[1] - field
     for line in player.trace['lines'][1:]:
-        own = net[line['name']].place
+        own = net[line['name']].alignment
         assert line['points'] == [own.scale[1] * i + own.shift[1]
                                   for i in range(net.sizes((90, 70))[line['name']][1])]
 

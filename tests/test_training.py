@@ -13,19 +13,20 @@ from oracle_net import run as run_by
 from training_samples import CENTRED, CLASSES, bits, net, pictures, recipe
 from witness import needs_torch, torch, torch_oracle
 
-from tinyfcn import Net, build, recipes, training, weights
-from tinyfcn.data import open_set
+from tinyfcn import Net, build, weights
+from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import drawn
-from tinyfcn.data.pictures import Pictures, hold_out
+from tinyfcn.data.dataset import Dataset, hold_out
 from tinyfcn.data.shapes import picture
 from tinyfcn.data.transforms import prepare
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
-from tinyfcn.training import evaluate, fit, gradients, optimiser, rate, train
-from tinyfcn.walkers import may_fork
+from tinyfcn.runtime.workers import may_fork
+from tinyfcn.training import loop, recipes
+from tinyfcn.training.loop import evaluate, fit, gradients, learning_rate, make_optimizer, train
 
 
-def rows_of(n, chosen, how, seed=0, start=0, mover=None):
-    return [*train(n, chosen, how, mover or optimiser(how), seed, start)]
+def rows_of(n, chosen, kwargs, seed=0, start=0, optimizer=None):
+    return [*train(n, chosen, kwargs, optimizer or make_optimizer(kwargs), seed, start)]
 
 
 # ---- the equations, written out ------------------------------------------------------------------
@@ -54,10 +55,10 @@ def by_hand(params, x, label, reduce):
 def test_five_steps_written_out(reduce, lr):
     """v ← .9 v + lr·(Σ of three gradients / 3 + λ·w), w ← w − v; a bias twice as fast, λ = 0."""
     chosen, n = pictures(), net('float64')
-    how = recipe(loss=reduce, lr=lr, iter_size=3, weight_decay=.01, poly=.9)
+    kwargs = recipe(loss=reduce, lr=lr, iter_size=3, weight_decay=.01, poly=.9)
     params = {name: w.copy() for name, w in n.params.items()}
     velocity = {name: 0 * w for name, w in params.items()}
-    for step, row in enumerate(train(n, chosen, how, optimiser(how), seed=2)):
+    for step, row in enumerate(train(n, chosen, kwargs, make_optimizer(kwargs), seed=2)):
         now, total, losses = lr * (1 - step / 5) ** .9, dict.fromkeys(params, 0), []
         for name in row['names']:
             image, label = chosen[int(name)]
@@ -87,14 +88,14 @@ def test_the_sum_is_the_mean_times_its_pixels():
 
 
 def test_the_rate():
-    assert [rate(recipe(lr=.5, steps=4, poly=1.), step) for step in range(4)] == \
+    assert [learning_rate(recipe(lr=.5, steps=4, poly=1.), step) for step in range(4)] == \
         pytest.approx([.5, .375, .25, .125])
-    assert [rate(recipe(lr=.5, steps=4), step) for step in range(4)] == [.5] * 4
+    assert [learning_rate(recipe(lr=.5, steps=4), step) for step in range(4)] == [.5] * 4
 
 
 def void_pictures():
     chosen = pictures()
-    return Pictures(CLASSES, chosen.names, lambda name: (
+    return Dataset(CLASSES, chosen.names, lambda name: (
         chosen.read(name)[0], np.full_like(chosen.read(name)[1], 255)))
 
 
@@ -102,8 +103,8 @@ def void_pictures():
 def test_a_picture_without_a_label_changes_nothing_but_by_decay(loss):
     n = net('float64')
     before = {name: w.copy() for name, w in n.params.items()}
-    how = recipe(loss=loss, lr=1e-7, weight_decay=.5, momentum=0., steps=1)
-    row, = rows_of(n, void_pictures(), how)
+    kwargs = recipe(loss=loss, lr=1e-7, weight_decay=.5, momentum=0., steps=1)
+    row, = rows_of(n, void_pictures(), kwargs)
     assert row['loss'] == 0
     for name, w in n.params.items():
         kept = 1 if name.endswith('.b') else 1 - 1e-7 * .5
@@ -122,15 +123,15 @@ def two_headed():
         image, label = whole.read(name)
         return image, dict(score_sem=label, score_geo=np.where(label == 2, 255, label))
 
-    return Pictures(dict(score_sem=CLASSES, score_geo=('low', 'high', 'far')), whole.names, read)
+    return Dataset(dict(score_sem=CLASSES, score_geo=('low', 'high', 'far')), whole.names, read)
 
 
 def test_two_heads_learn_each_from_its_label():
     """SIFT Flow's net: the loss is the sum of both, ln 3 + ln 3 as long as scores are zero."""
     n, chosen = build('siftflow_32s', n_class=3, width=1/64), two_headed()
     before = bits(n)
-    how = recipe(steps=3, lr=.1, momentum=0.)
-    rows = rows_of(n, chosen, how)
+    kwargs = recipe(steps=3, lr=.1, momentum=0.)
+    rows = rows_of(n, chosen, kwargs)
     assert rows[0]['loss'] == pytest.approx(2 * np.log(3), rel=1e-6)
     assert rows[-1]['loss'] < rows[0]['loss']
     assert bits(n)['score_fr_sem.w'] != before['score_fr_sem.w']
@@ -142,7 +143,7 @@ def test_two_heads_learn_each_from_its_label():
 def test_the_other_heads_label_is_not_learned_from():
     """With its labels void, a head stays where it was, and the other one does not."""
     chosen, n = two_headed(), build('siftflow_32s', n_class=3, width=1/64)
-    blind = Pictures(chosen.classes, chosen.names, lambda name: (chosen.read(name)[0], dict(
+    blind = Dataset(chosen.classes, chosen.names, lambda name: (chosen.read(name)[0], dict(
         chosen.read(name)[1], score_geo=np.full_like(chosen.read(name)[1]['score_geo'], 255))))
     row, = rows_of(n, blind, recipe(steps=1, weight_decay=0.))
     assert row['loss'] == pytest.approx(np.log(3), rel=1e-6)
@@ -159,17 +160,17 @@ def depths(bad_at):
             image[3, 4] = np.inf
         return image, np.zeros((8, 9), 'uint8')
 
-    return Pictures(CLASSES, '01234', read)
+    return Dataset(CLASSES, '01234', read)
 
 
-def diverging(n, chosen, how, start=0):
+def diverging(n, chosen, kwargs, start=0):
     """-> what was said, the steps before; the weights and the memory as they were then"""
-    mover, rows, kept = optimiser(how), [], None
+    optimizer, rows, kept = make_optimizer(kwargs), [], None
     with pytest.raises(ValueError, match='A smaller lr') as told:
-        for row in train(n, chosen, how, mover, 0, start):
+        for row in train(n, chosen, kwargs, optimizer, 0, start):
             rows.append(row)
-            kept = bits(n), {name: v.tobytes() for name, v in mover.velocity.items()}
-    now = bits(n), {name: v.tobytes() for name, v in mover.velocity.items()}
+            kept = bits(n), {name: v.tobytes() for name, v in optimizer.velocity.items()}
+    now = bits(n), {name: v.tobytes() for name, v in optimizer.velocity.items()}
     return str(told.value), rows, kept is None or now == kept
 
 
@@ -216,12 +217,12 @@ def test_nobody_knows_how_images_are_prepared():
 
 # ---- chance --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('how', [dict(), dict(adam=True, rules={}), dict(iter_size=2, batch=2)])
-def test_a_run_is_a_function_of_its_seed(how):
+@pytest.mark.parametrize('kwargs', [dict(), dict(adam=True, rules={}), dict(iter_size=2, batch=2)])
+def test_a_run_is_a_function_of_its_seed(kwargs):
     made = []
     for seed in 1, 1, 2:
         n = net(norm=True, drop=.3)
-        rows_of(n, pictures(), recipe(**how, mirrored=True, replace=True), seed)
+        rows_of(n, pictures(), recipe(**kwargs, mirrored=True, replace=True), seed)
         made.append(bits(n))
     assert made[0] == made[1] != made[2]
 
@@ -229,11 +230,12 @@ def test_a_run_is_a_function_of_its_seed(how):
 def test_dropout_differs_from_picture_to_picture():
     """The very same picture each time, and weights that stand still: the loss differs yet."""
     one = pictures(1)
-    how = recipe(lr=1e-300, weight_decay=0., steps=6)
-    losses = [row['loss'] for row in rows_of(net('float64', drop=.5), one, {**how, 'loss': 'sum'})]
+    kwargs = recipe(lr=1e-300, weight_decay=0., steps=6)
+    rows = rows_of(net('float64', drop=.5), one, {**kwargs, 'loss': 'sum'})
+    losses = [row['loss'] for row in rows]
     assert len({*losses}) == 6
     n, steps = net('float64', drop=.5), []
-    for row in train(n, one, {**how, 'iter_size': 2, 'loss': 'sum'}, optimiser(how)):
+    for row in train(n, one, {**kwargs, 'iter_size': 2, 'loss': 'sum'}, make_optimizer(kwargs)):
         steps.append(n.step)
         if row['step'] <= 3:                            # the two of a step are those two of before
             two = losses[2 * row['step'] - 2:2 * row['step']]
@@ -241,13 +243,14 @@ def test_dropout_differs_from_picture_to_picture():
     assert steps == [1, 3, 5, 7, 9, 11]
 
 
-@pytest.mark.parametrize('how', [dict(), dict(adam=True, rules={}), dict(iter_size=2, poly=.9)])
-def test_to_begin_in_the_middle_is_to_go_on(how):
-    how = recipe(**how, steps=6, mirrored=True)
-    whole, parted, mover = net(norm=True, drop=.3), net(norm=True, drop=.3), optimiser(how)
-    rows = rows_of(whole, pictures(), how, seed=3)
-    early = [*islice(train(parted, pictures(), how, mover, 3), 2)]
-    assert early + rows_of(parted, pictures(), how, 3, start=2, mover=mover) == rows
+@pytest.mark.parametrize('kwargs', [dict(), dict(adam=True, rules={}), dict(iter_size=2, poly=.9)])
+def test_to_begin_in_the_middle_is_to_go_on(kwargs):
+    kwargs = recipe(**kwargs, steps=6, mirrored=True)
+    whole, parted = net(norm=True, drop=.3), net(norm=True, drop=.3)
+    optimizer = make_optimizer(kwargs)
+    rows = rows_of(whole, pictures(), kwargs, seed=3)
+    early = [*islice(train(parted, pictures(), kwargs, optimizer, 3), 2)]
+    assert early + rows_of(parted, pictures(), kwargs, 3, start=2, optimizer=optimizer) == rows
     assert bits(whole) == bits(parted)
 
 
@@ -257,21 +260,21 @@ def test_to_begin_in_the_middle_is_to_go_on(how):
                                                  (True, 1 << 28, 1)])
 def test_batches_of_small_nets_are_walked_side_by_side(norm, small, walked, monkeypatch):
     """A loss that is the number of the process tells who walked. Running state forbids others."""
-    monkeypatch.setattr(training, 'SMALL', small)
+    monkeypatch.setattr(loop, 'WORKER_MEMORY', small)
     monkeypatch.setenv('TINYFCN_THREADS', '2')
-    real = training.gradients
-    monkeypatch.setattr(training, 'gradients', lambda *args: (os.getpid(), real(*args)[1]))
+    real = loop.gradients
+    monkeypatch.setattr(loop, 'gradients', lambda *args: (os.getpid(), real(*args)[1]))
     row, = rows_of(net(norm=norm), pictures(), recipe(iter_size=4, steps=1))
     assert (row['loss'] == os.getpid()) == (walked == 1 or not may_fork())
 
 
 def test_side_by_side_is_one_after_another(monkeypatch):
-    how, made = recipe(iter_size=3, mirrored=True), []
+    kwargs, made = recipe(iter_size=3, mirrored=True), []
     for threads, small in ('2', 1 << 28), ('2', 1 << 28), ('1', 1 << 28), ('2', 0):
         monkeypatch.setenv('TINYFCN_THREADS', threads)
-        monkeypatch.setattr(training, 'SMALL', small)
+        monkeypatch.setattr(loop, 'WORKER_MEMORY', small)
         n = net('float64', drop=.3)
-        made.append((rows_of(n, pictures(), how, seed=1), n))
+        made.append((rows_of(n, pictures(), kwargs, seed=1), n))
     (rows, n), *others = made
     for other_rows, other in others:
         assert bits(other) == bits(n) and other_rows == rows
@@ -295,16 +298,16 @@ def test_fit_by_a_dict_of_what_differs():
     assert rows == rows_of(own, pictures(), recipe(steps=3))
 
 
-@pytest.mark.parametrize('how, why', [
+@pytest.mark.parametrize('kwargs, why', [
     (dict(lr=.1, steps=3, every=1, momentun=.5), 'momentun'),
     (dict(lr=1e-11, steps=3, every=1), 'lr 1e-11 is one of a summed loss'),
     (dict(lr=.1, every=1), 'steps is None'),
     ('folder-squeeze', "no recipe called 'folder-squeeze'")])
-def test_fit_refuses_what_no_recipe_is(how, why):
+def test_fit_refuses_what_no_recipe_is(kwargs, why):
     n = net()
     before = bits(n)
     with pytest.raises(ValueError, match=why):
-        fit(n, pictures(), how)
+        fit(n, pictures(), kwargs)
     assert bits(n) == before
 
 
@@ -330,7 +333,7 @@ def small_fcn(n_class):
 
 
 def test_two_pictures_are_learned_by_heart():
-    chosen = Pictures(['ground', 'disc', 'square'], '01', lambda name: picture(
+    chosen = Dataset(['ground', 'disc', 'square'], '01', lambda name: picture(
         0, int(name), (48, 64), 3, .1))
     n = small_fcn(3)
     rows = fit(n, chosen, dict(lr=.01, adam=True, rules={}, weight_decay=0., steps=120, every=1,
@@ -341,7 +344,7 @@ def test_two_pictures_are_learned_by_heart():
 
 # ---- beside PyTorch ------------------------------------------------------------------------------
 
-def curve_by_torch(n, chosen, how, names):
+def curve_by_torch(n, chosen, kwargs, names):
     """The losses of PyTorch, of the same pictures in the same order, and the weights it ends with.
 
     Caffe's order of momentum, written out; dropout draws what our net draws.
@@ -349,24 +352,24 @@ def curve_by_torch(n, chosen, how, names):
     params = {key: torch.tensor(w, requires_grad=True) for key, w in n.params.items()}
     velocity, losses, number = {key: 0. for key in params}, [], 0
     for step, seen in enumerate(names):
-        loss, lr = 0., how['lr'] * (1 - step / how['steps']) ** how['poly']
+        loss, lr = 0., kwargs['lr'] * (1 - step / kwargs['steps']) ** kwargs['poly']
         for name in seen:
-            found, image, label = drawn(chosen, number, 0, mirrored=how['mirrored'])
+            found, image, label = drawn(chosen, number, 0, mirrored=kwargs['mirrored'])
             assert found == name
-            x = torch.tensor(prepare(image, how['preprocess'], n.dtype))
+            x = torch.tensor(prepare(image, kwargs['preprocess'], n.dtype))
             rng = np.random.default_rng((n.seed, number, crc32(b'drop9')))
             drawing = dict(dropout=partial(torch_oracle.dropout, rng=rng))
             oracle = SimpleNamespace(**{**vars(torch_oracle), **drawing})
             score = run_by(n, oracle, x, params, train=True)['score']
             own = torch_oracle.softmax_cross_entropy(score, torch.tensor(label[None].copy()),
-                                                     reduce=how['loss'])
+                                                     reduce=kwargs['loss'])
             own.backward()                              # adds to what the others of the step gave
             loss, number = loss + own.item() / len(seen), number + 1
         losses.append(loss)
         with torch.no_grad():
             for key, w in params.items():
-                fast, decay = (2, 0) if key.endswith('.b') else (1, how['weight_decay'])
-                velocity[key] = (how['momentum'] * velocity[key]
+                fast, decay = (2, 0) if key.endswith('.b') else (1, kwargs['weight_decay'])
+                velocity[key] = (kwargs['momentum'] * velocity[key]
                                  + fast * lr * (w.grad / len(seen) + decay * w))
                 w -= velocity[key]
                 w.grad = None
@@ -384,14 +387,14 @@ def test_twenty_steps_as_torch(p, reduce, lr):
     """A thin FCN-SqueezeNet in float64: losses to 1e-5 of each, weights as near."""
     chosen = pictures(7, (24, 30))
     n = build('fcn_squeezenet_8s', n_class=3, width=1/8, dtype='float64', seed=1)
-    n.drop9.how['p'], rng = p, np.random.default_rng(2)
+    n.drop9.kwargs['p'], rng = p, np.random.default_rng(2)
     for w in n.params.values():
         if not w.any():                                 # a zero bias lies on the kink of a ReLU
             w += .1 * rng.standard_normal(w.shape)
     twin = deepcopy(n)
-    how = recipe(loss=reduce, lr=lr, steps=20, iter_size=2, poly=.9, mirrored=True)
-    rows = rows_of(n, chosen, how)
-    losses, theirs = curve_by_torch(twin, chosen, how, [row['names'] for row in rows])
+    kwargs = recipe(loss=reduce, lr=lr, steps=20, iter_size=2, poly=.9, mirrored=True)
+    rows = rows_of(n, chosen, kwargs)
+    losses, theirs = curve_by_torch(twin, chosen, kwargs, [row['names'] for row in rows])
     assert len(losses) == 20 and worst([row['loss'] for row in rows], losses) < 1e-5
     assert max(abs(w - theirs[name]).max() for name, w in n.params.items()) < 1e-6
     assert abs(losses[0] - losses[-1]) > 1e-3 * losses[0], 'it moves'
@@ -411,16 +414,16 @@ def test_twenty_real_steps_as_torch():
     In float64, where only a mistake could part two nets: such high rates double a float32's last
     bit again and again, to 5e-4 of the loss in twenty steps.
     """
-    how = recipes.recipe('stanford-16s')
-    chosen, _ = hold_out(open_set('stanford', DATA / 'stanford_background', 'train'))
+    kwargs = recipes.recipe('stanford-16s')
+    chosen, _ = hold_out(load_dataset('stanford', DATA / 'stanford_background', 'train'))
     arrays, _ = weights.read(DATA / 'weights/squeezenet_v1.1_oihw_fp32.npz')
-    ours, twin = (build(how['net'], len(chosen.classes), dtype='float64') for _ in range(2))
+    ours, twin = (build(kwargs['net'], len(chosen.classes), dtype='float64') for _ in range(2))
     for n in ours, twin:
         weights.transplant(n, arrays)
-    stream = train(ours, chosen, how, optimiser(how))
+    stream = train(ours, chosen, kwargs, make_optimizer(kwargs))
     rows = [*islice(stream, 20)]
     stream.close()
-    losses, _ = curve_by_torch(twin, chosen, how, [row['names'] for row in rows])
+    losses, _ = curve_by_torch(twin, chosen, kwargs, [row['names'] for row in rows])
     apart = worst([row['loss'] for row in rows], losses)
     print(f'{losses[0]:.4f} … {losses[-1]:.4f}; the largest difference is {apart:.1e} of the loss')
     assert len(losses) == 20 and apart < 1e-9 and losses[-1] < .8 * losses[0]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn.data import transforms
-from tinyfcn.data.transforms import crop, mirror, prepare, read_image, rescale
+from tinyfcn.data import images
+from tinyfcn.data.images import read_image
+from tinyfcn.data.transforms import crop, mirror, prepare, rescale
 
 RNG = np.random.default_rng(6)
 RGB = RNG.integers(0, 256, (12, 20, 3)).astype('uint8')
@@ -60,7 +61,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path, data, why):
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
     path = tmp_path / 'large.png'
     Image.fromarray(RGB).save(path)
-    monkeypatch.setattr(transforms, 'LARGEST', 239)
+    monkeypatch.setattr(images, 'LARGEST', 239)
     with pytest.raises(ValueError, match=r'20×12 pixels are more than 239'):
         read_image(path)
 

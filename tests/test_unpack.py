@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from test_weights_fuzz import mutated
 
-from tinyfcn.data import unpack as unpacking
-from tinyfcn.data.unpack import unpack
+from tinyfcn.fetch import unpack as unpacking
+from tinyfcn.fetch.unpack import unpack
 
 RNG = np.random.default_rng(5)
 SET = {'set/images/a.jpg': RNG.bytes(3000), 'set/images/b.jpg': RNG.bytes(700),

@@ -3,12 +3,19 @@ import numpy as np
 import pytest
 from training_samples import CENTRED, net
 
-from tinyfcn import Net, build, crf
+from tinyfcn import Net, build
 from tinyfcn.cli.judge import CRFS
 from tinyfcn.data.transforms import prepare, rescale
 from tinyfcn.layers import conv
-from tinyfcn.prediction import predict
-from tinyfcn.views import probabilities, scores, softmax, starts, through
+from tinyfcn.prediction import crf
+from tinyfcn.prediction.multiscale import (
+    predict_windows,
+    probabilities,
+    scores,
+    softmax,
+    window_starts,
+)
+from tinyfcn.prediction.predict import predict
 
 RNG = np.random.default_rng(4)
 IMAGE = RNG.integers(0, 256, (23, 31, 3)).astype('uint8')
@@ -51,7 +58,7 @@ def test_scales_are_averaged_in_the_size_of_the_image():
 
 @pytest.mark.parametrize('size, window', [(10, 10), (11, 10), (23, 10), (100, 33), (7, 1)])
 def test_windows_cover_all_and_overlap_by_a_third(size, window):
-    at = starts(size, window)
+    at = window_starts(size, window)
     assert at[0] == 0 and at[-1] == size - window
     assert all(b - a <= max(1, 2 * window / 3) + 1 for a, b in zip(at, at[1:]))
     assert {*range(size)} == {i for a in at for i in range(a, a + window)}
@@ -62,7 +69,7 @@ def test_windows_through_a_net_that_sees_one_pixel_are_the_whole():
     n.score = conv(n.data, 4, 1)
     x = RNG.standard_normal((1, 3, 23, 31))
     for window in 5, 12, 29, 40:
-        np.testing.assert_allclose(through(n, x, window)['score'], softmax(n.forward(x)),
+        np.testing.assert_allclose(predict_windows(n, x, window)['score'], softmax(n.forward(x)),
                                    atol=1e-13)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tinyfcn import build
 from tinyfcn.cli import main
-from tinyfcn.data.transforms import read_label
+from tinyfcn.data.images import read_label
 from tinyfcn.viz import (
     colours,
     draw_curves,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from training_samples import net
 
-from tinyfcn import walkers
-from tinyfcn.walkers import Walkers
+from tinyfcn.runtime import workers as walkers
+from tinyfcn.runtime.workers import Walkers
 
 pytestmark = pytest.mark.skipif(not walkers.may_fork(), reason='processes copy themselves on Linux')
 
@@ -57,7 +57,7 @@ def test_a_weight_without_a_gradient_has_none():
 
 def test_each_of_them_has_one_thread():
     def threads(n, batch):
-        from tinyfcn.threads import parallel
+        from tinyfcn.runtime.threads import parallel
         return len({*parallel(lambda _: threading.get_ident(), range(8))}), []
 
     with closing(Walkers(net(), threads, 2)) as walk:

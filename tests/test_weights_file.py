@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 from weights_samples import floats
 from witness import needed
 
-from tinyfcn import storage, weights
-from tinyfcn.weights import FormatError
+from tinyfcn import weights
+from tinyfcn.weights import FormatError, safetensors_file as storage
 
 ARRAYS = {'score.w': floats(2, 3, 1, 1), 'score.b': floats(2).astype('float64'),
           'turned': floats(4, 3).T, 'none': np.zeros((0, 3), 'int8'), 'one': np.array(3.5),

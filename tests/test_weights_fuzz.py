@@ -14,8 +14,15 @@ from weights_samples import (
 )
 from witness import needed
 
-from tinyfcn import storage, weights
-from tinyfcn.weights import FormatError, caffe, keras_h5, npz, torch_pickle
+from tinyfcn import weights
+from tinyfcn.weights import (
+    FormatError,
+    caffe,
+    keras_h5,
+    npz,
+    safetensors_file as storage,
+    torch_pickle,
+)
 
 pytestmark = pytest.mark.fuzz
 COUNT = 10_000

@@ -7,10 +7,10 @@ from weights_samples import caffemodel, floats, keras_file, tent
 from witness import needed
 
 import tinyfcn
-from tinyfcn import storage, weights
-from tinyfcn.layers import thin
+from tinyfcn import weights
+from tinyfcn.layers import scale_width
 from tinyfcn.models.resnet import DEEP, PLAIN
-from tinyfcn.weights import FormatError
+from tinyfcn.weights import FormatError, safetensors_file as storage
 from tinyfcn.weights.names import INCEPTION, RESNET, SOURCES, ours
 
 VGG = [(f'conv{block}_{i}', shape) for block, i, shape in
@@ -186,10 +186,10 @@ def resnet_of_torch(width, n_class=7, deep=False):
             c, stem = 3, DEEP if deep else PLAIN
             self.stem = range(1, len(stem) + 1)
             for i, (depth, ksize, stride) in zip(self.stem, stem):
-                normed(self, i, c, thin(depth, width), ksize, stride)
-                c = thin(depth, width)
+                normed(self, i, c, scale_width(depth, width), ksize, stride)
+                c = scale_width(depth, width)
             for i, blocks in enumerate((3, 4, 23, 3)):
-                depth = thin(256 << i, width)
+                depth = scale_width(256 << i, width)
                 setattr(self, f'layer{i + 1}', nn.Sequential(*(
                     Block(depth if j else c, depth, 2 if i and not j else 1)
                     for j in range(blocks))))

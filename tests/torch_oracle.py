@@ -15,10 +15,10 @@ def both(v):
 
 def knows(sample):
     """PyTorch pads a pooling by half a window at most."""
-    if 'pool' not in sample.op and sample.op != 'max_switches' or 'ksize' not in sample.how:
+    if 'pool' not in sample.op and sample.op != 'max_switches' or 'ksize' not in sample.kwargs:
         return True
-    return all(2 * p <= k for p, k in zip(both(sample.how.get('pad', 0)),
-                                          both(sample.how['ksize'])))
+    return all(2 * p <= k for p, k in zip(both(sample.kwargs.get('pad', 0)),
+                                          both(sample.kwargs['ksize'])))
 
 
 # ---- Convolution

@@ -3,9 +3,9 @@ import numpy as np
 from PIL import Image
 
 from tinyfcn import Net
-from tinyfcn.data.pictures import Pictures
+from tinyfcn.data.dataset import Dataset
 from tinyfcn.layers import batch_norm, conv, dropout, relu
-from tinyfcn.recipes import PLAIN
+from tinyfcn.training.recipes import PLAIN
 
 CENTRED = dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1))
 CLASSES = 'ground', 'blob', 'stripe'
@@ -21,7 +21,7 @@ def pictures(count=6, size=(9, 12), same=False, seed=0, classes=CLASSES):
         label[rng.random((h, w)) < .1] = 255
         return image, label
 
-    return Pictures(classes, [str(i) for i in range(count)], read)
+    return Dataset(classes, [str(i) for i in range(count)], read)
 
 
 def net(dtype='float32', seed=0, norm=False, drop=0., channels=4):

@@ -37,19 +37,19 @@ if 'numpy' not in sys.modules:
     # its threads spin after a product, 2²⁶ cycles by default, and keep ours from a core
     os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '20')
 
-# the front door opens a room only when somebody asks for it: `import tinyfcn` stays quick
-_ROOMS = {'Net': 'net', 'Box': 'net', 'build': 'models',
-          'fit': 'training', 'evaluate': 'prediction', 'predict': 'prediction'}
-_FOLDERS = ('data gradcheck init layers lessons metrics models ops optim recipes tracing viz '
-            'weights').split()
-__all__ = ['load', *_ROOMS, *_FOLDERS]
+# a submodule is imported when one of its names is first used: `import tinyfcn` stays fast
+_MODULE_OF = {'Net': 'net', 'Box': 'net', 'Dataset': 'data', 'build': 'models', 'fit': 'training',
+              'evaluate': 'prediction', 'predict': 'prediction'}
+_SUBMODULES = ('course data gradcheck init layers metrics models ops optim prediction training viz '
+               'weights').split()
+__all__ = ['load', *_MODULE_OF, *_SUBMODULES]
 
 
 def load(path):
     """The net that `net.save(path)` has saved, built anew and filled. -> Net"""
     from .models import build
-    from .storage import load, weights_only
     from .weights import transplant
+    from .weights.safetensors_file import load, weights_only
 
     arrays, about = load(path)
     arrays = weights_only(arrays)
@@ -68,9 +68,9 @@ def load(path):
 
 
 def __getattr__(name):
-    if name in _ROOMS:
-        return getattr(import_module(f'.{_ROOMS[name]}', __name__), name)
-    if name in _FOLDERS:
+    if name in _MODULE_OF:
+        return getattr(import_module(f'.{_MODULE_OF[name]}', __name__), name)
+    if name in _SUBMODULES:
         return import_module(f'.{name}', __name__)
     raise AttributeError(f'tinyfcn has no {name!r}; it has {", ".join(__all__)}')
 

@@ -97,7 +97,7 @@ def pool_size(size, ksize, stride=None, pad=0, ceil=True):
     return out
 
 
-def tent_size(factor, ksize=None):
+def bilinear_size(factor, ksize=None):
     """The window of the bilinear tent that upsamples by `factor`: 2·factor, or one less.
 
     Odd factors take the odd window unless told, as Caffe's surgery does.

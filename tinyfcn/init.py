@@ -1,7 +1,7 @@
 """What a weight is before it has learned anything: init(shape, rng) -> array of float32."""
 import numpy as np
 
-from .ops.matrix import tent
+from .ops.matrix import bilinear_1d
 
 
 def zeros(shape, rng):
@@ -25,5 +25,5 @@ def bilinear(shape, rng):
     if shape[0] != shape[1]:
         raise ValueError(f'w {shape} cannot be bilinear: as many channels out as in are needed')
     w = np.zeros(shape, 'float32')
-    w[range(shape[0]), range(shape[0])] = np.outer(tent(shape[2]), tent(shape[3]))
+    w[range(shape[0]), range(shape[0])] = np.outer(bilinear_1d(shape[2]), bilinear_1d(shape[3]))
     return w

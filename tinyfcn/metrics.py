@@ -3,7 +3,7 @@
     hist = sum(confusion(label, pred, n_class) for label, pred in pictures)
     scores(hist)['mean_iu']                     the mean of each picture's own is another number
 """
-from .backend import array_module
+from .runtime.backend import array_module
 
 
 def confusion(label, pred, n_class, ignore=255):

@@ -13,8 +13,8 @@ from reprlib import repr as abridged
 
 import numpy as np
 
-from .backend import array_module
-from .pair import accelerated
+from .dispatch import accelerated
+from .runtime.backend import array_module
 
 BLOCK = 1 << 16         # values of a weight that move at once
 

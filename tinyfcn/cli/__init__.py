@@ -2,8 +2,8 @@
 import argparse
 import sys
 
-from ..distributed import world
-from ..memory import keep_memory
+from ..runtime.distributed import world
+from ..runtime.malloc import tune_allocator
 from . import care, demo, device, judge, learn, look
 from .interrupt import Interrupted
 
@@ -29,13 +29,13 @@ def main(argv=None):
     """0 on success; 2 on bad input, which is told in a sentence on stderr; 75 to be resumed."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        world().hush()
+        world().mute()
     except OSError as error:                            # ranks that cannot find each other
         print(f'tinyfcn: {error}', file=sys.stderr)
         return 2
     args = parser().parse_args(argv)
     args.command = ['tinyfcn', *argv]
-    keep_memory()                                       # the process is ours
+    tune_allocator()                                       # the process is ours
     try:
         with device.prepared(args):
             args.run(args)

@@ -13,8 +13,8 @@ def check(args):
     from tqdm import tqdm
 
     from ..data.check import check as found
+    from ..data.labels import by_output
     from ..data.manifest import verify, write_manifest
-    from ..data.pictures import by_output
     pictures, summary, problems = opened(args.set, args.data, args.split), {}, 0
     manifest = located(args.set, args.data)[1] / 'manifest.sha256'
     with tqdm(range(len(pictures)), unit='picture', disable=None) as numbers:
@@ -69,7 +69,8 @@ def data(args):
 def doctor(args):
     """Python, NumPy, the kernel and the speed of BLAS, GPU, memory and disk, with advice."""
     from .. import __version__
-    from ..backend import free_memory, gpu_status, machine
+    from ..runtime.gpu import gpu_status
+    from ..runtime.machine import free_memory, machine
     found = machine()
     print(f'tinyfcn    {__version__}, Python {found["python"]}, NumPy {found["numpy"]}')
     print(f'BLAS       {found["blas"]} {found["blas_version"]}, kernel {found["blas_kernel"]}, '

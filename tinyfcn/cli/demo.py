@@ -12,16 +12,17 @@ SHOWN = 5       # pictures on the page
 
 def demo(args):
     """FCN-32s, then 16s, then 8s learn to segment shapes, each from the one before, in minutes."""
-    from .. import recipes, run, viz
-    from ..data import open_set
-    from ..prediction import evaluate, predict
+    from .. import viz
+    from ..data import load_dataset
+    from ..prediction.predict import evaluate, predict
+    from ..training import recipes, run
     judged, seconds, nets, before = {}, {}, {}, {}
-    unseen = open_set('shapes', split='test')
+    unseen = load_dataset('shapes', split='test')
     judged['all background'] = background(unseen)
     for stride in 32, 16, 8:
         name, label = f'shapes-{stride}s', f'FCN-{stride}s'
         recipe, folder = recipes.recipe(name), args.output / name
-        pictures, valid = (open_set(*recipe[part][:1], split=recipe[part][1])
+        pictures, valid = (load_dataset(*recipe[part][:1], split=recipe[part][1])
                            for part in ('train', 'valid'))
         net = run.begin(recipe, pictures.classes, args.seed, before).to(args.device)
         print(f'{label}: {net}, {recipe["steps"]} steps of {recipe["batch"]} pictures'

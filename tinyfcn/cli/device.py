@@ -7,8 +7,8 @@ from contextlib import contextmanager
 @contextmanager
 def prepared(args):
     """Around a command: the GPU as --precision and --gpu-memory want it."""
-    from ..backend import limit_gpu_memory, precision, use_gpu
-    from ..distributed import world
+    from ..runtime.distributed import world
+    from ..runtime.gpu import limit_gpu_memory, precision, use_gpu
     how = getattr(args, 'precision', None), getattr(args, 'gpu_memory', None)
     if getattr(args, 'device', 'cpu') == 'cpu':
         if any(how):

@@ -13,18 +13,18 @@ def eval_(args):
     from tqdm import tqdm
 
     from .. import load, metrics, viz
-    from ..data.pictures import by_output
-    from ..prediction import count, counted, predictions
+    from ..data.labels import by_output
+    from ..prediction.predict import add_confusion, predict_all, total_confusion
     net, hists = load(file_in(args.weights)).to(args.device), {}
     recipe = net.about.get('run', {}).get('recipe', {})
     pictures = judged_on(args, recipe)
-    for name, _, label, pred in tqdm(predictions(net, pictures, **seen(args)),
+    for name, _, label, pred in tqdm(predict_all(net, pictures, **seen(args)),
                                      total=len(pictures), unit='picture', disable=None):
-        count(hists, pictures, label, pred)
+        add_confusion(hists, pictures, label, pred)
         for head, own in by_output(pred).items() if args.export else ():
             (args.export / head).mkdir(parents=True, exist_ok=True)
             viz.write_label(args.export / head / f'{name}.png', own)
-    for head, hist in counted(hists, pictures).items():
+    for head, hist in total_confusion(hists, pictures).items():
         scores = metrics.scores(hist)
         print(table({f'{args.weights}: {head}': scores}, recipe.get('aims'), recipe.get('cites')))
         print(f'\n{per_class(scores, hist, by_output(pictures.classes)[head])}')
@@ -47,9 +47,9 @@ def predict(args):
     from tqdm import tqdm
 
     from .. import load, viz
-    from ..data.pictures import by_output
-    from ..data.transforms import read_image
-    from ..prediction import predict as predicted
+    from ..data.images import read_image
+    from ..data.labels import by_output
+    from ..prediction.predict import predict as predicted
     net = load(file_in(args.weights)).to(args.device)
     classes = by_output(net.about.get('classes') or numbered(net))
     args.output.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def predict(args):
 
 def seen(args):
     """How a picture is looked at, where it is not as usual: what predict is told."""
-    from ..crf import SETTINGS
+    from ..prediction.crf import SETTINGS
     how = dict(scales=args.scales, mirrored=args.mirrored, window=args.window,
                crf=args.crf and SETTINGS[args.crf])
     return {key: value for key, value in how.items() if value}

@@ -5,7 +5,7 @@ from ast import literal_eval
 from contextlib import closing
 from pathlib import Path
 
-from ..distributed import world
+from ..runtime.distributed import world
 from .device import device
 from .interrupt import Interrupted, interruptible
 from .tables import table
@@ -14,7 +14,7 @@ from .where import DATA, sets
 
 def train(args):
     """Train a net by a recipe; everything is kept in a folder, from which --resume goes on."""
-    from .. import recipes, run
+    from ..training import recipes, run
     recipe = recipes.recipe(args.recipe, **dict(args.set))
     folder = args.run_folder or Path('runs') / args.recipe
     pictures, valid = sets(recipe, args.data)

@@ -6,7 +6,7 @@ from pathlib import Path
 def summary(args):
     """A net as a table: boxes, strides, fields, parameters, why each crop. Several: a row each."""
     from .. import build
-    from ..summary import beside
+    from ..net.summary import beside
     nets = {name: build(name, args.classes, seed=None) for name in args.net}
     print(beside(nets) if len(nets) > 1 else nets[args.net[0]].summary(args.size))
 
@@ -30,7 +30,8 @@ def draw(args):
 def heatmap(args, net):
     """The paper's Figure 2: a class' score at every place that the classifier looks at."""
     from .. import viz
-    from ..data.transforms import prepare, read_image
+    from ..data.images import read_image
+    from ..data.transforms import prepare
     preprocess = learned(net, args.weights, '--heatmap')
     names = args.names.read_text('utf-8').splitlines() if args.names else []
     number, image = class_number(args.heatmap[0], names), read_image(args.heatmap[1])
@@ -42,7 +43,7 @@ def heatmap(args, net):
     def called(number):
         return names[number] if number < len(names) else f'class {number}'
 
-    viz.draw_heatmap(image, score[number], box.place, args.output, called(number))
+    viz.draw_heatmap(image, score[number], box.alignment, args.output, called(number))
     print(f'{called(number)}: {score[number].mean():.2f} on average over '
           f'{score.shape[1]}×{score.shape[2]} places, {score[number].max():.2f} at most; the whole '
           f'image is {called(score.mean((1, 2)).argmax())}')
@@ -63,7 +64,8 @@ def learned(net, file, asked):
 def activations(args, net):
     """The strongest channel of the last box of every size, on the way down and up again."""
     from .. import viz
-    from ..data.transforms import prepare, read_image
+    from ..data.images import read_image
+    from ..data.transforms import prepare
     preprocess = learned(net, args.weights, '--activations')
     last, values = None, {}
     for box, y in net.walk(prepare(read_image(args.activations), preprocess), keep=False):

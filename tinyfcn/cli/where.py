@@ -32,14 +32,14 @@ def located(name, root=None):
 
 def opened(name, root, split):
     """A set by its name, or by the folder of one's own."""
-    from ..data import open_set
+    from ..data import load_dataset
     name, folder = located(name, root)
-    return open_set(name, folder, split)
+    return load_dataset(name, folder, split)
 
 
 def sets(recipe, root):
     """The pictures to learn from, and the others to be judged by: val.txt, or a fifth held out."""
-    from ..data.pictures import hold_out
+    from ..data.dataset import hold_out
     name, split = recipe['train']
     pictures = opened(name, root, split)
     if recipe['valid']:

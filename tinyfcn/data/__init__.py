@@ -2,6 +2,7 @@
 from functools import partial
 
 from . import camvid, folder, nyud, sbd, shapes, siftflow, stanford, voc
+from .dataset import Dataset  # noqa: F401 (public)
 
 ANIMALS = 'cat', 'cow', 'dog', 'horse', 'person', 'sheep'
 
@@ -15,7 +16,7 @@ SETS = {
 }
 
 
-def open_set(name, root=None, split='train', **how):
+def load_dataset(name, root=None, split='train', **how):
     """A data set by its name, from the folder it lies in. -> Pictures"""
     if name not in SETS:
         raise ValueError(f'no data set called {name!r}; there are {", ".join(SETS)}')

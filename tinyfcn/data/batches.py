@@ -11,9 +11,9 @@ from zlib import crc32
 
 import numpy as np
 
-from .cells import deform
-from .pictures import VOID
+from .labels import VOID
 from .transforms import crop, mirror, prepare, rescale
+from .unet_augmentation import deform
 
 AHEAD = 4       # batches that a thread makes ready while the net works; it never calls BLAS
 

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import VOID, Pictures, stems
-from .transforms import read_pair
+from .dataset import Dataset
+from .images import read_pair
+from .labels import VOID
+from .lists import stems
 
 CLASSES = 'sky building pole road pavement tree sign fence car pedestrian bicyclist'.split()
 
@@ -22,4 +24,4 @@ def camvid(root, split='train'):
         image, label = read_pair(*files(name))
         return image, np.where(label == len(CLASSES), VOID, label)
 
-    return Pictures(CLASSES, stems(folder, suffix), read, files)
+    return Dataset(CLASSES, stems(folder, suffix), read, files)

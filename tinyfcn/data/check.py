@@ -3,8 +3,8 @@ from collections import Counter
 
 import numpy as np
 
-from .pictures import VOID, beyond, by_output, not_a_class
-from .transforms import is_transparent, misfit
+from .images import is_transparent, size_mismatch
+from .labels import VOID, beyond, by_output, not_a_class
 
 
 def check(pictures, summary, numbers=None):
@@ -29,7 +29,7 @@ def check(pictures, summary, numbers=None):
         for key, where, part, _ in pictures.parts(name, label):
             if part.shape != image.shape[:2]:
                 how = '{}×{} pixels'.format(*part.shape)
-                yield str(misfit(where, how, 'image', image.shape[:2]))
+                yield str(size_mismatch(where, how, 'image', image.shape[:2]))
             tallies[key].add(where, part)
     for tally in tallies.values():
         yield from tally.problems()

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
 
-from ..storage import replacing
-from .download import CHUNK, Unavailable, download, remove, room
+from ..fetch.download import CHUNK, Unavailable, download, remove, room
+from ..fetch.unpack import unpack
+from ..files import replacing
 from .sources import SOURCES
-from .unpack import unpack
 
 ALGORITHM = {32: 'md5', 40: 'sha1', 64: 'sha256'}       # by the digits of a checksum
 

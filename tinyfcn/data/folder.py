@@ -1,8 +1,9 @@
 """Your own pictures: images, masks, and the names of the classes."""
 from pathlib import Path
 
-from .pictures import Pictures, inventory, read_lines, read_split_or_all
-from .transforms import read_label, read_pair
+from .dataset import Dataset
+from .images import read_label, read_pair
+from .lists import inventory, read_lines, read_split_or_all
 
 SUFFIXES = '.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm'.split()
 
@@ -24,7 +25,7 @@ def folder(root, split=None):
     def read(name):
         return read_pair(*files(name), lambda path: read_label(path, colours))
 
-    return Pictures(classes, read_split_or_all(root, split, lambda: images), read, files)
+    return Dataset(classes, read_split_or_all(root, split, lambda: images), read, files)
 
 
 def read_classes(path):

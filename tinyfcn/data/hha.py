@@ -6,7 +6,7 @@ right, y down, z into the picture.
 """
 import numpy as np
 
-from .pictures import PictureError
+from .images import ImageError
 
 KINECT = 518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465
 ROUNDS = (45, 5), (15, 5)               # within so many degrees is floor or wall; how often
@@ -21,7 +21,7 @@ def hha(depth, missing=None, camera=KINECT):
     """
     missing = depth <= 0 if missing is None else missing | (depth <= 0)
     if missing.all():
-        raise PictureError('no depth at all: every pixel is missing')
+        raise ImageError('no depth at all: every pixel is missing')
     rays = _rays(depth.shape, camera)
     cm = depth / 10.
     down = gravity(_normals(cm, missing, rays, 10))

@@ -7,8 +7,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from ..storage import replacing
-from .pictures import existing, read_lines
+from ..files import replacing
+from .lists import existing, read_lines
 
 
 def write_manifest(pictures, path):

@@ -1,8 +1,10 @@
 """Labels that MATLAB has saved."""
 import numpy as np
 
-from ..storage import reading
-from .pictures import VOID, PictureError, existing
+from ..files import reading
+from .images import ImageError
+from .labels import VOID
+from .lists import existing
 
 
 def read_mat(path, *keys):
@@ -13,7 +15,7 @@ def read_mat(path, *keys):
     there = [name for name in value if not name.startswith('__')]
     for key in keys:
         if key not in there:
-            raise PictureError(f'{path}: no {key!r} in it; there is '
+            raise ImageError(f'{path}: no {key!r} in it; there is '
                                f'{", ".join(there) or "nothing"}')
         value = value[key]
         while value.dtype == object and value.size == 1:        # a field lies in a box
@@ -22,7 +24,7 @@ def read_mat(path, *keys):
     if value.dtype.kind == 'f' and (value == np.round(value)).all():        # MATLAB's own kind
         value = value.astype('int64')
     if value.dtype.kind not in 'iu' or value.ndim != 2:
-        raise PictureError(f'{path}: {keys[-1]} is {value.dtype} {value.shape}; a label is a table '
+        raise ImageError(f'{path}: {keys[-1]} is {value.dtype} {value.shape}; a label is a table '
                            f'of whole numbers, a row for each row of pixels')
     return value
 

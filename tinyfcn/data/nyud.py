@@ -3,9 +3,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .dataset import Dataset
+from .images import ImageError, opened, read_image, read_label, size_mismatch
+from .lists import read_split
 from .mat import from_one, read_mat
-from .pictures import PictureError, Pictures, read_split
-from .transforms import misfit, opened, read_image, read_label
 
 CLASSES = tuple('''wall, floor, cabinet, bed, chair, sofa, table, door, window, bookshelf, picture,
 counter, blinds, desk, shelves, curtain, dresser, pillow, mirror, floor mat, clothes, ceiling,
@@ -38,21 +39,21 @@ def nyud(root, split='train', sensors='rgb'):
         return np.dstack([(read_log_depth if path.parent.name == 'depth' else read_image)(
             path, label.shape) for path in seen]), label
 
-    return Pictures(CLASSES, read_split(root, split), read, files)
+    return Dataset(CLASSES, read_split(root, split), read, files)
 
 
 def read_log_depth(path, like):
     """ln of a depth in millimetres, a grey PNG of 16 bits. -> (H, W) float32"""
     with opened(path) as image:
         if not image.mode.startswith('I'):
-            raise PictureError(f'{path}: {image.mode} pixels; a depth is in millimetres, as a grey '
+            raise ImageError(f'{path}: {image.mode} pixels; a depth is in millimetres, as a grey '
                                f'PNG of 16 bits')
         depth = np.array(image)
     if depth.shape != like:
-        raise misfit(path, '{}×{} pixels'.format(*depth.shape), 'mask', like)
+        raise size_mismatch(path, '{}×{} pixels'.format(*depth.shape), 'mask', like)
     if not (depth > 0).all():
         row, column = np.argwhere(depth <= 0)[0]
-        raise PictureError(f'{path}: depth 0 at row {row}, column {column}, and '
+        raise ImageError(f'{path}: depth 0 at row {row}, column {column}, and '
                            f'{np.count_nonzero(depth <= 0):,} such pixels in all; fill in what '
                            f'the sensor has missed first')
     return np.log(depth.astype('float32'))

@@ -1,9 +1,10 @@
 """SBD (Hariharan et al. 2011): outlines for 11,355 pictures of VOC, on which the paper trains."""
 from pathlib import Path
 
+from .dataset import Dataset
+from .images import read_pair
+from .lists import read_split
 from .mat import read_mat
-from .pictures import Pictures, read_split
-from .transforms import read_pair
 from .voc import CLASSES
 
 
@@ -17,4 +18,4 @@ def sbd(root, split='train'):
     def read(name):
         return read_pair(*files(name), lambda path: read_mat(path, 'GTcls', 'Segmentation'))
 
-    return Pictures(CLASSES, read_split(root, split), read, files)
+    return Dataset(CLASSES, read_split(root, split), read, files)

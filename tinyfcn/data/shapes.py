@@ -9,7 +9,8 @@ from colorsys import hsv_to_rgb
 
 import numpy as np
 
-from .pictures import VOID, Pictures
+from .dataset import Dataset
+from .labels import VOID
 
 
 def _polygon(corners, radius):
@@ -61,7 +62,7 @@ def shapes(root=None, split='train', **how):
     """A data set of pictures, drawn as they are asked for; `how` is what `picture` knows."""
     how = dict(size=(128, 160), n_class=5, difficulty=.15) | how
     seed, count = STREAMS[split]
-    return Pictures(CLASSES[:how['n_class']], map(str, range(count)),
+    return Dataset(CLASSES[:how['n_class']], map(str, range(count)),
                     lambda name: picture(seed, int(name), **how))
 
 

@@ -1,9 +1,10 @@
 """SIFT Flow (Liu et al. 2009): each pixel is one of 33 things, and one of 3 kinds of surface."""
 from pathlib import Path
 
+from .dataset import Dataset
+from .images import read_image
+from .lists import read_split
 from .mat import from_one, read_mat
-from .pictures import Pictures, read_split
-from .transforms import read_image
 
 SEMANTIC = '''awning balcony bird boat bridge building bus car cow crosswalk desert door fence field
 grass moon mountain person plant pole river road rock sand sea sidewalk sign sky staircase
@@ -29,5 +30,5 @@ def siftflow(root, split='trainval'):
         semantic, geometric = (from_one(read_mat(path, 'S')) for path in labels)
         return read_image(image, semantic.shape), dict(score_sem=semantic, score_geo=geometric)
 
-    return Pictures(dict(score_sem=SEMANTIC, score_geo=GEOMETRIC), read_split(root, split), read,
+    return Dataset(dict(score_sem=SEMANTIC, score_geo=GEOMETRIC), read_split(root, split), read,
                     files)

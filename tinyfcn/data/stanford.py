@@ -3,8 +3,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import VOID, PictureError, Pictures, existing, read_split_or_all, stems
-from .transforms import read_label, read_pair
+from .dataset import Dataset
+from .images import ImageError, read_label, read_pair
+from .labels import VOID
+from .lists import existing, read_split_or_all, stems
 
 CLASSES = 'sky tree road grass water building mountain foreground'.split()
 
@@ -25,7 +27,7 @@ def stanford(root, split=None):
         return read_pair(image, label, read_regions if label.suffix == '.txt' else read_label)
 
     names = read_split_or_all(root, split, lambda: stems(root / 'images', '.jpg'))
-    return Pictures(CLASSES, names, read, files)
+    return Dataset(CLASSES, names, read, files)
 
 
 def read_regions(path):
@@ -34,6 +36,6 @@ def read_regions(path):
         text = existing(path).read_text('utf-8').strip()
         label = np.loadtxt(text.splitlines() or ['no rows'], dtype='int64', ndmin=2)
     except ValueError as error:
-        raise PictureError(f'{path}: not a row of whole numbers for each row of pixels '
+        raise ImageError(f'{path}: not a row of whole numbers for each row of pixels '
                            f'({error}); get it again') from None
     return np.where(label < 0, VOID, label)

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import VOID, Pictures, read_split
-from .transforms import read_pair
+from .dataset import Dataset
+from .images import read_pair
+from .labels import VOID
+from .lists import read_split
 
 CLASSES = '''background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog
 horse motorbike person pottedplant sheep sofa train tvmonitor'''.split()
@@ -32,4 +34,4 @@ def voc(root, split='train', only=None):
         return image, np.where(label > VOID, label, number[label.clip(max=VOID)])
 
     names = read_split(root / 'ImageSets' / 'Segmentation', split)
-    return Pictures(kept, names, read, files)
+    return Dataset(kept, names, read, files)

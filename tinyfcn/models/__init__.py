@@ -2,7 +2,7 @@
 from functools import partial
 
 from ..layers import upsample
-from ..net import Net
+from ..net.net import Net
 from . import deeplab, fcn, nyud, segnet, siftflow, tiny
 from .alexnet import alexnet
 from .autoencoder import cae, cae_fcn

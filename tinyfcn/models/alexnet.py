@@ -3,7 +3,7 @@
 Its second, fourth and fifth convolutions come in two groups; without them there are more than the
 57 million parameters of the FCN paper's Table 1.
 """
-from ..layers import avg_pool_to, conv, local_response_norm, max_pool, relu, thin
+from ..layers import avg_pool_to, conv, local_response_norm, max_pool, relu, scale_width
 from .vgg import fc6_fc7
 
 
@@ -16,21 +16,21 @@ def alexnet(n, n_class=1000, width=1):
 
 def alexnet_trunk(n, width=1, pad=100):
     """conv1 … pool5, then fc6 and fc7 as convolutions of 6×6 and 1×1."""
-    n.conv1 = conv(n.data, thin(96, width), 11, stride=4, pad=pad)
+    n.conv1 = conv(n.data, scale_width(96, width), 11, stride=4, pad=pad)
     n.relu1 = relu(n.conv1)
     n.pool1 = max_pool(n.relu1, 3, stride=2)
     n.norm1 = local_response_norm(n.pool1, 5, alpha=1e-4, beta=.75)
 
-    n.conv2 = conv(n.norm1, thin(256, width), 5, pad=2, groups=2)
+    n.conv2 = conv(n.norm1, scale_width(256, width), 5, pad=2, groups=2)
     n.relu2 = relu(n.conv2)
     n.pool2 = max_pool(n.relu2, 3, stride=2)
     n.norm2 = local_response_norm(n.pool2, 5, alpha=1e-4, beta=.75)
 
-    n.conv3 = conv(n.norm2, thin(384, width), 3, pad=1)
+    n.conv3 = conv(n.norm2, scale_width(384, width), 3, pad=1)
     n.relu3 = relu(n.conv3)
-    n.conv4 = conv(n.relu3, thin(384, width), 3, pad=1, groups=2)
+    n.conv4 = conv(n.relu3, scale_width(384, width), 3, pad=1, groups=2)
     n.relu4 = relu(n.conv4)
-    n.conv5 = conv(n.relu4, thin(256, width), 3, pad=1, groups=2)
+    n.conv5 = conv(n.relu4, scale_width(256, width), 3, pad=1, groups=2)
     n.relu5 = relu(n.conv5)
     n.pool5 = max_pool(n.relu5, 3, stride=2)
 

@@ -5,7 +5,17 @@ points, deconvolutions fill in what lies around. Boxes bear the names of the aut
 but for `score`. Parts that SegNet and the autoencoder read too are in the second half.
 """
 from ..init import zeros
-from ..layers import batch_norm, conv, deconv, max_switches, multiply, relu, take, thin, unpool
+from ..layers import (
+    batch_norm,
+    conv,
+    deconv,
+    max_switches,
+    multiply,
+    relu,
+    scale_width,
+    take,
+    unpool,
+)
 from .fcn import fcn8s
 from .vgg import DEPTHS
 
@@ -21,17 +31,17 @@ def deconvnet(n, n_class=21, width=1):
     """
     vgg16_encoder(n, width)
 
-    n.fc6 = conv(n.pool5, thin(4096, width), 7)
+    n.fc6 = conv(n.pool5, scale_width(4096, width), 7)
     x = bn_relu(n, n.fc6, 'bnfc6', 'relu6')
-    n.fc7 = conv(x, thin(4096, width), 1)
+    n.fc7 = conv(x, scale_width(4096, width), 1)
     x = bn_relu(n, n.fc7, 'bnfc7', 'relu7')
-    n['fc6-deconv'] = deconv(x, thin(512, width), 7)
+    n['fc6-deconv'] = deconv(x, scale_width(512, width), 7)
     x = bn_relu(n, n['fc6-deconv'], 'fc6-deconv-bn', 'fc6-deconv-relu')
 
     for block, depths in DECODER.items():
         x = n[f'unpool{block}'] = unpooled(n, x, block)
         for i, depth in enumerate(depths, start=1):
-            x = n[f'deconv{block}_{i}'] = deconv(x, thin(depth, width), 3, pad=1)
+            x = n[f'deconv{block}_{i}'] = deconv(x, scale_width(depth, width), 3, pad=1)
             x = bn_relu(n, x, f'debn{block}_{i}', f'derelu{block}_{i}')
 
     n.score = conv(x, n_class, 1, init=zeros)
@@ -54,7 +64,7 @@ def vgg16_encoder(n, width=1, bn='bn{}'):
     x = n.data
     for block, depths in DEPTHS.items():
         for i, depth in enumerate(depths, start=1):
-            x = n[f'conv{block}_{i}'] = conv(x, thin(depth, width), 3, pad=1)
+            x = n[f'conv{block}_{i}'] = conv(x, scale_width(depth, width), 3, pad=1)
             x = bn_relu(n, x, bn.format(f'{block}_{i}'), f'relu{block}_{i}')
         x = pooled(n, x, block)
     return x

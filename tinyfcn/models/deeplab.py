@@ -9,7 +9,7 @@ are, the last sits on the last row. `score8` are these, where the papers take th
 to five rows lie beyond the last score: there all classes fade alike, and the best stays the best.
 """
 from ..init import zeros
-from ..layers import add, avg_pool, conv, crop, dropout, max_pool, relu, thin, upsample
+from ..layers import add, avg_pool, conv, crop, dropout, max_pool, relu, scale_width, upsample
 from .resnet import resnet_trunk
 from .vgg import vgg16_block
 
@@ -61,10 +61,10 @@ def atrous_vgg16(n, width=1):
 def fov(n, x, rate, width=1):
     """fc6 and fc7 over a field of view; under other names than VGG-16's, which do not fit."""
     n = n.branch(f'_{rate}')
-    n.fc6   = conv(x, thin(1024, width), 3, pad=rate, dilation=rate)
+    n.fc6   = conv(x, scale_width(1024, width), 3, pad=rate, dilation=rate)
     n.relu6 = relu(n.fc6)
     n.drop6 = dropout(n.relu6, .5)
-    n.fc7   = conv(n.drop6, thin(1024, width), 1)
+    n.fc7   = conv(n.drop6, scale_width(1024, width), 1)
     n.relu7 = relu(n.fc7)
     n.drop7 = dropout(n.relu7, .5)
     return n.drop7

@@ -8,7 +8,7 @@ from ..layers import (
     local_response_norm,
     max_pool,
     relu,
-    thin,
+    scale_width,
 )
 
 # name: 1×1; 3×3 reduced to, 3×3; 5×5 reduced to, 5×5; pooled and projected to. | is a pooling
@@ -32,7 +32,7 @@ def googlenet(n, n_class=1000, width=1):
 
 def googlenet_trunk(n, width=1, pad=100):
     """conv1 … inception_5b/output, at stride 32."""
-    n['conv1/7x7_s2'] = conv(n.data, thin(64, width), 7, stride=2, pad=pad)
+    n['conv1/7x7_s2'] = conv(n.data, scale_width(64, width), 7, stride=2, pad=pad)
     n['conv1/relu']   = relu(n['conv1/7x7_s2'])
     n['pool1/3x3_s2'] = max_pool(n['conv1/relu'], 3, stride=2)
     n['pool1/norm1']  = local_response_norm(n['pool1/3x3_s2'], 5, alpha=1e-4, beta=.75)
@@ -63,7 +63,7 @@ def inception(n, name, x, width, one, three_reduce, three, five_reduce, five, po
 
 def _conv(n, name, x, depth, ksize, width):
     """A convolution that keeps the size, and its ReLU, named as Caffe's model names them."""
-    n[name] = conv(x, thin(depth, width), ksize, pad=ksize // 2)
+    n[name] = conv(x, scale_width(depth, width), ksize, pad=ksize // 2)
     group, own = name.rsplit('/', 1)
     n[f'{group}/relu_{own}'] = relu(n[name])
     return n[f'{group}/relu_{own}']

@@ -4,7 +4,7 @@ There its last two layers do not halve the size any more. Their 3×3 windows hav
 and 4 pixels, so that every weight sees what it saw at ImageNet. Names are torchvision's, with / for
 its dots: layer3/5/conv2.
 """
-from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, thin
+from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, scale_width
 
 # the stem's convolutions: depth, window, stride
 PLAIN = (64, 7, 2),
@@ -30,7 +30,7 @@ def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DI
     """
     x = n.data
     for i, (depth, ksize, stride) in enumerate(stem, start=1):
-        x = relu(normed(n, f'conv{i}', x, thin(depth, width), ksize, frozen, stride))
+        x = relu(normed(n, f'conv{i}', x, scale_width(depth, width), ksize, frozen, stride))
     x = n.pool1 = max_pool(x, 3, stride=2, pad=1)
 
     for layer, (count, (depth, halves, dilation)) in enumerate(zip(blocks, layers), start=1):
@@ -45,11 +45,11 @@ def bottleneck(n, name, x, depth, width=1, strides=(1, 1), dilation=1, frozen=Fa
 
     An x of another depth or size goes through a 1×1 of its own.
     """
-    narrow, (first, second) = thin(depth // 4, width), strides
+    narrow, (first, second) = scale_width(depth // 4, width), strides
     y = normed(n, f'{name}/conv1', x, narrow, 1, frozen, first)
     y = normed(n, f'{name}/conv2', relu(y), narrow, 3, frozen, second, dilation)
-    y = normed(n, f'{name}/conv3', relu(y), thin(depth, width), 1, frozen)
-    if x.place != y.place or x.channels != y.channels:
+    y = normed(n, f'{name}/conv3', relu(y), scale_width(depth, width), 1, frozen)
+    if x.alignment != y.alignment or x.channels != y.channels:
         n[f'{name}/downsample/0'] = conv(x, y.channels, 1, stride=first * second, bias=False)
         x = n[f'{name}/downsample/1'] = batch_norm(n[f'{name}/downsample/0'], frozen=frozen)
     n[name] = relu(add(x, y))

@@ -5,7 +5,7 @@ Caffe models, but for `score`. Any H and W ≥ 1: a map of 45 rows pools to 23, 
 unpooling is told both sizes, which the authors had to write down for 360×480.
 """
 from ..init import zeros
-from ..layers import conv, local_response_norm, thin
+from ..layers import conv, local_response_norm, scale_width
 from .deconvnet import bn_relu, caffe_norm, pooled, unpooled, vgg16_encoder
 
 # block: {convolution: its channels}, as the encoder's are counted, backwards
@@ -20,7 +20,7 @@ def segnet(n, n_class=11, width=1):
     for block, depths in DECODER.items():
         x = n[f'pool{block}_D'] = unpooled(n, x, block)
         for i, depth in depths.items():
-            x = n[f'conv{block}_{i}_D'] = conv(x, thin(depth, width), 3, pad=1)
+            x = n[f'conv{block}_{i}_D'] = conv(x, scale_width(depth, width), 3, pad=1)
             x = bn_relu(n, x, f'conv{block}_{i}_D_bn', f'relu{block}_{i}_D')
 
     n.score = conv(x, n_class, 3, pad=1, init=zeros)
@@ -30,13 +30,13 @@ def segnet_basic(n, n_class=11, width=1):
     """Four convolutions of 7×7 down, four up: the up ones without ReLU. conv_classifier scores."""
     x = n.norm = local_response_norm(n.data, 5, alpha=1e-4, beta=.75)
     for block in 1, 2, 3, 4:
-        x = n[f'conv{block}'] = conv(x, thin(64, width), 7, pad=3)
+        x = n[f'conv{block}'] = conv(x, scale_width(64, width), 7, pad=3)
         x = bn_relu(n, x, f'conv{block}_bn', f'relu{block}')
         x = pooled(n, x, block)
 
     for block in 4, 3, 2, 1:
         x = n[f'upsample{block}'] = unpooled(n, x, block)
-        x = n[f'conv_decode{block}'] = conv(x, thin(64, width), 7, pad=3)
+        x = n[f'conv_decode{block}'] = conv(x, scale_width(64, width), 7, pad=3)
         x = n[f'conv_decode{block}_bn'] = caffe_norm(x)
 
     n.score = conv(x, n_class, 1, init=zeros)

@@ -1,5 +1,5 @@
 """SqueezeNet v1.1 (Iandola et al. 2016): a trunk of 722,496 parameters that fits a laptop."""
-from ..layers import avg_pool_to, concat, conv, dropout, max_pool, relu, thin
+from ..layers import avg_pool_to, concat, conv, dropout, max_pool, relu, scale_width
 
 
 def squeezenet(n, n_class=1000, width=1):
@@ -15,19 +15,19 @@ def squeezenet_trunk(n, width=1, pad=8):
 
     Padded by 8, an image of a single pixel still reaches the end.
     """
-    n.conv1 = conv(n.data, thin(64, width), 3, stride=2, pad=pad)
+    n.conv1 = conv(n.data, scale_width(64, width), 3, stride=2, pad=pad)
     n.relu1 = relu(n.conv1)
     n.pool1 = max_pool(n.relu1, 3, stride=2)
-    n.fire2 = fire(n, 'fire2', n.pool1, thin(16, width), thin(64, width))
-    n.fire3 = fire(n, 'fire3', n.fire2, thin(16, width), thin(64, width))
+    n.fire2 = fire(n, 'fire2', n.pool1, scale_width(16, width), scale_width(64, width))
+    n.fire3 = fire(n, 'fire3', n.fire2, scale_width(16, width), scale_width(64, width))
     n.pool3 = max_pool(n.fire3, 3, stride=2)
-    n.fire4 = fire(n, 'fire4', n.pool3, thin(32, width), thin(128, width))
-    n.fire5 = fire(n, 'fire5', n.fire4, thin(32, width), thin(128, width))
+    n.fire4 = fire(n, 'fire4', n.pool3, scale_width(32, width), scale_width(128, width))
+    n.fire5 = fire(n, 'fire5', n.fire4, scale_width(32, width), scale_width(128, width))
     n.pool5 = max_pool(n.fire5, 3, stride=2)
-    n.fire6 = fire(n, 'fire6', n.pool5, thin(48, width), thin(192, width))
-    n.fire7 = fire(n, 'fire7', n.fire6, thin(48, width), thin(192, width))
-    n.fire8 = fire(n, 'fire8', n.fire7, thin(64, width), thin(256, width))
-    n.fire9 = fire(n, 'fire9', n.fire8, thin(64, width), thin(256, width))
+    n.fire6 = fire(n, 'fire6', n.pool5, scale_width(48, width), scale_width(192, width))
+    n.fire7 = fire(n, 'fire7', n.fire6, scale_width(48, width), scale_width(192, width))
+    n.fire8 = fire(n, 'fire8', n.fire7, scale_width(64, width), scale_width(256, width))
+    n.fire9 = fire(n, 'fire9', n.fire8, scale_width(64, width), scale_width(256, width))
     n.drop9 = dropout(n.fire9, .5)
 
 

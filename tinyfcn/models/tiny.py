@@ -3,7 +3,7 @@
 Batch normalisation stands in for what ImageNet's weights would give: values of a size at which so
 deep a net begins to learn.
 """
-from ..layers import batch_norm, conv, dropout, max_pool, relu, thin
+from ..layers import batch_norm, conv, dropout, max_pool, relu, scale_width
 from .fcn import stride32
 
 
@@ -21,12 +21,12 @@ def tiny_trunk(n, width=1):
     """
     x = n.data
     for block, (depth, pad) in enumerate([(16, 1), (24, 1), (32, 17), (48, 1), (64, 1)], start=1):
-        x = n[f'conv{block}_1'] = conv(x, thin(depth, width), 3, pad=pad, bias=False)
+        x = n[f'conv{block}_1'] = conv(x, scale_width(depth, width), 3, pad=pad, bias=False)
         x = n[f'bn{block}_1'] = batch_norm(x)
         x = n[f'relu{block}_1'] = relu(x)
         x = n[f'pool{block}'] = max_pool(x, 2)
 
-    n.fc6   = conv(n.pool5, thin(128, width), 5, bias=False)
+    n.fc6   = conv(n.pool5, scale_width(128, width), 5, bias=False)
     n.bn6   = batch_norm(n.fc6)
     n.relu6 = relu(n.bn6)
     n.drop7 = dropout(n.relu6, .1)

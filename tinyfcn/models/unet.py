@@ -4,7 +4,7 @@ Pools round up, as they did in the authors' Caffe, so no row of the image is eve
 that halve four times (12 mod 16) there is nothing to round.
 """
 from ..init import zeros
-from ..layers import concat, conv, crop, deconv, dropout, max_pool, relu, thin
+from ..layers import concat, conv, crop, deconv, dropout, max_pool, relu, scale_width
 
 DEPTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 1024}
 
@@ -17,7 +17,7 @@ def unet(n, n_class=2, width=1, same=False):
     """
     pad, x, skips = int(same), n.data, []
     for level, depth in DEPTHS.items():
-        x = two_convs(n, x, level, (1, 2), thin(depth, width), pad)
+        x = two_convs(n, x, level, (1, 2), scale_width(depth, width), pad)
         if level >= 4:                              # "at the end of the contracting path"
             x = n[f'drop{level}'] = dropout(x, .5)
         if level < 5:
@@ -25,7 +25,7 @@ def unet(n, n_class=2, width=1, same=False):
             x = n[f'pool{level}'] = max_pool(x, 2)
 
     for level in 4, 3, 2, 1:
-        depth, skip = thin(DEPTHS[level], width), skips.pop()
+        depth, skip = scale_width(DEPTHS[level], width), skips.pop()
         up = n[f'upconv{level}'] = deconv(x, depth, 2, stride=2)
         # the larger of the two is cropped: padded, what comes up may have the row that was rounded
         if same:

@@ -1,5 +1,5 @@
 """VGG-16 (Simonyan & Zisserman 2015), its fully connected layers written as convolutions."""
-from ..layers import avg_pool_to, conv, dropout, max_pool, relu, thin
+from ..layers import avg_pool_to, conv, dropout, max_pool, relu, scale_width
 
 # block: the channels of its convolutions
 DEPTHS = {1: (64, 64), 2: (128, 128), 3: (256, 256, 256), 4: (512, 512, 512), 5: (512, 512, 512)}
@@ -28,7 +28,8 @@ def vgg16_trunk(n, x, width=1, pad=100):
 def vgg16_block(n, block, x, width=1, pad=1, dilation=1):
     """conv1_1, relu1_1 … of a block. -> the last; DeepLab's have holes"""
     for i, depth in enumerate(DEPTHS[block], start=1):
-        x = n[f'conv{block}_{i}'] = conv(x, thin(depth, width), 3, pad=pad, dilation=dilation)
+        x = n[f'conv{block}_{i}'] = conv(x, scale_width(depth, width), 3, pad=pad,
+                                         dilation=dilation)
         x = n[f'relu{block}_{i}'] = relu(x)
         pad = dilation
     return x
@@ -36,9 +37,9 @@ def vgg16_block(n, block, x, width=1, pad=1, dilation=1):
 
 def fc6_fc7(n, ksize, width=1):
     """The two fully connected layers of VGG-16 and AlexNet, as convolutions over pool5."""
-    n.fc6   = conv(n.pool5, thin(4096, width), ksize)
+    n.fc6   = conv(n.pool5, scale_width(4096, width), ksize)
     n.relu6 = relu(n.fc6)
     n.drop6 = dropout(n.relu6, .5)
-    n.fc7   = conv(n.drop6, thin(4096, width), 1)
+    n.fc7   = conv(n.drop6, scale_width(4096, width), 1)
     n.relu7 = relu(n.fc7)
     n.drop7 = dropout(n.relu7, .5)

@@ -1,7 +1,7 @@
 """What every op asks of its arrays: nothing is cast, broadcast or moved in silence."""
 from numbers import Real
 
-from ..backend import array_module
+from ..runtime.backend import array_module
 
 
 def floats(rank=None, **arrays):

@@ -8,8 +8,8 @@ Each is the other's backward. M is not built here (matrix.py does): im2col and a
 """
 from itertools import product
 
+from ..dispatch import accelerated, backward_of
 from ..geometry import axes, conv_size, count, extent, leftover, transposed_size, window
-from ..pair import accelerated, backward_of
 from .arguments import floats, gradient, shaped
 
 

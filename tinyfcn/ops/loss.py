@@ -1,6 +1,6 @@
 """The pixelwise loss of the paper."""
-from ..backend import on_host
-from ..pair import accelerated, backward_of
+from ..dispatch import accelerated, backward_of
+from ..runtime.backend import on_host
 from .arguments import floats, integers, shaped
 
 

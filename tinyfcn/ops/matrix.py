@@ -7,9 +7,9 @@
 Bilinear upsampling is an M.T that is the same for every class and separable, y = U x Vᵀ: two thin
 products, and no dense deconvolution. Resizing and averaging (pool.py) are of that form too.
 """
-from ..backend import array_module, sparse_module
-from ..geometry import axes, conv_size, count, extent, tent_size, transposed_size
-from ..pair import accelerated, backward_of
+from ..dispatch import accelerated, backward_of
+from ..geometry import axes, bilinear_size, conv_size, count, extent, transposed_size
+from ..runtime.backend import array_module, sparse_module
 from .arguments import floats, gradient, integers
 from .conv import im2col
 
@@ -66,7 +66,7 @@ def separable_backward(dy, cache):
     return separable(dy, rows.T, columns.T)[0], None, None
 
 
-def tent(ksize):
+def bilinear_1d(ksize):
     """The bilinear kernel along one axis, 1 − |i − centre| / slope.   tent(4) is 1 3 3 1 / 4"""
     centre, slope = (ksize - 1) / 2, (ksize + 1) // 2
     return [1 - abs(i - centre) / slope for i in range(ksize)]
@@ -80,10 +80,10 @@ def upsample(x, factor, ksize=None, pad=0):
     ksize is 2·factor, or one less; unless told, even factors take the even and odd the odd one
     """
     xp = floats(4, x=x)
-    factor, ksize, pad = axes(factor, 'factor', 1), tent_size(factor, ksize), axes(pad, 'pad')
+    factor, ksize, pad = axes(factor, 'factor', 1), bilinear_size(factor, ksize), axes(pad, 'pad')
 
     def matrix(n, f, k, p):
-        w = xp.asarray(tent(k), x.dtype).reshape(1, 1, k, 1)
+        w = xp.asarray(bilinear_1d(k), x.dtype).reshape(1, 1, k, 1)
         return conv_matrix(w, (n, 1), (f, 1), (p, 0)).T
 
     size = transposed_size(x.shape[2:], ksize, factor, pad)

@@ -1,7 +1,7 @@
 """Normalisation: over the batch, and over neighbouring channels."""
-from ..backend import array_module
+from ..dispatch import accelerated, backward_of
 from ..geometry import count
-from ..pair import accelerated, backward_of
+from ..runtime.backend import array_module
 from .arguments import floats, gradient, number, shaped
 
 MOMENTUM = .1       # how far the running statistics move towards those of a batch, as in PyTorch

@@ -1,6 +1,6 @@
 """Ops that look at one value at a time."""
-from ..backend import array_module
-from ..pair import accelerated, backward_of
+from ..dispatch import accelerated, backward_of
+from ..runtime.backend import array_module
 from .arguments import floats, gradient, number, numbered, shaped
 
 

@@ -9,9 +9,9 @@ All pooling rounds up, as Caffe does; ceil=False rounds down.
 from functools import reduce
 from itertools import product
 
-from ..backend import array_module, on_host
+from ..dispatch import accelerated, backward_of
 from ..geometry import axes, extent, pool_size, window
-from ..pair import accelerated, backward_of
+from ..runtime.backend import array_module, on_host
 from .arguments import floats, gradient, integers, shaped
 from .matrix import separable, thin_matrix
 

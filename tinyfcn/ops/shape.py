@@ -1,7 +1,7 @@
 """Ops that move values and compute nothing."""
-from ..backend import array_module
+from ..dispatch import accelerated, backward_of
 from ..geometry import axes, crop_size
-from ..pair import accelerated, backward_of
+from ..runtime.backend import array_module
 from .arguments import floats, gradient, number, numbered, shaped
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..storage import replacing
+from ..files import replacing
 
 VOID = 255
 ERRORS = {'right': (222, 222, 222), 'wrong': (200, 30, 45),     # far apart without colours too

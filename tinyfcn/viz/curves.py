@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..storage import replacing
+from ..files import replacing
 
 INK, FAINT = '#22262e', '#9aa0aa'
 METRICS = {                 # in colours, and with marks, that colour-blind eyes tell apart

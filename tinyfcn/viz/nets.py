@@ -103,7 +103,7 @@ def depths(at, arrows):
 
 
 def _cut(box):
-    return f'crop {box.how["offset"][0]}' if box.op and box.op.__name__ == 'crop' else ''
+    return f'crop {box.kwargs["offset"][0]}' if box.op and box.op.__name__ == 'crop' else ''
 
 
 def _is_score(box):
@@ -114,7 +114,7 @@ def _is_bar(box):
     """Convolutions on the way, and pools that keep the stride."""
     if box.op is None or _is_score(box):
         return False
-    return box.op.__name__ == 'conv2d' or box.how.get('stride') == 1
+    return box.op.__name__ == 'conv2d' or box.kwargs.get('stride') == 1
 
 
 def _box(ax, net, box, x, y, width):
@@ -126,7 +126,9 @@ def _box(ax, net, box, x, y, width):
         ax.text(x + BAR / 2, y + .5, box.name.split('/')[-1], rotation=90, ha='center',
                 va='center', fontsize=5, color='white')
         return
-    cells = int(np.clip(64 / float(box.place.scale[0]), 2, 16)) if box.place and box.op else 1
+    cells = 1
+    if box.alignment and box.op:
+        cells = int(np.clip(64 / float(box.alignment.scale[0]), 2, 16))
     for i in range(1, cells):
         ax.plot([x + i / cells] * 2, [y, y + 1], color='#333333', lw=.35)
         ax.plot([x, x + 1], [y + i / cells] * 2, color='#333333', lw=.35)

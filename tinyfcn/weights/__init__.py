@@ -4,10 +4,10 @@
     print(transplant(net, arrays))                              # copied, reshaped, left, missing
     save('fcn8s.safetensors', net.params, about)
 """
-from .. import storage
-from ..storage import FormatError, reading, save
-from . import caffe, keras_h5, names, npz, torch_pickle
+from ..files import FormatError, reading
+from . import caffe, keras_h5, names, npz, safetensors_file as storage, torch_pickle
 from .file import kind
+from .safetensors_file import save
 from .transplant import Report, transplant
 
 __all__ = ['FormatError', 'Report', 'raw', 'read', 'save', 'transplant']

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from ..storage import FormatError, reading
+from ..files import FormatError, reading
 
 LAYER, LAYER_V1 = 100, 2
 FIELDS = {LAYER: (1, 2, 7), LAYER_V1: (4, 5, 6)}                # name, type, blobs

@@ -6,7 +6,7 @@ the file says beside its arrays. What cannot be read is a FormatError, whatever 
 import os
 import zipfile
 
-from ..storage import FormatError, reading
+from ..files import FormatError, reading
 
 MOST = 8 << 30       # bytes of arrays: larger ones are refused; VGG-16 has half a GiB
 

@@ -5,7 +5,8 @@ no Ctrl-C reaches it. A kernel is known by its axes.
 """
 import os
 
-from ..storage import FormatError, plain, reading
+from ..files import FormatError, reading
+from .dtypes import plain
 from .file import MOST
 
 SWELL = 1000        # bytes of arrays to a byte of file; a few bytes can declare any number of zeros

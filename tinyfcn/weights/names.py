@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..storage import FormatError
+from ..files import FormatError
 
 
 def same(*layers):

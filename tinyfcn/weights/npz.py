@@ -4,7 +4,8 @@ import zipfile
 
 import numpy as np
 
-from ..storage import FormatError, plain, reading
+from ..files import FormatError, reading
+from .dtypes import plain
 from .file import MOST
 
 

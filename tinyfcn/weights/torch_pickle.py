@@ -11,7 +11,8 @@ from struct import unpack_from
 
 import numpy as np
 
-from ..storage import FormatError, from_bfloat16, plain, reading
+from ..files import FormatError, reading
+from .dtypes import from_bfloat16, plain
 from .file import MOST
 from .unpickle import ADVICE, Tensor, follow
 

@@ -3,7 +3,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ..backend import array_module
+from ..runtime.backend import array_module
 
 # layers with an output a class: with other classes they begin anew, and are no mistake
 CLASSIFIERS = 'fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'

@@ -11,7 +11,7 @@ import pickletools
 from reprlib import repr as abridged
 from typing import NamedTuple
 
-from ..storage import FormatError
+from ..files import FormatError
 
 DTYPES = dict(FloatStorage='<f4', DoubleStorage='<f8', HalfStorage='<f2', BFloat16Storage='<u2',
               LongStorage='<i8', IntStorage='<i4', ShortStorage='<i2', CharStorage='i1',

@@ -1,0 +1,1 @@
+"""What a process computes with: arrays of the CPU or the GPU, threads, other processes."""
