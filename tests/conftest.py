@@ -9,13 +9,10 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60,
               demo=300)
-# by the noun of a file's name; all others are of the core
-OF = {**dict.fromkeys('models deeplab decoders summary viz pages saving weights cli'.split(),
-                      'family'),
-      **dict.fromkeys('data fetch unpack check hha bad shapes transforms optim metrics demo '
-                      'recipes heads batches cells prediction views crf checkpoint run '
-                      'training walkers overfit'.split(), 'training'),
-      **dict.fromkeys('kernels threads'.split(), 'kernels')}
+# the share of a folder, unless a mark says another; all other tests are of the core
+SHARE_OF = dict(models='family', weights='family', viz='family', cli='family',
+                data='training', fetch='training', training='training', prediction='training',
+                benchmarks='training', runtime='kernels', kernels='kernels')
 
 
 spent = Counter()
@@ -23,8 +20,7 @@ spent = Counter()
 
 def pytest_runtest_logreport(report):
     marks = [share for share in SHARES if share in report.keywords]
-    noun = Path(report.fspath).stem.split('_')[1]
-    share = marks[0] if marks else OF.get(noun, 'core')
+    share = marks[0] if marks else SHARE_OF.get(Path(report.fspath).parent.name, 'core')
     spent[share] += report.duration
 
 

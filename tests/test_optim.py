@@ -3,7 +3,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from witness import needs_torch, torch
+from optional_deps import needs_torch, torch
 
 from tinyfcn.optim import SGD, Adam, fixed, poly, step
 

@@ -4,7 +4,7 @@ from functools import lru_cache
 from importlib import import_module
 
 import numpy as np
-from witness import needed
+from optional_deps import needed
 
 
 def floats(*shape, seed=0):

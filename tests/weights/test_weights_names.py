@@ -1,0 +1,301 @@
+"""Files of every known source give the names of our boxes; what fits no source is described."""
+import re
+
+import numpy as np
+import pytest
+from optional_deps import needed
+from weights_samples import caffemodel, floats, keras_file, tent
+
+import tinyfcn
+from tinyfcn import weights
+from tinyfcn.layers import scale_width
+from tinyfcn.models.resnet import DEEP, PLAIN
+from tinyfcn.weights import FormatError, safetensors_file as storage
+from tinyfcn.weights.names import INCEPTION, RESNET, SOURCES, ours
+
+VGG = [(f'conv{block}_{i}', shape) for block, i, shape in
+       [(b, i, (5, 3 if (b, i) == (1, 1) else 5, 3, 3))
+        for b, n in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, n + 1)]]
+HEAD = [('fc6', (6, 5 * 49)), ('fc7', (6, 6)), ('fc8', (4, 6))]
+LAYERS = {name: floats(*shape, seed=i) for i, (name, shape) in enumerate(VGG + HEAD)}
+OURS = {f'{name}.{end}': array for name, w in LAYERS.items()
+        for end, array in (('w', w), ('b', w.ravel()[:len(w)]))}
+
+FEATURES = 0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28
+TORCHVISION = dict(zip(LAYERS, [*(f'features.{i}' for i in FEATURES), 'classifier.0',
+                                'classifier.3', 'classifier.6']))
+TIMM = {**TORCHVISION, 'fc6': 'pre_logits.fc1', 'fc7': 'pre_logits.fc2', 'fc8': 'head.fc'}
+
+
+def as_torch(layers):
+    return {f'{layers[name[:-2]]}.{"weight" if name[-1] == "w" else "bias"}': array
+            for name, array in OURS.items()}
+
+
+def flattened_last(w):
+    """fc6 of a net whose pool5 is (H, W, C): the same numbers in another order."""
+    return w.reshape(len(w), 5, 7, 7).transpose(0, 2, 3, 1).reshape(len(w), -1)
+
+
+def the_same(arrays):
+    assert arrays.keys() == OURS.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array.reshape(OURS[name].shape), OURS[name], err_msg=name)
+        assert array.flags.c_contiguous
+
+
+def test_vgg_of_caffe(tmp_path):
+    (tmp_path / 'x').write_bytes(caffemodel(
+        [(name, 'InnerProduct' if name[:2] == 'fc' else 'Convolution',
+          [w, w.ravel()[:len(w)]]) for name, w in LAYERS.items()], v1=True, old_shapes=True))
+    arrays, about = weights.read(tmp_path / 'x')
+    the_same(arrays)
+    assert about == dict(name='small', bilinear={}, format='caffe', source='VGG-16 of Caffe',
+                         preprocess=dict(order='BGR', scale=1., mean=(103.939, 116.779, 123.68),
+                                         std=(1., 1., 1.)))
+
+
+@pytest.mark.parametrize('layers, source', [(TORCHVISION, 'torchvision'), (TIMM, 'timm')])
+def test_vgg_of_torch(tmp_path, layers, source):
+    torch = needed('torch')
+    torch.save({f'module.{name}': torch.from_numpy(array)               # of DataParallel
+                for name, array in as_torch(layers).items()}, tmp_path / 'x')
+    arrays, about = weights.read(tmp_path / 'x')
+    the_same(arrays)
+    assert about == dict(format='torch', source=f'VGG-16 of {source}', preprocess=dict(
+        order='RGB', scale=1 / 255, mean=(.485, .456, .406), std=(.229, .224, .225)))
+    needed('safetensors.numpy').save_file(as_torch(layers), tmp_path / 'y')
+    the_same(weights.read(tmp_path / 'y')[0])
+
+
+def test_vgg_of_frossard(tmp_path):
+    arrays = {}
+    for name, w in LAYERS.items():
+        w = flattened_last(w) if name == 'fc6' else w
+        arrays[f'{name}_W'] = w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T
+        arrays[f'{name}_b'] = OURS[f'{name}.b']
+    np.savez(tmp_path / 'vgg16_weights.npz', **arrays)
+    read, about = weights.read(tmp_path / 'vgg16_weights.npz')
+    the_same(read)
+    assert read['fc6.w'].shape == (6, 5, 7, 7)
+    assert about['preprocess'] == dict(order='RGB', scale=1., mean=(123.68, 116.779, 103.939),
+                                       std=(1., 1., 1.))
+
+
+def test_vgg_of_keras(tmp_path):
+    layers = {}
+    for name, w in LAYERS.items():
+        layer = dict(fc6='fc1', fc7='fc2', fc8='predictions').get(
+            name, f'block{name[4:5]}_{name[:4]}{name[-1]}')
+        w = flattened_last(w) if name == 'fc6' else w
+        layers[layer] = {f'{layer}/kernel:0': w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T,
+                         f'{layer}/bias:0': OURS[f'{name}.b']}
+    keras_file(tmp_path / 'x.h5', layers)
+    arrays, about = weights.read(tmp_path / 'x.h5')
+    the_same(arrays)
+    assert about['source'] == 'VGG-16 of Keras' and about['preprocess']['order'] == 'BGR'
+
+
+@pytest.mark.parametrize('name, ups', [
+    ('fcn32s', dict(upscore=64)), ('fcn16s', dict(upscore2=4, upscore16=32)),
+    ('fcn8s', dict(upscore2=4, upscore_pool4=4, upscore8=16))])
+def test_the_authors_own_nets(tmp_path, name, ups):
+    """Their caffemodel, as far as we can write one, goes into our net of that name."""
+    net = tinyfcn.build(name, n_class=21, width=1 / 64)
+    layers = [(box, 'Convolution', [np.full_like(net.params[f'{box}.w'], i + 1),
+                                    np.full_like(net.params[f'{box}.b'], i + 1)])
+              for i, box in enumerate(name[:-2] for name in net.params if name.endswith('.w'))]
+    layers += [(up, 'Deconvolution', [tent(21, k)]) for up, k in ups.items()]
+    (tmp_path / 'heavy.caffemodel').write_bytes(caffemodel(layers))
+    arrays, about = weights.read(tmp_path / 'heavy.caffemodel')
+    assert about['bilinear'] == {up: (k, k) for up, k in ups.items()}
+    assert about['source'] == 'FCN of its authors, Caffe'
+    assert about['preprocess']['mean'] == (104.00699, 116.66877, 122.67892)
+    report = weights.transplant(net, arrays)
+    assert report.copied == [*net.params] and not any(report[1:4])
+    for box, _, blobs in layers[:-len(ups)]:
+        for end, blob in zip('wb', blobs):
+            np.testing.assert_array_equal(net.params[f'{box}.{end}'], blob)
+
+
+def named(layers, end='.w'):
+    return {f'{layer}{end}': floats(2, 2, 1, 1) for layer in layers}
+
+
+def fcn(n_class):
+    return {**OURS, 'score_fr.w': floats(n_class, 6, 1, 1), 'score_fr.b': floats(n_class)}
+
+
+CONVS = [f'conv{i}' for i in range(1, 6)]
+FIRE = [f'fire{i}/{part}' for i in range(2, 10)
+        for part in ('squeeze1x1', 'expand1x1', 'expand3x3')]
+FIRE_TORCH = ['features.0', *(f'features.{i}.{part}' for i in (3, 4, 6, 7, 9, 10, 11, 12)
+                              for part in ('squeeze', 'expand1x1', 'expand3x3')), 'classifier.1']
+
+
+@pytest.mark.parametrize('arrays, source, order, mean', [
+    (named(['conv1', *FIRE, 'conv10']), 'SqueezeNet v1.1', 'BGR', 104.),
+    (named(['conv1', *FIRE], '.weight'), 'SqueezeNet v1.1, npz', 'BGR', 104.),
+    (named(FIRE_TORCH, '.weight'), 'SqueezeNet v1.1 of torchvision', 'RGB', .485),
+    (named([*CONVS, 'fc6', 'fc7', 'fc8']), 'CaffeNet', 'BGR', 104.00699),
+    (named([*CONVS, 'fc6', 'fc7', 'score_fr']), 'CaffeNet', 'BGR', 104.00699),
+    (named(['conv1/7x7_s2', 'conv2/3x3_reduce', 'conv2/3x3', *INCEPTION, 'loss3/classifier',
+            'loss1/fc']), 'GoogLeNet of BVLC', 'BGR', 104.),
+    (fcn(60), 'FCN of its authors, Caffe', 'BGR', 104.007),
+    ({**OURS, **named(['score_fr_sem', 'score_fr_geo', 'score_pool4_sem'])},
+     'FCN of its authors for SIFT Flow, Caffe', 'BGR', 114.578),
+])
+def test_other_sources(arrays, source, order, mean):
+    read, about = ours(arrays)
+    assert about['source'] == source
+    assert (about['preprocess']['order'], about['preprocess']['mean'][0]) == (order, mean)
+    if source.startswith('SqueezeNet'):
+        assert [*read][:4] == ['conv1.w', *(f'{layer}.w' for layer in FIRE[:3])]
+    else:
+        assert read.keys() == arrays.keys()
+
+
+# ---- ResNet-101 ----------------------------------------------------------------------------------
+
+def resnet_of_torch(width, n_class=7, deep=False):
+    """A ResNet-101 whose modules bear torchvision's names; a deep stem has three convolutions."""
+    torch = needed('torch')
+    nn = torch.nn
+
+    def normed(module, i, c, depth, ksize, stride=1):
+        setattr(module, f'conv{i}', nn.Conv2d(c, depth, ksize, stride, ksize // 2, bias=False))
+        setattr(module, f'bn{i}', nn.BatchNorm2d(depth))
+
+    class Block(nn.Module):
+        def __init__(self, c, depth, stride):
+            super().__init__()
+            normed(self, 1, c, depth // 4, 1)
+            normed(self, 2, depth // 4, depth // 4, 3, stride)
+            normed(self, 3, depth // 4, depth, 1)
+            self.downsample = None if c == depth else nn.Sequential(
+                nn.Conv2d(c, depth, 1, stride, bias=False), nn.BatchNorm2d(depth))
+
+        def forward(self, x):
+            y = torch.relu(self.bn1(self.conv1(x)))
+            y = self.bn3(self.conv3(torch.relu(self.bn2(self.conv2(y)))))
+            return torch.relu(y + (self.downsample(x) if self.downsample else x))
+
+    class ResNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            c, stem = 3, DEEP if deep else PLAIN
+            self.stem = range(1, len(stem) + 1)
+            for i, (depth, ksize, stride) in zip(self.stem, stem):
+                normed(self, i, c, scale_width(depth, width), ksize, stride)
+                c = scale_width(depth, width)
+            for i, blocks in enumerate((3, 4, 23, 3)):
+                depth = scale_width(256 << i, width)
+                setattr(self, f'layer{i + 1}', nn.Sequential(*(
+                    Block(depth if j else c, depth, 2 if i and not j else 1)
+                    for j in range(blocks))))
+                c = depth
+            self.fc = nn.Linear(c, n_class)
+
+        def forward(self, x):
+            for i in self.stem:
+                x = torch.relu(getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(x)))
+            x = nn.functional.max_pool2d(x, 3, 2, 1)
+            for i in 1, 2, 3, 4:
+                x = getattr(self, f'layer{i}')(x)
+            return self.fc(x.mean((2, 3)))
+
+    made, chance = ResNet().eval(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm2d):      # four arrays that nobody could mix up
+                for own in module.weight, module.running_var:
+                    own.uniform_(.5, 1.5, generator=chance)
+                for own in module.bias, module.running_mean:
+                    own.uniform_(-.5, .5, generator=chance)
+    return torch, made
+
+
+def test_scores_of_torchvisions_resnet(tmp_path):
+    """33×41 becomes 17×21, which both pools halve alike; of an even size ours rounds up."""
+    torch, theirs = resnet_of_torch(1/16)
+    torch.save(theirs.state_dict(), tmp_path / 'x')
+    arrays, about = weights.read(tmp_path / 'x')
+    assert about['source'] == 'ResNet-101 of torchvision'
+    assert about['preprocess']['order'] == 'RGB' and about['preprocess']['mean'][0] == .485
+    net = tinyfcn.build('resnet101', n_class=7, width=1/16, seed=None)
+    report = weights.transplant(net, arrays)
+    assert report.reshaped == ['fc.w'] and not report.left and not report.missing
+    assert len(report.copied) + 1 == len(net.params) + len(net.state)
+    image = 10 * floats(2, 3, 33, 41)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(image)).numpy()
+    got = net.forward(image)[:, :, 0, 0]
+    assert abs(got - expected).max() <= 1e-5 * abs(expected).max()      # of 104 layers in float32
+    assert abs(got[0] - got[1]).max() > 1e-3 * abs(expected).max()
+
+
+@pytest.mark.parametrize('name, deep', [('deeplab_resnet101', False), ('pspnet', True)])
+def test_a_trunk_begins_with_resnet(tmp_path, name, deep):
+    """PSPNet's deep stem too; what is new is missing, and the classifier alone is left."""
+    torch, theirs = resnet_of_torch(1/32, deep=deep)
+    torch.save(theirs.state_dict(), tmp_path / 'x')
+    net = tinyfcn.build(name, width=1/32, seed=None)
+    report = weights.transplant(net, weights.read(tmp_path / 'x')[0])
+    assert report.left == ['fc.w', 'fc.b'] and not report.reshaped
+    trunk = {name for name in [*net.params, *net.state]
+             if name.startswith(('layer', 'conv1.', 'conv2.', 'conv3.', 'bn1.', 'bn2.', 'bn3.'))}
+    assert {*report.copied} == trunk
+
+
+def test_a_resnet_for_other_classes_begins_its_score_anew():
+    arrays, _ = ours({name: array.numpy() for name, array in
+                      resnet_of_torch(1/32)[1].state_dict().items()})
+    report = weights.transplant(tinyfcn.build('resnet101', n_class=9, width=1/32), arrays)
+    assert report.left == ['fc.w', 'fc.b'] and not report.missing
+
+
+def test_other_depths_of_a_resnet_are_no_resnet101():
+    arrays = {f'{layer.replace("/", ".")}.weight': floats(2) for layer in RESNET}
+    with pytest.raises(FormatError, match='ResNet-101 of torchvision, would not have layer3.23.c'):
+        ours({**arrays, 'layer3.23.conv1.weight': floats(2)})
+    with pytest.raises(FormatError, match='ResNet-101 of torchvision, would have layer3.10.bn1, '):
+        ours({name: w for name, w in arrays.items() if not re.match(r'layer3.(\d\d|[6-9])', name)})
+
+
+def test_nobody_knows_what_forty_classes_were_trained_on():
+    assert ours(fcn(40))[1]['preprocess'] is None
+
+
+def test_a_head_of_ones_own_keeps_its_name():
+    arrays, about = ours({**as_torch(TORCHVISION), 'classifier.9.weight': floats(2, 4),
+                          'extra.steps': floats(1)})
+    assert about['source'] == 'VGG-16 of torchvision'
+    assert [*arrays][-2:] == ['classifier.9.w', 'extra.steps']
+
+
+def test_every_table_names_a_box_once():
+    for source in SOURCES:
+        boxes = [*source.trunk.values(), *source.rest.values()]
+        assert len(boxes) == len({*boxes}), source.name
+
+
+def test_the_shapes_are_those_of_our_nets():
+    net = tinyfcn.build('fcn32s', seed=None, width=1 / 16)
+    boxes = {name[:-2] for name in net.params}
+    vgg = next(source for source in SOURCES if source.name == 'VGG-16 of Caffe')
+    assert {*vgg.trunk.values()} < boxes and {'fc6', 'fc7'} < boxes
+
+
+@pytest.mark.parametrize('arrays, words', [
+    ({**OURS, 'conv3_4.w': floats(2)}, 'The nearest, .*VGG-16.*would not have conv3_4'),
+    ({k: v for k, v in OURS.items() if 'conv5' not in k},
+     'would have conv5_1, conv5_2, conv5_3'),
+    ({'encoder.weight': floats(2, 3)}, r'its 1 arrays are of no source known here: encoder.weight '
+                                       r'\(2, 3\), …\. Known: FCN of its authors.*`raw`'),
+    ({**as_torch(TORCHVISION), 'features.30.weight': floats(2)}, 'would not have features.30'),
+], ids=['VGG-19', 'half', 'stranger', 'VGG-19 of torch'])
+def test_what_fits_no_source_is_described(tmp_path, arrays, words):
+    needed('safetensors.numpy').save_file(arrays, tmp_path / 'x')
+    with pytest.raises(FormatError, match=f'x: .*{words}'):
+        weights.read(tmp_path / 'x')
+    assert weights.raw(tmp_path / 'x')[0].keys() == storage.load(tmp_path / 'x')[0].keys()
