@@ -18,7 +18,7 @@ setup(
         'cuda12x': ['cupy-cuda12x[ctk]>=14,<16'],
         'cuda13x': ['cupy-cuda13x[ctk]>=14,<16'],
         'lessons': ['jupyterlab', 'nbformat', 'nbclient', 'ipykernel', 'mistune>=3', 'pygments'],
-        'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'protobuf', 'h5py', 'playwright'],
+        'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'mypy', 'protobuf', 'h5py', 'playwright'],
         'bench': ['onnx', 'onnxruntime', 'openvino'],
         'mpi': ['mpi4py', 'mpich'],
         'nvrtc': ['nvidia-cuda-nvrtc-cu12'],

@@ -1,67 +1,103 @@
-"""The decorations of an op: its backward, and the stand-ins that may run in its place.
+"""What the decorators of an op do: its backward, and the kernels that may run in its place.
 
     y, cache = conv2d(x, w, b)                  the op
     dx, dw, db = conv2d.backward(dy, cache)     @backward_of(conv2d)
-    conv2d.reference(x, w, b)                   the readable body, whatever stands in for it
-    with reference_only(): ...                  every readable body, everywhere
-    with exact(): ...                           no stand-in that rounds more than its body does
+    conv2d.reference(x, w, b)                   the reference implementation, always
+    with reference_only(): ...                  the reference implementation of every op
+    with exact(): ...                           no kernel that rounds more than its reference
 """
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from enum import IntEnum
 from functools import wraps
 from inspect import signature
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from .kernels.registry import find_kernel
 
-_ALL, _EXACT, _NONE = range(3)                      # which stand-ins may run
-_strictness = ContextVar('strictness', default=_ALL)
+P = ParamSpec('P')
+R_co = TypeVar('R_co', covariant=True)
 
 
-def backward_of(forward):
-    """forward.backward(dy, cache, want=None) -> a tuple, one gradient for each array it reads.
+class Backward(Protocol):
+    """backward(dy, cache, want=None) -> a tuple, one gradient (or None) for each array read."""
 
-    `want` says of each whether it is needed; a backward that saves work by it names the argument.
+    def __call__(self, dy: Any, cache: Any, want: Any = None) -> tuple[Any, ...]: ...
+
+
+class Op(Protocol, Generic[P, R_co]):
+    """A function of arrays, its backward, and its reference implementation."""
+
+    __name__: str
+    backward: Backward
+    reference: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class _Kernels(IntEnum):
+    """Which kernels may run."""
+
+    ALL = 0
+    EXACT = 1
+    NONE = 2
+
+
+_allowed: ContextVar[_Kernels] = ContextVar('allowed', default=_Kernels.ALL)
+
+
+def backward_of(forward: Callable[..., Any]) -> Callable[[Callable[..., Any]], Backward]:
+    """Make the decorated function forward.backward(dy, cache, want=None).
+
+    `want` says for each array whether its gradient is needed. A backward that saves work by it has
+    the argument; for any other it is ignored.
     """
-    def attach(backward):
+    op = cast(Any, forward)
+
+    def attach(backward: Callable[..., Any]) -> Backward:
         if 'want' in signature(backward).parameters:
-            forward.backward = backward
+            op.backward = backward
         else:
             @wraps(backward)
-            def heedless(dy, cache, want=None):
+            def ignore_want(dy: Any, cache: Any, want: Any = None) -> Any:
                 return backward(dy, cache)
-            forward.backward = heedless
-        return forward.backward
+            op.backward = ignore_want
+        return cast(Backward, op.backward)
     return attach
 
 
-def accelerated(body):
-    """Let `kernels/` stand in for `body` where an array suits; `.reference` is always the body."""
-    @wraps(body)
-    def choose(*args, **kwargs):
-        strictness = _strictness.get()
-        if strictness == _NONE:
-            return body(*args, **kwargs)
-        function = find_kernel(body.__name__, strictness == _EXACT, *args, **kwargs) or body
-        return function(*args, **kwargs)
+def accelerated(reference: Callable[P, R_co]) -> Op[P, R_co]:
+    """Let a kernel run in place of `reference` where one accepts the arguments."""
+    name = reference.__name__
 
-    choose.reference = body
-    return choose
+    @wraps(reference)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R_co:
+        allowed = _allowed.get()
+        function = None
+        if allowed is not _Kernels.NONE:
+            function = find_kernel(name, allowed is _Kernels.EXACT, *args, **kwargs)
+        return cast(R_co, (function or reference)(*args, **kwargs))
 
-
-def reference_only():
-    """Inside this block (and this thread) every op runs its readable body."""
-    return _at_least(_NONE)
+    op = cast(Any, run)
+    op.reference = reference
+    return cast('Op[P, R_co]', op)
 
 
-def exact():
-    """Inside this block (and this thread) no stand-in runs that was registered as inexact."""
-    return _at_least(_EXACT)
+def reference_only() -> AbstractContextManager[None]:
+    """Inside this block, in this thread, every op runs its reference implementation."""
+    return _allow_at_most(_Kernels.NONE)
+
+
+def exact() -> AbstractContextManager[None]:
+    """Inside this block, in this thread, no kernel runs that was registered as inexact."""
+    return _allow_at_most(_Kernels.EXACT)
 
 
 @contextmanager
-def _at_least(strictness):
-    token = _strictness.set(max(strictness, _strictness.get()))
+def _allow_at_most(allowed: _Kernels) -> Iterator[None]:
+    token = _allowed.set(max(allowed, _allowed.get()))
     try:
         yield
     finally:
-        _strictness.reset(token)
+        _allowed.reset(token)
