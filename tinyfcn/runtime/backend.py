@@ -4,11 +4,16 @@ import sys
 import numpy as np
 
 
+def is_cupy(x: object) -> bool:
+    """Whether x is an array of CuPy; CuPy itself is not imported to find out."""
+    return type(x).__module__.split('.')[0] == 'cupy'
+
+
 def array_module(x):
     """numpy or cupy, whichever made x; whoever made a cupy array has imported cupy already."""
     if isinstance(x, np.ndarray):
         return np
-    if type(x).__module__.split('.')[0] == 'cupy':
+    if is_cupy(x):
         return sys.modules['cupy']
     raise TypeError(f'{type(x).__name__} is no array: numpy.asarray makes one')
 
@@ -24,7 +29,7 @@ def sparse_module(x):
 
 def to_numpy(x):
     """x on the host: a NumPy array or number as it is, a GPU's as a copy, which waits for it."""
-    return x.get() if type(x).__module__.split('.')[0] == 'cupy' else x
+    return x.get() if is_cupy(x) else x
 
 
 def to_device_of(x, other):
