@@ -89,7 +89,7 @@ def test_near_misses_are_suggested():
     (image(1, 2, 4, 4, dtype='float64'), TypeError,
      r"the image is float64 and this net computes in float32: image.astype\('float32'\), or"),
     (image(1, 2, 4, 4, dtype='uint8'), TypeError, 'the image is uint8'),
-    ([[1.]], TypeError, 'list is no array: numpy.asarray makes one'),
+    ([[1.]], TypeError, 'list is not an array'),
 ])
 def test_images_that_a_net_does_not_read(x, error, why):
     with pytest.raises(error, match=why):
@@ -139,7 +139,7 @@ def test_batch_norm_of_single_values_is_refused_in_training():
      r"the gradient of 'pool1' is float32 \(1, 4, 1, 1\); 'pool1' is float32 \(1, 4, 2, 2\)"),
     (dict(train=True), dict(pool1=image(1, 4, 2, 2, dtype='float64')), ValueError,
      "the gradient of 'pool1' is float64"),
-    (dict(train=True), dict(pool1=1.), TypeError, 'float is no array'),
+    (dict(train=True), dict(pool1=1.), TypeError, 'float is not an array'),
     (dict(train=True), dict(conv1=image(1, 4, 1, 1)), ValueError,
      r'(?s)dy has shape \(1, 4, 1, 1\); \(1, 4, 4, 4\) is needed, the shape of y\n  in     conv1'),
 ])

@@ -17,7 +17,7 @@ from tinyfcn.layers import (
     resize,
     upsample,
 )
-from tinyfcn.net.summary import beside, multiply_adds
+from tinyfcn.net.summary import compare_nets, multiply_adds
 
 
 def test_rows():
@@ -86,7 +86,7 @@ def test_nets_beside_each_other_by_hand():
     n.sum = add(n.norm, n.second)
     n.up = upsample(n.sum, 2, ksize=3)
     n.score = crop(n.up, like=n.data)
-    head, line, row = beside({'mine': n}).splitlines()
+    head, line, row = compare_nets({'mine': n}).splitlines()
     assert [cell.strip() for cell in row.strip('|').split('|')] == [
         'mine', str(18 + 2 + 4 + 36 + 2), '2', '2', str(3 + 2 * 8 + 2), '4', 'batch', 'sum',
         'tents']
@@ -94,5 +94,5 @@ def test_nets_beside_each_other_by_hand():
     bins = Net(1)
     bins.mean = avg_pool_to(bins.data, 1)
     bins.score = add(bins.data, resize(bins.mean, like=bins.data))
-    both = beside({'mine': n, 'bins': bins})
+    both = compare_nets({'mine': n, 'bins': bins})
     assert both.splitlines()[3].split('|')[5].strip() == 'all'

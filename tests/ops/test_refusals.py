@@ -249,9 +249,9 @@ OWN = dict(
         (TypeError, r'size is \(', lambda: ops.local_response_norm(X, (5, 5))),
     ],
     softmax_cross_entropy=[
-        (ValueError, r'label 3 at row 2, column 3 of picture 1.* 3 classes',
+        (ValueError, r'label 3 at row 2, column 3 of image 1.* 3 classes',
          lambda: loss(labelled(3))),
-        (ValueError, r'label -1 at row 2, column 3 of picture 1', lambda: loss(labelled(-1))),
+        (ValueError, r'label -1 at row 2, column 3 of image 1', lambda: loss(labelled(-1))),
         (ValueError, r'label 255 .* 0 is ignored', lambda: loss(labelled(255), ignore=0)),
         (ValueError, r'30 (such )?pixels', lambda: loss(labelled(9, 0))),
         (ValueError, r'label has shape \(1, 5, 6\); \(2, 5, 6\)', lambda: loss(LABEL[:1])),

@@ -1,6 +1,9 @@
-"""What an error of an op does not know itself: whose box it was, and where that is explained."""
+"""Context for the error of an op: its box, its inputs, and the lesson that explains it."""
+from collections.abc import Mapping, Sequence
 
-# the lesson of the course that explains an op, by its name
+from .box import Box
+
+# the lesson of the course that explains an op, by the op's name
 LESSONS = {
     'conv2d': '02', 'conv_transpose2d': '07', 'upsample': '08', 'resize': '08', 'crop': '09',
     **dict.fromkeys(['max_pool', 'max_switches', 'take', 'unpool'], '06'),
@@ -8,9 +11,10 @@ LESSONS = {
 }
 
 
-def with_context(error, box, given):
-    """The message of an op, with the line of the figure that asked for it and what it was given."""
-    given = ', '.join(f'{name} {tuple(shape)}' for name, shape in given.items())
-    lesson = LESSONS.get(box.op.__name__)
-    return (f'{error}\n  in     {box.line}\n  given  {given}'
-            + f'\n  see    lesson {lesson}' * bool(lesson))
+def with_context(error: Exception, box: Box, inputs: Mapping[str, Sequence[int]]) -> str:
+    """The op's message, the line of the model that made the box, and the shapes of its inputs."""
+    given = ', '.join(f'{name} {tuple(shape)}' for name, shape in inputs.items())
+    lines = [str(error), f'  in     {box.line}', f'  given  {given}']
+    if box.op.__name__ in LESSONS:
+        lines.append(f'  see    lesson {LESSONS[box.op.__name__]}')
+    return '\n'.join(lines)

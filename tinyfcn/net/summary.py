@@ -1,140 +1,175 @@
-"""A net as a table: what each box is, where it sits, what it owns and what it costs."""
+"""A net as a table: each box's alignment with the image, its parameters and its costs."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..geometry import Pair, Size, axes
+from .alignment import Alignment
+from .box import Box
+from .graph import Graph
 
 
-def summary(net, size=None):
-    """One line a box: stride, field and first pixel over the image, parameters; then every crop.
+def summary(net: Graph, size: Pair | None = None) -> str:
+    """One line a box: stride, receptive field, first pixel, parameters; then every crop.
 
-    With size=(H, W) also its own size for such an image, multiply-adds and megabytes.
+    With size=(H, W) also each box's size for such an image, its multiply-adds and megabytes.
     """
     sizes = net.sizes(size) if size else {}
-    head = ['box', 'channels', 'stride', 'sees', 'begins', 'parameters']
-    head += ['size', 'multiply-adds', 'MB'] if size else []
-    rows = [[box.line, *_columns(net, box, sizes)] for box in net.boxes.values()]
+    head = ['box', 'channels', 'stride', 'field', 'begins', 'parameters']
     totals = ['all', '', '', '', '', f'{sum(w.size for w in net.params.values()):,}']
     if size:
-        totals += ['', f'{sum(multiply_adds(net, box, sizes) for box in net.boxes.values()):,}',
-                   f'{sum(megabytes(net, box, sizes) for box in net.boxes.values()):,.1f}']
-    rows = [head, *rows, totals]
-    wide = [max(map(len, column)) for column in zip(*rows)]
-    table = ['  '.join(cell.rjust(w) if i else cell.ljust(w)
-                       for i, (cell, w) in enumerate(zip(row, wide))).rstrip() for row in rows]
-    return '\n'.join([*table, *_crops(net)])
+        head += ['size', 'multiply-adds', 'MB']
+        boxes = net.boxes.values()
+        totals += ['', f'{sum(multiply_adds(net, box, sizes) for box in boxes):,}',
+                   f'{sum(megabytes(net, box, sizes) for box in boxes):,.1f}']
+    rows = [[box.line, *_columns(net, box, sizes)] for box in net.boxes.values()]
+    return '\n'.join([*_aligned_rows([head, *rows, totals]), *_explain_crops(net)])
 
 
-UP = {'upsample': 'tents', 'conv_transpose2d': 'deconv', 'unpool': 'switches', 'resize': 'resize'}
-JOINED = {'add': 'sum', 'concat': 'concat', 'multiply': 'product'}
-NORMALISED = {'batch_norm': 'batch', 'local_response_norm': 'LRN'}
+def _aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell, the first to the left and all others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths)]
+        cells[0] = row[0].ljust(widths[0])
+        lines.append('  '.join(cells).rstrip())
+    return lines
 
 
-def beside(nets):
-    """What parts nets from each other, a row of Markdown each.   {name: net} -> text"""
-    rows = [['net', 'parameters', 'deep', 'stride', 'sees', 'holes', 'normalised', 'joins by',
-             'comes up by']]
+# how the columns of compare_nets call the ops
+UPSAMPLING = {'upsample': 'bilinear', 'conv_transpose2d': 'deconv', 'unpool': 'switches',
+              'resize': 'resize'}
+FUSION = {'add': 'sum', 'concat': 'concat', 'multiply': 'product'}
+NORMALISATION = {'batch_norm': 'batch', 'local_response_norm': 'LRN'}
+
+
+def compare_nets(nets: Mapping[str, Graph]) -> str:
+    """How nets differ, as a Markdown table with a row for each.   {name: net} -> text"""
+    rows = [['net', 'parameters', 'conv depth', 'stride', 'receptive field', 'dilation',
+             'normalisation', 'fusion', 'upsampling']]
     for name, net in nets.items():
         route = net.route(train=False)
-        ops = dict.fromkeys(box.op.__name__ for box in route)
-        places = [box.alignment for box in route]
-        field = max(max(net[head].alignment.field) for head in net.outputs(False)
-                    if net[head].alignment)
-        holes = {hole for box in route for hole in _pair(box.kwargs.get('dilation', 1))} - {1}
+        ops = {box.op.__name__ for box in route}
+        alignments = [box.alignment for box in route if isinstance(box.alignment, Alignment)]
+        stride = max(max(alignment.scale) for alignment in alignments)
+        heads = [net[head].alignment for head in net.outputs(False)]
+        field = max(max(head.field) for head in heads if isinstance(head, Alignment))
+        dilations = {dilation for box in route
+                     for dilation in axes(box.kwargs.get('dilation', 1), 'dilation')} - {1}
         rows.append([
-            name, f'{sum(w.size for w in net.params.values()):,}', str(depth(net)),
-            f'{float(max(max(alignment.scale) for alignment in places if alignment)):g}',
-            f'{float(field):g}' if all(places) else 'all', ', '.join(map(str, sorted(holes))),
-            *(', '.join(call_text[op] for op in call_text if op in ops)
-              for call_text in (NORMALISED, JOINED, UP))])
-    wide = [max(map(len, column)) for column in zip(*rows)]
-    rows.insert(1, ['-' * w for w in wide])
-    return '\n'.join('| ' + ' | '.join(cell.ljust(w) for cell, w in zip(row, wide)) + ' |'
+            name,
+            f'{sum(w.size for w in net.params.values()):,}',
+            str(depth(net)),
+            f'{float(stride):g}',
+            f'{float(field):g}' if len(alignments) == len(route) else 'all',
+            ', '.join(map(str, sorted(dilations))),
+            _names_of(ops, NORMALISATION),
+            _names_of(ops, FUSION),
+            _names_of(ops, UPSAMPLING),
+        ])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    rows.insert(1, ['-' * width for width in widths])
+    return '\n'.join('| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
                      for row in rows)
 
 
-def _pair(value):
-    return value if isinstance(value, tuple) else (value, value)
+def _names_of(ops: Iterable[str], names: Mapping[str, str]) -> str:
+    return ', '.join(name for op, name in names.items() if op in ops)
 
 
-def depth(net):
-    """The most convolutions that any way from the image to a score leads through."""
-    deep = {'data': 0}
+def depth(net: Graph) -> int:
+    """The largest number of convolutions on any path from the image to a score."""
+    deepest = {'data': 0}
     for box in net.route():
-        deep[box.name] = max(deep[name] for name in box.inputs) + (box.op.__name__ == 'conv2d')
-    return max(deep.values())
+        is_conv = box.op.__name__ == 'conv2d'
+        deepest[str(box.name)] = max(deepest[name] for name in box.inputs) + is_conv
+    return max(deepest.values())
 
 
-def multiply_adds(net, box, sizes):
-    """Each weight of a convolution, once for every place it is laid on; others are not counted."""
+def multiply_adds(net: Graph, box: Box, sizes: Mapping[str, Size]) -> int:
+    """The weights of a convolution times the places of its window; other ops count as 0."""
     w = net.params.get(f'{box.name}.w')
     if w is None or w.ndim != 4:
         return 0
-    # a transposed convolution stamps its window at the places of its input
+    # a transposed convolution has one window for each place of its input
     at = box.inputs[0] if box.op.__name__ == 'conv_transpose2d' else box.name
-    h, wide = sizes[at]
-    return w.size * h * wide
+    h, wide = sizes[str(at)]
+    return int(w.size * h * wide)
 
 
-def megabytes(net, box, sizes):
-    """What the box's value takes for one image."""
-    h, wide = sizes[box.name]
+def megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float:
+    """The memory of the box's value for one image."""
+    h, wide = sizes[str(box.name)]
     return box.channels * h * wide * (8 if net.dtype == 'float64' else 4) / 1e6
 
 
-def peak(net, size):
-    """Bytes that `forward` takes at most for one image of `size`, and that the weights take.
+def peak(net: Graph, size: Pair) -> float:
+    """The most bytes that `forward` takes for one image of `size`, weights included.
 
-    At every box: what is still to be read, what it makes, and in float64 the columns of a
-    convolution's readable body; in float32 `kernels` make a block of them at a time.
+    Counted at every box: the values that are still to be read, the one it makes, and in float64 the
+    columns of im2col; in float32 the kernels make them block by block.
     """
-    sizes, route = net.sizes(size, train=False), net.route(train=False)
-    last = {name: box for box in route for name in box.inputs}
-    alive, most = {'data'}, 0.
+    sizes = net.sizes(size, train=False)
+    route = net.route(train=False)
+    last_reader = {name: box for box in route for name in box.inputs}
+    alive = {'data'}
+    most = 0.
     for box in route:
-        alive.add(box.name)
-        most = max(most, sum(megabytes(net, net[name], sizes) for name in alive)
-                   + _columns_megabytes(net, box, sizes))
-        alive -= {name for name in box.inputs if last[name] is box}
+        alive.add(str(box.name))
+        values = sum(megabytes(net, net[name], sizes) for name in alive)
+        most = max(most, values + _im2col_megabytes(net, box, sizes))
+        alive -= {name for name in box.inputs if last_reader[name] is box}
     weights = sum(w.nbytes for w in {**net.params, **net.state}.values())
     return 1e6 * most + weights
 
 
-def _columns_megabytes(net, box, sizes):
+def _im2col_megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float:
     w = net.params.get(f'{box.name}.w')
     if net.dtype == 'float32' or w is None or w.ndim != 4 or w.shape[2:] == (1, 1):
         return 0.
     x = net[box.inputs[0]]
-    at = x if box.op.__name__ == 'conv_transpose2d' else box
     taps = w.shape[2] * w.shape[3]
-    return megabytes(net, at, sizes) / at.channels * (x if at is box else box).channels * taps
+    # the columns have a row of `taps` for each channel on the large side of the convolution and a
+    # column for each place on its small side, which for a transposed convolution is x
+    small, large = (x, box) if box.op.__name__ == 'conv_transpose2d' else (box, x)
+    return megabytes(net, small, sizes) / small.channels * large.channels * int(taps)
 
 
-def _columns(net, box, sizes):
-    own = sum(net.params[f'{box.name}.{weight}'].size for weight in box.weights)
+def _columns(net: Graph, box: Box, sizes: Mapping[str, Size]) -> list[str]:
+    parameters = sum(net.params[f'{box.name}.{weight}'].size for weight in box.weights)
     alignment = ['', '', '']
-    if box.alignment:
-        alignment = [_both(box.alignment.scale), _both(box.alignment.field),
-                     _both(box.alignment.shift)]
-    cells = [str(box.channels), *alignment, f'{own:,}' if own else '']
+    if isinstance(box.alignment, Alignment):
+        alignment = [_format_pair(box.alignment.scale), _format_pair(box.alignment.field),
+                     _format_pair(box.alignment.shift)]
+    cells = [str(box.channels), *alignment, f'{parameters:,}' if parameters else '']
     if sizes:
         cost = multiply_adds(net, box, sizes)
-        cells += ['{}×{}'.format(*sizes[box.name]), f'{cost:,}' if cost else '',
+        cells += ['{}×{}'.format(*sizes[str(box.name)]), f'{cost:,}' if cost else '',
                   f'{megabytes(net, box, sizes):,.1f}']
     return cells
 
 
-def _crops(net):
-    """Why every crop begins where it does: (begins of like − begins of x) / stride."""
+def _explain_crops(net: Graph) -> Iterator[str]:
+    """Why every crop begins where it does: (first pixel of like − first pixel of x) / stride."""
     for box in net.boxes.values():
-        if box.op and box.op.__name__ == 'crop' and box.alignment:
-            x, like = net[box.inputs[0]], net[box.like]
-            sums = [f'({float(b):g} − {float(a):g}) / {float(s):g} = {offset}'.replace('− -', '+ ')
-                    for a, b, s, offset in
-                    zip(x.alignment.shift, like.alignment.shift, x.alignment.scale,
-                        box.kwargs['offset'])]
-            yield (f'\n{box.line}\n  {x} begins at {_both(x.alignment.shift)} and {like} at '
-                   f'{_both(like.alignment.shift)}, with stride {_both(x.alignment.scale)}: '
-                   + ', '.join(dict.fromkeys(sums)))
+        if not box.op or box.op.__name__ != 'crop':
+            continue
+        x = net[box.inputs[0]]
+        like = net[box.like]
+        own, target = x.alignment, like.alignment
+        if not (isinstance(own, Alignment) and isinstance(target, Alignment)):
+            continue
+        sums = [f'({float(b):g} − {float(a):g}) / {float(scale):g} = {offset}'.replace('− -', '+ ')
+                for a, b, scale, offset in
+                zip(own.shift, target.shift, own.scale, box.kwargs['offset'])]
+        yield (f'\n{box.line}\n  {x} begins at {_format_pair(own.shift)} and {like} at '
+               f'{_format_pair(target.shift)}, with stride {_format_pair(own.scale)}: '
+               + ', '.join(dict.fromkeys(sums)))
 
 
-def _both(pair):
+def _format_pair(pair: Iterable[Any]) -> str:
     """One number where the axes agree, else two."""
     y, x = (f'{float(v):g}' for v in pair)
     return y if y == x else f'{y}, {x}'

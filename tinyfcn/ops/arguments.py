@@ -1,13 +1,24 @@
-"""What every op asks of its arrays: nothing is cast, broadcast or moved in silence."""
+"""What every op checks about its arguments: nothing is cast, broadcast or moved silently."""
+from collections.abc import Sequence
 from numbers import Real
+from typing import Any, TypeAlias
 
+from numpy.typing import NDArray
+
+from ..geometry import Pair
 from ..runtime.backend import array_module
 
+__all__ = ['Array', 'Cache', 'Pair', 'check_gradient', 'check_shape', 'floats', 'integers',
+           'number', 'numbered']
 
-def floats(rank=None, **arrays):
-    """Refuse all but float32 or float64 arrays of one dtype, of one module, and of this rank.
+Array: TypeAlias = NDArray[Any]                 # of NumPy, or of CuPy with the same methods
+Cache: TypeAlias = tuple[Any, ...]              # what the forward of an op keeps for its backward
 
-    -> the module, numpy or cupy
+
+def floats(rank: int | None = None, /, **arrays: Array) -> Any:
+    """Refuse all but float32 or float64 arrays of one dtype, one array library and this rank.
+
+    -> the library, numpy or cupy
     """
     (first, x), *_ = arrays.items()
     for name, array in arrays.items():
@@ -16,61 +27,61 @@ def floats(rank=None, **arrays):
             raise TypeError(f'{name} is {array.dtype}; ops compute in float32 or float64: '
                             f'{name}.astype("float32")')
         if module is not array_module(x):
-            raise TypeError(f'{name} is of {module.__name__} and {first} of '
-                            f'{array_module(x).__name__}: bring both to one device')
+            raise TypeError(f'{name} is a {module.__name__} array and {first} a '
+                            f'{array_module(x).__name__} array: move both to one device')
         if array.dtype != x.dtype:
             raise TypeError(f'{name} is {array.dtype} and {first} is {x.dtype}: cast one of them')
-        _ranked(rank, name, array)
+        _check_rank(rank, name, array)
         if not array.size:
-            raise ValueError(f'{name} has shape {array.shape}: there is nothing in it')
+            raise ValueError(f'{name} has shape {array.shape}: it is empty')
     return module
 
 
-def integers(rank, **arrays):
-    """Refuse all but arrays of whole numbers, labels and switches, of this rank. -> the module"""
+def integers(rank: int, /, **arrays: Array) -> Any:
+    """Refuse all but integer arrays (labels, switches) of this rank. -> the array library"""
     for name, array in arrays.items():
         module = _module_of(name, array)
         if array.dtype.kind not in 'iu':
-            raise TypeError(f'{name} is {array.dtype}; whole numbers are needed')
-        _ranked(rank, name, array)
+            raise TypeError(f'{name} is {array.dtype}; integers are needed')
+        _check_rank(rank, name, array)
     return module
 
 
-def shaped(shape, why, **arrays):
-    """Refuse arrays of another shape, which NumPy would broadcast."""
+def check_shape(shape: Sequence[int], reason: str, /, **arrays: Array) -> None:
+    """Refuse arrays of any other shape, which NumPy would broadcast."""
     for name, array in arrays.items():
         if array.shape != tuple(shape):
-            raise ValueError(f'{name} has shape {array.shape}; {tuple(shape)} is needed, {why}')
+            raise ValueError(f'{name} has shape {array.shape}; {tuple(shape)} is needed, {reason}')
 
 
-def gradient(dy, shape, **beside):
-    """dy has the shape of y, and the dtype of the arrays that it will meet."""
-    floats(dy=dy, **beside)
-    shaped(shape, 'the shape of y', dy=dy)
+def check_gradient(dy: Array, shape: Sequence[int], **cached: Array) -> None:
+    """Refuse a dy without the shape of y and the dtype of the cached arrays."""
+    floats(dy=dy, **cached)
+    check_shape(shape, 'the shape of y', dy=dy)
 
 
-def numbered(xs):
+def numbered(xs: Sequence[Array]) -> dict[str, Array]:
     """(a, b, …) -> {'x1': a, 'x2': b, …}, for ops that read any number of arrays."""
     if not xs:
         raise ValueError('at least one array is needed')
     return {f'x{i}': x for i, x in enumerate(xs, start=1)}
 
 
-def number(value, name):
-    """A Python float: an array keeps its dtype beside it, beside a NumPy number it would widen."""
+def number(value: float, name: str) -> float:
+    """A Python float, beside which an array keeps its dtype; a NumPy number would widen it."""
     if not isinstance(value, Real):
         raise TypeError(f'{name} is {value!r}: a number is needed')
     return float(value)
 
 
-def _module_of(name, array):
+def _module_of(name: str, array: Array) -> Any:
     try:
         return array_module(array)
     except TypeError as error:
         raise TypeError(f'{name}: {error}') from None
 
 
-def _ranked(rank, name, array):
+def _check_rank(rank: int | None, name: str, array: Array) -> None:
     if rank not in (None, array.ndim):
         axes = {4: ': (N, C, H, W)', 3: ': (N, …, …)'}.get(rank, '')
         raise ValueError(f'{name} has shape {array.shape}; {rank} axes are needed{axes}')

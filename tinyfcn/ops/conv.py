@@ -1,28 +1,41 @@
 """Convolution and its transpose: one matrix M(w), used both ways.
 
-    y = M x         conv2d              gather: every output looks through its window
-    x = Mᵀ y        conv_transpose2d    scatter: every input stamps its window
-    dw = ⟨x, y⟩     weight_gradient     correlate: what both backwards share
+    y = M x         conv2d              gather: every output reads its window
+    x = Mᵀ y        conv_transpose2d    scatter: every input adds to its window
+    dw = ⟨x, y⟩     weight_gradient     correlate: shared by both backwards
 
-Each is the other's backward. M is not built here (matrix.py does): im2col and a product apply it.
+Each is the other's backward. M is not built here (matrix.py builds it): im2col and a matrix product
+apply it.
 """
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 from ..dispatch import accelerated, backward_of
 from ..geometry import axes, conv_size, count, extent, leftover, transposed_size, window
-from .arguments import floats, gradient, shaped
+from .arguments import Array, Cache, Pair, check_gradient, check_shape, floats
 
 
 @accelerated
-def im2col(x, ksize, stride=1, pad=0, dilation=1):
+def im2col(x: Array, ksize: Pair, stride: Pair = 1, pad: Pair = 0, dilation: Pair = 1,
+           ) -> tuple[Array, Cache]:
     """Every window, unrolled into a column: channel by channel, row by row.
 
     x (N, C, H, W) -> (N, C·kh·kw, OH·OW)
+
+    >>> import numpy as np
+    >>> cols, cache = im2col(np.arange(9.).reshape(1, 1, 3, 3), 2)
+    >>> cols[0]
+    array([[0., 1., 3., 4.],
+           [1., 2., 4., 5.],
+           [3., 4., 6., 7.],
+           [4., 5., 7., 8.]])
     """
     xp = floats(4, x=x)
     n, c, kh, kw, oh, ow = shape = _windows(x.shape, ksize, stride, pad, dilation)
     _, stride, pad, dilation = geometry = window(ksize, stride, pad, dilation)
-    rows, columns = _taps(kh, oh, stride[0], dilation[0]), _taps(kw, ow, stride[1], dilation[1])
+    rows = _taps(kh, oh, stride[0], dilation[0])
+    columns = _taps(kw, ow, stride[1], dilation[1])
     padded = xp.pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
     cols = xp.empty(shape, x.dtype)
     for i, j in product(range(kh), range(kw)):
@@ -31,26 +44,37 @@ def im2col(x, ksize, stride=1, pad=0, dilation=1):
 
 
 @backward_of(im2col)
-def im2col_backward(dy, cache):
+def im2col_backward(dy: Array, cache: Any) -> tuple[Array]:
     n, c, kh, kw, oh, ow = _windows(*cache)
-    gradient(dy, (n, c * kh * kw, oh * ow))
-    return col2im(dy, *cache)[:1]
+    check_gradient(dy, (n, c * kh * kw, oh * ow))
+    dx, _ = col2im(dy, *cache)
+    return dx,
 
 
 @accelerated
-def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
+def col2im(cols: Array, shape: Sequence[int], ksize: Pair, stride: Pair = 1, pad: Pair = 0,
+           dilation: Pair = 1) -> tuple[Array, Cache]:
     """The transpose of im2col: every column is added back onto the pixels it was read from.
 
     cols (N, C·kh·kw, OH·OW) -> (N, C, H, W); `shape` ends with (H, W)
+
+    >>> import numpy as np
+    >>> x, cache = col2im(np.ones((1, 4, 4)), (3, 3), 2)    # how many windows read each pixel
+    >>> x[0, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
     """
     xp = floats(3, cols=cols)
     (kh, kw), stride, pad, dilation = geometry = window(ksize, stride, pad, dilation)
-    n, c = len(cols), cols.shape[1] // (kh * kw)
+    n = len(cols)
+    c = cols.shape[1] // (kh * kw)
     h, w = extent(shape, c, n)
     *_, oh, ow = windows = _windows((n, c, h, w), *geometry)
-    shaped((n, c * kh * kw, oh * ow), f'{kh}·{kw} rows for each channel and a column for each of '
-                                      f'{oh}×{ow} windows', cols=cols)
-    rows, columns = _taps(kh, oh, stride[0], dilation[0]), _taps(kw, ow, stride[1], dilation[1])
+    reason = f'{kh}·{kw} rows for each channel and a column for each of {oh}×{ow} windows'
+    check_shape((n, c * kh * kw, oh * ow), reason, cols=cols)
+    rows = _taps(kh, oh, stride[0], dilation[0])
+    columns = _taps(kw, ow, stride[1], dilation[1])
     padded = xp.zeros((n, c, h + 2 * pad[0], w + 2 * pad[1]), cols.dtype)
     cols = cols.reshape(windows)
     for i, j in product(range(kh), range(kw)):
@@ -60,19 +84,29 @@ def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
 
 
 @backward_of(col2im)
-def col2im_backward(dy, cache):
+def col2im_backward(dy: Array, cache: Any) -> tuple[Array]:
     shape, *geometry = cache
-    gradient(dy, shape)
-    return im2col(dy, *geometry)[:1]
+    check_gradient(dy, shape)
+    dcols, _ = im2col(dy, *geometry)
+    return dcols,
 
 
 @accelerated
-def conv2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1):
+def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, pad: Pair = 0,
+           dilation: Pair = 1, groups: int = 1) -> tuple[Array, Cache]:
     """y = M(w) x + b.
 
     x (N, C, H, W), w (K, C/groups, kh, kw), b (K,) -> y (N, K, OH, OW)
+
+    >>> import numpy as np
+    >>> y, cache = conv2d(np.ones((1, 3, 8, 8)), np.ones((5, 3, 3, 3)), stride=2, pad=1)
+    >>> y.shape
+    (1, 5, 4, 4)
+    >>> dx, dw, db = conv2d.backward(y, cache)
+    >>> dx.shape, dw.shape, db
+    ((1, 3, 8, 8), (5, 3, 3, 3), None)
     """
-    _fit(x, w, b, groups)
+    _check_channels(x, w, b, groups)
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     oh, ow = conv_size(x.shape[2:], w.shape[2:], **geometry)
     cols, _ = im2col(x, w.shape[2:], **geometry)
@@ -83,14 +117,16 @@ def conv2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1):
 
 @backward_of(conv2d)
 @accelerated
-def conv2d_backward(dy, cache, want=None):
+def conv2d_backward(dy: Array, cache: Any, want: Sequence[bool] | None = None,
+                    ) -> tuple[Array | None, Array | None, Array | None]:
     """dx = Mᵀ dy, dw = ⟨x, dy⟩, db = Σ dy."""
     x, w, b, geometry, groups = cache
     want = want or (True, True, True)
-    gradient(dy, (len(x), len(w), *conv_size(x.shape[2:], w.shape[2:], **geometry)), x=x)
+    check_gradient(dy, (len(x), len(w), *conv_size(x.shape[2:], w.shape[2:], **geometry)), x=x)
     dx = dw = db = None
     if want[0]:
-        unseen = leftover(x.shape[2:], w.shape[2:], **geometry)     # pixels that no window reached
+        # the last rows and columns, which no window reached
+        unseen = leftover(x.shape[2:], w.shape[2:], **geometry)
         dx, _ = conv_transpose2d(dy, w, **geometry, groups=groups, output_padding=unseen)
     if want[1]:
         dw = weight_gradient(x, dy, w.shape, geometry, groups)
@@ -100,13 +136,20 @@ def conv2d_backward(dy, cache, want=None):
 
 
 @accelerated
-def conv_transpose2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1, output_padding=0):
+def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, pad: Pair = 0,
+                     dilation: Pair = 1, groups: int = 1, output_padding: Pair = 0,
+                     ) -> tuple[Array, Cache]:
     """y = M(w)ᵀ x + b, where w is the w of the convolution whose transpose this is.
 
     x (N, C, H, W), w (C, K/groups, kh, kw), b (K,) -> y (N, K, OH, OW)
-    output_padding: how many last rows and columns of y that convolution would round away
+    output_padding: the number of last rows and columns of y that the convolution would round away
+
+    >>> import numpy as np
+    >>> y, cache = conv_transpose2d(np.ones((1, 1, 1, 2)), np.ones((1, 1, 1, 2)), stride=2)
+    >>> y[0, 0]
+    array([[1., 1., 1., 1.]])
     """
-    _fit(x, w, b, groups, transposed=True)
+    _check_channels(x, w, b, groups, transposed=True)
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     size = transposed_size(x.shape[2:], w.shape[2:], **geometry, output_padding=output_padding)
     pixels = x.reshape(len(x), groups, len(w) // groups, -1)        # (N, G, C/G, H·W)
@@ -117,11 +160,12 @@ def conv_transpose2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1, output
 
 @backward_of(conv_transpose2d)
 @accelerated
-def conv_transpose2d_backward(dy, cache, want=None):
+def conv_transpose2d_backward(dy: Array, cache: Any, want: Sequence[bool] | None = None,
+                              ) -> tuple[Array | None, Array | None, Array | None]:
     """dx = M dy, dw = ⟨dy, x⟩, db = Σ dy."""
     x, w, b, geometry, groups, size = cache
     want = want or (True, True, True)
-    gradient(dy, (len(x), w.shape[1] * groups, *size), x=x)
+    check_gradient(dy, (len(x), w.shape[1] * groups, *size), x=x)
     dx = dw = db = None
     if want[0]:
         dx, _ = conv2d(dy, w, **geometry, groups=groups)
@@ -132,36 +176,40 @@ def conv_transpose2d_backward(dy, cache, want=None):
     return dx, dw, db
 
 
-def weight_gradient(x, y, shape, geometry, groups):
-    """dw of ⟨M(w) x, y⟩: each tap's pixels times y, over all places and pictures."""
+def weight_gradient(x: Array, y: Array, shape: Sequence[int], geometry: Any, groups: int) -> Array:
+    """dw of ⟨M(w) x, y⟩: the pixels under each tap times y, summed over all windows and images."""
     cols, _ = im2col(x, shape[2:], **geometry)
     cols = cols.reshape(len(x), groups, -1, cols.shape[2])          # (N, G, C/G·kh·kw, OH·OW)
     y = y.reshape(len(x), groups, -1, cols.shape[3])                # (N, G, K/G, OH·OW)
-    return (y @ cols.swapaxes(2, 3)).sum(0).reshape(shape)
+    dw: Array = (y @ cols.swapaxes(2, 3)).sum(0).reshape(shape)
+    return dw
 
 
-def _windows(shape, ksize, stride, pad, dilation):
+def _windows(shape: Sequence[int], ksize: Pair, stride: Pair, pad: Pair, dilation: Pair,
+             ) -> tuple[int, ...]:
     """(N, C, H, W) -> (N, C, kh, kw, OH, OW): the shape of all windows, which im2col flattens."""
     kh, kw = axes(ksize, 'ksize', 1)
     return *shape[:2], kh, kw, *conv_size(shape[2:], ksize, stride, pad, dilation)
 
 
-def _taps(k, out, stride, dilation):
-    """The pixels that each of an axis' k taps meets, over all `out` windows."""
+def _taps(k: int, out: int, stride: int, dilation: int) -> list[slice]:
+    """The pixels under each of the k taps of an axis, over all `out` windows."""
     return [slice(i * dilation, i * dilation + stride * out, stride) for i in range(k)]
 
 
-def _by_group(w, groups):
+def _by_group(w: Array, groups: int) -> Array:
     """(K, C/G, kh, kw) -> (G, K/G, C/G·kh·kw): the filters of each group, one a row."""
     return w.reshape(groups, len(w) // groups, -1)
 
 
-def _fit(x, w, b, groups, transposed=False):
-    """Refuse filters that read or make another number of channels than there are."""
+def _check_channels(x: Array, w: Array, b: Array | None, groups: int, transposed: bool = False,
+                    ) -> None:
+    """Refuse filters whose channels do not agree with those of x and b."""
     floats(4, x=x, w=w)
     if len(w) % count(groups, 'groups'):
         raise ValueError(f'groups={groups!r} does not divide the {len(w)} filters of w {w.shape}')
-    makes, reads = len(w), w.shape[1] * groups
+    makes = len(w)
+    reads = w.shape[1] * groups
     if transposed:
         makes, reads = reads, makes
     if x.shape[1] != reads:
@@ -169,4 +217,4 @@ def _fit(x, w, b, groups, transposed=False):
                          f'reads {reads}')
     if b is not None:
         floats(w=w, b=b)
-        shaped((makes,), 'one value for each channel that is made', b=b)
+        check_shape((makes,), 'one value for each output channel', b=b)

@@ -1,4 +1,4 @@
-"""The matrix itself, as a sparse one: M, its transpose M.T, and ops that are one M per axis.
+"""The matrix of a convolution as a sparse matrix M, its transpose M.T, and ops with one M per axis.
 
     M = conv_matrix(w, (H, W))
     M @ x.ravel()       is conv2d(x, w)
@@ -7,32 +7,48 @@
 Bilinear upsampling is an M.T that is the same for every class and separable, y = U x Vᵀ: two thin
 products, and no dense deconvolution. Resizing and averaging (pool.py) are of that form too.
 """
+from collections.abc import Sequence
+from typing import Any
+
 from ..dispatch import accelerated, backward_of
 from ..geometry import axes, bilinear_size, conv_size, count, extent, transposed_size
 from ..runtime.backend import array_module, sparse_module
-from .arguments import floats, gradient, integers
+from .arguments import Array, Cache, Pair, check_gradient, floats, integers
 from .conv import im2col
 
 LARGEST = 5e7       # entries: 0.6 GB, what a laptop still builds in seconds
 
 
-def conv_matrix(w, shape, stride=1, pad=0, dilation=1, groups=1):
+def conv_matrix(w: Array, shape: Sequence[int], stride: Pair = 1, pad: Pair = 0,
+                dilation: Pair = 1, groups: int = 1) -> Any:
     """The sparse M of conv2d(·, w): a row for each output, a column for each pixel.
 
-    w (K, C/groups, kh, kw), integers welcome; `shape` ends with (H, W) -> (K·OH·OW, C·H·W)
+    w (K, C/groups, kh, kw), floats or integers; `shape` ends with (H, W)
+    -> a scipy.sparse (or cupyx) csr_array (K·OH·OW, C·H·W)
     Rows and columns are in (C, H, W) order whatever the strides of an image: flatten with ravel().
+
+    >>> import numpy as np
+    >>> M = conv_matrix(np.array([[[[1, 2]]]]), (1, 3))
+    >>> M.toarray()
+    array([[1, 2, 0],
+           [0, 1, 2]])
     """
     xp = array_module(w)
-    integers(4, w=w) if w.dtype.kind in 'iu' else floats(4, w=w)
+    if w.dtype.kind in 'iu':
+        integers(4, w=w)
+    else:
+        floats(4, w=w)
     k, depth, kh, kw = w.shape
     if k % count(groups, 'groups'):
         raise ValueError(f'groups={groups} does not divide the {k} filters of w {w.shape}')
-    c, (h, wide) = depth * groups, extent(shape, depth * groups)
+    c = depth * groups
+    h, wide = extent(shape, c)
     oh, ow = conv_size((h, wide), (kh, kw), stride, pad, dilation)
     if w.size * oh * ow > LARGEST:
         raise ValueError(f'this matrix would have {w.size * oh * ow:.2g} entries, of which '
-                         f'{LARGEST:.0e} fit: take a smaller image or fewer channels, or conv2d')
-    # im2col of the pixels' own numbers says which pixel each tap meets; 0 is padding
+                         f'{LARGEST:.0e} are allowed: take a smaller image or fewer channels, '
+                         f'or use conv2d')
+    # im2col of the pixels' own numbers says which pixel lies under each tap; 0 is padding
     numbers = xp.arange(1., c * h * wide + 1).reshape(1, c, h, wide)
     meets, _ = im2col(numbers, (kh, kw), stride, pad, dilation)
     meets = meets.astype('int64').reshape(groups, 1, -1, oh * ow) - 1       # (G, 1, taps, places)
@@ -45,13 +61,14 @@ def conv_matrix(w, shape, stride=1, pad=0, dilation=1, groups=1):
 
 
 @accelerated
-def separable(x, rows, columns):
+def separable(x: Array, rows: Any, columns: Any) -> tuple[Array, Cache]:
     """y = rows · x · columnsᵀ on every plane.
 
     x (N, C, H, W), sparse rows (OH, H), sparse columns (OW, W) -> y (N, C, OH, OW)
     """
     n, c, h, w = x.shape
-    oh, ow = rows.shape[0], columns.shape[0]
+    oh = rows.shape[0]
+    ow = columns.shape[0]
     y = columns @ x.reshape(n * c * h, w).T                                 # (OW, N·C·H)
     y = rows @ y.reshape(ow, n * c, h).transpose(2, 1, 0).reshape(h, -1)    # (OH, N·C·OW)
     y = y.reshape(oh, n * c, ow).transpose(1, 0, 2).reshape(n, c, oh, ow)
@@ -59,66 +76,90 @@ def separable(x, rows, columns):
 
 
 @backward_of(separable)
-def separable_backward(dy, cache):
+def separable_backward(dy: Array, cache: Any) -> tuple[Array, None, None]:
     """dx = rowsᵀ · dy · columns."""
     shape, rows, columns = cache
-    gradient(dy, (*shape[:2], rows.shape[0], columns.shape[0]), x=rows.data)
-    return separable(dy, rows.T, columns.T)[0], None, None
+    check_gradient(dy, (*shape[:2], rows.shape[0], columns.shape[0]), x=rows.data)
+    dx, _ = separable(dy, rows.T, columns.T)
+    return dx, None, None
 
 
-def bilinear_1d(ksize):
-    """The bilinear kernel along one axis, 1 − |i − centre| / slope.   tent(4) is 1 3 3 1 / 4"""
-    centre, slope = (ksize - 1) / 2, (ksize + 1) // 2
+def bilinear_1d(ksize: int) -> list[float]:
+    """The bilinear kernel along one axis, 1 − |i − centre| / slope.
+
+    >>> bilinear_1d(4)
+    [0.25, 0.75, 0.75, 0.25]
+    """
+    centre = (ksize - 1) / 2
+    slope = (ksize + 1) // 2
     return [1 - abs(i - centre) / slope for i in range(ksize)]
 
 
 @accelerated
-def upsample(x, factor, ksize=None, pad=0):
-    """y = Mᵀ x, M sliding a tent with stride `factor`: the reference nets' fixed deconvolution.
+def upsample(x: Array, factor: Pair, ksize: Pair | None = None, pad: Pair = 0,
+             ) -> tuple[Array, Cache]:
+    """y = Mᵀ x, M of the bilinear kernel at stride `factor`: the paper's fixed deconvolution.
 
     x (N, C, H, W) -> y (N, C, (H−1)·factor + ksize − 2·pad, …)
-    ksize is 2·factor, or one less; unless told, even factors take the even and odd the odd one
+    ksize is 2·factor or one less; by default the even one for an even factor, else the odd one
+
+    >>> import numpy as np
+    >>> y, cache = upsample(np.array([[[[0., 4.]]]]), 2, pad=1)
+    >>> y[0, 0]                     # at its edges part of the kernel lies outside the image
+    array([[0.  , 0.75, 2.25, 2.25],
+           [0.  , 0.75, 2.25, 2.25]])
     """
     xp = floats(4, x=x)
-    factor, ksize, pad = axes(factor, 'factor', 1), bilinear_size(factor, ksize), axes(pad, 'pad')
+    ksize = bilinear_size(factor, ksize)
+    factor = axes(factor, 'factor', 1)
+    pad = axes(pad, 'pad')
 
-    def matrix(n, f, k, p):
+    def matrix(n: int, f: int, k: int, p: int) -> Any:
         w = xp.asarray(bilinear_1d(k), x.dtype).reshape(1, 1, k, 1)
         return conv_matrix(w, (n, 1), (f, 1), (p, 0)).T
 
     size = transposed_size(x.shape[2:], ksize, factor, pad)
-    return separable(x, *map(matrix, size, factor, ksize, pad))
+    rows, columns = map(matrix, size, factor, ksize, pad)
+    return separable(x, rows, columns)
 
 
 @backward_of(upsample)
-def upsample_backward(dy, cache):
-    return separable.backward(dy, cache)[:1]
+def upsample_backward(dy: Array, cache: Any) -> tuple[Array]:
+    dx, *_ = separable.backward(dy, cache)
+    return dx,
 
 
 @accelerated
-def resize(x, size, align_corners=False):
-    """Bilinear to any size: of the two nearest pixels along an axis, the nearer weighs more.
+def resize(x: Array, size: Pair, align_corners: bool = False) -> tuple[Array, Cache]:
+    """Bilinear interpolation to any size.
 
     x (N, C, H, W) -> y (N, C, *size)
-    The images' edges lie on one another, or with align_corners the centres of their corner pixels.
+    The edges of both images coincide, or with align_corners the centres of their corner pixels.
+
+    >>> import numpy as np
+    >>> y, cache = resize(np.array([[[[0., 4.]]]]), (1, 3), align_corners=True)
+    >>> y[0, 0]
+    array([[0., 2., 4.]])
     """
     xp = floats(4, x=x)
 
-    def matrix(n, out):
+    def matrix(n: int, out: int) -> Any:
         if align_corners:
             at = xp.arange(float(out)) * ((n - 1) / max(out - 1, 1))
         else:
             at = ((xp.arange(float(out)) + .5) * (n / out) - .5).clip(0, n - 1)
-        return thin_matrix(x, (1 - abs(at[:, None] - xp.arange(n))).clip(0))
+        return sparse_like(x, (1 - abs(at[:, None] - xp.arange(n))).clip(0))
 
-    return separable(x, *map(matrix, x.shape[2:], axes(size, 'size', 1)))
+    rows, columns = map(matrix, x.shape[2:], axes(size, 'size', 1))
+    return separable(x, rows, columns)
 
 
 @backward_of(resize)
-def resize_backward(dy, cache):
-    return separable.backward(dy, cache)[:1]
+def resize_backward(dy: Array, cache: Any) -> tuple[Array]:
+    dx, *_ = separable.backward(dy, cache)
+    return dx,
 
 
-def thin_matrix(x, weights):
-    """A matrix along one axis, sparse, to multiply x with.   weights (OH, H)"""
+def sparse_like(x: Array, weights: Array) -> Any:
+    """A sparse matrix along one axis, of the library and dtype of x.   weights (OH, H)"""
     return sparse_module(x).csr_array(weights.astype(x.dtype))

@@ -1,32 +1,46 @@
 """Normalisation: over the batch, and over neighbouring channels."""
+from typing import Any
+
 from ..dispatch import accelerated, backward_of
 from ..geometry import count
 from ..runtime.backend import array_module
-from .arguments import floats, gradient, number, shaped
+from .arguments import Array, Cache, check_gradient, check_shape, floats, number
 
 MOMENTUM = .1       # how far the running statistics move towards those of a batch, as in PyTorch
 
 
 @accelerated
-def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
-    """y = w·(x − mean) / √(var + ε) + b, each channel for itself.
+def batch_norm(x: Array, w: Array, b: Array, mean: Array, var: Array, train: bool = False,
+               eps: float = 1e-5, frozen: bool = False) -> tuple[Any, ...]:
+    """y = w·(x − mean) / √(var + ε) + b, channel by channel.
 
     x (N, C, H, W); w, b, mean, var (C,) -> y (N, C, H, W)
-    Training uses the batch's own mean and var, and returns a third value: the running (mean, var),
-    moved towards them (var unbiased). `frozen` keeps to the given ones in training too.
+    -> y, cache. Training uses the mean and variance of the batch and returns a third value, the
+    new running (mean, var), moved towards them (var unbiased). With `frozen` training uses the
+    given ones too, and returns no third value.
+
+    >>> import numpy as np
+    >>> one, zero = np.ones(1), np.zeros(1)
+    >>> x = np.array([[[[1., 3.]]]])
+    >>> y, cache, (mean, var) = batch_norm(x, one, zero, zero, one, train=True)
+    >>> y.round(3).ravel().tolist(), mean.round(3).tolist()
+    ([-1.0, 1.0], [0.2])
     """
     floats(4, x=x)
     floats(x=x, w=w, b=b, mean=mean, var=var)
-    shaped(x.shape[1:2], 'one value for each channel of x', w=w, b=b, mean=mean, var=var)
-    of_batch, state = train and not frozen, ()
+    check_shape(x.shape[1:2], 'one value for each channel of x', w=w, b=b, mean=mean, var=var)
+    of_batch = train and not frozen
+    state: tuple[Any, ...] = ()
     if of_batch:
         each = x.size // x.shape[1]
         if each < 2:
             raise ValueError(f'x {x.shape} has one value for each channel, which has no variance: '
                              f'take a larger batch or image, or frozen=True')
-        running, mean, var = (mean, var), x.mean((0, 2, 3)), x.var((0, 2, 3))
-        moved = mean, var * (each / (each - 1))
-        state = tuple(old + MOMENTUM * (new - old) for old, new in zip(running, moved)),
+        running = mean, var
+        mean = x.mean((0, 2, 3))
+        var = x.var((0, 2, 3))
+        unbiased = var * (each / (each - 1))
+        state = tuple(old + MOMENTUM * (new - old) for old, new in zip(running, (mean, unbiased))),
     inverse = 1 / (var + number(eps, 'eps')) ** .5
     x_hat = (x - _each(mean)) * _each(inverse)
     return x_hat * _each(w) + _each(b), (x_hat, w, inverse, of_batch), *state
@@ -34,11 +48,12 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
 
 @backward_of(batch_norm)
 @accelerated
-def batch_norm_backward(dy, cache):
+def batch_norm_backward(dy: Array, cache: Any) -> tuple[Array, Array, Array, None, None]:
     """dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)); w/σ · dy where mean and var were given."""
     x_hat, w, inverse, of_batch = cache
-    gradient(dy, x_hat.shape, x=x_hat)
-    dw, db = (dy * x_hat).sum((0, 2, 3)), dy.sum((0, 2, 3))
+    check_gradient(dy, x_hat.shape, x=x_hat)
+    dw = (dy * x_hat).sum((0, 2, 3))
+    db = dy.sum((0, 2, 3))
     dx = dy
     if of_batch:
         each = dy.size // dy.shape[1]
@@ -47,15 +62,24 @@ def batch_norm_backward(dy, cache):
 
 
 @accelerated
-def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
+def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: float = .75,
+                        k: float = 1.) -> tuple[Array, Cache]:
     """y = x / sᵝ, where s = k + α/size · Σ x² over the `size` channels around each.
 
-    x (N, C, H, W) -> y likewise. As in Caffe, α is divided, and beyond the ends there are zeros.
+    x (N, C, H, W) -> y of the same shape. As in Caffe, α is divided by `size`, and channels that do
+    not exist count as zeros.
+
+    >>> import numpy as np
+    >>> y, cache = local_response_norm(np.ones((1, 1, 1, 1)), size=1, alpha=3., beta=1.)
+    >>> y.item()
+    0.25
     """
     floats(4, x=x)
-    size, alpha, beta = count(size, 'size'), number(alpha, 'alpha'), number(beta, 'beta')
+    size = count(size, 'size')
+    alpha = number(alpha, 'alpha')
+    beta = number(beta, 'beta')
     if size % 2 == 0:
-        raise ValueError(f'size is {size!r}: an odd number, as many channels on either side')
+        raise ValueError(f'size is {size!r}: it must be odd, with as many channels on either side')
     s = number(k, 'k') + alpha / size * _neighbours(x * x, size)
     y = x * s ** -beta
     return y, (x, y, s, size, alpha, beta)
@@ -63,20 +87,21 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
 
 @backward_of(local_response_norm)
 @accelerated
-def local_response_norm_backward(dy, cache):
+def local_response_norm_backward(dy: Array, cache: Any) -> tuple[Array]:
     """dx = dy / sᵝ − 2αβ/size · x · Σ dy·y/s over the same neighbours."""
     x, y, s, size, alpha, beta = cache
-    gradient(dy, x.shape, x=x)
+    check_gradient(dy, x.shape, x=x)
     return dy * s ** -beta - (2 * alpha * beta / size) * x * _neighbours(dy * y / s, size),
 
 
-def _each(v):
+def _each(v: Array) -> Array:
     """(C,) -> (C, 1, 1): one value for each channel of an image."""
     return v[:, None, None]
 
 
-def _neighbours(x, size):
+def _neighbours(x: Array, size: int) -> Any:
     """The sum over the `size` channels around each channel."""
-    xp, c, half = array_module(x), x.shape[1], size // 2
-    padded = xp.pad(x, ((0, 0), (half, half), (0, 0), (0, 0)))
+    c = x.shape[1]
+    half = size // 2
+    padded = array_module(x).pad(x, ((0, 0), (half, half), (0, 0), (0, 0)))
     return sum(padded[:, i:i + c] for i in range(size))

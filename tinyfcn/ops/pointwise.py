@@ -1,12 +1,20 @@
-"""Ops that look at one value at a time."""
+"""Pointwise ops: each output value depends on the input values at the same place alone."""
+from typing import Any
+
 from ..dispatch import accelerated, backward_of
 from ..runtime.backend import array_module
-from .arguments import floats, gradient, number, numbered, shaped
+from .arguments import Array, Cache, check_gradient, check_shape, floats, number, numbered
 
 
 @accelerated
-def relu(x, overwrite=False):
-    """y = max(x, 0); with overwrite=True in the memory of x, which nobody reads any more."""
+def relu(x: Array, overwrite: bool = False) -> tuple[Array, Cache]:
+    """y = max(x, 0); with overwrite=True in the memory of x, when x is not needed afterwards.
+
+    >>> import numpy as np
+    >>> y, cache = relu(np.array([-1., 2.]))
+    >>> y
+    array([0., 2.])
+    """
     xp = floats(x=x)
     y = xp.maximum(x, 0, out=x if overwrite else None)
     return y, (y,)
@@ -14,84 +22,121 @@ def relu(x, overwrite=False):
 
 @backward_of(relu)
 @accelerated
-def relu_backward(dy, cache):
+def relu_backward(dy: Array, cache: Any) -> tuple[Array]:
     y, = cache
-    gradient(dy, y.shape, y=y)
+    check_gradient(dy, y.shape, y=y)
     return dy * (y > 0),
 
 
 @accelerated
-def leaky_relu(x, slope=.01):
-    """y = x where x > 0, else slope·x."""
-    xp, slope = floats(x=x), number(slope, 'slope')
+def leaky_relu(x: Array, slope: float = .01) -> tuple[Array, Cache]:
+    """y = x where x > 0, else slope·x.
+
+    >>> import numpy as np
+    >>> y, cache = leaky_relu(np.array([-1., 2.]), slope=.5)
+    >>> y
+    array([-0.5,  2. ])
+    """
+    xp = floats(x=x)
+    slope = number(slope, 'slope')
     return xp.where(x > 0, x, x * slope), (x, slope)
 
 
 @backward_of(leaky_relu)
-def leaky_relu_backward(dy, cache):
+def leaky_relu_backward(dy: Array, cache: Any) -> tuple[Array]:
     x, slope = cache
-    gradient(dy, x.shape, x=x)
+    check_gradient(dy, x.shape, x=x)
     return array_module(dy).where(x > 0, dy, dy * slope),
 
 
 @accelerated
-def dropout(x, p=.5, train=False, rng=None):
-    """Training: y = x / (1 − p) or 0 with probability p, each unit for itself; otherwise y = x."""
-    xp, p = floats(x=x), number(p, 'p')
+def dropout(x: Array, p: float = .5, train: bool = False, rng: Any = None) -> tuple[Array, Cache]:
+    """In training y = 0 with probability p, else x / (1 − p), unit by unit; otherwise y = x.
+
+    `rng` is a numpy.random.Generator. It draws on the host, so CPU and GPU drop the same units.
+
+    >>> import numpy as np
+    >>> y, cache = dropout(np.ones(4), p=.5, train=True, rng=np.random.default_rng(0))
+    >>> y
+    array([2., 2., 2., 0.])
+    """
+    xp = floats(x=x)
+    p = number(p, 'p')
     if not 0 <= p < 1:
         raise ValueError(f'p is {p!r}: a probability in 0 ≤ p < 1 is needed')
     if not train:
         return x, (x.shape, None, p)
     if not hasattr(rng, 'random'):
         raise ValueError('dropout draws when training: pass rng=numpy.random.default_rng(seed)')
-    kept = xp.asarray(rng.random(x.shape, 'float32') >= p)  # drawn on the host: on any device alike
+    kept = xp.asarray(rng.random(x.shape, 'float32') >= p)
     return x * kept * (1 / (1 - p)), (x.shape, kept, p)
 
 
 @backward_of(dropout)
-def dropout_backward(dy, cache):
+def dropout_backward(dy: Array, cache: Any) -> tuple[Array]:
     shape, kept, p = cache
-    gradient(dy, shape)
+    check_gradient(dy, shape)
     return dy if kept is None else dy * kept * (1 / (1 - p)),
 
 
-def add(*xs):
-    """y = x₁ + x₂ + …, all of one shape."""
+@accelerated
+def add(*xs: Array) -> tuple[Array, Cache]:
+    """y = x₁ + x₂ + …, all of one shape.
+
+    >>> import numpy as np
+    >>> y, cache = add(np.ones(2), np.ones(2), np.ones(2))
+    >>> y
+    array([3., 3.])
+    """
     floats(**numbered(xs))
-    shaped(xs[0].shape, 'the shape of x1', **numbered(xs))
+    check_shape(xs[0].shape, 'the shape of x1', **numbered(xs))
     return sum(xs[1:], xs[0]), (len(xs), xs[0].shape)
 
 
 @backward_of(add)
-def add_backward(dy, cache):
+def add_backward(dy: Array, cache: Any) -> tuple[Array, ...]:
     count, shape = cache
-    gradient(dy, shape)
-    return (dy,) * count
+    check_gradient(dy, shape)
+    return tuple(dy for _ in range(count))
 
 
-def multiply(a, b):
-    """y = a · b, both of one shape."""
+@accelerated
+def multiply(a: Array, b: Array) -> tuple[Array, Cache]:
+    """y = a · b, both of one shape.
+
+    >>> import numpy as np
+    >>> y, cache = multiply(np.array([2.]), np.array([3.]))
+    >>> multiply.backward(np.array([1.]), cache)
+    (array([3.]), array([2.]))
+    """
     floats(a=a, b=b)
-    shaped(a.shape, 'the shape of a', b=b)
+    check_shape(a.shape, 'the shape of a', b=b)
     return a * b, (a, b)
 
 
 @backward_of(multiply)
-def multiply_backward(dy, cache):
+def multiply_backward(dy: Array, cache: Any) -> tuple[Array, Array]:
     a, b = cache
-    gradient(dy, a.shape, a=a)
+    check_gradient(dy, a.shape, a=a)
     return dy * b, dy * a
 
 
-def scale(x, factor):
-    """y = factor · x, a fixed number."""
+@accelerated
+def scale(x: Array, factor: float) -> tuple[Array, Cache]:
+    """y = factor · x, where factor is a fixed number.
+
+    >>> import numpy as np
+    >>> y, cache = scale(np.array([2.]), .5)
+    >>> y
+    array([1.])
+    """
     floats(x=x)
     factor = number(factor, 'factor')
     return x * factor, (x.shape, factor)
 
 
 @backward_of(scale)
-def scale_backward(dy, cache):
+def scale_backward(dy: Array, cache: Any) -> tuple[Array]:
     shape, factor = cache
-    gradient(dy, shape)
+    check_gradient(dy, shape)
     return dy * factor,
