@@ -1,4 +1,4 @@
-"""The decorations: a stand-in runs where it suits and nowhere else."""
+"""The decorators of an op: a kernel runs where it accepts the arguments, and nowhere else."""
 import threading
 
 import numpy as np
@@ -13,51 +13,51 @@ from tinyfcn.runtime.backend import array_module, sparse_module
 
 
 @pytest.fixture
-def marked(monkeypatch):
-    """A stand-in for relu on float32 that leaves a mark."""
+def marking_kernel(monkeypatch):
+    """A kernel for relu on float32 that returns the word 'kernel'."""
     monkeypatch.setattr(registry, '_kernels', {})
 
     @kernel('relu', 'numpy', accepts=lambda x: x.dtype == 'float32')
     def relu(x):
-        return 'stand-in', x
+        return 'kernel', x
 
 
 X = np.ones((1, 1, 2, 2), 'float32')
 
 
-def test_a_stand_in_runs_where_it_suits(marked):
-    assert ops.relu(X)[0] == 'stand-in'
+def test_a_kernel_runs_where_it_accepts_the_arguments(marking_kernel):
+    assert ops.relu(X)[0] == 'kernel'
     assert ops.relu(X.astype('float64'))[0].dtype == 'float64'
     assert ops.leaky_relu(X)[0].all()
 
 
-def test_the_body_is_always_within_reach(marked):
+def test_the_reference_can_always_be_called(marking_kernel):
     assert ops.relu.reference(X)[0].all()
     with reference_only():
         with reference_only():
             assert ops.relu(X)[0].all()
         assert ops.relu(X)[0].all()
-    assert ops.relu(X)[0] == 'stand-in'
+    assert ops.relu(X)[0] == 'kernel'
     with pytest.raises(RuntimeError), reference_only():
         raise RuntimeError
-    assert ops.relu(X)[0] == 'stand-in'
+    assert ops.relu(X)[0] == 'kernel'
 
 
-def test_reference_only_is_a_matter_of_one_thread(marked):
-    seen = []
+def test_reference_only_concerns_one_thread(marking_kernel):
+    results = []
     with reference_only():
-        other = threading.Thread(target=lambda: seen.append(ops.relu(X)[0]))
+        other = threading.Thread(target=lambda: results.append(ops.relu(X)[0]))
         other.start()
         other.join()
-    assert seen == ['stand-in']
+    assert results == ['kernel']
 
 
-def test_a_backward_may_have_a_stand_in_of_its_own(monkeypatch):
+def test_a_backward_may_have_a_kernel_of_its_own(monkeypatch):
     monkeypatch.setattr(registry, '_kernels', {})
     kernel('relu_backward', 'numpy', accepts=lambda dy, cache: True)(
-        lambda dy, cache: ('stand-in',))
+        lambda dy, cache: ('kernel',))
     y, cache = ops.relu(X)
-    assert ops.relu.backward(X, cache, want=(True,)) == ('stand-in',)
+    assert ops.relu.backward(X, cache, want=(True,)) == ('kernel',)
     with reference_only():
         np.testing.assert_array_equal(ops.relu.backward(X, cache)[0], X)
 
@@ -67,18 +67,18 @@ def test_every_op_has_its_backward():
         assert callable(getattr(ops, name).backward), name
 
 
-def test_want_reaches_only_a_backward_that_asks_for_it():
+def test_want_is_passed_only_to_a_backward_that_has_the_argument():
     def twice(x):
         return 2 * x, ()
 
     @backward_of(twice)
-    def heedless(dy, cache):
+    def without_want(dy, cache):
         return 2 * dy,
 
     assert twice.backward(3, (), want=(False,)) == (6,)
 
     @backward_of(twice)
-    def heeding(dy, cache, want=None):
+    def with_want(dy, cache, want=None):
         return 2 * dy if want[0] else None,
 
     assert twice.backward(3, (), (False,)) == (None,)
@@ -87,12 +87,12 @@ def test_want_reaches_only_a_backward_that_asks_for_it():
 def test_the_array_chooses_the_module():
     assert array_module(X) is np
     assert sparse_module(X).__name__ == 'scipy.sparse'
-    with pytest.raises(TypeError, match='list is no array: numpy.asarray makes one'):
+    with pytest.raises(TypeError, match='list .*numpy.asarray'):
         array_module([1.])
 
 
-def test_the_front_door():
+def test_the_public_names_of_the_package():
     assert tinyfcn.Net and tinyfcn.build and tinyfcn.ops.relu and tinyfcn.metrics and tinyfcn.optim
     assert set(dir(tinyfcn)) >= {'Net', 'build', 'ops', 'metrics', 'optim'}
-    with pytest.raises(AttributeError, match="tinyfcn has no 'opps'"):
+    with pytest.raises(AttributeError, match='opps'):
         print(tinyfcn.opps)

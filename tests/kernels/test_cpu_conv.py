@@ -1,6 +1,7 @@
-"""The three roads of a convolution, each held to the definition on random geometry.
+"""The three convolution algorithms on the CPU, each against the reference on random geometry.
 
-The definition computes in float64 from the same numbers; so what is measured is a road's own error.
+The reference computes in float64 from the same numbers, so what is measured is an algorithm's own
+rounding error.
 """
 import threading
 from contextlib import nullcontext
@@ -12,27 +13,27 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tinyfcn import ops
 from tinyfcn.dispatch import exact, reference_only
 from tinyfcn.kernels import registry
-from tinyfcn.kernels.cpu import (
-    blocking as rows,
-    conv,
-    im2col as columns,
-    small_maps as filters,
-    winograd,
-)
+from tinyfcn.kernels.cpu import blocking, conv, im2col, small_maps, winograd
 from tinyfcn.kernels.registry import find_kernel
 
-ROADS = {'columns': (columns, 2e-6), 'filters': (filters, 2e-6), 'winograd': (winograd, 3e-5)}
+# by name: the algorithm, and its largest error in units of the largest value
+ALGORITHMS = {
+    'im2col': (im2col, 2e-6),
+    'small_maps': (small_maps, 2e-6),
+    'winograd': (winograd, 3e-5),
+}
 LAYOUTS = ('C order', 'channels last', 'sliced', 'backwards')
 
 
-def relaid(x, layout):
-    """The same values, otherwise in memory, and not to be written to."""
+def change_layout(x, layout):
+    """The same values in another memory layout, read-only."""
     if layout == 'channels last' and x.ndim == 4:
         x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
     elif layout == 'sliced':
-        wide = np.full([2 * n + 1 for n in x.shape], np.nan, x.dtype)
-        wide[tuple(slice(1, None, 2) for _ in x.shape)] = x
-        x = wide[tuple(slice(1, None, 2) for _ in x.shape)]
+        larger = np.full([2 * n + 1 for n in x.shape], np.nan, x.dtype)
+        every_second = tuple(slice(1, None, 2) for _ in x.shape)
+        larger[every_second] = x
+        x = larger[every_second]
     elif layout == 'backwards':
         back = (slice(None, None, -1),) * min(x.ndim, 3)
         x = x[back].copy()[back]
@@ -40,73 +41,74 @@ def relaid(x, layout):
     return x
 
 
-def close(a, b, tol, what=''):
+def assert_close(a, b, tol, name=''):
     if b is None:
-        assert a is None, what
+        assert a is None, name
         return
-    assert (a.shape, a.dtype) == (b.shape, np.float32), what
+    assert (a.shape, a.dtype) == (b.shape, np.float32), name
     error = np.abs(a - b).max() / max(1, np.abs(b).max())
-    assert error <= tol, f'{what} differs by {error:.2g} of the maximum'
+    assert error <= tol, f'{name} differs by {error:.2g} of the maximum'
 
 
-def same_cache(a, b):
+def assert_same_cache(a, b):
     assert len(a) == len(b)
     assert all(p is q if isinstance(p, np.ndarray) else p == q for p, q in zip(a, b))
 
 
-def wide(arrays):
+def to_float64(arrays):
     return [a if a is None else a.astype('float64') for a in arrays]
 
 
 @pytest.fixture
-def only(monkeypatch):
-    """Let one road take everything, and three threads share even the least of work."""
-    def take(road, threads=3):
+def use_only(monkeypatch):
+    """Let one algorithm take every problem, and three threads share even the smallest."""
+    def use(algorithm, threads=3):
         monkeypatch.setattr(registry, '_kernels', {})
-        conv.offer(lambda *_: road, exact=False)
-        monkeypatch.setattr(rows, 'CHEAP', 1)
+        conv.register(lambda problem: algorithm, exact=False)
+        monkeypatch.setattr(blocking, 'MIN_WORK', 1)
         monkeypatch.setenv('TINYFCN_THREADS', str(threads))
-    return take
+    return use
 
 
 @st.composite
 def problems(draw, three_by_three):
-    """(x, w, b), its geometry, and which gradients are wanted: 1-pixel images, any strides."""
-    def some(least, most):
+    """(x, w, b), kwargs, wanted gradients, a random stream, a layout: any strides, tiny images."""
+    def integer(least, most):
         return draw(st.integers(least, most))
 
-    groups = some(1, 3)
-    c, k = some(1, 6), some(1, 6) * groups
+    groups = integer(1, 3)
+    c, k = integer(1, 6), integer(1, 6) * groups
     if three_by_three:
-        ksize, kwargs = (3, 3), dict(pad=(some(0, 4), some(0, 4)))
+        ksize, kwargs = (3, 3), dict(pad=(integer(0, 4), integer(0, 4)))
     else:
-        ksize = some(1, 5), some(1, 4)
-        kwargs = dict(stride=(some(1, 4), some(1, 3)), pad=(some(0, 5), some(0, 5)),
-                   dilation=(some(1, 3), some(1, 2)))
+        ksize = integer(1, 5), integer(1, 4)
+        kwargs = dict(stride=(integer(1, 4), integer(1, 3)), pad=(integer(0, 5), integer(0, 5)),
+                      dilation=(integer(1, 3), integer(1, 2)))
     dilation, pad = kwargs.get('dilation', (1, 1)), kwargs['pad']
-    size = [some(max(1, d * (n - 1) + 1 - 2 * p), 14) if d * (n - 1) + 1 - 2 * p <= 14 else
+    size = [integer(max(1, d * (n - 1) + 1 - 2 * p), 14) if d * (n - 1) + 1 - 2 * p <= 14 else
             d * (n - 1) + 1 for n, d, p in zip(ksize, dilation, pad)]
-    rng = np.random.default_rng(some(0, 9999))
-    arrays = [rng.standard_normal((some(1, 3), c * groups, *size), 'float32'),
+    rng = np.random.default_rng(integer(0, 9999))
+    arrays = [rng.standard_normal((integer(1, 3), c * groups, *size), 'float32'),
               rng.standard_normal((k, c, *ksize), 'float32'),
-              rng.standard_normal(k, 'float32') if some(0, 1) else None]
-    arrays = [a if a is None else relaid(a, draw(st.sampled_from(LAYOUTS))) for a in arrays]
-    return arrays, dict(kwargs, groups=groups), [bool(some(0, 1)) for _ in 'xwb'], rng, draw(
-        st.sampled_from(LAYOUTS))
+              rng.standard_normal(k, 'float32') if integer(0, 1) else None]
+    arrays = [a if a is None else change_layout(a, draw(st.sampled_from(LAYOUTS)))
+              for a in arrays]
+    want = [bool(integer(0, 1)) for _ in 'xwb']
+    return arrays, dict(kwargs, groups=groups), want, rng, draw(st.sampled_from(LAYOUTS))
 
 
-def judge(op, arrays, kwargs, want, rng, layout, tol):
-    """Values, cache, every gradient that is wanted and none that is not; twice the same bits."""
+def check(op, arrays, kwargs, want, rng, layout, tol):
+    """Values, cache, every gradient that is wanted and no other; the same bits when run twice."""
     y, cache = op(*arrays, **kwargs)
-    true_y, true_cache = op.reference(*wide(arrays), **kwargs)
-    close(y, true_y, tol, 'y')
-    same_cache(cache, op.reference(*arrays, **kwargs)[1])
-    assert y.strides[1] == y.itemsize or y.shape[1] == 1                   # channels side by side
-    dy = relaid(rng.standard_normal(y.shape, 'float32'), layout)
+    true_y, true_cache = op.reference(*to_float64(arrays), **kwargs)
+    assert_close(y, true_y, tol, 'y')
+    assert_same_cache(cache, op.reference(*arrays, **kwargs)[1])
+    assert y.strides[1] == y.itemsize or y.shape[1] == 1                    # channels last
+    dy = change_layout(rng.standard_normal(y.shape, 'float32'), layout)
     grads = op.backward(dy, cache, want)
-    truth = op.backward(dy.astype('float64'), true_cache, want)
-    for name, a, b in zip(('dx', 'dw', 'db'), grads, truth, strict=True):
-        close(a, b, tol, name)
+    true_grads = op.backward(dy.astype('float64'), true_cache, want)
+    for name, a, b in zip(('dx', 'dw', 'db'), grads, true_grads, strict=True):
+        assert_close(a, b, tol, name)
     assert all(wanted or a is None for a, wanted in zip(grads, want))
     again = [op(*arrays, **kwargs)[0], *op.backward(dy, cache, want)]
     for a, b in zip([y, *grads], again):
@@ -114,23 +116,23 @@ def judge(op, arrays, kwargs, want, rng, layout, tol):
 
 
 def transposed(arrays, kwargs, rng):
-    """The convolution's w, now for its transpose: x has the depth of what was y."""
+    """The convolution's w, now for its transpose: x has the channels that y had."""
     x, w, b = arrays
-    depth = w.shape[1] * kwargs['groups']
+    channels = w.shape[1] * kwargs['groups']
     x = rng.standard_normal((len(x), len(w), *(min(n, 6) for n in x.shape[2:])), 'float32')
     stride, pad = kwargs.get('stride', (1, 1)), kwargs['pad']
     least = [d * (k - 1) + (n - 1) * s for k, d, n, s in
              zip(w.shape[2:], kwargs.get('dilation', (1, 1)), x.shape[2:], stride)]
-    pad = tuple(min(p, n // 2) for p, n in zip(pad, least))                 # else nothing is left
-    extra = tuple(int(rng.integers(s)) for s in stride)
-    b = None if b is None else rng.standard_normal(depth, 'float32')
-    return [x, w, b], dict(kwargs, pad=pad, output_padding=extra)
+    pad = tuple(min(p, n // 2) for p, n in zip(pad, least))                 # else y would be empty
+    output_padding = tuple(int(rng.integers(s)) for s in stride)
+    b = None if b is None else rng.standard_normal(channels, 'float32')
+    return [x, w, b], dict(kwargs, pad=pad, output_padding=output_padding)
 
 
-@pytest.mark.parametrize('name', ROADS)
-def test_a_road_is_the_definition(name, only):
-    road, tol = ROADS[name]
-    only(road)
+@pytest.mark.parametrize('name', ALGORITHMS)
+def test_an_algorithm_agrees_with_the_reference(name, use_only):
+    algorithm, tol = ALGORITHMS[name]
+    use_only(algorithm)
 
     @settings(max_examples=300, deadline=None, derandomize=True, database=None,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -138,86 +140,87 @@ def test_a_road_is_the_definition(name, only):
     def run(problem):
         arrays, kwargs, want, rng, layout = problem
         assert find_kernel('conv2d', False, *arrays, **kwargs)
-        judge(ops.conv2d, arrays, kwargs, want, rng, layout, tol)
+        check(ops.conv2d, arrays, kwargs, want, rng, layout, tol)
         arrays, kwargs = transposed(arrays, kwargs, rng)
         assert find_kernel('conv_transpose2d', False, *arrays, **kwargs)
-        judge(ops.conv_transpose2d, arrays, kwargs, want, rng, layout, tol)
+        check(ops.conv_transpose2d, arrays, kwargs, want, rng, layout, tol)
 
     run()
 
 
-# c, k, ksize, size, geometry and the road that is taken, exact() or not
+# c, k, ksize, size, geometry and the algorithm that is chosen: by default, and inside exact()
 CASES = {
-    'a 3×3 of VGG':          (32, 48, 3, 40, dict(pad=1), winograd, columns),
-    'its like, dilated':     (32, 48, 3, 40, dict(pad=2, dilation=2), columns, columns),
-    'a small map':           (64, 96, 3, 8, dict(pad=1), filters, filters),
-    'a first layer':         (3, 64, 3, 60, dict(pad=30), columns, columns),
-    'one that expands':      (16, 64, 3, 30, dict(pad=1), columns, columns),
-    'the stem of a ResNet':  (3, 64, 7, 65, dict(pad=3, stride=2), columns, columns),
-    'a 3×3 at stride 2':     (32, 32, 3, 33, dict(pad=1, stride=2), columns, columns),
-    '1×1':                   (48, 32, 1, 20, {}, columns, columns),
-    '1×1 at stride 2':       (48, 32, 1, 21, dict(stride=2), columns, columns),
-    'fc6':                   (32, 256, 7, 10, {}, filters, filters),
-    'two groups of AlexNet': (48, 64, 5, 27, dict(pad=2, groups=2), columns, columns),
-    'a learned deconv':      (21, 21, 4, 34, dict(stride=2), columns, columns),
-    'thin and little':       (4, 4, 3, 20, dict(pad=1), None, None),
+    'a 3×3 of VGG':          (32, 48, 3, 40, dict(pad=1), winograd, im2col),
+    'the same, dilated':     (32, 48, 3, 40, dict(pad=2, dilation=2), im2col, im2col),
+    'a small map':           (64, 96, 3, 8, dict(pad=1), small_maps, small_maps),
+    'a first layer':         (3, 64, 3, 60, dict(pad=30), im2col, im2col),
+    'an expand layer':       (16, 64, 3, 30, dict(pad=1), im2col, im2col),
+    'the stem of a ResNet':  (3, 64, 7, 65, dict(pad=3, stride=2), im2col, im2col),
+    'a 3×3 at stride 2':     (32, 32, 3, 33, dict(pad=1, stride=2), im2col, im2col),
+    '1×1':                   (48, 32, 1, 20, {}, im2col, im2col),
+    '1×1 at stride 2':       (48, 32, 1, 21, dict(stride=2), im2col, im2col),
+    'fc6':                   (32, 256, 7, 10, {}, small_maps, small_maps),
+    'two groups of AlexNet': (48, 64, 5, 27, dict(pad=2, groups=2), im2col, im2col),
+    'a learned deconv':      (21, 21, 4, 34, dict(stride=2), im2col, im2col),
+    'thin and small':        (4, 4, 3, 20, dict(pad=1), None, None),
 }
 
 
 @pytest.mark.parametrize('case', CASES.values(), ids=CASES)
-@pytest.mark.parametrize('exactly', [False, True], ids=['fast', 'exact'])
+@pytest.mark.parametrize('exactly', [False, True], ids=['default', 'exact'])
 def test_layers_of_nets(case, exactly, monkeypatch):
-    c, k, ksize, size, kwargs, *roads = case
+    c, k, ksize, size, kwargs, *expected = case
     rng = np.random.default_rng(1)
     x = rng.standard_normal((2, c, size, size), 'float32')
     w = rng.standard_normal((k, c // kwargs.get('groups', 1), ksize, ksize), 'float32')
     b = rng.standard_normal(k, 'float32')
-    taken = []
-    for road in ROADS.values():
-        monkeypatch.setattr(road[0], 'convolve', spied(road[0], taken))
+    used = []
+    for algorithm, _ in ALGORITHMS.values():
+        monkeypatch.setattr(algorithm, 'convolve', record_use(algorithm, used))
     with exact() if exactly else nullcontext():
         y, cache = ops.conv2d(x, w, b, **kwargs)
-        assert (taken or [None]) == [roads[exactly]] * max(1, kwargs.get('groups', 1))
+        assert (used or [None]) == [expected[exactly]] * max(1, kwargs.get('groups', 1))
         dy = rng.standard_normal(y.shape, 'float32')
         grads = ops.conv2d.backward(dy, cache)
-    true_y, true_cache = ops.conv2d.reference(*wide([x, w, b]), **kwargs)
-    truth = ops.conv2d.backward(dy.astype('float64'), true_cache)
-    tol = 3e-5 if roads[exactly] is winograd else 3e-6
-    for name, a, b in zip(('y', 'dx', 'dw', 'db'), (y, *grads), (true_y, *truth)):
+    true_y, true_cache = ops.conv2d.reference(*to_float64([x, w, b]), **kwargs)
+    true_grads = ops.conv2d.backward(dy.astype('float64'), true_cache)
+    tol = 3e-5 if expected[exactly] is winograd else 3e-6
+    for name, a, b in zip(('y', 'dx', 'dw', 'db'), (y, *grads), (true_y, *true_grads)):
         assert np.abs(a - b).max() <= tol * np.abs(b).max(), name
 
 
-def spied(road, taken):
-    convolve = road.convolve
+def record_use(algorithm, used):
+    """algorithm.convolve, which appends the algorithm to `used` first."""
+    convolve = algorithm.convolve
 
-    def spy(*args):
-        taken.append(road)
+    def recorded(*args):
+        used.append(algorithm)
         return convolve(*args)
-    return spy
+    return recorded
 
 
 @pytest.mark.parametrize('c, k, size', [(64, 64, 50), (512, 512, 16), (16, 512, 21)])
-def test_winograd_loses_little(c, k, size):
-    """Of a whole layer as He would begin it: 3e-5 of the maximum, forward and in each gradient."""
+def test_the_rounding_error_of_winograd_is_small(c, k, size):
+    """Of a layer with He initialisation: 3e-5 of the maximum, forward and in each gradient."""
     rng = np.random.default_rng(2)
     x = np.maximum(rng.standard_normal((1, size, size, c), 'float32'), 0)
     w = rng.standard_normal((k, c, 3, 3), 'float32') * np.float32((2 / 9 / c) ** .5)
     dy = rng.standard_normal((1, size, size, k), 'float32')
     geometry = (1, 1), (1, 1), (1, 1)
-    got = (winograd.convolve(x, w, None, (size, size), geometry),
-           winograd.transpose(dy, w, (size, size), geometry),
-           winograd.correlate(x, dy, w.shape, geometry))
-    x, w, dy = wide([x, w, dy])
+    results = (winograd.convolve(x, w, None, (size, size), geometry),
+               winograd.transpose(dy, w, (size, size), geometry),
+               winograd.correlate(x, dy, w.shape, geometry))
+    x, w, dy = to_float64([x, w, dy])
     y, cache = ops.conv2d.reference(x.transpose(0, 3, 1, 2), w, pad=1)
     dx, dw, _ = ops.conv2d.backward(dy.transpose(0, 3, 1, 2), cache)
-    for a, b in zip(got, (y.transpose(0, 2, 3, 1), dx.transpose(0, 2, 3, 1), dw)):
+    for a, b in zip(results, (y.transpose(0, 2, 3, 1), dx.transpose(0, 2, 3, 1), dw)):
         assert np.abs(a - b).max() <= 3e-5 * np.abs(b).max()
 
 
-@pytest.mark.parametrize('name', ROADS)
-def test_four_threads_at_once(name, only):
-    road, _ = ROADS[name]
-    only(road)
+@pytest.mark.parametrize('name', ALGORITHMS)
+def test_four_threads_at_once(name, use_only):
+    algorithm, _ = ALGORITHMS[name]
+    use_only(algorithm)
     rng = np.random.default_rng(3)
     x = rng.standard_normal((2, 16, 21, 19), 'float32')
     w = rng.standard_normal((24, 16, 3, 3), 'float32')
@@ -233,7 +236,7 @@ def test_four_threads_at_once(name, only):
         other.start()
     for other in others:
         other.join()
-    run(results[0])                                                         # alone
+    run(results[0])                                                 # with no other thread
     for own in results:
         assert len(own) == 5
         for a, b in zip(own, results[0]):
@@ -241,24 +244,25 @@ def test_four_threads_at_once(name, only):
                 np.testing.assert_array_equal(p, q)
 
 
-def test_exact_never_loosens(monkeypatch):
-    """Of two blocks the stricter holds, whichever is within the other; errors leave it too."""
+def test_nested_blocks_never_allow_more_kernels(monkeypatch):
+    """Of exact() and reference_only() the stricter holds, in either order; errors leave a block."""
     rng = np.random.default_rng(6)
     x = rng.standard_normal((1, 32, 27, 27), 'float32')
-    w, taken = rng.standard_normal((32, 32, 3, 3), 'float32'), []
-    for road in winograd, columns:
-        monkeypatch.setattr(road, 'convolve', spied(road, taken))
-    for blocks in (exact, reference_only), (reference_only, exact):
-        with blocks[0](), blocks[1]():
+    w = rng.standard_normal((32, 32, 3, 3), 'float32')
+    used = []
+    for algorithm in winograd, im2col:
+        monkeypatch.setattr(algorithm, 'convolve', record_use(algorithm, used))
+    for outer, inner in (exact, reference_only), (reference_only, exact):
+        with outer(), inner():
             ops.conv2d(x, w, pad=1)
-        assert taken == []
+        assert used == []
     with pytest.raises(KeyError), exact():
         with exact():
             pass
         ops.conv2d(x, w, pad=1)
         raise KeyError
     ops.conv2d(x, w, pad=1)
-    assert taken == [columns, winograd]
+    assert used == [im2col, winograd]
 
 
 def test_weights_may_change_in_place():
@@ -271,40 +275,41 @@ def test_weights_may_change_in_place():
     np.testing.assert_array_equal(ops.conv2d(x, w, pad=1)[0], 2 * before)
 
 
-def test_nothing_is_computed_that_nobody_wants(monkeypatch):
-    """The first layer of a net has no dx."""
+def test_an_unwanted_gradient_is_not_computed(monkeypatch):
+    """The first layer of a net needs no dx."""
     rng = np.random.default_rng(5)
     x = rng.standard_normal((1, 32, 27, 27), 'float32')
     y, cache = ops.conv2d(x, rng.standard_normal((32, 32, 3, 3), 'float32'), pad=1)
-    monkeypatch.setattr(winograd, 'transpose', None)                        # a call would fall over
+    monkeypatch.setattr(winograd, 'transpose', None)                # a call raises TypeError
     dx, dw, _ = ops.conv2d.backward(y, cache, want=(False, True, False))
     assert dx is None and dw.shape == (32, 32, 3, 3)
     with pytest.raises(TypeError):
         ops.conv2d.backward(y, cache)
 
 
-def test_what_is_not_for_the_kitchen():
-    """Doubles, and all that the body refuses."""
+def test_unsupported_arguments_have_no_kernel():
+    """float64, and everything that the reference rejects."""
     x, w = np.ones((1, 32, 30, 30), 'float32'), np.ones((32, 32, 3, 3), 'float32')
-    found = [find_kernel('conv2d', False, *wide([x, w])), find_kernel('conv2d', False, x, w[0]),
+    geometry = dict(stride=1, pad=1, dilation=1)
+    found = [find_kernel('conv2d', False, *to_float64([x, w])),
+             find_kernel('conv2d', False, x, w[0]),
              find_kernel('conv2d', False, x[:, 1:], w), find_kernel('conv2d', False, [1.], w),
              find_kernel('conv2d', False, x, w, groups=3), find_kernel('conv2d', False),
              find_kernel('conv2d', False, x, w, w[0, 0, 0]),
-             find_kernel('conv2d_backward', False, x[:, :, 1:], (x, w, None, dict(
-                 stride=1, pad=1, dilation=1), 1))]
+             find_kernel('conv2d_backward', False, x[:, :, 1:], (x, w, None, geometry, 1))]
     assert found == [None] * 8
     assert find_kernel('conv2d', False, x=x, w=w)
 
 
-def test_a_view_of_a_crop_is_not_copied():
+def test_channels_last_does_not_copy_a_crop():
     x = np.ones((1, 9, 8, 16), 'float32').transpose(0, 3, 1, 2)
-    assert np.shares_memory(rows.channels_last(x[:, :, 2:, 3:-1]), x)
-    assert rows.channels_last(np.ones((1, 16, 9, 8), 'float32')).flags.c_contiguous
+    assert np.shares_memory(blocking.channels_last(x[:, :, 2:, 3:-1]), x)
+    assert blocking.channels_last(np.ones((1, 16, 9, 8), 'float32')).flags.c_contiguous
 
 
-def test_few_rows_of_many_pictures_are_one_block():
-    assert [*rows.blocks(slice(0, 12), 3, 7)] == [(slice(0, 2), slice(0, 3)),
-                                                  (slice(2, 4), slice(0, 3))]
-    assert [*rows.blocks(slice(2, 9), 4, 3)] == [
+def test_a_block_is_several_small_images_or_a_part_of_one():
+    assert [*blocking.blocks(slice(0, 12), 3, 7)] == [(slice(0, 2), slice(0, 3)),
+                                                      (slice(2, 4), slice(0, 3))]
+    assert [*blocking.blocks(slice(2, 9), 4, 3)] == [
         (slice(0, 1), slice(2, 4)), (slice(1, 2), slice(0, 2)), (slice(1, 2), slice(2, 4)),
         (slice(2, 3), slice(0, 1))]

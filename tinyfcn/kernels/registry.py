@@ -8,10 +8,13 @@ One that rounds more than the reference is registered with exact=False, and exac
 """
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-# the kernels for an array library are imported when the first array of it reaches an op
-PACKAGES = {'numpy': 'tinyfcn.kernels.cpu', 'cupy': 'tinyfcn.kernels.gpu'}
+Library = Literal['numpy', 'cupy']
+F = TypeVar('F', bound=Callable[..., Any])
+
+# the kernels of an array library are imported when the first of its arrays reaches an op
+PACKAGES: dict[str, str] = {'numpy': 'tinyfcn.kernels.cpu', 'cupy': 'tinyfcn.kernels.gpu'}
 
 
 class Kernel(NamedTuple):
@@ -22,25 +25,27 @@ class Kernel(NamedTuple):
     function: Callable[..., Any]
 
 
-_kernels: dict[tuple[str, str], list[Kernel]] = {}      # by (op, 'numpy' or 'cupy')
+_kernels: dict[tuple[str, str], list[Kernel]] = {}      # by (op, library)
 
 
-def kernel(op: str, library: str, accepts: Callable[..., Any], exact: bool = True):
-    """Register the decorated function for `op` on arrays of `library`, 'numpy' or 'cupy'."""
-    def register(function):
+def kernel(op: str, library: Library, accepts: Callable[..., Any],
+           exact: bool = True) -> Callable[[F], F]:
+    """Register the decorated function for `op` on the arrays of `library`."""
+    def register(function: F) -> F:
         _kernels.setdefault((op, library), []).append(Kernel(accepts, exact, function))
         return function
     return register
 
 
-def find_kernel(op: str, exact_only: bool, *args, **kwargs) -> Callable[..., Any] | None:
+def find_kernel(op: str, exact_only: bool, *args: Any, **kwargs: Any) -> Callable[..., Any] | None:
     """The first kernel for `op` that accepts these arguments; None if there is none."""
     first = next(iter((*args, *kwargs.values())), None)
-    library = type(first).__module__.split('.')[0]      # of no array: the reference refuses it
+    library = type(first).__module__.split('.')[0]
     if library not in PACKAGES:
-        return None
+        return None                                     # not an array: the reference rejects it
     import_module(PACKAGES[library])
     for candidate in _kernels.get((op, library), ()):
-        if (candidate.exact or not exact_only) and candidate.accepts(*args, **kwargs):
-            return candidate.function
+        if candidate.exact or not exact_only:
+            if candidate.accepts(*args, **kwargs):
+                return candidate.function
     return None

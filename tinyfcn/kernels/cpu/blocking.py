@@ -1,101 +1,125 @@
-"""What every road of a convolution shares: pixels with their channels side by side, row by row.
+"""What the CPU kernels share: channels-last memory, blocks of rows, scratch memory, threads.
 
-The shape stays (N, C, H, W); the memory is (N, H, W, C), where a window is a few long runs and a
-row block of an image is small enough to stay in the cache.
+The shape stays (N, C, H, W), but the memory is (N, H, W, C). There a window is a few long runs of
+memory, and a block of image rows is small enough to stay in the cache from one step to the next.
 """
 from math import prod
 from threading import local
 
 import numpy as np
 
-from ...runtime.threads import parallel, shares
+from ...runtime.threads import parallel, split_range
 
-CHEAP = 1 << 24         # multiplications of a ms; for less no second thread is worth waking
-IN_PIECES = 13000       # values of a matrix that is small enough to multiply in pieces, measured
-KEPT = 1 << 23          # values that a thread keeps of each kind, 32 MB
+MIN_WORK = 1 << 24          # multiplications that make it worth waking one more thread, about 1 ms
+SMALL_MATRIX = 13000        # values of a matrix that is faster multiplied in pieces, measured
+MAX_SCRATCH = 1 << 23       # values of a scratch buffer that a thread keeps, 32 MB
 
-_kept = local()
+_scratch = local()
 
 
 def scratch(name, *shape):
-    """Memory to work in, kept by this thread: fresh pages would cost a part of every layer."""
-    size, kept = prod(shape), _kept.__dict__
+    """Uninitialised float32 memory of this shape, reused by the next call with the same name.
+
+    Fresh memory comes from the system page by page, which would cost a part of every layer's time.
+    So each thread keeps one buffer for each name. A buffer must not leave the block of work that
+    asked for it: never return it, never cache it, and ask for a name again only when nothing reads
+    its earlier contents any more. Larger requests are not kept.
+    """
+    size = prod(shape)
+    kept = _scratch.__dict__
     if name not in kept or kept[name].size < size:
-        if size > KEPT:
+        if size > MAX_SCRATCH:
             return np.empty(shape, 'float32')
         kept[name] = np.empty(size, 'float32')
     return kept[name][:size].reshape(shape)
 
 
-def spread(work, count, cost):
-    """work(slice) over range(count), shared by the threads where it costs enough. -> [result]
+def parallel_for(work, count, cost):
+    """Call work(slice) for all of range(count), on as many threads as pay. -> list of results
 
-    `cost` is how many multiplications each of the `count` takes.
+    `cost` is the number of multiplications that each of the `count` items takes.
     """
-    return parallel(work, shares(count, CHEAP // cost + 1))
+    return parallel(work, split_range(count, MIN_WORK // cost + 1))
 
 
 def channels_last(x):
-    """(N, C, H, W) of any strides -> (N, H, W, C) with the channels of a pixel side by side."""
+    """(N, C, H, W) of any strides -> (N, H, W, C) in which the channels of a pixel are adjacent.
+
+    A view where x is laid out like this already, a copy elsewhere.
+    """
     x = x.transpose(0, 2, 3, 1)
     if x.shape[3] == 1 or x.strides[3] == x.itemsize:
         return x
     y = np.empty(x.shape, x.dtype)
 
-    def turn(part):
-        for here in blocks(part, x.shape[1], x.shape[1]):
-            y[here] = x[here]
+    def copy(part):
+        for block in blocks(part, x.shape[1], x.shape[1]):
+            y[block] = x[block]
 
-    spread(turn, len(x) * x.shape[1], 8 * x[0, 0].size)         # to copy is as dear as 8 products
+    # to copy a value takes as long as 8 multiplications
+    parallel_for(copy, len(x) * x.shape[1], 8 * x[0, 0].size)
     return y
 
 
-def blocks(part, rows, most):
-    """A slice of all pictures' rows, in even blocks of at most `most` rows or of whole pictures.
+def blocks(part, rows, max_rows):
+    """Split `part`, a slice of the rows of all images, into blocks. -> (image slice, row slice) …
 
-    -> (slice of pictures, slice of rows) …
+    A block is several whole images, or at most `max_rows` rows of one. `rows` is the number of rows
+    of an image. Blocks are as even as possible.
     """
     at = part.start
     while at < part.stop:
-        picture, top = divmod(at, rows)
-        whole = (part.stop - at) // rows
-        if top == 0 and whole and most >= rows:
-            count = _even(whole, most // rows)
-            yield slice(picture, picture + count), slice(0, rows)
+        image, top = divmod(at, rows)
+        whole_images = (part.stop - at) // rows
+        if top == 0 and whole_images and max_rows >= rows:
+            count = _even(whole_images, max_rows // rows)
+            yield slice(image, image + count), slice(0, rows)
             at += count * rows
         else:
-            count = _even(min(rows - top, part.stop - at), most)
-            yield slice(picture, picture + 1), slice(top, top + count)
+            count = _even(min(rows - top, part.stop - at), max_rows)
+            yield slice(image, image + 1), slice(top, top + count)
             at += count
 
 
 def _even(count, most):
-    """The size of a part, when `count` are cut into as few as possible, evenly."""
-    return -(-count // -(-count // most))
+    """The size of a part, when `count` items are split evenly into as few parts as possible."""
+    parts = -(-count // most)
+    return -(-count // parts)
 
 
-def rows_in(pictures, rows):
+def count_rows(images, rows):
     """How many rows a block has."""
-    return (pictures.stop - pictures.start) * (rows.stop - rows.start)
+    return (images.stop - images.start) * (rows.stop - rows.start)
 
 
-def fill(patch, images, top, left, beyond=0):
-    """patch[:, i, j] = images[:, top + i, left + j], and `beyond` outside the image."""
-    (_, h, w, _), (_, rows, columns, _) = images.shape, patch.shape
-    a, b = _inside(h, top, rows)
-    c, d = _inside(w, left, columns)
-    patch[:, :a] = patch[:, b:] = patch[:, a:b, :c] = patch[:, a:b, d:] = beyond
-    patch[:, a:b, c:d] = images[:, top + a:top + b, left + c:left + d]
+def copy_padded(patch, images, top, left, value=0):
+    """patch[:, i, j] = images[:, top + i, left + j], and `value` outside the image."""
+    _, h, w, _ = images.shape
+    _, rows, columns, _ = patch.shape
+    first_row, end_row = _inside(h, top, rows)
+    first_column, end_column = _inside(w, left, columns)
+    row_slice = slice(first_row, end_row)
+
+    patch[:, :first_row] = value
+    patch[:, end_row:] = value
+    patch[:, row_slice, :first_column] = value
+    patch[:, row_slice, end_column:] = value
+    patch[:, row_slice, first_column:end_column] = images[
+        :, top + first_row:top + end_row, left + first_column:left + end_column]
 
 
 def _inside(size, start, count):
-    """Which of start, start + 1, … are in range(size), as a first and a last."""
+    """Which of start, start + 1, … (`count` numbers) are in range(size), as first and end index."""
     first = min(max(0, -start), count)
     return first, max(first, min(count, size - start))
 
 
-def meeting(pixels, out, stride, shift):
-    """Which windows y meet a pixel y·stride + shift, and which pixels those are. -> two slices"""
+def overlap(pixels, out, stride, shift):
+    """Which windows read one of `pixels`, and which of those pixels they read. -> two slices
+
+    Window y of range(out) reads pixel y·stride + shift. `pixels` is a range; the second slice
+    counts from its start.
+    """
     first = max(0, -(-(pixels.start - shift) // stride))
     last = max(first, min(out, -(-(pixels.stop - shift) // stride)))
     start = first * stride + shift - pixels.start
@@ -103,29 +127,39 @@ def meeting(pixels, out, stride, shift):
 
 
 def multiply(a, b, out):
-    """a @ b over the last two axes, in pieces where b is small: OpenBLAS packs none of them.
+    """out = a @ b over the last two axes, in pieces where b is small.
 
-    Up to 10⁶ multiplications it takes matrices as they lie, measured up to a half faster.
+    For a large product OpenBLAS first packs both matrices into an order of its own. Where b is
+    small that packing is a large part of the time. Up to about 10⁶ multiplications it skips the
+    packing and reads the matrices where they are. So the rows of a are cut into pieces of this
+    size: measured, up to half as fast again.
     """
     (*leading, p, c), k = a.shape, b.shape[-1]
     step = _even(p, max(1, min(p, 10 ** 6 // (c * k))))
-    if c * k > IN_PIECES or step == p:
+    if c * k > SMALL_MATRIX or step == p:
         np.matmul(a, b, out=out)
         return
+
+    # 1. all whole pieces as one batch of small products: an axis more, and no copy
     whole = p // step * step
-    pieces = [m[..., :whole, :].reshape(*leading, -1, step, m.shape[-1]) for m in (a, out)]
-    np.matmul(pieces[0], b[..., None, :, :], out=pieces[1])
+    a_pieces, out_pieces = (m[..., :whole, :].reshape(*leading, -1, step, m.shape[-1])
+                            for m in (a, out))
+    np.matmul(a_pieces, b[..., None, :, :], out=out_pieces)
+    # 2. the rows that are left
     if whole < p:
         np.matmul(a[..., whole:, :], b, out=out[..., whole:, :])
 
 
-def sum_rows(dy):
-    """db = Σ dy over all pixels, block by block so that no small value meets a huge sum.
+def sum_pixels(dy):
+    """db = Σ dy over all pixels.   (N, H, W, C) -> (C,)
 
-    (N, H, W, C) -> (C,)
+    Block by block, so that small values are not rounded away beside one huge sum.
     """
     def add_up(part):
-        rows = (dy[here].reshape(-1, dy.shape[3]) for here in blocks(part, dy.shape[1], 8))
-        return sum(np.ones(len(each), dy.dtype) @ each for each in rows)    # BLAS adds up quicker
+        total = 0
+        for block in blocks(part, dy.shape[1], 8):
+            rows = dy[block].reshape(-1, dy.shape[3])
+            total = total + np.ones(len(rows), dy.dtype) @ rows     # BLAS adds faster than sum()
+        return total
 
-    return sum(spread(add_up, len(dy) * dy.shape[1], 8 * dy[0, 0].size))
+    return sum(parallel_for(add_up, len(dy) * dy.shape[1], 8 * dy[0, 0].size))

@@ -1,156 +1,98 @@
-"""Convolutions of float32 on the CPU. Three roads, each of them measured where it is taken:
+"""Convolutions of float32 on the CPU: which algorithm runs, and how groups are split.
 
-    winograd    3×3 at stride 1 and dilation 1, 32 channels or more on both sides, and at least 640
-                places and two for each channel, which pay for the transform of w
-    filters     fewer than three places for each filter (1×1: an eighth of one): w is not copied
-    columns     all else, but for the thin and little, which the body does as soon
+    winograd        3×3 at stride 1 and dilation 1, with at least 32 channels on both sides and
+                    enough windows to pay for the transform of w
+    small_maps      fewer than three windows for each filter (1×1: an eighth of one), where a copy
+                    of w would cost more than the product
+    im2col          everything else, except small problems where the reference is as fast
 
-A road has `convolve`, `transpose` and `correlate`: y = M x, dx = Mᵀ dy, dw = ⟨x, dy⟩. Arrays of
-any strides come in; what goes out is (N, C, H, W) whose memory is (N, H, W, C).
+Arrays of any strides come in. Results have the shape (N, C, H, W) and the memory order
+(N, H, W, C). README.md says what the thresholds rest on.
 """
 import numpy as np
 
-from ...geometry import axes, conv_size, transposed_size
-from ..registry import kernel
-from . import im2col as columns, small_maps as filters, winograd
-from .blocking import channels_last, sum_rows
+from .. import convolution
+from . import im2col, small_maps, winograd
+from .blocking import channels_last, sum_pixels
 
-LITTLE = 1 << 22                # multiplications, where a layer has no more than 8 channels
-DEPTH, PLACES = 32, 640         # from here on Winograd's transforms pay
+SMALL = 1 << 22                 # multiplications, of a layer with at most THIN channels
+THIN = 8
+WINOGRAD_CHANNELS = 32          # from here on Winograd's transforms pay
+WINOGRAD_PLACES = 640
 
 
-def exact_road(places, k, c, ksize, stride, dilation):
-    """The road that rounds no more than the body does; None where the body is as fast."""
-    if min(k, c) <= 8 and places * k * c * ksize[0] * ksize[1] < LITTLE:
+def choose_exact(problem):
+    """The algorithm that rounds no more than the reference; None where that is as fast."""
+    k, c, ksize = problem.out_channels, problem.in_channels, problem.ksize
+    if min(k, c) <= THIN and problem.places * k * c * ksize[0] * ksize[1] < SMALL:
         return None
     few = k // 8 if ksize == (1, 1) else 3 * k
-    return filters if places < few else columns
+    return small_maps if problem.places < few else im2col
 
 
-def winograd_road(places, k, c, ksize, stride, dilation):
-    """Winograd's, where it gains."""
-    gains = min(k, c) >= DEPTH and places >= max(2 * k, 2 * c, PLACES)
-    return winograd if gains and (ksize, stride, dilation) == ((3, 3), (1, 1), (1, 1)) else None
+def choose_winograd(problem):
+    """Winograd where it is faster; None elsewhere."""
+    k, c, geometry = problem.out_channels, problem.in_channels, problem.geometry
+    if (problem.ksize, geometry.stride, geometry.dilation) != ((3, 3), (1, 1), (1, 1)):
+        return None
+    enough = problem.places >= max(2 * k, 2 * c, WINOGRAD_PLACES)
+    return winograd if min(k, c) >= WINOGRAD_CHANNELS and enough else None
 
 
-def offer(road_for, exact):
-    """Register a choice of roads for convolution, its transpose, and the backward of both."""
-
-    def road(pictures, size, w, how, groups):
-        stride, _, dilation = _geometry(how)
-        return road_for(pictures * size[0] * size[1], len(w) // groups, w.shape[1], w.shape[2:],
-                        stride, dilation)
-
-    def gathers(x, w, b=None, stride=1, pad=0, dilation=1, groups=1):
-        how = dict(stride=stride, pad=pad, dilation=dilation)
-        return _sound(x, w, b, groups) and road(
-            len(x), conv_size(x.shape[2:], w.shape[2:], **how), w, how, groups)
-
-    @kernel('conv2d', 'numpy', gathers, exact)
-    def conv2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1):
-        how = dict(stride=stride, pad=pad, dilation=dilation)
-        size = conv_size(x.shape[2:], w.shape[2:], **how)
-        y = convolve(road(len(x), size, w, how, groups), x, w, b, size, how, groups)
-        return y, (x, w, b, how, groups)
-
-    def gathers_back(dy, cache, want=None):
-        x, w, b, how, groups = cache
-        size = conv_size(x.shape[2:], w.shape[2:], **how)
-        return (_sound(x, w, b, groups) and _is(dy, (len(x), len(w), *size))
-                and road(len(x), size, w, how, groups))
-
-    @kernel('conv2d_backward', 'numpy', gathers_back, exact)
-    def conv2d_backward(dy, cache, want=None):
-        x, w, b, how, groups = cache
-        of_x, of_w, *of_b = want or (True, True, True)          # without b, nothing is said of it
-        by = road(len(x), dy.shape[2:], w, how, groups)
-        return (transpose(by, dy, w, x.shape[2:], how, groups) if of_x else None,
-                correlate(by, x, dy, w, how, groups) if of_w else None,
-                sum_rows(channels_last(dy)) if b is not None and of_b[0] else None)
-
-    def scatters(x, w, b=None, stride=1, pad=0, dilation=1, groups=1, output_padding=0):
-        how = dict(stride=stride, pad=pad, dilation=dilation)
-        return _sound(x, w, b, groups, True) and road(len(x), x.shape[2:], w, how, groups)
-
-    @kernel('conv_transpose2d', 'numpy', scatters, exact)
-    def conv_transpose2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1, output_padding=0):
-        how = dict(stride=stride, pad=pad, dilation=dilation)
-        size = transposed_size(x.shape[2:], w.shape[2:], **how, output_padding=output_padding)
-        y = transpose(road(len(x), x.shape[2:], w, how, groups), x, w, size, how, groups)
-        if b is not None:
-            y += b[:, None, None]
-        return y, (x, w, b, how, groups, size)
-
-    def scatters_back(dy, cache, want=None):
-        x, w, b, how, groups, size = cache
-        return (_sound(x, w, b, groups, True) and _is(dy, (len(x), w.shape[1] * groups, *size))
-                and road(len(x), x.shape[2:], w, how, groups))
-
-    @kernel('conv_transpose2d_backward', 'numpy', scatters_back, exact)
-    def conv_transpose2d_backward(dy, cache, want=None):
-        x, w, b, how, groups, size = cache
-        of_x, of_w, *of_b = want or (True, True, True)          # without b, nothing is said of it
-        by = road(len(x), x.shape[2:], w, how, groups)
-        return (convolve(by, dy, w, None, x.shape[2:], how, groups) if of_x else None,
-                correlate(by, dy, x, w, how, groups) if of_w else None,
-                sum_rows(channels_last(dy)) if b is not None and of_b[0] else None)
+def is_supported(*arrays):
+    """Whether all are NumPy arrays of float32, none of them empty."""
+    return all(isinstance(a, np.ndarray) and a.dtype == np.float32 and a.size for a in arrays)
 
 
-# ---- One road, group by group ------------------------------------------------------------------
+# ---- One algorithm, group by group
 
-def convolve(road, x, w, b, size, how, groups):
-    x = channels_last(x)
-    return _joined(road.convolve(x[..., reads], w[makes], None if b is None else b[makes], size,
-                                 _geometry(how)) for makes, reads in _depths(w, groups))
-
-
-def transpose(road, dy, w, size, how, groups):
-    dy = channels_last(dy)
-    return _joined(road.transpose(dy[..., makes], w[makes], size, _geometry(how))
-                   for makes, _ in _depths(w, groups))
+def convolve(algorithm, x, w, b, size, geometry, groups):
+    """x (N, H, W, C) -> y (N, K, OH, OW)."""
+    parts = []
+    for filters, channels in _groups(w.shape, groups):
+        bias = None if b is None else b[filters]
+        parts.append(algorithm.convolve(x[..., channels], w[filters], bias, size, geometry))
+    return _join_groups(parts)
 
 
-def correlate(road, x, dy, w, how, groups):
-    x, dy = channels_last(x), channels_last(dy)
-    dw = [road.correlate(x[..., reads], dy[..., makes], w[makes].shape, _geometry(how))
-          for makes, reads in _depths(w, groups)]
+def transpose(algorithm, dy, w, b, size, geometry, groups):
+    """dy (N, OH, OW, K) -> dx (N, C, H, W)."""
+    dx = _join_groups([algorithm.transpose(dy[..., filters], w[filters], size, geometry)
+                       for filters, _ in _groups(w.shape, groups)])
+    if b is not None:
+        dx += b[:, None, None]
+    return dx
+
+
+def correlate(algorithm, x, dy, shape, geometry, groups):
+    """x (N, H, W, C), dy (N, OH, OW, K) -> dw of `shape`."""
+    group_shape = shape[0] // groups, *shape[1:]
+    dw = [algorithm.correlate(x[..., channels], dy[..., filters], group_shape, geometry)
+          for filters, channels in _groups(shape, groups)]
     return dw[0] if groups == 1 else np.concatenate(dw)
 
 
-def _depths(w, groups):
-    """Which filters each group has, and which channels they read."""
-    k, c = len(w) // groups, w.shape[1]
+def _groups(shape, groups):
+    """For each group, the slice of its filters and the slice of the channels that they read."""
+    k, c = shape[0] // groups, shape[1]
     return [(slice(g * k, g * k + k), slice(g * c, g * c + c)) for g in range(groups)]
 
 
-def _joined(parts):
-    """The groups' (N, H, W, C) side by side -> (N, C, H, W)."""
-    parts = [*parts]
+def _join_groups(parts):
+    """The groups' (N, H, W, C), side by side -> (N, C, H, W)."""
     y = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
     return y.transpose(0, 3, 1, 2)
 
 
-def _geometry(how):
-    """(stride, pad, dilation), each for both axes."""
-    return axes(how['stride'], 'stride', 1), axes(how['pad'], 'pad'), axes(
-        how['dilation'], 'dilation', 1)
+BACKEND = convolution.Backend(
+    'numpy', is_supported, image_layout=channels_last, weight_layout=lambda w: w,
+    convolve=convolve, transpose=transpose, correlate=correlate, sum_pixels=sum_pixels)
 
 
-def _sound(x, w, b, groups, transposed=False):
-    """Arrays of float32 whose channels agree; all else is for the body to refuse."""
-    arrays = [x, w] if b is None else [x, w, b]
-    if not all(isinstance(a, np.ndarray) and a.dtype == np.float32 and a.size for a in arrays):
-        return False
-    if x.ndim != 4 or w.ndim != 4 or type(groups) is not int or groups < 1 or len(w) % groups:
-        return False
-    depths = len(w), w.shape[1] * groups
-    reads, makes = depths if transposed else depths[::-1]
-    return x.shape[1] == reads and (b is None or b.shape == (makes,))
+def register(choose, exact):
+    """Register the four ops with this choice of an algorithm."""
+    convolution.register(BACKEND, choose, exact)
 
 
-def _is(dy, shape):
-    return isinstance(dy, np.ndarray) and dy.dtype == np.float32 and dy.shape == shape
-
-
-offer(winograd_road, exact=False)
-offer(exact_road, exact=True)
+register(choose_winograd, exact=False)
+register(choose_exact, exact=True)

@@ -1,101 +1,131 @@
-"""im2col in row blocks: the columns of a block are multiplied while they are still in the cache.
+"""im2col in blocks of rows: the columns of a block are multiplied while they are in the cache.
 
     y  = cols · wᵀ + b          gather
-    dx = Mᵀ dy                  scatter: a row of taps at a time, each thread its own rows of dx
+    dx = Mᵀ dy                  scatter, one row of taps at a time; each thread has its rows of dx
     dw = dyᵀ · cols             correlate
 
-cols (places, kh·kw·C), pixels by rows: with the channels side by side a window is kh long runs.
+cols has the shape (windows, kh·kw·C), one window a row. With the channels of a pixel side by side,
+a window is kh long runs of memory.
 """
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from . import small_maps as filters
-from .blocking import IN_PIECES, blocks, fill, meeting, multiply, scratch, spread
+from ..convolution import Geometry
+from . import small_maps
+from .blocking import (
+    SMALL_MATRIX,
+    blocks,
+    copy_padded,
+    multiply,
+    overlap,
+    parallel_for,
+    scratch,
+)
 
-BLOCK = 1 << 18         # values in the columns of a block, 1 MB, but at least so many places:
-PLACES = 256            # a product of fewer is mostly occupied with w
+BLOCK = 1 << 18         # values of the columns of a block, 1 MB
+MIN_PLACES = 256        # windows of a block, at least: with fewer, a product mostly reads w
 
 
 def convolve(x, w, b, size, geometry):
     """x (N, H, W, C), w (K, C, kh, kw) -> y (N, *size, K)."""
     n, k, ksize = len(x), len(w), w.shape[2:]
-    rows = w.transpose(0, 2, 3, 1).reshape(k, -1).T                     # (kh·kw·C, K)
-    if rows.size <= IN_PIECES:
-        rows = rows.copy('C')                   # in order, for products in pieces
+    matrix = w.transpose(0, 2, 3, 1).reshape(k, -1).T                   # (kh·kw·C, K)
+    if matrix.size <= SMALL_MATRIX:
+        matrix = matrix.copy('C')               # contiguous, for products in pieces
     y = np.empty((n, *size, k), x.dtype)
 
     def work(part):
-        for here, cols in _columns(x, part, size, ksize, geometry):
-            place = y[here].reshape(-1, k)
-            multiply(cols, rows, out=place)
+        for block, cols in _columns(x, part, size, ksize, geometry):
+            out = y[block].reshape(-1, k)
+            multiply(cols, matrix, out=out)
             if b is not None:
-                place += b
+                out += b
 
-    spread(work, n * size[0], size[1] * w.size)
+    parallel_for(work, n * size[0], size[1] * w.size)
     return y
 
 
 def correlate(x, dy, shape, geometry):
     """dw (K, C, kh, kw) = ⟨x, dy⟩."""
-    (n, oh, ow, k), (_, c, kh, kw) = dy.shape, shape
+    n, oh, ow, k = dy.shape
+    _, c, kh, kw = shape
 
     def work(part):
-        return sum(dy[here].reshape(-1, k).T @ cols for here, cols in
-                   _columns(x, part, (oh, ow), (kh, kw), geometry))
+        return sum(dy[block].reshape(-1, k).T @ cols
+                   for block, cols in _columns(x, part, (oh, ow), (kh, kw), geometry))
 
-    dw = sum(spread(work, n * oh, ow * k * c * kh * kw))
+    dw = sum(parallel_for(work, n * oh, ow * k * c * kh * kw))
     return np.ascontiguousarray(dw.reshape(k, kh, kw, c).transpose(0, 3, 1, 2))
 
 
 def transpose(dy, w, size, geometry):
     """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C)."""
+    k, c, kh, kw = w.shape
+    if geometry[0] != (1, 1):
+        return _scatter(dy, w, size, geometry)
+    if kh * kw > 1 and k >= 4 * c:              # the columns of dy would be far larger than of dx
+        return small_maps.transpose(dy, w, size, geometry)
+    # at stride 1 the transpose is a convolution with the filters rotated by 180°
+    _, (p, q), (d, e) = geometry
+    rotated = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    pad = d * (kh - 1) - p, e * (kw - 1) - q
+    return convolve(dy, rotated, None, size, Geometry((1, 1), pad, (d, e)))
+
+
+def _scatter(dy, w, size, geometry):
+    """The transpose at any stride.
+
+    For each block of rows of dx and each row i of the filter: the rows of dy whose windows reach
+    the block are multiplied by that row of filter taps, and the products are added to the pixels
+    that the taps had read. A block belongs to one thread, so no two threads add to one pixel.
+    """
     (n, oh, ow, k), (_, c, kh, kw) = dy.shape, w.shape
     (s, t), (p, q), (d, e) = geometry                                   # stride, pad, dilation
-    if (s, t) == (1, 1) and kh * kw > 1 and k >= 4 * c:     # columns of dy would be far larger
-        return filters.transpose(dy, w, size, geometry)
-    if (s, t) == (1, 1):                        # a convolution with the filters turned by 180°
-        pad = d * (kh - 1) - p, e * (kw - 1) - q
-        return convolve(dy, w[:, :, ::-1, ::-1].swapaxes(0, 1), None, size, ((1, 1), pad, (d, e)))
-    of_row = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(kh, k, kw * c)
+    filter_rows = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(kh, k, kw * c)
     dx = np.empty((n, *size, c), dy.dtype)
-    most = max(s, BLOCK // (size[1] * c))
-    columns = [meeting(range(size[1]), ow, t, j * e - q) for j in range(kw)]
+    max_rows = max(s, BLOCK // (size[1] * c))
+    columns = [overlap(range(size[1]), ow, t, j * e - q) for j in range(kw)]
 
     def work(part):
-        for pictures, band in blocks(part, size[0], most):
-            here = dx[pictures, band]
-            here[:] = 0
+        for images, rows in blocks(part, size[0], max_rows):
+            block = dx[images, rows]
+            block[:] = 0
             for i in range(kh):
-                rows, at = meeting(range(band.start, band.stop), oh, s, i * d - p)
-                seen = dy[pictures, rows]
-                if not seen.size:
+                windows, pixels = overlap(range(rows.start, rows.stop), oh, s, i * d - p)
+                gradient = dy[images, windows]
+                if not gradient.size:
                     continue
-                stamps = seen.reshape(-1, k) @ of_row[i]
-                stamps = stamps.reshape(*seen.shape[:3], kw, c)
-                for j, (reached, there) in enumerate(columns):
-                    if reached.start < reached.stop:
-                        here[:, at, there] += stamps[:, :, reached, j]
+                products = gradient.reshape(-1, k) @ filter_rows[i]
+                products = products.reshape(*gradient.shape[:3], kw, c)
+                for j, (column_windows, column_pixels) in enumerate(columns):
+                    if column_windows.start < column_windows.stop:
+                        block[:, pixels, column_pixels] += products[:, :, column_windows, j]
 
-    spread(work, n * size[0], max(1, dy.size * w[0].size // (n * size[0])))
+    parallel_for(work, n * size[0], max(1, dy.size * w[0].size // (n * size[0])))
     return dx
 
 
 def _columns(x, part, size, ksize, geometry):
-    """Block by block of `part`: where it is, and its columns (places, kh·kw·C)."""
-    c, (kh, kw), (s, t), (p, q), (d, e) = x.shape[3], ksize, *geometry
-    if (kh, kw, p, q) == (1, 1, 0, 0):                                  # a pixel is its own column
-        for pictures, rows in blocks(part, size[0], part.stop):
-            seen = slice(rows.start * s, rows.stop * s - s + 1, s)
-            yield (pictures, rows), x[pictures, seen, :size[1] * t - t + 1:t].reshape(-1, c)
+    """For each block of `part`: where it lies in y, and its columns (windows, kh·kw·C)."""
+    c, (kh, kw) = x.shape[3], ksize
+    (s, t), (p, q), (d, e) = geometry
+    if (kh, kw, p, q) == (1, 1, 0, 0):                          # a pixel is its own column
+        for images, rows in blocks(part, size[0], part.stop):
+            read = slice(rows.start * s, rows.stop * s - s + 1, s)
+            yield (images, rows), x[images, read, :size[1] * t - t + 1:t].reshape(-1, c)
         return
-    most = max(BLOCK // (size[1] * kh * kw * c), -(-PLACES // size[1]))
-    for pictures, rows in blocks(part, size[0], most):
-        shape = pictures.stop - pictures.start, rows.stop - rows.start, size[1]
-        patch = scratch('patch', shape[0], shape[1] * s - s + (kh - 1) * d + 1,
+
+    max_rows = max(BLOCK // (size[1] * kh * kw * c), -(-MIN_PLACES // size[1]))
+    for images, rows in blocks(part, size[0], max_rows):
+        count = images.stop - images.start
+        height = rows.stop - rows.start
+        # 1. the pixels that the block reads, with zeros around the image
+        patch = scratch('patch', count, height * s - s + (kh - 1) * d + 1,
                         size[1] * t - t + (kw - 1) * e + 1, c)
-        fill(patch, x[pictures], rows.start * s - p, -q)
-        picture, row, column, one = patch.strides
-        cols = scratch('cols', *shape, kh, kw, c)
+        copy_padded(patch, x[images], rows.start * s - p, -q)
+        # 2. all windows of the patch as a view, and one copy that lays them out as columns
+        image, row, column, channel = patch.strides
+        cols = scratch('cols', count, height, size[1], kh, kw, c)
         cols[:] = as_strided(patch, cols.shape,
-                             (picture, s * row, t * column, d * row, e * column, one))
-        yield (pictures, rows), cols.reshape(-1, kh * kw * c)
+                             (image, s * row, t * column, d * row, e * column, channel))
+        yield (images, rows), cols.reshape(-1, kh * kw * c)

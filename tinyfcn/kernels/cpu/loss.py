@@ -1,47 +1,52 @@
-"""The loss in blocks of pixels, turned so that the classes are long rows: no sum over 21 values."""
+"""The loss in blocks of pixels, transposed so that each class is one long row of memory."""
 import numpy as np
 
-from ...runtime.threads import parallel, shares
+from ...runtime.threads import parallel, split_range
 from ..registry import kernel
 from .blocking import blocks
 
 BLOCK = 1 << 18         # values of a block: it stays in the cache from the maximum to the gradient
 
 
-def _suits(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
+def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
     if not (score.dtype == 'float32' and score.ndim == 4 and score.size > 0
             and isinstance(label, np.ndarray) and label.dtype.kind in 'iu'
             and label.shape == (len(score), *score.shape[2:]) and reduce in ('sum', 'mean')
             and class_weight is None and pixel_weight is None):
         return False
-    classes = (label >= 0) & (label < score.shape[1]) | (label == ignore)
-    return bool(classes.all())                          # the body says which one is none
+    is_class = (label >= 0) & (label < score.shape[1])
+    valid = is_class | (label == ignore)
+    return bool(valid.all())                            # the reference names the invalid label
 
 
-@kernel('softmax_cross_entropy', 'numpy', accepts=_suits)
+@kernel('softmax_cross_entropy', 'numpy', accepts=_accepts)
 def softmax_cross_entropy(score, label, ignore=255, reduce='sum',
                           class_weight=None, pixel_weight=None):
     n, c, h, w = score.shape
-    score, valid = score.transpose(0, 2, 3, 1), label != ignore
-    each = 1. if reduce == 'sum' else 1. / max(int(valid.sum()), 1)
+    score = score.transpose(0, 2, 3, 1)
+    counted = label != ignore
+    weight_of_pixel = 1. if reduce == 'sum' else 1. / max(int(counted.sum()), 1)
     dscore = np.empty((n, h, w, c), score.dtype)
+    max_rows = 1 + BLOCK // (w * c)
 
-    def lose(part):
+    def sum_loss(part):
         loss = 0.
-        for here in blocks(part, h, 1 + BLOCK // (w * c)):
-            p = score[here].reshape(-1, c).T.copy()                         # (C, pixels)
-            weight = valid[here].ravel() * np.float32(each)
-            truth = np.where(valid[here], label[here], 0).ravel().astype(np.intp), \
-                np.arange(p.shape[1])
+        for block in blocks(part, h, max_rows):
+            p = score[block].reshape(-1, c).T.copy()                        # (C, pixels)
+            weight = counted[block].ravel() * np.float32(weight_of_pixel)
+            labels = np.where(counted[block], label[block], 0).ravel().astype(np.intp)
+            true_class = labels, np.arange(p.shape[1])
+
             p -= p.max(0)                                                   # exp never overflows
-            of_truth = p[truth]
+            true_score = p[true_class]
             np.exp(p, out=p)
             total = p.sum(0)
-            loss += (weight * (np.log(total) - of_truth)).sum(dtype='float64')
+            loss += (weight * (np.log(total) - true_score)).sum(dtype='float64')
+            # dscore = weight · (softmax − 1 at the label)
             p *= weight / total
-            p[truth] -= weight
-            dscore[here] = p.T.reshape(dscore[here].shape)
+            p[true_class] -= weight
+            dscore[block] = p.T.reshape(dscore[block].shape)
         return loss
 
-    losses = parallel(lose, shares(n * h, 1 + BLOCK // (w * c)))
+    losses = parallel(sum_loss, split_range(n * h, max_rows))
     return np.float64(sum(losses)), dscore.transpose(0, 3, 1, 2)

@@ -1,30 +1,37 @@
-"""Normalisation over neighbouring channels, which lie side by side, in blocks of rows."""
+"""Normalisation over neighbouring channels, which are adjacent in memory, in blocks of rows."""
 from numbers import Integral, Real
 
 import numpy as np
 
 from ..registry import kernel
-from .pointwise import by_rows
+from .pointwise import for_blocks
 
 
-def _suits(x, size=5, alpha=1e-4, beta=.75, k=1.):
-    return x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and isinstance(size, Integral) \
-        and size % 2 == 1 and size > 0 and all(isinstance(v, Real) for v in (alpha, beta, k))
+def _accepts(x, size=5, alpha=1e-4, beta=.75, k=1.):
+    if not (isinstance(size, Integral) and size > 0 and size % 2 == 1):
+        return False
+    return (x.dtype == 'float32' and x.ndim == 4 and x.size > 0
+            and all(isinstance(v, Real) for v in (alpha, beta, k)))
 
 
-@kernel('local_response_norm', 'numpy', accepts=_suits)
+@kernel('local_response_norm', 'numpy', accepts=_accepts)
 def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
-    size, alpha, beta, k = int(size), float(alpha), float(beta), float(k)   # theirs would widen
-    y, s = np.empty_like(x), np.empty_like(x)
+    size = int(size)
+    # a NumPy scalar would widen float32
+    alpha = float(alpha)
+    beta = float(beta)
+    k = float(k)
+    y = np.empty_like(x)
+    s = np.empty_like(x)
 
     def normalise(x, y, s):
-        _neighbours(x * x, size, out=s)
+        _sum_neighbours(x * x, size, out=s)
         s *= alpha / size
         s += k
         np.power(s, -beta, out=y)
         y *= x
 
-    by_rows(normalise, x, y, s)
+    for_blocks(normalise, x, y, s)
     return y, (x, y, s, size, alpha, beta)
 
 
@@ -34,20 +41,20 @@ def local_response_norm_backward(dy, cache):
     x, y, s, size, alpha, beta = cache
     dx = np.empty_like(dy)
 
-    def back(dy, x, y, s, dx):
-        around = np.empty(dx.shape, dx.dtype)
-        _neighbours(dy * y / s, size, out=around)
-        around *= 2 * alpha * beta / size
-        around *= x
+    def backward(dy, x, y, s, dx):
+        through_sums = np.empty(dx.shape, dx.dtype)
+        _sum_neighbours(dy * y / s, size, out=through_sums)
+        through_sums *= 2 * alpha * beta / size
+        through_sums *= x
         np.power(s, -beta, out=dx)
         dx *= dy
-        dx -= around
+        dx -= through_sums
 
-    by_rows(back, dy, x, y, s, dx)
+    for_blocks(backward, dy, x, y, s, dx)
     return dx,
 
 
-def _neighbours(x, size, out):
+def _sum_neighbours(x, size, out):
     """The sum over the `size` channels around each.   (…, C)"""
     c, half = x.shape[-1], size // 2
     padded = np.zeros((*x.shape[:-1], c + 2 * half), x.dtype)

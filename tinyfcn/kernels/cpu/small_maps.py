@@ -1,67 +1,73 @@
-"""Few places, many filters: w is used as it lies in memory, and the threads share its rows.
+"""Convolutions with few windows and many filters: no copy of w, and threads share its rows.
 
     y  = w · cols + b           fc6 of VGG-16: 4096 filters of 7·7·512 at 16·16 places
-    dx = Mᵀ dy                  each thread its own channels of dx
+    dx = Mᵀ dy                  each thread has its channels of dx
     dw = dy · colsᵀ
 
-cols (C·kh·kw, places): small beside w, of which no copy is ever made.
+cols (C·kh·kw, windows) is small beside w.
 """
 from itertools import product
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from .blocking import spread
+from .blocking import parallel_for
 
 
 def convolve(x, w, b, size, geometry):
     """x (N, H, W, C), w (K, C, kh, kw) -> y (N, *size, K)."""
-    cols, rows = _columns(x, w.shape[2:], size, geometry), w.reshape(len(w), -1)
+    cols = _columns(x, w.shape[2:], size, geometry)
+    filters = w.reshape(len(w), -1)
     y = np.empty((cols.shape[1], len(w)), x.dtype)
 
     def work(part):
-        np.matmul(cols.T, rows[part].T, out=y[:, part])
+        np.matmul(cols.T, filters[part].T, out=y[:, part])
         if b is not None:
             y[:, part] += b[part]
 
-    spread(work, len(w), cols.size)
+    parallel_for(work, len(w), cols.size)
     return y.reshape(len(x), *size, len(w))
 
 
 def correlate(x, dy, shape, geometry):
     """dw (K, C, kh, kw) = ⟨x, dy⟩."""
     cols = _columns(x, shape[2:], dy.shape[1:3], geometry)
-    dy, dw = dy.reshape(-1, shape[0]), np.empty((shape[0], len(cols)), x.dtype)
+    dy = dy.reshape(-1, shape[0])
+    dw = np.empty((shape[0], len(cols)), x.dtype)
 
     def work(part):
         np.matmul(dy[:, part].T, cols.T, out=dw[part])
 
-    spread(work, len(dw), cols.size)
+    parallel_for(work, len(dw), cols.size)
     return dw.reshape(shape)
 
 
 def transpose(dy, w, size, geometry):
     """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C)."""
     (n, oh, ow, k), (_, c, kh, kw) = dy.shape, w.shape
-    (s, t), (p, q), (d, e) = geometry
-    high, wide = (max(size[0] + 2 * p, (oh - 1) * s + (kh - 1) * d + 1),
-                  max(size[1] + 2 * q, (ow - 1) * t + (kw - 1) * e + 1))
-    dy, dx = dy.reshape(-1, k), np.empty((n, *size, c), dy.dtype)
+    (s, t), (p, q), (d, e) = geometry                                   # stride, pad, dilation
+    height = max(size[0] + 2 * p, (oh - 1) * s + (kh - 1) * d + 1)
+    width = max(size[1] + 2 * q, (ow - 1) * t + (kw - 1) * e + 1)
+    dy = dy.reshape(-1, k)
+    dx = np.empty((n, *size, c), dy.dtype)
 
     def work(part):
-        stamps = (w[:, part].reshape(k, -1).T @ dy.T).reshape(-1, kh, kw, n, oh, ow)
-        padded = np.zeros((len(stamps), n, high, wide), dy.dtype)
+        products = (w[:, part].reshape(k, -1).T @ dy.T).reshape(-1, kh, kw, n, oh, ow)
+        padded = np.zeros((len(products), n, height, width), dy.dtype)
         for i, j in product(range(kh), range(kw)):
-            padded[:, :, i * d:i * d + s * oh:s, j * e:j * e + t * ow:t] += stamps[:, i, j]
+            rows = slice(i * d, i * d + s * oh, s)
+            columns = slice(j * e, j * e + t * ow, t)
+            padded[:, :, rows, columns] += products[:, i, j]
         dx[..., part] = padded[:, :, p:p + size[0], q:q + size[1]].transpose(1, 2, 3, 0)
 
-    spread(work, c, dy.size * kh * kw)
+    parallel_for(work, c, dy.size * kh * kw)
     return dx
 
 
 def _columns(x, ksize, size, geometry):
-    """(C·kh·kw, places of all images)."""
-    (n, h, w, c), (s, t), (p, q), (d, e) = x.shape, *geometry
+    """(C·kh·kw, windows of all images)."""
+    n, h, w, c = x.shape
+    (s, t), (p, q), (d, e) = geometry
     padded = np.zeros((c, n, h + 2 * p, w + 2 * q), x.dtype)
     padded[:, :, p:p + h, q:q + w] = x.transpose(3, 0, 1, 2)
     channel, image, row, column = padded.strides

@@ -1,26 +1,28 @@
-"""y = U x Vᵀ on every plane as dense products: BLAS is quicker than a sparse walk.
+"""y = rows · x · columnsᵀ on every plane, as dense products: BLAS is faster than a sparse product.
 
-Whatever is one thin matrix along each axis comes here: upsampling, resizing, averaging, and the
-backward of each. In channels-last memory neither product moves a value beforehand. A few rows of
-U read only a band of x, so its product is made band by band; V meets the smaller of the images.
+Every op that is one thin matrix along each axis comes here: upsampling, resizing, averaging, and
+the backward of each. In channels-last memory no value has to be moved before either product. A few
+lines of `rows` read only a band of x, so that product is made band by band. The order of the two
+products is the one in which `columns` multiplies the smaller image.
 """
 import numpy as np
 
 from ..registry import kernel
-from .blocking import channels_last, spread
+from .blocking import channels_last, parallel_for
 
-BAND = 32               # rows of U at a time
+BAND = 32               # lines of `rows` in a product
 
 
-def _suits(x, rows, columns):
+def _accepts(x, rows, columns):
     return x.dtype == rows.dtype == columns.dtype == 'float32' and x.ndim == 4 and x.size > 0
 
 
-@kernel('separable', 'numpy', accepts=_suits)
+@kernel('separable', 'numpy', accepts=_accepts)
 def separable(x, rows, columns):
-    n, c, h, w = x.shape
-    pixels, down, across = channels_last(x), rows.toarray(), columns.toarray()
-    if len(down) < h:
+    pixels = channels_last(x)
+    down = rows.toarray()
+    across = columns.toarray()
+    if len(down) < x.shape[2]:
         y = _along_columns(across, _along_rows(down, pixels))
     else:
         y = _along_rows(down, _along_columns(across, pixels))
@@ -30,29 +32,31 @@ def separable(x, rows, columns):
 def _along_rows(matrix, x):
     """(OH, H) times (N, H, W, C) -> (N, OH, W, C)"""
     n, h, w, c = x.shape
-    y, x = np.empty((n, len(matrix), w, c), x.dtype), x.reshape(n, h, w * c)
-
-    bands = [(i, top) for i in range(n) for top in range(0, len(matrix), BAND)]
+    y = np.empty((n, len(matrix), w, c), x.dtype)
+    x = x.reshape(n, h, w * c)
+    bands = [(image, top) for image in range(n) for top in range(0, len(matrix), BAND)]
 
     def multiply(part):
-        for picture, top in bands[part]:
-            own = matrix[top:top + BAND]
-            meets = own.any(0).nonzero()[0]
-            band = slice(meets[0], meets[-1] + 1) if len(meets) else slice(0)
-            out = y[picture, top:top + BAND].reshape(len(own), w * c)
-            np.matmul(own[:, band], x[picture, band], out=out)
+        for image, top in bands[part]:
+            band = matrix[top:top + BAND]
+            used = band.any(0).nonzero()[0]             # the rows of x that the band reads
+            read = slice(used[0], used[-1] + 1) if len(used) else slice(0)
+            out = y[image, top:top + BAND].reshape(len(band), w * c)
+            np.matmul(band[:, read], x[image, read], out=out)
 
-    spread(multiply, len(bands), 8 * BAND * w * c)              # to move a value is as dear
+    # to move a value takes as long as 8 multiplications
+    parallel_for(multiply, len(bands), 8 * BAND * w * c)
     return y
 
 
 def _along_columns(matrix, x):
     """(OW, W) times (N, H, W, C) -> (N, H, OW, C)"""
     n, h, w, c = x.shape
-    y, x = np.empty((n * h, len(matrix), c), x.dtype), x.reshape(n * h, w, c)
+    y = np.empty((n * h, len(matrix), c), x.dtype)
+    x = x.reshape(n * h, w, c)
 
-    def multiply(own):
-        np.matmul(matrix, x[own], out=y[own])
+    def multiply(part):
+        np.matmul(matrix, x[part], out=y[part])
 
-    spread(multiply, n * h, w * len(matrix) * c)
+    parallel_for(multiply, n * h, w * len(matrix) * c)
     return y.reshape(n, h, len(matrix), c)
