@@ -331,7 +331,7 @@ assert (seconds(lambda: ops.conv_transpose2d(score, w, stride=32))
 viz.show_source(tinyfcn.init.bilinear)
 
 # %%
-viz.show_source(tinyfcn.models.fcn.learned)
+viz.show_source(tinyfcn.models.fcn.learned_upsample)
 
 # %%
 w = tinyfcn.init.bilinear((5, 5, 4, 4), rng)

@@ -18,7 +18,7 @@ from tinyfcn.course import tracing
 from tinyfcn.data import shapes
 from tinyfcn.course.exercises import check
 from tinyfcn.models import autoencoder, segnet, unet
-from tinyfcn.models.deconvnet import pooled, unpooled
+from tinyfcn.models.deconvnet import pool_with_switches, unpool_block
 from tinyfcn.models.pspnet import BINS, pyramid
 from tinyfcn.net.summary import beside, multiply_adds
 
@@ -103,10 +103,10 @@ assert (back == outline)[back > 0].all() and (both[:, 1:] == outline).all()
 # together, and SegNet is then a page of names:
 
 # %%
-viz.show_source(pooled)
+viz.show_source(pool_with_switches)
 
 # %%
-viz.show_source(unpooled)
+viz.show_source(unpool_block)
 
 # %%
 viz.show_source(segnet.segnet)
@@ -176,23 +176,23 @@ assert net.score.alignment.shift[0] == 92
 tracing.fusion(net, (188, 188), 'drop4', 'crop4', 'upconv4')
 
 # %% [markdown]
-# ### Exercise: join
+# ### Exercise: concat_skip
 #
 # `up` (N, C, h, w) has come up, `skip` (N, D, H, W) is larger by an even number of rows and of
 # columns. Cut the middle out of `skip` and lay it behind `up`, along the channels.
 
 # %%
-def join_mine(up, skip):
+def concat_skip_mine(up, skip):
     raise NotImplementedError
 
 
-check('join', join_mine)
+check('concat_skip', concat_skip_mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def join_mine(up, skip):
+# def concat_skip_mine(up, skip):
 #     h, w = up.shape[2:]
 #     top, left = (skip.shape[2] - h) // 2, (skip.shape[3] - w) // 2
 #     return np.concatenate([up, skip[:, :, top:top + h, left:left + w]], 1)
@@ -239,23 +239,23 @@ assert np.allclose(whole[0, :, 0, 0], scene.mean((0, 2, 3)))
 tracing.avg_pool_to(np.arange(25).reshape(5, 5) % 7, 3)
 
 # %% [markdown]
-# ### Exercise: pyramid
+# ### Exercise: pyramid_pool
 #
 # `x` is (N, C, H, W), `bins` how many there are along each axis. Give the means, (N, C, bins,
 # bins).
 
 # %%
-def pyramid_mine(x, bins):
+def pyramid_pool_mine(x, bins):
     raise NotImplementedError
 
 
-check('pyramid', pyramid_mine)
+check('pyramid_pool', pyramid_pool_mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def pyramid_mine(x, bins):
+# def pyramid_pool_mine(x, bins):
 #     n, c, h, w = x.shape
 #     y = np.empty((n, c, bins, bins))
 #     for i in range(bins):

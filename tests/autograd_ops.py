@@ -1,7 +1,7 @@
 """The ops a third time, for an automatic derivative: sums over the taps of a window.
 
 HIPS autograd differentiates these formulae, so that the backwards of tinyfcn meet a gradient that
-nobody wrote by hand. One function an op, with its name and arguments; it returns y alone.
+that no hand has written. One function an op, with its name and arguments; it returns y alone.
 What tap i of an axis sees is a matrix of zeros and ones; its transpose puts things back.
 """
 import autograd.numpy as np

@@ -1,4 +1,4 @@
-"""One thread for tiny matrices, and a line that says how long each share of the tests took."""
+"""One thread for tiny matrices, and the time that each share of the tests took."""
 import os
 from collections import Counter
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""PyTorch and the official writers of files: witnesses, and no dependency of tinyfcn.
+"""PyTorch and the official writers of weight files: tests compare with them, tinyfcn needs none.
 
-Where one is absent its tests are skipped and say so; in CI it is installed, and they fail.
+Where one is missing its tests are skipped with that reason; in CI they fail instead.
 """
 import os
 from importlib import import_module

@@ -1,18 +1,18 @@
-"""A whole net run by somebody else's ops: the same boxes, another arithmetic."""
+"""A whole net run with the ops of an oracle: the same boxes, independent arithmetic."""
 
 
 def run(net, oracle, image, params, train=False):
-    """Walk net's boxes with the functions of `oracle`, which bear the ops' names.
+    """Walk net's boxes with the functions of `oracle`, which have the names of the ops.
 
     image and params are whatever the oracle computes with -> {box: y}
     """
     values, sizes = {'data': image, **params}, net.sizes(image.shape[2:])
     for box in net.route(train):
-        how = dict(box.kwargs)
+        kwargs = dict(box.kwargs)
         if box.like:
-            how['size'] = sizes[box.like]
+            kwargs['size'] = sizes[box.like]
         if 'train' in net._op_kwargs(box, train, sizes):
-            how['train'] = train
+            kwargs['train'] = train
         values[box.name] = getattr(oracle, box.op.__name__)(
-            *(values[name] for name in box.reads), **how)
+            *(values[name] for name in box.reads), **kwargs)
     return values

@@ -1,4 +1,4 @@
-"""The ops once more, as their definitions: plain loops over indices, slow and plain to see.
+"""The ops once more, as their definitions: plain loops over indices, slow and easy to check.
 
 One function an op, with the op's name and arguments; it returns y alone. Nothing is shared with
 tinyfcn and nothing is clever: a doubt about an op is settled here.

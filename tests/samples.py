@@ -16,7 +16,7 @@ from tinyfcn import ops
 
 
 class Sample(NamedTuple):
-    """ops.<op>(*args, **how): arrays (or None, for no bias) in args, all else in how."""
+    """ops.<op>(*args, **kwargs): arrays (or None, for no bias) in args, all else in kwargs."""
     op: str
     args: tuple
     kwargs: dict
@@ -42,13 +42,16 @@ def normal(rng, *shape):
 
 
 def off_zero(rng, *shape):
-    """Normal, and at least 1e-3 from the kink of relu: no nudge carries it across."""
+    """Normal, and at least 1e-3 from the kink of relu: no finite difference crosses it."""
     x = normal(rng, *shape)
     return x + np.copysign(1e-3, x)
 
 
 def distinct(rng, *shape):
-    """−2 … 2 in random order, at least 1e-3 apart (up to 4000 values): no nudge moves a maximum."""
+    """−2 … 2 in random order, at least 1e-3 apart (up to 4000 values).
+
+    No finite difference changes which value of a window is largest.
+    """
     count = int(np.prod(shape))
     return (4 * rng.permutation(count) / count - 2).reshape(shape)
 
@@ -148,7 +151,7 @@ CONV2D = {
     'depthwise': a_conv2d((5, 4), c=4, k=4, groups=4, pad=1),
     'depthwise-multiplied': a_conv2d((5, 4), c=3, k=6, groups=3, stride=2),
     'no-bias': a_conv2d((5, 4), bias=False),
-    'one-picture-one-channel': a_conv2d((4, 4), c=1, k=1, n=1),
+    'one-image-one-channel': a_conv2d((4, 4), c=1, k=1, n=1),
     'channels-last': relaid(channels_last, a_conv2d((5, 4), c=3, pad=1)),
     'transposed-memory': relaid(transposed, a_conv2d((5, 4), c=3, stride=2)),
     'negative-strides': relaid(backwards, a_conv2d((5, 4), c=4, k=4, groups=2)),
@@ -231,7 +234,7 @@ COL2IM = {
     'rows-no-window-reaches': a_col2im((7, 8), 2, stride=4),
     'large-pad': a_col2im((2, 3), 3, pad=9),
     'shape-with-channels': a_col2im((2, 4, 5), 3, stride=2),
-    'shape-with-pictures': a_col2im((2, 2, 4, 5), 3, dilation=(1, 2)),
+    'shape-with-batch': a_col2im((2, 2, 4, 5), 3, dilation=(1, 2)),
     'transposed-memory': relaid(transposed, a_col2im((4, 5), 3, c=3, pad=1)),
 }
 
@@ -373,8 +376,8 @@ UPSAMPLE = {
     'by-one': an_upsample((3, 4), 1),
     'by-two-cut-to-double': an_upsample((3, 4), 2, pad=1),
     'odd-factor': an_upsample((3, 2), 3),
-    'odd-factor-even-tent': an_upsample((3, 2), 3, ksize=6),
-    'even-factor-odd-tent': an_upsample((3, 2), 4, ksize=7),
+    'odd-factor-even-ksize': an_upsample((3, 2), 3, ksize=6),
+    'even-factor-odd-ksize': an_upsample((3, 2), 4, ksize=7),
     'all-pairs': an_upsample((3, 2), (2, 3), ksize=(3, 6), pad=(1, 0)),
     'by-eight': an_upsample((2, 2), 8, c=1, n=1),
     'channels-last': relaid(channels_last, an_upsample((3, 4), 2, c=3)),
@@ -457,7 +460,8 @@ def the_same(op, count):
     return sample._replace(args=sample.args * count)
 
 
-DRAWN = dict(train=True, rng=np.random.default_rng(0))     # whoever runs a sample copies its rng
+# a test copies the rng before it runs a sample
+DRAWN = dict(train=True, rng=np.random.default_rng(0))
 DROPOUT = {
     **pointwise('dropout', p=.5, **DRAWN),
     'not-training': a_pointwise('dropout', 2, 3, 4, 5),
@@ -574,7 +578,7 @@ BATCH_NORM = {
     'not-training': a_batch_norm(),
     'not-training-1x1': a_batch_norm((1, 1), n=1),
     'training': a_batch_norm(train=True),
-    'training-many-pictures-of-1x1': a_batch_norm((1, 1), n=24, train=True),
+    'training-many-images-of-1x1': a_batch_norm((1, 1), n=24, train=True),
     'frozen': a_batch_norm(train=True, frozen=True),
     'one-channel': a_batch_norm(c=1, train=True),
     'large-eps': a_batch_norm(train=True, eps=.5),

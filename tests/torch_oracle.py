@@ -70,7 +70,7 @@ def unpool(y, switches, size):
 # ---- Fixed upsampling
 
 def upsample(x, factor, ksize=None, pad=0):
-    """A depthwise transposed convolution with the outer product of two tents."""
+    """A depthwise transposed convolution with the outer product of two kernels."""
     channels, factor = x.shape[1], both(factor)
     ksize = both(ksize) if ksize else [2 * f - f % 2 for f in factor]
     rows, columns = (1 - (torch.arange(k, dtype=x.dtype) - (k - 1) / 2).abs() / f

@@ -31,7 +31,7 @@ def blank(figure, n_class=21, channels=3):
     return drawn(figure, n_class, 1, 'float32', None, channels)
 
 
-def pictures(n, h, w, dtype='float64'):
+def images_of(n, h, w, dtype='float64'):
     """The same whichever tests run: a kink is where it is."""
     return np.random.default_rng(6).standard_normal((n, 3, h, w)).astype(dtype)
 
@@ -50,7 +50,7 @@ def test_parameters(figure, n_class, channels, count):
     assert sum(w.size for w in blank(figure, n_class, channels).params.values()) == count
 
 
-def test_fields_strides_and_crops():
+def test_receptive_fields_strides_and_crops():
     bottom = blank(unet).drop5.alignment
     assert (bottom.field, bottom.scale) == ((140, 140), (16, 16))
     assert [blank(unet)[f'crop{level}'].kwargs['offset'] for level in (4, 3, 2, 1)] == \
@@ -60,7 +60,7 @@ def test_fields_strides_and_crops():
     assert blank(cae_fcn).drop6.alignment.field == (110, 110)
 
 
-def test_batch_norm_begins_as_in_the_sources():
+def test_batch_norm_is_initialised_as_in_the_papers():
     n = drawn(deconvnet)
     assert (n.params['debn5_1.w'] == 1).all()
     assert (n.params['bn1_1.b'] == np.float32(.001)).all()
@@ -113,9 +113,9 @@ def test_segnet_unpools_to_the_sizes_that_its_authors_wrote_down():
 # ---- how training begins -----------------------------------------------------------------------
 
 @pytest.mark.parametrize('figure, size', [(deconvnet, (200, 193)), (unet, (173, 180))])
-def test_the_first_loss_is_ln_of_the_classes_and_only_scores_learn(figure, size):
+def test_the_first_loss_is_ln_of_the_classes_and_only_scores_get_gradients(figure, size):
     n = drawn(figure, width=1/64, dtype='float32')
-    score = n.forward(pictures(2, *size, dtype='float32'), train=True)
+    score = n.forward(images_of(2, *size, dtype='float32'), train=True)
     label = RNG.integers(0, 5, (2, *score.shape[2:]))
     loss, dscore = ops.softmax_cross_entropy(score, label, reduce='mean')
     assert abs(loss - np.log(5)) < 1e-6
@@ -126,13 +126,13 @@ def test_the_first_loss_is_ln_of_the_classes_and_only_scores_learn(figure, size)
 # ---- the autoencoder ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 9), (17, 33), (40, 50)])
-def test_the_autoencoder_gives_back_a_picture(size):
+def test_the_autoencoder_reconstructs_an_image(size):
     n = drawn(cae, channels=4)
     assert n.forward(RNG.standard_normal((1, 4, *size))).shape == (1, 4, *size)
 
 
-def test_what_it_learns_without_labels_moves_into_an_fcn():
-    first, x = drawn(cae, width=1/2), pictures(2, 6, 8).repeat(4, 2).repeat(4, 3)
+def test_autoencoder_weights_fit_the_fcn():
+    first, x = drawn(cae, width=1/2), images_of(2, 6, 8).repeat(4, 2).repeat(4, 3)
     sgd, losses = SGD(lr=3e-4, momentum=.9), []
     for _ in range(16):
         error = first.forward(x, train=True) - x
@@ -160,7 +160,7 @@ def test_check_net(figure, shape, frozen):
     """18 values or more in every normalised channel; the image is asked whatever is frozen."""
     n = drawn(figure, 2, 1/64)
     n.frozen = set(frozen)
-    report = check_net(n, pictures(*shape), directions=1)
+    report = check_net(n, images_of(*shape), directions=1)
     assert report.ok, str(report)
 
 
@@ -168,9 +168,9 @@ def test_check_net_between_the_halves_of_deconvnet():
     """Of a million units one is always near a kink: smaller steps, of fewer weights."""
     n = drawn(deconvnet, 2, 1/64)
     n.frozen = {'*_*', '*.b', '*bn*', 'fc7*', 'score*'}
-    report = check_net(n, pictures(1, 257, 353), step=1e-7, atol=1e-3, directions=1)
+    report = check_net(n, images_of(1, 257, 353), step=1e-7, atol=1e-3, directions=1)
     assert report.ok, str(report)
-    assert min(abs(row.foretold) for row in report.rows) > 10       # atol is nothing beside it
+    assert min(abs(row.analytic) for row in report.rows) > 10       # atol is nothing beside it
 
 
 @needs_torch
@@ -183,7 +183,7 @@ def test_a_training_step_equals_pytorch(figure, shape):
     for w in n.params.values():
         if not w.any():                             # zeros hide what is behind them
             w += .1 * RNG.standard_normal(w.shape)
-    x, (last,), train = pictures(*shape), n.outputs(), bool(n.state)
+    x, (last,), train = images_of(*shape), n.outputs(), bool(n.state)
     params = {name: torch.tensor(w, requires_grad=True) for name, w in n.params.items()}
     state = {name: torch.tensor(w) for name, w in n.state.items()}
     true = run(n, torch_oracle, torch.tensor(x), params | state, train)[last]
@@ -205,7 +205,7 @@ def test_a_training_step_equals_pytorch(figure, shape):
 def test_the_ensemble_is_the_product_of_two_nets():
     """Their weights move in under a suffix, and what either says alone is multiplied."""
     parts = {'_fcn': drawn(fcn8s, width=1/32), '_deconv': drawn(deconvnet, width=1/32)}
-    both, x = drawn(edeconvnet, width=1/32), pictures(1, 224, 230)
+    both, x = drawn(edeconvnet, width=1/32), images_of(1, 224, 230)
     for suffix, part in parts.items():
         for w in part.params.values():
             if not w.any():

@@ -18,7 +18,13 @@ from tinyfcn.models.deeplab import deeplab_aspp, deeplab_largefov, deeplab_resne
 from tinyfcn.models.pspnet import auxiliary, pspnet, pyramid
 from tinyfcn.models.resnet import DEEP, resnet_trunk
 from tinyfcn.net.summary import depth
-from tinyfcn.prediction.predict import argmax_labels, max_stride, predict, tile_margin, tiled
+from tinyfcn.prediction.predict import (
+    argmax_labels,
+    max_stride,
+    predict,
+    predict_tiled,
+    tile_margin,
+)
 from tinyfcn.weights.transplant import transplant
 
 VGG, RESNET = [deeplab_largefov, deeplab_aspp], [deeplab_resnet101, pspnet]
@@ -33,7 +39,7 @@ def drawn(draw, width=1/16, dtype='float64', seed=0, **how):
 
 @cache
 def blank(draw):
-    """The full net with weights that nobody has touched."""
+    """The full net with zero weights."""
     return drawn(draw, 1, 'float32', None)
 
 
@@ -76,7 +82,7 @@ def test_fields(draw, fields):
 @pytest.mark.parametrize('draw, convolutions, relus', [
     (deeplab_largefov, 16, 13 + 2), (deeplab_aspp, 16, 13 + 4 * 2),
     (deeplab_resnet101, 101, 1 + 33 * 3),                   # the 101 of its name
-    (pspnet, 3 + 33 * 3 + 3, 3 + 33 * 3 + 4 + 1 + 1)])      # four views, conv5, aux
+    (pspnet, 3 + 33 * 3 + 3, 3 + 33 * 3 + 4 + 1 + 1)])      # four branches, conv5, aux
 def test_depth(draw, convolutions, relus):
     n = blank(draw)
     assert depth(n) == convolutions
@@ -102,14 +108,14 @@ def test_what_halves_the_size(draw, halving):
     assert strides == dict.fromkeys(halving, 2)
 
 
-@pytest.mark.parametrize('draw, holes', [
+@pytest.mark.parametrize('draw, expected', [
     (deeplab_largefov, {2: 3, 12: 1}), (deeplab_aspp, {2: 3, 6: 1, 12: 1, 18: 1, 24: 1}),
     (deeplab_resnet101, {2: 23, 4: 3, 6: 1, 12: 1, 18: 1, 24: 1}), (pspnet, {2: 23, 4: 3})])
-def test_holes(draw, holes):
+def test_dilations(draw, expected):
     """How many convolutions are dilated by how much; each keeps the size by as much padding."""
     dilated = [box for box in blank(draw).boxes.values() if box.kwargs.get('dilation', 1) > 1]
     dilations = [box.kwargs['dilation'] for box in dilated]
-    assert {d: dilations.count(d) for d in dilations} == holes
+    assert {d: dilations.count(d) for d in dilations} == expected
     assert [box.kwargs['pad'] for box in dilated] == dilations
 
 
@@ -145,22 +151,22 @@ def test_at_any_size_every_eighth_pixel_has_its_own_score(draw, size):
 
 
 @pytest.mark.parametrize('draw, size', [(deeplab_largefov, (11, 453)), (deeplab_aspp, (517, 9))])
-def test_tiles_are_the_whole(draw, size):
+def test_tiles_equal_the_whole_image(draw, size):
     """Were the scores resized to the image, a tile would stretch otherwise than the whole."""
     n, x = unsettled(drawn(draw)), image(1, 3, *size)
     whole, core = argmax_labels(n.forward(x)), 6 * max_stride(n)
     assert max(size) > core + tile_margin(n), 'some tile does not see all of the image'
     assert len(np.unique(whole['score'])) > 1
-    np.testing.assert_array_equal(tiled(n, x, core)['score'], whole['score'])
+    np.testing.assert_array_equal(predict_tiled(n, x, core)['score'], whole['score'])
 
 
-def test_no_tile_of_a_pyramid_is_as_the_whole():
+def test_pspnet_refuses_tiles():
     n = drawn(pspnet)
     n.about['preprocess'] = dict(order='RGB', scale=1, mean=(0,) * 3, std=(1,) * 3)
-    picture = np.zeros((20, 30, 3), 'uint8')
-    assert predict(n, picture).shape == (20, 30)
+    image = np.zeros((20, 30, 3), 'uint8')
+    assert predict(n, image).shape == (20, 30)
     with pytest.raises(ValueError, match='averaged into 1×1 bins'):
-        predict(n, picture, free=1)
+        predict(n, image, max_memory=1)
 
 
 # ---- how they train ----------------------------------------------------------------------------
@@ -176,14 +182,14 @@ def test_the_first_loss_may_be_taken_at_stride_8(draw):
 
 
 @pytest.mark.parametrize('draw', VGG)
-def test_they_begin_with_the_convolutions_of_vgg16(draw):
+def test_they_take_the_convolutions_of_vgg16(draw):
     classifier, n = build('vgg16', width=1/16), drawn(draw)
     report = transplant(n, classifier.params)
     assert sorted(report.copied) == sorted(name for name in n.params if name.startswith('conv'))
     assert len(report.copied) == 2 * 13 and not report.reshaped
 
 
-def test_the_batch_norm_of_deeplab_stays():
+def test_the_batch_norm_of_deeplab_is_frozen():
     n = unsettled(drawn(deeplab_resnet101))
     before = {name: w.copy() for name, w in n.state.items()}
     score = n.forward(image(1, 3, 9, 10), train=True)

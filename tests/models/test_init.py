@@ -20,7 +20,7 @@ def test_he_normal_keeps_the_variance_through_relu():
     assert abs(w.mean()) < 1e-3 and abs(w.std() * (50 * 9 / 2) ** .5 - 1) < .01
 
 
-def test_a_deconv_counts_the_taps_that_an_output_meets():
+def test_fan_in_of_a_deconv():
     n = Net(32, seed=1)
     n.up = deconv(n.data, 64, 4, stride=2)
     n.same = deconv(n.data, 64, 3, groups=2)
@@ -31,7 +31,7 @@ def test_a_deconv_counts_the_taps_that_an_output_meets():
 
 
 @pytest.mark.parametrize('factor, ksize', [(2, 4), (2, 3), (8, 16), (3, 5)])
-def test_a_bilinear_deconv_begins_as_upsample_does(factor, ksize):
+def test_a_bilinear_deconv_starts_as_upsample(factor, ksize):
     n = Net(3, 'float64')
     n.learned = deconv(n.data, 3, ksize, stride=factor, bias=False, init=bilinear)
     n.fixed = upsample(n.data, factor, ksize)
@@ -39,7 +39,7 @@ def test_a_bilinear_deconv_begins_as_upsample_does(factor, ksize):
     np.testing.assert_allclose(y['learned'], y['fixed'], atol=1e-6)     # its weights are float32
 
 
-def test_bilinear_leads_from_every_channel_to_itself_alone():
+def test_bilinear_weights_are_diagonal():
     w = bilinear((2, 2, 4, 4), RNG)
     np.testing.assert_array_equal(w[0, 0] * 16, np.outer([1, 3, 3, 1], [1, 3, 3, 1]))
     assert not w[0, 1].any() and not w[1, 0].any()

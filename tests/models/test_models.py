@@ -24,7 +24,7 @@ RNG = np.random.default_rng(5)
 
 @cache
 def blank(name):
-    """The full net with weights that nobody has touched."""
+    """The full net with zero weights."""
     return build(name, seed=None)
 
 
@@ -116,7 +116,7 @@ def test_sizes_of_alexnet(h, boxes):
 
 
 @pytest.mark.parametrize('name', SEGMENTERS)
-def test_every_height_comes_back(name):
+def test_the_score_has_the_size_of_the_image_for_every_height(name):
     n = blank(name)
     for h in range(1, 601):
         sizes = n.sizes((h, 2 * h + 1))
@@ -148,7 +148,7 @@ def test_real_images_of_a_dozen_sizes(name):
 # ---- how training begins -----------------------------------------------------------------------
 
 @pytest.mark.parametrize('name', SEGMENTERS)
-def test_the_first_loss_is_ln_of_the_classes_and_only_scores_learn(name):
+def test_the_first_loss_is_ln_of_the_classes_and_only_scores_get_gradients(name):
     n = build(name, width=1/16)
     x = np.concatenate([image(name, 40, 30) for _ in range(2)])     # one has no variance in bins
     scores = n.forward(x, train=True)
@@ -163,7 +163,7 @@ def test_the_first_loss_is_ln_of_the_classes_and_only_scores_learn(name):
     assert moving == {name for name in n.params if 'score' in name}
 
 
-def test_fixed_learns_its_scores_alone():
+def test_fcn32s_fixed_trains_only_its_scores():
     n = build('fcn32s_fixed', width=1/64)
     score = n.forward(image('fcn32s', 9, 9), train=True)
     assert set(n.backward(score=np.ones_like(score))) == {'score_fr.w', 'score_fr.b'}
@@ -221,7 +221,7 @@ def test_without_padding_every_cell_is_the_classifier_on_its_crop():
 # ---- gradients of whole nets -------------------------------------------------------------------
 
 def test_fcn8s_passes_check_net():
-    # a picture of its own: among so many units some pictures put one within 1e-6 of its kink
+    # chosen for it: among so many units some images put one within 1e-6 of its kink
     x = np.random.default_rng(0).standard_normal((1, 3, 19, 24))
     report = check_net(build('fcn8s', width=1/32, n_class=5), x)
     assert report.ok, str(report)

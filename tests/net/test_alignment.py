@@ -1,4 +1,4 @@
-"""Where boxes sit over the image: fields found by experiment, crops that fall out of the net."""
+"""Alignment of boxes with the image: receptive fields measured, crop offsets derived."""
 from fractions import Fraction
 
 import numpy as np
@@ -23,13 +23,13 @@ from tinyfcn.net.alignment import Alignment
 
 @pytest.mark.parametrize('name, crops', [('fcn32s', [19]), ('fcn16s', [5, 27]),
                                          ('fcn8s', [5, 9, 31])])
-def test_the_famous_crops_fall_out_of_the_net(name, crops):
+def test_the_papers_crop_offsets_are_derived(name, crops):
     boxes = build(name, seed=None).boxes.values()
     offsets = [box.kwargs['offset'] for box in boxes if 'offset' in box.kwargs]
     assert offsets == [(c, c) for c in crops]
 
 
-def test_places_of_the_trunk():
+def test_alignments_of_the_trunk():
     """The column of fcn32s over the image: where unit 0 sits, its stride, its receptive field."""
     n = build('fcn32s', seed=None)
     for name, shift, stride, field in [('pool1', -98.5, 2, 6), ('pool2', -97.5, 4, 16),
@@ -70,7 +70,7 @@ def linear_net(rng, transposed):
 
 @pytest.mark.parametrize('transposed', [False, True])
 @pytest.mark.parametrize('seed', range(10))
-def test_a_unit_sees_its_field_around_its_place(seed, transposed):
+def test_receptive_field_measured_by_perturbation(seed, transposed):
     """The pixels that move a unit, found by backward: all of its field, or no more than that."""
     n, last = linear_net(np.random.default_rng(seed), transposed)
     size = 241, 61
@@ -91,7 +91,7 @@ def test_a_unit_sees_its_field_around_its_place(seed, transposed):
             assert (seen[:, axis].min(), seen[:, axis].max()) == (low, high)
 
 
-def test_moves():
+def test_shifted():
     n = Net(2)
     n.pooled = max_pool(n.data, 2)
     n.padded = pad(n.pooled, (1, 3))
@@ -105,16 +105,16 @@ def test_moves():
     assert n.both.alignment.field == (10, 10), 'the wider field'
 
 
-def test_nowhere():
+def test_unaligned():
     n = Net(1)
     n.bins = avg_pool_to(n.data, 2)
     n.deep = conv(n.bins, 1, 1)
     assert not n.deep.alignment and 'averaged into 2×2 bins' in str(n.deep.alignment)
     n.back = resize(n.deep, like=n.data)
-    assert n.back.alignment == n.data.alignment, 'resize takes a place again'
+    assert n.back.alignment == n.data.alignment, 'resize makes it aligned again'
     n.mixed = add(n.deep, n.bins)
     assert not n.mixed.alignment
-    with pytest.raises(ValueError, match=r'averaged into 2×2 bins.*; say where to cut: offset='):
+    with pytest.raises(ValueError, match=r'averaged into 2×2 bins.*; give the crop as offset='):
         n.cut = crop(n.deep, like=n.data)
     n.cut = crop(n.deep, like=n.bins, offset=0)
 
@@ -127,7 +127,7 @@ def test_nowhere():
     (lambda n: concat(n.stride2, n.stride4), 'do not lie over the same pixels'),
     (lambda n: add(n.wide, n.data), 'data has 1 channels and wide 3'),
 ])
-def test_what_does_not_fit_is_refused_while_the_net_is_drawn(draw, why):
+def test_misaligned_boxes_are_refused_while_building(draw, why):
     n = Net(1)
     n.valid = conv(n.data, 1, 5)
     n.wide = conv(n.data, 3, 3, pad=1)
@@ -138,6 +138,6 @@ def test_what_does_not_fit_is_refused_while_the_net_is_drawn(draw, why):
     assert 'new' not in n.boxes
 
 
-def test_places_read_well():
+def test_alignment_as_text():
     assert str(Alignment()) == 'image = 1·i + 0'
     assert str(Alignment((2, 4), (-1, Fraction(3, 2)))) == 'image = (2·i − 1, 4·i + 1.5)'

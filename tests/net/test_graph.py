@@ -35,30 +35,30 @@ def test_a_box_inside_a_line_is_named_after_it():
 
 
 @pytest.mark.parametrize('name, box, error, why', [
-    ('params', lambda n: relu(n.conv1), NameError, "'params' is a word of the net itself"),
-    ('forward', lambda n: relu(n.conv1), NameError, "'forward' is a word of the net itself"),
+    ('params', lambda n: relu(n.conv1), NameError, "'params' is an attribute of every net"),
+    ('forward', lambda n: relu(n.conv1), NameError, "'forward' is an attribute of every net"),
     ('conv1', lambda n: relu(n.pool1), NameError,
-     r"two boxes called 'conv1'; one is conv1 = conv\(data, 4, 3, pad=1\)"),
-    ('twin', lambda n: n.conv1, NameError, "'twin' is 'conv1' already: a box has one name"),
-    ('a.b', lambda n: relu(n.conv1), NameError, "'a.b' has a dot, which parts a box from its weig"),
+     r"two boxes are called 'conv1'; the first is conv1 = conv\(data, 4, 3, pad=1\)"),
+    ('twin', lambda n: n.conv1, NameError, "'twin' is already called 'conv1': a box has one name"),
+    ('a.b', lambda n: relu(n.conv1), NameError, "'a.b' has a dot, which separates a box from its w"),
     ('score', lambda n: relu(conv(n.pool1, 2, 1)), NameError,
      r"conv\(pool1, 2, 1\) inside 'score' has weights: it needs a line and a name"),
     ('foreign', lambda n: relu(small().conv1), NameError, "reads 'conv1', a box of another net"),
     ('foreign', lambda n: crop(n.conv1, like=small().pool1, offset=0), NameError,
      "reads 'pool1', a box of another net"),
     ('score', lambda n: relu(n.aux_head), NameError,
-     r'score = relu\(aux_head\): only boxes called aux… may read one'),
-    ('score', lambda n: add(n.pool1, n.aux_pool), NameError, 'only boxes called aux… may read'),
+     r'score = relu\(aux_head\): a box that reads an aux… box must be called aux… too'),
+    ('score', lambda n: add(n.pool1, n.aux_pool), NameError, 'a box that reads an aux… box'),
     ('odd', lambda n: conv(n.conv1, 6, 3, groups=4), ValueError,
      r'(?s)groups=4 does not divide 4 channels into 6\n  in conv\(conv1, 6, 3, groups=4\)'),
     ('odd', lambda n: deconv(n.conv1, 6, 3, groups=3), ValueError, 'groups=3 does not divide 4 ch'),
     ('odd', lambda n: conv(n.conv1, 4, 3, stride=0), ValueError,
      r'(?s)stride is 0: it must be at least 1\n  in conv\(conv1, 4, 3, stride=0\)'),
     ('odd', lambda n: conv(n.conv1, 4, 2.5), TypeError, 'ksize is 2.5: an int or a pair of ints'),
-    ('odd', lambda n: conv(image(1, 2, 3, 3), 4, 3), TypeError, 'a word reads boxes'),
+    ('odd', lambda n: conv(image(1, 2, 3, 3), 4, 3), TypeError, 'the first argument must be a box'),
     ('odd', lambda n: pad(n.conv1, -1), ValueError, 'before is -1: it must be at least 0'),
 ])
-def test_a_figure_that_cannot_be_drawn(name, box, error, why):
+def test_graphs_that_are_refused(name, box, error, why):
     n = small()
     n.aux_head = conv(n.conv1, 2, 1)
     n.aux_pool = max_pool(n.conv1, 2)
@@ -91,7 +91,7 @@ def test_near_misses_are_suggested():
     (image(1, 2, 4, 4, dtype='uint8'), TypeError, 'the image is uint8'),
     ([[1.]], TypeError, 'list is not an array'),
 ])
-def test_images_that_a_net_does_not_read(x, error, why):
+def test_images_that_a_net_refuses(x, error, why):
     with pytest.raises(error, match=why):
         small().forward(x)
 
@@ -132,8 +132,8 @@ def test_batch_norm_of_single_values_is_refused_in_training():
 
 @pytest.mark.parametrize('before, seeds, error, why', [
     (dict(), dict(pool1=image(1, 4, 2, 2)), RuntimeError,
-     r"nothing is kept of 'pool1' to go back through: call forward\(image, train=True\)"),
-    (dict(train=True), dict(), ValueError, r'backward begins at .* backward\(pool1=…\)'),
+     r"nothing was kept for the backward of 'pool1': call forward\(image, train=True\)"),
+    (dict(train=True), dict(), ValueError, r'backward needs the gradients .* backward\(pool1=…\)'),
     (dict(train=True), dict(pol1=image(1, 4, 2, 2)), KeyError, "did you mean 'pool1'"),
     (dict(train=True), dict(pool1=image(1, 4, 1, 1)), ValueError,
      r"the gradient of 'pool1' is float32 \(1, 4, 1, 1\); 'pool1' is float32 \(1, 4, 2, 2\)"),
@@ -143,7 +143,7 @@ def test_batch_norm_of_single_values_is_refused_in_training():
     (dict(train=True), dict(conv1=image(1, 4, 1, 1)), ValueError,
      r'(?s)dy has shape \(1, 4, 1, 1\); \(1, 4, 4, 4\) is needed, the shape of y\n  in     conv1'),
 ])
-def test_seeds_that_backward_refuses(before, seeds, error, why):
+def test_output_gradients_that_backward_refuses(before, seeds, error, why):
     n = small()
     n.forward(image(1, 2, 4, 4), **before)
     with pytest.raises(error, match=why):
@@ -161,12 +161,12 @@ def test_caches_serve_one_backward():
 def test_a_frozen_pattern_that_names_nothing_is_refused():
     n = small()
     n.frozen = {'covn*'}
-    with pytest.raises(ValueError, match=r"frozen has 'covn\*', which is the name of no weight"):
+    with pytest.raises(ValueError, match=r"frozen has 'covn\*', which matches no weight"):
         n.forward(image(1, 2, 4, 4), train=True)
 
 
-def test_a_box_of_ones_own():
-    """A word is only a shorthand: any op pair can be a box."""
+def test_a_user_defined_layer():
+    """A layer is only a shorthand: any op pair can be a box."""
     n = small()
     n.own = Box(ops.leaky_relu, n.conv1, slope=.5)
     assert n.own.line == 'own = leaky_relu(conv1)'

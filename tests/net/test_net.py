@@ -107,7 +107,7 @@ def two_heads():
     return n
 
 
-def test_two_outputs_are_two_seeds():
+def test_two_outputs_have_two_gradients():
     n, x = two_heads(), image(1, 2, 4, 5, dtype='float64')
     scores = n.forward(x, train=True)
     assert list(scores) == ['score_sem', 'score_geo']
@@ -131,7 +131,7 @@ def test_no_work_below_a_frozen_prefix():
     assert set(n.caches) == {'conv3', 'relu3', 'conv4', 'relu4'}
     steps = {box.name: dreads for box, dreads in n.walk_back(relu4=np.ones_like(y))}
     assert list(steps) == ['relu4', 'conv4', 'relu3', 'conv3']
-    assert steps['conv3'][0] is None, 'the gradient below conv3 is of use to nobody'
+    assert steps['conv3'][0] is None, 'no weight needs the gradient below conv3'
     n.forward(x, train=True)
     assert set(n.backward(relu4=np.ones_like(y))) == {'conv3.w', 'conv3.b', 'conv4.w', 'conv4.b'}
 
@@ -169,7 +169,7 @@ def test_the_image_gets_a_gradient_only_where_all_is_kept():
     assert n.grads['data'].shape == x.shape
 
 
-def test_until_walks_only_what_it_needs():
+def test_until_runs_only_the_boxes_it_needs():
     n, x = two_heads(), image(1, 2, 4, 5, dtype='float64')
     assert [box.name for box, _ in n.walk(x, until='score_geo')] == ['trunk', 'score_geo']
     geo = n.forward(x, until='score_geo')
@@ -188,7 +188,7 @@ def test_until_may_need_the_size_of_a_box_that_it_does_not_read():
     assert n.forward(image(1, 1, 9, 9), until='cut').shape == (1, 1, 5, 5)
 
 
-def test_a_box_that_lends_its_size_is_walked_too_and_not_read():
+def test_like_needs_its_box_to_run_but_does_not_read_it():
     n = Net(1)
     n.small = max_pool(n.data, 2)
     n.cut = crop(n.data, like=n.small, offset=0)
@@ -240,7 +240,7 @@ def test_forward_never_holds_more_than_two_activations_of_a_chain():
     assert list(n.values) == ['relu5'] and not n.caches
 
 
-def test_backward_frees_the_caches_of_a_head_that_got_no_seed():
+def test_backward_frees_the_caches_of_a_head_without_a_gradient():
     n = two_heads()
     n.forward(image(1, 2, 4, 5, dtype='float64'), train=True)
     n.backward(score_sem=np.ones((1, 4, 4, 5)))
@@ -256,7 +256,7 @@ def test_a_value_lives_until_its_last_reader():
     assert held == [{'early'}, {'early', 'middle'}, {'late'}]
 
 
-def test_lending_a_size_does_not_keep_a_value():
+def test_like_does_not_keep_a_value_alive():
     n = Net(1)
     n.small = max_pool(n.data, 2)
     n.up = upsample(n.small, 2)
@@ -370,7 +370,7 @@ def every_word():
     return n
 
 
-def test_every_word_passes_check_net():
+def test_every_layer_passes_check_net():
     report = check_net(every_word(), image(2, 4, 8, 6))
     assert report.ok, str(report)
     assert {row.name for row in report.rows} == {'data', *every_word().params}
@@ -390,9 +390,9 @@ def test_running_statistics_move_in_training_alone():
     assert not m.state['bn.mean'].any()
 
 
-# ---- chance is a function of (seed, step, box) -------------------------------------------------
+# ---- randomness is a function of (seed, step, box) ---------------------------------------------
 
-def test_chance():
+def test_randomness_is_a_function_of_seed_step_and_box():
     def masks(seed=0, step=0):
         n = Net(1, seed=seed)
         n.first = dropout(n.data)
@@ -453,7 +453,7 @@ def test_astype_is_a_copy():
 # ---- relu takes the memory of what dies there
 
 def walked(net, image, **how):
-    """What every box said, as it said it: an array may be overwritten later."""
+    """A copy of every value as it was computed: an array may be overwritten later."""
     return {box.name: y for box, y in net.walk(image, **how)}
 
 
@@ -475,12 +475,12 @@ FIRST = {'conv': lambda x: conv(x, 3, 1), 'max_pool': lambda x: max_pool(x, 2),
 @pytest.mark.parametrize('name', FIRST)
 def test_relu_overwrites_what_a_box_with_weights_made_and_no_other_value(name, train):
     net, x = reluing(FIRST[name]), image(1, 2, 6, 8)
-    said = walked(net, x, train=train, keep=False)
-    assert np.shares_memory(said['first'], said['relu']) == (name == 'conv')
+    computed = walked(net, x, train=train, keep=False)
+    assert np.shares_memory(computed['first'], computed['relu']) == (name == 'conv')
     kept = walked(net, x, train=train, keep=True)
     assert not np.shares_memory(kept['first'], kept['relu'])
     assert kept['first'].min() < 0 or name != 'conv'
-    np.testing.assert_array_equal(kept['above'], said['above'])
+    np.testing.assert_array_equal(kept['above'], computed['above'])
     if train:
         dy = np.ones_like(kept['above'])
         grads = net.backward(above=dy)
@@ -492,6 +492,6 @@ def test_relu_overwrites_what_a_box_with_weights_made_and_no_other_value(name, t
 
 def test_relu_leaves_alone_what_another_reads_too():
     net, x = reluing(FIRST['conv'], twice=True), image(1, 2, 6, 8)
-    said = walked(net, x, keep=False)
-    assert said['first'].min() < 0
-    np.testing.assert_array_equal(said['above'], said['relu'] + said['first'])
+    computed = walked(net, x, keep=False)
+    assert computed['first'].min() < 0
+    np.testing.assert_array_equal(computed['above'], computed['relu'] + computed['first'])

@@ -54,7 +54,7 @@ def test_running_statistics_are_saved_too(tmp_path):
     n.save(tmp_path / 'own.safetensors')
     arrays, _ = weights.read(tmp_path / 'own.safetensors')
     np.testing.assert_array_equal(arrays['bn.mean'], n.state['bn.mean'])
-    with pytest.raises(ValueError, match='weights, but not of which net; build one, then'):
+    with pytest.raises(ValueError, match='does not say of which net: build the net, then'):
         tinyfcn.load(tmp_path / 'own.safetensors')
 
 

@@ -26,11 +26,11 @@ def test_rows():
     n.pool1 = max_pool(relu(n.conv1), 2)
     n.bins = avg_pool_to(n.pool1, 1)
     rows = [row.split() for row in n.summary((9, 6)).splitlines()]
-    assert rows[0] == ['box', 'channels', 'stride', 'sees', 'begins', 'parameters', 'size',
+    assert rows[0] == ['box', 'channels', 'stride', 'field', 'begins', 'parameters', 'size',
                        'multiply-adds', 'MB']
     assert rows[2] == 'conv1 = conv(data, 3, 3, pad=1) 3 1 3 0 84 9×6 4,374 0.0'.split()
     assert rows[4] == 'pool1 = max_pool(relu(conv1), 2) 3 2 4 0.5 5×3 0.0'.split()
-    assert rows[5] == 'bins = avg_pool_to(pool1, 1) 3 1×1 0.0'.split(), 'it has no place'
+    assert rows[5] == 'bins = avg_pool_to(pool1, 1) 3 1×1 0.0'.split(), 'it is unaligned'
     assert rows[6] == ['all', '84', '4,374', '0.0']
     assert 'MB' not in n.summary() and '9×6' not in n.summary()
 
@@ -65,20 +65,21 @@ def test_why_each_crop_is_what_it_is(name, crops):
 
 def test_the_command(capsys):
     assert main(['summary', 'fcn8s', '--size', '375x500']) == 0
-    said = capsys.readouterr().out
-    assert '134,362,751' in said and '440×568' in said and '(-11.5 + 91.5) / 16 = 5' in said
+    printed = capsys.readouterr().out
+    assert '134,362,751' in printed and '440×568' in printed
+    assert '(-11.5 + 91.5) / 16 = 5' in printed
     assert main(['summary', 'fcn8s', '--classes', '2']) == 0
     assert '134,' in capsys.readouterr().out
     assert main(['summary', 'fcn9s']) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("tinyfcn: no net called 'fcn9s'") and 'fcn8s' in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("tinyfcn: no net called 'fcn9s'") and 'fcn8s' in printed
     with pytest.raises(SystemExit) as stop:
         main(['summary', 'fcn8s', '--size', 'big'])
     assert stop.value.code == 2 and "'big' is no size" in capsys.readouterr().err
 
 
-def test_nets_beside_each_other_by_hand():
-    """A net whose every column is known: two convolutions, one with holes, a skip, a tent."""
+def test_compare_nets_by_hand():
+    """Every column is known: two convolutions, one dilated, a skip, bilinear upsampling."""
     n = Net(1)
     n.first = conv(n.data, 2, 3, stride=2, pad=3)
     n.norm = batch_norm(n.first)
@@ -89,7 +90,7 @@ def test_nets_beside_each_other_by_hand():
     head, line, row = compare_nets({'mine': n}).splitlines()
     assert [cell.strip() for cell in row.strip('|').split('|')] == [
         'mine', str(18 + 2 + 4 + 36 + 2), '2', '2', str(3 + 2 * 8 + 2), '4', 'batch', 'sum',
-        'tents']
+        'bilinear']
     assert len(head) == len(line) == len(row)
     bins = Net(1)
     bins.mean = avg_pool_to(bins.data, 1)

@@ -65,19 +65,19 @@ def crop(x, size, offset):
 
 
 def upsample(x, factor, ksize=None, pad=0):
-    """The transpose of a convolution, channel by channel, whose window is a tent."""
+    """The transpose of a convolution, channel by channel, whose kernel is bilinear."""
     c = x.shape[1]
     mx, _ = ops.upsample(x, factor, ksize, pad)
     peak, _ = ops.upsample(np.ones((1, 1, 1, 1)), factor, ksize)        # what one pixel becomes
-    tents = np.repeat(peak, c, axis=0)
-    return mx, lambda y: ops.conv2d(y, tents, stride=factor, pad=pad, groups=c)[0]
+    kernels = np.repeat(peak, c, axis=0)
+    return mx, lambda y: ops.conv2d(y, kernels, stride=factor, pad=pad, groups=c)[0]
 
 
 PAIRS = conv2d, conv_transpose2d, im2col, col2im, max_pool, take, unpool, crop, upsample
 
 
 @pytest.mark.parametrize('pair', PAIRS, ids=[pair.__name__ for pair in PAIRS])
-def test_another_op_is_the_transpose(pair):
+def test_the_paired_op_is_the_transpose(pair):
     rng = np.random.default_rng(2)
     for sample in random_samples(pair.__name__, COUNT):
         x, *others = sample.args

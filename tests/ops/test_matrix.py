@@ -63,7 +63,7 @@ def test_transposed_convolution_by_hand(stride, true):
     assert (m.T @ [0, 1, 2, 3]).reshape(y.shape[2:]).tolist() == true
 
 
-# ---- Bilinear tents
+# ---- Bilinear kernels
 
 TENTS = {                                       # ksize: (stride, the kernel along one axis)
     3: (2, [1/2, 1, 1/2]),
@@ -77,7 +77,7 @@ TENTS = {                                       # ksize: (stride, the kernel alo
 
 
 @pytest.mark.parametrize('ksize', TENTS)
-def test_one_pixel_becomes_a_tent(ksize):
+def test_one_pixel_becomes_a_bilinear_kernel(ksize):
     stride, true = TENTS[ksize]
     y, _ = ops.upsample(np.ones((1, 1, 1, 1)), stride, ksize)
     np.testing.assert_array_equal(y[0, 0], np.outer(true, true))
@@ -88,7 +88,7 @@ def test_one_pixel_becomes_a_tent(ksize):
 def test_a_constant_stays_a_constant_inside_and_darkens_at_the_edge(ksize):
     stride, true = TENTS[ksize]
     y, _ = ops.upsample(np.ones((1, 1, 5, 5)), stride, ksize)
-    edge = ksize - stride                       # where the first pixel's tent is alone
+    edge = ksize - stride                       # where only the first pixel's kernel reaches
     np.testing.assert_array_equal(y[0, 0, edge:-edge, edge:-edge], 1)
     np.testing.assert_array_equal(y[0, 0, edge:-edge, 0], true[0])
 
@@ -101,9 +101,9 @@ def test_upsampling_by_two_by_hand():
 
 
 def test_the_matrix_behind_fcn_32s():
-    """A 64×64 tent every 32 pixels makes 544×544 of 16×16; each score stamps 4096 pixels."""
-    tent, _ = ops.upsample(np.ones((1, 1, 1, 1)), 32)
-    m = conv_matrix(tent, (544, 544), stride=32)
+    """A 64×64 kernel at stride 32 upsamples 16×16 to 544×544; each score reaches 4096 pixels."""
+    kernel, _ = ops.upsample(np.ones((1, 1, 1, 1)), 32)
+    m = conv_matrix(kernel, (544, 544), stride=32)
     assert m.shape == (16 * 16, 544 * 544)
     assert m.nnz == 1_048_576
     score = np.random.default_rng(0).standard_normal((1, 1, 16, 16))
@@ -117,7 +117,7 @@ def test_every_entry_is_where_the_definition_puts_it():
     for sample in random_samples('conv2d', 30):
         (x, w, _), kwargs = sample.args, sample.kwargs
         n, c, h, wide = x.shape
-        pixels = np.eye(c * h * wide).reshape(-1, c, h, wide)       # one picture for each pixel
+        pixels = np.eye(c * h * wide).reshape(-1, c, h, wide)       # one image for each pixel
         m = conv_matrix(w, x.shape, **kwargs).toarray()
         expected = reference_loops.conv2d(pixels, w, **kwargs).reshape(len(m.T), -1)
         np.testing.assert_array_equal(m.T, expected)
@@ -135,7 +135,7 @@ def test_m_transposed_y_is_conv_transpose2d():
     for sample in random_samples('conv_transpose2d', COUNT):
         (x, w, _), kwargs = sample.args, dict(sample.kwargs)
         y, _ = ops.conv_transpose2d(x, w, **kwargs)
-        del kwargs['output_padding']               # it made the shape of y, which says it all
+        del kwargs['output_padding']               # the shape of y determines it
         m = conv_matrix(w, y.shape, **kwargs)
         close((m.T @ x.reshape(len(x), -1).T).T.reshape(y.shape), y)
 

@@ -1,6 +1,6 @@
 """Every op on every row of the table: values, gradients, dtypes, strides, what stays untouched.
 
-Three witnesses who share nothing with tinyfcn: loops.py (the definitions), taps.py under HIPS
+Three oracles that share no code with tinyfcn: reference_loops.py, autograd_ops.py under HIPS
 autograd, and PyTorch. Nudges along random directions are the fourth.
 """
 from copy import deepcopy
@@ -88,7 +88,7 @@ def test_table_keeps_off_kinks_and_ties():
             assert x.size // x.shape[1] >= 18
 
 
-# ---- Four witnesses
+# ---- Four oracles
 
 @each()
 def test_forward_equals_plain_loops(sample):
@@ -97,7 +97,8 @@ def test_forward_equals_plain_loops(sample):
           1e-12)
 
 
-# A switch has no gradient; at scores of 1e4 a nudge drowns in rounding, and the oracles judge
+# A switch has no gradient; at scores of 1e4 finite differences drown in rounding, so only the
+# oracles check those
 @each(lambda sample: sample.op != 'max_switches' and np.abs(sample.args[0]).max() < 1e3)
 def test_gradients_along_random_directions(sample):
     report = check(getattr(ops, sample.op), *sample.args, **sample.kwargs)
@@ -207,7 +208,7 @@ def test_numpy_numbers_do_not_widen(sample):
 
 
 @each()
-def test_inputs_stay_untouched_and_backward_may_run_twice(sample):
+def test_inputs_are_not_changed_and_backward_may_run_twice(sample):
     before = [a.tobytes() for a in arrays(sample)]
     y, cache, *_ = forward(sample)
     dy = some_dy(y)
@@ -233,7 +234,7 @@ def test_any_strides_give_the_same(sample):
 
 
 @each_of(*CONVOLUTIONS)
-def test_want_leaves_out_what_nobody_needs(sample):
+def test_want_skips_gradients_that_are_not_needed(sample):
     y, cache = forward(sample)
     every = backward(sample, some_dy(y), cache)
     for want in product((True, False), repeat=3):
@@ -255,7 +256,7 @@ def test_want_is_accepted_everywhere(sample):
 # ---- What must hold whatever the numbers are
 
 @each(lambda sample: sample.op != 'dropout' and sample.args[0].ndim > 2)
-def test_pictures_do_not_see_each_other(sample):
+def test_images_of_a_batch_are_independent(sample):
     """Pictures in reverse order give outputs in reverse order; statistics and sums stay."""
     filters = sample.args[1] if sample.op in CONVOLUTIONS else None
     reverse = changed(sample, lambda v: v[::-1] if v.ndim > 2 and v is not filters else v)
@@ -298,7 +299,7 @@ def test_a_constant_moves_no_loss_and_gradients_sum_to_zero(sample):
 
 
 @each_of('softmax_cross_entropy')
-def test_ignored_pixels_count_for_nothing(sample):
+def test_ignored_pixels_do_not_count(sample):
     (score, label), ignore = sample.args, sample.kwargs['ignore']
     ignored = (label == ignore)[:, None]
     noise = np.random.default_rng(1).standard_normal(score.shape)
@@ -335,7 +336,7 @@ def test_running_statistics_move_a_tenth_of_the_way(sample):
     close(new_var, .9 * var + .1 * x.var((0, 2, 3), ddof=1), 1e-12)     # PyTorch's unbiased one
 
 
-# ---- One example each, where a random row would not look
+# ---- One example each, that a random row would not hit
 
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_first_of_equals(layout):
@@ -344,21 +345,21 @@ def test_first_of_equals(layout):
     assert switches.tolist() == [[[[0, 2], [8, 10]]]]
 
 
-def test_a_dark_image_is_never_pooled_from_the_padding():
+def test_padding_never_wins_a_max_pool():
     switches, _ = ops.max_switches(np.full((1, 1, 3, 3), -np.inf), 3, stride=2, pad=1)
     y, _ = ops.max_pool(np.full((1, 1, 3, 3), -np.inf), 3, stride=2, pad=1)
     assert switches.min() >= 0 and switches.max() < 9
     assert (y == -np.inf).all()
 
 
-def test_max_pool_hands_nan_on():
+def test_max_pool_propagates_nan():
     x = np.zeros((1, 1, 4, 4))
     x[0, 0, 1, 2] = np.nan
     y, _ = ops.max_pool(x, 2)
     assert np.isnan(y[0, 0]).tolist() == [[False, True], [False, False]]
 
 
-def test_pooling_rounds_up_unless_told():
+def test_pooling_rounds_up_by_default():
     x = np.zeros((1, 1, 5, 5))
     for op in (ops.max_pool, ops.avg_pool, ops.max_switches):
         assert op(x, 2)[0].shape == (1, 1, 3, 3)
@@ -369,7 +370,7 @@ def test_the_mean_of_a_constant_is_the_constant_also_where_the_window_hangs_over
     np.testing.assert_array_equal(ops.avg_pool(np.ones((1, 1, 5, 6)), 4, stride=3)[0], 1)
 
 
-def test_dropout_drops_the_share_it_was_told():
+def test_dropout_drops_a_share_p():
     x = np.ones((1, 10, 100, 100))
     y, cache = ops.dropout(x, p=.3, train=True, rng=np.random.default_rng(0))
     dx, = ops.dropout.backward(x, cache)
@@ -380,14 +381,14 @@ def test_dropout_drops_the_share_it_was_told():
     np.testing.assert_array_equal(dx, y)
 
 
-def test_dropout_is_silent_unless_training():
+def test_dropout_is_the_identity_outside_training():
     x = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
     y, cache = ops.dropout(x, p=.9)
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(ops.dropout.backward(x, cache)[0], x)
 
 
-def test_a_huge_score_overflows_nothing():
+def test_huge_scores_do_not_overflow():
     score = np.array([[[[1e4]], [[-1e4]]]], 'float32')
     loss, dscore = ops.softmax_cross_entropy(score, np.array([[[1]]]))
     assert loss == 2e4

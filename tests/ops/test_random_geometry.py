@@ -32,16 +32,16 @@ def examples(count):
 
 @examples(200)
 def test_values_and_gradients(name, data):
-    judge(name, data)
+    compare(name, data)
 
 
 @pytest.mark.fuzz
 @examples(800)
 def test_values_and_gradients_at_length(name, data):
-    judge(name, data)
+    compare(name, data)
 
 
-def judge(name, data):
+def compare(name, data):
     sample = PICKERS[name](lambda lo, hi: data.draw(st.integers(lo, hi)))
     args, op = sample.args, getattr(ops, name)
 

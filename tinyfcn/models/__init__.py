@@ -1,5 +1,8 @@
-"""One paper, one file; each function draws its figure into an empty net."""
+"""One paper, one file; each function appends the boxes of its figure to an empty net."""
+from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
+from typing import Any, NamedTuple
 
 from ..layers import upsample
 from ..net.net import Net
@@ -15,8 +18,16 @@ from .squeezenet import squeezenet
 from .unet import unet
 from .vgg import vgg16
 
-# name: (the figure, channels of the image, classes)
-NETS = {
+
+class Model(NamedTuple):
+    """A function that appends the boxes to a net, and the paper's channels and classes."""
+
+    draw: Callable[..., Any]
+    channels: int
+    n_class: int
+
+
+NETS = {name: Model(*row) for name, row in {
     'vgg16': (vgg16, 3, 1000), 'alexnet': (alexnet, 3, 1000),
     'googlenet': (googlenet, 3, 1000), 'squeezenet': (squeezenet, 3, 1000),
     'resnet101': (resnet101, 3, 1000),
@@ -43,24 +54,36 @@ NETS = {
     'deeplab_largefov': (deeplab.deeplab_largefov, 3, 21),
     'deeplab_aspp': (deeplab.deeplab_aspp, 3, 21),
     'deeplab_resnet101': (deeplab.deeplab_resnet101, 3, 21), 'pspnet': (pspnet, 3, 21),
-}
+}.items()}
 
 
-UP = {'fixed': upsample, 'learned': fcn.learned}
+# how an FCN upsamples its scores
+UP = {'fixed': upsample, 'learned': fcn.learned_upsample}
 
 
-def build(name, n_class=None, channels=None, width=1, dtype='float32', seed=0, **variant):
-    """A net by its name. width=1/16 thins every layer; seed=None leaves all weights zero.
+def build(name: str, n_class: int | None = None, channels: int | None = None, width: float = 1,
+          dtype: str = 'float32', seed: int | None = 0, **variant: Any) -> Net:
+    """A net by its name, with random weights; seed=None leaves all weights at zero.
 
-    n_class and channels are the paper's unless told; up='learned' is a variant of most FCNs.
+    n_class and channels default to the paper's. width=1/16 makes every layer a sixteenth as wide.
+    up='learned' is a variant of most FCNs.
+
+    >>> net = build('fcn8s', n_class=21, seed=None)
+    >>> net
+    <Net of 49 boxes, 134,362,751 parameters>
+    >>> net.sizes((500, 500))['upscore8']
+    (568, 568)
     """
     if name not in NETS:
-        raise ValueError(f'no net called {name!r}; there are {", ".join(NETS)}')
-    draw, channels_of, classes_of = NETS[name]
-    n_class, channels = n_class or classes_of, channels or channels_of
-    n = Net(channels, dtype, seed)
+        near = get_close_matches(name, NETS, 1)
+        hint = f'did you mean {near[0]!r}? ' if near else ''
+        raise ValueError(f'no net called {name!r}; {hint}there are {", ".join(NETS)}')
     if variant.get('up', 'fixed') not in UP:
         raise ValueError(f"up is {variant['up']!r}: {' or '.join(map(repr, UP))}")
-    draw(n, n_class, width, **{key: UP.get(value, value) for key, value in variant.items()})
-    n.about['build'] = dict(name=name, n_class=n_class, channels=channels, width=width, **variant)
-    return n
+    model = NETS[name]
+    n_class = n_class or model.n_class
+    channels = channels or model.channels
+    net = Net(channels, dtype, seed)
+    model.draw(net, n_class, width, **{key: UP.get(value, value) for key, value in variant.items()})
+    net.about['build'] = dict(name=name, n_class=n_class, channels=channels, width=width, **variant)
+    return net

@@ -1,7 +1,7 @@
-"""AlexNet (Krizhevsky, Sutskever & Hinton 2012) as Caffe's CaffeNet: pooled before normalised.
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012) as Caffe's CaffeNet: pooling before normalisation.
 
-Its second, fourth and fifth convolutions come in two groups; without them there are more than the
-57 million parameters of the FCN paper's Table 1.
+Its second, fourth and fifth convolutions have two groups; without groups it would have more than
+the 57 million parameters of the FCN paper's Table 1.
 """
 from ..layers import avg_pool_to, conv, local_response_norm, max_pool, relu, scale_width
 from .vgg import fc6_fc7

@@ -1,33 +1,33 @@
-"""Learning from pictures without labels: a convolutional autoencoder, and an FCN on its encoder.
+"""Learning from images without labels: a convolutional autoencoder, and an FCN on its encoder.
 
-As in Masci et al. (2011) the net gives its input back, so that loss = ½ Σ (image − x)² and the
-gradient is image − x; as in Zeiler et al. (2011) unpooling goes by switches. Weights of the first
-net fit the second by name. Any H and W ≥ 1.
+As in Masci et al. (2011) the net reconstructs its input x, so that loss = ½ Σ (image − x)² and the
+gradient is image − x; as in Zeiler et al. (2011) it unpools with switches. Weights of the
+autoencoder fit the FCN by name. Any H and W ≥ 1.
 """
 from ..init import zeros
 from ..layers import add, conv, crop, deconv, dropout, scale_width, upsample
-from .deconvnet import bn_relu, pooled, unpooled
+from .deconvnet import bn_relu, pool_with_switches, unpool_block
 
 DEPTHS = {1: 16, 2: 32, 3: 64, 4: 128}
 
 
 def cae(n, n_class=None, width=1):
-    """Down by 16 and up again to `image`, the picture itself: there are no classes."""
+    """Down by 16 and up again to `image`, a reconstruction of the input; there are no classes."""
     x = encoder(n, width)
     for block in 4, 3, 2:
-        n[f'unpool{block}'] = unpooled(n, x, block)
+        n[f'unpool{block}'] = unpool_block(n, x, block)
         depth = scale_width(DEPTHS[block - 1], width)
         n[f'deconv{block}'] = deconv(n[f'unpool{block}'], depth, 3, pad=1, bias=False)
         x = bn_relu(n, n[f'deconv{block}'], f'debn{block}', f'derelu{block}')
-    n.unpool1 = unpooled(n, x, 1)
+    n.unpool1 = unpool_block(n, x, 1)
     n.image   = deconv(n.unpool1, n.data.channels, 3, pad=1)
 
 
 def cae_fcn(n, n_class=5, width=1):
     """FCN's head at stride 16, fused with pool3 and pool2.
 
-    The tents are padded, for no padding of the image has made room for more: so skips lie on the
-    scores without a shift, and a crop takes off no more than a row that a pool has rounded up.
+    The image is not padded, so the bilinear upsampling is: skips then need no shift, and a crop
+    removes at most a last row that a pool has rounded up.
     """
     encoder(n, width)
     n.fc6   = conv(n.pool4, scale_width(128, width), 5, pad=2, bias=False)
@@ -49,5 +49,5 @@ def encoder(n, width=1):
     for block, depth in DEPTHS.items():
         x = n[f'conv{block}'] = conv(x, scale_width(depth, width), 3, pad=1, bias=False)
         x = bn_relu(n, x, f'bn{block}', f'relu{block}')
-        x = pooled(n, x, block)
+        x = pool_with_switches(n, x, block)
     return x

@@ -1,8 +1,8 @@
 """Fully Convolutional Networks for Semantic Segmentation (Long, Shelhamer & Darrell, CVPR 2015).
 
-Read `stride8` beside the paper's Figure 3. Every score layer begins at zero, and every crop finds
-its own offset: 19 at stride 32; 5, 27 at 16; 5, 9, 31 at 8. `up` is the fixed bilinear upsampling
-of the reference nets, or `learned`.
+Read `stride8` beside the paper's Figure 3. Every score layer is initialised to zero, and every crop
+derives its own offset: 19 at stride 32; 5, 27 at 16; 5, 9, 31 at 8. `up` is the fixed bilinear
+upsampling of the reference nets, or `learned_upsample`.
 """
 from ..init import bilinear, zeros
 from ..layers import add, conv, crop, deconv, scale, upsample
@@ -11,12 +11,12 @@ from .googlenet import googlenet_trunk
 from .vgg import vgg16_trunk
 
 
-def learned(x, factor, ksize=None):
-    """Upsampling that begins bilinear and may then learn."""
+def learned_upsample(x, factor, ksize=None):
+    """A transposed convolution that is initialised to bilinear upsampling and then trained."""
     return deconv(x, x.channels, ksize or 2 * factor, stride=factor, bias=False, init=bilinear)
 
 
-# ---- what is laid on a trunk, by its finest stride ---------------------------------------------
+# ---- heads, by the finest stride they use -------------------------------------------------------
 
 def stride32(n, n_class, up=upsample):
     """One prediction, upsampled to the image in a single step."""
@@ -40,7 +40,7 @@ def stride16(n, n_class, up=upsample):
 
 
 def stride8(n, n_class, up=upsample, pool4=None, pool3=None):
-    """A third prediction from pool3: Figure 3, whole."""
+    """A third prediction from pool3: all of Figure 3."""
     n.score_fr      = conv(n.drop7, n_class, 1, init=zeros)
     n.upscore2      = up(n.score_fr, 2)
 
@@ -66,7 +66,7 @@ def fcn32s(n, n_class=21, width=1, up=upsample):
 
 
 def fcn32s_fixed(n, n_class=21, width=1):
-    """FCN-32s whose trunk stays as ImageNet taught it: only the score layer learns."""
+    """FCN-32s with the pretrained trunk frozen: only the score layer is trained."""
     fcn32s(n, n_class, width)
     n.frozen = {'conv*', 'fc*'}
 
@@ -84,7 +84,7 @@ def fcn8s(n, n_class=21, width=1, up=upsample):
 
 
 def fcn8s_at_once(n, n_class=21, width=1, up=upsample):
-    """FCN-8s trained in one stage: the skips are scaled down, so that none drowns the others."""
+    """FCN-8s trained in one stage: the skips are scaled down so that no one dominates."""
     vgg16_trunk(n, n.data, width)
     n.scale_pool4 = scale(n.pool4, .01)
     n.scale_pool3 = scale(n.pool3, .0001)
@@ -92,7 +92,7 @@ def fcn8s_at_once(n, n_class=21, width=1, up=upsample):
 
 
 def fcn_alexnet(n, n_class=21, width=1, up=upsample):
-    """AlexNet at stride 32. A tent of 64 would lie half a pixel off; 63 lies on the pixels."""
+    """AlexNet at stride 32. A bilinear kernel of 64 would be half a pixel off; 63 is not."""
     alexnet_trunk(n, width)
     n.score_fr  = conv(n.drop7, n_class, 1, init=zeros)
     n.upscore   = up(n.score_fr, 32, 63)
@@ -102,7 +102,7 @@ def fcn_alexnet(n, n_class=21, width=1, up=upsample):
 def fcn_googlenet(n, n_class=21, width=1, up=upsample):
     """GoogLeNet at stride 32 without its final 7×7 pool, "discarding the final average pooling".
 
-    So a score sees 715 pixels. The paper's 907 counts that pool as if it were still there.
+    The receptive field is 715 pixels. The paper's 907 counts that pool as if it were still there.
     """
     googlenet_trunk(n, width)
     n.score_fr  = conv(n['inception_5b/output'], n_class, 1, init=zeros)

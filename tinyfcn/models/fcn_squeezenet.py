@@ -1,7 +1,7 @@
 """FCN on SqueezeNet: the paper's staging on a trunk that trains on a laptop.
 
-Its pools are 3×3, so its tents are odd (31, 15, 7 and 3), and skips lie on the scores without a
-shift: a crop takes off no more than the last row that one rounding gave and the other did not.
+Its pools are 3×3, so its bilinear kernels are odd (31, 15, 7 and 3) and skips need no shift: a crop
+removes at most a last row, where one size was rounded up and the other was not.
 """
 from ..init import zeros
 from ..layers import add, conv, crop, upsample

@@ -1,4 +1,4 @@
-"""GoogLeNet (Szegedy et al. 2015) as BVLC's Caffe model, whose names its boxes bear."""
+"""GoogLeNet (Szegedy et al. 2015) as BVLC's Caffe model, with the same names."""
 from ..layers import (
     avg_pool,
     avg_pool_to,
@@ -50,19 +50,19 @@ def googlenet_trunk(n, width=1, pad=100):
 
 
 def inception(n, name, x, width, one, three_reduce, three, five_reduce, five, pooled):
-    """Four views of x side by side: 1×1, 3×3, 5×5, and a pool of stride 1."""
-    views = [_conv(n, f'{name}/1x1', x, one, 1, width)]
+    """Four branches, concatenated: 1×1, 3×3, 5×5, and a pool of stride 1."""
+    branches = [_conv(n, f'{name}/1x1', x, one, 1, width)]
     for k, reduced, depth in (3, three_reduce, three), (5, five_reduce, five):
         reduce = _conv(n, f'{name}/{k}x{k}_reduce', x, reduced, 1, width)
-        views.append(_conv(n, f'{name}/{k}x{k}', reduce, depth, k, width))
+        branches.append(_conv(n, f'{name}/{k}x{k}', reduce, depth, k, width))
     n[f'{name}/pool'] = max_pool(x, 3, stride=1, pad=1)
-    views.append(_conv(n, f'{name}/pool_proj', n[f'{name}/pool'], pooled, 1, width))
-    n[f'{name}/output'] = concat(*views)
+    branches.append(_conv(n, f'{name}/pool_proj', n[f'{name}/pool'], pooled, 1, width))
+    n[f'{name}/output'] = concat(*branches)
     return n[f'{name}/output']
 
 
 def _conv(n, name, x, depth, ksize, width):
-    """A convolution that keeps the size, and its ReLU, named as Caffe's model names them."""
+    """A convolution that keeps the size, and its ReLU, under their names in the Caffe model."""
     n[name] = conv(x, scale_width(depth, width), ksize, pad=ksize // 2)
     group, own = name.rsplit('/', 1)
     n[f'{group}/relu_{own}'] = relu(n[name])

@@ -1,4 +1,4 @@
-"""The paper's nets for NYUDv2: colour and depth, joined early or late (Table 4).
+"""The paper's nets for NYUDv2: colour and depth, fused early or late (Table 4).
 
 `rgb` and `hha` are FCN on three channels; `rgbd` adds depth as a fourth to the first convolution.
 """
@@ -32,8 +32,9 @@ def rgb_hha_16s(n, n_class=40, width=1):
 
 
 def two_trunks(n, width):
-    """Six channels parted: three of colour, three of HHA, each to a VGG-16 of its own."""
-    n.color, n.hha = channels(n.data, 0, 3), channels(n.data, 3, 6)
+    """Three channels of colour and three of HHA, each with a VGG-16 of its own."""
+    n.color = channels(n.data, 0, 3)
+    n.hha = channels(n.data, 3, 6)
     for stream in STREAMS:
         vgg16_trunk(n.branch(stream), n[stream], width)
 

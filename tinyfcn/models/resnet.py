@@ -1,8 +1,8 @@
 """ResNet-101 (He, Zhang, Ren & Sun 2016): the classifier, and at stride 8 for DeepLab and PSPNet.
 
-There its last two layers do not halve the size any more. Their 3×3 windows have holes instead, of 2
-and 4 pixels, so that every weight sees what it saw at ImageNet. Names are torchvision's, with / for
-its dots: layer3/5/conv2.
+At stride 8 the last two layers no longer halve the size. Their 3×3 convolutions are dilated by 2
+and 4 instead, so the pretrained weights keep their receptive field. Names are torchvision's with /
+for its dots: layer3/5/conv2.
 """
 from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, scale_width
 
@@ -26,11 +26,11 @@ def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DI
                  blocks=(3, 4, 23, 3)):
     """conv1 … pool1 and layer1 at stride 4, layer2 … layer4 at stride 8. -> the last block
 
-    strides: of the 1×1 and of the 3×3, one of which halves the size; `frozen`: the batch norm.
+    strides: of the 1×1 and of the 3×3, one of which halves the size. frozen: of the batch norm.
     """
     x = n.data
     for i, (depth, ksize, stride) in enumerate(stem, start=1):
-        x = relu(normed(n, f'conv{i}', x, scale_width(depth, width), ksize, frozen, stride))
+        x = relu(conv_bn(n, f'conv{i}', x, scale_width(depth, width), ksize, frozen, stride))
     x = n.pool1 = max_pool(x, 3, stride=2, pad=1)
 
     for layer, (count, (depth, halves, dilation)) in enumerate(zip(blocks, layers), start=1):
@@ -43,12 +43,13 @@ def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DI
 def bottleneck(n, name, x, depth, width=1, strides=(1, 1), dilation=1, frozen=False):
     """ReLU(x + f(x)), where f is a 1×1 to a quarter of the depth, a 3×3, and a 1×1 to all of it.
 
-    An x of another depth or size goes through a 1×1 of its own.
+    If x has another depth or size, it passes through a 1×1 convolution of its own.
     """
-    narrow, (first, second) = scale_width(depth // 4, width), strides
-    y = normed(n, f'{name}/conv1', x, narrow, 1, frozen, first)
-    y = normed(n, f'{name}/conv2', relu(y), narrow, 3, frozen, second, dilation)
-    y = normed(n, f'{name}/conv3', relu(y), scale_width(depth, width), 1, frozen)
+    narrow = scale_width(depth // 4, width)
+    first, second = strides
+    y = conv_bn(n, f'{name}/conv1', x, narrow, 1, frozen, first)
+    y = conv_bn(n, f'{name}/conv2', relu(y), narrow, 3, frozen, second, dilation)
+    y = conv_bn(n, f'{name}/conv3', relu(y), scale_width(depth, width), 1, frozen)
     if x.alignment != y.alignment or x.channels != y.channels:
         n[f'{name}/downsample/0'] = conv(x, y.channels, 1, stride=first * second, bias=False)
         x = n[f'{name}/downsample/1'] = batch_norm(n[f'{name}/downsample/0'], frozen=frozen)
@@ -56,8 +57,8 @@ def bottleneck(n, name, x, depth, width=1, strides=(1, 1), dilation=1, frozen=Fa
     return n[name]
 
 
-def normed(n, name, x, depth, ksize, frozen=False, stride=1, dilation=1):
-    """A convolution that keeps the size but for its stride, and its batch norm: conv2, bn2."""
+def conv_bn(n, name, x, depth, ksize, frozen=False, stride=1, dilation=1):
+    """A convolution, padded so that only its stride changes the size, and its batch norm."""
     bn = name.replace('conv', 'bn')
     n[name] = conv(x, depth, ksize, stride, pad=dilation * (ksize // 2), dilation=dilation,
                    bias=False)

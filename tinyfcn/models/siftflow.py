@@ -3,7 +3,7 @@ from .vgg import vgg16_trunk
 
 
 def two_heads(n, n_class=33, width=1, head=None):
-    """score_sem and score_geo, each as if it were the only one, with a loss of its own."""
+    """score_sem and score_geo, two independent heads, each with a loss of its own."""
     vgg16_trunk(n, n.data, width)
     head(n.branch('_sem'), n_class)
     head(n.branch('_geo'), 3)

@@ -1,4 +1,4 @@
-"""SqueezeNet v1.1 (Iandola et al. 2016): a trunk of 722,496 parameters that fits a laptop."""
+"""SqueezeNet v1.1 (Iandola et al. 2016): a trunk of 722,496 parameters that a laptop can train."""
 from ..layers import avg_pool_to, concat, conv, dropout, max_pool, relu, scale_width
 
 
@@ -13,7 +13,7 @@ def squeezenet(n, n_class=1000, width=1):
 def squeezenet_trunk(n, width=1, pad=8):
     """conv1 … drop9. fire3 is at stride 4, fire5 at 8, fire9 at 16.
 
-    Padded by 8, an image of a single pixel still reaches the end.
+    With this padding even a 1×1 image is large enough.
     """
     n.conv1 = conv(n.data, scale_width(64, width), 3, stride=2, pad=pad)
     n.relu1 = relu(n.conv1)
@@ -32,7 +32,7 @@ def squeezenet_trunk(n, width=1, pad=8):
 
 
 def fire(n, name, x, squeezed, expanded):
-    """Squeeze to few channels, then expand through 1×1 and 3×3 side by side."""
+    """Squeeze to few channels, then expand by a 1×1 and a 3×3 convolution, concatenated."""
     squeeze = n[f'{name}/squeeze1x1'] = conv(x, squeezed, 1)
     squeeze = n[f'{name}/relu_squeeze1x1'] = relu(squeeze)
     n[f'{name}/expand1x1'] = conv(squeeze, expanded, 1)

@@ -1,7 +1,7 @@
-"""A VGG in small, which learns from random weights on a laptop: the paper's staging in minutes.
+"""A small VGG that trains from random weights on a laptop: the paper's staging in minutes.
 
-Batch normalisation stands in for what ImageNet's weights would give: values of a size at which so
-deep a net begins to learn.
+Batch norm replaces what pretrained weights would give: activations of a scale at which a net of
+this depth starts to learn.
 """
 from ..layers import batch_norm, conv, dropout, max_pool, relu, scale_width
 from .fcn import stride32
@@ -16,8 +16,8 @@ def tiny(n, n_class=5, width=1, head=stride32):
 def tiny_trunk(n, width=1):
     """conv1_1 … pool5, a convolution a block, then fc6 over 5×5 of pool5.
 
-    As in the paper a padding makes room for fc6, however small the image is; it stands before the
-    third block, where a row more costs a sixteenth of one in the image.
+    As in the paper, padding makes room for fc6 at any image size. It is added before the third
+    block, where a row costs a sixteenth of a row of the image.
     """
     x = n.data
     for block, (depth, pad) in enumerate([(16, 1), (24, 1), (32, 17), (48, 1), (64, 1)], start=1):

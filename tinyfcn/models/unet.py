@@ -1,7 +1,7 @@
 """U-Net (Ronneberger, Fischer & Brox 2015): down by 16 and up again, and across at every level.
 
-Pools round up, as they did in the authors' Caffe, so no row of the image is ever lost. At sizes
-that halve four times (12 mod 16) there is nothing to round.
+Pools round up, as in the authors' Caffe, so no row of the image is lost. At sizes that can be
+halved four times (12 mod 16) nothing is rounded.
 """
 from ..init import zeros
 from ..layers import concat, conv, crop, deconv, dropout, max_pool, relu, scale_width
@@ -12,10 +12,12 @@ DEPTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 1024}
 def unet(n, n_class=2, width=1, same=False):
     """572×572 gives 388×388: no convolution is padded, and pixels near an edge get no score.
 
-    Score (0, 0) stands over pixel (92, 92). H and W ≥ 173 give 16·⌈(H − 124)/16⌉ − 60 rows.
+    Score (0, 0) is centred on pixel (92, 92). H and W ≥ 173 give 16·⌈(H − 124)/16⌉ − 60 rows.
     same=True pads all convolutions: every pixel of an image of any H and W ≥ 1 gets a score.
     """
-    pad, x, skips = int(same), n.data, []
+    pad = int(same)
+    x = n.data
+    skips = []
     for level, depth in DEPTHS.items():
         x = two_convs(n, x, level, (1, 2), scale_width(depth, width), pad)
         if level >= 4:                              # "at the end of the contracting path"
@@ -25,9 +27,10 @@ def unet(n, n_class=2, width=1, same=False):
             x = n[f'pool{level}'] = max_pool(x, 2)
 
     for level in 4, 3, 2, 1:
-        depth, skip = scale_width(DEPTHS[level], width), skips.pop()
+        depth = scale_width(DEPTHS[level], width)
+        skip = skips.pop()
         up = n[f'upconv{level}'] = deconv(x, depth, 2, stride=2)
-        # the larger of the two is cropped: padded, what comes up may have the row that was rounded
+        # the larger one is cropped; with padding `up` may have an extra row, from rounding up
         if same:
             up = n[f'crop{level}'] = crop(up, like=skip)
         else:
@@ -39,7 +42,7 @@ def unet(n, n_class=2, width=1, same=False):
 
 
 def two_convs(n, x, level, numbers, depth, pad):
-    """Twice a convolution of 3×3 and its ReLU."""
+    """Two 3×3 convolutions, each with its ReLU."""
     for i in numbers:
         n[f'conv{level}_{i}'] = conv(x, depth, 3, pad=pad)
         x = n[f'relu{level}_{i}'] = relu(n[f'conv{level}_{i}'])

@@ -15,7 +15,7 @@ def vgg16(n, n_class=1000, width=1):
 def vgg16_trunk(n, x, width=1, pad=100):
     """conv1_1 … pool5, then fc6 and fc7 as convolutions of 7×7 and 1×1.
 
-    FCN pads the image by 100, so that fc6 finds a 7×7 window in pool5 however small the image is.
+    FCN pads the image by 100, so that pool5 has room for the 7×7 window of fc6 at any image size.
     """
     for block in DEPTHS:
         x = vgg16_block(n, block, x, width, pad)
@@ -26,7 +26,7 @@ def vgg16_trunk(n, x, width=1, pad=100):
 
 
 def vgg16_block(n, block, x, width=1, pad=1, dilation=1):
-    """conv1_1, relu1_1 … of a block. -> the last; DeepLab's have holes"""
+    """conv1_1, relu1_1 … of a block, dilated in DeepLab. -> the last box"""
     for i, depth in enumerate(DEPTHS[block], start=1):
         x = n[f'conv{block}_{i}'] = conv(x, scale_width(depth, width), 3, pad=pad,
                                          dilation=dilation)
