@@ -156,7 +156,7 @@ def test_it_runs_and_its_solutions_are_right(path, course):
     start = perf_counter()
     cells = course.read(path)
     solved = [('code', f'{solution(after)}\n' + '\n'.join(
-        f'verdict = check({name!r}, {mine})\nassert verdict.right, verdict'
+        f'result = check({name!r}, {mine})\nassert result.correct, result'
         for name, mine in calls)) for _, calls, after in exercises(cells)]
     course.execute(course.notebook([*cells, *solved]), FOLDER)
     took[path.stem] = perf_counter() - start

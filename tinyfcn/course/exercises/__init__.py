@@ -1,11 +1,11 @@
-"""The exercises of the course: a function that the reader has written, beside the library's own.
+"""The exercises of the course: compare a function that the reader has written with the library's.
 
-    check('im2col', im2col_mine)        Right, on all 6 cases; or the smallest case that fails
+    check('im2col', im2col_mine)        right on all 6 cases, or the smallest case that fails
 
-Each file here is a group of exercises, and an exercise is data: how it is called, the cases, the
-library's own answer, and what people slip on, each slip with its hint.
+Each module here holds a group of exercises. An exercise is data: the names of its inputs and
+outputs, the cases, the library's own solution, and known mistakes, each with the hint it deserves.
 """
 from .checker import check
-from .result import Verdict
+from .result import Result
 
-__all__ = ['Verdict', 'check']
+__all__ = ['Result', 'check']

@@ -1,6 +1,7 @@
-"""L14: the same line for any array; and an array that NumPy cannot reach, where there is no GPU.
+"""L14: one line of code for any array module.
 
-`Elsewhere` behaves as an array on a GPU does, and stricter: only its own module computes with it.
+Where there is no GPU, `DeviceArray` takes the place of a GPU array. It is as strict as one: NumPy's
+functions cannot reach it, only its own module computes with it.
 """
 import sys
 from contextlib import contextmanager
@@ -8,13 +9,13 @@ from types import ModuleType
 
 import numpy as np
 
-from .exercise import Exercise, whole
+from .exercise import Exercise, integers
 
 
-class Elsewhere:
-    """An array in a memory of its own; .get() brings a copy of it to NumPy."""
-    __module__ = 'cupy'             # by this name array_module() asks for the module, see `lent`
-    __array_ufunc__ = None          # np.add and the operators of NumPy leave it alone
+class DeviceArray:
+    """An array in a memory of its own; .get() copies it into a NumPy array."""
+    __module__ = 'cupy'             # array_module() goes by this name, see register_device
+    __array_ufunc__ = None          # NumPy's ufuncs and operators refuse it
 
     def __init__(self, host):
         self._host = host
@@ -26,18 +27,19 @@ class Elsewhere:
         raise TypeError('this array is not in the memory of NumPy')
 
     def __array_function__(self, function, types, args, kwargs):
-        raise TypeError('functions of NumPy do not know this array; its own module has the same')
+        raise TypeError('NumPy functions do not accept this array; its own module has the same '
+                        'functions')
 
     def __array_namespace__(self, api_version=None):
-        return MODULE
+        return DEVICE_MODULE
 
     def __getattr__(self, name):
         if name.startswith('_'):
             raise AttributeError(name)
-        return _out(getattr(self._host, name))
+        return _wrap(getattr(self._host, name))
 
     def __getitem__(self, key):
-        return _out(self._host[_in(key)])
+        return _wrap(self._host[_unwrap(key)])
 
     def __len__(self):
         return len(self._host)
@@ -46,29 +48,29 @@ class Elsewhere:
         return float(self._host)
 
     def __repr__(self):
-        return f'elsewhere {self._host!r}'
+        return f'device {self._host!r}'
 
 
 def _operator(name):
-    return lambda self, *others: _out(getattr(self._host, name)(*map(_in, others)))
+    return lambda self, *others: _wrap(getattr(self._host, name)(*map(_unwrap, others)))
 
 
 for _name in ('neg abs add radd sub rsub mul rmul truediv rtruediv pow rpow '
               'lt le gt ge eq ne').split():
-    setattr(Elsewhere, f'__{_name}__', _operator(f'__{_name}__'))
+    setattr(DeviceArray, f'__{_name}__', _operator(f'__{_name}__'))
 
 
-class Module(ModuleType):
-    """What NumPy has, under the same names, for arrays that are elsewhere."""
-    ndarray = Elsewhere
+class DeviceModule(ModuleType):
+    """The functions of NumPy, under the same names, for device arrays."""
+    ndarray = DeviceArray
 
     def __getattr__(self, name):
         if name.startswith('__'):
             raise AttributeError(name)
-        return _out(getattr(np, name))
+        return _wrap(getattr(np, name))
 
     def asarray(self, x, dtype=None):
-        return Elsewhere(np.array(x.get() if isinstance(x, Elsewhere) else x, dtype))
+        return DeviceArray(np.array(x.get() if isinstance(x, DeviceArray) else x, dtype))
 
     array = asarray
 
@@ -76,84 +78,89 @@ class Module(ModuleType):
         return x.get()
 
 
-def _out(value):
-    """What came of the host's arrays, made ours: arrays and numbers, and functions that give them.
+def _wrap(value):
+    """A NumPy array or number as a DeviceArray, a NumPy function as one that takes and gives them.
     """
     if isinstance(value, (np.ndarray, np.generic)):
-        return Elsewhere(np.asarray(value))
+        return DeviceArray(np.asarray(value))
     if callable(value) and not isinstance(value, type):
-        return lambda *args, **how: _out(value(*map(_in, args),
-                                               **{key: _in(v) for key, v in how.items()}))
+        def function(*args, **kwargs):
+            kwargs = {key: _unwrap(argument) for key, argument in kwargs.items()}
+            return _wrap(value(*map(_unwrap, args), **kwargs))
+        return function
     return value
 
 
-def _in(value):
+def _unwrap(value):
+    """The NumPy array behind a DeviceArray, also inside of tuples and lists."""
     if isinstance(value, (tuple, list)):
-        return type(value)(map(_in, value))
+        return type(value)(map(_unwrap, value))
     if isinstance(value, np.ndarray):
-        raise TypeError('one array is of NumPy and one is not: bring both to one device')
-    return value._host if isinstance(value, Elsewhere) else value
+        raise TypeError('one array is a NumPy array and the other is not: '
+                        'bring both to one device')
+    return value._host if isinstance(value, DeviceArray) else value
 
 
-MODULE = Module('cupy')
+DEVICE_MODULE = DeviceModule('cupy')
 
 
 @contextmanager
-def lent(args):
-    """Inside, `sys.modules` knows the module of these arguments, if one of them is elsewhere.
+def register_device(args):
+    """Put the module of device arrays into sys.modules, if one of the arguments is such an array.
 
-    It is the one place where array_module() looks, and only for the length of this call.
+    array_module() looks for it there. It is restored when the call is over, so that a real cupy is
+    never hidden from anything else.
     """
-    if not any(isinstance(arg, Elsewhere) for arg in args):
+    if not any(isinstance(arg, DeviceArray) for arg in args):
         yield
         return
     missing = object()
-    kept = sys.modules.get(MODULE.__name__, missing)
-    sys.modules[MODULE.__name__] = MODULE
+    original = sys.modules.get(DEVICE_MODULE.__name__, missing)
+    sys.modules[DEVICE_MODULE.__name__] = DEVICE_MODULE
     try:
         yield
     finally:
-        if kept is missing:
-            sys.modules.pop(MODULE.__name__, None)
+        if original is missing:
+            sys.modules.pop(DEVICE_MODULE.__name__, None)
         else:
-            sys.modules[MODULE.__name__] = kept
+            sys.modules[DEVICE_MODULE.__name__] = original
 
 
-def normalised(x):
+def standardize(x):
     return (x - x.mean()) / x.std()
 
 
-def on_the_host(x):
-    return normalised(x.get() if hasattr(x, 'get') else x)
+def copied_to_host(x):
+    return standardize(x.get() if hasattr(x, 'get') else x)
 
 
-def of_numpy(x):
+def with_numpy_functions(x):
     return (x - np.mean(x)) / np.std(x)
 
 
-def copied(x):
-    return normalised(np.asarray(x))
+def with_asarray(x):
+    return standardize(np.asarray(x))
 
 
-ANYWHERE = Exercise('x', 'y', [
-    (whole(4),),
-    (Elsewhere(whole(4)),),
-    (whole(2, 3),),
-    (Elsewhere(whole(2, 3)),),
-], normalised, {
-    'NumPy is spelled here, and knows nothing of an array on a GPU: ask the array whose it is, '
-    'xp = array_module(x), and say xp for np.': of_numpy,
-    'np.asarray would bring the array to NumPy, which a GPU refuses: compute where x is, with '
-    'xp = array_module(x).': copied,
-    'The answer was brought to NumPy: it stays where x is, and so can go on into the next layer.':
-        on_the_host,
-    'This divides by the variance: the deviation is its root.':
+STANDARDIZE = Exercise('x', 'y', [
+    (integers(4),),
+    (DeviceArray(integers(4)),),
+    (integers(2, 3),),
+    (DeviceArray(integers(2, 3)),),
+], standardize, {
+    'This calls NumPy by name, and NumPy cannot read an array on a GPU. Get the module of x with '
+    'xp = array_module(x), and write xp where np stands.': with_numpy_functions,
+    'np.asarray tries to copy the array to NumPy, which a GPU array refuses. Compute where x is, '
+    'with xp = array_module(x).': with_asarray,
+    'The answer was copied to NumPy. Leave it on the device of x, so that the next layer can use '
+    'it.': copied_to_host,
+    'This divides by the variance. The standard deviation is its square root.':
         lambda x: (x - x.mean()) / x.var(),
-    'The mean is that of each column: here it is that of all numbers.':
-        lambda x: (x - x.mean(0)) / x.std(0),
-    'The deviation is computed with n − 1: here it is the root of the mean square, with n.':
-        lambda x: (x - x.mean()) / x.std(ddof=1),
-    'The deviation is missing: divide by it.': lambda x: x - x.mean(),
+    'The mean and the standard deviation are those of each column. Take them over all numbers '
+    'of x.': lambda x: (x - x.mean(0)) / x.std(0),
+    'The standard deviation is computed with n − 1. Use n here: the square root of the mean '
+    'squared deviation.': lambda x: (x - x.mean()) / x.std(ddof=1),
+    'The division by the standard deviation is missing.': lambda x: x - x.mean(),
 })
 
-EXERCISES = dict(anywhere=ANYWHERE)
+EXERCISES = dict(standardize=STANDARDIZE)

@@ -1,4 +1,4 @@
-"""check(): the reader's function and the library's own, side by side on every case."""
+"""check(): run the reader's function and the library's own on every case."""
 import inspect
 import traceback
 from copy import deepcopy
@@ -6,120 +6,144 @@ from difflib import get_close_matches
 from functools import cache
 
 from . import (
-    alignment as places,
-    array_backend as elsewhere,
+    alignment,
+    array_backend,
     confusion,
     convolution,
-    crf as hearing,
-    dilation as holes,
+    crf,
+    dilation,
     family,
     gradients,
     pooling,
     training,
     upsampling,
 )
-from .compare import agree, difference, host, kind, outcome, words
-from .result import Verdict
+from .compare import (
+    describe_error,
+    describe_type,
+    find_difference,
+    run_case,
+    same_outcome,
+    to_host,
+)
+from .result import Result
 
-EXERCISES = {name: exercise for group in (confusion, convolution, gradients, pooling, upsampling,
-                                          places, training, elsewhere, holes, hearing, family)
-             for name, exercise in group.EXERCISES.items()}
+GROUPS = [confusion, convolution, gradients, pooling, upsampling, alignment, training,
+          array_backend, dilation, crf, family]
+EXERCISES = {name: exercise for group in GROUPS for name, exercise in group.EXERCISES.items()}
 
 
 def check(name, mine):
-    """The reader's function beside the library's own.   -> Verdict; it never raises
+    """Compare the reader's function with the library's own.   -> Result; never raises
 
-    Of a wrong one the smallest case that fails is shown, and a hint if the mistake is a known one.
+    If it is wrong, the result has the smallest case that fails, and a hint for a known mistake.
     """
     try:
-        return _judged(name, mine)
-    except KeyboardInterrupt:                           # the reader's own wish
+        return _check(name, mine)
+    except KeyboardInterrupt:                           # the reader wants to stop
         raise
     except BaseException as error:
-        return Verdict(_named(name), False, f'this cannot be checked: {words(error)}')
+        message = f'this cannot be checked: {describe_error(error)}'
+        return Result(_name_text(name), False, message)
 
 
-def _judged(name, mine):
+def _check(name, mine):
     if not isinstance(name, str) or name not in EXERCISES:
-        near = get_close_matches(_named(name), EXERCISES, 3, .4)
-        return Verdict(_named(name), False, 'there is no such exercise', hint=
-                       f'Perhaps {" or ".join(near)}?' if near else
-                       f'There are {", ".join(EXERCISES)}.')
+        return _unknown_exercise(name)
     exercise = EXERCISES[name]
     if mine is None or mine is ...:
-        return _not_yet(name)
+        return _unwritten(name)
     if not callable(mine):
-        return Verdict(name, False, f'{kind(mine)} was handed in; a function is needed',
-                       f'Its name alone, without calling it: check({name!r}, {name}_mine)')
-    if not _takes(mine, exercise):
-        return Verdict(name, False, 'your function takes other arguments',
-                       f'It is called with {", ".join(exercise.takes.split())}.')
-    found = []
+        return Result(name, False, f'a function is needed, and this is {describe_type(mine)}',
+                      f'Pass the function without calling it: check({name!r}, {name}_mine)')
+    if not _accepts(mine, exercise):
+        return Result(name, False, 'your function takes other arguments',
+                      f'It is called with {", ".join(exercise.inputs.split())}.')
+
+    outcomes = []
     for args in exercise.cases:
-        found.append(outcome(exercise, mine, args))
-        if found[-1] is None:
-            return _not_yet(name)
-    truths, slips = _known(name)
-    failed = [i for i, truth in enumerate(truths) if not agree(found[i], truth)]
+        outcome = run_case(exercise, mine, args)
+        if outcome is None:
+            return _unwritten(name)
+        outcomes.append(outcome)
+
+    expected, mistakes = _known_outcomes(name)
+    failed = [i for i, outcome in enumerate(expected) if not same_outcome(outcomes[i], outcome)]
     if not failed:
-        return Verdict(name, True, f'right, on all {len(truths)} cases. Well done!')
-    i = failed[0]
-    return Verdict(name, False, hint=_hint(slips, found, i),
-                   case=dict(zip(exercise.takes.split(), deepcopy(exercise.cases[i]))),
-                   **_shown(exercise, mine, found[i], truths[i]))
+        return Result(name, True, f'correct on all {len(expected)} cases. Well done!')
+    first = failed[0]
+    case = dict(zip(exercise.inputs.split(), deepcopy(exercise.cases[first])))
+    return Result(name, False, hint=_find_hint(mistakes, outcomes, first), case=case,
+                  **_describe_failure(exercise, mine, outcomes[first], expected[first]))
+
+
+def _unknown_exercise(name):
+    similar = get_close_matches(_name_text(name), EXERCISES, 3, .4)
+    if similar:
+        hint = f'Did you mean {" or ".join(similar)}?'
+    else:
+        hint = f'The exercises are {", ".join(EXERCISES)}.'
+    return Result(_name_text(name), False, 'there is no such exercise', hint)
 
 
 @cache
-def _known(name):
-    """What the right function makes of every case, and by its hint what each slip does."""
+def _known_outcomes(name):
+    """The outcomes of the solution on every case, and those of each mistake by its hint."""
     exercise = EXERCISES[name]
-    every = {'': exercise.right, **exercise.slips}
-    found = {hint: [outcome(exercise, function, args) for args in exercise.cases]
-             for hint, function in every.items()}
-    return found.pop(''), found
+    expected = [run_case(exercise, exercise.solution, args) for args in exercise.cases]
+    mistakes = {hint: [run_case(exercise, function, args) for args in exercise.cases]
+                for hint, function in exercise.mistakes.items()}
+    return expected, mistakes
 
 
-def _hint(slips, found, i):
-    """That of the slip which explains case i, and of the other cases the most."""
-    same = {hint: list(map(agree, answers, found)) for hint, answers in slips.items()}
-    return max((hint for hint in same if same[hint][i]), key=lambda hint: sum(same[hint]),
-               default='')
+def _find_hint(mistakes, outcomes, failed):
+    """The hint of the mistake that explains the failed case, and most of the other cases."""
+    explained = {hint: [same_outcome(*pair) for pair in zip(known, outcomes)]
+                 for hint, known in mistakes.items()}
+    candidates = [hint for hint, cases in explained.items() if cases[failed]]
+    return max(candidates, key=lambda hint: sum(explained[hint]), default='')
 
 
-def _shown(exercise, mine, found, truth):
-    """What the verdict says, and draws, of the first part that is wrong."""
-    if isinstance(found, BaseException):
-        return dict(said=words(found) + _line(found, mine))
-    for part, a, b in zip(exercise.gives.split(), found, truth):
-        if wrong := difference(part, a, b):
+def _describe_failure(exercise, mine, outcome, expected):
+    """The message of a result, and the arrays of the first output that is wrong."""
+    if isinstance(outcome, BaseException):
+        return dict(message=describe_error(outcome) + _failing_line(outcome, mine))
+    for output, a, b in zip(exercise.outputs.split(), outcome, expected):
+        difference = find_difference(output, a, b)
+        if difference:
             break
-    (said, at), a, b = wrong, host(a), host(b).copy()
-    if a.dtype.kind not in 'biuf':
-        return dict(said=said)
-    return dict(said=said, part=part, mine=a, answer=b, at=at)
+    message, index = difference
+    a = to_host(a)
+    if a.dtype.kind not in 'biuf':                      # not numbers: nothing to show as a table
+        return dict(message=message)
+    return dict(message=message, output=output, mine=a, expected=to_host(b).copy(), index=index)
 
 
-def _line(error, mine):
-    """The reader's own line that an error comes from."""
+def _failing_line(error, mine):
+    """The line of the reader's function that an exception comes from."""
     code = getattr(mine, '__code__', None)
+    if code is None:
+        return ''
     lines = [frame.line for frame in traceback.extract_tb(error.__traceback__)
-             if code and frame.filename == code.co_filename and frame.line]
+             if frame.filename == code.co_filename and frame.line]
     return f', in the line `{lines[-1]}`' if lines else ''
 
 
-def _takes(mine, exercise):
+def _accepts(mine, exercise):
+    """Whether a function can be called with the arguments of an exercise."""
     try:
-        inspect.signature(mine).bind(*exercise.takes.split())
+        inspect.signature(mine).bind(*exercise.inputs.split())
     except TypeError:
         return False
-    except ValueError:                                  # some that are written in C do not tell
+    except ValueError:                                  # some builtins have no signature
         pass
     return True
 
 
-def _not_yet(name):
-    return Verdict(name, False, 'not yet. Fill in the function and run this cell again.')
+def _unwritten(name):
+    return Result(name, False, 'not yet. Fill in the function and run this cell again.',
+                  written=False)
 
 
-def _named(name):
-    return name[:99] if isinstance(name, str) else kind(name)
+def _name_text(name):
+    return name[:99] if isinstance(name, str) else describe_type(name)

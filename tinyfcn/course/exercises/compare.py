@@ -1,7 +1,7 @@
-"""What a function makes of a case, and how two of them are compared.
+"""Run a function on a case, and compare two outcomes.
 
-An outcome is a tuple of arrays; or the error, if there was one, also of an answer that is no
-array; or None, of a function that nobody has written yet.
+An outcome is a tuple of arrays; or an exception, raised by the function or about a return value
+that is not what the exercise asks for; or None, if the function is not written yet.
 """
 import warnings
 from copy import deepcopy
@@ -9,24 +9,26 @@ from numbers import Real
 
 import numpy as np
 
-from .array_backend import Elsewhere, lent
+from .array_backend import DeviceArray, register_device
 
-TOLERANCE = 1e-6        # of the largest number: other orders of adding agree to 1e-12
-LONGEST = 200           # letters of an error
-
-
-class Strange(Exception):
-    """What came back is not what the exercise asks for."""
+TOLERANCE = 1e-6            # of the largest number; other orders of summation agree to 1e-12
+MAX_ERROR_LENGTH = 200      # characters
 
 
-def outcome(exercise, function, args):
-    """function(*args), and whatever comes of it."""
+class WrongOutput(Exception):
+    """The function has returned something else than the exercise asks for."""
+
+
+def run_case(exercise, function, args):
+    """The outcome of function(*args)."""
     try:
-        with lent(args), warnings.catch_warnings():
+        with register_device(args), warnings.catch_warnings():
             warnings.simplefilter('ignore')             # of a division by 0: its result is shown
-            given = function(*deepcopy(args))
-        return None if given is None or given is ... else _arrays(given, exercise.gives.split())
-    except KeyboardInterrupt:                           # the reader's own wish
+            returned = function(*deepcopy(args))
+        if returned is None or returned is ...:
+            return None
+        return _to_arrays(returned, exercise.outputs.split())
+    except KeyboardInterrupt:                           # the reader wants to stop
         raise
     except NotImplementedError:
         return None
@@ -34,77 +36,100 @@ def outcome(exercise, function, args):
         return error
 
 
-def agree(a, b):
-    """Whether two outcomes are the same: of arrays every number, of errors their words."""
+def same_outcome(a, b):
+    """Whether two outcomes agree: arrays in every number, exceptions in their text."""
     if isinstance(a, tuple) and isinstance(b, tuple):
-        return not any(difference('', *pair) for pair in zip(a, b))
-    return isinstance(a, BaseException) and isinstance(b, BaseException) and words(a) == words(b)
+        return not any(find_difference('', *pair) for pair in zip(a, b))
+    both_errors = isinstance(a, BaseException) and isinstance(b, BaseException)
+    return both_errors and describe_error(a) == describe_error(b)
 
 
-def difference(name, mine, right):
-    """None; or -> what is wrong, in words, and the index of the first wrong number, or None"""
-    if isinstance(mine, Elsewhere) != isinstance(right, Elsewhere):
-        return f'{kind(mine)} came back, and x is {kind(right)}', None
-    mine, right = host(mine), host(right)
-    if mine.shape != right.shape:
-        return f'{name} has shape {mine.shape}, and should have {right.shape}', None
-    exactly = right.ndim and right.dtype.kind == 'f'    # integers may be counted in floats
-    if mine.dtype != right.dtype if exactly else mine.dtype.kind not in 'iuf':
-        return f'{name} is {mine.dtype}, and should be {right.dtype}', None
-    most = np.abs(right[np.isfinite(right)]).max(initial=1)
-    close = np.isclose(mine, right, 0, TOLERANCE * most, equal_nan=True)
+def find_difference(name, mine, expected):
+    """None if they agree; else (what is wrong, index of the first wrong number or None)."""
+    if isinstance(mine, DeviceArray) != isinstance(expected, DeviceArray):
+        message = f'{name} is {describe_type(mine)}, and x is {describe_type(expected)}'
+        return message, None
+    mine = to_host(mine)
+    expected = to_host(expected)
+    if mine.shape != expected.shape:
+        return f'{name} has shape {mine.shape}, and should have {expected.shape}', None
+
+    if expected.ndim and expected.dtype.kind == 'f':
+        wrong_type = mine.dtype != expected.dtype
+    else:
+        wrong_type = mine.dtype.kind not in 'iuf'       # counts may be floats
+    if wrong_type:
+        return f'{name} is {mine.dtype}, and should be {expected.dtype}', None
+
+    largest = np.abs(expected[np.isfinite(expected)]).max(initial=1)
+    close = np.isclose(mine, expected, 0, TOLERANCE * largest, equal_nan=True)
     if close.all():
         return None
-    at = tuple(int(i) for i in np.argwhere(~close)[0])
-    for digits in 4, 9, 17:                             # as many as it takes to see them differ
-        a, b = (f'{array[at] + 0:.{digits}g}' for array in (mine, right))       # + 0: never −0
+    index = tuple(int(i) for i in np.argwhere(~close)[0])
+    return _describe_numbers(name, mine, expected, index, close), index
+
+
+def _describe_numbers(name, mine, expected, index, close):
+    """'y[0, 1] is 3, and should be 4; 2 of 6 numbers are wrong'"""
+    for digits in 4, 9, 17:                             # until the two look different
+        a, b = (f'{array[index] + 0:.{digits}g}' for array in (mine, expected))     # + 0: never −0
         if a != b:
             break
-    index = f'[{", ".join(map(str, at))}]' * bool(at)
-    wrong, verb = (~close).sum(), 'is' if (~close).sum() == 1 else 'are'
-    many = f'; {wrong} of {close.size} numbers {verb} wrong' * (close.size > 1)
-    return f'{name}{index} is {a}, and should be {b}{many}', at
+    where = f'[{", ".join(map(str, index))}]' if index else ''
+    message = f'{name}{where} is {a}, and should be {b}'
+    if close.size == 1:
+        return message
+    wrong = (~close).sum()
+    verb = 'is' if wrong == 1 else 'are'
+    return f'{message}; {wrong} of {close.size} numbers {verb} wrong'
 
 
-def words(error):
-    """An error in one line."""
+def describe_error(error):
+    """An exception in one line: 'ZeroDivisionError: division by zero'."""
     try:
-        said = ' '.join(str(error).split())[:LONGEST]
-    except Exception:                                   # an error may be broken, too
-        said = ''
-    named = '' if isinstance(error, Strange) else type(error).__name__
-    return ': '.join(filter(None, (named, said)))
+        text = ' '.join(str(error).split())[:MAX_ERROR_LENGTH]
+    except Exception:                                   # __str__ may be broken, too
+        text = ''
+    name = '' if isinstance(error, WrongOutput) else type(error).__name__
+    return ': '.join(filter(None, (name, text)))
 
 
-def kind(value):
+def describe_type(value):
     """'a list', 'an int'"""
-    if isinstance(value, Elsewhere):
+    if isinstance(value, DeviceArray):
         return 'an array of another module'
     name = 'NumPy array' if isinstance(value, np.ndarray) else type(value).__name__
-    return f'{"an" if name[:1].lower() in "aeiou" else "a"} {name}'
+    article = 'an' if name[:1].lower() in 'aeiou' else 'a'
+    return f'{article} {name}'
 
 
-def host(array):
-    return array.get() if isinstance(array, Elsewhere) else array
+def to_host(array):
+    """The array as a NumPy array."""
+    return array.get() if isinstance(array, DeviceArray) else array
 
 
-def _arrays(given, names):
+def _to_arrays(returned, names):
+    """What a function has returned as a tuple of arrays, one for each name."""
     if len(names) == 1:
-        return _array(given, *names),
-    if not isinstance(given, (tuple, list)) or len(given) != len(names):
-        many = f' of {len(given)}' if isinstance(given, (tuple, list)) else ''
-        raise Strange(f'{kind(given)}{many} came back; the answer is {", ".join(names)}')
-    return tuple(map(_array, given, names))
+        return (_to_array(returned, names[0]),)
+    is_sequence = isinstance(returned, (tuple, list))
+    if not is_sequence or len(returned) != len(names):
+        length = f' of {len(returned)}' if is_sequence else ''
+        raise WrongOutput(f'your function returns {describe_type(returned)}{length}, '
+                          f'and should return {", ".join(names)}')
+    return tuple(map(_to_array, returned, names))
 
 
-def _array(given, name):
-    """A copy: the reader's function may fill the same memory again and again."""
-    if isinstance(given, Elsewhere):
-        return given
-    if isinstance(given, np.ndarray):
-        return np.array(given)
-    if isinstance(given, Real):                         # a Fraction too
-        return np.array(given if isinstance(given, (int, np.generic)) else float(given))
-    if isinstance(given, tuple) and given and isinstance(given[0], np.ndarray):
-        raise Strange(f'a tuple of {len(given)} came back; the answer is {name} alone')
-    raise Strange(f'{kind(given)} came back; {name} is a number or a NumPy array')
+def _to_array(returned, name):
+    """A copy, for the reader's function may write into the same memory on its next call."""
+    if isinstance(returned, DeviceArray):
+        return returned
+    if isinstance(returned, np.ndarray):
+        return np.array(returned)
+    if isinstance(returned, Real):                      # a Fraction too
+        return np.array(returned if isinstance(returned, (int, np.generic)) else float(returned))
+    if isinstance(returned, tuple) and returned and isinstance(returned[0], np.ndarray):
+        raise WrongOutput(f'your function returns a tuple of {len(returned)}, '
+                          f'and should return {name} alone')
+    raise WrongOutput(f'{name} is {describe_type(returned)}, '
+                      f'and should be a number or a NumPy array')

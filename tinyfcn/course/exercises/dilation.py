@@ -1,86 +1,99 @@
-"""L15: a kernel with holes, and where a net needs them once its strides are gone."""
+"""L15: the kernel of a dilated convolution, and where a net needs dilation in place of stride."""
 import numpy as np
 
 from ... import ops
-from .exercise import Exercise, whole
+from .exercise import Exercise, integers
 
 
-def spread(w, dilation):
+def dilate_kernel(w, dilation):
     """A transposed convolution with the 1×1 kernel 1 does nothing but put zeros between."""
     k, c, kh, kw = w.shape
-    apart, _ = ops.conv_transpose2d(w.reshape(k * c, 1, kh, kw), np.ones((1, 1, 1, 1)),
-                                    stride=dilation)
-    return apart.reshape(k, c, *apart.shape[2:])
+    one = np.ones((1, 1, 1, 1))
+    dilated, _ = ops.conv_transpose2d(w.reshape(k * c, 1, kh, kw), one, stride=dilation)
+    return dilated.reshape(k, c, *dilated.shape[2:])
 
 
-def zeros_behind(w, dilation):
+def zeros_after_last_tap(w, dilation):
     more = dilation - 1
-    return np.pad(spread(w, dilation), ((0, 0), (0, 0), (0, more), (0, more)))
+    return np.pad(dilate_kernel(w, dilation), ((0, 0), (0, 0), (0, more), (0, more)))
 
 
-def repeated(w, dilation):
-    high, wide = spread(w, dilation).shape[2:]
+def repeat_taps(w, dilation):
+    high, wide = dilate_kernel(w, dilation).shape[2:]
     return w.repeat(dilation, 2).repeat(dilation, 3)[:, :, :high, :wide]
 
 
-WITH_HOLES = Exercise('w dilation', 'wide', [
-    (whole(1, 1, 2, 2), 2),
-    (whole(1, 1, 2, 3), 3),
-    (whole(1, 2, 3, 2), 2),
-    (whole(2, 3, 3, 3), 1),
-    (whole(2, 3, 3, 3), 4),
-], spread, {
-    'A hole too many: the taps lie `dilation` apart, so dilation − 1 zeros stand between two of '
-    'them.': lambda w, dilation: spread(w, dilation + 1),
-    'There are zeros behind the last taps too: they stand between two taps only, and the size is '
-    '(k − 1)·dilation + 1.': zeros_behind,
-    'Only the rows lie apart: the columns do, too.':
-        lambda w, dilation: spread(w, (dilation, 1)),
-    'Only the columns lie apart: the rows do, too.':
-        lambda w, dilation: spread(w, (1, dilation)),
-    'The taps are repeated: zeros stand between them.': repeated,
-    'The channels lie apart: only the last two axes are rows and columns.':
-        lambda w, dilation: spread(w.transpose(2, 3, 0, 1), dilation).transpose(2, 3, 0, 1),
+def dilate_channels(w, dilation):
+    return dilate_kernel(w.transpose(2, 3, 0, 1), dilation).transpose(2, 3, 0, 1)
+
+
+DILATE_KERNEL = Exercise('w dilation', 'dilated', [
+    (integers(1, 1, 2, 2), 2),
+    (integers(1, 1, 2, 3), 3),
+    (integers(1, 2, 3, 2), 2),
+    (integers(2, 3, 3, 3), 1),
+    (integers(2, 3, 3, 3), 4),
+], dilate_kernel, {
+    'There is one zero too many between two taps. The taps are `dilation` apart, so dilation − 1 '
+    'zeros lie between them.': lambda w, dilation: dilate_kernel(w, dilation + 1),
+    'There are zeros after the last taps too. They belong only between two taps, and the size is '
+    '(k − 1)·dilation + 1.': zeros_after_last_tap,
+    'Only the rows are dilated. Dilate the columns too.':
+        lambda w, dilation: dilate_kernel(w, (dilation, 1)),
+    'Only the columns are dilated. Dilate the rows too.':
+        lambda w, dilation: dilate_kernel(w, (1, dilation)),
+    'The taps are repeated. Put zeros between them.': repeat_taps,
+    'The channels are dilated. Only the last two axes are rows and columns.': dilate_channels,
 })
 
 
-def dense(strides, most):
-    """What DeepLab does to a classifier: no larger stride, and holes that make up for it."""
-    return walked(strides, most, lambda hole, dropped: hole * dropped)
+def stride_to_dilation(strides, output_stride):
+    """What DeepLab does to a classifier: limit the stride, and dilate the layers after it."""
+    return replace_strides(strides, output_stride, lambda dilation, stride: dilation * stride)
 
 
-def walked(strides, most, later, at_once=False):
-    """later(hole, dropped): the hole of the layers after one whose stride is dropped."""
-    step, hole, kept, holes = 1, 1, [], []
+def replace_strides(strides, output_stride, next_dilation, dilate_at_once=False):
+    """The strides that are kept, and the dilation of each layer.
+
+    next_dilation(dilation, stride): the dilation of the layers after one whose stride is replaced
+    """
+    total_stride = 1
+    dilation = 1
+    kept = []
+    dilations = []
     for stride in strides.tolist():
-        here, hole_before = stride, hole
-        if step * stride > most:
-            here, hole = 1, later(hole, stride)
-        step *= here
-        kept.append(here)
-        holes.append(hole if at_once else hole_before)
-    return np.array(kept), np.array(holes)
+        dilation_before = dilation
+        if total_stride * stride > output_stride:
+            dilation = next_dilation(dilation, stride)
+            stride = 1
+        total_stride *= stride
+        kept.append(stride)
+        dilations.append(dilation if dilate_at_once else dilation_before)
+    return np.array(kept), np.array(dilations)
 
 
-DENSE = Exercise('strides most', 'kept holes', [
+STRIDE_TO_DILATION = Exercise('strides output_stride', 'kept dilations', [
     (np.array([2, 2, 1]), 2),
     (np.array([1, 2, 1, 2, 1]), 2),
     (np.array([2, 2, 2, 2, 1]), 2),
-    (np.array([1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]), 8),                   # VGG-16, fc6 the last
+    (np.array([1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]), 8),                   # VGG-16, ends with fc6
     (np.array([2, 1, 4, 1, 3, 2, 1]), 2),
-], dense, {
-    'The strides are dropped, and the windows see less than they were taught: the layers after a '
-    'dropped stride need holes.': lambda *case: walked(*case, lambda hole, dropped: 1),
-    'A layer has the holes of the strides that were dropped before it: its own counts for the '
-    'layers after it.': lambda *case: walked(*case, lambda hole, dropped: hole * dropped, True),
-    'Holes multiply: after three dropped strides of 2 the taps lie 8 apart.':
-        lambda *case: walked(*case, lambda hole, dropped: hole + dropped),
-    'Holes stay and multiply: the last dropped stride alone does not make up for those before it.':
-        lambda *case: walked(*case, lambda hole, dropped: dropped),
-    'A stride that leads to `most` itself is kept: drop those that would lead beyond it.':
-        lambda strides, most: dense(strides, most / 2),
-    'Nothing is dropped: where the product of the strides would be above `most`, a stride becomes '
-    '1.': lambda strides, most: dense(strides, np.inf),
+], stride_to_dilation, {
+    'The strides are replaced, but nothing is dilated, so the receptive fields are smaller than in '
+    'training. The layers after a replaced stride need dilation.':
+        lambda *case: replace_strides(*case, lambda dilation, stride: 1),
+    'A layer is dilated for its own stride. The dilation of a layer comes from the strides '
+    'replaced before it; its own matters to the layers after it.':
+        lambda *case: replace_strides(*case, lambda dilation, stride: dilation * stride, True),
+    'The dilations are added. Multiply them: after three replaced strides of 2 the dilation is 8.':
+        lambda *case: replace_strides(*case, lambda dilation, stride: dilation + stride),
+    'The dilation is that of the last replaced stride only. Multiply it with those of the strides '
+    'replaced before.': lambda *case: replace_strides(*case, lambda dilation, stride: stride),
+    'A stride is replaced too early. A layer that reaches `output_stride` exactly keeps its '
+    'stride; replace those that would go beyond it.':
+        lambda strides, output_stride: stride_to_dilation(strides, output_stride / 2),
+    'No stride is replaced. Where the product of the strides would exceed `output_stride`, a '
+    'stride becomes 1.': lambda strides, output_stride: stride_to_dilation(strides, np.inf),
 })
 
-EXERCISES = dict(with_holes=WITH_HOLES, dense=DENSE)
+EXERCISES = dict(dilate_kernel=DILATE_KERNEL, stride_to_dilation=STRIDE_TO_DILATION)

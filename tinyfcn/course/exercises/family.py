@@ -1,105 +1,111 @@
-"""L17: what U-Net lays beside what comes up, and the bins of PSPNet."""
+"""L17: the skip connections of U-Net, and the pyramid pooling of PSPNet."""
 import numpy as np
 
 from ... import ops
-from .exercise import Exercise, whole
+from .exercise import Exercise, integers
 
 
-def join(up, skip, where=lambda free: free // 2):
-    """where(free): from which row and column on, of `free` that are too many."""
+def concat_skip(up, skip, offset_rule=lambda free: free // 2):
+    """offset_rule(free): where to begin, along an axis on which the skip is `free` larger."""
     size = up.shape[2:]
-    offset = [where(n - m) for n, m in zip(skip.shape[2:], size)]
+    offset = [offset_rule(n - m) for n, m in zip(skip.shape[2:], size)]
     return ops.concat(up, ops.crop(skip, size, offset)[0])[0]
 
 
-def cropped(up, skip):
-    return join(up, skip)[:, up.shape[1]:]
+def cropped_skip(up, skip):
+    return concat_skip(up, skip)[:, up.shape[1]:]
 
 
-def padded(up, skip):
-    """As its most used copy does: what came up grows to the size of the skip."""
+def pad_upsampled(up, skip):
+    """As a widespread copy of U-Net does: the upsampled map grows to the size of the skip."""
     before = [(n - m) // 2 for n, m in zip(skip.shape[2:], up.shape[2:])]
     after = [n - m - b for n, m, b in zip(skip.shape[2:], up.shape[2:], before)]
     return ops.concat(ops.pad(up, before, after)[0], skip)[0]
 
 
-def a_join(n, c, h, w, d, rows, columns, at=0):
-    return whole(n, c, h, w, at=at), whole(n, d, h + rows, w + columns, at=at + 1)
+def concat_case(n, c, h, w, d, more_rows, more_columns, seed=0):
+    up = integers(n, c, h, w, seed=seed)
+    skip = integers(n, d, h + more_rows, w + more_columns, seed=seed + 1)
+    return up, skip
 
 
-JOIN = Exercise('up skip', 'y', [
-    a_join(1, 1, 1, 1, 1, 2, 2),
-    a_join(1, 1, 2, 1, 1, 4, 4),
-    a_join(1, 2, 2, 2, 1, 2, 4),
-    a_join(2, 2, 2, 3, 2, 4, 4),
-    a_join(1, 3, 3, 2, 2, 8, 8),
-], join, {
-    'The skip is cut at its top left: U-Net loses as much on each side, so take its middle.':
-        lambda *case: join(*case, lambda free: 0),
-    'The skip is cut at its bottom right: U-Net loses as much on each side, so take its middle.':
-        lambda *case: join(*case, lambda free: free),
-    'The skip comes first: here what came up does, then the skip. The weights of the next layer '
-    'know them by their place.':
-        lambda up, skip: ops.concat(cropped(up, skip), up)[0],
-    'What came up is made larger: the skip is made smaller, for zeros would be seen as something.':
-        padded,
-    'They lie below each other: join them along the channels, axis 1.':
-        lambda up, skip: np.concatenate([up, cropped(up, skip)], 2),
-    'What came up is missing: lay it beside the cropped skip.': cropped,
+CONCAT_SKIP = Exercise('up skip', 'y', [
+    concat_case(1, 1, 1, 1, 1, 2, 2),
+    concat_case(1, 1, 2, 1, 1, 4, 4),
+    concat_case(1, 2, 2, 2, 1, 2, 4),
+    concat_case(2, 2, 2, 3, 2, 4, 4),
+    concat_case(1, 3, 3, 2, 2, 8, 8),
+], concat_skip, {
+    'The skip is cropped at its top left. U-Net loses as much on each side, so take the centre.':
+        lambda *case: concat_skip(*case, lambda free: 0),
+    'The skip is cropped at its bottom right. U-Net loses as much on each side, so take the '
+    'centre.': lambda *case: concat_skip(*case, lambda free: free),
+    'The skip comes first. Put `up` first, then the skip: the weights of the next layer expect the '
+    'channels in this order.': lambda up, skip: ops.concat(cropped_skip(up, skip), up)[0],
+    '`up` is padded. Crop the skip instead: the next layer would take padded zeros for features.':
+        pad_upsampled,
+    'The two are stacked along the rows. Concatenate them along the channels, axis 1.':
+        lambda up, skip: np.concatenate([up, cropped_skip(up, skip)], 2),
+    '`up` is missing. Concatenate it with the cropped skip.': cropped_skip,
 })
 
 
-def pyramid(x, bins):
+def pyramid_pool(x, bins):
     return ops.avg_pool_to(x, bins)[0]
 
 
-def binned(edges, function=np.mean):
-    """edges(length, bins) -> where each bin begins and ends, along either axis."""
-    def slip(x, bins):
-        rows, columns = (edges(length, bins) for length in x.shape[2:])
-        return np.stack([np.stack([function(x[:, :, a:b, c:d], axis=(2, 3)) for c, d in columns],
-                                  -1) for a, b in rows], -2)
-    return slip
+def pool_bins(bin_edges, reduce=np.mean):
+    """bin_edges(length, bins) -> [(start, stop)] of the bins along one axis."""
+    def mistake(x, bins):
+        rows, columns = (bin_edges(length, bins) for length in x.shape[2:])
+        lines = []
+        for top, bottom in rows:
+            pooled = [reduce(x[:, :, top:bottom, left:right], axis=(2, 3))
+                      for left, right in columns]
+            lines.append(np.stack(pooled, -1))
+        return np.stack(lines, -2)
+    return mistake
 
 
-def fair(n, bins):
+def correct_edges(n, bins):
     return [(i * n // bins, -(-(i + 1) * n // bins)) for i in range(bins)]
 
 
-def apart(n, bins):
+def disjoint_edges(n, bins):
     return [(i * n // bins, max((i + 1) * n // bins, i * n // bins + 1)) for i in range(bins)]
 
 
-def rest_lost(n, bins):
-    each = max(1, n // bins)
-    return [(min(i * each, n - 1), min((i + 1) * each, n)) for i in range(bins)]
+def edges_without_remainder(n, bins):
+    size = max(1, n // bins)
+    return [(min(i * size, n - 1), min((i + 1) * size, n)) for i in range(bins)]
 
 
-def of_one_size(n, bins):
-    """A pooling of one window, which fits whole."""
+def edges_of_one_size(n, bins):
+    """The windows of an ordinary pooling that covers all n pixels."""
     stride = n // bins
     return [(i * stride, i * stride + n - (bins - 1) * stride) for i in range(bins)]
 
 
-PYRAMID = Exercise('x bins', 'y', [
-    (whole(1, 1, 2, 2), 1),
-    (whole(1, 1, 4, 4), 2),
-    (whole(1, 1, 3, 3), 2),
-    (whole(1, 1, 5, 4), 3),
-    (whole(2, 3, 7, 8), 3),
-    (whole(1, 2, 11, 9), 6),
-], pyramid, {
-    'Where it does not come out even, bins overlap: bin i ends at (i + 1)·H / bins rounded up.':
-        binned(apart),
-    'The rows and columns that are left over lie in no bin: bin i begins at i·H / bins, rounded '
-    'down, and ends at (i + 1)·H / bins, rounded up.': binned(rest_lost),
-    'All bins have one size and stride, as in a pooling: each has edges of its own, i·H / bins '
-    'rounded down and (i + 1)·H / bins rounded up.': binned(of_one_size),
-    'This is the largest of each bin: the mean is asked for.': binned(fair, np.max),
-    'This is the sum of each bin: divide it by how many pixels lie there.': binned(fair, np.sum),
-    'Every bin has the mean of the whole: that is the pyramid with a single bin.':
-        lambda x, bins: np.broadcast_to(pyramid(x, 1), (*x.shape[:2], bins, bins)),
-    'Rows and columns are swapped.': lambda x, bins: pyramid(x, bins).swapaxes(2, 3),
+PYRAMID_POOL = Exercise('x bins', 'y', [
+    (integers(1, 1, 2, 2), 1),
+    (integers(1, 1, 4, 4), 2),
+    (integers(1, 1, 3, 3), 2),
+    (integers(1, 1, 5, 4), 3),
+    (integers(2, 3, 7, 8), 3),
+    (integers(1, 2, 11, 9), 6),
+], pyramid_pool, {
+    'The bins do not overlap. Where H is not a multiple of bins they do: bin i ends at '
+    '(i + 1)·H / bins, rounded up.': pool_bins(disjoint_edges),
+    'The rows and columns that remain are in no bin. Bin i begins at i·H / bins, rounded down, and '
+    'ends at (i + 1)·H / bins, rounded up.': pool_bins(edges_without_remainder),
+    'All bins have the same size and stride, as in ordinary pooling. Here each has edges of its '
+    'own: i·H / bins rounded down and (i + 1)·H / bins rounded up.': pool_bins(edges_of_one_size),
+    'This is the maximum of each bin. Take the mean.': pool_bins(correct_edges, np.max),
+    'This is the sum of each bin. Divide it by the number of pixels in the bin.':
+        pool_bins(correct_edges, np.sum),
+    'Every bin has the mean of the whole map. That is the pyramid with a single bin.':
+        lambda x, bins: np.broadcast_to(pyramid_pool(x, 1), (*x.shape[:2], bins, bins)),
+    'Rows and columns are swapped.': lambda x, bins: pyramid_pool(x, bins).swapaxes(2, 3),
 })
 
-EXERCISES = dict(join=JOIN, pyramid=PYRAMID)
+EXERCISES = dict(concat_skip=CONCAT_SKIP, pyramid_pool=PYRAMID_POOL)

@@ -1,144 +1,157 @@
-"""L05: what is the transpose of im2col, and how a convolution sends its gradient back."""
+"""L05: the transpose of im2col, and the gradients of a convolution."""
 import numpy as np
 
 from ... import ops
 from .convolution import conv
-from .exercise import Exercise, whole
+from .exercise import Exercise, integers
 
 
-def image(cols, size, ksize, stride, pad):
+def col2im(cols, size, ksize, stride, pad):
     return ops.col2im(cols, size, ksize, stride, pad)[0]
 
 
-def padded(cols, size, ksize, stride, pad):
-    """With its padding still around it."""
-    return image(cols, [n + 2 * pad for n in size], ksize, stride, 0)
+def keep_padding(cols, size, ksize, stride, pad):
+    return col2im(cols, [n + 2 * pad for n in size], ksize, stride, 0)
 
 
-def overwritten(by_tap):
-    """x = for x +=: where windows overlap, who comes last is left."""
-    def slip(cols, size, ksize, stride, pad):
-        (h, w), (kh, kw), n = size, ksize, len(cols)
+def overwrite(tap_by_tap):
+    """x = in place of x +=: where windows overlap, only the last value remains."""
+    def mistake(cols, size, ksize, stride, pad):
+        h, w = size
+        kh, kw = ksize
+        n = len(cols)
         c = cols.shape[1] // (kh * kw)
-        oh, ow = ((m + 2 * pad - k) // stride + 1 for m, k in zip(size, ksize))
-        x, cols = np.zeros((n, c, h + 2 * pad, w + 2 * pad)), cols.reshape(n, c, kh, kw, oh, ow)
-        for first in np.ndindex(*(ksize if by_tap else (oh, ow))):
-            for second in np.ndindex(*((oh, ow) if by_tap else ksize)):
-                (ky, kx), (i, j) = (first, second) if by_tap else (second, first)
+        output_size = [(m + 2 * pad - k) // stride + 1 for m, k in zip(size, ksize)]
+        x = np.zeros((n, c, h + 2 * pad, w + 2 * pad))
+        cols = cols.reshape(n, c, kh, kw, *output_size)
+        outer, inner = (ksize, output_size) if tap_by_tap else (output_size, ksize)
+        for first in np.ndindex(*outer):
+            for second in np.ndindex(*inner):
+                (ky, kx), (i, j) = (first, second) if tap_by_tap else (second, first)
                 x[:, :, stride * i + ky, stride * j + kx] = cols[:, :, ky, kx, i, j]
         return x[:, :, pad:pad + h, pad:pad + w]
-    return slip
+    return mistake
 
 
-def averaged(cols, *how):
-    count = image(np.ones_like(cols), *how)
-    return image(cols, *how) / np.maximum(count, 1)
+def average(cols, *args):
+    count = col2im(np.ones_like(cols), *args)
+    return col2im(cols, *args) / np.maximum(count, 1)
 
 
-def taps_swapped(cols, size, ksize, *how):
+def swap_taps(cols, size, ksize, *args):
     n, rows, count = cols.shape
-    turned = cols.reshape(n, -1, ksize[1], ksize[0], count).swapaxes(2, 3)
-    return image(turned.reshape(cols.shape), size, ksize, *how)
+    swapped = cols.reshape(n, -1, ksize[1], ksize[0], count).swapaxes(2, 3)
+    return col2im(swapped.reshape(cols.shape), size, ksize, *args)
 
 
-def taps_first(cols, size, ksize, *how):
+def taps_before_channels(cols, size, ksize, *args):
     n, rows, count = cols.shape
-    turned = cols.reshape(n, ksize[0] * ksize[1], -1, count).swapaxes(1, 2)
-    return image(turned.reshape(cols.shape), size, ksize, *how)
+    swapped = cols.reshape(n, ksize[0] * ksize[1], -1, count).swapaxes(1, 2)
+    return col2im(swapped.reshape(cols.shape), size, ksize, *args)
 
 
-def windows_swapped(cols, size, ksize, stride, pad):
+def windows_by_column(cols, size, ksize, stride, pad):
     oh, ow = ((m + 2 * pad - k) // stride + 1 for m, k in zip(size, ksize))
-    turned = cols.reshape(*cols.shape[:2], ow, oh).swapaxes(2, 3)
-    return image(turned.reshape(cols.shape), size, ksize, stride, pad)
+    swapped = cols.reshape(*cols.shape[:2], ow, oh).swapaxes(2, 3)
+    return col2im(swapped.reshape(cols.shape), size, ksize, stride, pad)
 
 
 COL2IM = Exercise('cols size ksize stride pad', 'x', [
-    (whole(1, 4, 4), (3, 3), (2, 2), 1, 0),
-    (whole(1, 6, 4), (3, 4), (2, 3), 1, 0),
-    (whole(1, 8, 4), (3, 3), (2, 2), 1, 0),
-    (whole(1, 4, 16), (3, 3), (2, 2), 1, 1),
-    (whole(1, 9, 6), (5, 7), (3, 3), 2, 0),
-    (whole(2, 18, 12), (6, 7), (3, 2), 2, 1),
-], image, {
-    'Windows overlap, and what they bring to a pixel is added: +=. With = only what comes last is '
-    'left.': overwritten(True),
-    'Windows overlap, and what they bring to a pixel is added: +=. With = only the last window is '
-    'left.': overwritten(False),
-    'This is the mean over the windows: the transpose of reading a pixel several times is adding '
-    'as often, nothing is divided.': averaged,
-    'ky and kx are swapped: row c·kh·kw + ky·kw + kx of cols is tap (ky, kx).': taps_swapped,
-    'The taps are read before the channels: row c·kh·kw + ky·kw + kx of cols belongs to channel '
-    'c.': taps_first,
-    'The windows are read column by column: column i·OW + j of cols is window (i, j).':
-        windows_swapped,
-    'The padding is still there: cut `pad` rows and columns off all four sides.': padded,
-    'The padding is cut off below and at the right only: the image begins at row and column `pad`.':
-        lambda cols, size, *how: padded(cols, size, *how)[:, :, :size[0], :size[1]],
+    (integers(1, 4, 4), (3, 3), (2, 2), 1, 0),
+    (integers(1, 6, 4), (3, 4), (2, 3), 1, 0),
+    (integers(1, 8, 4), (3, 3), (2, 2), 1, 0),
+    (integers(1, 4, 16), (3, 3), (2, 2), 1, 1),
+    (integers(1, 9, 6), (5, 7), (3, 3), 2, 0),
+    (integers(2, 18, 12), (6, 7), (3, 2), 2, 1),
+], col2im, {
+    'Where windows overlap only one value is left, that of the last tap. Add the values of all '
+    'windows: +=, not =.': overwrite(True),
+    'Where windows overlap only one value is left, that of the last window. Add the values of all '
+    'windows: +=, not =.': overwrite(False),
+    'This is the mean over the windows. im2col reads a pixel several times, and its transpose adds '
+    'as often: nothing is divided.': average,
+    'ky and kx are swapped. Row c·kh·kw + ky·kw + kx of cols is tap (ky, kx).': swap_taps,
+    'The rows of cols are read tap by tap. They are ordered channel by channel: row '
+    'c·kh·kw + ky·kw + kx belongs to channel c.': taps_before_channels,
+    'The windows are read in column order. Column i·OW + j of cols is window (i, j).':
+        windows_by_column,
+    'The padding is still there. Crop `pad` rows and columns on all four sides.': keep_padding,
+    'The padding is cropped at the bottom and at the right only. The image begins at row and '
+    'column `pad`.':
+        lambda cols, size, *args: keep_padding(cols, size, *args)[:, :, :size[0], :size[1]],
 })
 
 
-def backward(dy, x, w, stride, pad):
+def conv2d_backward(dy, x, w, stride, pad):
     _, cache = ops.conv2d(x, w, np.zeros(len(w)), stride, pad)
     return ops.conv2d.backward(dy, cache)
 
 
-def slipping(change):
-    """change(dx, dw, db, dy, x, w, stride, pad), after the library's own gradients."""
-    return lambda *case: change(*backward(*case), *case)
+def change_gradients(change):
+    """change(dx, dw, db, dy, x, w, stride, pad) -> the wrong gradients, made of the correct ones"""
+    return lambda *case: change(*conv2d_backward(*case), *case)
 
 
-def flipped(dy, x, w, *how):
-    return backward(dy, x, w[..., ::-1, ::-1], *how)[0], *backward(dy, x, w, *how)[1:]
+def flip_kernel(dy, x, w, *args):
+    _, dw, db = conv2d_backward(dy, x, w, *args)
+    dx, _, _ = conv2d_backward(dy, x, w[..., ::-1, ::-1], *args)
+    return dx, dw, db
 
 
-def uncut(dx, dw, db, dy, x, w, stride, pad):
-    wide = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    return backward(dy, wide, w, stride, 0)[0], dw, db
+def dx_with_padding(dx, dw, db, dy, x, w, stride, pad):
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    return conv2d_backward(dy, padded, w, stride, 0)[0], dw, db
 
 
-def cut_wrongly(dx, dw, db, dy, x, w, stride, pad):
-    wide, *_ = uncut(dx, dw, db, dy, x, w, stride, pad)
-    return wide[:, :, :x.shape[2], :x.shape[3]], dw, db
+def dx_cropped_bottom_right(dx, dw, db, dy, x, w, stride, pad):
+    padded, _, _ = dx_with_padding(dx, dw, db, dy, x, w, stride, pad)
+    return padded[:, :, :x.shape[2], :x.shape[3]], dw, db
 
 
-def too_small(dx, dw, db, dy, x, w, stride, pad):
+def dx_too_small(dx, dw, db, dy, x, w, stride, pad):
     return ops.conv_transpose2d(dy, w, None, stride, pad)[0], dw, db
 
 
-def a_backward(n, c, h, wide, k, kh, kw, stride=1, pad=0, at=0):
-    x, w, b, *how = (whole(n, c, h, wide, at=at), whole(k, c, kh, kw, at=at + 1), np.zeros(k),
-                     stride, pad)
-    return whole(*conv(x, w, b, *how).shape, at=at + 2), x, w, *how
+def dw_of_last_image(dy, x, w, *args):
+    dx, _, db = conv2d_backward(dy, x, w, *args)
+    _, dw, _ = conv2d_backward(dy[-1:], x[-1:], w, *args)
+    return dx, dw, db
+
+
+def backward_case(n, c, h, wide, k, kh, kw, stride=1, pad=0, seed=0):
+    x = integers(n, c, h, wide, seed=seed)
+    w = integers(k, c, kh, kw, seed=seed + 1)
+    output_shape = conv(x, w, np.zeros(k), stride, pad).shape
+    dy = integers(*output_shape, seed=seed + 2)
+    return dy, x, w, stride, pad
 
 
 CONV2D_BACKWARD = Exercise('dy x w stride pad', 'dx dw db', [
-    a_backward(1, 1, 3, 3, 1, 2, 2),
-    a_backward(1, 1, 3, 4, 1, 2, 3),
-    a_backward(1, 1, 3, 3, 1, 3, 3, pad=1),
-    a_backward(2, 1, 3, 3, 2, 2, 2),
-    a_backward(1, 1, 6, 5, 1, 2, 3, stride=2),
-    a_backward(2, 3, 6, 7, 2, 3, 2, stride=2, pad=1),
-], backward, {
-    'dx: the kernel is turned once too often. dx = Mᵀ dy stamps w as it is at every window; only '
-    'who writes it as a convolution turns w.': flipped,
-    'dx still has the padding around it: cut `pad` rows and columns off all four sides.':
-        slipping(uncut),
-    'dx: the padding is cut off below and at the right only; the image begins at row and column '
-    '`pad`.': slipping(cut_wrongly),
-    'dx is smaller than x: the last rows and columns, which no window has reached, have gradient '
-    '0.': slipping(too_small),
-    'dw is turned: dw[…, ky, kx] = Σ x[…, i + ky, j + kx] · dy[…, i, j].':
-        slipping(lambda dx, dw, db, *_: (dx, dw[..., ::-1, ::-1], db)),
-    'dw has the gradient of the last picture alone: add those of all pictures, +=.':
-        lambda dy, x, w, *how: (backward(dy, x, w, *how)[0],
-                                backward(dy[-1:], x[-1:], w, *how)[1], dy.sum((0, 2, 3))),
-    'dw is divided by the number of pictures: the gradient is that of the sum; who wants a mean '
-    'divides the loss.': slipping(lambda dx, dw, db, dy, *_: (dx, dw / len(dy), db)),
-    'db keeps the pictures apart: b is the same for all of them, so sum over N, OH and OW.':
-        slipping(lambda dx, dw, db, dy, *_: (dx, dw, dy.sum((2, 3)))),
-    'db is a mean: b is added to every pixel, so its gradient is the sum of dy over them.':
-        slipping(lambda dx, dw, db, dy, *_: (dx, dw, dy.mean((0, 2, 3)))),
+    backward_case(1, 1, 3, 3, 1, 2, 2),
+    backward_case(1, 1, 3, 4, 1, 2, 3),
+    backward_case(1, 1, 3, 3, 1, 3, 3, pad=1),
+    backward_case(2, 1, 3, 3, 2, 2, 2),
+    backward_case(1, 1, 6, 5, 1, 2, 3, stride=2),
+    backward_case(2, 3, 6, 7, 2, 3, 2, stride=2, pad=1),
+], conv2d_backward, {
+    'dx: the kernel is flipped once too often. dx = Mᵀ dy adds dy·w at every window, with w as it '
+    'is. Only if you write it as a convolution is w flipped.': flip_kernel,
+    'dx still has the padding around it. Crop `pad` rows and columns on all four sides.':
+        change_gradients(dx_with_padding),
+    'dx: the padding is cropped at the bottom and at the right only. The image begins at row and '
+    'column `pad`.': change_gradients(dx_cropped_bottom_right),
+    'dx is smaller than x. The last rows and columns, which are in no window, have gradient 0.':
+        change_gradients(dx_too_small),
+    'dw is flipped: dw[…, ky, kx] = Σ x[…, i + ky, j + kx] · dy[…, i, j].':
+        change_gradients(lambda dx, dw, db, *_: (dx, dw[..., ::-1, ::-1], db)),
+    'dw is the gradient of the last image only. Add the gradients of all images, +=.':
+        dw_of_last_image,
+    'dw is divided by the number of images. The gradient is that of the sum; to have a mean, the '
+    'loss is divided.': change_gradients(lambda dx, dw, db, dy, *_: (dx, dw / len(dy), db)),
+    'db is not summed over the images. b is the same for all of them, so sum over N, OH and OW.':
+        change_gradients(lambda dx, dw, db, dy, *_: (dx, dw, dy.sum((2, 3)))),
+    'db is a mean. b is added to every pixel, so its gradient is the sum of dy over all pixels.':
+        change_gradients(lambda dx, dw, db, dy, *_: (dx, dw, dy.mean((0, 2, 3)))),
 })
 
 EXERCISES = dict(col2im=COL2IM, conv2d_backward=CONV2D_BACKWARD)

@@ -1,23 +1,26 @@
-"""What check() says: a line, a hint, and the case that shows it."""
-from typing import NamedTuple
+"""What check() returns: a message, a hint, and the smallest case that fails."""
+from typing import Any, NamedTuple
 
-from . import drawing
+import numpy as np
+
+from . import rendering
 
 
-class Verdict(NamedTuple):
-    """Shown by a notebook as a picture, by a terminal as text."""
-    name: str               # of the exercise
-    right: bool
-    said: str               # in one line
+class Result(NamedTuple):
+    """The outcome of a check. A notebook shows it as HTML, a terminal as text."""
+    name: str                               # of the exercise
+    correct: bool
+    message: str                            # in one line
     hint: str = ''
-    case: dict = {}         # the arguments of the smallest case that fails, by name
-    mine: object = None     # the reader's array there, where it can be shown
-    answer: object = None   # the right one
-    part: str = ''          # what these two are called: 'y', or 'dw' of dx, dw, db
-    at: tuple = None        # the index of the first wrong number
+    case: dict[str, Any] = {}               # the smallest case that fails, {argument: value}
+    mine: np.ndarray | None = None          # the reader's array there, if it can be shown
+    expected: np.ndarray | None = None      # the correct one
+    output: str = ''                        # the name of these two: 'y', or 'dw' of dx, dw, db
+    index: tuple[int, ...] | None = None    # of the first wrong number
+    written: bool = True                    # False while the function is still a stub
 
     def __repr__(self):
-        return drawing.text(self)
+        return rendering.to_text(self)
 
     def _repr_html_(self):
-        return drawing.html(self)
+        return rendering.to_html(self)
