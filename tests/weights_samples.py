@@ -1,4 +1,4 @@
-"""Files of weights as official writers write them, small: protobuf, torch, h5py."""
+"""Small files of weights as official writers write them: protobuf, torch, h5py."""
 from collections import OrderedDict
 from functools import lru_cache
 from importlib import import_module
@@ -11,7 +11,7 @@ def floats(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape, 'float32')
 
 
-# ---- Caffe: the part of its schema that has to do with weights, as protobuf's own descriptors
+# ---- Caffe: the part of its schema that concerns weights, as protobuf descriptors
 
 REPEATED, OPTIONAL = 3, 1
 DOUBLE, FLOAT, INT64, INT32, STRING, MESSAGE, ENUM = 1, 2, 3, 5, 9, 11, 14
@@ -44,33 +44,33 @@ V1_NAMES = dict(Convolution='CONVOLUTION', InnerProduct='INNER_PRODUCT', ReLU='R
 def net_parameter():
     """The class of Caffe's NetParameter, made by protobuf from the schema above."""
     descriptor = needed('google.protobuf.descriptor_pb2')
-    pool, factory = (import_module(f'google.protobuf.{name}')
-                     for name in ('descriptor_pool', 'message_factory'))
+    descriptor_pool = import_module('google.protobuf.descriptor_pool')
+    message_factory = import_module('google.protobuf.message_factory')
     file = descriptor.FileDescriptorProto(name='part_of_caffe.proto', package='caffe')
-    for name, fields in SCHEMA.items():
-        message = file.message_type.add(name=name)
-        for field, number, label, kind, more in fields:
-            made = message.field.add(name=field, number=number, label=label, type=kind)
-            if more == 'packed':
-                made.options.packed = True
-            elif more:
-                made.type_name = f'.caffe.{more}'
+    for message_name, fields in SCHEMA.items():
+        message = file.message_type.add(name=message_name)
+        for name, number, label, type_, extra in fields:
+            field = message.field.add(name=name, number=number, label=label, type=type_)
+            if extra == 'packed':
+                field.options.packed = True
+            elif extra:
+                field.type_name = f'.caffe.{extra}'
     enum = file.enum_type.add(name='Type')
     for name, number in V1_TYPES.items():
         enum.value.add(name=name, number=number)
-    pool = pool.DescriptorPool()
+    pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return factory.GetMessageClass(pool.FindMessageTypeByName('caffe.NetParameter'))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName('caffe.NetParameter'))
 
 
 def caffemodel(layers, v1=False, old_shapes=False, doubles=False):
     """[(name, type, blobs), …] -> the bytes of a .caffemodel of either generation"""
     net = net_parameter()(name='small', input=['data'], input_dim=[1, 3, 8, 8])
-    for name, kind, blobs in layers:
+    for name, type_, blobs in layers:
         if v1:
-            layer = net.layers.add(name=name, type=V1_TYPES[V1_NAMES[kind]], bottom=['x'])
+            layer = net.layers.add(name=name, type=V1_TYPES[V1_NAMES[type_]], bottom=['x'])
         else:
-            layer = net.layer.add(name=name, type=kind, bottom=['x'], loss_weight=[1.])
+            layer = net.layer.add(name=name, type=type_, bottom=['x'], loss_weight=[1.])
         for array in blobs:
             blob = layer.blobs.add()
             (blob.double_data if doubles else blob.data).extend(array.ravel().tolist())
@@ -82,17 +82,17 @@ def caffemodel(layers, v1=False, old_shapes=False, doubles=False):
     return net.SerializeToString()
 
 
-def tent(channels, k):
-    """Caffe's bilinear filler, dense, in its own terms."""
+def bilinear_kernel(channels, k):
+    """Caffe's bilinear filler, dense, by the formula of Caffe's source."""
     f = -(-k // 2)
     c = (k - 1) / (2 * f)
-    one = [1 - abs(i / f - c) for i in range(k)]
+    one_axis = [1 - abs(i / f - c) for i in range(k)]
     w = np.zeros((channels, channels, k, k), 'float32')
-    w[range(channels), range(channels)] = np.outer(one, one)
+    w[range(channels), range(channels)] = np.outer(one_axis, one_axis)
     return w
 
 
-LITTLE_CAFFE = [('conv1', 'Convolution', (floats(4, 3, 3, 3), floats(4))), ('relu1', 'ReLU', ()),
+SMALL_CAFFE = [('conv1', 'Convolution', (floats(4, 3, 3, 3), floats(4))), ('relu1', 'ReLU', ()),
                 ('fc6', 'InnerProduct', (floats(5, 16), floats(5))),
                 ('score', 'Convolution', (floats(2, 5, 1, 1), floats(2)))]
 
@@ -100,11 +100,11 @@ LITTLE_CAFFE = [('conv1', 'Convolution', (floats(4, 3, 3, 3), floats(4))), ('rel
 # ---- torch, h5py
 
 def state_dict():
-    """Every kind of tensor that a state dict may hold."""
+    """Every dtype and layout of tensor that a state dict may hold."""
     torch = needed('torch')
     x = torch.from_numpy(floats(6, 4))
     return OrderedDict({
-        'whole': x, 'view': x[1:4, ::2], 'turned': x.t(), 'scalar': torch.tensor(3.),
+        'contiguous': x, 'view': x[1:4, ::2], 'transposed': x.t(), 'scalar': torch.tensor(3.),
         'parameter': torch.nn.Parameter(x.clone()), 'empty': torch.zeros(0, 3),
         'half': x.half(), 'bfloat16': x.bfloat16()[1:], 'double': x.double(),
         'bool': x > 0, 'int8': torch.arange(3, dtype=torch.int8), 'long': torch.arange(5)})
@@ -112,14 +112,14 @@ def state_dict():
 
 def as_numpy(tensor):
     tensor = tensor.detach()
-    short = str(tensor.dtype) in ('torch.float16', 'torch.bfloat16')
-    return (tensor.float() if short else tensor).numpy()
+    is_half = str(tensor.dtype) in ('torch.float16', 'torch.bfloat16')
+    return (tensor.float() if is_half else tensor).numpy()
 
 
-def keras_file(path, layers, whole_model=False, **how):
+def keras_file(path, layers, whole_model=False, **kwargs):
     """{layer: {weight name: array}} -> a file as Keras' save_weights leaves it"""
     h5py = needed('h5py')
-    with h5py.File(path, 'w', **how) as file:
+    with h5py.File(path, 'w', **kwargs) as file:
         root = file.create_group('model_weights') if whole_model else file
         root.attrs['layer_names'] = [layer.encode() for layer in layers]
         for layer, weights in layers.items():
@@ -129,7 +129,7 @@ def keras_file(path, layers, whole_model=False, **how):
                 group.create_dataset(name, data=array)
 
 
-LITTLE_KERAS = {'input_1': {}, 'fire2/squeeze1x1': {'uniform2': floats(1, 1, 4, 6),
+SMALL_KERAS = {'input_1': {}, 'fire2/squeeze1x1': {'uniform2': floats(1, 1, 4, 6),
                                                    'fire2/squeeze1x1_b': floats(6)},
                 'dense': {'dense/kernel:0': floats(8, 3), 'dense/bias:0': floats(3)},
                 'bn': {'gamma:0': floats(4), 'beta:0': floats(4), 'mean:0': floats(4)}}

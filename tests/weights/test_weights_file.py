@@ -1,6 +1,7 @@
-"""Our own file: what is saved is read back, all damage is seen, a failure leaves the old one."""
+"""A tinyfcn file: saved arrays are read back, damage is detected, a failed save changes nothing."""
 import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from safetensors.numpy import load_file, save_file
 from weights_samples import floats
 
 from tinyfcn import weights
-from tinyfcn.weights import FormatError, safetensors_file as storage
+from tinyfcn.weights import FormatError, safetensors_file
 
 ARRAYS = {'score.w': floats(2, 3, 1, 1), 'score.b': floats(2).astype('float64'),
-          'turned': floats(4, 3).T, 'none': np.zeros((0, 3), 'int8'), 'one': np.array(3.5),
+          'transposed': floats(4, 3).T, 'empty': np.zeros((0, 3), 'int8'), 'scalar': np.array(3.5),
           'half': np.arange(3, dtype='float16'), 'große': np.array([True, False]),
           'big': np.arange(4, dtype='>u2')}
 ABOUT = {'net': 'fcn8s', 'n_class': 21, 'Straße': [1, None, .5]}
@@ -25,8 +26,8 @@ def path(tmp_path):
     return tmp_path / 'own.safetensors'
 
 
-def test_what_is_saved_is_read_back(path):
-    arrays, about = storage.load(path)
+def test_saved_arrays_are_read_back(path):
+    arrays, about = safetensors_file.load(path)
     assert about == ABOUT and [*arrays] == [*ARRAYS]
     for name, array in arrays.items():
         assert array.dtype == ARRAYS[name].dtype.newbyteorder('=') and array.flags.writeable, name
@@ -36,49 +37,50 @@ def test_what_is_saved_is_read_back(path):
     assert about == {'source': 'tinyfcn', 'preprocess': None, 'format': 'safetensors', **ABOUT}
 
 
-def test_the_same_arrays_make_the_same_bytes(path):
+def test_the_same_arrays_give_the_same_bytes(path):
     first = path.read_bytes()
     weights.save(path, ARRAYS, ABOUT)
     assert path.read_bytes() == first
 
 
-def test_any_safetensors_reader_reads_it(path):
+def test_the_official_safetensors_reader_reads_it(path):
     for name, array in load_file(path).items():
         np.testing.assert_array_equal(array, ARRAYS[name])
     with safe_open(path, 'numpy') as file:
         assert json.loads(file.metadata()['tinyfcn'][9:])['about'] == ABOUT
 
 
-def test_a_safetensors_from_elsewhere_has_no_about(tmp_path):
+def test_a_safetensors_of_another_program_has_no_about(tmp_path):
     arrays = {name: np.ascontiguousarray(array) for name, array in ARRAYS.items()}
     save_file(arrays, tmp_path / 'x', {'format': 'pt'})
-    read, about = storage.load(tmp_path / 'x')
+    read, about = safetensors_file.load(tmp_path / 'x')
     assert about == {} and read.keys() == arrays.keys()
     assert read['half'].dtype == 'float32' and read['score.b'].dtype == 'float64'
     for name in arrays:
         np.testing.assert_array_equal(read[name], arrays[name])
 
 
-def test_halves_of_torch_are_widened(tmp_path):
-    torch, save = needed('torch'), needed('safetensors.torch').save_file
+def test_torch_float16_and_bfloat16_become_float32(tmp_path):
+    torch = needed('torch')
+    save = needed('safetensors.torch').save_file
     x = torch.from_numpy(floats(5, 3))
     save({'b': x.bfloat16(), 'h': x.half(), 'x': x}, tmp_path / 'x')
-    read, _ = storage.load(tmp_path / 'x')
+    read, _ = safetensors_file.load(tmp_path / 'x')
     assert {array.dtype.name for array in read.values()} == {'float32'}
     np.testing.assert_array_equal(read['b'], x.bfloat16().float().numpy())
     np.testing.assert_array_equal(read['h'], x.half().float().numpy())
 
 
-def test_nothing_and_no_about(tmp_path):
+def test_no_arrays_and_no_about(tmp_path):
     weights.save(tmp_path / 'x', {})
-    assert storage.load(tmp_path / 'x') == ({}, {})
+    assert safetensors_file.load(tmp_path / 'x') == ({}, {})
 
 
 # ---- Damage
 
 @pytest.mark.parametrize('arrays, about', [({}, {}), ({'w': floats(3)}, {'é': 1})],
                          ids=['none', 'one'])
-def test_one_bit_anywhere_in_the_header_is_seen(tmp_path, arrays, about):
+def test_every_flipped_bit_of_the_header_is_detected(tmp_path, arrays, about):
     weights.save(tmp_path / 'x', arrays, about)
     data = bytearray((tmp_path / 'x').read_bytes())
     end = 8 + int.from_bytes(data[:8], 'little')
@@ -90,7 +92,7 @@ def test_one_bit_anywhere_in_the_header_is_seen(tmp_path, arrays, about):
         data[bit // 8] ^= 1 << bit % 8
 
 
-def test_damage_is_told_with_the_array_and_the_file(path):
+def test_damage_is_reported_with_the_array_and_the_file(path):
     data = bytearray(path.read_bytes())
     at = data.index(ARRAYS['score.w'].tobytes())
     data[at] ^= 1
@@ -103,11 +105,11 @@ def test_damage_is_told_with_the_array_and_the_file(path):
 @pytest.mark.parametrize('change, message', [
     (lambda data: data[:-3], r'truncated: [\d,]+ bytes of [\d,]+; get'),
     (lambda data: data[:40], r'40 bytes, and the header alone has [\d,]+: truncated'),
-    (lambda data: data + b'more', 'damaged, or no safetensors file'),
+    (lambda data: data + b'more', 'damaged, or not a safetensors file'),
     (lambda data: data.replace(b'"fcn8s', b'"fcn9s').replace(b'\\"fcn8s', b'\\"fcn9s'),
      'damaged: its header is not what was saved'),
     (lambda data: data.replace(b'"tinyfcn"', b'"tinyfcm"'),
-     r"damaged: a file of tinyfcn with the metadata \['tinyfcm'\]"),
+     r"damaged: a tinyfcn file with the metadata \['tinyfcm'\]"),
     (lambda data: data.replace(b'{"dtype":"F32","shape":[2,3,1,1]',
                                b'{"dtype":"F32","shape":[3,2,1,1]'), 'damaged: score.w is not'),
     (lambda data: data.replace(b'"score.b":{', b'"score.c":{'),
@@ -121,63 +123,67 @@ def test_damage_is_described(path, change, message):
         weights.read(path)
 
 
-def test_a_dtype_that_numpy_has_not(tmp_path):
-    torch, save = needed('torch'), needed('safetensors.torch').save_file
+def test_a_dtype_that_numpy_does_not_have(tmp_path):
+    torch = needed('torch')
+    save = needed('safetensors.torch').save_file
     save({'x': torch.zeros(4, dtype=torch.float8_e4m3fn)}, tmp_path / 'x')
     with pytest.raises(FormatError, match='x is F8_E4M3, which NumPy does not know'):
-        storage.load(tmp_path / 'x')
+        safetensors_file.load(tmp_path / 'x')
 
 
-# ---- Whole or not at all
+# ---- A failed save leaves the old file
 
 def fail(*_):
     raise OSError(28, 'No space left on device')
 
 
-@pytest.mark.parametrize('where', ['fsync', 'replace'])
-def test_a_failure_leaves_the_old_file_and_no_litter(path, monkeypatch, where):
+@pytest.mark.parametrize('call', ['fsync', 'replace'])
+def test_a_failure_leaves_the_old_file_and_no_other(path, monkeypatch, call):
     old = path.read_bytes()
-    monkeypatch.setattr(os, where, fail)
+    monkeypatch.setattr(os, call, fail)
     with pytest.raises(OSError, match='No space left'):
         weights.save(path, {'w': floats(9)}, {})
     assert path.read_bytes() == old and os.listdir(path.parent) == [path.name]
 
 
-def test_ctrl_c_in_the_middle_too(path, monkeypatch):
-    old, within = path.read_bytes(), []
+def test_ctrl_c_leaves_the_old_file_and_no_other(path, monkeypatch):
+    old = path.read_bytes()
+    files_meanwhile = []
 
     def interrupted(_):
-        within.extend(os.listdir(path.parent))
+        files_meanwhile.extend(os.listdir(path.parent))
         raise KeyboardInterrupt
     monkeypatch.setattr(os, 'fsync', interrupted)
     with pytest.raises(KeyboardInterrupt):
         weights.save(path, {'w': floats(9)}, {})
-    assert len(within) == 2                     # the new one stood beside it
+    assert len(files_meanwhile) == 2                     # the old one and the new one
     assert path.read_bytes() == old and os.listdir(path.parent) == [path.name]
 
 
 def test_the_file_and_then_its_folder_are_flushed(path, monkeypatch):
-    done, fsync, replace = [], os.fsync, os.replace
-    monkeypatch.setattr(os, 'fsync', lambda fd: done.append('fsync') or fsync(fd))
-    monkeypatch.setattr(os, 'replace', lambda *names: done.append('replace') or replace(*names))
+    calls = []
+    fsync = os.fsync
+    replace = os.replace
+    monkeypatch.setattr(os, 'fsync', lambda fd: calls.append('fsync') or fsync(fd))
+    monkeypatch.setattr(os, 'replace', lambda *names: calls.append('replace') or replace(*names))
     weights.save(path, {'w': floats(9)}, {})
-    assert done == ['fsync', 'replace', 'fsync'][:3 if os.name == 'posix' else 2]
+    assert calls == ['fsync', 'replace', 'fsync'][:3 if os.name == 'posix' else 2]
 
 
-def test_a_link_stays_a_link(path):
+def test_a_symbolic_link_stays_one(path):
     link = path.with_name('latest')
     link.symlink_to(path)
     weights.save(link, {'w': floats(9)}, {})
-    assert link.is_symlink() and [*storage.load(path)[0]] == ['w']
+    assert link.is_symlink() and [*safetensors_file.load(path)[0]] == ['w']
 
 
-def test_a_file_that_others_may_read(path):
+def test_the_file_has_the_usual_permissions(path):
     mask = os.umask(0o022)
     os.umask(mask)
     assert os.stat(path).st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
+def test_arrays_that_cannot_be_saved_are_refused_before_anything_is_written(tmp_path):
     for bad in np.array(['a']), np.array([1j]), np.array([None]):
         with pytest.raises(ValueError, match='w is .*; weights are floats, integers or bools'):
             weights.save(tmp_path / 'x', {'w': bad})
@@ -186,7 +192,7 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
     assert not os.listdir(tmp_path)
 
 
-# ---- What a file is, by its first bytes
+# ---- The format of a file, by its first bytes
 
 @pytest.mark.parametrize('data, message', [
     (b'', 'the file is empty: a failed download'),
@@ -197,17 +203,16 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
     (b'\x93NUMPY\x01\0', 'a single array'),
     (b'\x80\x04\x95\0', 'a pickle, but not of torch.save'),
     (b'name: "VGG_ILSVRC_16"\ninput: "data"', 'prototxt.*its weights are in the .caffemodel'),
-    (b'{"error": 404}', r"14 bytes that begin with b'\{\"error\"': none of the files"),
-    (b'PK\x03\x04 and then the line went dead', 'a zip whose index.*is missing: 32 bytes came'),
-], ids=['empty', 'HTML', 'lfs', 'gzip', 'npy', 'pickle', 'prototxt', 'JSON', 'half a zip'])
-def test_what_is_no_file_of_weights_is_told(tmp_path, data, message):
+    (b'{"error": 404}', r"14 bytes that begin with b'\{\"error\"': not one of the known"),
+    (b'PK\x03\x04 and the download stopped.', 'a zip without its index.* after 30 bytes'),
+], ids=['empty', 'HTML', 'lfs', 'gzip', 'npy', 'pickle', 'prototxt', 'JSON', 'truncated zip'])
+def test_a_file_without_weights_is_described(tmp_path, data, message):
     (tmp_path / 'vgg16.caffemodel').write_bytes(data)
     with pytest.raises(FormatError, match=f'vgg16.caffemodel: .*{message}'):
         weights.read(tmp_path / 'vgg16.caffemodel')
 
 
-def test_another_zip_and_no_file_at_all(tmp_path):
-    import zipfile
+def test_a_zip_of_another_program_and_a_missing_file(tmp_path):
     with zipfile.ZipFile(tmp_path / 'x.keras', 'w') as archive:
         archive.writestr('model.weights.h5', b'')
     with pytest.raises(FormatError, match='neither of torch.save nor of numpy.savez; it holds '

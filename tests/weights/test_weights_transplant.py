@@ -1,4 +1,4 @@
-"""Every way that an array goes into a net, or does not, and in which words."""
+"""Which arrays are copied into a net, which are not, and what the report says."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,10 +14,11 @@ def net_of(dtype='float32', **shapes):
                                    np.zeros(shape, dtype) for name, shape in shapes.items()})
 
 
-def test_by_name_in_place_and_cast():
+def test_weights_are_copied_by_name_in_place_and_cast():
     net = net_of('float64', conv_w=(4, 3, 3, 3), conv_b=4, score_w=(2, 4, 1, 1))
-    w, arrays = net.params['conv.w'], {'conv.b': floats(4), 'conv.w': floats(4, 3, 3, 3),
-                                       'fc8.w': floats(9)}
+    w = net.params['conv.w']
+    arrays = {'conv.b': floats(4), 'conv.w': floats(4, 3, 3, 3),
+              'fc8.w': floats(9)}
     report = transplant(net, arrays)
     assert net.params['conv.w'] is w and w.dtype == 'float64'
     np.testing.assert_array_equal(w, arrays['conv.w'])
@@ -28,7 +29,8 @@ def test_by_name_in_place_and_cast():
 
 
 def test_an_fc_layer_fills_a_convolution_channel_by_channel():
-    net, w = net_of(fc6_w=(6, 5, 7, 7), fc7_w=(6, 6, 1, 1)), floats(6, 5 * 49)
+    net = net_of(fc6_w=(6, 5, 7, 7), fc7_w=(6, 6, 1, 1))
+    w = floats(6, 5 * 49)
     report = transplant(net, {'fc6.w': w, 'fc7.w': floats(6, 6)})
     assert report.reshaped == ['fc6.w', 'fc7.w'] and not report.copied
     x = floats(5, 7, 7)
@@ -36,7 +38,8 @@ def test_an_fc_layer_fills_a_convolution_channel_by_channel():
 
 
 def test_a_fourth_channel_is_the_mean_of_the_three():
-    net, w = net_of(conv1_1_w=(4, 4, 3, 3), conv2_w=(4, 4, 3, 3)), floats(4, 3, 3, 3)
+    net = net_of(conv1_1_w=(4, 4, 3, 3), conv2_w=(4, 4, 3, 3))
+    w = floats(4, 3, 3, 3)
     report = transplant(net, {'conv1_1.w': w})
     assert report.reshaped == ['conv1_1.w'] and report.missing == ['conv2.w']
     np.testing.assert_array_equal(net.params['conv1_1.w'][:, :3], w)
@@ -46,7 +49,7 @@ def test_a_fourth_channel_is_the_mean_of_the_three():
 
 @pytest.mark.parametrize('box', ['score_fr', 'score', 'fc8', 'conv10', 'loss3/classifier',
                                  'upscore2', 'aux_score'])
-def test_a_classifier_of_other_classes_is_left(box):
+def test_a_classifier_for_other_classes_is_left(box):
     net = SimpleNamespace(params={'conv.w': np.zeros(3), f'{box}.w': np.zeros((40, 8, 1, 1)),
                                   f'{box}.b': np.zeros(40)})
     report = transplant(net, {'conv.w': floats(3), f'{box}.w': floats(21, 8),
@@ -55,7 +58,7 @@ def test_a_classifier_of_other_classes_is_left(box):
     assert not net.params[f'{box}.w'].any() and report.missing == []
 
 
-def test_running_state_moves_too():
+def test_running_statistics_are_copied_too():
     net = net_of(bn_w=(3,))
     net.state = {'bn.mean': np.zeros(3, 'float32')}
     assert transplant(net, {'bn.w': floats(3), 'bn.mean': floats(3)}).copied == ['bn.w', 'bn.mean']
@@ -85,7 +88,7 @@ def test_every_mismatch_is_named():
         transplant(net_of(a_w=(2,), b_w=(3,)), {'a.w': floats(3), 'b.w': floats(2)})
 
 
-def test_nothing_matched():
+def test_no_common_name():
     net = net_of(conv1_1_w=(4,), conv1_2_w=(4,))
     with pytest.raises(ValueError, match='nothing to copy: the net has conv1_1.w, conv1_2.w …, and '
                                          'the file has conv1_1.weight …; conv1_1.w is perhaps '
@@ -96,11 +99,11 @@ def test_nothing_matched():
 
 
 def test_the_report_is_a_table():
-    said = []
+    messages = []
     net = net_of(conv_w=(4, 3, 3, 3), fc6_w=(2, 4, 7, 7), score_w=(21, 2, 1, 1))
     report = transplant(net, {'conv.w': floats(4, 3, 3, 3), 'fc6.w': floats(2, 196),
-                              'fc8.w': floats(9, 2)}, said.append)
-    assert said == [str(report)]
+                              'fc8.w': floats(9, 2)}, messages.append)
+    assert messages == [str(report)]
     assert str(report).splitlines() == [
         'copied 1 · reshaped 1 · left 1 · missing 1',
         '            name                        in the file         in the net',
@@ -115,9 +118,9 @@ def test_from_net_to_net():
     """32s → 16s → 8s is one call each; only the new score layer is missing."""
     nets = [tinyfcn.build(name, width=1 / 64, seed=seed)
             for seed, name in enumerate(['fcn32s', 'fcn16s', 'fcn8s'])]
-    for one, next, new in zip(nets, nets[1:], ('score_pool4', 'score_pool3')):
-        report = transplant(next, one.params)
-        assert report.copied == [*one.params] and report.left == report.reshaped == []
+    for coarse, fine, new in zip(nets, nets[1:], ('score_pool4', 'score_pool3')):
+        report = transplant(fine, coarse.params)
+        assert report.copied == [*coarse.params] and report.left == report.reshaped == []
         assert report.missing == [f'{new}.w', f'{new}.b']
-        for name, w in one.params.items():
-            np.testing.assert_array_equal(next.params[name], w)
+        for name, w in coarse.params.items():
+            np.testing.assert_array_equal(fine.params[name], w)

@@ -1,42 +1,64 @@
-"""Weights from elsewhere and our own: arrays by name, read from files of five kinds.
+"""Weights by name, from files of five formats, into nets.
 
-    arrays, about = read('fcn8s-heavy-pascal.caffemodel')       # under our names, '<box>.w'
+    arrays, about = read('fcn8s-heavy-pascal.caffemodel')       # as in net.params: '<box>.w'
     print(transplant(net, arrays))                              # copied, reshaped, left, missing
     save('fcn8s.safetensors', net.params, about)
+
+Every format has a module with load(path) -> {name: array}, about, where `about` is a dict of what
+the file says beside its arrays. A file that cannot be read is a FormatError, whatever is wrong.
 """
-from ..files import FormatError, reading
-from . import caffe, keras_h5, names, npz, safetensors_file as storage, torch_pickle
-from .file import kind
+from pathlib import Path
+from typing import Any
+
+from ..files import FormatError, describe_read_errors
+from . import caffe, keras_h5, names, npz, safetensors_file, torch_pickle
+from .arrays import Arrays
+from .detect import detect_format
 from .safetensors_file import save
 from .transplant import Report, transplant
 
-__all__ = ['FormatError', 'Report', 'raw', 'read', 'save', 'transplant']
+__all__ = ['FormatError', 'Report', 'read', 'read_raw', 'save', 'transplant']
 
-READERS = dict(safetensors=storage.load, torch=torch_pickle.load, npz=npz.load,
+LOADERS = dict(safetensors=safetensors_file.load, torch=torch_pickle.load, npz=npz.load,
                keras=keras_h5.load, caffe=caffe.load)
 
 
-def raw(path):
-    """-> {name: array}, about, under the names of the file. Its first bytes choose the reader.
+def read_raw(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """-> {name: array}, about, under the names of the file. Its first bytes decide the format.
 
     about['format']: safetensors, torch, npz, keras or caffe
+
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f'{folder}/a.npz', conv1_W=np.zeros((3, 3, 1, 8)))
+    ...     arrays, about = read_raw(f'{folder}/a.npz')
+    >>> arrays['conv1_W'].shape, about
+    ((3, 3, 1, 8), {'format': 'npz'})
     """
-    which = kind(path)
-    arrays, about = READERS[which](path)
-    return arrays, dict(about, format=which)
+    file_format = detect_format(path)
+    arrays, about = LOADERS[file_format](path)
+    return arrays, dict(about, format=file_format)
 
 
-def read(path):
-    """-> {'<box>.w': array, '<box>.b': array}, about
+def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """-> {'<box>.w': array, '<box>.b': array}, about: names and shapes as in net.params
 
-    about['source']: whose weights these are, 'tinyfcn' of our own files. about['preprocess']:
-    dict(order, scale, mean, std), the image → (scale·image − mean) / std that they were trained
-    on; None where nobody knows. about['bilinear']: a .caffemodel's fixed upsamplings.
+    about['source']: where the weights come from, 'tinyfcn' for a file of `save`.
+    about['preprocess']: dict(order, scale, mean, std), the image → (scale·image − mean) / std that
+    they were trained on; None if unknown. about['bilinear']: the fixed upsampling layers of a
+    .caffemodel.
+
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f'{folder}/a.safetensors', {'score.w': np.zeros((2, 8, 1, 1))}, dict(n_class=2))
+    ...     arrays, about = read(f'{folder}/a.safetensors')
+    >>> [*arrays], about['source'], about['n_class']
+    (['score.w'], 'tinyfcn', 2)
     """
-    arrays, about = raw(path)
-    if about['format'] == 'safetensors' and storage.is_ours(path):
-        arrays = storage.weights_only(arrays)
+    arrays, about = read_raw(path)
+    if about['format'] == 'safetensors' and safetensors_file.is_tinyfcn_file(path):
+        arrays = safetensors_file.weights_only(arrays)
         return arrays, dict(source='tinyfcn', preprocess=None) | about
-    with reading(path, 'file of weights'):
-        arrays, found = names.ours(arrays)
+    with describe_read_errors(path, 'file of weights'):
+        arrays, found = names.to_our_names(arrays)
     return arrays, about | found

@@ -8,159 +8,218 @@
 Every length is checked against the message around it before anything is read.
 """
 import mmap
+from collections.abc import Iterator
 from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..files import FormatError, reading
+from ..files import FormatError, describe_read_errors
+from .arrays import Arrays
 
-LAYER, LAYER_V1 = 100, 2
-FIELDS = {LAYER: (1, 2, 7), LAYER_V1: (4, 5, 6)}                # name, type, blobs
-TYPES_V1 = {4: 'Convolution', 14: 'InnerProduct', 39: 'Deconvolution'}
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5                         # wire types
+TYPES_V1 = {4: 'Convolution', 14: 'InnerProduct', 39: 'Deconvolution'}
 
 
-def load(path):
+class LayerFields(NamedTuple):
+    """The field numbers of a layer message."""
+    name: int
+    type: int
+    blobs: int
+
+
+# by the field of NetParameter that the layer stands in
+LAYER_FIELDS = {100: LayerFields(1, 2, 7), 2: LayerFields(4, 5, 6)}
+
+
+class Span(NamedTuple):
+    """Bytes start … end − 1 of the file."""
+    start: int
+    end: int
+
+
+class Field(NamedTuple):
+    """One field of a message: a whole number if the wire type is VARINT, else its bytes."""
+    number: int
+    wire: int
+    varint: int
+    span: Span
+
+
+class Layer(NamedTuple):
+    """One layer of the file, of either generation."""
+    name: str
+    type: str
+    blobs: list[NDArray[Any]]
+
+
+def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """-> {'conv1_1.w': array, …}, dict(name='…', bilinear={'upscore': (64, 64), …})
 
     w: (out, in/groups, kh, kw) of a convolution, (in, out/groups, kh, kw) of a deconvolution,
-    (out, in) of an inner product; b (out,). A deconvolution that is bilinear is fixed: it is told
-    in `bilinear` with its ksize, and its weights stay behind; a learned one is returned.
+    (out, in) of an inner product; b (out,). A deconvolution with bilinear weights is fixed: its
+    ksize is listed in `bilinear`, and its weights are not returned; those of a learned one are.
     The blobs of any other layer (BatchNorm, Scale, …) are name.0, name.1, … in Caffe's order.
     """
-    with reading(path, '.caffemodel'), open(path, 'rb') as file:
+    with describe_read_errors(path, '.caffemodel'), open(path, 'rb') as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        arrays, about = {}, dict(name='', bilinear={})
-        for number, wire, value in _fields(data, 0, len(data)):
-            if (number, wire) == (1, BYTES):
-                about['name'] = data[slice(*value)].decode()
-            if number not in FIELDS or wire != BYTES:
+        arrays: Arrays = {}
+        net_name = ''
+        bilinear: dict[str, tuple[int, ...]] = {}
+
+        for field in _fields(data, Span(0, len(data))):
+            if (field.number, field.wire) == (1, BYTES):
+                net_name = data[slice(*field.span)].decode()
+            if field.number not in LAYER_FIELDS or field.wire != BYTES:
                 continue
-            name, what, blobs = _layer(data, *value, *FIELDS[number])
-            own = _named(name, what, blobs)
-            if what == 'Deconvolution' and [*own] == [f'{name}.w'] and is_bilinear(*blobs):
-                about['bilinear'][name], own = blobs[0].shape[2:], {}
-            if twice := own.keys() & arrays.keys():
+            layer = _layer(data, field.span, LAYER_FIELDS[field.number])
+            weights = _named_blobs(layer)
+            only_w = [*weights] == [f'{layer.name}.w']
+            if layer.type == 'Deconvolution' and only_w and is_bilinear(*layer.blobs):
+                bilinear[layer.name] = layer.blobs[0].shape[2:]
+                continue
+            if twice := weights.keys() & arrays.keys():
                 raise FormatError(f'two layers have weights called {sorted(twice)}')
-            arrays.update(own)
-        if not arrays and not about['bilinear']:
+            arrays.update(weights)
+
+        if not arrays and not bilinear:
             raise FormatError('no layer in it has weights: is it a .caffemodel? One older than '
                               'Caffe of 2014 needs its upgrade_net_proto_binary first')
-        return arrays, about
+        return arrays, dict(name=net_name, bilinear=bilinear)
 
 
-def is_bilinear(w):
-    """A tent from each channel to itself, 0 elsewhere.   w (C, C, kh, kw), or grouped (C, 1, …)
+def is_bilinear(w: NDArray[Any]) -> bool:
+    """A bilinear kernel from each channel to itself, 0 elsewhere.   w (C, C or 1, kh, kw)
 
-    Along one axis the tent is 1 − |i − (k − 1)/2| / ⌈k/2⌉, which Caffe calls its bilinear filler.
+    Along one axis it is 1 − |i − (k − 1)/2| / ⌈k/2⌉, which Caffe calls its bilinear filler.
     """
     channels, depth, *ksize = w.shape
     if depth not in (1, channels):
         return False
-    tents = (1 - abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2) for k in ksize)
+    rows, columns = (1 - abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2) for k in ksize)
     expected = np.zeros_like(w)
-    expected[range(channels), range(channels) if depth > 1 else 0] = np.outer(*tents)
+    own_channel = range(channels) if depth > 1 else 0
+    expected[range(channels), own_channel] = np.outer(rows, columns)
     return bool(abs(w - expected).max(initial=0) < 1e-6)
 
 
-def _layer(data, start, end, name_at, type_at, blobs_at):
-    """One layer -> its name, its type as text, its blobs"""
-    name, what, blobs = '', '', []
-    for number, wire, value in _fields(data, start, end):
-        if (number, wire) == (name_at, BYTES):
-            name = data[slice(*value)].decode()
-        elif (number, wire) == (type_at, BYTES):
-            what = data[slice(*value)].decode()
-        elif (number, wire) == (type_at, VARINT):
-            what = TYPES_V1.get(value, str(value))
-        elif (number, wire) == (blobs_at, BYTES):
-            blobs.append(_blob(data, *value))
-    return name, what, blobs
+def _layer(data: mmap.mmap, message: Span, numbers: LayerFields) -> Layer:
+    name = ''
+    type_ = ''
+    blobs = []
+    for field in _fields(data, message):
+        key = field.number, field.wire
+        if key == (numbers.name, BYTES):
+            name = data[slice(*field.span)].decode()
+        elif key == (numbers.type, BYTES):
+            type_ = data[slice(*field.span)].decode()
+        elif key == (numbers.type, VARINT):
+            type_ = TYPES_V1.get(field.varint, str(field.varint))
+        elif key == (numbers.blobs, BYTES):
+            blobs.append(_blob(data, field.span))
+    return Layer(name, type_, blobs)
 
 
-def _named(name, what, blobs):
-    """The blobs of one layer by name; those that are w and b have the shapes that `load` tells."""
-    if what not in TYPES_V1.values():
+def _named_blobs(layer: Layer) -> Arrays:
+    """The blobs of one layer by name; w and b have the shapes that `load` promises."""
+    name, type_, blobs = layer
+    if type_ not in TYPES_V1.values():
         return {f'{name}.{i}': blob for i, blob in enumerate(blobs)}
-    own = dict(zip((f'{name}.w', f'{name}.b'), blobs))
-    for (key, blob), axes in zip(own.items(), (2 if what == 'InnerProduct' else 4, 1)):
-        own[key] = blob = blob.reshape(blob.shape[-axes:])      # of old (1, 1, out, in)
+
+    weights = dict(zip((f'{name}.w', f'{name}.b'), blobs))
+    axes_of_w = 2 if type_ == 'InnerProduct' else 4
+    for (key, blob), axes in zip(weights.items(), (axes_of_w, 1)):
+        blob = blob.reshape(blob.shape[-axes:])                 # older files: (1, 1, out, in)
         if blob.ndim != axes:
             raise FormatError(f'{key} has shape {blob.shape}; {axes} axes are needed')
-    sizes = [len(blob) for blob in own.values()]
-    if len(blobs) > 2 or what != 'Deconvolution' and len({*sizes}) > 1:
+        weights[key] = blob
+
+    sizes = {len(blob) for blob in weights.values()}
+    if len(blobs) > 2 or type_ != 'Deconvolution' and len(sizes) > 1:
         raise FormatError(f'the blobs of {name} are {[blob.shape for blob in blobs]}: '
                           f'w (out, …) and b (out,) are needed')
-    return own
+    return weights
 
 
-def _blob(data, start, end):
-    shape, old, parts = None, {}, []
-    for number, wire, value in _fields(data, start, end):
-        if (number, wire) == (7, BYTES):
-            shape = _shape(data, *value)
-        elif number in (1, 2, 3, 4) and wire == VARINT:
-            old[number] = value
-        elif number in (5, 8) and wire != VARINT:               # packed, or one number at a time
-            parts.append(_numbers(data, *value, '<f4' if number == 5 else '<f8'))
-    array = np.concatenate(parts or [[]], dtype='float32')
+def _blob(data: mmap.mmap, message: Span) -> NDArray[Any]:
+    shape = None
+    old_shape: dict[int, int] = {}                              # num, channels, height, width
+    parts = []
+    for field in _fields(data, message):
+        if (field.number, field.wire) == (7, BYTES):
+            shape = _shape(data, field.span)
+        elif field.number in (1, 2, 3, 4) and field.wire == VARINT:
+            old_shape[field.number] = field.varint
+        elif field.number in (5, 8) and field.wire != VARINT:   # packed, or one number at a time
+            parts.append(_numbers(data, field.span, '<f4' if field.number == 5 else '<f8'))
+
+    array = np.concatenate(parts or [np.zeros(0)], dtype='float32')
     if shape is None:
-        shape = [old.get(axis, 0) for axis in (1, 2, 3, 4)] if old else [array.size]
+        shape = [old_shape.get(axis, 0) for axis in (1, 2, 3, 4)] if old_shape else [array.size]
     if prod(shape) != array.size:
         raise FormatError(f'a blob of shape {tuple(shape)} holds {array.size:,} numbers')
     return array.reshape(shape)
 
 
-def _shape(data, start, end):
+def _shape(data: mmap.mmap, message: Span) -> list[int]:
     shape = []
-    for number, wire, value in _fields(data, start, end):
-        if (number, wire) == (1, VARINT):
-            shape.append(value)
-        elif (number, wire) == (1, BYTES):
-            i, stop = value
-            while i < stop:
-                size, i = _varint(data, i, stop)
+    for field in _fields(data, message):
+        if (field.number, field.wire) == (1, VARINT):
+            shape.append(field.varint)
+        elif (field.number, field.wire) == (1, BYTES):
+            i, end = field.span
+            while i < end:
+                size, i = _varint(data, i, end)
                 shape.append(size)
     return shape
 
 
-def _numbers(data, start, end, dtype):
-    count, rest = divmod(end - start, np.dtype(dtype).itemsize)
+def _numbers(data: mmap.mmap, span: Span, dtype: str) -> NDArray[Any]:
+    length = span.end - span.start
+    count, rest = divmod(length, np.dtype(dtype).itemsize)
     if rest:
-        raise FormatError(f'{end - start} bytes at byte {start:,} are no whole number of {dtype}')
-    return np.frombuffer(data, dtype, count, start)
+        raise FormatError(f'{length} bytes at byte {span.start:,} are not a whole number of '
+                          f'{dtype}')
+    return np.frombuffer(data, dtype, count, span.start)
 
 
-def _fields(data, start, end):
-    """The fields of the message in data[start:end] -> number, wire type, value or (start, end)"""
-    i = start
+def _fields(data: mmap.mmap, message: Span) -> Iterator[Field]:
+    """The fields of a message, in the order of the file."""
+    i, end = message
     while i < end:
         key, i = _varint(data, i, end)
-        number, wire = key >> 3, key & 7
+        number = key >> 3
+        wire = key & 7
+        varint = 0
+        start = i
         if wire == VARINT:
-            value, i = _varint(data, i, end)
-        elif wire in (EIGHT, BYTES, FOUR):
-            length, i = _varint(data, i, end) if wire == BYTES else (4 if wire == FOUR else 8, i)
-            value = i, i + length
-            i += length
+            varint, i = _varint(data, i, end)
+        elif wire == BYTES:
+            length, start = _varint(data, i, end)
+            i = start + length
+        elif wire in (EIGHT, FOUR):
+            i += 4 if wire == FOUR else 8
         else:
-            raise FormatError(f'wire type {wire} at byte {i:,}: damaged, or no .caffemodel')
+            raise FormatError(f'wire type {wire} at byte {i:,}: damaged, or not a .caffemodel')
         if i > end:
-            raise FormatError(f'field {number} ends at byte {i:,}, and what it stands in at byte '
-                              f'{end:,}: truncated or damaged; get the file again')
-        yield number, wire, value
+            raise FormatError(f'field {number} ends at byte {i:,}, but the message around it at '
+                              f'byte {end:,}: truncated or damaged; get the file again')
+        yield Field(number, wire, varint, Span(start, i))
 
 
-def _varint(data, i, end):
+def _varint(data: mmap.mmap, i: int, end: int) -> tuple[int, int]:
     """Seven bits a byte, the lowest first; the eighth says that more follow. -> value, next byte"""
     value = 0
     for shift in range(0, 70, 7):
         if i >= end:
             raise FormatError(f'a number runs past byte {end:,}: truncated or damaged; get the '
                               f'file again')
-        value |= (data[i] & 127) << shift
+        byte = data[i]
+        value |= (byte & 127) << shift
         i += 1
-        if data[i - 1] < 128:
+        if byte < 128:
             return value, i
-    raise FormatError(f'a number of more than ten bytes before byte {i:,}: damaged, or no '
+    raise FormatError(f'a number of more than ten bytes before byte {i:,}: damaged, or not a '
                       f'.caffemodel')

@@ -1,27 +1,32 @@
-"""Whose names are these? Foreign names become '<box>.w' and '<box>.b', by a table for each source.
+"""Layer names of other programs become '<box>.w' and '<box>.b', by a table for each source.
 
-With the source comes the preprocessing its weights were trained on, image → (scale·image − mean) /
-std, channels in `order`, an image being 0 … 255. Nothing else in the file says it, and a net that
-is fed RGB for BGR fails in silence.
+A source also determines the preprocessing that its weights were trained on, image →
+(scale·image − mean) / std, channels in `order`, an image being 0 … 255. The file itself does not
+say it, and a net that gets RGB instead of BGR is wrong without any error.
 """
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..files import FormatError
+from .arrays import Arrays
+
+Preprocess = dict[str, Any]
 
 
-def same(*layers):
+def same_names(*layers: str) -> dict[str, str]:
     return {layer: layer for layer in layers}
 
 
-def bgr(*mean):
+def bgr(*mean: float) -> Preprocess:
+    """Caffe's preprocessing: the mean of each channel is subtracted, blue first."""
     return dict(order='BGR', scale=1., mean=mean, std=(1., 1., 1.))
 
 
-# ---- Our boxes, which are Caffe's layers
+# ---- The boxes of tinyfcn's nets, which have the names of Caffe's layers
 
 VGG = [f'conv{block}_{i}' for block, convs in enumerate((2, 2, 3, 3, 3), 1)
        for i in range(1, convs + 1)]
@@ -39,7 +44,7 @@ RESNET = ['conv1', 'bn1', *(f'layer{layer}/{block}/{part}'
                             + ['downsample/0', 'downsample/1'] * (block == 0))]
 DEEP_STEM = ['conv2', 'bn2', 'conv3', 'bn3']
 
-# ---- The same boxes as others call them
+# ---- The same boxes under the names of other programs
 
 FEATURES = dict(zip((f'features.{i}' for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
                     VGG))
@@ -48,118 +53,147 @@ FEATURES_FIRE = {'features.0': 'conv1', **dict(zip(
      for part in ('squeeze', 'expand1x1', 'expand3x3')), FIRE))}
 BLOCKS = {re.sub(r'conv(\d)_(\d)', r'block\1_conv\2', box): box for box in VGG}
 
-VGG_MEAN, VOC_MEAN = (103.939, 116.779, 123.68), (104.00699, 116.66877, 122.67892)
-TORCH = dict(order='RGB', scale=1 / 255, mean=(.485, .456, .406), std=(.229, .224, .225))
-FCN_MEANS = {21: VOC_MEAN, 60: (104.007, 116.669, 122.679)}     # 40, of NYUDv2: colour or HHA?
+VGG_MEAN = (103.939, 116.779, 123.68)
+VOC_MEAN = (104.00699, 116.66877, 122.67892)
+TORCH: Preprocess = dict(order='RGB', scale=1 / 255, mean=(.485, .456, .406),
+                         std=(.229, .224, .225))
+# by the number of classes; not 40, of NYUDv2, which may be trained on colour or on HHA
+FCN_MEANS = {21: VOC_MEAN, 60: (104.007, 116.669, 122.679)}
 
 
-def rows(box, w):
+def unchanged(box: str, w: NDArray[Any]) -> NDArray[Any]:
+    return w
+
+
+def fc6_from_hwc(box: str, w: NDArray[Any]) -> NDArray[Any]:
     """fc6 of a net that flattens (H, W, C).   (out, 7·7·C) -> (out, C, 7, 7), channel-major"""
     return w.reshape(len(w), 7, 7, -1).transpose(0, 3, 1, 2) if box == 'fc6' else w
 
 
-def tensorflow(box, w):
+def from_tensorflow(box: str, w: NDArray[Any]) -> NDArray[Any]:
     """(kh, kw, in, out) -> (out, in, kh, kw), and (in, out) -> (out, in)"""
-    return w.transpose(3, 2, 0, 1) if w.ndim == 4 else rows(box, w.T)
+    return w.transpose(3, 2, 0, 1) if w.ndim == 4 else fc6_from_hwc(box, w.T)
 
 
 class Source(NamedTuple):
-    """Foreign layer -> box: all of `trunk` is in the file, and of `rest` perhaps something."""
+    """Layer name -> box: a file of this source has all of `required`, and may have `optional`."""
     name: str
-    preprocess: dict | None
-    trunk: dict
-    rest: dict
-    ends: dict = {'.w': '.w', '.b': '.b'}
-    turn: Callable = lambda box, w: w
+    preprocess: Preprocess | None
+    required: dict[str, str]
+    optional: dict[str, str]
+    suffixes: dict[str, str] = {'.w': '.w', '.b': '.b'}
+    convert: Callable[[str, NDArray[Any]], NDArray[Any]] = unchanged    # box, its w -> w
 
 
-# how often a batch norm of PyTorch's was renewed is nothing that a net needs
+# num_batches_tracked counts the updates of the running statistics, which no net needs
 PYTORCH = {'.weight': '.w', '.bias': '.b', '.running_mean': '.mean', '.running_var': '.var',
            '.num_batches_tracked': ''}
+FCN = Source('FCN of its authors, Caffe', None, same_names(*VGG, *HEAD[:2], 'score_fr'), {})
 SOURCES = [
-    Source('FCN of its authors, Caffe', None, same(*VGG, *HEAD[:2], 'score_fr'), {}),
+    FCN,
     Source('FCN of its authors for SIFT Flow, Caffe', bgr(114.578, 115.294, 108.353),
-           same(*VGG, *HEAD[:2], 'score_fr_sem', 'score_fr_geo'), {}),
-    Source('VGG-16 of Caffe', bgr(*VGG_MEAN), same(*VGG), same(*HEAD)),
-    Source('VGG-16 of Frossard, npz', {**bgr(*VGG_MEAN[::-1]), 'order': 'RGB'}, same(*VGG),
-           same(*HEAD), {'_W': '.w', '_b': '.b'}, tensorflow),
+           same_names(*VGG, *HEAD[:2], 'score_fr_sem', 'score_fr_geo'), {}),
+    Source('VGG-16 of Caffe', bgr(*VGG_MEAN), same_names(*VGG), same_names(*HEAD)),
+    Source('VGG-16 of Frossard, npz', {**bgr(*VGG_MEAN[::-1]), 'order': 'RGB'}, same_names(*VGG),
+           same_names(*HEAD), {'_W': '.w', '_b': '.b'}, from_tensorflow),
     Source('VGG-16 of timm', TORCH,
            {**FEATURES, 'pre_logits.fc1': 'fc6', 'pre_logits.fc2': 'fc7'}, {'head.fc': 'fc8'},
            PYTORCH),
     Source('VGG-16 of torchvision', TORCH, FEATURES,
            {'classifier.0': 'fc6', 'classifier.3': 'fc7', 'classifier.6': 'fc8'}, PYTORCH),
     Source('VGG-16 of Keras', bgr(*VGG_MEAN), BLOCKS,
-           dict(fc1='fc6', fc2='fc7', predictions='fc8'), turn=rows),
-    Source('CaffeNet', bgr(*VOC_MEAN), same(*CAFFENET), same(*HEAD)),
+           dict(fc1='fc6', fc2='fc7', predictions='fc8'), convert=fc6_from_hwc),
+    Source('CaffeNet', bgr(*VOC_MEAN), same_names(*CAFFENET), same_names(*HEAD)),
     Source('GoogLeNet of BVLC', bgr(104., 117., 123.),
-           same('conv1/7x7_s2', 'conv2/3x3_reduce', 'conv2/3x3', *INCEPTION),
-           same('loss3/classifier', *AUX)),
-    Source('SqueezeNet v1.1', bgr(104., 117., 123.), same('conv1', *FIRE), same('conv10')),
-    Source('SqueezeNet v1.1, npz', bgr(104., 117., 123.), same('conv1', *FIRE), same('conv10'),
-           PYTORCH),
+           same_names('conv1/7x7_s2', 'conv2/3x3_reduce', 'conv2/3x3', *INCEPTION),
+           same_names('loss3/classifier', *AUX)),
+    Source('SqueezeNet v1.1', bgr(104., 117., 123.), same_names('conv1', *FIRE),
+           same_names('conv10')),
+    Source('SqueezeNet v1.1, npz', bgr(104., 117., 123.), same_names('conv1', *FIRE),
+           same_names('conv10'), PYTORCH),
     Source('SqueezeNet v1.1 of torchvision', TORCH, FEATURES_FIRE, {'classifier.1': 'conv10'},
            PYTORCH),
     Source('ResNet-101 of torchvision', TORCH, {box.replace('/', '.'): box for box in RESNET},
-           same('fc', *DEEP_STEM), PYTORCH),
+           same_names('fc', *DEEP_STEM), PYTORCH),
 ]
-TRUNKISH = re.compile(r'(conv\d|features\.|fire\d|inception|block\d|layer\d)')     # no head
+BACKBONE_LAYER = re.compile(r'(conv\d|features\.|fire\d|inception|block\d|layer\d)')
 
 
-def ours(arrays):
-    """{foreign name: array} -> {'<box>.w': array, …}, dict(source=…, preprocess=…)
+def to_our_names(arrays: Arrays) -> tuple[Arrays, dict[str, Any]]:
+    """{name in the file: array} -> {'<box>.w': array, …}, dict(source=…, preprocess=…)
 
-    A layer that the source's table has not, such as a score layer, keeps its name.
+    A layer that is not in the source's table, such as a score layer, keeps its name.
     """
-    if all(name.startswith('module.') for name in arrays):              # of DataParallel
+    if all(name.startswith('module.') for name in arrays):      # saved through DataParallel
         arrays = {name.removeprefix('module.'): array for name, array in arrays.items()}
+    source = _source_of(arrays)
+    boxes = source.required | source.optional
+
+    renamed = {}
+    for name, array in arrays.items():
+        layer, suffix = _split_name(name, source)
+        our_suffix = source.suffixes.get(suffix)
+        if our_suffix == '':
+            continue
+        box = boxes.get(layer, layer)
+        if our_suffix == '.w':
+            array = np.ascontiguousarray(source.convert(box, array))
+        renamed[name if our_suffix is None else f'{box}{our_suffix}'] = array
+
+    preprocess = source.preprocess
+    if source is FCN and 'score_fr.w' in renamed:
+        mean = FCN_MEANS.get(len(renamed['score_fr.w']))
+        preprocess = bgr(*mean) if mean else None
+    return renamed, dict(source=source.name, preprocess=preprocess)
+
+
+def _source_of(arrays: Arrays) -> Source:
     for source in SOURCES:
         layers = _layers(arrays, source)
-        if source.trunk.keys() <= layers and not _strangers(layers, source):
-            break
-    else:
-        raise FormatError(_none_fits(arrays))
-    named = {}
-    for name, array in arrays.items():
-        layer, end = _split(name, source)
-        box, own = (source.trunk | source.rest).get(layer, layer), source.ends.get(end)
-        if own == '.w':
-            array = np.ascontiguousarray(source.turn(box, array))
-        if own != '':
-            named[f'{box}{own}' if own else name] = array
-    preprocess = source.preprocess
-    if 'score_fr.w' in named and source is SOURCES[0]:
-        mean = FCN_MEANS.get(len(named['score_fr.w']))
-        preprocess = mean and bgr(*mean)
-    return named, dict(source=source.name, preprocess=preprocess)
+        if source.required.keys() <= layers and not _unexpected_layers(layers, source):
+            return source
+    raise FormatError(_unknown_source(arrays))
 
 
-def _split(name, source):
-    """'features.0.weight' -> 'features.0', '.weight'; of another end nothing is known"""
-    return next(((name.removesuffix(end), end) for end in source.ends if name.endswith(end)),
-                (name, ''))
+def _split_name(name: str, source: Source) -> tuple[str, str]:
+    """'features.0.weight' -> 'features.0', '.weight'; '' for a suffix that the source has not"""
+    for suffix in source.suffixes:
+        if name.endswith(suffix):
+            return name.removesuffix(suffix), suffix
+    return name, ''
 
 
-def _layers(arrays, source):
-    return {layer for layer, end in (_split(name, source) for name in arrays) if end}
+def _layers(arrays: Iterable[str], source: Source) -> set[str]:
+    split = (_split_name(name, source) for name in arrays)
+    return {layer for layer, suffix in split if suffix}
 
 
-def _strangers(layers, source):
-    """Layers that belong to a trunk, but not to this one: VGG-19 has all that VGG-16 has."""
-    return sorted(layer for layer in layers - source.trunk.keys() - source.rest.keys()
-                  if TRUNKISH.match(layer))
+def _unexpected_layers(layers: set[str], source: Source) -> list[str]:
+    """Layers of a backbone, but not of this one: VGG-19 has all that VGG-16 has, and more."""
+    others = layers - source.required.keys() - source.optional.keys()
+    return sorted(layer for layer in others if BACKBONE_LAYER.match(layer))
 
 
-def _none_fits(arrays):
-    """Say what was seen, and what the nearest source would have needed."""
-    seen = ', '.join([*(f'{name} {arrays[name].shape}' for name in [*arrays][:6]), '…'])
-    best = max(SOURCES, key=lambda source: len(source.trunk.keys() & _layers(arrays, source))
-               / len(source.trunk))
-    layers = _layers(arrays, best)
-    lacks, has = sorted(best.trunk.keys() - layers), _strangers(layers, best)
-    nearest = '' if len(lacks) == len(best.trunk) else (
-        f'. The nearest, {best.name}, ' + ' and '.join(
-            [f'would have {", ".join(lacks[:4])}'] * bool(lacks)
-            + [f'would not have {", ".join(has[:4])}'] * bool(has)))
-    return (f'its {len(arrays)} arrays are of no source known here: {seen}{nearest}. '
-            f'Known: {"; ".join(source.name for source in SOURCES)}. `raw` in tinyfcn.weights '
-            f'reads them under their own names')
+def _unknown_source(arrays: Arrays) -> str:
+    """The message: what the file has, and what the most similar source would have instead."""
+    def similarity(source: Source) -> float:
+        shared = source.required.keys() & _layers(arrays, source)
+        return len(shared) / len(source.required)
+
+    nearest = max(SOURCES, key=similarity)
+    layers = _layers(arrays, nearest)
+    missing = sorted(nearest.required.keys() - layers)
+    unexpected = _unexpected_layers(layers, nearest)
+    differences = []
+    if missing:
+        differences.append(f'would have {", ".join(missing[:4])}')
+    if unexpected:
+        differences.append(f'would not have {", ".join(unexpected[:4])}')
+
+    found = ', '.join([*(f'{name} {arrays[name].shape}' for name in [*arrays][:6]), '…'])
+    hint = ''
+    if len(missing) < len(nearest.required):
+        hint = f'. The nearest, {nearest.name}, {" and ".join(differences)}'
+    return (f'its {len(arrays)} arrays are of no known source: {found}{hint}. '
+            f'Known: {"; ".join(source.name for source in SOURCES)}. `read_raw` in '
+            f'tinyfcn.weights reads them under their own names')

@@ -1,115 +1,132 @@
 """A state dict of torch.save, in its zip or in its older form, without torch.
 
-Both hold a pickle, which `unpickle` follows, and the raw bytes of every storage.
+Both hold a pickle, which `unpickle` interprets without running it, and the raw bytes of every
+storage.
 """
 import mmap
 import zipfile
+from collections.abc import Callable
 from functools import lru_cache
 from math import prod
-from reprlib import repr as abridged
+from pathlib import Path
+from reprlib import repr as short_repr
 from struct import unpack_from
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..files import FormatError, reading
-from .dtypes import from_bfloat16, plain
-from .file import MOST
-from .unpickle import ADVICE, Tensor, follow
+from ..files import FormatError, describe_read_errors
+from .arrays import MAX_BYTES, Arrays, check_size, from_bfloat16, to_native
+from .unpickle import ADVICE, Storage, Tensor, interpret
 
 MAGIC, VERSION = 0x1950a86a20f9469cfc6c, 1001           # how the older form begins
 NESTED = 'state_dict', 'model_state_dict', 'model'      # where a checkpoint has its state dict
 
+ReadStorage = Callable[[str], bytes]                    # the key of a storage -> its bytes
 
-def load(path):
+
+def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """-> {name: array}, {}.   A .pth or .pt, of torch.save's zip or its older form.
 
-    Halves and bfloat16 become float32. Of a checkpoint {'state_dict': …, 'epoch': …} the state
-    dict is taken; what is no tensor in it is left.
+    float16 and bfloat16 become float32. Of a checkpoint {'state_dict': …, 'epoch': …} the tensors
+    of the state dict are read, and nothing else.
     """
-    with reading(path, 'state dict of torch.save'), open(path, 'rb') as file:
+    with describe_read_errors(path, 'state dict of torch.save'), open(path, 'rb') as file:
         if file.read(2) == b'PK':
             with zipfile.ZipFile(path) as archive:
-                return _arrays(*_zipped(archive)), {}
-        return _arrays(*_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))), {}
+                return _arrays(*_read_zip(archive)), {}
+        return _arrays(*_read_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))), {}
 
 
-def _zipped(archive):
-    """-> the object, and what gives the bytes of a storage by its key"""
+def _read_zip(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
+    """-> the pickled object, and a function that reads a storage"""
     members = {member.filename: member for member in archive.infolist()}
     pickles = [name for name in members if name.split('/')[-1] == 'data.pkl']
     if len(pickles) != 1 or any(name.endswith('constants.pkl') for name in members):
-        raise FormatError(f'a TorchScript archive, or no file of torch.save; {ADVICE}')
+        raise FormatError(f'a TorchScript archive, or not a file of torch.save; {ADVICE}')
     if any(member.compress_type for member in members.values()):
-        raise FormatError('packed, as torch.save never does')           # a bomb would be
+        # torch.save never compresses; a zip bomb would be compressed
+        raise FormatError('compressed, which torch.save never does')
     folder = pickles[0].removesuffix('data.pkl')
     if f'{folder}byteorder' in members and archive.read(f'{folder}byteorder') != b'little':
-        raise FormatError('saved on a big-endian machine: save it again on a common one')
+        raise FormatError('saved on a big-endian machine: save it again on a little-endian one')
     with archive.open(pickles[0]) as file:
-        found = follow(file)
-    return found, lru_cache(1)(lambda key: archive.read(f'{folder}data/{key}'))
+        found = interpret(file)
+
+    @lru_cache(1)                               # tensors of one storage usually follow each other
+    def read_storage(key: str) -> bytes:
+        return archive.read(f'{folder}data/{key}')
+    return found, read_storage
 
 
-def _legacy(file):
+def _read_legacy(file: mmap.mmap) -> tuple[Any, ReadStorage]:
     """Five pickles: magic, version, system, object, keys; then of each key a size and the bytes."""
-    if follow(file) != MAGIC or follow(file) != VERSION:
-        raise FormatError('no file of torch.save')
-    follow(file)
-    found, keys = follow(file, storages := {}), follow(file)
-    sizes = {key: np.dtype(storage.dtype).itemsize for key, storage in storages.items()}
-    where, i = {}, file.tell()
+    if interpret(file) != MAGIC or interpret(file) != VERSION:
+        raise FormatError('not a file of torch.save')
+    interpret(file)
+    storages: dict[str, Storage] = {}
+    found = interpret(file, storages)
+    keys = interpret(file)
+
+    spans: dict[str, slice] = {}
+    i = file.tell()
     for key in keys:
         if not isinstance(key, str):
-            raise FormatError(f'{abridged(key)} is no name of a storage: damaged')
+            raise FormatError(f'{short_repr(key)} is not the name of a storage: damaged')
         count, = unpack_from('<q', file, i)
-        where[key] = slice(i + 8, i + 8 + count * sizes[key])
-        if count < 0 or where[key].stop > len(file):
-            raise FormatError(f'truncated: {count:,} numbers begin at byte {i + 8:,} of '
+        start = i + 8
+        end = start + count * np.dtype(storages[key].dtype).itemsize
+        if count < 0 or end > len(file):
+            raise FormatError(f'truncated: {count:,} numbers begin at byte {start:,} of '
                               f'{len(file):,}; get the file again')
-        i = where[key].stop
-    return found, lambda key: file[where[key]]
+        spans[key] = slice(start, end)
+        i = end
+    return found, lambda key: file[spans[key]]
 
 
-def _tensors(found):
-    """The tensors of a state dict, or of the one in a checkpoint -> {name: Tensor}"""
+def _arrays(found: Any, read_storage: ReadStorage) -> Arrays:
+    tensors = _tensors(found)
+    check_size(sum(_size(name, t) for name, t in tensors.items()), MAX_BYTES, 'tensors')
+    return {name: _array(name, t, read_storage(t.storage.key)) for name, t in tensors.items()}
+
+
+def _tensors(found: Any) -> dict[str, Tensor]:
+    """The tensors of a state dict, or of the one in a checkpoint."""
     if not isinstance(found, dict):
         raise FormatError(f'a {type(found).__name__} was saved, not a dict of tensors; {ADVICE}')
-    for nested in (found, *(found.get(key) for key in NESTED)):
-        if isinstance(nested, dict):
-            tensors = {str(name): t for name, t in nested.items() if isinstance(t, Tensor)}
+    for candidate in (found, *(found.get(key) for key in NESTED)):
+        if isinstance(candidate, dict):
+            tensors = {str(name): t for name, t in candidate.items() if isinstance(t, Tensor)}
             if tensors:
                 return tensors
     raise FormatError(f'no tensors are in it, but {[*found][:5]}; {ADVICE}')
 
 
-def _arrays(found, raw):
-    tensors = _tensors(found)
-    if (total := sum(_size(name, t) for name, t in tensors.items())) > MOST:
-        raise FormatError(f'its tensors would fill {total:,} bytes; the limit is {MOST:,}')
-    return {name: _array(name, t, raw(t.storage.key)) for name, t in tensors.items()}
-
-
-def _size(name, tensor):
-    """The bytes of a tensor, which is refused where it reaches beyond its storage."""
+def _size(name: str, tensor: Tensor) -> int:
+    """The bytes of a tensor, which is refused if it reaches beyond its storage."""
     storage, offset, shape, stride = tensor
-    whole = all(type(n) is int and n >= 0 for n in (offset, *shape, *stride))
-    if not whole or len(shape) != len(stride):
-        raise FormatError(f'{name} has shape {abridged(shape)}, stride {abridged(stride)} and '
-                          f'offset {abridged(offset)}: whole numbers are needed')
+    numbers_valid = all(type(n) is int and n >= 0 for n in (offset, *shape, *stride))
+    if not numbers_valid or len(shape) != len(stride):
+        raise FormatError(f'{name} has shape {short_repr(shape)}, stride {short_repr(stride)} and '
+                          f'offset {short_repr(offset)}: whole numbers are needed')
+    count = prod(shape)
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride))
-    if prod(shape) > storage.size or prod(shape) and last >= storage.size:
+    if count > storage.size or count > 0 and last >= storage.size:
         raise FormatError(f'{name} {shape} reaches beyond its storage of {storage.size:,} numbers')
-    return prod(shape) * np.dtype(storage.dtype).itemsize
+    return count * np.dtype(storage.dtype).itemsize
 
 
-def _array(name, tensor, raw):
+def _array(name: str, tensor: Tensor, data: bytes) -> NDArray[Any]:
     storage, offset, shape, stride = tensor
-    flat = np.frombuffer(raw, storage.dtype)
+    flat = np.frombuffer(data, storage.dtype)
     if flat.size != storage.size:
         raise FormatError(f'{name}: its storage has {flat.size:,} of {storage.size:,} numbers; '
                           f'get the file again')
+    array: NDArray[Any]
     if not prod(shape):
         array = np.zeros(shape, flat.dtype)
     else:
         steps = [step * flat.itemsize for step in stride]
         array = np.lib.stride_tricks.as_strided(flat[offset:], shape, steps)
-    return from_bfloat16(array) if storage.dtype == '<u2' else plain(name, array)
+    return from_bfloat16(array) if storage.dtype == '<u2' else to_native(name, array)

@@ -1,22 +1,25 @@
-"""Follow a pickle without running anything: what torch.save writes of a state dict, and no more.
+"""Interpret a pickle without running it: what torch.save writes of a state dict, and no more.
 
-A pickle is a program for a machine with a stack. `pickletools` only spells it out; the machine
-here can make lists, dicts and tensors, and has no way to import or to call anything. What the
-program would import is a Name, looked up among a few; anything else is refused.
+A pickle is a program for a machine with a stack. `pickletools` lists its opcodes; the machine here
+makes lists, dicts and tensors, and has no way to import or to call anything. What the program would
+import becomes a Name, and must be one of a few; anything else is refused.
 
-A tuple may hold another twice, which holds another twice, …: nothing here spells out or hashes
-what it has not looked at.
+A tuple may hold another one twice, which holds another one twice, and so on: a pickle of a few
+hundred bytes would take ages to print or to hash. So no value is printed in full, or hashed, before
+its type is known.
 """
 import pickletools
-from reprlib import repr as abridged
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from reprlib import repr as short_repr
+from typing import IO, Any, NamedTuple
 
 from ..files import FormatError
 
 DTYPES = dict(FloatStorage='<f4', DoubleStorage='<f8', HalfStorage='<f2', BFloat16Storage='<u2',
               LongStorage='<i8', IntStorage='<i4', ShortStorage='<i2', CharStorage='i1',
               ByteStorage='u1', BoolStorage='?')
-ORDERED_DICT, PARAMETER = 'collections OrderedDict', 'torch._utils _rebuild_parameter'
+ORDERED_DICT = 'collections OrderedDict'
+PARAMETER = 'torch._utils _rebuild_parameter'
 TENSORS = 'torch._utils _rebuild_tensor_v2', 'torch._utils _rebuild_tensor'
 KNOWN = {ORDERED_DICT, PARAMETER, *TENSORS, *(f'torch {storage}' for storage in DTYPES)}
 ADVICE = 'only state dicts are read: in torch, torch.save(model.state_dict(), …)'
@@ -38,114 +41,184 @@ class Tensor(NamedTuple):
     """A view of a storage; offset and stride count numbers."""
     storage: Storage
     offset: int
-    shape: tuple
-    stride: tuple
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
 
 
-def follow(file, storages=None):
-    """One pickle -> an object of lists, dicts, tuples, texts, numbers, Names and Tensors
+def interpret(file: IO[bytes] | Any, storages: dict[str, Storage] | None = None) -> Any:
+    """One pickle -> an object of lists, dicts, tuples, strings, numbers, Names and Tensors
 
-    `storages`, a dict, is filled with every Storage that was spoken of, by its key.
+    `storages` is filled with every Storage that the pickle mentions, by its key.
     """
-    stack, marks, memo = [], [], {}
-
-    def since_mark():
-        start = marks.pop()
-        taken = stack[start:]
-        del stack[start:]
-        return taken
-
-    for opcode, value, _ in pickletools.genops(file):
-        match opcode.name:
-            case 'PROTO' | 'FRAME':
-                pass
-            case 'STOP':
-                return stack.pop()
-            case 'NONE' | 'NEWTRUE' | 'NEWFALSE' as name:
-                stack.append(dict(NONE=None, NEWTRUE=True, NEWFALSE=False)[name])
-            case ('BININT' | 'BININT1' | 'BININT2' | 'INT' | 'LONG' | 'LONG1' | 'LONG4' | 'FLOAT'
-                  | 'BINFLOAT' | 'UNICODE' | 'BINUNICODE' | 'BINUNICODE8' | 'SHORT_BINUNICODE'
-                  | 'STRING' | 'BINSTRING' | 'SHORT_BINSTRING'):
-                stack.append(value)
-            case 'PUT' | 'BINPUT' | 'LONG_BINPUT':
-                memo[value] = stack[-1]
-            case 'MEMOIZE':
-                memo[len(memo)] = stack[-1]
-            case 'GET' | 'BINGET' | 'LONG_BINGET':
-                stack.append(memo[value])
-            case 'MARK':
-                marks.append(len(stack))
-            case 'EMPTY_LIST' | 'EMPTY_DICT' | 'EMPTY_TUPLE' as name:
-                stack.append(dict(EMPTY_LIST=list, EMPTY_DICT=dict, EMPTY_TUPLE=tuple)[name]())
-            case 'TUPLE':
-                stack.append(tuple(since_mark()))
-            case 'TUPLE1' | 'TUPLE2' | 'TUPLE3' as name:
-                stack[-int(name[-1]):] = [tuple(stack[-int(name[-1]):])]
-            case 'LIST':
-                stack.append(since_mark())
-            case 'DICT':
-                taken = since_mark()
-                stack.append(_update({}, zip(taken[::2], taken[1::2])))
-            case 'APPEND':
-                value = stack.pop()
-                stack[-1].append(value)
-            case 'APPENDS':
-                taken = since_mark()
-                stack[-1].extend(taken)
-            case 'SETITEM':
-                value, key = stack.pop(), stack.pop()
-                _update(stack[-1], [(key, value)])
-            case 'SETITEMS':
-                taken = since_mark()
-                _update(stack[-1], zip(taken[::2], taken[1::2]))
-            case 'GLOBAL':
-                stack.append(_name(value))
-            case 'STACK_GLOBAL':
-                name, module = stack.pop(), stack.pop()
-                stack.append(_name(' '.join([module, name])))
-            case 'BINPERSID':
-                stack[-1] = storage = _storage(*stack[-1])
-                if storages is not None:
-                    storages[storage.key] = storage
-            case 'REDUCE':                              # "call": here, look it up
-                given, name = stack.pop(), stack.pop()
-                stack.append(_made(name, *given))
-            case 'BUILD':                               # "set attributes": here, do not
-                stack.pop()
-            case name:
-                raise FormatError(f'its pickle says {name}, which no state dict needs; {ADVICE}')
+    machine = Machine({} if storages is None else storages)
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == 'STOP':
+            return machine.stack.pop()
+        if opcode.name not in EXECUTE:
+            raise FormatError(f'its pickle has the opcode {opcode.name}, which no state dict '
+                              f'needs; {ADVICE}')
+        EXECUTE[opcode.name](machine, argument)
+    return None                                 # genops itself refuses a pickle without STOP
 
 
-def _name(text):
+class Machine:
+    """The state of an unpickler, and a method for each group of opcodes."""
+
+    def __init__(self, storages: dict[str, Storage]) -> None:
+        self.stack: list[Any] = []
+        self.marks: list[int] = []              # heights of the stack
+        self.memo: dict[int, Any] = {}          # values that are used again later
+        self.storages = storages
+
+    def ignore(self, _: Any) -> None:
+        pass
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def mark(self, _: Any) -> None:
+        self.marks.append(len(self.stack))
+
+    def pop_to_mark(self) -> list[Any]:
+        height = self.marks.pop()
+        values = self.stack[height:]
+        del self.stack[height:]
+        return values
+
+    # ---- values that are used again
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def get(self, index: int) -> None:
+        self.push(self.memo[index])
+
+    # ---- lists, tuples, dicts
+
+    def tuple_to_mark(self, _: Any) -> None:
+        self.push(tuple(self.pop_to_mark()))
+
+    def short_tuple(self, length: int) -> None:
+        self.stack[-length:] = [tuple(self.stack[-length:])]
+
+    def list_to_mark(self, _: Any) -> None:
+        self.push(self.pop_to_mark())
+
+    def append(self, _: Any) -> None:
+        value = self.stack.pop()
+        self.stack[-1].append(value)
+
+    def extend(self, _: Any) -> None:
+        values = self.pop_to_mark()
+        self.stack[-1].extend(values)
+
+    def dict_to_mark(self, _: Any) -> None:
+        values = self.pop_to_mark()
+        self.push(_updated({}, zip(values[::2], values[1::2])))
+
+    def set_item(self, _: Any) -> None:
+        value = self.stack.pop()
+        key = self.stack.pop()
+        _updated(self.stack[-1], [(key, value)])
+
+    def set_items(self, _: Any) -> None:
+        values = self.pop_to_mark()
+        _updated(self.stack[-1], zip(values[::2], values[1::2]))
+
+    # ---- what a real unpickler would import and call
+
+    def global_name(self, text: str) -> None:
+        self.push(_checked_name(text))
+
+    def stack_global(self, _: Any) -> None:
+        name = self.stack.pop()
+        module = self.stack.pop()
+        self.push(_checked_name(' '.join([module, name])))
+
+    def persistent_id(self, _: Any) -> None:
+        storage = _storage(*self.stack[-1])
+        self.stack[-1] = storage
+        self.storages[storage.key] = storage
+
+    def reduce(self, _: Any) -> None:
+        """The opcode says "call": build the known result instead."""
+        arguments = self.stack.pop()
+        name = self.stack.pop()
+        self.push(_result_of_call(name, *arguments))
+
+    def build(self, _: Any) -> None:
+        """The opcode says "set attributes": drop them."""
+        self.stack.pop()
+
+
+# opcode -> what it does to the machine, given the opcode's own argument
+EXECUTE: dict[str, Callable[[Machine, Any], None]] = {
+    **dict.fromkeys(['PROTO', 'FRAME'], Machine.ignore),
+    **dict.fromkeys(['BININT', 'BININT1', 'BININT2', 'INT', 'LONG', 'LONG1', 'LONG4', 'FLOAT',
+                     'BINFLOAT', 'UNICODE', 'BINUNICODE', 'BINUNICODE8', 'SHORT_BINUNICODE',
+                     'STRING', 'BINSTRING', 'SHORT_BINSTRING'], Machine.push),
+    'NONE': lambda machine, _: machine.push(None),
+    'NEWTRUE': lambda machine, _: machine.push(True),
+    'NEWFALSE': lambda machine, _: machine.push(False),
+    **dict.fromkeys(['PUT', 'BINPUT', 'LONG_BINPUT'], Machine.put),
+    'MEMOIZE': Machine.memoize,
+    **dict.fromkeys(['GET', 'BINGET', 'LONG_BINGET'], Machine.get),
+    'MARK': Machine.mark,
+    'EMPTY_LIST': lambda machine, _: machine.push([]),
+    'EMPTY_DICT': lambda machine, _: machine.push({}),
+    'EMPTY_TUPLE': lambda machine, _: machine.push(()),
+    'TUPLE': Machine.tuple_to_mark,
+    'TUPLE1': lambda machine, _: machine.short_tuple(1),
+    'TUPLE2': lambda machine, _: machine.short_tuple(2),
+    'TUPLE3': lambda machine, _: machine.short_tuple(3),
+    'LIST': Machine.list_to_mark,
+    'DICT': Machine.dict_to_mark,
+    'APPEND': Machine.append,
+    'APPENDS': Machine.extend,
+    'SETITEM': Machine.set_item,
+    'SETITEMS': Machine.set_items,
+    'GLOBAL': Machine.global_name,
+    'STACK_GLOBAL': Machine.stack_global,
+    'BINPERSID': Machine.persistent_id,
+    'REDUCE': Machine.reduce,
+    'BUILD': Machine.build,
+}
+
+
+def _checked_name(text: str) -> Name:
     if text not in KNOWN:
         raise FormatError(f'its pickle would run {text.replace(" ", ".")}; nothing was run, and '
                           f'{ADVICE}')
     return Name(text)
 
 
-def _storage(storage, name, key, device, size, view=None):
+def _storage(tag: str, name: Name, key: str, device: str, size: int, view: Any = None) -> Storage:
     """('storage', torch.FloatStorage, '0', 'cpu', 12) -> Storage"""
     dtype = DTYPES[name.text.removeprefix('torch ')]
-    if (storage, view, type(key), type(size)) != ('storage', None, str, int) or size < 0:
-        raise FormatError(f'storage {abridged(key)} of {abridged(size)} numbers, of which '
-                          f'{abridged(view)} is seen: {ADVICE}')
+    if (tag, view, type(key), type(size)) != ('storage', None, str, int) or size < 0:
+        raise FormatError(f'storage {short_repr(key)} of {short_repr(size)} numbers, viewed as '
+                          f'{short_repr(view)}: {ADVICE}')
     return Storage(dtype, key, size)
 
 
-def _made(name, *given):
-    """What a call would have given, of the four that a state dict makes."""
+def _result_of_call(name: Name, *arguments: Any) -> Any:
+    """What a call would have returned, of the four that a state dict makes."""
     if name.text == ORDERED_DICT:
-        return _update({}, *given)
+        return _updated({}, *arguments)
     if name.text == PARAMETER:
-        return given[0]
-    if name.text in TENSORS and isinstance(given[0], Storage):
-        return Tensor(*given[:4])                       # gradients and hooks come after
-    raise FormatError(f'its pickle would call {name.text} with {len(given)} values: {ADVICE}')
+        return arguments[0]
+    if name.text in TENSORS and isinstance(arguments[0], Storage):
+        return Tensor(*arguments[:4])           # the others are about gradients and hooks
+    raise FormatError(f'its pickle would call {name.text} with {len(arguments)} values: {ADVICE}')
 
 
-def _update(made, pairs=()):
+def _updated(target: dict[Any, Any], pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
+    """`target` with these items, whose keys must be strings or whole numbers."""
     for key, value in pairs:
-        if not isinstance(key, (str, int)):             # the hash of tuples in tuples takes ages
+        if not isinstance(key, (str, int)):     # to hash nested tuples could take ages
             raise FormatError(f'its pickle has a key of type {type(key).__name__}; {ADVICE}')
-        made[key] = value
-    return made
+        target[key] = value
+    return target

@@ -1,17 +1,12 @@
-"""A file of weights: told by its first bytes, refused in a sentence.
-
-Every reader of this wing takes a path and gives ({name: array}, about); `about` is a dict of what
-the file says beside its arrays. What cannot be read is a FormatError, whatever is wrong with it.
-"""
+"""Which reader a file of weights needs, by its first bytes."""
 import os
 import zipfile
+from pathlib import Path
 
-from ..files import FormatError, reading
+from ..files import FormatError, describe_read_errors
 
-MOST = 8 << 30       # bytes of arrays: larger ones are refused; VGG-16 has half a GiB
-
-# What a file begins with, and why it is then no file of weights
-STRANGE = {
+# What a file of no known format begins with, and what to tell its owner
+NOT_WEIGHTS = {
     b'<': 'this is a page of HTML or XML: a failed download? Open the address in a browser',
     b'version https://git-lfs': 'this is a git-lfs pointer, a note that says where the file is: '
                                 'run `git lfs pull`',
@@ -23,15 +18,16 @@ STRANGE = {
 }
 
 
-def kind(path):
-    """Which reader a file needs, by its first bytes: a suffix is only what somebody hoped.
+def detect_format(path: str | Path) -> str:
+    """'safetensors', 'torch', 'npz', 'keras' or 'caffe', by content: a suffix may be wrong.
 
-    -> 'safetensors', 'torch', 'npz', 'keras' or 'caffe'
+    A file of no known format is a FormatError that says what it seems to be.
     """
-    with reading(path, 'file of weights'):
+    with describe_read_errors(path, 'file of weights'):
         size = os.path.getsize(path)
         with open(path, 'rb') as file:
             head = file.read(64)
+
         if not size:
             raise FormatError('the file is empty: a failed download? Get it again')
         if head[5:9] == b'\0\0\0{':                     # a length of 8 bytes, then JSON
@@ -39,22 +35,25 @@ def kind(path):
         if head.startswith(b'\x89HDF\r\n\x1a\n'):
             return 'keras'
         if head.startswith(b'PK'):
-            return _kind_of_zip(path, size)
+            return _zip_format(path, size)
         if head[:1] == b'\x80' and b'\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.' in head:
             return 'torch'                              # its older form: a pickled magic number
-        for start, what in STRANGE.items():
-            if head.lstrip(b'\xef\xbb\xbf \t\r\n').lower().startswith(start.lower()):
-                raise FormatError(what)
+
+        text = head.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+        for start, explanation in NOT_WEIGHTS.items():
+            if text.startswith(start.lower()):
+                raise FormatError(explanation)
+
         if head[0] in (0x0a, 0x12, 0x1a) or head.startswith(b'\xa2\x06'):
             return 'caffe'                              # fields 1, 2, 3 or 100 of NetParameter
-        raise FormatError(f'{size:,} bytes that begin with {head[:8]!r}: none of the files of '
-                          f'weights known here, .safetensors, .caffemodel, .pth, .npz and .h5')
+        raise FormatError(f'{size:,} bytes that begin with {head[:8]!r}: not one of the known '
+                          f'formats, .safetensors, .caffemodel, .pth, .npz and .h5')
 
 
-def _kind_of_zip(path, size):
+def _zip_format(path: str | Path, size: int) -> str:
     if not zipfile.is_zipfile(path):
-        raise FormatError(f'a zip whose index, which stands at its end, is missing: {size:,} bytes '
-                          f'came, and there were more. Get the file again')
+        raise FormatError(f'a zip without its index, which is at its end: the download stopped '
+                          f'after {size:,} bytes. Get the file again')
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if any(name.split('/')[-1] == 'data.pkl' for name in names):
