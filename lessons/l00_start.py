@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 00. Start here: a picture in, a mask out
+# # 00. Start here: an image in, a mask out
 #
-# **How does a net say, of every pixel, what it shows?**
+# **How does a net assign a class to every pixel of an image?**
 #
-# In the next twenty minutes a small net learns to do it in front of you, and you look inside. You
-# need Python and a little NumPy; of nets you need to know nothing, for each word is explained where
-# it first comes up. Run one cell after the other with Shift+Enter.
+# In the next twenty minutes you train a small net to do it, and look inside. You need Python and a
+# little NumPy; you need to know nothing about neural networks, because each term is explained where
+# it first appears. Run one cell after the other with Shift+Enter.
 
 # %%
 from functools import cache
@@ -21,38 +21,39 @@ from tinyfcn.course.exercises import check
 plt.rcParams['figure.dpi'] = 70
 
 # %% [markdown]
-# ## A picture, and the answer
+# ## An image and its label
 #
-# Our pictures are drawn by the computer: discs, triangles and rings on a ground. So there are as
-# many as we like, and we know exactly what each pixel shows.
+# Our images are synthetic. The computer generates discs, triangles and rings on a background, so
+# there are as many as we like, and we know exactly what each pixel shows.
 
 # %%
-drawn = dict(size=(64, 80), n_class=4, difficulty=0.)
-school = tinyfcn.data.load_dataset('shapes', split='train', **drawn)
-unseen = tinyfcn.data.load_dataset('shapes', split='test', **drawn)
+options = dict(size=(64, 80), n_class=4, difficulty=0.)
+train_set = tinyfcn.data.load_dataset('shapes', split='train', **options)
+test_set = tinyfcn.data.load_dataset('shapes', split='test', **options)
 
-image, label = unseen[12]
+image, label = test_set[12]
 print('image', image.shape, image.dtype, '   label', label.shape, label.dtype)
-print('classes', dict(enumerate(unseen.classes)), '   in this label', np.unique(label))
+print('classes', dict(enumerate(test_set.classes)), '   in this label', np.unique(label))
 
 
 # %%
 viz.side_by_side({'image': image, 'label, in colours': viz.colours(label)}, width=2.3)
 
 # %% [markdown]
-# An **image** holds three numbers for each pixel: how red, how green and how blue it is, from 0 to
-# 255. A **label** holds one: the number of the class that the pixel shows. The pale line around
-# each shape is 255 and means **void**: on an edge a pixel is partly shape and partly ground, and
-# nobody can say which.
+# An **image** holds three numbers for each pixel: how red, how green and how blue it is, from 0
+# to 255. A **label** holds one: the number of the class that the pixel shows. (The label of an
+# image is also called its ground truth.) The pale line around each shape is 255 and means **void**:
+# a pixel on an edge is partly shape and partly background, so it has no single true class.
 #
-# To **segment** a picture is to find the label when only the image is given. The answer is called
-# a **mask**, or a prediction.
+# To **segment** an image is to find the label when only the image is given. The answer is called a
+# **mask**, or a prediction.
 #
 # ## A net in eleven lines
 #
-# Nobody tells our net what a disc is. It has some fifteen thousand numbers, its
-# **weights**, which begin at random, and a fixed way of reckoning from an image and those weights
-# to an answer. That way is written down as a list of named **boxes**, one a line:
+# Our net contains no rule that says what a disc is. It has some fifteen thousand numbers, its
+# **weights**, which start as random numbers, and a fixed way to compute an answer from an image and
+# those weights. That computation is written down as a list of named **boxes**, one a line. (Other
+# libraries say layer, module or node.)
 
 # %%
 from tinyfcn.init import zeros
@@ -82,34 +83,34 @@ little_net(net, n_class=4)
 net
 
 # %% [markdown]
-# Read `n.pool1 = max_pool(n.relu1, 2)` as: the box *pool1* takes what *relu1* gives and pools it by
-# two. `conv(n.data, 12, 3, pad=1)` makes 12 sums at each pixel, over the 3×3 pixels around it;
-# `pad` keeps the size. (The twelfth box is `data`, the image itself.) Five words are all the net is
-# made of, and a line each will do for today:
+# Read `n.pool1 = max_pool(n.relu1, 2)` as: the box *pool1* takes the output of *relu1* and pools it
+# by two. `conv(n.data, 12, 3, pad=1)` makes 12 sums at each pixel, over the 3×3 pixels around it;
+# `pad` keeps the size. (The twelfth box is `data`, the image itself.) The net is made of five kinds
+# of boxes. One line each is enough for today:
 #
-# | word | what it gives | its size | lesson |
+# | box | what it computes | size of the output | lesson |
 # | --- | --- | --- | --- |
-# | `conv` | weighted sums of a pixel and its neighbours; 12 sums, 12 **channels** | the same | 02 |
-# | `relu` | whatever is below zero becomes zero | the same | 05 |
-# | `max_pool(…, 2)` | the largest of each 2×2 cells | half, rounded up | 06 |
-# | `upsample(…, f)` | f times as fine, with ramps between | H becomes (H + 1)·f | 07, 08 |
-# | `crop(…, like=n.data)` | what hangs over the image is cut off | that of the image | 09 |
+# | `conv` | weighted sums of a pixel and its neighbours; 12 sums, 12 **channels** | same | 02 |
+# | `relu` | numbers below zero become zero | same | 05 |
+# | `max_pool(…, 2)` | the largest number of each 2×2 window | half, rounded up | 06 |
+# | `upsample(…, f)` | f times as fine, with linear ramps in between | H becomes (H + 1)·f | 07, 08 |
+# | `crop(…, like=n.data)` | cuts off everything beyond the image | that of the image | 09 |
 #
-# ## It learns
+# ## Training
 #
-# Before it has learned anything, the last weights are zero (`init=zeros`), and so is every answer.
-# Then it is shown four pictures with their labels; each weight is moved a little in the direction
-# that would have made the answers better; and that is one **step**. How wrong the answers were is
-# one number, the **loss**: training makes it small. (How the direction is found is lesson 05, the
-# loss is lesson 12.) A **recipe** is a plain dict that says how many steps there are and how large
-# (`lr`); `start=None` means from random weights. Eighty pictures go to school here, again and
-# again; it takes some seconds.
+# Before training, the last weights are zero (`init=zeros`), and so is every score. In one **step**
+# of training the net is given four images with their labels (a **batch**), and each weight is moved
+# a little in the direction that would have made the answers better. One number, the **loss**, says
+# how wrong the answers were; training makes it small. (Lesson 05 shows how the direction is found,
+# lesson 12 explains the loss.) A **recipe** says how many steps there are and how large they are
+# (`lr`, the learning rate); `init_from=None` means from random weights. The training set has eighty
+# images, which are used again and again; this takes some seconds.
 
 # %%
-school = school.of(school.names[:80])
-school.read = cache(school.read)                        # drawn once, then kept
-recipe = tinyfcn.recipes.recipe('shapes-8s', start=None, steps=170, batch=4, lr=4e-3)
-rows = tinyfcn.fit(net, school, recipe)
+train_set = train_set.of(train_set.names[:80])
+train_set.read = cache(train_set.read)                  # generate each image once, then keep it
+recipe = tinyfcn.training.get_recipe('shapes-8s', init_from=None, steps=170, batch=4, lr=4e-3)
+rows = tinyfcn.fit(net, train_set, recipe)
 
 loss = [row['loss'] for row in rows]
 plt.figure(figsize=(4, 1.8))
@@ -119,55 +120,56 @@ plt.ylabel('loss')
 plt.tight_layout()
 
 # %% [markdown]
-# ## What it says of a picture that it has never seen
+# ## Prediction on an image from the test set
 
 # %%
 mask = tinyfcn.predict(net, image)
-viz.side_by_side({'image': image, 'truth': viz.colours(label), 'the mask': viz.colours(mask)},
+viz.side_by_side({'image': image, 'label': viz.colours(label), 'mask': viz.colours(mask)},
                  width=2.2)
 
 # %% [markdown]
-# A mask is one class a pixel, but the net does not name classes. It gives a **score** for each
-# class at each pixel: a number, the higher the more it speaks for that class. The mask is where
-# the highest stands (`argmax`). White is 5 and more, black is −5 and less:
+# The mask has one class for each pixel, but the net does not output classes. It outputs a **score**
+# for each class at each pixel: the higher the score, the more likely the class. The mask is the
+# class with the highest score (`argmax`). Here are the scores of each class; white is 5 and more,
+# black is −5 and less:
 
 # %%
 from tinyfcn.data.transforms import prepare
 
-x = prepare(image, recipe['preprocess'], net.dtype)     # numbers about 0, and the channels first
+x = prepare(image, recipe.preprocess, net.dtype)     # values around 0, channels first
 score = net.forward(x)
 print('x', x.shape, '   score', score.shape)
 
-viz.side_by_side(dict(zip(unseen.classes, score[0].clip(-5, 5))), width=1.6)
+viz.side_by_side(dict(zip(test_set.classes, score[0].clip(-5, 5))), width=1.6)
 
 # %% [markdown]
 # One pixel, in numbers; the highest wins:
 
 # %%
 row, column = np.unravel_index(score[0, 1:].max(0).argmax(), label.shape)
-for name, value in zip(unseen.classes, score[0, :, row, column]):
+for name, value in zip(test_set.classes, score[0, :, row, column]):
     print(f'{name:12}{value:8.2f}')
-print(f'pixel ({row}, {column}): the mask says {unseen.classes[mask[row, column]]}')
+print(f'pixel ({row}, {column}): the mask has {test_set.classes[mask[row, column]]}')
 
 assert (score[0].argmax(0) == mask).all()               # predict is prepare, forward, argmax
 
 # %% [markdown]
-# How good is the net, over many pictures? The share of pixels that it gets right sounds like a
-# fair answer:
+# How good is the net on many images? To find out, we **evaluate** it on images that were **held
+# out** from training, the test set. The share of pixels that it gets right seems a fair measure:
 
 # %%
-judged = tinyfcn.evaluate(net, unseen.of(unseen.names[:20]))
-print(f'{judged["pixel_acc"]:.1%} of the pixels are right')
-assert judged['mean_iu'] > .6
+scores = tinyfcn.evaluate(net, test_set.of(test_set.names[:20]))
+print(f'{scores["pixel_acc"]:.1%} of the pixels are right')
+assert scores['mean_iu'] > .6
 
 # %% [markdown]
-# It is not a fair answer, and lesson 01 shows why.
+# It is not fair, and lesson 01 shows why.
 #
-# ## The walk
+# ## The forward pass, box by box
 #
-# `net.forward` goes from box to box to the end. `net.walk` goes the same way and stops at each box,
-# to let you look. `next()` takes you one box further; what the box gave has a shape of four
-# numbers, **(N, C, H, W)**: how many pictures, channels, rows, columns.
+# `net.forward` computes all boxes in order: this is the **forward pass**. `net.walk` does the same
+# as a generator, which stops after each box so that you can look at its output. `next()` takes you
+# one box further. An output has four axes, **(N, C, H, W)**: images, channels, rows, columns.
 
 # %%
 walk = net.walk(x)
@@ -176,36 +178,37 @@ for _ in range(3):
     print(f'{box.line:42}{y.shape}')
 
 # %% [markdown]
-# The next cell goes one box further, to *conv2*, and draws five of its 16 channels. Each shows
-# where in the picture something was found, and nobody has told the net what to look for. **Run it
-# again and again**: each time it takes you one box on. (Behind the last there is nothing, and
-# `next` raises `StopIteration`: begin a new walk above.)
+# The next cell goes one box further, to *conv2*, and draws five of its 16 channels. Each channel
+# responds to some feature, and shows where in the image it was found; which features these are was
+# learned in training. **Run it again and again**: each time it takes you one box further. (After
+# the last box `next` raises `StopIteration`: start again with `net.walk` above.)
 
 # %%
 box, y = next(walk)
 viz.side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(5, box.channels))}, width=1.4)
 
 # %% [markdown]
-# What was passed stays at hand, by name: `net.values['pool1']` is a plain NumPy array. The way
-# back, on which a net learns, is `net.walk_back`, just the same in reverse. It is lesson 05.
+# All outputs so far are kept by name: `net.values['pool1']` is a plain NumPy array. The **backward
+# pass**, which computes the gradients that training needs, is `net.walk_back`: the same boxes in
+# reverse order. It is the subject of lesson 05.
 #
-# ## Three ideas, and no fourth
+# ## Three concepts
 #
-# All of tinyfcn is made of three things. An **op** is a pair of plain functions, the way forward
-# and the way back. This is the whole of `relu` (`xp` is NumPy here, or its twin on a graphics card;
-# `floats` and `gradient` refuse arrays that do not fit):
+# All of tinyfcn is built from three concepts. An **op** is a pair of plain functions, forward and
+# backward. This is the whole of `relu` (`xp` is NumPy, or CuPy for arrays on a GPU; `floats` and
+# `gradient` check their arrays and reject those that do not fit):
 
 # %%
 viz.show_source(ops.relu, backward=True)
 
 # %%
-y, cache = ops.relu(np.array([-2., 3.]))                # cache: what the way back needs to know
-dx, = ops.relu.backward(np.array([10., 10.]), cache)    # how much each input matters: 0 and 10
+y, cache = ops.relu(np.array([-2., 3.]))                # cache: what backward needs
+dx, = ops.relu.backward(np.array([10., 10.]), cache)    # the gradient of each input: 0 and 10
 print(y, dx)
 assert y.tolist() == [0, 3] and dx.tolist() == [0, 10]
 
 # %% [markdown]
-# A **box** is an op with a name, the boxes it reads and the weights it owns:
+# A **box** is an op with a name, the boxes that it reads and the weights that it owns:
 
 # %%
 box = net.conv2
@@ -213,25 +216,26 @@ print(box.line, '    reads', box.inputs, '    channels', box.channels)
 print({name: w.shape for name, w in net.params.items() if name.startswith('conv2')})
 
 # %% [markdown]
-# And a **net** is a list of boxes. Its summary has a line for each. *stride*: how many pixels of
-# the image lie from one cell of this box to the next; *sees*: how many pixels of the image, each
-# way, one cell depends on; *begins*: where in the image its first cell has its centre. In the
-# end a score sees 37 pixels each way, over half the height of our pictures; you will work these
-# numbers out by hand in lesson 09. Below the table stands why `crop` begins where it does.
+# And a **net** is a list of boxes. Its summary has a line for each. The *stride* of a box is the
+# distance in pixels of the image between neighbouring cells of its output; its *receptive field* is
+# how many pixels of the image, along each axis, one cell depends on; its *shift* is the pixel on
+# which the first cell is centred. The receptive field of a score is 37 pixels, over half the height
+# of our images; you will work these numbers out by hand in lesson 09. Below the table the summary
+# explains the offset of `crop`.
 
 # %%
 print(net.summary())
 
 # %% [markdown]
-# Drag a cell of *coarse* along the image, and see what it depends on:
+# Drag a cell of *coarse* along the image to see its receptive field:
 
 # %%
-tracing.places(net, 'pool1', 'pool2', 'coarse', size=(40, 48))
+tracing.receptive_field(net, 'pool1', 'pool2', 'coarse', size=(40, 48))
 
 # %% [markdown]
 # The net of the paper that this course is about, FCN-8s, has 49 boxes and 134 million weights, and
-# is written in the same words. This is the end of it, the part that made it famous; it uses only
-# words that you have met, and `add`:
+# is written in the same way. This is the end of it, the part that made it famous; it uses only the
+# boxes that you have met, and `add`:
 
 # %%
 from tinyfcn.models import fcn
@@ -239,29 +243,32 @@ from tinyfcn.models import fcn
 viz.show_source(fcn.stride8)
 
 # %% [markdown]
-# Coarse answers from deep in the net are added to finer ones from less deep in it. Why, and how the
-# pieces are made to lie exactly over one another, are lessons 09 and 11.
+# Coarse scores from the deepest layer are added to finer scores from earlier layers. Lesson 11
+# explains why, and lesson 09 how the maps are aligned exactly.
 #
 # ## Your turn
 #
-# A picture of 50×70 pixels comes in. How large is each of these five boxes? The table of words
-# above has the rules; think, fill in pairs of (rows, columns), and run the cell. Grey is right,
-# yours is dashed.
+# The input is an image of 50×70 pixels. How large is the output of each of these five boxes? The
+# table above has the rules. Fill in pairs of (rows, columns) and run the cell. The right size is
+# grey, yours is dashed.
 
 # %%
 mine = dict(conv1=None, pool1=None, pool2=None, upscore=None, score=None)
 
 
 def compare(mine, right):
-    """Both as rectangles, one over the other."""
+"""Draw both sizes as rectangles, one over the other."""
     _, axes = plt.subplots(1, len(mine), figsize=(8, 1.9), sharex=True, sharey=True)
     for ax, (name, size) in zip(axes, mine.items()):
-        size, (h, w) = size and tuple(size), right[name]
+        h, w = right[name]
         ax.add_patch(plt.Rectangle((0, 0), w, h, color='#c9d6e4'))
         if size:
-            ax.add_patch(plt.Rectangle((0, 0), *size[::-1], fill=False, ls='--', ec='#c2571a'))
-        says = 'not yet' if size is None else 'right' if size == (h, w) else f'{size}: no'
-        ax.set(xlim=(-4, 90), ylim=(70, -4), title=f'{name}\n{says}')
+            rows, columns = size
+            ax.add_patch(plt.Rectangle((0, 0), columns, rows, fill=False, ls='--', ec='#c2571a'))
+            result = 'right' if (rows, columns) == (h, w) else f'{rows}×{columns} is wrong'
+        else:
+            result = 'not yet'
+        ax.set(xlim=(-4, 90), ylim=(70, -4), title=f'{name}\n{result}')
         ax.axis('off')
     plt.tight_layout()
 
@@ -271,8 +278,8 @@ compare(mine, right=net.sizes((50, 70)))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# 25 is odd, and is halved upwards: 13. And 13 cells become (13 + 1)·4 = 56 rows, of which `crop`
-# keeps 50.
+# 25 is odd, so half of it is rounded up: 13. And 13 cells become (13 + 1)·4 = 56 rows, of which
+# `crop` keeps 50.
 #
 # ```python
 # mine = dict(conv1=(50, 70), pool1=(25, 35), pool2=(13, 18), upscore=(56, 76), score=(50, 70))
@@ -282,25 +289,25 @@ compare(mine, right=net.sizes((50, 70)))
 # </details>
 
 # %% [markdown]
-# ## And now with a check
+# ## An exercise with a check
 #
-# In the lessons you also write functions, and `check` tries yours beside the library's, on small
+# In the lessons you also write functions, and `check` compares yours with the library's, on small
 # cases first. Here is one that you can write at once.
 #
-# A net does not read an image as it is stored. It wants numbers about zero, and the channels first.
-# The nets of the paper want blue before green before red besides, for in that order the software of
-# their authors read pictures. So: from (H, W, 3) of red, green, blue make (3, H, W) of blue, green,
-# red; take away 104, 117 and 123, the means of each over very many photographs; and let it be
-# float32.
+# A net does not read an image as it is stored. Its input is centred around zero and has the
+# channels first. The nets of the paper also expect the channels in the order blue, green, red,
+# because the authors' software read images in that order. So convert (H, W, 3) in the order red,
+# green, blue to (3, H, W) in the order blue, green, red; subtract 104, 117 and 123, the channel
+# means over a large set of photographs; and return float32.
 #
 # 1. Run the cell as it is: *not yet*.
-# 2. Put `return image.transpose(2, 0, 1)` where `raise …` stands, and run it: you see the smallest
-#    case that goes wrong, your answer beside the right one, and a hint where the mistake is known.
-# 3. Mend it.
+# 2. Replace `raise …` by `return image.transpose(2, 0, 1)` and run it: you see the smallest case
+#    that fails, your result beside the right one, and a hint if the mistake is a known one.
+# 3. Correct it.
 
 # %%
 def preprocess_mine(image):
-    """(H, W, 3) uint8, red green blue -> (3, H, W) float32, blue green red, less their means"""
+    """(H, W, 3) uint8, RGB -> (3, H, W) float32, BGR minus the channel means"""
     raise NotImplementedError
 
 
@@ -315,8 +322,7 @@ check('preprocess', preprocess_mine)
 #     return (blue_first - np.float32([104, 117, 123])).transpose(2, 0, 1)
 # ```
 #
-# (Without `astype`, numbers of `uint8` would be taken away from, and below 0 they start again at
-# 255.)
+# (Without `astype` the subtraction is done in `uint8`, where results below 0 wrap around to 255.)
 #
 # </details>
 
@@ -325,30 +331,30 @@ check('preprocess', preprocess_mine)
 #
 # Go back to the cell with the recipe, set `steps=15`, and run everything from
 # `net = tinyfcn.Net(channels=3)` on. Expect a black mask: *background everywhere* is the first
-# thing that a net learns. And yet four pixels of five are right! With `difficulty=.5` in the second
-# cell the shapes are smaller, fainter and keep less to their colours; run all, and expect many
-# mistakes (and the assertion that this net is any good to fail).
+# thing that a net learns. And yet four pixels out of five are right! With `difficulty=.5` in the
+# second cell the shapes are smaller, have less contrast, and their colours vary more; run all
+# cells, and expect many mistakes (and the assertion on mean IU to fail).
 #
 # ## The course
 #
-# | lessons | what they answer |
+# | lessons | the question |
 # | --- | --- |
 # | 01 | how good is a mask? |
 # | 02, 03, 04 | what is a convolution: one number at a time, as columns, as a matrix |
 # | 05 | how does a net find the direction in which to move its weights? |
-# | 06, 07, 08 | how does it get coarser, and how finer again? |
-# | 09, 10, 11 | where does a box lie over the image? from a classifier to FCN-32s, 16s and 8s |
-# | 12, 13 | training: on shapes, then on real photographs |
-# | 14 | the same code on a graphics card |
+# | 06, 07, 08 | how do its maps become coarser, and finer again? |
+# | 09, 10, 11 | how are maps aligned with the image? from a classifier to FCN-32s, 16s and 8s |
+# | 12, 13 | training: on synthetic shapes, then on photographs |
+# | 14 | the same code on a GPU |
 #
-# In a hurry? 03, 04, 05, 07, 09 and 11 are the spine.
+# In a hurry? 03, 04, 05, 07, 09 and 11 are the core.
 #
 # ## What PyTorch calls this
 #
 # | here | PyTorch |
 # | --- | --- |
 # | an op and its backward | `torch.autograd.Function` |
-# | a box, a net | `nn.Module` |
+# | a box or a net | `nn.Module` |
 # | `net.params` | `model.named_parameters()` |
 # | score | logits |
 # | mask: `score.argmax(1)` | `logits.argmax(1)` |
@@ -363,27 +369,28 @@ check('preprocess', preprocess_mine)
 #
 # <details><summary>Answer</summary>
 #
-# Background everywhere: where all are equal, `argmax` takes the first.
+# Background everywhere: if all scores are equal, `argmax` takes the first class.
 #
 # </details>
 #
-# 2. Could this net segment a picture of 500×375 pixels, without being changed?
+# 2. Could this net segment an image of 500×375 pixels without being changed?
 #
 # <details><summary>Answer</summary>
 #
-# Yes: no box knows the size of the picture; each only says what happens around a pixel. Nets of
-# this kind are called *fully convolutional*, and that is the name of the paper.
+# Yes: no box depends on the size of the image; each only defines a computation around each pixel.
+# Nets of this kind are called *fully convolutional*, which gave the paper its title.
 #
 # </details>
 #
-# 3. `net.coarse` has one cell for every 4×4 pixels. What can the mask therefore not follow exactly?
+# 3. `net.coarse` has one cell for every 4×4 pixels. Which details can the mask therefore not
+#    follow?
 #
 # <details><summary>Answer</summary>
 #
-# Thin parts and sharp corners: between two cells there is only a ramp. At stride 32 it is eight
-# times as bad, which is what FCN-8s was invented for.
+# Thin parts and sharp corners: between two cells there is only linear interpolation. At stride 32
+# it is eight times as bad, which is why FCN-8s was invented.
 #
 # </details>
 #
-# **Next, 01:** a net that has learned nothing can have three pixels of four right. How do you judge
-# a mask without being fooled?
+# **Next, 01:** a net that has learned nothing can have three pixels out of four right. How do you
+# measure the quality of a mask without being misled?

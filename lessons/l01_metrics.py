@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01. Pixels to metrics
 #
-# **How good is a mask, in one number that does not fool you?**
+# **How good is a mask, in one number that does not mislead you?**
 
 # %%
 import numpy as np
@@ -14,9 +14,9 @@ from tinyfcn.course.exercises import check
 # %% [markdown]
 # ## Sixteen pixels
 #
-# A picture of 4×4 pixels and three classes: 0 background, 1 and 2. Left is the truth (the
-# *label*), right what some net predicts. 255 is *void*, pale here: nobody knows, so nobody is
-# judged there.
+# An image of 4×4 pixels has three classes: 0, which is the background, 1 and 2. On the left is the
+# ground truth (the *label*), on the right a prediction. 255 is *void*, pale here: the true class is
+# unknown, so these pixels are not evaluated.
 
 # %%
 label = np.array([[0, 0, 0, 1],
@@ -30,11 +30,11 @@ pred = np.array([[0, 0, 1, 1],
 viz.side_by_side({'label': viz.colours(label), 'pred': viz.colours(pred)})
 
 # %% [markdown]
-# ## Every pixel drops into a cell
+# ## The confusion matrix
 #
 # Draw a table with a row for each true class and a column for each predicted one. Each pixel adds 1
-# to the cell *(what it is, what it is said to be)*. Void pixels drop into none. The table is called
-# the **confusion matrix**; here it is, pixel by pixel. Play it, or press the arrow keys.
+# to the cell *(true class, predicted class)*. Void pixels are not counted. The table is called the
+# **confusion matrix**; here it is, pixel by pixel. Press play, or use the arrow keys.
 
 # %%
 tracing.confusion(label, pred, 3)
@@ -47,9 +47,9 @@ assert hist.tolist() == [[5, 1, 0], [0, 3, 0], [1, 0, 4]]
 assert hist.sum() == 14                                 # 16 pixels, two of them void
 
 # %% [markdown]
-# Read it aloud. Row 0: of six background pixels five were found and one was taken for class 1. Row
-# 2: of five pixels of class 2 one was taken for background. What is right stands on the diagonal.
-# Everything we shall ever say about a mask is read off this table.
+# Read it row by row. Row 0: of six background pixels, five were predicted correctly and one was
+# mistaken for class 1. Row 2: of five pixels of class 2, one was mistaken for background. Correct
+# predictions are on the diagonal. All metrics in this course are computed from this table.
 #
 # ### Your turn
 #
@@ -57,7 +57,7 @@ assert hist.sum() == 14                                 # 16 pixels, two of them
 
 # %%
 def confusion_mine(label, pred, n_class):
-    """hist[i, j] = how many pixels of class i are said to be of class j; 255 counts nowhere."""
+    """hist[i, j] = how many pixels of class i are predicted as class j; 255 is not counted."""
     raise NotImplementedError
 
 
@@ -66,8 +66,8 @@ check('confusion', confusion_mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Each pair (i, j) has a number of its own, n_class·i + j, as the cells of a table have when they
-# are counted row by row. So one `bincount` counts all pairs at once.
+# Give each pair (i, j) the number n_class·i + j, its position when the cells of the table are
+# counted row by row. Then one `bincount` counts all pairs at once.
 #
 # ```python
 # def confusion_mine(label, pred, n_class):
@@ -81,7 +81,7 @@ check('confusion', confusion_mine)
 # </details>
 
 # %% [markdown]
-# The library's own does just this, after it has made sure that the numbers can be classes at all:
+# The library's function does just this, after checking that all numbers are valid classes:
 
 # %%
 viz.show_source(metrics.confusion)
@@ -89,26 +89,34 @@ viz.show_source(metrics.confusion)
 # %% [markdown]
 # ## The paper's four metrics
 #
-# Write nᵢⱼ for the cell in row i, column j; tᵢ = Σⱼ nᵢⱼ for the pixels that *are* of class i, a sum
-# along a row; pᵢ = Σⱼ nⱼᵢ for those *said* to be, a sum down a column. C is the number of classes.
+# Write nᵢⱼ for the cell in row i, column j; tᵢ = Σⱼ nᵢⱼ for the pixels whose *true* class is i, a
+# sum along a row; pᵢ = Σⱼ nⱼᵢ for those *predicted* as i, a sum down a column. C is the number of
+# classes.
 #
 # | metric | formula | in words |
 # | --- | --- | --- |
 # | pixel accuracy | Σᵢ nᵢᵢ / Σᵢ tᵢ | the share of all pixels that are right |
-# | mean accuracy | (1/C) Σᵢ nᵢᵢ / tᵢ | that share in each class, then the mean |
+# | mean accuracy | (1/C) Σᵢ nᵢᵢ / tᵢ | the same share within each class, then the mean |
 # | mean IU | (1/C) Σᵢ nᵢᵢ / (tᵢ + pᵢ − nᵢᵢ) | intersection over union, the mean over classes |
 # | frequency weighted IU | Σᵢ (tᵢ / Σₖ tₖ) · IUᵢ | large classes count for more |
 #
-# The third is the one that people compare. Lay the true pixels of a class over the predicted ones:
-# IU is how many pixels both have, over how many at least one has. It is 1 when they agree and 0
-# when they do not touch, and both kinds of mistake cost: pixels missed, and pixels wrongly claimed.
+# The third is the one that papers compare. **IU** is short for **intersection over union** (also
+# written IoU, or the Jaccard index). Lay the true pixels of a class over the predicted ones: their
+# intersection is the set of pixels that are in both, their union the set of pixels that are in at
+# least one. IU is the size of the first divided by the size of the second. It is 1 when the two
+# sets are equal and 0 when they do not overlap, and it counts both kinds of mistakes: pixels that
+# were missed (false negatives) and pixels that were wrongly claimed (false positives).
 
 # %%
-is_2, said_2 = (label == 2), (pred == 2) & (label != 255)
-assert (is_2 & said_2).sum() == 4 and (is_2 | said_2).sum() == 5
-viz.side_by_side({'is 2': viz.colours(2 * is_2), 'is said to be 2': viz.colours(2 * said_2),
-                  'both: 4': viz.colours(2 * (is_2 & said_2)),
-                  'at least one: 5': viz.colours(2 * (is_2 | said_2))}, width=1.4)
+true_2 = label == 2
+predicted_2 = (pred == 2) & (label != 255)
+intersection = true_2 & predicted_2
+union = true_2 | predicted_2
+assert intersection.sum() == 4 and union.sum() == 5
+viz.side_by_side({'true 2': viz.colours(2 * true_2),
+                  'predicted 2': viz.colours(2 * predicted_2),
+                  'intersection: 4': viz.colours(2 * intersection),
+                  'union: 5': viz.colours(2 * union)}, width=1.4)
 
 # %% [markdown]
 # By hand, from the table `[[5, 1, 0], [0, 3, 0], [1, 0, 4]]`:
@@ -119,25 +127,25 @@ viz.side_by_side({'is 2': viz.colours(2 * is_2), 'is said to be 2': viz.colours(
 #     2        5          4               4            4 / (5 + 4 − 4) = 4/5
 
 # %%
-found = metrics.scores(hist)
-for name, value in found.items():
+scores = metrics.scores(hist)
+for name, value in scores.items():
     print(f'{name:10}', np.round(value, 4))
 
-assert np.allclose(found['iu'], [5/7, 3/4, 4/5])
-assert np.isclose(found['pixel_acc'], 12/14)
-assert np.isclose(found['mean_acc'], (5/6 + 3/3 + 4/5) / 3)
-assert np.isclose(found['mean_iu'], (5/7 + 3/4 + 4/5) / 3)
-assert np.isclose(found['fw_iu'], (6 * 5/7 + 3 * 3/4 + 5 * 4/5) / 14)
+assert np.allclose(scores['iu'], [5/7, 3/4, 4/5])
+assert np.isclose(scores['pixel_acc'], 12/14)
+assert np.isclose(scores['mean_acc'], (5/6 + 3/3 + 4/5) / 3)
+assert np.isclose(scores['mean_iu'], (5/7 + 3/4 + 4/5) / 3)
+assert np.isclose(scores['fw_iu'], (6 * 5/7 + 3 * 3/4 + 5 * 4/5) / 14)
 
 # %% [markdown]
 # ### Your turn
 #
-# From a confusion matrix to mean IU. One thing to think of: a class that is nowhere true *and*
-# nowhere predicted has IU 0/0. It tells us nothing, so leave it out of the mean.
+# Compute mean IU from a confusion matrix. There is one special case: a class that occurs neither in
+# the labels *nor* in the predictions has IU 0/0. It tells us nothing, so leave it out of the mean.
 
 # %%
 def mean_iu_mine(hist):
-    """The mean of IU over the classes that are true or predicted somewhere. -> float"""
+    """The mean IU over the classes that occur in the labels or in the predictions. -> float"""
     raise NotImplementedError
 
 
@@ -148,10 +156,10 @@ check('mean_iu', mean_iu_mine)
 #
 # ```python
 # def mean_iu_mine(hist):
-#     right, true, predicted = hist.diagonal(), hist.sum(1), hist.sum(0)
-#     union = true + predicted - right
-#     there = union > 0
-#     return float((right[there] / union[there]).mean())
+#     intersection = hist.diagonal()
+#     union = hist.sum(1) + hist.sum(0) - intersection            # true + predicted - both
+#     occurs = union > 0
+#     return float((intersection[occurs] / union[occurs]).mean())
 # ```
 #
 # </details>
@@ -162,29 +170,31 @@ viz.show_source(metrics.scores)
 # %% [markdown]
 # ## The all-background trap
 #
-# Now the reason for all this. Here are pictures as full as those of PASCAL VOC, the set that the
-# paper is judged on: 20 kinds of things before a background. And here is a net that has learned
-# nothing at all. It says *background*, always.
+# Why is pixel accuracy not enough? Here are images with as many classes as those of PASCAL VOC, the
+# data set on which the paper is evaluated: 20 kinds of objects and the background. And here is a
+# net that has learned nothing at all. It always predicts *background*.
 
 # %%
-many = tinyfcn.data.load_dataset('shapes', split='val', size=(96, 128), n_class=21, difficulty=.8)
-labels = [many[i][1] for i in range(40)]
+dataset = tinyfcn.data.load_dataset('shapes', split='val', size=(96, 128), n_class=21,
+                                    difficulty=.8)
+labels = [dataset[i][1] for i in range(40)]
 
-lazy = sum(metrics.confusion(label, np.zeros_like(label), 21) for label in labels)
-trap = metrics.scores(lazy)
+hist = sum(metrics.confusion(label, np.zeros_like(label), 21) for label in labels)
+trap = metrics.scores(hist)
 
 for name in ('pixel_acc', 'mean_acc', 'mean_iu', 'fw_iu'):
     print(f'{name:10}{trap[name]:7.1%}')
 viz.side_by_side({f'label {i}': viz.colours(labels[i]) for i in range(5)}, width=1.6)
 
 # %% [markdown]
-# Nearly three pixels of four are right! Mean IU is not fooled. Background has IU = (pixels that are
-# background) / (all pixels), for the net claims them all: just the pixel accuracy. The other twenty
-# classes have IU 0. So mean IU is the share of background over 21, and mean accuracy is 1/21:
+# Nearly three pixels out of four are right! Mean IU is not misled. Background has IU = (pixels that
+# are background) / (all pixels), because the net claims them all: this is just the pixel accuracy.
+# The other twenty classes have IU 0. So mean IU is the share of background divided by 21, and mean
+# accuracy is 1/21:
 
 # %%
-share = lazy[0].sum() / lazy.sum()
-assert (lazy.sum(1) > 0).all()                          # each class is there
+share = hist[0].sum() / hist.sum()
+assert (hist.sum(1) > 0).all()                          # each class occurs
 assert np.isclose(trap['pixel_acc'], share)
 assert np.isclose(trap['mean_iu'], share / 21)
 assert np.isclose(trap['mean_acc'], 1 / 21)
@@ -192,32 +202,39 @@ assert np.isclose(trap['fw_iu'], share ** 2)            # its own share of its o
 
 # %% [markdown]
 # On VOC itself background is about 73 % of the pixels, and 0.73 / 21 = 3.5 %. Remember that number.
-# "My net reaches 73 % and then stands still" and "my mean IU is 3.5 %" are the same sentence: the
-# net has found the laziest answer and stays there. It is among the commonest troubles that people
-# report with these nets. FCN-8s, by the way, has 90.3 % of the pixels right in the paper, and a
-# mean IU of 62.7 %.
+# "My net reaches 73 % and then stops improving" and "my mean IU is 3.5 %" describe the same
+# failure: the net predicts background everywhere and does not get beyond it. This is one of the
+# most common problems that people report with these nets. FCN-8s, by the way, has 90.3 % of the
+# pixels right in the paper, and a mean IU of 62.7 %.
 #
 # ## Void: 255
 #
-# On an edge, a pixel is partly this and partly that. So VOC draws a void line around each thing,
-# and our shapes have one too. A void pixel counts nowhere, *whatever* is predicted there:
+# A pixel on an edge belongs partly to one object and partly to another. So VOC has a void border
+# around each object, and our shapes have one too. A void pixel is not counted, *whatever* is
+# predicted there:
 
 # %%
 label = labels[1]
-edge = label == 255
-guess = np.where(edge, 7, label)                        # claims class 7 on every edge
-print(f'void: {edge.mean():.1%} of the pixels')
-print('ignored:       ', metrics.scores(metrics.confusion(label, guess, 21))['mean_iu'])
+void = label == 255
+guess = np.where(void, 7, label)                        # predicts class 7 on every edge
 
-taken = np.where(edge, 0, label)                        # a mistake: void read as background
-print('as background: ', round(metrics.scores(metrics.confusion(taken, guess, 21))['mean_iu'], 3))
 
-assert metrics.scores(metrics.confusion(label, guess, 21))['mean_iu'] == 1
-assert metrics.scores(metrics.confusion(taken, guess, 21))['mean_iu'] < .85
+def mean_iu_of(label, pred):
+    return metrics.scores(metrics.confusion(label, pred, 21))['mean_iu']
+
+
+print(f'void: {void.mean():.1%} of the pixels')
+print('ignored:       ', mean_iu_of(label, guess))
+
+as_background = np.where(void, 0, label)                        # a mistake: void read as background
+print('as background: ', round(mean_iu_of(as_background, guess), 3))
+
+assert mean_iu_of(label, guess) == 1
+assert mean_iu_of(as_background, guess) < .85
 viz.side_by_side({'label': viz.colours(label), 'guess': viz.colours(guess)}, width=2)
 
 # %% [markdown]
-# Void belongs to labels alone: a prediction has to name a class, and one that does not is refused.
+# Void is allowed in labels only. A prediction must be a class; any other value is rejected.
 
 # %%
 try:
@@ -226,10 +243,11 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# ## One table for the whole set
+# ## One confusion matrix for the whole data set
 #
-# Two pictures with one kind of thing. In the first it is large and found, in the second it is four
-# pixels, and missed. What is the IU of that class?
+# Two images contain objects of one class. In the first the object is large, and the prediction is
+# right; in the second it has four pixels, and the prediction misses it. What is the IU of that
+# class?
 
 # %%
 large, small = np.zeros((2, 20, 20), int)
@@ -239,57 +257,58 @@ tables = [metrics.confusion(large, large, 2), metrics.confusion(small, 0 * small
 
 each = [metrics.scores(table)['iu'][1].item() for table in tables]
 whole = metrics.scores(sum(tables))['iu'][1]
-print(f'of each picture {each}, their mean {np.mean(each):.3f}; of the set {whole:.3f}')
+print(f'each image {each}, their mean {np.mean(each):.3f}; the whole set {whole:.3f}')
 
 assert np.mean(each) == .5 and np.isclose(whole, 100 / 104)
 
 # %% [markdown]
-# 0.5 or 0.96? The paper, VOC and this library add up the tables of **all** pictures first and read
-# the scores off once. The mean over pictures is another number; whoever reports it cannot be
-# compared with the paper. Keep the sum:
+# 0.5 or 0.96? The paper, VOC and this library add up the confusion matrices of **all** images first
+# and compute the metrics once. The mean over images is a different number, which cannot be compared
+# with the paper. Keep the sum:
 #
 #     hist = sum(confusion(label, pred, n_class) for label, pred in pictures)
 #
-# ## Classes that are not there
+# ## Classes that do not occur
 #
-# A class that is neither true nor predicted has IU 0/0: `nan`, and no mean counts it. But one
-# single wrong pixel is enough to bring it in, with IU 0:
+# A class that occurs neither in the labels nor in the predictions has IU 0/0, which is `nan`, and
+# is left out of the means. But a single wrong pixel is enough to bring it in, with IU 0:
 
 # %%
-perfect = np.diag([90, 10, 0])                          # class 2 is nowhere
-stray = np.array([[89, 0, 1], [0, 10, 0], [0, 0, 0]])   # one background pixel said to be 2
+perfect = np.diag([90, 10, 0])                          # class 2 does not occur
+stray = np.array([[89, 0, 1], [0, 10, 0], [0, 0, 0]])   # a background pixel predicted as 2
 for table in perfect, stray:
-    found = metrics.scores(table)
-    print(f'IU {np.round(found["iu"], 3)}   mean IU {found["mean_iu"]:.3f}   '
-          f'mean acc {found["mean_acc"]:.3f}')
+    scores = metrics.scores(table)
+    print(f'IU {np.round(scores["iu"], 3)}   mean IU {scores["mean_iu"]:.3f}   '
+          f'mean acc {scores["mean_acc"]:.3f}')
 
 assert metrics.scores(perfect)['mean_iu'] == 1
 assert np.isclose(metrics.scores(stray)['mean_iu'], (89/90 + 1 + 0) / 3)
 
 # %% [markdown]
-# One pixel of a hundred, and mean IU fell by a third. So judge on many pictures, among which all
-# classes occur. (Mean accuracy hardly moved: it looks only at classes that are true somewhere. The
-# two means are over different classes!)
+# One pixel out of a hundred, and mean IU fell by a third. So evaluate on many images, in which all
+# classes occur. (Mean accuracy hardly changed: it is a mean over the classes that occur in the
+# labels only. The two means are over different classes!)
 #
 # ## Change this and run again
 #
-# How exact must a mask be? We shift a perfect mask to the right by a few pixels and look at IU.
-# Guess first: what is left after 4 pixels? Then change `side`, and see whom a shift hurts most.
+# How accurate must a mask be? We shift a perfect mask to the right by a few pixels and compute IU.
+# Guess first: what is left after 4 pixels? Then change `side`, and see which size suffers most from
+# a shift.
 
 # %%
 side = 24
-thing = np.zeros((64, 64), int)
-thing[20:20 + side, 20:20 + side] = 1
+target = np.zeros((64, 64), int)
+target[20:20 + side, 20:20 + side] = 1
 for shift in (0, 1, 2, 4, 8):
-    table = metrics.confusion(thing, np.roll(thing, shift, axis=1), 2)
+    table = metrics.confusion(target, np.roll(target, shift, axis=1), 2)
     print(f'shifted by {shift}:   pixel acc {metrics.scores(table)["pixel_acc"]:.3f}   '
-          f'IU of the thing {metrics.scores(table)["iu"][1]:.3f}')
+          f'IU of class 1 {metrics.scores(table)["iu"][1]:.3f}')
     assert np.isclose(metrics.scores(table)['iu'][1], (side - shift) / (side + shift))
 
 # %% [markdown]
 # The two squares have (side − shift) columns in common and cover (side + shift): that is the IU.
-# With `side = 6`, four pixels leave 2/10. A net whose answers lie 32 pixels apart cannot do well on
-# small things, however clever it is.
+# With `side = 6`, four pixels leave 2/10. A net whose scores lie 32 pixels apart cannot do well on
+# small objects, however well it is trained.
 #
 # ## What PyTorch calls this
 #
@@ -298,19 +317,20 @@ for shift in (0, 1, 2, 4, 8):
 # | `confusion(label, pred, n)` | `sklearn.metrics.confusion_matrix` |
 # | IU | IoU, or Jaccard index: `torchmetrics.JaccardIndex`; mean IU is mIoU |
 # | 255 is void | `ignore_index=255`; beware, the default of `nn.CrossEntropyLoss` is −100 |
-# | not here | Dice, or F1: 2·IU / (1 + IU), the same order of masks, kinder numbers |
+# | not here | Dice, or F1: 2·IU / (1 + IU), which ranks masks in the same order |
 #
-# Look whether a metric takes the mean over pictures or over the whole set before you compare.
+# Before you compare two numbers, check whether each is a mean over images or is computed once for
+# the whole data set.
 #
 # ## Three questions
 #
-# 1. A net says *class 1* for every pixel of a set where class 1 has 10 % of them. What is the
-#    accuracy of class 1, what its IU?
+# 1. A net predicts *class 1* for every pixel of a data set in which 10 % of the pixels are of
+#    class 1. What is the accuracy of class 1, and what is its IU?
 #
 # <details><summary>Answer</summary>
 #
-# Accuracy 1, for all of its pixels were found; IU 0.1, for it claimed the other 90 % too. That is
-# why IU and not accuracy.
+# Accuracy 1, because all of its pixels were found; IU 0.1, because the net claimed the other 90 %
+# too. That is why papers report IU and not accuracy.
 #
 # </details>
 #
@@ -319,15 +339,16 @@ for shift in (0, 1, 2, 4, 8):
 # <details><summary>Answer</summary>
 #
 # Pixel accuracy and frequency weighted IU, if that class is rare. In the two means each class has
-# the same vote.
+# the same weight.
 #
 # </details>
 #
-# 3. Can a net reach a mean IU of 1 on a set with void edges and yet get the edges wrong?
+# 3. Can a net reach a mean IU of 1 on a data set with void borders and still get the edges wrong?
 #
 # <details><summary>Answer</summary>
 #
-# Yes, wherever they are void: nobody looks there. What it says right beside the void line counts.
+# Yes, wherever they are void, because those pixels are not evaluated. The pixels right beside the
+# void border are.
 #
 # </details>
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02. Convolution, one number at a time
 #
-# **How can nine numbers find every edge of a picture?**
+# **How can nine numbers find every edge of an image?**
 
 # %%
 import numpy as np
@@ -14,36 +14,36 @@ from tinyfcn.course.exercises import check
 # %% [markdown]
 # ## First see it work
 #
-# A small table of numbers, the **kernel**, is laid on a picture, moved pixel by pixel, and at each
-# place gives one number. Two kernels, two answers:
+# A small table of numbers, the **kernel** (or filter), is laid on an image and moved pixel by
+# pixel, and at each position it gives one number. Two kernels give two different outputs:
 
 # %%
 image, _ = tinyfcn.data.load_dataset('shapes', split='test', size=(44, 58), difficulty=.05)[3]
 grey = image.mean(2)
 
-upright = np.array([[-1., 0, 1],
+vertical = np.array([[-1., 0, 1],
                     [-1., 0, 1],
                     [-1., 0, 1]])
-level = upright.T
+horizontal = vertical.T
 
 
-def filtered(picture, kernel):
-    """What a kernel gives on a grey picture."""
-    return ops.conv2d(picture[None, None], kernel[None, None])[0][0, 0]
+def convolve(image, kernel):
+    """The convolution of a grey image (H, W) with one kernel (kh, kw)."""
+    return ops.conv2d(image[None, None], kernel[None, None])[0][0, 0]
 
 
-viz.side_by_side({'picture': grey, 'upright edges': filtered(grey, upright),
-                  'level edges': filtered(grey, level),
-                  'both': np.hypot(filtered(grey, upright), filtered(grey, level))})
+viz.side_by_side({'image': grey, 'vertical edges': convolve(grey, vertical),
+                  'horizontal edges': convolve(grey, horizontal),
+                  'both': np.hypot(convolve(grey, vertical), convolve(grey, horizontal))})
 
 # %% [markdown]
-# White is a step from dark to bright, black from bright to dark, grey is nothing. Nobody told the
-# nine numbers where the shapes are. Let us look how they do it.
+# White marks a step from dark to bright, black from bright to dark, and grey no edge. The nine
+# numbers contain nothing about where the shapes are. Let us see how they work.
 #
 # ## One window, one number
 #
-# A picture of 5×5 with a bright corner. The kernel covers a **window** of 3×3 pixels. Multiply each
-# pixel by the number that lies on it, and add up all nine:
+# Here is an image of 5×5 pixels with a bright corner. The kernel covers a **window** of 3×3 pixels.
+# Multiply each pixel by the number of the kernel that lies on it, and add up all nine products:
 
 # %%
 x = np.array([[1., 1, 1, 5, 5],
@@ -52,40 +52,42 @@ x = np.array([[1., 1, 1, 5, 5],
               [1., 1, 1, 1, 1],
               [1., 1, 1, 1, 1]])
 
-window = x[0:3, 1:4]                                    # the one that begins at row 0, column 1
-print(window * upright)
-print('sum', (window * upright).sum())
+window = x[0:3, 1:4]                                    # starts at row 0, column 1
+print(window * vertical)
+print('sum', (window * vertical).sum())
 
-assert (window * upright).sum() == 12
+assert (window * vertical).sum() == 12
 
 # %% [markdown]
-# The right column counts plus, the left one minus: 15 − 3. Where left and right are equally bright
-# the sum is 0. So this kernel measures *how much brighter it is on the right*. It is all a
-# convolution ever does: with i and j for the place of the window, and a and b counting in it,
+# The right column counts positively, the left one negatively: 15 − 3. Where left and right are
+# equally bright, the sum is 0. So this kernel measures *how much brighter it is on the right*. This
+# is all that a convolution does. With i and j for the position of the window, and a and b for the
+# position inside it,
 #
 #     y[i, j] = Σ w[a, b] · x[i + a, j + b]        over all a, b of the kernel
 #
-# Step through all nine places. The line under the grids is the sum that is being done.
+# Step through all nine positions. The line under the grids shows the sum for the current one.
 
 # %%
-tracing.convolution(x, upright)
+tracing.convolution(x, vertical)
 
 # %%
-y = filtered(x, upright)
+y = convolve(x, vertical)
 print(y)
 
 assert y.tolist() == [[0, 12, 12], [0, 8, 8], [0, 4, 4]]
 
 # %% [markdown]
-# The answers fade downwards, as fewer rows of the bright corner lie in the window.
+# The outputs become smaller towards the bottom, because fewer rows of the bright corner lie in the
+# window.
 #
 # ## The border: padding
 #
-# From 5×5 came 3×3: a window of three has only three places among five pixels. With each
-# convolution a picture would lose its border. **Padding** puts zeros around it; with `pad=1` and
-# 3×3, the output is as large as the input. It has a price: at the border pixels are mixed with
-# zeros that are not in the picture. Each number of this kernel is 1/9, so it takes the mean; in a
-# corner, five of the nine are such zeros:
+# The output is 3×3 although the input is 5×5: a window of three pixels has only three positions
+# among five. With each convolution an image would lose its border. **Padding** puts zeros around
+# it; with `pad=1` and a 3×3 kernel, the output is as large as the input. Padding has a price: at
+# the border, pixels are mixed with zeros that are not in the image. Each number of this kernel is
+# 1/9, so it computes the mean; in a corner, five of the nine numbers are such zeros:
 
 # %%
 blur = np.full((3, 3), 1 / 9)
@@ -95,21 +97,21 @@ print(flat[0, 0].round(2))
 assert np.isclose(flat[0, 0, 0, 0], 4 / 9) and np.isclose(flat[0, 0, 1, 1], 1)
 
 # %% [markdown]
-# ## Fewer places: stride
+# ## Fewer positions: stride
 #
-# With `stride=2` the window goes two pixels at a time. The output is about half as large, and each
-# number stands for a place two pixels after the one before. Here are padding and stride together;
-# in the last column the kernel finds an edge that is none, from bright to the zeros outside.
+# With `stride=2` the window moves two pixels at a time. The output is about half as large, and
+# neighbouring outputs belong to positions two pixels apart. Here are padding and stride together;
+# in the last column the kernel finds a false edge, from bright pixels to the zeros outside.
 
 # %%
-tracing.convolution(x, upright, stride=2, pad=1)
+tracing.convolution(x, vertical, stride=2, pad=1)
 
 # %% [markdown]
 # ## How large is the output?
 #
 # Take one axis: H pixels, a window of k, padding p on both sides, stride s. Window number i covers
-# the pixels from s·i − p to s·i − p + k − 1. The last pixel there is, padding and all, is
-# H + p − 1, and the window must not reach beyond it:
+# the pixels from s·i − p to s·i − p + k − 1. The last pixel, including padding, is H + p − 1, and
+# the window must not reach beyond it:
 #
 #     s·i − p + k − 1 ≤ H + p − 1        so        i ≤ (H + 2p − k) / s
 #
@@ -117,58 +119,59 @@ tracing.convolution(x, upright, stride=2, pad=1)
 #
 #     ⌊(H + 2p − k) / s⌋ + 1
 #
-# of them, where ⌊ ⌋ rounds down: a window that does not fit whole is left out.
+# of them, where ⌊ ⌋ rounds down: a window that does not fit completely is left out.
 
 # %%
 for h, k, s, p in [(5, 3, 1, 0), (5, 3, 1, 1), (5, 3, 2, 1), (8, 3, 2, 0), (500, 3, 1, 100)]:
-    places = [i for i in range(h + 2 * p) if s * i + k <= h + 2 * p]        # by counting
+    positions = [i for i in range(h + 2 * p) if s * i + k <= h + 2 * p]        # by counting
     out, _ = ops.conv2d(np.zeros((1, 1, h, h)), np.zeros((1, 1, k, k)), stride=s, pad=p)
     print(f'{h:3} pixels, window {k}, stride {s}, pad {p:3}: {out.shape[2]}')
-    assert out.shape[2] == len(places) == (h + 2 * p - k) // s + 1
+    assert out.shape[2] == len(positions) == (h + 2 * p - k) // s + 1
 
 # %% [markdown]
-# The last line is the first layer of the paper's net. Yes, it pads by 100 pixels; lesson 09 knows
-# why, and what becomes of them.
+# The last line is the first layer of the paper's net. Yes, it pads by 100 pixels; lesson 09
+# explains why, and what happens to them.
 #
 # ## Colours: channels
 #
-# A colour picture has three **channels**. Then the kernel has three too, one for each, and the sum
-# goes over all of them: still one number for each window. Here are two channels, and a kernel that
-# looks for *bright in the first and dark in the second*:
+# A colour image has three **channels**. Then the kernel has three channels too, and the sum runs
+# over all of them: still one number for each window. Here are an image of two channels and a kernel
+# that responds to *bright in the first and dark in the second*:
 
 # %%
-two = np.array([[[3., 3, 0], [3, 3, 0], [0, 0, 0]],
-                [[0., 2, 2], [0, 2, 2], [0, 0, 0]]])
-wants = np.stack([np.ones((2, 2)), -np.ones((2, 2))])
-tracing.convolution(two, wants)
+two_channels = np.array([[[3., 3, 0], [3, 3, 0], [0, 0, 0]],
+                         [[0., 2, 2], [0, 2, 2], [0, 0, 0]]])
+difference = np.stack([np.ones((2, 2)), -np.ones((2, 2))])
+tracing.convolution(two_channels, difference)
 
 # %% [markdown]
-# A kernel may even be 1×1. Then it sees a single pixel and only mixes its channels. This one asks
-# *how much more red than green and blue?*
+# A kernel may even be 1×1. Then it covers a single pixel and only mixes its channels. This one
+# computes *how much more red than green and blue* there is:
 
 # %%
-rgb = image.transpose(2, 0, 1)[None].astype(float)  # (N, C, H, W): pictures, channels, rows, …
+rgb = image.transpose(2, 0, 1)[None].astype(float)  # (N, C, H, W): images, channels, rows, …
 redder = np.array([1, -.5, -.5]).reshape(1, 3, 1, 1)
 red, _ = ops.conv2d(rgb, redder)
-viz.side_by_side({'picture': image, 'how much redder': red[0, 0]})
+viz.side_by_side({'image': image, 'how much redder': red[0, 0]})
 
 # %% [markdown]
 # ## Many kernels, and a bias
 #
-# One kernel gives one channel. K kernels give K channels, which the next convolution reads as its
-# input: so nets grow deep. At last, each kernel has one more number, its **bias** b, which is added
-# to all that it gives: it decides how large a sum has to be to count as *found*. So we have
+# One kernel gives one output channel. K kernels give K channels, which the next convolution reads
+# as its input: this is how deep nets are built. Finally, each kernel has one more number, its
+# **bias** b, which is added to all of its outputs: it sets the threshold above which a feature
+# counts as *found*. So we have
 #
 #     y[n, k, i, j] = b[k] + Σ w[k, c, a, b] · x[n, c, s·i − p + a, s·j − p + b]
 #
-# with four axes everywhere, of which the last two are places:
+# Every array has four axes, except b; the last two are positions:
 #
 # | array | shape | |
 # | --- | --- | --- |
 # | x | (N, C, H, W) | N pictures, C channels |
-# | w | (K, C, kh, kw) | K kernels, each with C channels; also called filters |
+# | w | (K, C, kh, kw) | K kernels (also called filters), each with C channels |
 # | b | (K,) | one for each kernel |
-# | y | (N, K, OH, OW) | each kernel has become a channel |
+# | y | (N, K, OH, OW) | one channel for each kernel |
 
 # %%
 greener = redder[:, [1, 0, 2]]
@@ -181,8 +184,9 @@ viz.side_by_side({'redder by 25': found[0, 0], 'greener by 25': found[0, 1]})
 # %% [markdown]
 # ## Your turn
 #
-# Write it. Two loops over the places of the output are enough, or four or six; what counts is that
-# each number is right. `stride` and `pad` are whole numbers, the same for rows and columns.
+# Write the convolution. Two loops over the positions of the output are enough; four or six are fine
+# too. What matters is that each number is right. `stride` and `pad` are integers, the same for rows
+# and columns.
 
 # %%
 def conv2d_mine(x, w, b, stride, pad):
@@ -197,8 +201,10 @@ check('conv2d', conv2d_mine)
 #
 # ```python
 # def conv2d_mine(x, w, b, stride, pad):
-#     (n, c, h, wide), (k, _, kh, kw) = x.shape, w.shape
-#     oh, ow = (h + 2 * pad - kh) // stride + 1, (wide + 2 * pad - kw) // stride + 1
+#     n, c, height, width = x.shape
+#     k, _, kh, kw = w.shape
+#     oh = (height + 2 * pad - kh) // stride + 1
+#     ow = (width + 2 * pad - kw) // stride + 1
 #     x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
 #     y = np.empty((n, k, oh, ow))
 #     for i in range(oh):
@@ -208,25 +214,24 @@ check('conv2d', conv2d_mine)
 #     return y
 # ```
 #
-# Each window is laid out as one long row of C·kh·kw numbers, and so is each kernel: a sum of
-# products is then a matrix product. Keep that thought.
+# Each window is flattened into one long row of C·kh·kw numbers, and so is each kernel: the sum of
+# products is then a matrix product. Lesson 03 builds on this.
 #
 # </details>
 
 # %% [markdown]
-# The library's own definition, which every net here runs:
+# The library's own definition, which every net here uses:
 
 # %%
 viz.show_source(ops.conv2d)
 
 # %% [markdown]
-# There is no loop in it! All windows are laid out side by side by `im2col`, and one matrix product
-# does the rest. That is lesson 03. (`groups` and `dilation` are for other nets; at 1 they do
-# nothing.)
+# There is no loop in it! `im2col` lays out all windows side by side, and one matrix product does
+# the rest. That is lesson 03. (`groups` and `dilation` are for other nets; with the value 1 they
+# have no effect.)
 #
-# It pays to be quick here. Each number of the output costs C·kh·kw multiplications, and the second
-# layer of the paper's net, 64 kernels of 64 channels, has many numbers to give for a picture of
-# 500×500:
+# Speed matters here. Each number of the output costs C·kh·kw multiplications, and the second layer
+# of the paper's net, 64 kernels of 64 channels, has many outputs for an image of 500×500:
 
 # %%
 products = 64 * 64 * 3 * 3 * 698 * 698                  # 500 + 2·100 − 2 = 698
@@ -236,9 +241,9 @@ assert round(products / 1e9) == 18
 # %% [markdown]
 # ## Change this and run again
 #
-# Make kernels of your own. Expect: numbers that add up to 1 keep the brightness; numbers that add
-# up to 0 leave only changes; a single 1 beside the centre shifts the picture. Try
-# `[[0, 1, 0], [1, -4, 1], [0, 1, 0]]`, and try all of it on `image[:, :, 0]` instead of `grey`.
+# Make kernels of your own. Kernels whose numbers add up to 1 preserve the brightness; kernels whose
+# numbers add up to 0 respond only to changes; a single 1 beside the centre shifts the image. Try
+# `[[0, 1, 0], [1, -4, 1], [0, 1, 0]]`, and try everything on `image[:, :, 0]` instead of `grey`.
 
 # %%
 kernels = {
@@ -247,12 +252,12 @@ kernels = {
     'slope: sum 0': np.array([[-2., -1, 0], [-1, 0, 1], [0, 1, 2]]),
     'yours': np.array([[0., 0, 0], [0, 1, 0], [0, 0, 0]]),
 }
-assert (filtered(grey, kernels['yours']) == grey[1:-1, 1:-1]).all()     # as it stands: no change
-viz.side_by_side({name: filtered(grey, kernel) for name, kernel in kernels.items()})
+assert (convolve(grey, kernels['yours']) == grey[1:-1, 1:-1]).all()     # unchanged so far: the identity
+viz.side_by_side({name: convolve(grey, kernel) for name, kernel in kernels.items()})
 
 # %% [markdown]
-# A net has no such list. Its kernels begin at random and are learned; but look into the first
-# layer of one that has been trained well, and there are edges and colours again.
+# A net has no such list. Its kernels start as random numbers and are learned; but the first layer
+# of a well-trained net again contains detectors of edges and colours.
 #
 # ## What PyTorch calls this
 #
@@ -261,13 +266,13 @@ viz.side_by_side({name: filtered(grey, kernel) for name, kernel in kernels.items
 # | `ops.conv2d(x, w, b, stride=2, pad=1)[0]` | `F.conv2d(x, w, b, stride=2, padding=1)` |
 # | `n.conv1 = conv(n.data, 16, 3, pad=1)` | `nn.Conv2d(3, 16, 3, padding=1)` |
 # | w (K, C, kh, kw) | `weight`, (out_channels, in_channels, kh, kw) |
-# | pad so that the size stays, by hand | the same, or `padding='same'` with stride 1 |
+# | choose pad so that the size stays the same | the same, or `padding='same'` with stride 1 |
 #
 # The numbers and the shapes are the same.
 #
-# In mathematics a convolution turns the kernel around first; what nets do is there called
-# **cross-correlation**. NumPy keeps the two apart. For a kernel that is learned it makes no
-# difference, and everybody says convolution; lesson 07 meets the turned kernel again.
+# In mathematics a convolution flips the kernel first; what nets compute is called
+# **cross-correlation** there. NumPy has a function for each. For a kernel that is learned it makes
+# no difference, and the field says convolution; the flipped kernel returns in lesson 07.
 
 # %%
 line, kernel = np.array([1, 2, 4, 8]), np.array([-1, 0, 1])
@@ -282,33 +287,33 @@ assert ours.ravel().tolist() == [3, 6]
 # %% [markdown]
 # ## Three questions
 #
-# 1. A picture of 8×8, a window of 3, stride 2, no padding. How large is the output? Which pixels
-#    does no window ever see?
+# 1. An image of 8×8, a window of 3, stride 2, no padding. How large is the output? Which pixels are
+#    in no window?
 #
 # <details><summary>Answer</summary>
 #
-# ⌊(8 − 3) / 2⌋ + 1 = 3 each way: the windows begin at 0, 2 and 4, and the last one ends at pixel 6.
-# The last row and the last column are never seen.
+# ⌊(8 − 3) / 2⌋ + 1 = 3 along each axis: the windows start at 0, 2 and 4, and the last one ends at
+# pixel 6. The last row and the last column are in no window.
 #
 # </details>
 #
 # 2. Two convolutions of 3×3, one after the other: how many pixels does one number of the second
-#    depend on? How many weights is that, beside a single kernel which sees as much?
+#    depend on? How many weights do they have, compared with a single kernel that covers as much?
 #
 # <details><summary>Answer</summary>
 #
-# On 5×5: three cells of the first, the outer two of which see one pixel further. 9 + 9 = 18 weights
-# (with one channel), where a 5×5 kernel has 25. That is why VGG, the net that the paper builds on,
-# is made of 3×3 alone.
+# On 5×5, its receptive field: it reads three cells of the first along each axis, and the outer two
+# reach one pixel further. 9 + 9 = 18 weights (with one channel), where a 5×5 kernel has 25. That is
+# why VGG, the net that the paper builds on, is made of 3×3 alone.
 #
 # </details>
 #
-# 3. The same kernel is used at every place. What would be lost if each place had its own?
+# 3. The same kernel is used at every position. What would be lost if each position had its own?
 #
 # <details><summary>Answer</summary>
 #
-# What was learned in one place would not be known in another, there would be thousands of times as
-# many weights, and the net would fit pictures of one size only.
+# What was learned at one position would not apply at another, there would be thousands of times as
+# many weights, and the net would accept images of one size only.
 #
 # </details>
 #

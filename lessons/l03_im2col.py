@@ -3,10 +3,11 @@
 #
 # **How do the many small sums of a convolution become one matrix product?**
 #
-# In lesson 02 a window stopped at every place of the image, and each stop cost a small sum of
-# products. Here the sums stay the same, number by number; only the pixels are laid out differently
-# first. Every window is written down as a column, all columns stand side by side in a matrix, and a
-# single matrix product does the rest. Laying out the pixels is called **im2col**, image to columns.
+# In lesson 02 a window stopped at every position of the image, and each stop cost a small sum of
+# products. Here the sums stay the same, number by number; only the pixels are first laid out
+# differently. Every window becomes a column, all columns stand side by side in a matrix, and a
+# single matrix product does the rest. Laying out the pixels in this way is called **im2col**, image
+# to columns.
 
 # %%
 from time import perf_counter
@@ -24,7 +25,7 @@ TINTS = ListedColormap(['white', '#fbd38d', '#bee3f8', '#c6f6d5'])
 
 
 def grid(ax, values, tint, title):
-    """Numbers in a grid; tint says with 0 … 3 which colour stands behind each."""
+    """Draw numbers in a grid; tint holds the index (0 … 3) of the background colour of each cell."""
     ax.pcolormesh(tint, cmap=TINTS, vmin=0, vmax=3, edgecolors='#718096', linewidth=.7)
     for (i, j), value in np.ndenumerate(values):
         ax.text(j + .5, i + .5, f'{value:g}', ha='center', va='center', fontsize=9)
@@ -35,35 +36,39 @@ def grid(ax, values, tint, title):
 
 
 # %% [markdown]
-# ## The picture
+# ## The idea in one figure
 #
-# A 4×4 image and a window of 2×2: it finds 3×3 places, so there are nine columns. Three of the
-# windows are coloured. Follow each to its column: its four pixels stand there, row by row from the
-# top, and the columns come in the order in which the window visits its places.
+# In a 4×4 image a window of 2×2 has 3×3 positions, so there are nine columns. Three of the windows
+# are coloured. Follow each to its column: the column holds its four pixels, row by row from the
+# top, and the columns are in the order in which the window visits its positions.
 
 # %%
 x = np.array([[1., 2, 0, 4],
               [3, 1, 2, 1],
               [0, 5, 1, 2],
               [2, 3, 4, 0]])
-cols, _ = ops.im2col(x[None, None], 2)          # [None, None]: one picture, one channel
+cols, _ = ops.im2col(x[None, None], 2)          # [None, None]: one image, one channel
 
 tint = np.zeros((4, 4))
-tint[0:2, 0:2], tint[0:2, 2:4], tint[2:4, 1:3] = 1, 2, 3
+tint[0:2, 0:2] = 1
+tint[0:2, 2:4] = 2
+tint[2:4, 1:3] = 3
 column_tint = np.zeros((4, 9))
-column_tint[:, 0], column_tint[:, 2], column_tint[:, 7] = 1, 2, 3
+column_tint[:, 0] = 1
+column_tint[:, 2] = 2
+column_tint[:, 7] = 3
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2), dpi=75, width_ratios=[4, 9])
 grid(left, x, tint, 'x')
-grid(right, cols[0], column_tint, 'im2col(x): a column for each place')
+grid(right, cols[0], column_tint, 'im2col(x): a column for each position')
 plt.show()
 
 # %% [markdown]
 # ## By hand
 #
-# Now the kernel. Laid flat, in the same order as the windows, it is a row of four numbers. Row
-# times column is the sum of products that lesson 02 made at that place; row times *matrix* makes
-# all of them.
+# Now the kernel. Flattened in the same order as the windows, it is a row of four numbers. Row times
+# column is the sum of products that lesson 02 computed at that position; row times *matrix*
+# computes all of them.
 
 # %%
 w = np.array([[1., -1],
@@ -83,34 +88,34 @@ assert np.array_equal(by_hand, cols[0])
 assert np.array_equal(y.reshape(3, 3), ops.conv2d(x[None, None], w[None, None])[0][0, 0])
 
 # %% [markdown]
-# The first number is 1·1 − 1·2 + 0·3 + 2·1 = 1. Convince yourself of one more.
+# The first number is 1·1 − 1·2 + 0·3 + 2·1 = 1. Check one more yourself.
 #
 # ## Step through it
 #
-# The same with a kernel of 3×3 that looks for upright edges, on a corner of the image with a border
-# of zeros (`pad=1`). Use the buttons, or click into the frame and press the arrow keys.
+# Here is the same with a 3×3 kernel for vertical edges, on a corner of the image with a border of
+# zeros (`pad=1`). Use the buttons, or click into the frame and press the arrow keys.
 
 # %%
 tracing.im2col(x[1:, :3], np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]), pad=1)
 
 # %% [markdown]
-# Look how often one pixel is written down: the 5 in the middle stands in all nine columns, once for
-# each place of the window that sees it. Keep that number in mind, it is the price of the method.
+# Notice how often one pixel is copied: the 5 in the middle is in all nine columns, once for each
+# window that contains it. Keep that number in mind, it is the price of the method.
 #
 # ## Stride: fewer columns, the same rows
 #
-# A window that goes two pixels at a time stops at fewer places. The columns that remain are columns
-# of the matrix above, untouched.
+# A window that moves two pixels at a time stops at fewer positions. The columns that remain are
+# columns of the matrix above, unchanged.
 
 # %%
 image = x[None, None]
 every, _ = ops.im2col(image, 3, pad=1)
 second, _ = ops.im2col(image, 3, stride=2, pad=1)
 print(every.shape, second.shape)
-assert np.array_equal(second, every[:, :, [0, 2, 8, 10]])       # places (0,0) (0,2) (2,0) (2,2)
+assert np.array_equal(second, every[:, :, [0, 2, 8, 10]])       # positions (0,0) (0,2) (2,0) (2,2)
 
 # %% [markdown]
-# ## Channels stand one below the other
+# ## Channels are stacked below each other
 #
 # A window over C channels holds C·k·k numbers, and they need an order: channel by channel, and
 # within each channel row by row. To make the order visible, the second channel here is the first
@@ -124,17 +129,16 @@ print(cols.shape)
 print(cols[0])
 
 # %% [markdown]
-# Why this order and no other? Because the kernels w (K, C, kh, kw) lie in memory in just this
-# order: `w.reshape(K, -1)` makes each of the K kernels a row, without moving a number. So
+# Why this order and no other? Because the kernels w (K, C, kh, kw) are stored in memory in just
+# this order: `w.reshape(K, -1)` makes each of the K kernels a row without moving a number. So
 #
 # ```
-# y         =  w.reshape(K, C·kh·kw)  @  im2col(x)
-# K×places     K×taps                    taps×places
+# y            =  w.reshape(K, C·kh·kw)  @  im2col(x)
+# K×positions     K×taps                    taps×positions
 # ```
 #
-# A **tap** is one number of a kernel, and there are C·kh·kw of them. In the picture the two
-# channels have two colours: what meets in the product has the same colour, and the same place in
-# it.
+# A **tap** is one number of a kernel, and there are C·kh·kw of them. In the figure the two channels
+# have two colours: numbers that are multiplied with each other have the same colour.
 
 # %%
 rng = np.random.default_rng(3)
@@ -153,28 +157,30 @@ plt.show()
 # %% [markdown]
 # ## The library's own lines
 #
-# Here is the real function. It has a loop, but not the one you have just written: yours goes over
-# the *places*, and there are 487,204 of them in a layer that we shall meet below; this one goes
-# over the *taps*, and there are nine.
+# Here is the real function. It has a loop, but not the one above: that one ran over the
+# *positions*, and there are 487,204 of them in a layer that we shall meet below; this one runs over
+# the *taps*, and there are nine.
 
 # %%
 viz.show_source(ops.im2col)
 
 # %% [markdown]
-# A few words on what you see. `floats` refuses what is no array of floats of four axes and says
-# whether it is NumPy's. `_windows` is the shape of the result before it is flattened, `_taps` the
-# slices of pixels that each tap meets. `dilation` (holes between the taps) is 1 for us, and the
-# second thing that is returned, the *cache*, is for the way back: lesson 05.
+# A few notes. `floats` checks that its argument is an array of floats with four axes, and returns
+# its module (NumPy, here). `_windows` is the shape of the result before it is flattened, `_taps`
+# the slices of pixels that each tap is multiplied with. `dilation` (the distance between
+# neighbouring taps) is 1 here, and the second value that is returned, the *cache*, is for the
+# backward pass: lesson 05.
 #
-# Going over the taps means looking at the matrix by rows instead of columns. A column is a window.
-# A **row** is what one tap meets, everywhere: the whole image, shifted a little. So im2col of a 3×3
-# window is nine shifted copies of the image, and convolution is their weighted sum.
+# Looping over the taps means filling the matrix by rows instead of columns. A column is a window. A
+# **row** holds the pixels that one tap is multiplied with at all positions: the whole image,
+# shifted a little. So im2col of a 3×3 window is nine shifted copies of the image, and convolution
+# is their weighted sum.
 
 # %%
 down, right = np.mgrid[:24, :24]
 disc = ((down - 11.5) ** 2 + (right - 9) ** 2 < 40).astype('float64')
 cols, _ = ops.im2col(disc[None, None], 9)       # a large window, so that the shifts can be seen
-shifted = cols[0].reshape(9, 9, 16, 16)         # tap row, tap column, place
+shifted = cols[0].reshape(9, 9, 16, 16)         # row and column of the tap, then of the position
 
 figure, axes = plt.subplots(1, 6, figsize=(7, 1.5), dpi=75)
 axes[0].imshow(disc, cmap='Blues')
@@ -187,9 +193,9 @@ for ax in axes:
 plt.show()
 
 # %% [markdown]
-# With columns at hand, convolution is short: you saw these lines at the end of lesson 02, and now
-# you can read them. `_by_group(w, groups)` is our `w.reshape(K, -1)`, for with `groups=1` there is
-# only one group.
+# With the columns available, convolution is short: you saw these lines at the end of lesson 02, and
+# now you can read them. `_by_group(w, groups)` is our `w.reshape(K, -1)`, because with `groups=1`
+# there is only one group.
 
 # %%
 viz.show_source(ops.conv2d)
@@ -197,19 +203,20 @@ viz.show_source(ops.conv2d)
 # %% [markdown]
 # ## Why it is fast
 #
-# Not because it computes less: the products are the same, one by one. But a matrix product is the
-# best studied loop of all. NumPy hands it to a library called **BLAS** (here usually OpenBLAS),
-# which multiplies several numbers with each instruction, takes the matrices in blocks that fit the
-# cache, the small fast memory beside the processor, and uses more than one core.
+# It does not compute less: the products are the same, one by one. But the matrix product is the
+# most thoroughly optimised loop there is. NumPy passes it to a library called **BLAS** (here
+# usually OpenBLAS), which multiplies several numbers with each instruction, splits the matrices
+# into blocks that fit into the CPU's cache, and uses more than one core.
 #
-# So measure. The slow one is a plain loop over everything, with one more handicap: Python looks at
-# every single product anew.
+# So measure. The slow version is a plain loop over everything, with one more handicap: Python
+# interprets every single product.
 
 # %%
 def conv2d_loops(x, w):
-    """x (C, H, W), w (K, C, kh, kw) -> y (K, OH, OW), a product at a time."""
-    (n_out, n_in, kh, kw), (_, high, wide) = w.shape, x.shape
-    y = np.zeros((n_out, high - kh + 1, wide - kw + 1))
+    """x (C, H, W), w (K, C, kh, kw) -> y (K, OH, OW), one product at a time."""
+    n_out, n_in, kh, kw = w.shape
+    _, height, width = x.shape
+    y = np.zeros((n_out, height - kh + 1, width - kw + 1))
     for k, i, j in np.ndindex(y.shape):
         for c, a, b in np.ndindex(n_in, kh, kw):
             y[k, i, j] += w[k, c, a, b] * x[c, i + a, j + b]
@@ -228,56 +235,59 @@ slow = seconds(lambda: conv2d_loops(x, w))
 fast = min(seconds(lambda: w.reshape(8, -1) @ ops.im2col(x[None], 3)[0]) for _ in range(5))
 
 assert np.allclose(conv2d_loops(x, w), ops.conv2d(x[None], w)[0][0])
-print(f'{w.size * 18 * 18:,} products; by columns more than 20 times as fast: {slow > 20 * fast}')
+print(f'{w.size * 18 * 18:,} products; im2col is more than 20 times as fast: {slow > 20 * fast}')
 
 # %% [markdown]
 # ## What it costs
 #
-# Memory. A pixel is written down once for every window that sees it, k·k times at stride 1. Take
-# VGG-16's second layer, `conv1_2`, on a picture of 500×500. FCN pads the picture by 100 on every
-# side (lesson 09 says why), and the layer reads 64 channels of 698×698:
+# Memory. A pixel is copied once for every window that contains it, k·k times at stride 1. Take
+# VGG-16's second layer, `conv1_2`, on an image of 500×500. FCN pads the image by 100 on every side
+# (lesson 09 explains why), and the layer reads 64 channels of 698×698:
 
 # %%
-net = tinyfcn.build('fcn8s', n_class=21, seed=None)             # only to ask for its sizes
-high, wide = net.sizes((500, 500))['conv1_2']
-channels_in, n_tap = 64, 3 * 3
+net = tinyfcn.build('fcn8s', n_class=21, seed=None)             # only needed for its sizes
+height, width = net.sizes((500, 500))['conv1_2']
+channels_in = 64
+n_tap = 3 * 3
 megabyte = 1e6
 
-print(f'{high}×{wide} places')
-print(f'x    {channels_in * high * wide * 4 / megabyte:7.0f} MB     float32: 4 bytes a number')
-print(f'cols {channels_in * n_tap * high * wide * 4 / megabyte:7.0f} MB')
-assert (high, wide) == (698, 698)
-assert round(channels_in * n_tap * high * wide * 4 / megabyte) == 1123
+print(f'{height}×{width} positions')
+print(f'x    {channels_in * height * width * 4 / megabyte:7.0f} MB     float32: 4 bytes a number')
+print(f'cols {channels_in * n_tap * height * width * 4 / megabyte:7.0f} MB')
+assert (height, width) == (698, 698)
+assert round(channels_in * n_tap * height * width * 4 / megabyte) == 1123
 
 # %% [markdown]
-# More than a gigabyte, for one layer and one picture. Two habits of the library follow from it.
-# First, what it keeps for the way back is x and never the columns: they are made again when they
-# are needed. Second, where it computes large images by columns it never makes all of them: it makes
-# a block of some rows of places, small enough for the cache, multiplies it, and makes the next in
-# the same memory (`tinyfcn/kernels/columns.py`). What you read above stays the definition.
+# More than a gigabyte, for one layer and one image. The library therefore does two things. First,
+# for the backward pass it keeps x and never the columns: they are computed again when they are
+# needed. Second, where it uses columns for large images, it never builds all of them: it fills a
+# block of a few rows of positions, small enough for the CPU's cache, multiplies it, and fills the
+# next block in the same memory (`tinyfcn/kernels/columns.py`). The code above remains the
+# definition.
 #
 # ## Change this and run again
 #
-# Before each run say what `cols.shape` will be: with `stride=2`; with `pad=2`; with `ksize=1`. The
-# last is worth a look. A 1×1 window holds one pixel of each channel, so the columns are the image
-# itself, and the convolution is a plain matrix product over its pixels. FCN's score layers are of
-# that kind.
+# Before each run predict `cols.shape`: with `stride=2`; with `pad=2`; with `ksize=1`. The last case
+# is special. A 1×1 window holds one pixel of each channel, so the columns are the image itself, and
+# the convolution is a plain matrix product over its pixels. FCN's score layers are of that kind.
 
 # %%
-ksize, stride, padding = 3, 1, 0
+ksize = 3
+stride = 1
+padding = 0
 
 image = rng.standard_normal((1, 2, 6, 6))
 cols, _ = ops.im2col(image, ksize, stride, padding)
-print(cols.shape, 'grown', round(cols.size / image.size, 2), 'times')
+print(cols.shape, 'is', round(cols.size / image.size, 2), 'times as large as the image')
 assert np.array_equal(ops.im2col(image, 1)[0], image.reshape(1, 2, 36))
 
 # %% [markdown]
 # ## Your turn
 #
-# Write im2col. `ksize` is a pair; `stride` and `pad` are whole numbers. Loops over places or over
-# taps are both fine. Or try it without any: `np.lib.stride_tricks.sliding_window_view(x, (kh, kw),
-# axis=(2, 3))` shows all windows of an array without copying, in the shape (N, C, H−kh+1, W−kw+1,
-# kh, kw).
+# Write im2col. `ksize` is a pair; `stride` and `pad` are integers. Loops over positions or over
+# taps are both fine. Or try it without a loop: `np.lib.stride_tricks.sliding_window_view(x, (kh,
+# kw), axis=(2, 3))` shows all windows of an array without copying, in the shape (N, C, H−kh+1,
+# W−kw+1, kh, kw).
 
 # %%
 def im2col_mine(x, ksize, stride, pad):
@@ -299,8 +309,8 @@ check('im2col', im2col_mine)
 #     return windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, c * kh * kw, oh * ow)
 # ```
 #
-# The transpose is the heart of it: the taps must come before the places, or the rows of the matrix
-# are no taps.
+# The transpose is essential: the axes of the taps must come before those of the positions, or the
+# rows of the matrix do not correspond to taps.
 #
 # </details>
 
@@ -311,42 +321,42 @@ check('im2col', im2col_mine)
 # | --- | --- |
 # | `ops.im2col(x, 3, stride=2, pad=1)` | `F.unfold(x, 3, stride=2, padding=1)` |
 # | `ops.col2im` (lesson 05) | `F.fold` |
-# | `w.reshape(K, -1) @ cols` | one of the ways in which `F.conv2d` may compute |
+# | `w.reshape(K, -1) @ cols` | one of the algorithms that `F.conv2d` may use |
 #
-# (F is `torch.nn.functional`.) The rows come in the same order, too. The name im2col is MATLAB's;
-# Caffe, in which FCN was written, computes its convolutions this way. *Implicit GEMM* in the papers
-# on GPUs is the same product, whose columns are never stored (GEMM is BLAS's name for a matrix
+# (F is `torch.nn.functional`.) The rows are in the same order, too. The name im2col comes from
+# MATLAB; Caffe, in which FCN was written, computes its convolutions this way. *Implicit GEMM*, in
+# papers on GPUs, is the same product without storing the columns (GEMM is BLAS's name for a matrix
 # product).
 #
 # ## Three questions
 #
-# 1. x is (1, 3, 5, 5), the window 3×3, stride 1, no padding. What is the shape of the columns, and
-#    how often does the pixel in the middle occur? The one in the corner?
+# 1. x is (1, 3, 5, 5), the window 3×3, stride 1, no padding. What is the shape of the columns? How
+#    often does the pixel in the middle occur, and how often one in a corner?
 #
 # <details><summary>Answer</summary>
 #
-# (1, 27, 9): 3·3·3 taps, 3×3 places. The middle pixel of a channel is seen by all nine windows and
-# occurs nine times; the corner by one.
+# (1, 27, 9): 3·3·3 taps, 3×3 positions. The middle pixel of a channel is in all nine windows and
+# occurs nine times; a corner pixel is in one.
 #
 # </details>
 #
-# 2. Somebody stores w as (K, kh, kw, C), flattens it and multiplies. What happens?
+# 2. Suppose w is stored as (K, kh, kw, C), flattened and multiplied. What happens?
 #
 # <details><summary>Answer</summary>
 #
-# Nothing visible: the shapes fit, no error comes, and every number is wrong unless C or kh·kw is 1.
-# Only a comparison with a slow and certain answer finds it, which is why tinyfcn's tests keep plain
-# loops for every op.
+# Nothing visible: the shapes fit, there is no error, and every number is wrong unless C or kh·kw
+# is 1. Only a comparison with a slow reference implementation finds it, which is why tinyfcn's
+# tests have plain loops for every op.
 #
 # </details>
 #
-# 3. At which stride does im2col of a 3×3 window stop growing the image?
+# 3. At which stride does im2col of a 3×3 window no longer duplicate pixels?
 #
 # <details><summary>Answer</summary>
 #
-# At 3: the windows then lie side by side without overlap, and every pixel is written down once.
+# At 3: the windows are then side by side without overlap, and every pixel is copied once.
 #
 # </details>
 #
-# **Next:** here the pixels were copied into a matrix and the kernel was a vector. Lesson 04 turns
-# it round: the image is the vector, and the kernel becomes the matrix.
+# **Next:** here the pixels were copied into a matrix and the kernel was a vector. Lesson 04 does
+# the opposite: the image is the vector, and the kernel becomes the matrix.

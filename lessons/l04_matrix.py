@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 04. The matrix that a kernel is
+# # 04. Convolution as a matrix
 #
 # **A convolution is a linear map, and every linear map is a matrix: which one?**
 #
@@ -10,8 +10,8 @@
 # y = M x
 # ```
 #
-# Large images are not convolved this way. But M is the best way to *think* about convolution: going
-# back through a layer (lesson 05) and enlarging an image (lesson 07) are both this same M,
+# Large images are not convolved this way. But M is the best way to *think* about convolution: the
+# backward pass through a layer (lesson 05) and enlarging an image (lesson 07) both use this same M,
 # transposed.
 
 # %%
@@ -28,7 +28,7 @@ TAPS = ListedColormap(COLOURS)                  # no tap, then taps 1 … 9
 
 
 def draw_taps(ax, M, title, lines=None):
-    """A matrix whose values are the numbers of taps: a colour for each; lines part its blocks."""
+    """Draw a matrix of tap numbers with a colour for each tap; lines separate its blocks."""
     ax.imshow(M, cmap=TAPS, vmin=0, vmax=9, interpolation='nearest', aspect='equal')
     for i in np.arange(0, M.shape[0], (lines or M.shape)[0])[1:]:
         ax.axhline(i - .5, color='black', lw=.6)
@@ -39,11 +39,11 @@ def draw_taps(ax, M, title, lines=None):
 
 
 # %% [markdown]
-# ## The picture
+# ## The idea in one figure
 #
-# An image of 6×6, a kernel of 3×3. On the left the kernel: its nine taps, a colour each. On the
-# right M: 36 columns, one for each pixel, and 16 rows, one for each of the 4×4 outputs. Most of it
-# is empty, what is not empty lies in bands, and there are only nine colours.
+# Take an image of 6×6 and a kernel of 3×3. On the left is the kernel: nine taps, one colour each.
+# On the right is M: 36 columns, one for each pixel, and 16 rows, one for each of the 4×4 outputs.
+# Most of it is zero, the other entries form bands, and there are only nine colours.
 
 # %%
 numbered = np.arange(1., 10).reshape(1, 1, 3, 3)                # the taps by their numbers
@@ -57,15 +57,15 @@ plt.show()
 # %% [markdown]
 # ## By hand, in one dimension
 #
-# Five pixels in a line and a kernel of three. Every output is the kernel laid over its three
-# pixels; over the other two it has, so to say, zeros. Write those zeros down, and each output is a
+# Take five pixels in a line and a kernel of three. Every output is the kernel laid over its three
+# pixels; the other two pixels have the weight zero. Write those zeros down, and each output is a
 # row.
 
 # %%
 w = np.array([1., -2, 3])
 M = np.zeros((3, 5))
 for i in range(3):
-    M[i, i:i + 3] = w                           # the kernel, one step further to the right
+    M[i, i:i + 3] = w                           # the kernel, shifted by one
 print(M)
 
 x = np.array([2., 0, 1, 4, 1])
@@ -76,11 +76,12 @@ assert np.array_equal(M @ x, y.ravel())
 # %% [markdown]
 # The same numbers along every diagonal: such a matrix is called a **Toeplitz** matrix.
 #
-# ## In two dimensions: ask for a column at a time
+# ## In two dimensions: one column at a time
 #
-# Images have two dimensions, M has rows and columns only, so both x and y are read row by row into
-# long vectors: that is what `ravel()` does. What M is then can simply be asked. Convolve an image
-# in which one pixel is 1 and all others are 0: what comes out is that pixel's column of M.
+# Images have two dimensions, but M acts on vectors, so both x and y are flattened row by row into
+# long vectors: that is what `ravel()` does. The columns of M can then be computed one at a time.
+# Convolve an image in which one pixel is 1 and all others are 0: the output is that pixel's column
+# of M.
 
 # %%
 w = numbered                                    # 1 2 3 / 4 5 6 / 7 8 9
@@ -113,10 +114,10 @@ assert np.allclose(ops.conv2d(x + unit.reshape(x.shape), w)[0].ravel(), y.ravel(
 #
 # ## Step through it
 #
-# We have asked column by column; here M is filled row by row, as the window slides over an image of
-# 3×3. Watch the bands of a row: the window's rows of pixels stand three apart in the long vector,
-# for so wide is the image. With `pad=1` most windows hang over the edge, and the taps that meet no
-# pixel have no place in M: padding with zeros means leaving out.
+# We have computed M column by column; here it is filled row by row, as the window slides over an
+# image of 3×3. Watch the bands of a row: the window's rows of pixels are three apart in the long
+# vector, because the image is three pixels wide. With `pad=1` most windows extend beyond the edge,
+# and taps that lie on padding have no entry in M: padding with zeros means leaving out.
 
 # %%
 tracing.matrix([[3, 1, 2], [0, 5, 1], [2, 3, 4]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]], pad=1)
@@ -124,17 +125,18 @@ tracing.matrix([[3, 1, 2], [0, 5, 1], [2, 3, 4]], [[1, 2, 3], [4, 5, 6], [7, 8, 
 # %% [markdown]
 # ## The library's own lines
 #
-# `conv_matrix` returns a **sparse** matrix of SciPy's: it keeps the entries that are there, row by
-# row, each with its column, and nothing else. `.toarray()` writes the zeros out, `@` multiplies
-# without ever looking at them, `.nnz` is the number of entries.
+# `conv_matrix` returns a **sparse** matrix (SciPy's): it stores only the entries that are not zero,
+# row by row, each with its column. `.toarray()` fills in the zeros, `@` multiplies without ever
+# touching them, and `.nnz` is the number of stored entries.
 
 # %%
 viz.show_source(ops.conv_matrix)
 
 # %% [markdown]
-# There is a trick in the middle. Which pixel does each tap meet at each place? Lesson 03 has
-# answered that: `im2col`. So it is handed an image whose pixels are their own numbers, 1, 2, 3, …;
-# what lands in the columns says where each entry belongs, and a 0 is padding, which has no column.
+# There is a trick in the middle. Which pixel is each tap multiplied with at each position? Lesson
+# 03 has answered that: `im2col`. So `im2col` is given an image whose pixels are their own numbers,
+# 1, 2, 3, …; the numbers in the result say in which column of M each entry belongs, and a 0 is
+# padding, which has no column.
 
 # %%
 M = ops.conv_matrix(w, (4, 4))
@@ -142,14 +144,14 @@ print(M.shape, 'with', M.nnz, 'entries of', M.shape[0] * M.shape[1])
 assert np.array_equal(M.toarray(), np.stack(columns, axis=1))
 
 numbers = np.arange(1., 17).reshape(1, 1, 4, 4)
-meets, _ = ops.im2col(numbers, 3)
-print(meets[0].T.astype(int))                   # a line for each output: the pixels that it sees
+pixels, _ = ops.im2col(numbers, 3)
+print(pixels[0].T.astype(int))                  # a row for each output: the pixels that it reads
 
 # %% [markdown]
-# ## What stride, padding and channels do to it
+# ## The effect of stride, padding and channels
 #
-# One look at each. Padding adds rows, for there are more outputs, and those at the border have
-# gaps. A stride of 2 takes rows away: the ones that remain jump by two pixels.
+# Padding adds rows, because there are more outputs, and the rows of outputs at the border have
+# fewer entries. A stride of 2 removes rows: in those that remain, the kernel moves by two pixels.
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=75)
@@ -160,9 +162,9 @@ plt.show()
 
 # %% [markdown]
 # Channels make blocks. With C = 2 channels in and K = 3 out, x is the first channel's pixels
-# followed by the second's, and M has 3×2 blocks. Block (k, c) is a matrix such as you know by now,
-# for the kernel w[k, c]: what channel c gives to output k. Along a row of blocks the channels are
-# summed, just as lesson 02 did it.
+# followed by the second's, and M has 3×2 blocks. Block (k, c) is a matrix like those above, for the
+# kernel w[k, c]: the contribution of channel c to output k. Along a row of blocks the channels are
+# summed, just as in lesson 02.
 
 # %%
 kernels = rng.standard_normal((3, 2, 3, 3))
@@ -174,8 +176,8 @@ x = rng.standard_normal((1, 2, 4, 4))
 assert np.allclose(M @ x.ravel(), ops.conv2d(x, kernels)[0].ravel())
 
 figure, ax = plt.subplots(figsize=(4.6, 2), dpi=75)
-reach = abs(M.toarray()).max()
-ax.imshow(M.toarray(), cmap='RdBu', vmin=-reach, vmax=reach)
+limit = abs(M.toarray()).max()
+ax.imshow(M.toarray(), cmap='RdBu', vmin=-limit, vmax=limit)
 ax.hlines([3.5, 7.5], -.5, 31.5, color='black', lw=.8)
 ax.vlines(15.5, -.5, 11.5, color='black', lw=.8)
 ax.set(xticks=[7.5, 23.5], xticklabels=['channel 0', 'channel 1'],
@@ -186,7 +188,7 @@ plt.show()
 # ## How many entries
 #
 # Every output has one entry for each tap: **K·C·kh·kw·OH·OW** in all, and a few less where there is
-# padding. It has C·H·W columns, though, and of these a row uses C·kh·kw.
+# padding. Of the C·H·W columns, a row uses only C·kh·kw.
 
 # %%
 M = ops.conv_matrix(w, (64, 64))
@@ -195,31 +197,32 @@ print(f'3×3 on 64×64: {M.nnz:,} of {M.shape[0] * M.shape[1]:,} entries, '
       f'{100 * M.nnz / (M.shape[0] * M.shape[1]):.2f} per cent')
 
 padded = ops.conv_matrix(w, (64, 64), pad=1)
-assert padded.nnz == (3 * 64 - 2) ** 2          # along each axis two taps hang over the edge
+assert padded.nnz == (3 * 64 - 2) ** 2          # along each axis two taps are beyond the edge
 
 # %% [markdown]
-# So even without its zeros M has an entry for each product, and serves where these are few. For
-# lesson 03's layer of VGG-16, 64 channels to 64 at 698×698, the function says no, and says why:
+# So even without its zeros M has an entry for each product, and is practical only for small layers.
+# For lesson 03's layer of VGG-16, 64 channels to 64 at 698×698, the function raises an error and
+# explains why:
 
 # %%
 try:
     ops.conv_matrix(np.zeros((64, 64, 3, 3)), (698, 698), pad=1)
-except ValueError as refusal:
-    print(refusal)
+except ValueError as error:
+    print(error)
 
 # %% [markdown]
 # ## Two savings that make a convolution
 #
-# Take a step back. A layer in which *every* output reads *every* pixel with a weight of its own is
-# called **fully connected**; its matrix has no zeros. A convolution is such a matrix under two
-# demands:
+# A layer in which *every* output reads *every* pixel with a weight of its own is called **fully
+# connected**; its matrix has no zeros. A convolution is such a layer with two restrictions:
 #
-# * *locality*: an output looks at near pixels only, so most entries are 0;
-# * *sharing*: the same weights are used everywhere, so the entries that remain have few values.
+# * *locality*: an output reads only nearby pixels, so most entries are 0;
+# * *weight sharing*: the same weights are used everywhere, so the entries that remain have few
+#   different values.
 #
-# Locality alone would still have a weight for each entry. It is sharing that leaves nine numbers to
-# learn, whatever the size of the image, and that lets one net read images of any size: FCN is built
-# on it.
+# With locality alone there would still be a weight for each entry. Weight sharing leaves nine
+# numbers to learn, whatever the size of the image, and lets one net read images of any size: FCN is
+# built on this.
 
 # %%
 M = ops.conv_matrix(numbered, (6, 6)).toarray()
@@ -234,20 +237,20 @@ assert np.count_nonzero(full) == 576 and np.count_nonzero(M) == 144
 assert len(np.unique(M)) == 1 + 9               # 0, and nine taps
 
 # %% [markdown]
-# ## Mᵀ, a promise
+# ## The transpose Mᵀ
 #
-# A row of M says what an *output* reads. A column says the opposite: to which outputs a *pixel*
-# gives, and with which weight. Turn columns into rows, and you have **Mᵀ**, the transpose. It takes
-# something of the size of y and makes something of the size of x.
+# A row of M says which pixels an *output* reads. A column says the opposite: to which outputs a
+# *pixel* contributes, and with which weight. Turn columns into rows, and you have **Mᵀ**, the
+# transpose. It maps arrays of the size of y to arrays of the size of x.
 
 # %%
 M = ops.conv_matrix(numbered, (4, 4))
-print(M.toarray()[:, 5].reshape(2, 2))          # pixel (1, 1) gives to all four outputs
+print(M.toarray()[:, 5].reshape(2, 2))          # pixel (1, 1) contributes to all four outputs
 
 y = M @ np.arange(16.)
 back = M.T @ y
-print(M.shape, 'takes 16 to', y.size, 'and the transpose', M.T.shape, 'takes them to', back.size)
-assert not np.allclose(back, np.arange(16.))    # Mᵀ is no inverse: the way, not the values
+print('M', M.shape, 'maps 16 numbers to', y.size, '   Mᵀ', M.T.shape, 'maps them to', back.size)
+assert not np.allclose(back, np.arange(16.))    # Mᵀ is no inverse
 
 # %% [markdown]
 # Mᵀ does not undo M. It sends values along the same connections, with the same weights, in the
@@ -256,13 +259,15 @@ assert not np.allclose(back, np.arange(16.))    # Mᵀ is no inverse: the way, n
 #
 # ## Change this and run again
 #
-# Guess shape and picture first. What does `stride=3` do to the bands? `pad=2`, where more outputs
-# see the edge? An image of 3×3, which leaves a single row? Of 3×12, long and flat?
+# Predict the shape and the pattern first. What does `stride=3` do to the bands? What does `pad=2`
+# do, where more outputs lie at the edge? What about an image of 3×3, which leaves a single row, or
+# one of 3×12, long and flat?
 
 # %%
-size, how = (6, 6), dict(stride=1, pad=0)
+size = (6, 6)
+geometry = dict(stride=1, pad=0)
 
-M = ops.conv_matrix(numbered, size, **how)
+M = ops.conv_matrix(numbered, size, **geometry)
 figure, ax = plt.subplots(figsize=(4, 2.4), dpi=75)
 draw_taps(ax, M.toarray(), f'{M.shape[0]}×{M.shape[1]}, {M.nnz} entries')
 plt.show()
@@ -270,9 +275,9 @@ plt.show()
 # %% [markdown]
 # ## Your turn
 #
-# Write conv_matrix, with all its zeros written out. `size` is (H, W); `stride` and `pad` are whole
-# numbers. A hint: begin with zeros of six axes, (K, OH, OW, C, H, W), fill in what each output
-# reads, and `reshape` at the end.
+# Write conv_matrix as a dense matrix, zeros included. `size` is (H, W); `stride` and `pad` are
+# integers. A hint: start with zeros of six axes, (K, OH, OW, C, H, W), fill in the weights that
+# each output uses, and `reshape` at the end.
 
 # %%
 def conv_matrix_mine(w, size, stride, pad):
@@ -287,25 +292,28 @@ check('conv_matrix', conv_matrix_mine)
 #
 # ```python
 # def conv_matrix_mine(w, size, stride, pad):
-#     (k, c, kh, kw), (high, wide) = w.shape, size
-#     oh, ow = (high + 2 * pad - kh) // stride + 1, (wide + 2 * pad - kw) // stride + 1
-#     M = np.zeros((k, oh, ow, c, high, wide))
+#     k, c, kh, kw = w.shape
+#     height, width = size
+#     oh = (height + 2 * pad - kh) // stride + 1
+#     ow = (width + 2 * pad - kw) // stride + 1
+#     M = np.zeros((k, oh, ow, c, height, width))
 #     for i, j, a, b in np.ndindex(oh, ow, kh, kw):
-#         row, column = i * stride + a - pad, j * stride + b - pad
-#         if 0 <= row < high and 0 <= column < wide:              # else the tap meets padding
+#         row = i * stride + a - pad
+#         column = j * stride + b - pad
+#         if 0 <= row < height and 0 <= column < width:           # else the tap is on padding
 #             M[:, i, j, :, row, column] = w[:, :, a, b]
-#     return M.reshape(k * oh * ow, c * high * wide)
+#     return M.reshape(k * oh * ow, c * height * width)
 # ```
 #
-# The line in the middle is the whole of convolution's geometry: output i, tap a, pixel
-# i·stride + a − pad. Lesson 09 will do nothing but follow it through a net.
+# The two lines that compute `row` and `column` are the whole geometry of convolution: output i, tap
+# a, pixel i·stride + a − pad. Lesson 09 follows them through a net.
 #
 # </details>
 
 # %% [markdown]
 # ## What PyTorch calls this
 #
-# PyTorch never builds M for an image. It is there in the names, though:
+# PyTorch never builds M for an image, but its names refer to it:
 #
 # | here | PyTorch, SciPy |
 # | --- | --- |
@@ -314,30 +322,31 @@ check('conv_matrix', conv_matrix_mine)
 # | M in one dimension | `scipy.linalg.toeplitz` makes such matrices |
 # | a full matrix | `nn.Linear` |
 #
-# In books M is called *doubly block Toeplitz*: blocks that repeat along diagonals, in each of which
-# numbers repeat along diagonals: the first picture of this lesson. tinyfcn does build M in one
-# place. Its bilinear upsampling (lesson 08) is a small Mᵀ for the rows of an image and one for the
+# In books M is called *doubly block Toeplitz*: blocks repeat along diagonals, and within each block
+# numbers repeat along diagonals, as in the first figure of this lesson. tinyfcn does build M in one
+# case. Its bilinear upsampling (lesson 08) is a small Mᵀ for the rows of an image and one for the
 # columns.
 #
 # ## Three questions
 #
-# 1. w is (8, 3, 5, 5), the image 20×20, no padding, stride 1. How many rows, columns, entries, and
-#    different values has M?
+# 1. w is (8, 3, 5, 5), the image 20×20, no padding, stride 1. How many rows, columns, entries and
+#    different values does M have?
 #
 # <details><summary>Answer</summary>
 #
 # The output is 16×16. Rows 8·16·16 = 2048, columns 3·20·20 = 1200, entries 8·3·25·256 = 153,600,
-# values 8·3·25 = 600, and the zero.
+# values 8·3·25 = 600, and zero.
 #
 # </details>
 #
-# 2. Every row of M sums to the same number if there is no padding. Which? And what changes with it?
+# 2. Every row of M sums to the same number if there is no padding. Which number? What changes with
+#    padding?
 #
 # <details><summary>Answer</summary>
 #
-# For one kernel, to the sum of its taps: an image of nothing but ones gives that everywhere. With
-# padding the rows at the border lack taps, and sum to something else: the border of a padded net
-# sees a different image.
+# For one kernel, the sum of its taps: that is the output everywhere for an image of ones. With
+# padding the rows at the border lack some taps, and have another sum: near its border a padded net
+# computes with zeros that are not in the image.
 #
 # </details>
 #
@@ -345,11 +354,11 @@ check('conv_matrix', conv_matrix_mine)
 #
 # <details><summary>Answer</summary>
 #
-# In im2col(x) pixels are repeated, each once for every window that sees it; in M(w) weights are
-# repeated, each once for every place at which it is used. The sums are the same. Each way shows
-# that y is linear in what was *not* made a matrix: lesson 05 needs both.
+# In im2col(x) pixels are repeated, each once for every window that contains it; in M(w) weights are
+# repeated, each once for every position at which it is used. The sums are the same. Each form shows
+# that y is linear in the factor that was *not* made a matrix: lesson 05 needs both.
 #
 # </details>
 #
-# **Next:** a net learns by asking each of its weights which way to move. Lesson 05 goes back
-# through the convolution, by Mᵀ, and then through a whole FCN-8s, by hand.
+# **Next:** to train a net we need the gradient of each of its weights. Lesson 05 computes it for a
+# convolution, by Mᵀ, and then for a whole FCN-8s, by hand.

@@ -68,23 +68,23 @@ numbers = np.random.default_rng(0).integers(0, 5, (7, 7))
 tracing.convolution(numbers, [[1, 0, -1], [2, 0, -2], [1, 0, -1]], dilation=2)
 
 # %% [markdown]
-# ### Exercise: with_holes
+# ### Exercise: dilate_kernel
 #
 # A convolution with holes is an ordinary one, whose kernel is larger and mostly zero. `w` is
 # (K, C, kh, kw): put the zeros in.
 
 # %%
-def with_holes_mine(w, dilation):
+def dilate_kernel_mine(w, dilation):
     raise NotImplementedError
 
 
-check('with_holes', with_holes_mine)
+check('dilate_kernel', dilate_kernel_mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def with_holes_mine(w, dilation):
+# def dilate_kernel_mine(w, dilation):
 #     k, c, kh, kw = w.shape
 #     wide = np.zeros((k, c, (kh - 1) * dilation + 1, (kw - 1) * dilation + 1))
 #     wide[:, :, ::dilation, ::dilation] = w
@@ -186,30 +186,30 @@ plt.show()
 # `subplots`). Before you look: which discs are found, and how large is the map? (The large ones,
 # for 2·2 is 4; about 47×63.)
 #
-# ### Exercise: dense
+# ### Exercise: stride_to_dilation
 #
 # `strides` are those of the layers of a trained net, from the image upwards. Let its stride grow to
-# `most` and no further: where a layer would lead beyond that, its stride becomes 1, and the windows
-# of all layers *after* it need holes. Give the strides that are left and the dilations, as two
-# arrays. By hand, with `most` = 2: the strides 2, 2, 1 become 2, 1, 1, and the dilations are 1, 1,
-# 2.
+# `output_stride` and no further: where a layer would lead beyond that, its stride becomes 1, and
+# the windows of all layers *after* it need holes. Give the strides that are left and the dilations,
+# as two arrays. By hand, with `output_stride` = 2: the strides 2, 2, 1 become 2, 1, 1, and the
+# dilations are 1, 1, 2.
 
 # %%
-def dense_mine(strides, most):
+def stride_to_dilation_mine(strides, output_stride):
     raise NotImplementedError
 
 
-check('dense', dense_mine)
+check('stride_to_dilation', stride_to_dilation_mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def dense_mine(strides, most):
+# def stride_to_dilation_mine(strides, output_stride):
 #     step, hole, kept, holes = 1, 1, [], []
 #     for s in strides:
 #         holes.append(hole)
-#         if step * s > most:
+#         if step * s > output_stride:
 #             hole, s = hole * s, 1
 #         step *= s
 #         kept.append(s)
@@ -265,7 +265,7 @@ for name, net, box in ('FCN-32s', fcn32s, 'fc6'), ('LargeFOV', largefov, 'fc6_12
 # unit. What no way reaches is empty.
 
 # %%
-tracing.ways([2, 2, 2])
+tracing.paths([2, 2, 2])
 
 # %% [markdown]
 # Six of the 13 have no say. Even pixels speak to even units, odd ones to odd units, and never does
@@ -274,7 +274,7 @@ tracing.ways([2, 2, 2])
 # **gridding**. Dilations that have no common factor leave no pixel out:
 
 # %%
-tracing.ways([1, 2, 4])
+tracing.paths([1, 2, 4])
 
 # %% [markdown]
 # In two dimensions, and of gridding's four nets one by itself: noise is put on every pixel but

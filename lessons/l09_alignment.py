@@ -91,23 +91,23 @@ plt.show()
 # A 3×3 window that is padded by 1 leaves the middle where it was; a 2×2 pooling moves it by half of
 # the step. That is nearly all you need for VGG.
 #
-# ### Exercise: place
+# ### Exercise: alignment
 #
 # `layers` is a list of (ksize, stride, pad), from the image upwards. Give (field, stride, shift) of
 # the last one.
 
 # %%
-def place_mine(layers):
+def alignment_mine(layers):
     raise NotImplementedError
 
 
-check('place', place_mine)
+check('alignment', alignment_mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def place_mine(layers):
+# def alignment_mine(layers):
 #     field, step, shift = 1, 1, 0
 #     for k, s, p in layers:
 #         field += step * (k - 1)
@@ -191,7 +191,7 @@ assert 12.5 == (1 - 100) + (.5 + 1 + 2 + 4 + 8) + 32 * 3
 # the image. The image has 160 pixels; what a cell sees left of 0 and right of 159 is padding.
 
 # %%
-tracing.places(fcn32s, 'pool3', 'pool4', 'pool5', 'fc6', size=(160, 160))
+tracing.receptive_field(fcn32s, 'pool3', 'pool4', 'pool5', 'fc6', size=(160, 160))
 
 # %% [markdown]
 # ## Why pad 100?
