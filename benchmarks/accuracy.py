@@ -10,6 +10,7 @@ tinyfcn.metrics. --epochs 0.02 tries it out, and writes nothing to results/.
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
@@ -24,7 +25,7 @@ from rivals import RIVALS
 from tinyfcn import metrics, viz
 from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import hold_out
-from tinyfcn.files import replacing
+from tinyfcn.files import open_atomic
 from tinyfcn.training import recipes, run
 
 FOLDERS = dict(stanford='stanford_background', camvid='camvid', voc_animals='voc_animals')
@@ -48,23 +49,23 @@ STAGES = {
     # staged and gentle: the trunk may go on at a higher rate
     '8s-gentle': (8, 8, '16s', dict(rules=GENTLE)),
     '4s-gentle': (4, 4, '8s-gentle', dict(rules=GENTLE, lr=3e-4)),
-    '16s-scaled': (16, 16, None, dict(scales=(.7, 1.4))),
-    '8s-scaled': (8, 8, '16s-scaled', dict(scales=(.7, 1.4), rules=GENTLE)),
-    '4s-scaled': (4, 4, '8s-scaled', dict(scales=(.7, 1.4), rules=GENTLE, lr=3e-4)),
+    '16s-scaled': (16, 16, None, dict(scale_range=(.7, 1.4))),
+    '8s-scaled': (8, 8, '16s-scaled', dict(scale_range=(.7, 1.4), rules=GENTLE)),
+    '4s-scaled': (4, 4, '8s-scaled', dict(scale_range=(.7, 1.4), rules=GENTLE, lr=3e-4)),
 }
 
 
 def planned(set_name, stage, epochs=1.):
     """The recipe of a stage, or so much of its steps; and the stage that it goes on from."""
     stride, like, start, changes = STAGES[stage]
-    recipe = recipes.recipe(f'{set_name}-{like}s', net=f'fcn_squeezenet_{stride}s', **changes)
-    return dict(recipe, steps=max(1, round(epochs * recipe['steps']))), start
+    recipe = recipes.get_recipe(f'{set_name}-{like}s', net=f'fcn_squeezenet_{stride}s', **changes)
+    return replace(recipe, steps=max(1, round(epochs * recipe.steps))), start
 
 
 def opened(recipe, data):
     """What is learned from, and what judges; a test set never does."""
-    name, split = recipe['train']
-    pictures, valid = load_dataset(name, data / FOLDERS[name], split), recipe['valid']
+    name, split = recipe.train
+    pictures, valid = load_dataset(name, data / FOLDERS[name], split), recipe.valid
     return (pictures, load_dataset(name, data / FOLDERS[name], valid[1])) if valid else \
         hold_out(pictures)
 
@@ -83,13 +84,13 @@ def learn(data, set_name, stage, seed, rival, epochs):
     recipe, start = planned(set_name, stage, epochs)
     pictures, valid = opened(recipe, data)
     begin = where(set_name, start, seed, rival, epochs)[1] if start else data / IMAGENET
-    net = run.begin(recipe, pictures.classes, seed, {'': begin})
+    net = run.build_net(recipe, pictures.classes, seed, {'': begin})
     noted, weights, predicted = where(set_name, stage, seed, rival, epochs)
     for path in noted, weights:
         path.parent.mkdir(parents=True, exist_ok=True)
     found, one = warn(machine()), RIVALS[rival](net)
     began = perf_counter()
-    losses = [*tqdm(one.losses(pictures, recipe, seed), noted.stem, recipe['steps'], disable=None)]
+    losses = [*tqdm(one.losses(pictures, recipe, seed), noted.stem, recipe.steps, disable=None)]
     trained, most, hist, shown = perf_counter(), peak(), 0, []
     for label, pred in one.predict_all(valid):
         hist = hist + metrics.confusion(label, pred, len(pictures.classes))
@@ -98,11 +99,12 @@ def learn(data, set_name, stage, seed, rival, epochs):
     net.save(weights)
     np.savez(predicted, *shown)
     result = dict(
-        set=set_name, stage=stage, seed=seed, rival=rival, recipe=recipe, machine=found,
-        pictures=len(pictures), judged_by=len(valid), scores=run.as_json(metrics.scores(hist)),
+        set=set_name, stage=stage, seed=seed, rival=rival, recipe=recipe.to_dict(),
+        machine=found,
+        pictures=len(pictures), judged_by=len(valid), scores=run.json_scores(metrics.scores(hist)),
         train_seconds=trained - began, judge_seconds=judged - trained, peak=most,
         losses=[float(np.mean(part)) for part in np.array_split(losses, min(POINTS, len(losses)))])
-    with replacing(noted) as file:                      # last: what is noted is done
+    with open_atomic(noted) as file:                      # last: what is noted is done
         file.write(json.dumps(result, indent=1).encode())
 
 
@@ -165,7 +167,7 @@ def curves(results, path):
 
 def page(data, results, epochs, path):
     """The first pictures that judge, and what the rivals of one seed make of each."""
-    valid = opened(results[0]['recipe'], data)[1]
+    valid = opened(recipes.Recipe.from_dict(results[0]['recipe']), data)[1]
     keys = 'set', 'stage', 'seed', 'rival'
     preds = [np.load(where(*(r[key] for key in keys), epochs)[2]) for r in results]
     rows = [(valid.names[i], *valid[i], *(pred[key] for pred in preds))

@@ -24,26 +24,27 @@ COUSINS = [member for member in MEMBERS if not member.startswith('fcn')]
 # U-Net has no batch norm and begins slowly; SegNet-Basic of 8 channels stood still at 77 %, and
 # DeconvNet, which sends all that it knows through one or two places, at 87 % by the others' rate
 OWN = dict(deconvnet=dict(lr=1e-2, steps=800), unet=dict(steps=800), unet_same=dict(steps=800),
-           segnet_basic=dict(built=dict(width=1/4)))
+           segnet_basic=dict(net_kwargs=dict(width=1/4)))
 BAR, EVERY = .97, 25
 
 
 def learn(data, member, steps=None):
     """One member, in a process that does nothing else; its result is written down."""
     from tqdm import tqdm
-    how = dict(lr=3e-3, mirrored=False) | OWN.get(member, {}) | (dict(steps=steps) if steps else {})
+    how = dict(lr=3e-3, flip=False) | OWN.get(member, {}) | (dict(steps=steps) if steps else {})
     recipe, frame = family.planned(member, **how)
     pictures = family.opened(data, 'train').of(PICTURES)
     net, found = family.begun(recipe, pictures.classes), warn(machine())
     rows, known, began = loop.train(net, family.framed(pictures, frame), recipe,
                                         loop.make_optimizer(recipe)), [], perf_counter()
-    for row in tqdm(rows, member, recipe['steps'], disable=None):
-        if row['step'] % EVERY == 0 or row['step'] == recipe['steps']:
+    for row in tqdm(rows, member, recipe.steps, disable=None):
+        if row['step'] % EVERY == 0 or row['step'] == recipe.steps:
             scores, shown = family.judged(net, pictures, frame)
             known.append((row['step'], scores['pixel_acc']))
             if known[-1][1] > BAR:
                 break
-    family.write_down(where('by_heart', member, steps), shown, member=member, recipe=recipe,
+    family.write_down(where('by_heart', member, steps), shown, member=member,
+                      recipe=recipe.to_dict(),
                       frame=frame, machine=found, known=known, seconds=perf_counter() - began)
 
 

@@ -21,7 +21,7 @@ from accuracy import FOLDERS, RUNS, opened
 import tinyfcn
 from tinyfcn import metrics, viz
 from tinyfcn.prediction import crf
-from tinyfcn.prediction.multiscale import probabilities
+from tinyfcn.prediction.multiscale import predict_probabilities
 from tinyfcn.training import recipes
 
 SHOWN, ITERATIONS = 4, 10
@@ -29,7 +29,7 @@ SHOWN, ITERATIONS = 4, 10
 
 def sharpened(net, image):
     """-> {setting: (pred, seconds)}; 'none' is the net alone"""
-    prob = probabilities(net, image)['score']
+    prob = predict_probabilities(net, image)['score']
     found = {'none': (prob.argmax(0), 0.)}
     for name, how in crf.SETTINGS.items():
         began = perf_counter()
@@ -63,7 +63,7 @@ def main():
     parser.add_argument('--set', choices=FOLDERS, default='stanford')
     before, args = start(), parser.parse_args()
     net = tinyfcn.load(args.weights)
-    _, valid = opened(recipes.recipe(f'{args.set}-4s'), args.data)
+    _, valid = opened(recipes.get_recipe(f'{args.set}-4s'), args.data)
     hists, took, page = {}, {}, []
     for i, name in enumerate(tqdm(valid.names, disable=None)):
         image, label = valid[i]

@@ -23,16 +23,16 @@ from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.labels import VOID
 from tinyfcn.data.transforms import rescale
-from tinyfcn.files import replacing
-from tinyfcn.prediction.multiscale import margin_of
+from tinyfcn.files import open_atomic
+from tinyfcn.prediction.multiscale import first_score_offset
 from tinyfcn.prediction.predict import predict_all
 from tinyfcn.training import loop, recipes, run
 
 RUNS = RESULTS.parent.parent / 'runs'
 ROWS, SHOWN = 121, 3                            # 121×161: the last score at stride 8 is the corner
-HOW = dict(train=('camvid', 'train'), valid=('camvid', 'val'), batch=4, mirrored=True,
+HOW = dict(train=('camvid', 'train'), valid=('camvid', 'val'), batch=4, flip=True,
            preprocess=dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1)),
-           lr=2e-3, poly=.9, steps=400, adam=True, rules={}, weight_decay=0.)
+           lr=2e-3, lr_power=.9, steps=400, optimizer='adam', rules={}, weight_decay=0.)
 
 # what differs; of each the first convolution has 8 channels. DeconvNet finds no 7×7 window below
 # 193 rows, and U-Net's first score lies 92 pixels inside: so wide a frame of mirror images it gets
@@ -47,13 +47,14 @@ MEMBERS = {
 def planned(member, **changes):
     """-> the recipe of a member, and how many pixels of mirror images surround each picture"""
     own = dict(MEMBERS[member])
-    frame, built = own.pop('frame', 0), dict(width=own.pop('width', 1/8))
-    return recipes.whole({**HOW, **own, 'net': member, 'built': built, **changes}), frame
+    frame = own.pop('frame', 0)
+    own['net_kwargs'] = dict(width=own.pop('width', 1/8))
+    return recipes.Recipe.from_dict({**HOW, **own, 'net': member, **changes}), frame
 
 
 def begun(recipe, classes):
     """Its net. Where ImageNet has taught no batch norm that could stay as it is, it learns."""
-    net = run.begin(recipe, classes)
+    net = run.build_net(recipe, classes)
     net.frozen = set()
     for box in net.boxes.values():
         if 'frozen' in box.kwargs:
@@ -81,7 +82,7 @@ def changed(pictures, change):
 
 def said(net, pictures, frame):
     """-> label, pred of every picture, without its frame"""
-    if margin_of(net.score.alignment):       # it is surrounded anyway, and by as much
+    if first_score_offset(net.score.alignment):       # it is surrounded anyway, and by as much
         frame = 0
     inner = slice(frame, -frame or None), slice(frame, -frame or None)
     for _, _, label, pred in predict_all(net, framed(pictures, frame)):
@@ -94,7 +95,7 @@ def judged(net, pictures, frame):
     for i, (label, pred) in enumerate(said(net, pictures, frame)):
         hist = hist + metrics.confusion(label, pred, len(pictures.classes))
         shown += [pred] * (i in chosen(pictures))
-    return run.as_json(metrics.scores(hist)), shown
+    return run.json_scores(metrics.scores(hist)), shown
 
 
 def chosen(pictures):
@@ -116,10 +117,11 @@ def learn(data, member, steps=None):
     net, found = begun(recipe, pictures.classes), warn(machine())
     rows = loop.train(net, framed(pictures, frame), recipe, loop.make_optimizer(recipe))
     clock = [perf_counter()]
-    for _ in tqdm(rows, member, recipe['steps'], disable=None):
+    for _ in tqdm(rows, member, recipe.steps, disable=None):
         clock.append(perf_counter())
     most, (scores, shown) = peak(), judged(net, valid, frame)
-    write_down(where('family', member, steps), shown, member=member, recipe=recipe, frame=frame,
+    write_down(where('family', member, steps), shown, member=member, frame=frame,
+               recipe=recipe.to_dict(),
                machine=found, scores=scores, step_seconds=np.median(np.diff(clock)), peak=most,
                parameters=sum(w.size for name, w in net.params.items()
                               if not name.startswith('aux')))
@@ -130,7 +132,7 @@ def write_down(paths, shown, **result):
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(predicted, *shown)
-    with replacing(noted) as file:                      # last: what is noted is done
+    with open_atomic(noted) as file:                      # last: what is noted is done
         file.write(json.dumps(result, indent=1).encode())
 
 

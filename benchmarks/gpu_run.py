@@ -13,6 +13,7 @@ import json
 import sys
 from contextlib import closing
 from copy import deepcopy
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import islice
@@ -37,7 +38,7 @@ from pack_data import NOTE
 from tinyfcn import metrics, viz, weights
 from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import Dataset, hold_out
-from tinyfcn.files import replacing
+from tinyfcn.files import open_atomic
 from tinyfcn.prediction.predict import predict_all
 from tinyfcn.training import loop, recipes, run
 from tinyfcn.training.recipes.ours import CENTRED
@@ -52,25 +53,26 @@ SEED, WARM, PACED, SHOWN, POINTS = 0, 3, 5, 4, 100
 # one size, that differs by how void pixels count; and a card is not kept waiting for launches
 FOUR = dict(batch=4, iter_size=1)
 VOC = dict(train=('voc', 'train'), valid=None)          # the pictures that are at hand
-SCRATCH = dict(built=dict(width=1 / 2), preprocess=CENTRED, adam=True, lr=1e-3, poly=.9, batch=8,
-               weight_decay=0., size=(256, 256), scales=(.75, 1.5), mirrored=True)
+SCRATCH = dict(net_kwargs=dict(width=1 / 2), preprocess=CENTRED, optimizer='adam', lr=1e-3,
+               lr_power=.9, batch=8, weight_decay=0., crop_size=(256, 256),
+               scale_range=(.75, 1.5), flip=True)
 
 
 def stages():
     """-> part, stage, recipe"""
     for stride in 32, 16, 8:
-        yield 'vgg', f'{stride}s', recipes.recipe(f'voc-fcn{stride}s', **VOC)
+        yield 'vgg', f'{stride}s', recipes.get_recipe(f'voc-fcn{stride}s', **VOC)
     for part, name, own in (('camvid', 'camvid', ''), ('camvid scaled', 'camvid', '-scaled'),
                             ('animals', 'voc_animals', '')):
         for stride in 16, 8, 4:
-            yield part, f'{stride}s', accuracy.planned(name, f'{stride}s{own}')[0] | FOUR
-    yield 'scratch', 'segnet', recipes.recipe('camvid-segnet', **SCRATCH)
+            yield part, f'{stride}s', replace(accuracy.planned(name, f'{stride}s{own}')[0], **FOUR)
+    yield 'scratch', 'segnet', recipes.get_recipe('camvid-segnet', **SCRATCH)
 
 
 def opened(recipe, data):
     """What is learned from, and what judges; each picture is read once, and then remembered."""
-    name, split = recipe['train']
-    pictures, valid = load_dataset(name, data / FOLDERS[name], split), recipe['valid']
+    name, split = recipe.train
+    pictures, valid = load_dataset(name, data / FOLDERS[name], split), recipe.valid
     parts = (pictures, load_dataset(name, data / FOLDERS[name], valid[1])) if valid else \
         hold_out(pictures)
     return [Dataset(p.classes, p.names, cache(p.read), p.files) for p in parts]
@@ -78,9 +80,9 @@ def opened(recipe, data):
 
 def begun(recipe, classes, data, before):
     """The net of a stage: with the weights of the one before, or ImageNet's, or as it was drawn."""
-    whole = recipe['built'].get('width', 1) == 1
-    files = {'': data / accuracy.IMAGENET} if recipe['start'] == 'squeezenet' and whole else None
-    net = run.begin(recipe, classes, SEED, files)
+    whole = recipe.net_kwargs.get('width', 1) == 1
+    files = {'': data / accuracy.IMAGENET} if recipe.init_from == 'squeezenet' and whole else None
+    net = run.build_net(recipe, classes, SEED, files)
     if before:
         weights.transplant(net, before.params)
     return net
@@ -88,7 +90,7 @@ def begun(recipe, classes, data, before):
 
 def pace(net, pictures, recipe):
     """Seconds that a step takes, of a copy of the net."""
-    recipe = dict(recipe, steps=WARM + PACED)
+    recipe = replace(recipe, steps=WARM + PACED)
     with closing(loop.train(deepcopy(net), pictures, recipe, loop.make_optimizer(recipe),
                                 SEED)) as rows:
         list(islice(rows, WARM))
@@ -100,12 +102,14 @@ def pace(net, pictures, recipe):
 def learn(part, stage, recipe, before, args, seconds):
     """One stage, taught and judged. -> its net, its row, some predictions"""
     if args.width != 1:
-        recipe['built'] = dict(recipe['built'], width=recipe['built'].get('width', 1) * args.width)
+        width = recipe.net_kwargs.get('width', 1) * args.width
+        recipe = replace(recipe, net_kwargs=dict(recipe.net_kwargs, width=width))
     pictures, valid = opened(recipe, args.data)
     card.emptied(args.device)
     net = begun(recipe, pictures.classes, args.data, before).to(args.device)
-    recipe['steps'] = args.steps or max(LEAST.get(part, 1), min(
-        recipe['steps'], int(seconds / pace(net, pictures, recipe))))
+    steps = args.steps or max(LEAST.get(part, 1), min(
+        recipe.steps, int(seconds / pace(net, pictures, recipe))))
+    recipe = replace(recipe, steps=steps)
     if args.steps:
         valid = valid.of(valid.names[:SHOWN])
     began = perf_counter()
@@ -115,10 +119,10 @@ def learn(part, stage, recipe, before, args, seconds):
     for i, row in enumerate(predict_all(net, valid)):
         hist = hist + metrics.confusion(*row[2:], len(pictures.classes))
         shown += [row] * (i % max(1, len(valid) // SHOWN) == 0)     # neighbours look alike
-    seen = recipe['steps'] * recipe['batch'] * recipe['iter_size']
+    seen = recipe.steps * recipe.batch * recipe.iter_size
     return net.to('cpu'), dict(
-        part=part, stage=stage, recipe=recipe, pictures=len(pictures), judged_by=len(valid),
-        scores=run.as_json(metrics.scores(hist)), epochs=seen / len(pictures),
+        part=part, stage=stage, recipe=recipe.to_dict(), pictures=len(pictures), judged_by=len(valid),
+        scores=run.json_scores(metrics.scores(hist)), epochs=seen / len(pictures),
         train_seconds=taught - began, judge_seconds=perf_counter() - taught,
         images_per_second=seen / (taught - began), memory=memory,
         losses=[float(np.mean(some)) for some in np.array_split(losses, min(POINTS, len(losses)))],
@@ -138,7 +142,7 @@ def go(args, clock):
     plan = [each for each in stages() if each[0] in args.parts]
     found = dict(machine=machine(), card=card.words(args.device),
                  data=json.loads((args.data / NOTE).read_text('utf-8')), rows=[])
-    shares = [SHARES[part] * recipe['steps'] / sum(other['steps'] for name, _, other in plan
+    shares = [SHARES[part] * recipe.steps / sum(other.steps for name, _, other in plan
                                                    if name == part) for part, _, recipe in plan]
     net, seen, last = None, {}, None
     for i, (part, stage, recipe) in enumerate(plan):
@@ -148,7 +152,7 @@ def go(args, clock):
         net, row, seen[stage] = learn(part, stage, recipe, net, args,
                                       left * shares[i] / sum(shares[i:]))
         found['rows'].append(row)
-        with replacing(args.out / 'gpu_run.json') as file:
+        with open_atomic(args.out / 'gpu_run.json') as file:
             file.write(json.dumps(found, indent=1).encode())
         page(part, net.about['classes'], seen, args.out / f'{part.replace(" ", "-")}.png')
         curves(found['rows'], args.out / 'gpu_run.png')

@@ -26,7 +26,7 @@ def paces(data, set_name):
     pictures, _ = opened(recipe, data)
     steps = {}
     for name, rival in RIVALS.items():
-        net = run.begin(recipe, pictures.classes, files={'': data / IMAGENET})
+        net = run.build_net(recipe, pictures.classes, files={'': data / IMAGENET})
         steps[name] = rival(net).losses(pictures, recipe, 0).__next__
     return steps
 

@@ -57,18 +57,18 @@ class PyTorch:
         Native.dropout = self.dropout                   # the one who learns last is asked
         self.twin.train()
         self.dropouts = cycle([b for b in self.net.route(True) if b.op.__name__ == 'dropout'])
-        stream = batches(pictures, recipe['preprocess'], recipe['batch'], seed,
-                         **{key: recipe[key] for key in loop.AUGMENTATION})
+        stream = batches(pictures, recipe.preprocess, recipe.batch, seed,
+                         **{name: getattr(recipe, name) for name in loop.AUGMENTATION})
         velocity = {name: torch.zeros_like(w) for name, w in self.params.items()}
-        size = recipe['iter_size']
-        for step in range(recipe['steps']):
+        size = recipe.iter_size
+        for step in range(recipe.steps):
             total = 0.
             for self.net.step in range(step * size, (step + 1) * size):
                 _, image, label = next(stream)
                 label = torch.from_numpy(label).long()
                 score = self.twin(torch.from_numpy(image).contiguous(**self.layout))
                 loss = F.cross_entropy(score, label, ignore_index=255, reduction='sum')
-                if recipe['loss'] == 'mean':
+                if recipe.loss == 'mean':
                     loss = loss / (label != 255).sum().clamp(min=1)
                 loss.backward()                         # adds to what the others of the step gave
                 total += loss.item() / size
@@ -81,13 +81,14 @@ class PyTorch:
     def descend(self, velocity, recipe, lr, size):
         """v ← μv + lr·(g/size + λw), w ← w − v, under the rules."""
         import torch
-        how = loop.make_optimizer(dict(recipe, lr=lr))
+        how = loop.make_optimizer(recipe)
+        how.lr = lr
         with torch.no_grad():
             for name, w in self.params.items():
                 if w.grad is not None:
-                    own, decay = how.rates(name)
+                    own, decay = how.lr_and_decay(name)
                     g = w.grad / size + decay * w
-                    w -= velocity[name].mul_(recipe['momentum']).add_(g, alpha=own)
+                    w -= velocity[name].mul_(recipe.momentum).add_(g, alpha=own)
                     w.grad = None
 
     def predict_all(self, valid):

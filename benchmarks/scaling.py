@@ -33,9 +33,9 @@ def all_reduce():
         x, rounds = np.ones(size // 4, 'float32'), []
         for _ in range(7):
             ranks.barrier()
-            began, total = perf_counter(), ranks.adding()
+            began, total = perf_counter(), ranks.all_reduce()
             total.add('x', x)
-            total.done()
+            total.result()
             rounds.append(perf_counter() - began)
         found.append((size, float(np.median(rounds[1:]))))
     return found
@@ -43,15 +43,15 @@ def all_reduce():
 
 def training_rate():
     """-> images/s of the recipe stanford-16s, seconds a step, and of them in sums over the ranks"""
-    how, spent = recipes.recipe('stanford-16s', steps=WARM + STEPS, lr=1e-6), [0.]
-    net, pictures = tinyfcn.build(how['net'], n_class=N_CLASS), random_pictures()
-    for method in 'add', 'done':                # begun, and waited for: for slower ranks as well
-        setattr(distributed.Sum, method, timed(getattr(distributed.Sum, method), spent))
+    how, spent = recipes.get_recipe('stanford-16s', steps=WARM + STEPS, lr=1e-6), [0.]
+    net, pictures = tinyfcn.build(how.net, n_class=N_CLASS), random_pictures()
+    for method in 'add', 'result':                # begun, and waited for: for slower ranks as well
+        setattr(distributed.AllReduce, method, timed(getattr(distributed.AllReduce, method), spent))
     for row in loop.train(net, pictures, how, loop.make_optimizer(how)):
         if row['step'] == WARM:
             began, spent[0] = perf_counter(), 0.
     step = (perf_counter() - began) / STEPS
-    pictures = how['batch'] * how['iter_size']
+    pictures = how.batch * how.iter_size
     return dict(images=pictures / step, step=step, adding=spent[0] / STEPS, pictures=pictures,
                 bytes=sum(w.nbytes for w in net.params.values()))
 
@@ -152,7 +152,7 @@ def main():
     found = dict(single=on_ranks(1, 'training_rate'), one=on_ranks(1, 'training_rate', threads=2),
                  two=on_ranks(2, 'training_rate'), all_reduce=on_ranks(2, 'all_reduce'))
     found['bandwidth'], found['latency'] = fitted(found['all_reduce'])
-    net = tinyfcn.build(recipes.recipe('stanford-16s')['net'], n_class=N_CLASS, seed=None)
+    net = tinyfcn.build(recipes.get_recipe('stanford-16s').net, n_class=N_CLASS, seed=None)
     single = found['single']
     found['predicted'], found['waits'] = predicted(
         net, SIZE, single['step'] / single['pictures'], 2, found['bandwidth'], found['latency'],

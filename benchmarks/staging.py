@@ -34,7 +34,7 @@ def begun(data, stage):
     """The net of a stage as ImageNet leaves it, the pictures it learns from, its recipe."""
     recipe, _ = planned('stanford', stage)
     pictures, _ = opened(recipe, data)
-    return run.begin(recipe, pictures.classes, 0, {'': data / IMAGENET}), pictures, recipe
+    return run.build_net(recipe, pictures.classes, 0, {'': data / IMAGENET}), pictures, recipe
 
 
 def sizes(data):
@@ -42,7 +42,7 @@ def sizes(data):
     net, pictures, recipe = begun(data, '4s-naive')
     squares, means = {name: [] for name in TAPS}, {name: [] for name in TAPS}
     for i in tqdm(range(PICTURES), 'sizes', disable=None):
-        seen = net.forward(prepare(pictures[i][0], recipe['preprocess']), until=[*TAPS])
+        seen = net.forward(prepare(pictures[i][0], recipe.preprocess), until=[*TAPS])
         for name, x in seen.items():
             squares[name].append(float((x ** 2).sum(1).mean()))
             means[name].append(x.mean((0, 2, 3)))

@@ -258,7 +258,7 @@ for skips, lr, steps in [(0, 5e-3, 110), (1, 4e-3, 40), (2, 4e-3, 40)]:
     if before:
         report = tinyfcn.weights.transplant(net, before)
         print(f'{"":9} copied {len(report.copied)} weights; zero: {", ".join(report.missing)}')
-    tinyfcn.fit(net, pictures, dict(TINY, lr=lr, steps=steps, poly=.9))
+    tinyfcn.fit(net, pictures, dict(TINY, lr=lr, steps=steps, lr_power=.9))
     nets[name], before = net, net.params
     mean_iu[name] = tinyfcn.evaluate(net, unseen)['mean_iu']
     print(f'{name}: mean IU {100 * mean_iu[name]:.1f}')
@@ -371,7 +371,7 @@ largest = {}
 for name, (loud, lr) in ways.items():
     net = quarter(2, loud)
     tinyfcn.weights.transplant(net, nets['stride 8'].params)
-    rows = tinyfcn.fit(net, pictures, dict(TINY, adam=False, momentum=.9, lr=lr, steps=12))
+    rows = tinyfcn.fit(net, pictures, dict(TINY, optimizer='sgd', momentum=.9, lr=lr, steps=12))
     losses = [row['loss'] for row in rows]
     ax.semilogy(losses, label=name)
     largest[name] = max(losses)

@@ -10,6 +10,7 @@
 
 # %%
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 
 import matplotlib.pyplot as plt
@@ -104,13 +105,13 @@ frames = []
 for j in range(5):
     own, _ = ops.softmax_cross_entropy(score[None, :, None, j:j + 1], label[None, None, j:j + 1])
     here = [[i, j] for i in range(3)]
-    said = f'pixel {j} is void: loss 0, and nothing is pushed'
+    caption = f'pixel {j} is void: loss 0, and nothing is pushed'
     if label[j] != 255:
-        said = f'truth {label[j]}: p = {dscore[label[j], j] + 1:.3f}, loss = −log p = {own:.3f}'
+        caption = f'truth {label[j]}: p = {dscore[label[j], j] + 1:.3f}, loss = −log p = {own:.3f}'
     pushes = [[i, j, float(dscore[i, j])] for i in range(3)]
     frames.append(dict(
-        say=said, set=dict(loss=[[0, j, float(own)]], dscore=pushes),
-        lit=dict(score=here, label=[[0, j]], dscore=here, loss=[[0, j]])))
+        caption=caption, set=dict(loss=[[0, j, float(own)]], dscore=pushes),
+        highlight=dict(score=here, label=[[0, j]], dscore=here, loss=[[0, j]])))
 Player(dict(
     kind='grid', title='softmax loss, one pixel after the other', frames=frames,
     grids=[dict(name='score', title='score: a row a class', values=score.tolist(), row=0),
@@ -229,7 +230,7 @@ assert np.hypot(*path(.8, .02)[-1]) < .1 < 1 < np.hypot(*path(0., .02)[-1])
 # shifts and scales each channel to mean 0 and variance 1 over all pixels of the batch, then by two
 # learned numbers, so that no layer starts too loud or too quiet for the next.
 #
-# A *recipe* is a dict of all that was said above; `whole` fills in what it leaves out.
+# A *recipe* holds all that was said above; what it leaves out has defaults.
 
 # %%
 def small(n, n_class):
@@ -253,9 +254,9 @@ SIZE = dict(size=(48, 64), n_class=4, difficulty=0.)
 pictures, unseen = shapes(split='train', **SIZE), shapes(split='val', **SIZE)
 pictures = pictures.of(pictures.names[:160])
 pictures.read = cache(pictures.read)                    # drawn once, then kept
-recipe = tinyfcn.recipes.whole(dict(
-    loss='mean', lr=.1, momentum=.9, weight_decay=0., rules={}, poly=.9, steps=130, batch=4,
-    preprocess=CENTRED))
+recipe = tinyfcn.training.Recipe(
+    loss='mean', lr=.1, momentum=.9, weight_decay=0., rules={}, lr_power=.9, steps=130, batch=4,
+    preprocess=CENTRED)
 net = tinyfcn.Net(channels=3)
 small(net, n_class=4)
 print(net)
@@ -315,7 +316,7 @@ one = pictures.of(['15'])
 _, image, label = next(batches(one, CENTRED))
 pupil = tinyfcn.Net(channels=3)
 small(pupil, n_class=4)
-plan = tinyfcn.recipes.whole(dict(recipe, steps=40, batch=1, lr=.03))
+plan = replace(recipe, steps=40, batch=1, lr=.03)
 maps, losses = {0: loss_map(pupil, image, label)}, []
 for row in training.train(pupil, one, plan, training.make_optimizer(plan)):
     losses.append(row['loss'])

@@ -11,7 +11,7 @@
 # %%
 import subprocess
 import sys
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +22,7 @@ from PIL import Image
 import tinyfcn
 from tinyfcn import ops, viz
 from tinyfcn.training import loop as training, recipes
-from tinyfcn.cli.tables import PAPER_VOC_TEST, per_class
+from tinyfcn.cli.tables import PAPER_VOC_TEST, iu_table
 from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import batches
 from tinyfcn.data.shapes import picture
@@ -141,9 +141,9 @@ VGG = dict(order='BGR', scale=1, mean=(104.00699, 116.66877, 122.67892), std=(1,
 small = np.array([[[255, 0, 0], [0, 255, 0], [255, 255, 255]]], 'uint8')        # (H, W, 3), RGB
 x = prepare(small, VGG)[0]
 three = [[0, j] for j in range(3)]
-frames = [dict(say=f'x[{c}] = {colour} − {VGG["mean"][c]:.1f}',
+frames = [dict(caption=f'x[{c}] = {colour} − {VGG["mean"][c]:.1f}',
                set={f'x{c}': [[0, j, round(float(x[c, 0, j]), 1)] for j in range(3)]},
-               lit={colour: three, f'x{c}': three})
+               highlight={colour: three, f'x{c}': three})
           for c, colour in enumerate(['blue', 'green', 'red'])]
 Player(dict(kind='grid', title='from RGB to BGR less the mean', frames=frames, grids=[
     *(dict(name=colour, title=colour, values=small[:, :, c].tolist(), row=0)
@@ -234,12 +234,12 @@ for many in 1, 2:
 # both, for FCN-32s:
 
 # %%
-older, heavy = recipes.recipe('voc-fcn32s-table2'), recipes.recipe('voc-fcn32s')
+older, heavy = recipes.get_recipe('voc-fcn32s-table2'), recipes.get_recipe('voc-fcn32s')
 print(f'{"":14}{"accumulated":>12}{"heavy":>12}')
 for key in 'loss lr momentum batch iter_size steps'.split():
-    print(f'{key:14}{older[key]:>12}{heavy[key]:>12}')
+    print(f'{key:14}{getattr(older, key):>12}{getattr(heavy, key):>12}')
 for aim in 'pixel_acc', 'mean_iu':
-    print(f'{aim:14}{older["aims"][aim]:>12}{heavy["aims"][aim]:>12}')
+    print(f'{aim:14}{older.target[aim]:>12}{heavy.target[aim]:>12}')
 
 # %% [markdown]
 # `iter_size` 20 means: twenty pictures, one after the other, and the mean of their gradients moves
@@ -288,7 +288,7 @@ assert round(.9 ** (1 / 20), 3) == .995
 # %%
 for wrong in dict(lr=1e-4), dict(loss='mean'):
     try:
-        recipes.recipe('voc-fcn32s', **wrong)
+        recipes.get_recipe('voc-fcn32s', **wrong)
     except ValueError as error:
         print(f'{wrong}: {error}\n')
 
@@ -335,7 +335,7 @@ check('sgd', sgd_mine)
 # %%
 net = tinyfcn.build('fcn32s', width=1/16)
 begun = deepcopy(net)
-recipe = recipes.recipe('voc-fcn32s', steps=6)
+recipe = recipes.get_recipe('voc-fcn32s', steps=6)
 rows = training.train(net, pictures, recipe, training.make_optimizer(recipe))
 row = next(rows)
 
@@ -362,9 +362,10 @@ assert losses[-1] < np.log(21) / 2
 # from inside:
 
 # %%
+mixed = copy(recipe)
+object.__setattr__(mixed, 'lr', 1e-4)                   # a recipe is frozen, and checks itself
 try:
-    [*training.train(deepcopy(begun), pictures, dict(recipe, lr=1e-4),
-                     training.make_optimizer(dict(recipe, lr=1e-4)))]
+    [*training.train(deepcopy(begun), pictures, mixed, training.make_optimizer(mixed))]
 except ValueError as error:
     print(error)
 
@@ -391,7 +392,7 @@ assert moved['sum'].any() and np.allclose(moved['sum'], moved['mean'], rtol=1e-3
 valid = load_dataset('voc', root, 'val')
 hist = sum(tinyfcn.metrics.confusion(label, tinyfcn.predict(net, image), 21)
            for image, label in (valid[i] for i in range(len(valid))))
-print(per_class(tinyfcn.metrics.scores(hist), hist, valid.classes))
+print(iu_table(tinyfcn.metrics.scores(hist), hist, valid.classes))
 
 # %% [markdown]
 # All background: the trap of lesson 01, and the stage that every training passes first. From random

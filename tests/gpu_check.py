@@ -39,8 +39,8 @@ BARS = dict(float32=1e-4, float64=1e-10)
 WIDTH = 1 / 16
 SIZE, SIZES = (48, 61), {'unet': (173, 180), 'deconvnet': (193, 200), 'edeconvnet': (193, 200)}
 LEARNERS = 'fcn8s', 'segnet_basic'      # dropout, skips, crops; batch_norm, unpool, LRN
-MOVERS = dict(SGD=dict(lr=1e-2), Adam=dict(lr=1e-3, adam=True))
-PICTURES = training_samples.pictures()
+MOVERS = dict(SGD=dict(lr=1e-2), Adam=dict(lr=1e-3, optimizer='adam'))
+PICTURES = training_samples.small_dataset()
 
 
 class Row(NamedTuple):
@@ -180,7 +180,7 @@ def of_training(name, optimizer, dtype):
 def trained(name, optimizer, dtype, device):
     """-> the net after it, the loss of each step"""
     net = a_net(name, dtype, n_class=len(PICTURES.classes))
-    recipe = training_samples.recipe(steps=3, batch=2, iter_size=2, mirrored=True,
+    recipe = training_samples.make_recipe(steps=3, batch=2, iter_size=2, flip=True,
                                      **MOVERS[optimizer])
     return net, np.array([step['loss'] for step in fit(net, PICTURES, recipe, device=device)])
 

@@ -60,8 +60,8 @@ def test_its_pictures_are_there():
 
 COMMANDS = [shlex.split(re.split(r'\s{3,}', line)[0]) for line in
             re.findall(r'^tinyfcn .*', README, re.M)]
-SHORT = {('train', 'folder'): ['--set', 'steps=4', 'every=2'],         # else they run for an hour
-         ('train', 'stanford-16s'): ['--set', 'steps=2', 'every=2']}
+SHORT = {('train', 'folder'): ['--set', 'steps=4', 'validate_every=2'],         # else they run for an hour
+         ('train', 'stanford-16s'): ['--set', 'steps=2', 'validate_every=2']}
 
 
 @pytest.fixture(scope='module')
@@ -105,7 +105,7 @@ def test_the_command_runs(words, place):
     ran = subprocess.run([sys.executable, '-m', *words, *more], cwd=place, capture_output=True,
                          text=True, env={**os.environ, 'PYTHONWARNINGS': 'error'})
     if 'gpu' in words and not gpu_status()[-1][1]:
-        assert ran.returncode == 2 and 'no GPU computes here' in ran.stderr
+        assert ran.returncode == 2 and 'no usable GPU' in ran.stderr
     else:
         assert ran.returncode == 0, ran.stderr
     assert 'Traceback' not in ran.stderr

@@ -1,21 +1,25 @@
-"""A small net, and a few pictures in memory, for whatever learns."""
+"""A small net and a few images in memory, for every test that trains."""
 import numpy as np
 from PIL import Image
 
 from tinyfcn import Net
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.layers import batch_norm, conv, dropout, relu
-from tinyfcn.training.recipes import PLAIN
+from tinyfcn.training import Recipe
 
 CENTRED = dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1))
 CLASSES = 'ground', 'blob', 'stripe'
 
 
-def pictures(count=6, size=(9, 12), same=False, seed=0, classes=CLASSES):
-    """Random images, each of another size unless `same`; a label is what is bright, some void."""
+def small_dataset(count=6, size=(9, 12), same_size=False, seed=0, classes=CLASSES):
+    """Random images of different sizes; labels threshold the red channel, with 10 % void."""
     def read(name):
-        rng = np.random.default_rng((seed, int(name)))
-        h, w = size if same else (size[0] + int(name) % 3, size[1] + int(name) % 2)
+        number = int(name)
+        rng = np.random.default_rng((seed, number))
+        h, w = size
+        if not same_size:
+            h += number % 3
+            w += number % 2
         image = rng.integers(0, 256, (h, w, 3)).astype('uint8')
         label = (image[..., 0] // 100).astype('uint8')
         label[rng.random((h, w)) < .1] = 255
@@ -24,8 +28,8 @@ def pictures(count=6, size=(9, 12), same=False, seed=0, classes=CLASSES):
     return Dataset(classes, [str(i) for i in range(count)], read)
 
 
-def net(dtype='float32', seed=0, norm=False, drop=0., channels=4):
-    """Two convolutions, and between them what is asked for."""
+def small_net(dtype='float32', seed=0, norm=False, drop=0., channels=4):
+    """Two convolutions; between them batch norm and dropout, where they are asked for."""
     n = Net(3, dtype, seed)
     x = n.conv1 = conv(n.data, channels, 3, pad=1)
     if norm:
@@ -38,18 +42,18 @@ def net(dtype='float32', seed=0, norm=False, drop=0., channels=4):
     return n
 
 
-def recipe(**how):
-    """A whole recipe, of few steps."""
-    return {**PLAIN, 'preprocess': CENTRED, 'lr': .1, 'steps': 5, 'every': 2, **how}
+def make_recipe(**changes):
+    """A recipe of few steps."""
+    return Recipe(**{**dict(preprocess=CENTRED, lr=.1, steps=5, validate_every=2), **changes})
 
 
-def bits(n):
+def bits(net):
     """Every weight and running statistic of a net, as bytes."""
-    return {name: w.tobytes() for name, w in {**n.params, **n.state}.items()}
+    return {name: array.tobytes() for name, array in {**net.params, **net.state}.items()}
 
 
-def bright_halves(root):
-    """A set of one's own, as files: 20 pictures of a bright half."""
+def write_bright_halves(root):
+    """Write a user's data set into a folder: 20 images whose right part is bright."""
     rng = np.random.default_rng(1)
     (root / 'images').mkdir()
     (root / 'masks').mkdir()

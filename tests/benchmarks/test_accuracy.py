@@ -1,13 +1,14 @@
 """What is said beside the paper and beside PyTorch is measured as it says."""
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from optional_deps import needs_torch, torch
 from PIL import Image
-from training_samples import CENTRED, pictures, recipe
+from training_samples import CENTRED, make_recipe, small_dataset
 
 from tinyfcn import Net, build
 from tinyfcn.data import shapes
@@ -87,10 +88,10 @@ def test_a_scene_is_as_large_as_what_was_learned_from():
 def test_every_stage_has_a_recipe_and_goes_on_from_a_coarser_one(set_name, stage):
     how, start = accuracy.planned(set_name, stage)
     stride = accuracy.STAGES[stage][0]
-    assert how['net'] == f'fcn_squeezenet_{stride}s' and how['train'] == (set_name, 'train')
+    assert how.net == f'fcn_squeezenet_{stride}s' and how.train == (set_name, 'train')
     assert start is None or accuracy.STAGES[start][0] >= stride
-    [*make_optimizer(how).parts(build(how['net'], 3, width=1/16).params, {})]    # its rules match
-    assert accuracy.planned(set_name, stage, .25)[0]['steps'] == round(how['steps'] / 4)
+    [*make_optimizer(how).blocks(build(how.net, 3, width=1/16).params, {})]    # its rules match
+    assert accuracy.planned(set_name, stage, .25)[0].steps == round(how.steps / 4)
 
 
 def test_a_gentle_rate_is_a_scaled_skip():
@@ -112,15 +113,15 @@ def test_a_gentle_rate_is_a_scaled_skip():
         return n
 
     plain, scaled = net(False), net(True)
-    how = recipe(lr=.3, steps=6, weight_decay=.01)
-    gentle = dict(how, rules=accuracy.GENTLE)
+    how = make_recipe(lr=.3, steps=6, weight_decay=.01)
+    gentle = replace(how, rules=accuracy.GENTLE)
     for n, own in (plain, gentle), (scaled, how):
-        assert len([*train(n, pictures(), own, make_optimizer(own))]) == 6
+        assert len([*train(n, small_dataset(), own, make_optimizer(own))]) == 6
     assert abs(plain.params['score_fire3.w']).max() > 1e-3
     np.testing.assert_allclose(plain.params['score_fire3.w'], s * scaled.params['score_fire3.w'],
                                rtol=1e-9, atol=1e-15)
     coarse = net(False)
-    [*train(coarse, pictures(), how, make_optimizer(how))]
+    [*train(coarse, small_dataset(), how, make_optimizer(how))]
     assert abs(coarse.params['score_fire3.w'] - plain.params['score_fire3.w']).max() > 1e-3
 
 
@@ -142,8 +143,8 @@ def test_both_rivals_learn_the_same():
 
     Another seed drops other units: then their losses part by far more.
     """
-    chosen = pictures(7, (24, 30))
-    how = recipe(lr=.05, steps=8, iter_size=2, poly=.9, mirrored=True, weight_decay=.01)
+    chosen = small_dataset(7, (24, 30))
+    how = make_recipe(lr=.05, steps=8, iter_size=2, lr_power=.9, flip=True, weight_decay=.01)
     nets = dict(tinyfcn=begun(), pytorch=begun(), other=begun())
     nets['other'].seed = 2
     both = {name: rivals.RIVALS['pytorch' if name == 'other' else name](n)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from training_samples import CENTRED, CLASSES, pictures
+from training_samples import CENTRED, CLASSES, small_dataset
 
 from tinyfcn import build, predict
-from tinyfcn.prediction.multiscale import margin_of
-from tinyfcn.training.loop import gradients, make_optimizer
+from tinyfcn.prediction.multiscale import first_score_offset
+from tinyfcn.training.loop import loss_and_gradients, make_optimizer
 
 sys.path.append(str(Path(__file__).parents[2] / 'benchmarks'))
 with pytest.MonkeyPatch.context() as patch:             # it asks for two threads; tests need none
@@ -33,7 +33,7 @@ def test_every_member_scores_every_pixel_of_a_picture(member):
     make_optimizer(recipe)._refuse(net.params, {})           # its rules match
     first = next(w for w in net.params.values() if w.ndim == 4)
     assert len(first) == 8
-    margin, rows = margin_of(net.score.alignment), net.sizes((121 + 2 * frame, 161 + 2 * frame))
+    margin, rows = first_score_offset(net.score.alignment), net.sizes((121 + 2 * frame, 161 + 2 * frame))
     assert margin in (0, frame)
     high, wide = rows['score']
     assert high >= 121 + 2 * (frame - margin) and wide >= 161 + 2 * (frame - margin)
@@ -43,7 +43,7 @@ def test_a_frame_is_as_narrow_as_it_may_be():
     for member, how in family.MEMBERS.items():
         if frame := how.get('frame'):
             net = build(member, 2, width=1/16, seed=None)
-            least = margin_of(net.score.alignment)
+            least = first_score_offset(net.score.alignment)
             assert least == frame or not least
             if not least:
                 with pytest.raises(ValueError):
@@ -55,14 +55,14 @@ def test_batch_norm_that_nobody_has_taught_learns():
     before = {name: w.copy() for name, w in net.state.items()}
     x, label = np.random.default_rng(0).standard_normal((2, 3, 17, 17), 'float32'), np.zeros(
         (2, 17, 17), 'uint8')
-    _, grads = gradients(net, x, label, family.planned('deeplab_resnet101')[0])
+    _, grads = loss_and_gradients(net, x, label, family.planned('deeplab_resnet101')[0])
     assert grads.keys() == net.params.keys()
     assert all((net.state[name] != w).any() for name, w in before.items())
 
 
 def test_what_is_said_of_a_framed_picture():
     """As of the picture with its mirror images around, and of these nothing."""
-    chosen, net = pictures(3), build('tiny_8s', 3)
+    chosen, net = small_dataset(3), build('tiny_8s', 3)
     net.about['preprocess'] = CENTRED
     for i, w in enumerate(net.params.values()):
         w += .1 * np.random.default_rng(i).standard_normal(w.shape).astype('float32')

@@ -13,7 +13,7 @@ import tinyfcn
 from tinyfcn.data import load_dataset
 from tinyfcn.runtime.distributed import world
 from tinyfcn.training.loop import evaluate, make_optimizer, train
-from tinyfcn.training.recipes import recipe
+from tinyfcn.training.recipes import get_recipe
 
 SMALL = dict(size=(48, 56), n_class=3)
 
@@ -27,8 +27,8 @@ def learned(dtype):
     net = begun(dtype)
     for w in net.params.values():
         w += world().rank                               # all go on from what rank 0 has
-    how = recipe('shapes-8s', start=None, batch=1, iter_size=4, steps=30, adam=False, lr=.02,
-                 mirrored=True)
+    how = get_recipe('shapes-8s', init_from=None, batch=1, iter_size=4, steps=30,
+                     optimizer='sgd', lr=.02, flip=True)
     return net, [*train(net, load_dataset('shapes', **SMALL), how, make_optimizer(how), seed=1)]
 
 

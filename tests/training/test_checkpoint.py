@@ -13,7 +13,7 @@ from training_samples import bits, net, pictures, recipe
 
 import tinyfcn
 from tinyfcn import build, weights
-from tinyfcn.runtime.machine import machine
+from tinyfcn.runtime.machine import machine_info
 from tinyfcn.training import checkpoint
 from tinyfcn.training.loop import make_optimizer, train
 from tinyfcn.weights import safetensors_file as storage
@@ -54,7 +54,7 @@ def test_everything_comes_back_to_the_last_bit(tmp_path, adam, dtype):
             else:
                 assert memory[kind][name].tobytes() == value.tobytes()
                 assert memory[kind][name].shape == value.shape
-    assert about == dict(step=3, machine=machine())
+    assert about == dict(step=3, machine=machine_info())
 
 
 def test_names_with_a_slash_come_back(tmp_path):
@@ -126,7 +126,7 @@ def test_what_has_changed_since(tmp_path):
     about['machine'].update(numpy='1.0', blas_kernel='Prescott')
     del about['machine']['cpu']
     about['machine']['gpu'] = 'one'
-    now = machine()
+    now = machine_info()
     assert checkpoint.changes(about) == [
         f'blas_kernel was Prescott and is {now["blas_kernel"]}',
         f'cpu was None and is {now["cpu"]}', 'gpu was one and is None',

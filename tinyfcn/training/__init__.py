@@ -1,4 +1,5 @@
-"""Training: the loop, its recipes, and the folder in which a run is kept."""
-from .loop import fit, learning_rate, make_optimizer, train
+"""Training: the loop, its recipes, and the folder of a run."""
+from .loop import StepRow, fit, learning_rate, make_optimizer, train
+from .recipes import Recipe, get_recipe
 
-__all__ = ['fit', 'learning_rate', 'make_optimizer', 'train']
+__all__ = ['Recipe', 'StepRow', 'fit', 'get_recipe', 'learning_rate', 'make_optimizer', 'train']

@@ -1,63 +1,126 @@
-"""One batch, there and back: its loss, and the gradient of every weight."""
+"""The loss of one batch, and its gradient with respect to every weight."""
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from ..data.labels import by_output
-from ..data.transforms import under
-from ..data.unet_augmentation import gap_weights
+from ..data.batches import Batch
+from ..data.labels import Array, Label, by_output, labels_at
+from ..data.unet_augmentation import border_weights
+from ..net import Net
 from ..ops import softmax_cross_entropy
 from ..ops.loss import check_labels
 from ..runtime.backend import on_host
+from .recipes import Recipe
+
+# a number; on a GPU an array without axes
+Loss: TypeAlias = 'float | Array'
+NamedGradients: TypeAlias = Iterator[tuple[str, Array]]
+T = TypeVar('T')
 
 
-def gradients(net, image, label, recipe, collect=dict):
-    """The loss of all outputs, or of what `loss_at` names, and its gradient by every weight.
+class NumberedBatch(NamedTuple):
+    """A batch and its number in the whole run, which seeds dropout."""
+    number: int
+    batch: Batch
 
-    kept=iter walks back only as one asks for (name, gradient) after (name, gradient).
+
+@overload
+def loss_and_gradients(net: Net, image: Array, label: Label,
+                       recipe: Recipe) -> tuple[Loss, dict[str, Array]]: ...
+
+
+@overload
+def loss_and_gradients(net: Net, image: Array, label: Label, recipe: Recipe,
+                       collect: Callable[[NamedGradients], T]) -> tuple[Loss, T]: ...
+
+
+def loss_and_gradients(net: Net, image: Array, label: Label, recipe: Recipe,
+                       collect: Callable[[NamedGradients], Any] = dict) -> tuple[Loss, Any]:
+    """The loss L of a batch, and ∂L/∂w of every weight w that is trained.
+
+    image (N, C, H, W), label (N, H, W) or {output: (N, H, W)}
+    L is the weighted sum of the losses at the boxes of recipe.loss_at, or the sum of the losses at
+    all outputs. collect=iter delays the backward pass: each gradient is computed when the iterator
+    reaches it.
     """
-    shares, loss, output_grads = recipe['loss_at'] or dict.fromkeys(net.outputs(), 1), 0., {}
-    score, labels = net.forward(net.bring(image), train=True, until=[*shares]), by_output(label)
-    of_class = recipe['class_weight'] and np.asarray(recipe['class_weight'], net.dtype)
-    for head, share in shares.items():
-        own = score[head] if len(shares) > 1 else score
-        whole, at = labels.get(head, labels.get('score')), (net[head].alignment, own.shape[2:])
-        there, weight = under(whole, *at), dict(class_weight=of_class)
-        if recipe['gaps']:
-            of_pixel = under(gap_weights(whole, *recipe['gaps'], of_class), *at)
-            weight = dict(pixel_weight=of_pixel.astype(net.dtype, copy=False))
-        if not on_host(own):
-            check_labels(there, own.shape)              # a GPU would take one for another
-        part, d = softmax_cross_entropy(own, net.bring(there), reduce=recipe['loss'], **{
-            key: w if w is None else net.bring(w) for key, w in weight.items()})
-        loss = loss + share * part
-        output_grads[head] = d if share == 1 else d * float(share)
+    loss_weights = recipe.loss_at or dict.fromkeys(net.outputs(), 1)
+    scores = net.forward(net.bring(image), train=True, until=[*loss_weights])
+    if not isinstance(scores, dict):
+        scores = dict.fromkeys(loss_weights, scores)
+    labels = by_output(label)
+
+    loss: Loss = 0.
+    output_grads = {}
+    for head, loss_weight in loss_weights.items():
+        # a label without names of outputs is that of every head
+        head_label = labels[head if head in labels else 'score']
+        head_loss, dscore = _loss_of_head(net, head, scores[head], head_label, recipe)
+        loss = loss + loss_weight * head_loss
+        output_grads[head] = dscore if loss_weight == 1 else dscore * float(loss_weight)
     return loss, collect(iter_gradients(net, output_grads))
 
 
-def iter_gradients(net, output_grads):
-    """Walk back. -> name, gradient of each weight that learns, from the last box to the first"""
+def _loss_of_head(net: Net, head: str, score: Array, label: Array,
+                  recipe: Recipe) -> tuple[Loss, Array]:
+    """The loss at one box, and its gradient with respect to the scores there.
+
+    score (N, C, h, w), label (N, H, W) of the whole image
+    """
+    alignment = net[head].alignment
+    size = score.shape[2:]
+    label_there = labels_at(label, alignment, size)
+    class_weight = None
+    pixel_weight = None
+    if recipe.class_weight:
+        class_weight = np.asarray(recipe.class_weight, net.dtype)
+    if recipe.border_weight:
+        # the distances between cells are those in the whole label, also where the score is smaller
+        whole = border_weights(label, *recipe.border_weight, class_weight)
+        pixel_weight = labels_at(whole, alignment, size).astype(net.dtype, copy=False)
+        class_weight = None                             # it is part of pixel_weight
+    if not on_host(score):
+        check_labels(label_there, score.shape)          # a GPU would read a wrong class silently
+    return softmax_cross_entropy(
+        score, net.bring(label_there), reduce=recipe.loss,
+        class_weight=None if class_weight is None else net.bring(class_weight),
+        pixel_weight=None if pixel_weight is None else net.bring(pixel_weight))
+
+
+def iter_gradients(net: Net, output_grads: dict[str, Array]) -> NamedGradients:
+    """Run the backward pass -> (name, gradient) of each weight, from the last box to the first."""
     for box, _ in net.walk_back(**output_grads):
-        yield from ((name, net.grads.pop(name)) for name in box.reads
-                    if name in net.params and name in net.grads)
-    net.caches.clear()                                  # of boxes that no gradient came to
+        for name in box.reads:
+            if name in net.params and name in net.grads:
+                yield name, net.grads.pop(name)
+    net.caches.clear()                                  # of boxes that no gradient reached
 
 
-def diverged(net, parts, losses, step, lr):
-    """Where the numbers left the numbers, in a sentence."""
-    number, (names, image, _), loss = next(
-        (number, part, loss) for (number, part), loss in zip(parts, map(float, losses))
-        if not isfinite(loss))
-    net.step, image = number, image.astype(net.dtype, copy=False)
+def describe_divergence(net: Net, batches: Sequence[NumberedBatch],
+                        losses: Sequence[Loss], step: int, lr: float) -> str:
+    """An error message for a loss that is not finite: where the first such value appeared.
+
+    batches: of this step, with their losses in the same order
+    """
+    loss, (number, batch) = next((float(loss), numbered) for loss, numbered in zip(losses, batches)
+                                 if not isfinite(float(loss)))
+    return (f'the loss is {loss} at step {step + 1}, image {", ".join(batch.names)}, lr {lr:g}: '
+            f'{_first_not_finite(net, number, batch.image)}. Try a smaller lr; the last checkpoint '
+            f'is unchanged')
+
+
+def _first_not_finite(net: Net, number: int, image: Array) -> str:
+    """Search image, weights and boxes in this order for a value that is not finite."""
+    net.step = number                                   # repeats the dropout of this batch
+    image = image.astype(net.dtype, copy=False)
     if not np.isfinite(image).all():
-        where = 'the picture itself is not finite'
-    elif bad := [name for name, w in net.params.items() if not np.isfinite(w).all()]:
-        where = f'the weights {bad[0]} are not finite any more'
-    else:
-        with np.errstate(all='ignore'):
-            where = next((f'{box.line}: the first box whose values are not finite'
-                          for box, y in net.walk(net.bring(image), train=True, keep=False)
-                          if not np.isfinite(y).all()),
-                         'the scores lie too far apart to subtract')
-    return (f'the loss is {loss} at step {step + 1}, picture {", ".join(names)}, lr {lr:g}; '
-            f'{where}. A smaller lr; the last checkpoint is as it was')
+        return 'the image itself is not finite'
+    for name, w in net.params.items():
+        if not np.isfinite(w).all():
+            return f'the weights {name} are not finite'
+    with np.errstate(all='ignore'):
+        for box, y in net.walk(net.bring(image), train=True, keep=False):
+            if not np.isfinite(y).all():
+                return f'{box.line} is the first box whose values are not finite'
+    return 'the scores of a pixel are too far apart to subtract'

@@ -1,128 +1,195 @@
-"""Training, one step at a time: forward, loss, backward, and the weights move.
+"""Training, one step at a time: forward, loss, backward, update.
 
-    rows = train(net, pictures, recipe, optimiser(recipe))          a generator
-    fit(net, pictures, recipe)                                      all of it at once
+    rows = train(net, dataset, recipe, make_optimizer(recipe))      a generator
+    rows = fit(net, dataset, recipe)                                all steps at once
 """
 from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from math import isfinite
+from typing import Any, TypedDict
 
 import numpy as np
 
 from .. import optim
 from ..data.batches import batches
-from ..data.dataset import median_frequency
+from ..data.class_weights import median_frequency
+from ..data.dataset import Dataset
+from ..data.labels import Array
+from ..net import Net
 from ..net.summary import peak
-from ..prediction.predict import evaluate, predict
 from ..runtime.backend import on_host
 from ..runtime.distributed import world
-from ..runtime.workers import Walkers
-from . import recipes
-from .gradients import diverged, gradients
+from ..runtime.workers import WorkerPool
+from .gradients import (
+    Loss,
+    NamedGradients,
+    NumberedBatch,
+    describe_divergence,
+    loss_and_gradients,
+)
+from .recipes import Recipe, get_recipe
 
-__all__ = ['evaluate', 'fit', 'learning_rate', 'make_optimizer', 'predict', 'train']
-
-# the keys of a recipe that say how batches are drawn and augmented
-AUGMENTATION = 'replace', 'mirrored', 'scales', 'size', 'bent'
+# the fields of a recipe that data.batches takes: how images are drawn and augmented
+AUGMENTATION = 'replace', 'flip', 'scale_range', 'crop_size', 'elastic_sigma'
 # bytes: workers are used where the forward passes of all batches of a step take less memory
 WORKER_MEMORY = 1 << 28
 
 
-def fit(net, pictures, recipe, seed=0, device='cpu'):
-    """All steps of a recipe, a name or a dict, on the 'cpu' or the 'gpu', where the net then is.
+class StepRow(TypedDict):
+    """What is known after a step."""
+    step: int                           # from 1 on
+    loss: float                         # the mean over the batches of the step
+    lr: float
+    names: list[str]                    # of the images, in this process
 
-    -> [dict(step, loss, lr, names)]
+
+def fit(net: Net, dataset: Dataset, recipe: str | Recipe | Mapping[str, Any], seed: int = 0,
+        device: str = 'cpu') -> list[StepRow]:
+    """Train for all steps of a recipe: its name, a Recipe or a dict of its fields. -> a row a step
+
+    device: 'cpu' or 'gpu', where the net then is
+
+    >>> import tinyfcn
+    >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48))
+    >>> net = tinyfcn.build('tiny_8s', len(dataset.classes), width=1/8)
+    >>> rows = fit(net, dataset, get_recipe('shapes-8s', steps=20, lr=.01))
+    >>> rows[-1]['loss'] < rows[0]['loss']
+    True
     """
-    recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipes.whole(recipe)
-    return [*train(net.to(device), pictures, recipe, make_optimizer(recipe), seed)]
+    if isinstance(recipe, str):
+        recipe = get_recipe(recipe)
+    elif not isinstance(recipe, Recipe):
+        recipe = Recipe.from_dict(recipe)
+    return [*train(net.to(device), dataset, recipe, make_optimizer(recipe), seed)]
 
 
-def make_optimizer(recipe):
-    """Who moves the weights: SGD with momentum, or Adam."""
-    how = dict(lr=recipe['lr'], weight_decay=recipe['weight_decay'], rules=recipe['rules'])
-    return optim.Adam(**how) if recipe['adam'] else optim.SGD(momentum=recipe['momentum'], **how)
+def make_optimizer(recipe: Recipe) -> optim.SGD | optim.Adam:
+    """The optimizer of a recipe: SGD with momentum, or Adam.
 
-
-def learning_rate(recipe, step):
-    """The learning rate of a step."""
-    if recipe['poly']:
-        return optim.poly(recipe['lr'], step, recipe['steps'], recipe['poly'])
-    if recipe['falls']:
-        return optim.step(recipe['lr'], step, recipe['falls'])
-    return optim.fixed(recipe['lr'], step)
-
-
-def train(net, pictures, recipe, optimizer, seed=0, start=0):
-    """Steps start … recipe['steps'] − 1 -> dict(step, loss, lr, names) after each.
-
-    A step adds up the gradients of `iter_size` batches and divides by as many. What happens in it
-    follows from (seed, step) and the weights alone: to begin at `start` is to go on. Several ranks
-    deal these batches out: the step is the same, but for the order in which it is added up.
+    >>> make_optimizer(get_recipe('voc-fcn8s')).momentum
+    0.99
     """
-    net.about['preprocess'] = prepared = recipe['preprocess'] or net.about.get('preprocess')
-    if not prepared:
-        raise ValueError('neither the recipe nor the weights say how images are prepared: '
-                         'preprocess=dict(order=…, scale=…, mean=…, std=…)')
-    if recipe['class_weight'] == 'median':
-        recipe = dict(recipe, class_weight=median_frequency(pictures))
-    size, mine = recipe['iter_size'], rank_batches(recipe, world().rank, world().size)
-    stream = batches(pictures, prepared, recipe['batch'], seed,
-                     (step * size + i for step in count(start) for i in mine),
-                     **{key: recipe[key] for key in AUGMENTATION})
+    if recipe.optimizer == 'adam':
+        return optim.Adam(lr=recipe.lr, weight_decay=recipe.weight_decay, rules=recipe.rules)
+    return optim.SGD(lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay,
+                     rules=recipe.rules)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step, counted from 0.
+
+    >>> recipe = Recipe(lr=.1, steps=100, lr_step=50)
+    >>> learning_rate(recipe, 0), round(learning_rate(recipe, 50), 9)
+    (0.1, 0.01)
+    """
+    if recipe.lr_power:
+        return optim.poly(recipe.lr, step, recipe.steps, recipe.lr_power)
+    if recipe.lr_step:
+        return optim.step(recipe.lr, step, recipe.lr_step)
+    return optim.fixed(recipe.lr, step)
+
+
+def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | optim.Adam,
+          seed: int = 0, start: int = 0) -> Generator[StepRow, None, None]:
+    """Steps start … recipe.steps − 1; yields a row after each.
+
+    A step adds up the gradients of `iter_size` batches and divides by their number. It depends on
+    (seed, step), the weights and the optimizer alone, so that starting at `start` resumes. Several
+    ranks split the batches of a step; the result is the same up to the order of the sums.
+
+    >>> import tinyfcn
+    >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48))
+    >>> net = tinyfcn.build('tiny_8s', len(dataset.classes), width=1/8)
+    >>> recipe = get_recipe('shapes-8s', steps=2)
+    >>> [row['step'] for row in train(net, dataset, recipe, make_optimizer(recipe))]
+    [1, 2]
+    """
+    preprocess = recipe.preprocess or net.about.get('preprocess')
+    net.about['preprocess'] = preprocess
+    if not preprocess:
+        raise ValueError('neither the recipe nor the weights say how images are preprocessed: '
+                         'give the recipe preprocess=dict(order=…, scale=…, mean=…, std=…)')
+    if recipe.class_weight == 'median':
+        recipe = replace(recipe, class_weight=tuple(median_frequency(dataset)))
+
+    size = recipe.iter_size
+    own = rank_batches(recipe, world().rank, world().size)
+    numbers = (step * size + i for step in count(start) for i in own)
+    augmentation = {name: getattr(recipe, name) for name in AUGMENTATION}
+    stream = batches(dataset, preprocess, recipe.batch, seed, numbers, **augmentation)
     broadcast_state(net, optimizer)
-    walkers = Walkers(net, partial(batch_gradients, recipe=recipe), len(mine))
-    with closing(stream), closing(walkers):
-        for step in range(start, recipe['steps']):
+    workers = WorkerPool(net, partial(batch_gradients, recipe=recipe), len(own))
+    with closing(stream), closing(workers):
+        for step in range(start, recipe.steps):
             optimizer.lr = learning_rate(recipe, step)
-            parts = [(step * size + i, next(stream)) for i in mine]
-            net.step = (step + 1) * size - 1            # chance, such as dropout's, moves on
-            with np.errstate(all='ignore'):             # what is not finite is told in words
-                losses, total = accumulate_gradients(net, parts, recipe, walkers)
-                loss = float(sum(losses))               # the one time that a GPU is waited for
-                if not isfinite(loss):
-                    raise ValueError(diverged(net, parts, losses, step, optimizer.lr))
-                total.add('loss', np.array([loss]))
-                grads = total.done()
-                loss = float(grads.pop('loss')[0]) / size
-                for name in net.state.keys() & grads.keys():
-                    net.state[name] = grads.pop(name) / world().size
-                optimizer.step(net.params, grads, scale=1 / size)
-            yield dict(step=step + 1, loss=loss, lr=optimizer.lr,
-                       names=[name for _, (names, *_) in parts for name in names])
+            parts = [NumberedBatch(step * size + i, next(stream)) for i in own]
+            net.step = (step + 1) * size - 1            # seeds dropout after this step, too
+            loss = _update(net, parts, recipe, optimizer, workers, step)
+            yield StepRow(step=step + 1, loss=loss, lr=optimizer.lr,
+                          names=[name for part in parts for name in part.batch.names])
 
 
-def rank_batches(recipe, rank, ranks):
-    """The batches of a step that one of so many ranks walks. -> range"""
-    size = recipe['iter_size']
+def _update(net: Net, parts: list[NumberedBatch], recipe: Recipe,
+            optimizer: optim.SGD | optim.Adam, workers: Any, step: int) -> float:
+    """One step of the optimizer, with the gradients of all ranks. -> the loss"""
+    size = recipe.iter_size
+    with np.errstate(all='ignore'):                     # an error message says what is not finite
+        losses, total = accumulate_gradients(net, parts, recipe, workers)
+        loss = float(sum(losses))                       # waits for a GPU, once a step
+        if not isfinite(loss):
+            raise ValueError(describe_divergence(net, parts, losses, step, optimizer.lr))
+        total.add('loss', np.array([loss]))
+        grads = total.result()
+        loss = float(grads.pop('loss')[0]) / size
+        for name in net.state.keys() & grads.keys():
+            net.state[name] = grads.pop(name) / world().size
+        optimizer.step(net.params, grads, scale=1 / size)
+    return loss
+
+
+def rank_batches(recipe: Recipe, rank: int, ranks: int) -> range:
+    """Which batches of a step this rank computes, out of so many ranks."""
+    size = recipe.iter_size
     if size < ranks:
-        whole = recipe['batch'] * size
-        parted = whole >= ranks and whole % ranks == 0
-        raise ValueError(
-            f'{ranks} ranks share the batches of a step, and this recipe has {size} '
-            f'(iter_size={size}, batch={recipe["batch"]}): --set ' + (
-                f'iter_size={ranks} batch={whole // ranks} parts the same pictures'
-                if parted else f'iter_size={ranks} makes a step of as many batches'))
+        images = recipe.batch * size
+        if images >= ranks and images % ranks == 0:
+            remedy = f'iter_size={ranks} batch={images // ranks} splits the same images'
+        else:
+            remedy = f'iter_size={ranks} makes a step of as many batches'
+        raise ValueError(f'{ranks} ranks split the batches of a step, and this recipe has {size} '
+                         f'(iter_size={size}, batch={recipe.batch}): --set {remedy}')
     return range(size)[rank::ranks]
 
 
-def broadcast_state(net, optimizer):
-    """All ranks begin with what rank 0 holds."""
+def broadcast_state(net: Net, optimizer: optim.SGD | optim.Adam) -> None:
+    """Give all ranks the weights, running statistics and optimizer memory of rank 0."""
     for values in (net.params, net.state, *optimizer.memory.values()):
         values.update(world().broadcast(values))
 
 
-def accumulate_gradients(net, parts, recipe, walkers):
-    """This rank's batches of a step. -> their losses; the sum of all ranks' gradients, begun
+def accumulate_gradients(net: Net, parts: list[NumberedBatch], recipe: Recipe,
+                         workers: Any) -> tuple[list[Loss], Any]:
+    """The losses of this rank's batches, and the sum of all ranks' gradients, still under way.
 
-    A weight's gradient sets off to the others as soon as the last walk back comes by its box.
+    The all-reduce of a weight's gradient starts once the last backward pass has computed it.
     """
-    losses, grads, total, before = [], {}, world().adding(), dict(net.state)
-    alone = (batch_gradients(net, part, recipe) for part in parts)
-    for loss, own in walkers(parts) if use_workers(net, parts) else alone:
+    losses: list[Loss] = []
+    grads: dict[str, Array] = {}
+    total = world().all_reduce()
+    state_before = dict(net.state)
+    results: Iterable[tuple[Loss, NamedGradients]]
+    if use_workers(net, parts):
+        results = workers(parts)
+    else:
+        results = (batch_gradients(net, part, recipe) for part in parts)
+
+    for loss, own_grads in results:
         losses.append(loss)
-        for name, g in own:
+        for name, g in own_grads:
             if name in grads:
                 grads[name] += g
             else:
@@ -130,22 +197,26 @@ def accumulate_gradients(net, parts, recipe, walkers):
             if len(losses) == len(parts):
                 total.add(name, grads.pop(name))
     for name, value in net.state.items():
-        if value is not before[name]:                   # of ranks that saw others the mean
+        if value is not state_before[name]:             # running statistics: averaged over ranks
             total.add(name, value)
     return losses, total
 
 
-def use_workers(net, parts):
-    """Whether batches are walked side by side: two nets keep two cores busier than one net does.
+def use_workers(net: Net, parts: list[NumberedBatch]) -> bool:
+    """Whether to compute batches in parallel: two small nets use two cores better than one does.
 
-    A net with running state is walked batch after batch: the next one finds it there.
+    A net with running statistics computes them one after another: each batch updates what the next
+    one finds.
     """
-    sizes = Counter(image.shape for _, (_, image, _) in parts)
-    return not net.state and on_host(*net.params.values()) and sum(
-        times * n * peak(net, size) for (n, _, *size), times in sizes.items()) < WORKER_MEMORY
+    if net.state or not on_host(*net.params.values()):
+        return False
+    shapes = Counter(part.batch.image.shape for part in parts)
+    needed = sum(times * n * peak(net, size) for (n, _, *size), times in shapes.items())
+    return needed < WORKER_MEMORY
 
 
-def batch_gradients(net, part, recipe):
-    """A batch of a step. -> its loss; the gradients, as the walk back comes by them"""
-    net.step, (_, image, label) = part
-    return gradients(net, image.astype(net.dtype, copy=False), label, recipe, iter)
+def batch_gradients(net: Net, part: NumberedBatch, recipe: Recipe) -> tuple[Loss, NamedGradients]:
+    """The loss of one batch of a step, and its gradients as the backward pass computes them."""
+    net.step = part.number
+    image = part.batch.image.astype(net.dtype, copy=False)
+    return loss_and_gradients(net, image, part.batch.label, recipe, iter)

@@ -1,194 +1,287 @@
-"""A run: the folder in which a training is written down, and from which it goes on.
+"""A run: the folder into which a training writes, and from which it resumes.
 
-    run.json            the commands that were given, the seed, the recipe, the machine
-    metrics.jsonl       a line a step, and a line a validation
-    last.safetensors    the checkpoint; best.safetensors is the one of the best mean IU so far
-    curves.png          the loss and the metrics; predictions.png: a few pictures of the validation
+    run.json            the commands, the seed, the recipe, the machine
+    metrics.jsonl       a line for each step, and one for each validation
+    last.safetensors    the latest checkpoint
+    best.safetensors    the checkpoint with the best mean IU so far
+    curves.png          the loss and the metrics
+    predictions.png     predictions for a few validation images
 """
 import json
+from collections.abc import Generator, Mapping
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from time import perf_counter
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .. import metrics, viz, weights
-from ..data.labels import by_output
-from ..files import replacing
+from .. import metrics, optim, viz, weights
+from ..data.dataset import Dataset
+from ..data.labels import Array, Label, by_output
+from ..files import open_atomic
 from ..models import build
+from ..net import Net
 from ..prediction.predict import add_confusion, predict_all, total_confusion
 from ..runtime.distributed import world
-from ..runtime.machine import machine
-from . import checkpoint, loop as training
+from ..runtime.machine import machine_info
+from . import checkpoint
+from .loop import StepRow, make_optimizer, train
+from .recipes import Recipe
 
-SHOWN = 4                       # pictures on the page
-MINUTES = 10                    # between two checkpoints where validations are rare
+PAGE_IMAGES = 4                 # in predictions.png
+CHECKPOINT_SECONDS = 600        # between two checkpoints, where validations are rarer
+
+# a line of metrics.jsonl
+Row: TypeAlias = dict[str, Any]
+Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
 
-def begin(recipe, classes, seed=0, files=None):
+class Progress(NamedTuple):
+    """How far a run is."""
+    step: int                   # steps that are done
+    best: float                 # the best mean IU so far
+
+
+# ---- the net -------------------------------------------------------------------------------------
+
+def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
+              files: Mapping[str, str | Path] | None = None) -> Net:
     """The net of a recipe, with the weights of {'': file}, or {suffix: file} for its branches."""
     n_class = len(next(iter(by_output(classes).values())))
-    net = build(recipe['net'], n_class, seed=seed, **recipe['built'])
-    net.about.update(classes=classes, preprocess=recipe['preprocess'])
+    net = build(recipe.net, n_class, seed=seed, **recipe.net_kwargs)
+    net.about.update(classes=classes, preprocess=recipe.preprocess)
     for suffix, file in (files or {}).items():
         arrays, about = weights.read(file)
-        weights.transplant(net, {f'{box}{suffix}.{which}': array for name, array in arrays.items()
-                                 for box, _, which in [name.rpartition('.')]})
-        net.about['preprocess'] = resolve_preprocess(recipe['preprocess'],
-                                                     about.get('preprocess'), file)
+        renamed = {}
+        for name, array in arrays.items():
+            box, _, weight = name.rpartition('.')
+            renamed[f'{box}{suffix}.{weight}'] = array
+        weights.transplant(net, renamed)
+        net.about['preprocess'] = resolve_preprocess(recipe.preprocess, about.get('preprocess'),
+                                                     file)
     return net
 
 
-def resolve_preprocess(wanted, given, file):
-    """How images are prepared, when recipe and weights both say; a mix-up would fail in silence."""
-    for key in ('order', 'scale') if wanted and given else ():
-        if wanted[key] != given[key]:
-            raise ValueError(f'{file} was trained on images of {key} {given[key]!r}, and the '
-                             f'recipe prepares them with {wanted[key]!r}: change its preprocess')
-    return wanted or given
+def resolve_preprocess(of_recipe: dict[str, Any] | None, of_file: dict[str, Any] | None,
+                       file: str | Path) -> dict[str, Any] | None:
+    """How images are preprocessed, when recipe and weights both say; they must agree.
 
-
-def run(folder, net, pictures, valid, recipe, seed=0, command='', resume=False):
-    """Train, and write it down: yields a dict after each step, and one after each validation.
-
-    Whoever closes this generator stops the run between two steps; its checkpoint is then written.
-    Of several ranks all read the folder, and rank 0 alone writes into it.
+    Weights for BGR images give bad scores for RGB images, and no error.
     """
-    folder, recipe = Path(folder), json.loads(json.dumps(recipe))       # tuples are lists in there
-    last = folder / 'last.safetensors'
-    optimizer = training.make_optimizer(recipe)
-    step, best = 0, 0.
-    if last.exists():
+    if of_recipe and of_file:
+        for key in 'order', 'scale':
+            if of_recipe[key] != of_file[key]:
+                raise ValueError(f'{file} was trained on images of {key} {of_file[key]!r}, and '
+                                 f'the recipe preprocesses them with {of_recipe[key]!r}: change '
+                                 f'its preprocess')
+    return of_recipe or of_file
+
+
+# ---- the run -------------------------------------------------------------------------------------
+
+def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
+        seed: int = 0, command: str = '', resume: bool = False) -> Generator[Row, None, None]:
+    """Train and write into the folder; yields a row after each step and after each validation.
+
+    A row is yielded when it is in metrics.jsonl. Closing this generator stops the run between two
+    steps and saves a checkpoint; a generator that is only abandoned, or killed, leaves the previous
+    checkpoint. Of several ranks all read the folder, and only rank 0 writes into it.
+    """
+    folder = Path(folder)
+    optimizer = make_optimizer(recipe)
+    progress = Progress(step=0, best=0.)
+    if (folder / 'last.safetensors').exists():
         if not resume:
-            raise ValueError(f'{folder} holds a run already: --resume goes on with it, '
-                             f'--run FOLDER names another')
-        step, best = restore(last, net, optimizer, recipe, seed)
-    step, best = world().broadcast((step, best))
+            raise ValueError(f'{folder} already holds a run: --resume continues it, --run FOLDER '
+                             f'chooses another folder')
+        progress = restore(folder / 'last.safetensors', net, optimizer, recipe, seed)
+    progress = world().broadcast(progress)
     if world().rank:
-        yield from train_without_writing(net, pictures, valid, recipe, optimizer, seed, step)
+        yield from train_without_writing(net, dataset, valid, recipe, optimizer, seed,
+                                         progress.step)
         return
+
     folder.mkdir(parents=True, exist_ok=True)
     append_run_info(folder / 'run.json', command, seed, recipe)
-    history, start = truncate_log(folder / 'metrics.jsonl', step), perf_counter()
-
-    def save(name):
-        about = dict(net.about, seed=net.seed, frozen=sorted(net.frozen),
-                     run=dict(step=step, best=best, recipe=recipe, seed=seed))
-        checkpoint.save(folder / f'{name}.safetensors', {**net.params, **net.state},
-                        optimizer.memory, about)
-
-    saved = perf_counter()
-    rows = training.train(net, pictures, recipe, optimizer, seed, step)
-    with closing(rows), open(folder / 'metrics.jsonl', 'a', encoding='utf-8') as log:
+    writer = RunWriter(folder, net, optimizer, recipe, seed, progress)
+    steps = train(net, dataset, recipe, optimizer, seed, progress.step)
+    with closing(steps), closing(writer):
         try:
-            for row in rows:
-                del row['names']
-                step, new = row['step'], [row]
-                if is_validation_step(step, recipe):
-                    new.append(dict(step=step, **validate(net, valid, folder)))
-                for row in new:                 # before the checkpoint, which takes later ones back
-                    row['seconds'] = round(perf_counter() - start, 3)
-                    log.write(json.dumps(row) + '\n')
-                log.flush()
-                history += new
-                if len(new) > 1:
-                    if (new[-1]['mean_iu'] or 0.) > best:       # None: all of it is void
-                        best = new[-1]['mean_iu']
-                        save('best')
-                    viz.draw_curves(folder / 'curves.png', history)
-                if len(new) > 1 or perf_counter() - saved > 60 * MINUTES:
-                    save('last')
-                    saved = perf_counter()
-                yield from new
+            for step_row in steps:
+                writer.step = step_row['step']
+                rows = [_without_names(step_row)]
+                if is_validation_step(writer.step, recipe):
+                    rows.append(dict(step=writer.step, **validate(net, valid, folder)))
+                writer.write(rows)
+                yield from rows
         except GeneratorExit:
-            save('last')
+            writer.save_checkpoint('last')
             raise
         except OSError as error:
-            raise OSError(f'{error}, at step {step}. The checkpoint before is as it was: make '
-                          f'room, then --resume') from None
+            raise OSError(f'{error}, at step {writer.step}. The previous checkpoint is unchanged: '
+                          f'make room, then --resume') from None
 
 
-def is_validation_step(step, recipe):
-    return step % recipe['every'] == 0 or step == recipe['steps']
+class RunWriter:
+    """Writes the rows, the checkpoints and the curves of one run."""
+
+    def __init__(self, folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe,
+                 seed: int, progress: Progress) -> None:
+        self.folder = folder
+        self.net = net
+        self.optimizer = optimizer
+        self.recipe = recipe
+        self.seed = seed
+        self.step = progress.step
+        self.best = progress.best
+        self.history = truncate_log(folder / 'metrics.jsonl', progress.step)
+        self.log = open(folder / 'metrics.jsonl', 'a', encoding='utf-8')
+        self.started = perf_counter()
+        self.saved = self.started
+
+    def write(self, rows: list[Row]) -> None:
+        """Log the row of a step, and that of a validation after it; save what is due.
+
+        Rows are written before the checkpoint: resuming from the one before drops them again.
+        """
+        for row in rows:
+            row['seconds'] = round(perf_counter() - self.started, 3)
+            self.log.write(json.dumps(row) + '\n')
+        self.log.flush()
+        self.history += rows
+        is_validated = len(rows) > 1
+        if is_validated:
+            mean_iu = rows[-1]['mean_iu'] or 0.         # None where every label is void
+            if mean_iu > self.best:
+                self.best = mean_iu
+                self.save_checkpoint('best')
+            viz.draw_curves(self.folder / 'curves.png', self.history)
+        if is_validated or perf_counter() - self.saved > CHECKPOINT_SECONDS:
+            self.save_checkpoint('last')
+            self.saved = perf_counter()
+
+    def save_checkpoint(self, name: str) -> None:
+        """Write the whole state into NAME.safetensors."""
+        run_state = dict(step=self.step, best=self.best, recipe=self.recipe.to_dict(),
+                         seed=self.seed)
+        about = dict(self.net.about, seed=self.net.seed, frozen=sorted(self.net.frozen),
+                     run=run_state)
+        checkpoint.save(self.folder / f'{name}.safetensors',
+                        {**self.net.params, **self.net.state}, self.optimizer.memory, about)
+
+    def close(self) -> None:
+        self.log.close()
 
 
-def train_without_writing(net, pictures, valid, recipe, optimizer, seed, step):
-    """What the ranks do that do not write: the same, but for keeping it."""
-    for row in training.train(net, pictures, recipe, optimizer, seed, step):
-        yield dict(row, seconds=0.)
-        if is_validation_step(row['step'], recipe):
-            yield dict(step=row['step'], seconds=0., **validate(net, valid))
+def _without_names(row: StepRow) -> Row:
+    return {key: value for key, value in row.items() if key != 'names'}
 
 
-def restore(path, net, optimizer, recipe, seed):
-    """Everything as it was when the checkpoint was written. -> step, best"""
-    arrays, memory, about = checkpoint.load(path)
-    then = about['run']
-    other = [key for key in then['recipe'].keys() | recipe.keys()
-             if then['recipe'].get(key) != recipe.get(key)] + ['seed'] * (then['seed'] != seed)
+def is_validation_step(step: int, recipe: Recipe) -> bool:
+    return step % recipe.validate_every == 0 or step == recipe.steps
+
+
+def train_without_writing(net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
+                          optimizer: optim.SGD | optim.Adam, seed: int,
+                          step: int) -> Generator[Row, None, None]:
+    """What `run` does on all ranks but the first: the same steps and validations."""
+    for step_row in train(net, dataset, recipe, optimizer, seed, step):
+        yield dict(step_row, seconds=0.)
+        if is_validation_step(step_row['step'], recipe):
+            yield dict(step=step_row['step'], seconds=0., **validate(net, valid))
+
+
+# ---- resuming ------------------------------------------------------------------------------------
+
+def restore(path: str | Path, net: Net, optimizer: optim.SGD | optim.Adam,
+            recipe: Recipe, seed: int) -> Progress:
+    """Bring net and optimizer into the state of a checkpoint; the run must be the same."""
+    saved = checkpoint.load(path)
+    then = saved.about['run']
+    other = differing_fields(Recipe.from_dict(then['recipe'], f'the recipe in {path}'), recipe)
+    if then['seed'] != seed:
+        other.append('seed')
     if other:
-        raise ValueError(f'{path} is of a run with another {", ".join(sorted(other))}: go on with '
-                         f'the same command, or begin with --run FOLDER')
+        raise ValueError(f'{path} is of a run with another {", ".join(sorted(other))}: resume '
+                         f'with the same command, or start a new run with --run FOLDER')
+
     own = {**net.params, **net.state}
-    if {name: w.shape for name, w in own.items()} != {name: w.shape for name, w in arrays.items()}:
-        raise ValueError(f'{path}: not the weights of {recipe["net"]}; begin with --run FOLDER')
-    for name, w in own.items():
-        w[...] = net.bring(arrays[name])
-    for kind, values in memory.items():
-        optimizer.memory[kind].update({name: net.bring(value) if np.ndim(value) else value
-                                   for name, value in values.items()})
-    net.about['preprocess'] = about['preprocess']
-    return then['step'], then['best']
+    own_shapes = {name: array.shape for name, array in own.items()}
+    if own_shapes != {name: array.shape for name, array in saved.weights.items()}:
+        raise ValueError(f'{path} does not hold the weights of {recipe.net}; start a new run with '
+                         f'--run FOLDER')
+    for name, array in own.items():
+        array[...] = net.bring(saved.weights[name])
+    for kind, values in saved.memory.items():
+        for name, value in values.items():
+            optimizer.memory[kind][name] = net.bring(value) if np.ndim(value) else value
+    net.about['preprocess'] = saved.about['preprocess']
+    return Progress(then['step'], then['best'])
 
 
-def validate(net, valid, folder=None):
-    """The metrics on all pictures of `valid`, and a page of the first few. -> dict for JSON"""
-    hists, rows = {}, []
-    for name, image, label, pred in predict_all(net, valid):
-        add_confusion(hists, valid, label, pred)
-        if len(rows) < SHOWN:
-            rows.append((name, image, label, pred))
-    hists = total_confusion(hists, valid)
-    by_head = {head: as_json(metrics.scores(hist)) for head, hist in hists.items()}
-    first, *others = by_head
-    shown = [(name, image[..., :3], by_output(label)[first], by_output(pred)[first])
-             for name, image, label, pred in rows]
-    if folder:
-        viz.draw_page(folder / 'predictions.png', shown, by_output(valid.classes)[first],
-                      ['prediction'])
-    return by_head[first] | {head: by_head[head] for head in others}
+def differing_fields(a: Recipe, b: Recipe) -> list[str]:
+    """The fields in which two recipes differ, of those that training depends on."""
+    return [field.name for field in fields(Recipe) if field.name not in ('target', 'source')
+            and getattr(a, field.name) != getattr(b, field.name)]
 
 
-def as_json(scores):
-    """nan, which JSON does not know, becomes None."""
-    def known(x):
-        return None if np.isnan(x) else float(x)
-
-    return {key: [*map(known, value)] if key == 'iu' else known(value)
-            for key, value in scores.items()}
-
-
-def truncate_log(path, step):
-    """The rows until `step`, which are all that the file then holds: later ones come anew."""
-    lines = path.read_text('utf-8').splitlines() if path.exists() else []
-    rows = []
-    for line in lines:
+def truncate_log(path: Path, step: int) -> list[Row]:
+    """Cut metrics.jsonl after the rows of `step`, for later steps are computed again. -> the rows
+    """
+    rows: list[Row] = []
+    for line in path.read_text('utf-8').splitlines() if path.exists() else []:
         try:
             rows.append(json.loads(line))
         except ValueError:                              # a kill cut the last line
             break
     rows = [row for row in rows if row['step'] <= step]
-    with replacing(path) as file:
+    with open_atomic(path) as file:
         file.write(''.join(json.dumps(row) + '\n' for row in rows).encode())
     return rows
 
 
-def append_run_info(path, command, seed, recipe):
-    """One more command; what is the same for all stands once."""
+def append_run_info(path: Path, command: str, seed: int, recipe: Recipe) -> None:
+    """Add a command to run.json; seed, recipe and machine stand there once."""
     try:
-        before = json.loads(path.read_text('utf-8'))['commands']
-    except (OSError, ValueError, KeyError):             # not there, or damaged: begun anew
-        before = []
-    note = dict(commands=[*before, command], seed=seed, recipe=recipe, machine=machine())
-    with replacing(path) as file:
-        file.write(json.dumps(note, indent=1, ensure_ascii=False).encode())
+        commands = json.loads(path.read_text('utf-8'))['commands']
+    except (OSError, ValueError, KeyError):             # missing or damaged: start a new list
+        commands = []
+    info = dict(commands=[*commands, command], seed=seed, recipe=recipe.to_dict(),
+                machine=machine_info())
+    with open_atomic(path) as file:
+        file.write(json.dumps(info, indent=1, ensure_ascii=False).encode())
+
+
+# ---- validation ----------------------------------------------------------------------------------
+
+def validate(net: Net, valid: Dataset, folder: Path | None = None) -> Row:
+    """The metrics on all images of `valid`, and predictions.png in the folder. -> dict for JSON
+
+    Of a net with several outputs the metrics of the others stand under their names.
+    """
+    hists: dict[str, Any] = {}
+    shown: list[tuple[str, Array, Label, Label]] = []
+    for name, image, label, pred in predict_all(net, valid):
+        add_confusion(hists, valid, label, pred)
+        if len(shown) < PAGE_IMAGES:
+            shown.append((name, image, label, pred))
+    totals = total_confusion(hists, valid)
+    by_head = {head: json_scores(metrics.scores(hist)) for head, hist in totals.items()}
+    first, *others = by_head
+    if folder:
+        page = [(name, image[..., :3], by_output(label)[first], by_output(pred)[first])
+                for name, image, label, pred in shown]
+        viz.draw_page(folder / 'predictions.png', page, by_output(valid.classes)[first],
+                      ['prediction'])
+    return by_head[first] | {head: by_head[head] for head in others}
+
+
+def json_scores(scores: Mapping[str, Any]) -> Row:
+    """Scores with None in place of nan, which JSON does not have."""
+    def number(x: float) -> float | None:
+        return None if np.isnan(x) else float(x)
+
+    return {key: [number(x) for x in value] if key == 'iu' else number(value)
+            for key, value in scores.items()}

@@ -1,43 +1,50 @@
-"""What a laptop trains: SqueezeNet on three small sets, and a tiny net on shapes or one's own.
+"""What a laptop can train: SqueezeNet on three small data sets, and a tiny net on small images.
 
-Their staging is the paper's: each finer stride begins with the weights of the coarser one, at a
-lower rate.
+The stages are those of the paper: each finer stride starts from the weights of the coarser one, at
+a lower learning rate.
 """
+from typing import Any
+
 BGR = dict(order='BGR', scale=1, mean=(104., 117., 123.), std=(1, 1, 1))
 CENTRED = dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1))
 
-SQUEEZENET = dict(preprocess=BGR, loss='mean', poly=.9, iter_size=4, mirrored=True)
-TINY = dict(preprocess=CENTRED, loss='mean', adam=True, rules={}, weight_decay=0., batch=4)
+SQUEEZENET: dict[str, Any] = dict(
+    preprocess=BGR, loss='mean', lr_power=.9, iter_size=4, flip=True)
+TINY: dict[str, Any] = dict(
+    preprocess=CENTRED, loss='mean', optimizer='adam', rules={}, weight_decay=0., batch=4)
 
 
-def squeezenet(set_name, valid, pictures, epochs):
-    """Stride 16 from ImageNet's weights, then 8, then 4, for sets of so many pictures."""
-    def stage(stride, start, lr, epochs):
-        steps = epochs * pictures // 4
-        return dict(SQUEEZENET, net=f'fcn_squeezenet_{stride}s', start=start, lr=lr, steps=steps,
-                    train=(set_name, 'train'), valid=valid, every=max(1, steps // 8))
+def squeezenet_stages(set_name: str, valid: tuple[str, str] | None, n_images: int,
+                      epochs: int) -> dict[str, dict[str, Any]]:
+    """Stride 16 from the ImageNet weights, then strides 8 and 4, for a set of n_images."""
+    def stage(stride: int, init_from: str, lr: float, epochs: int) -> dict[str, Any]:
+        steps = epochs * n_images // 4
+        return dict(SQUEEZENET, net=f'fcn_squeezenet_{stride}s', init_from=init_from, lr=lr,
+                    steps=steps, train=(set_name, 'train'), valid=valid,
+                    validate_every=max(1, steps // 8))
 
+    finer_epochs = max(1, epochs * 2 // 5)
     return {f'{set_name}-16s': stage(16, 'squeezenet', 1e-3, epochs),
-            f'{set_name}-8s': stage(8, f'{set_name}-16s', 3e-4, max(1, epochs * 2 // 5)),
-            f'{set_name}-4s': stage(4, f'{set_name}-8s', 1e-4, max(1, epochs * 2 // 5))}
+            f'{set_name}-8s': stage(8, f'{set_name}-16s', 3e-4, finer_epochs),
+            f'{set_name}-4s': stage(4, f'{set_name}-8s', 1e-4, finer_epochs)}
 
 
-def shapes(stride, start, lr, steps):
+def shapes_stage(stride: int, init_from: str | None, lr: float, steps: int) -> dict[str, Any]:
     """A stage of `make demo`."""
-    return dict(TINY, net=f'tiny_{stride}s', start=start, lr=lr, steps=steps, poly=.9,
-                train=('shapes', 'train'), valid=('shapes', 'val'), every=steps // 2)
+    return dict(TINY, net=f'tiny_{stride}s', init_from=init_from, lr=lr, steps=steps, lr_power=.9,
+                train=('shapes', 'train'), valid=('shapes', 'val'), validate_every=steps // 2)
 
 
-OURS = {
-    'shapes-32s': shapes(32, None, 4e-3, 500),
-    'shapes-16s': shapes(16, 'shapes-32s', 3e-3, 220),
-    'shapes-8s': shapes(8, 'shapes-16s', 3e-3, 280),
-    **squeezenet('stanford', None, 458, 20),
-    **squeezenet('camvid', ('camvid', 'val'), 367, 25),
-    **squeezenet('voc_animals', None, 2509, 4),
-    # one's own pictures: on ImageNet's weights, or from nothing
-    'folder-squeezenet': dict(SQUEEZENET, net='fcn_squeezenet_16s', start='squeezenet', lr=1e-3,
-                              steps=1000, train=('folder', 'train'), every=100),
-    'folder': dict(TINY, net='tiny_8s', lr=3e-3, poly=.9, steps=1000, train=('folder', 'train'),
-                   every=100, mirrored=True),
+OURS: dict[str, dict[str, Any]] = {
+    'shapes-32s': shapes_stage(32, None, 4e-3, 500),
+    'shapes-16s': shapes_stage(16, 'shapes-32s', 3e-3, 220),
+    'shapes-8s': shapes_stage(8, 'shapes-16s', 3e-3, 280),
+    **squeezenet_stages('stanford', None, 458, 20),
+    **squeezenet_stages('camvid', ('camvid', 'val'), 367, 25),
+    **squeezenet_stages('voc_animals', None, 2509, 4),
+    # a folder of the user's images: from ImageNet weights, or from random ones
+    'folder-squeezenet': dict(SQUEEZENET, net='fcn_squeezenet_16s', init_from='squeezenet',
+                              lr=1e-3, steps=1000, train=('folder', 'train'), validate_every=100),
+    'folder': dict(TINY, net='tiny_8s', lr=3e-3, lr_power=.9, steps=1000,
+                   train=('folder', 'train'), validate_every=100, flip=True),
 }
