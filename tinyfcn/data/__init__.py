@@ -1,13 +1,22 @@
-"""Pictures and their labels: read, checked, made ready for a net."""
+"""Data sets: images and their labels, read, checked, augmented and batched.
+
+    load_dataset(name, root, split)     a data set of this list
+    Dataset                             the class of them all, for your own
+"""
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from . import camvid, folder, nyud, sbd, shapes, siftflow, stanford, voc
-from .dataset import Dataset  # noqa: F401 (public)
+from .dataset import Dataset
+
+__all__ = ['DATASETS', 'Dataset', 'load_dataset']
 
 ANIMALS = 'cat', 'cow', 'dog', 'horse', 'person', 'sheep'
 
-# name: f(root, split) -> Pictures
-SETS = {
+# name: f(root, split) -> Dataset
+DATASETS: dict[str, Callable[..., Dataset]] = {
     'voc': voc.voc, 'sbd': sbd.sbd, 'siftflow': siftflow.siftflow,
     'stanford': stanford.stanford, 'camvid': camvid.camvid,
     'voc_animals': partial(voc.voc, only=ANIMALS), 'folder': folder.folder,
@@ -16,10 +25,19 @@ SETS = {
 }
 
 
-def load_dataset(name, root=None, split='train', **how):
-    """A data set by its name, from the folder it lies in. -> Pictures"""
-    if name not in SETS:
-        raise ValueError(f'no data set called {name!r}; there are {", ".join(SETS)}')
+def load_dataset(name: str, root: str | Path | None = None, split: str | Path | None = 'train',
+                 **kwargs: Any) -> Dataset:
+    """A data set by its name. `root` is its folder; 'shapes' is generated and needs none.
+
+    >>> dataset = load_dataset('shapes', split='val', size=(48, 64), n_class=3)
+    >>> dataset.classes
+    ('background', 'disc', 'triangle')
+    >>> image, label = dataset[0]
+    >>> image.shape, label.shape
+    ((48, 64, 3), (48, 64))
+    """
+    if name not in DATASETS:
+        raise ValueError(f'{name!r} is not a data set; the data sets are {", ".join(DATASETS)}')
     if root is None and name != 'shapes':
-        raise ValueError(f'{name}: in which folder is it? root is missing')
-    return SETS[name](root, split, **how)
+        raise ValueError(f'{name}: root is missing; pass the folder of the data set')
+    return DATASETS[name](root, split, **kwargs)

@@ -1,99 +1,119 @@
-"""A stream of batches: which picture comes when, changed by chance, made ready for a net.
+"""A stream of batches: images in random order, augmented, and prepared for a net.
 
-Chance is a function of (seed, position), never a running state: picture number `at` of a stream is
-the same however the stream came there. To go on with a run is to begin at its position.
+Randomness is a function of (seed, position) and never a running state: sample number `position` is
+the same wherever the stream starts. So a run resumes by starting at its position.
 """
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .labels import VOID
-from .transforms import crop, mirror, prepare, rescale
-from .unet_augmentation import deform
+from .augment import augment
+from .dataset import Dataset
+from .labels import VOID, Array, Label, by_output
+from .transforms import prepare
 
-AHEAD = 4       # batches that a thread makes ready while the net works; it never calls BLAS
+# how many batches a thread prepares while the net computes. The thread never calls BLAS
+PREFETCH = 4
 
 
-def batches(pictures, preprocess, batch=1, seed=0, numbers=None, **chance):
-    """Of these numbers, or all from 0 on -> names, image (N, C, H, W), label (N, H, W).
+class Sample(NamedTuple):
+    """An image (H, W, C), its label (H, W) or {output: (H, W)}, and its name."""
 
-    A batch is as large as its largest picture; the others are padded right and below, the image
-    with 0, which is its mean, and the label with void. `chance` is what `drawn` knows.
+    name: str
+    image: Array
+    label: Label
+
+
+class Batch(NamedTuple):
+    """Images (N, C, H, W), their labels (N, H, W) or {output: (N, H, W)}, and their names."""
+
+    names: tuple[str, ...]
+    image: Array
+    label: Label
+
+
+def batches(dataset: Dataset, preprocess: Mapping[str, Any], batch: int = 1, seed: int = 0,
+            numbers: Iterable[int] | None = None, **options: Any) -> Generator[Batch, None, None]:
+    """Batches of `batch` images: those with these numbers, or all from 0 on, without an end.
+
+    The options are those of `sample`. A batch is as large as its largest image; `collate` pads the
+    others.
     """
-    def make(number):
-        at = range(number * batch, (number + 1) * batch)
-        names, images, labels = zip(*(drawn(pictures, i, seed, **chance) for i in at))
-        return names, *together([prepare(image, preprocess) for image in images], labels)
+    def make(number: int) -> Batch:
+        positions = range(number * batch, (number + 1) * batch)
+        samples = [sample(dataset, position, seed, **options) for position in positions]
+        image, label = collate([prepare(one.image, preprocess) for one in samples],
+                               [one.label for one in samples])
+        return Batch(tuple(one.name for one in samples), image, label)
 
-    pool, waiting = ThreadPoolExecutor(1), deque()
+    pool = ThreadPoolExecutor(1)
+    pending: deque[Future[Batch]] = deque()
     try:
         for number in count() if numbers is None else numbers:
-            waiting.append(pool.submit(make, number))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
+            pending.append(pool.submit(make, number))
+            if len(pending) > PREFETCH:
+                yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def drawn(pictures, at, seed, replace=False, mirrored=False, scales=None, size=None, bent=None):
-    """Picture number `at` of a stream, changed by chance. -> name, image, label
+def sample(dataset: Dataset, position: int, seed: int, replace: bool = False,
+           **augmentation: Any) -> Sample:
+    """Sample number `position` of the stream. The augmentation is that of `augment`.
 
-    replace=True draws each picture from all, as the authors do; else every one comes once before
-    any comes again. mirrored: half of them; scales=(low, high): the factor; size=(h, w): a crop;
-    bent: by so many pixels, as tissue bends.
+    replace=True draws each image from the whole data set, as the paper's code does. Otherwise the
+    order is shuffled in each epoch, and every image comes once in it.
     """
-    i = _index(at, len(pictures), seed, replace)
-    image, label = pictures[i]
-    rng = _chance(seed, 'change', at)
-    if scales:
-        image, label = rescale(image, label, np.exp(rng.uniform(*np.log(scales))))
-    if bent:
-        image, label = deform(image, label, bent, rng)
-    if size:
-        image, label = crop(image, label, size, rng)
-    if mirrored and rng.random() < .5:
-        image, label = mirror(image, label)
-    return pictures.names[i], image, label
+    i = _index(position, len(dataset), seed, replace)
+    image, label = dataset[i]
+    image, label = augment(image, label, _rng(seed, 'change', position), **augmentation)
+    return Sample(dataset.names[i], image, label)
 
 
-def together(images, labels):
+def collate(images: Sequence[Array], labels: Sequence[Label]) -> tuple[Array, Label]:
     """Images (1, C, H, W) and labels (H, W) of any sizes -> one (N, C, H, W), one (N, H, W).
 
-    A label may be a dict by the output of the net that it is for; then so is the one of all.
+    Smaller ones are padded on the right and below: the image with 0, which is its mean, and the
+    label with void. Labels may be dicts by output; the result then is such a dict.
     """
     h, w = (max(image.shape[axis] for image in images) for axis in (2, 3))
-    image = np.concatenate([_padded(image, h, w, 0) for image in images])
-    if isinstance(labels[0], dict):
-        return image, {head: _stacked([label[head] for label in labels], h, w)
-                       for head in labels[0]}
-    return image, _stacked(labels, h, w)
+    image = np.concatenate([_pad_to(image, h, w, 0) for image in images])
+    stacked = {output: _stack_labels([by_output(label)[output] for label in labels], h, w)
+               for output in by_output(labels[0])}
+    return image, stacked if isinstance(labels[0], dict) else stacked['score']
 
 
-def _stacked(labels, h, w):
-    return np.stack([_padded(label, h, w, VOID) for label in labels])
+def _stack_labels(labels: list[Array], h: int, w: int) -> Array:
+    return np.stack([_pad_to(label, h, w, VOID) for label in labels])
 
 
-def _padded(array, h, w, value):
-    """The last two axes made h×w, by `value` on the right and below."""
+def _pad_to(array: Array, h: int, w: int, value: int) -> Array:
+    """Pad the last two axes to h×w, with `value` on the right and below."""
     missing = [(0, 0)] * (array.ndim - 2) + [(0, h - array.shape[-2]), (0, w - array.shape[-1])]
-    return np.pad(array, missing, constant_values=value) if np.any(missing) else array
+    if not np.any(missing):
+        return array
+    return np.pad(array, missing, constant_values=value)
 
 
-def _index(at, count, seed, replace):
+def _index(position: int, count: int, seed: int, replace: bool) -> int:
+    """Which of `count` images comes at this position."""
     if replace:
-        return int(_chance(seed, 'draw', at).integers(count))
-    epoch, at = divmod(at, count)
-    return int(_order(count, seed, epoch)[at])
+        return int(_rng(seed, 'draw', position).integers(count))
+    epoch, position = divmod(position, count)
+    return int(_epoch_order(count, seed, epoch)[position])
 
 
-@lru_cache(2)
-def _order(count, seed, epoch):
-    return _chance(seed, 'order', epoch).permutation(count)
+@lru_cache(2)                           # a batch may lie in two epochs
+def _epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return _rng(seed, 'order', epoch).permutation(count)
 
 
-def _chance(seed, what, number):
-    return np.random.default_rng((seed, crc32(what.encode()), number))
+def _rng(seed: int, stream: str, number: int) -> np.random.Generator:
+    return np.random.default_rng((seed, crc32(stream.encode()), number))

@@ -1,88 +1,118 @@
-"""Every picture of a set is read before a net is trained on it, and all that is wrong is said."""
+"""Read every image of a data set before training on it, and report every problem at once."""
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from .dataset import Dataset
 from .images import is_transparent, size_mismatch
-from .labels import VOID, beyond, by_output, not_a_class
+from .labels import VOID, Array, InvalidPixel, by_output, first_invalid, invalid_label_message
+
+MAX_NAMES = 3           # how many names a note lists
 
 
-def check(pictures, summary, numbers=None):
-    """Read every picture. Yields a sentence for each problem, and at the end fills `summary`.
+def find_problems(dataset: Dataset, summary: dict[str, Any],
+                  numbers: Iterable[int] | None = None) -> Iterator[str]:
+    """Read every image. Yields a sentence for each problem, and at the end fills `summary`.
 
-    summary: pictures (read), smallest and largest (height, width), notes, and labels: for each
-    output dict(pixels={class: how many}, void=share, values). `numbers` may be fewer, or a
-    progress bar over range(len(pictures)).
+    summary: images (how many were read), smallest and largest (height, width), notes, and labels:
+    for each output dict(pixels={class: count}, void=share, values). `numbers` may select images,
+    or be a progress bar over range(len(dataset)).
+
+    >>> dataset = Dataset(['sky', 'bird'], ['one'], lambda name: (np.zeros((2, 2, 3), 'uint8'),
+    ...                                                           np.array([[0, 1], [7, 255]])))
+    >>> summary = {}
+    >>> for problem in find_problems(dataset, summary):
+    ...     print(problem)
+    one: label 7 at row 1, column 0; there are 2 classes (0 … 1) and 255 is void. 1 such pixel in \
+1 file. Values found: 0, 1, 7, 255
+    >>> summary['labels']['score']['pixels']
+    {'sky': 1, 'bird': 1}
     """
-    tallies = {key: Tally(classes) for key, classes in by_output(pictures.classes).items()}
-    sizes, clear = [], []
-    for i in range(len(pictures)) if numbers is None else numbers:
-        name = pictures.names[i]
+    counts = {output: LabelCounts(classes)
+              for output, classes in by_output(dataset.classes).items()}
+    sizes: list[tuple[int, ...]] = []
+    transparent: list[str] = []
+    for i in range(len(dataset)) if numbers is None else numbers:
+        name = dataset.names[i]
         try:
-            image, label = pictures.read(name)
-            if any(is_transparent(path) for path in pictures.files(name)[:1]):
-                clear.append(name)
+            image, label = dataset.read(name)
+            if any(is_transparent(path) for path in dataset.files(name)[:1]):
+                transparent.append(name)
         except (ValueError, OSError) as error:
             yield str(error)
             continue
         sizes.append(image.shape[:2])
-        for key, where, part, _ in pictures.parts(name, label):
+        for output, source, part, _ in dataset.labels_by_output(name, label):
             if part.shape != image.shape[:2]:
-                how = '{}×{} pixels'.format(*part.shape)
-                yield str(size_mismatch(where, how, 'image', image.shape[:2]))
-            tallies[key].add(where, part)
-    for tally in tallies.values():
-        yield from tally.problems()
+                size = '{}×{} pixels'.format(*part.shape)
+                yield str(size_mismatch(source, size, 'image', image.shape[:2]))
+            counts[output].add(source, part)
+    for count in counts.values():
+        yield from count.problems()
+    notes = [note for count in counts.values() for note in count.notes()]
+    if transparent:
+        notes.append(_list_names(transparent, 'with transparency, which is dropped'))
     summary.update(
-        pictures=len(sizes), smallest=min(sizes, key=np.prod, default=None),
+        images=len(sizes), smallest=min(sizes, key=np.prod, default=None),
         largest=max(sizes, key=np.prod, default=None),
-        labels={key: tally.summary() for key, tally in tallies.items()},
-        notes=[note for tally in tallies.values() for note in tally.notes()] + [
-            _some(clear, 'with transparency, which is dropped')] * bool(clear))
+        labels={output: count.summary() for output, count in counts.items()}, notes=notes)
 
 
-class Tally:
-    """What the masks of one output hold, over all the files."""
+class LabelCounts:
+    """How often each value occurs in the masks of one output, over all files."""
 
-    def __init__(self, classes):
-        self.classes, self.values, self.void = classes, Counter(), []
-        self.first, self.pixels, self.files = None, 0, 0
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = classes
+        self.values: Counter[int] = Counter()
+        self.void_only: list[object] = []
+        self.first_invalid: tuple[object, InvalidPixel] | None = None   # its mask, the pixel
+        self.invalid_pixels = 0
+        self.invalid_files = 0
 
-    def add(self, where, label):
+    def add(self, source: object, label: Array) -> None:
+        """Count the pixels of the mask that was read from `source`."""
         values, counts = np.unique(label, return_counts=True)
         self.values.update(dict(zip(values.tolist(), counts.tolist())))
         if (label == VOID).all():
-            self.void.append(where)
-        if odd := beyond(label, len(self.classes)):
-            *place, pixels = odd
-            self.first = self.first or (where, *place)
-            self.pixels, self.files = self.pixels + pixels, self.files + 1
+            self.void_only.append(source)
+        if invalid := first_invalid(label, len(self.classes)):
+            self.first_invalid = self.first_invalid or (source, invalid)
+            self.invalid_pixels += invalid.pixels
+            self.invalid_files += 1
 
-    def problems(self):
-        """What is seen only when all files are: beyond the classes, never a class, 0 and 255."""
-        if self.first:
-            yield not_a_class(*self.first, self.pixels, self.files, len(self.classes),
-                              sorted(self.values))
+    def problems(self) -> Iterator[str]:
+        """What only all masks together show: invalid labels, only void, 255 in place of 1."""
+        if self.first_invalid:
+            source, pixel = self.first_invalid
+            yield invalid_label_message(source, pixel._replace(pixels=self.invalid_pixels),
+                                        self.invalid_files, len(self.classes),
+                                        sorted(self.values))
         elif self.values and set(self.values) == {VOID}:
             yield (f'every pixel of all masks is {VOID}, void: there is nothing to learn; a class '
                    f'is 0 … {len(self.classes) - 1}')
         elif set(self.values) == {0, VOID} and len(self.classes) == 2:
-            yield (f'the masks hold only 0 and {VOID}, and {VOID} is void: of '
-                   f'{self.classes[1]!r} there is not one pixel. If {VOID} means '
-                   f'{self.classes[1]!r}, save it as 1 (mask // 255)')
+            yield (f'the masks hold only 0 and {VOID}, and {VOID} is void: no pixel is '
+                   f'{self.classes[1]!r}. If {VOID} means {self.classes[1]!r}, save it as 1 '
+                   f'(mask // 255)')
 
-    def notes(self):
+    def notes(self) -> Iterator[str]:
+        """What is unusual and may be intended."""
         absent = [name for i, name in enumerate(self.classes) if not self.values[i]]
         if absent and len(absent) < len(self.classes):
             yield f'no pixel is {", ".join(absent)}'
-        if self.void:
-            yield _some(self.void, 'void in every pixel')
+        if self.void_only:
+            yield _list_names(self.void_only, 'void in every pixel')
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
+        """Pixels of each class, the share of void, and all values."""
         pixels = {name: self.values[i] for i, name in enumerate(self.classes)}
         return dict(pixels=pixels, values=sorted(self.values),
                     void=self.values[VOID] / max(1, self.values.total()))
 
 
-def _some(names, what):
-    return f'{len(names):,} {what}: {", ".join(map(str, names[:3]))}{", …" if names[3:] else ""}'
+def _list_names(names: Sequence[object], what: str) -> str:
+    """'5 with transparency: a, b, c, …'"""
+    more = ', …' if len(names) > MAX_NAMES else ''
+    return f'{len(names):,} {what}: {", ".join(map(str, names[:MAX_NAMES]))}{more}'

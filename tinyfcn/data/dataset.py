@@ -1,86 +1,105 @@
-"""A data set: pictures by number, each an image and a label of one size, void being 255."""
+"""A data set: images by number, each with a label of the same size, void being 255."""
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 
 from .images import ImageError
-from .labels import beyond, by_output, each_label, not_a_class
+from .labels import Array, Label, by_output, first_invalid, invalid_label_message, map_labels
+
+
+class OutputLabel(NamedTuple):
+    """The label for one output of a net."""
+
+    output: str
+    source: str | Path              # the file it was read from, else the name of the image
+    label: Array
+    classes: tuple[str, ...]
+
+
+def _no_files(name: str) -> Sequence[Path]:
+    return ()
 
 
 class Dataset:
-    """`len(set)` pairs: set[i] -> image (H, W, C), label (H, W) uint8 of 0 … n_class−1, 255.
+    """dataset[i] -> image (H, W, C), label (H, W) uint8 with 0 … n_class−1 and 255 for void.
 
-    `classes` are the names of the classes, `names` of the pictures; read(name) gives a pair and
-    files(name) the paths that it comes from, the label's last. Where a net has several outputs,
-    classes and label are dicts by their names, and each label has a file.
+    classes: the names of the classes. names: the names of the images. read(name) returns an image
+    and its label. files(name) lists the files they come from, the label's last.
+    For a net with several outputs classes and label are dicts, keyed by output, and each label has
+    a file of its own.
+
+    >>> def read(name):
+    ...     image = np.zeros((2, 3, 3), 'uint8')
+    ...     return image, np.array([[0, 1, 255], [0, 0, 1]])
+    >>> dataset = Dataset(['background', 'cell'], ['one', 'two'], read)
+    >>> image, label = dataset[1]
+    >>> len(dataset), image.shape, label.dtype
+    (2, (2, 3, 3), dtype('uint8'))
     """
 
-    def __init__(self, classes, names, read, files=lambda name: ()):
-        self.classes = classes if isinstance(classes, dict) else tuple(classes)
-        self.names, self.read, self.files = list(names), read, files
+    def __init__(self, classes: Iterable[str] | Mapping[str, Iterable[str]], names: Iterable[str],
+                 read: Callable[[str], tuple[Array, Label]],
+                 files: Callable[[str], Sequence[Path]] = _no_files) -> None:
+        self.classes: tuple[str, ...] | dict[str, tuple[str, ...]]
+        if isinstance(classes, Mapping):
+            self.classes = {output: tuple(names) for output, names in classes.items()}
+        else:
+            self.classes = tuple(classes)
+        self.names = list(names)
+        self.read = read
+        self.files = files
         if not self.names:
-            raise ValueError('no pictures: a data set needs at least one')
+            raise ValueError('no images: a data set needs at least one')
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> tuple[Array, Label]:
         name = self.names[i]
         image, label = self.read(name)
-        for _, where, part, classes in self.parts(name, label):
+        for _, source, part, classes in self.labels_by_output(name, label):
             if image.shape[:2] != part.shape:
                 raise ImageError('{}: the image has {}×{} pixels and its label {}×{}'.format(
                     name, *image.shape[:2], *part.shape))
-            if odd := beyond(part, len(classes)):
-                raise ImageError(not_a_class(where, *odd, 1, len(classes), np.unique(part)))
-        return image, each_label(lambda part: part.astype('uint8', copy=False), label)
+            if invalid := first_invalid(part, len(classes)):
+                raise ImageError(invalid_label_message(source, invalid, 1, len(classes),
+                                                       np.unique(part)))
+        return image, map_labels(lambda part: part.astype('uint8', copy=False), label)
 
-    def of(self, names):
-        """The same set with some of its pictures."""
+    def subset(self, names: Iterable[str]) -> 'Dataset':
+        """The same data set with only these images."""
         return Dataset(self.classes, names, self.read, self.files)
 
-    def parts(self, name, label):
-        """-> for each output of a net: its name, where its label was read, label, classes"""
-        labels, classes = by_output(label), by_output(self.classes)
-        where = [*self.files(name)[-len(labels):]] or [name] * len(labels)
-        return [(key, file, labels[key], classes[key]) for key, file in zip(labels, where)]
+    def labels_by_output(self, name: str, label: Label) -> list[OutputLabel]:
+        """The label of an image, output by output."""
+        labels = by_output(label)
+        classes = by_output(self.classes)
+        sources: list[str | Path] = [*self.files(name)[-len(labels):]]
+        if not sources:
+            sources = [name] * len(labels)
+        return [OutputLabel(output, source, labels[output], classes[output])
+                for output, source in zip(labels, sources)]
 
 
-def hold_out(pictures, share=.2):
-    """-> the rest, and about this share of the pictures, held out to judge by.
+def hold_out(dataset: Dataset, share: float = .2) -> tuple[Dataset, Dataset]:
+    """Split off about this share of the images for validation. -> the rest, the held-out images
 
-    Each name decides for itself (its CRC-32): the same on every machine, and no picture changes
-    sides when others are added.
+    Whether an image is held out depends only on its name (its CRC-32). So the split is the same on
+    every machine, and adding images moves none from one side to the other.
+
+    >>> dataset = Dataset(['background'], [f'{i:03}' for i in range(100)], read=print)
+    >>> rest, held_out = hold_out(dataset)
+    >>> len(rest) + len(held_out), held_out.names[:3]
+    (100, ['000', '004', '008'])
     """
-    def is_held(name):
-        return crc32(name.encode()) < share * 2 ** 32
-
-    held = [name for name in pictures.names if is_held(name)]
-    rest = [name for name in pictures.names if not is_held(name)]
-    if not held or not rest:
-        raise ValueError(f'of {len(pictures)} pictures {len(held)} would be held out by a share of '
-                         f'{share:g}: choose another, or list them in files of their own')
-    return pictures.of(rest), pictures.of(held)
-
-
-# ---- a label, or several by the output of a net that learns them ---------------------------------
-
-
-def median_frequency(pictures):
-    """Rare classes weigh more: median(f) / f for each, f its share of the pixels of the pictures
-    that have it (Eigen & Fergus 2015). A class that no picture has weighs 1. -> list
-    """
-    n_class = len(pictures.classes)
-    own, seen = np.zeros(n_class), np.zeros(n_class)
-    for i in range(len(pictures)):
-        _, label = pictures[i]
-        counts = np.bincount(label.ravel(), minlength=n_class)[:n_class]
-        own += counts
-        seen += (counts > 0) * counts.sum()
-    f = own[own > 0] / seen[own > 0]
-    weights = np.ones(n_class)
-    weights[own > 0] = np.median(f) / f
-    return weights.tolist()
-
-
-# ---- lists of names, and folders -----------------------------------------------------------------
+    limit = share * 2 ** 32
+    held_out = [name for name in dataset.names if crc32(name.encode()) < limit]
+    rest = [name for name in dataset.names if crc32(name.encode()) >= limit]
+    if not held_out or not rest:
+        raise ValueError(f'a share of {share:g} would hold out {len(held_out)} of {len(dataset)} '
+                         f'images: choose another share, or list the images in train.txt and '
+                         f'val.txt')
+    return dataset.subset(rest), dataset.subset(held_out)

@@ -1,69 +1,74 @@
-"""Your own pictures: images, masks, and the names of the classes."""
+"""Your own images: a folder of images, one of masks, and the names of the classes."""
 from pathlib import Path
+from typing import NamedTuple
 
 from .dataset import Dataset
-from .images import read_label, read_pair
-from .lists import inventory, read_lines, read_split_or_all
+from .images import Colour, read_label, read_pair
+from .labels import VOID, Array
+from .lists import read_lines, read_split_or_all
+from .paths import describe_folder, images_by_stem
 
-SUFFIXES = '.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm'.split()
+MAX_CLASSES = 255
 
 
-def folder(root, split=None):
-    """root/images/<name>.* with root/masks/<name>.*, and root/classes.txt, one class a line.
+class Classes(NamedTuple):
+    """The names of the classes, and the numbers of their colours in RGB masks."""
 
-    A grey or palette mask holds numbers: 0 is the first class, 255 is void. For RGB masks a line
-    is 'R G B name', and 'R G B void' says what is void. root/<split>.txt may list names.
+    names: list[str]
+    colours: dict[Colour, int]
+
+
+def folder(root: str | Path, split: str | Path | None = None) -> Dataset:
+    """root/images/<name>.*, root/masks/<name>.* and root/classes.txt, one class a line.
+
+    Greyscale and palette masks hold numbers: 0 is the first class and 255 is void. For RGB masks a
+    line of classes.txt is 'R G B name', and 'R G B void' is the colour of void. root/<split>.txt
+    may list names.
     """
     root = Path(root)
-    classes, colours = read_classes(root / 'classes.txt')
-    images, masks = by_stem(root / 'images'), by_stem(root / 'masks')
+    classes = read_classes(root / 'classes.txt')
+    images = images_by_stem(root / 'images')
+    masks = images_by_stem(root / 'masks')
 
-    def files(name):
-        return [found.get(name, root / place / f'{name}.png')
-                for found, place in [(images, 'images'), (masks, 'masks')]]
+    def files(name: str) -> tuple[Path, Path]:
+        # a missing file is reported as .png when it is opened
+        return (images.get(name, root / 'images' / f'{name}.png'),
+                masks.get(name, root / 'masks' / f'{name}.png'))
 
-    def read(name):
-        return read_pair(*files(name), lambda path: read_label(path, colours))
+    def read(name: str) -> tuple[Array, Array]:
+        return read_pair(*files(name), lambda path: read_label(path, classes.colours))
 
-    return Dataset(classes, read_split_or_all(root, split, lambda: images), read, files)
+    return Dataset(classes.names, read_split_or_all(root, split, lambda: images), read, files)
 
 
-def read_classes(path):
-    """-> the names; {(red, green, blue): number} of the lines that begin with a colour"""
+def read_classes(path: Path) -> Classes:
+    """The lines 'name' or 'R G B name' of classes.txt; void has a colour, but no number."""
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file; write the names of the classes, one a '
-                                f'line, that of number 0 first. {inventory(path.parent)}')
-    names, colours = [], {}
+                                f'line, that of number 0 first. {describe_folder(path.parent)}')
+    names: list[str] = []
+    colours: dict[Colour, int] = {}
     for line, text in read_lines(path):
-        *colour, name = text.split(None, 3)
-        if len(colour) < 3 or not all(part.isdecimal() for part in colour):
-            colour, name = [], text
-        colour = tuple(map(int, colour))
+        name, colour = _parse_class(text)
         if name in names or colour in colours or max(colour, default=0) > 255:
             raise ValueError(f'{path}, line {line}: {text!r}; every class has one line, and a '
                              f'colour of its own, of three numbers 0 … 255')
         if name == 'void' and not colour:
-            raise ValueError(f"{path}, line {line}: void is no class; it is 255 in grey and "
-                             f"palette masks, and in RGB masks what a line 'R G B void' says")
+            raise ValueError(f"{path}, line {line}: void is not a class; it is 255 in greyscale "
+                             f"and palette masks, and a line 'R G B void' gives its colour in RGB "
+                             f"masks")
         if colour:
-            colours[colour] = 255 if name == 'void' else len(names)
-        if name != 'void':                              # which may have colours, but no number
+            colours[colour] = VOID if name == 'void' else len(names)
+        if name != 'void':
             names.append(name)
-    if not 1 <= len(names) <= 255:
-        raise ValueError(f'{path}: {len(names)} classes; there may be 1 … 255, one a line')
-    return names, colours
+    if not 1 <= len(names) <= MAX_CLASSES:
+        raise ValueError(f'{path}: {len(names)} classes; write 1 … {MAX_CLASSES}, one a line')
+    return Classes(names, colours)
 
 
-def by_stem(place):
-    """{stem: path} of the pictures in a folder, whatever their kind."""
-    found = {}
-    for path in sorted(place.iterdir()) if place.is_dir() else []:
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith('.'):
-            continue
-        if path.stem in found:
-            raise ValueError(f'{path} and {found[path.stem].name}: two pictures of one name; '
-                             f'rename one of them')
-        found[path.stem] = path
-    if not found:
-        raise ValueError(f'{place}: no pictures ({", ".join(SUFFIXES)}); {inventory(place)}')
-    return found
+def _parse_class(text: str) -> tuple[str, Colour]:
+    """'128 0 64 road sign' -> 'road sign', (128, 0, 64); a line without a colour is all name."""
+    *colour, name = text.split(None, 3)
+    if len(colour) < 3 or not all(part.isdecimal() for part in colour):
+        return text, ()
+    return name, tuple(map(int, colour))

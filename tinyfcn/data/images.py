@@ -1,140 +1,163 @@
 """Reading image and mask files."""
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .lists import inventory
+from .labels import Array
+from .paths import describe_folder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+MAX_PIXELS = 50_000_000         # a file of 23 kB can claim 100 million
+
+INTEGER_MODES = '1', 'L', 'P', 'I', 'I;16', 'I;16B'     # Pillow's modes whose pixels are integers
+
+Colour = tuple[int, ...]        # red, green, blue
 
 
 class ImageError(ValueError):
-    """A picture or a mask that cannot be used: which file, what is wrong in it, what to do."""
-
-LARGEST = 50_000_000    # pixels: a file of 23 kB can claim 100 million
-
-NUMBERS = '1', 'L', 'P', 'I', 'I;16', 'I;16B'           # modes whose pixels are whole numbers
+    """An image or a mask that cannot be used: which file, what is wrong with it, what to do."""
 
 
-def read_image(path, like=None):
-    """A picture as a person sees it. -> (H, W, 3) uint8, red green blue
+def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+    """An image as a person sees it. -> (H, W, 3) uint8, red green blue
 
-    A camera's note to turn it is obeyed, unless only the picture as stored has the size of its
-    mask, `like`. Grey, palette and CMYK become RGB and transparency is dropped; 16 bits or
-    floats are refused, for nobody said what their white is.
+    The EXIF orientation is applied, unless only the image as stored has the size of its mask.
+    Greyscale, palette and CMYK images become RGB, and transparency is dropped. 16-bit and float
+    images are rejected, for nothing says which value is white.
     """
     from PIL import ImageOps
-    with opened(path) as image:
-        if image.mode.startswith(('I', 'F')):
-            raise ImageError(f'{path}: {image.mode} pixels have more than 8 bits; scale them to '
-                               f'0 … 255 and save them as RGB first')
-        upright = ImageOps.exif_transpose(image)
-        sizes = [(shown.height, shown.width) for shown in (upright, image)]
-        if like is not None and like not in sizes:
-            how = '{}×{} pixels'.format(*sizes[0])
-            if sizes[0] != sizes[1]:
-                how = '{} upright, {}×{} as stored'.format(how, *sizes[1])
-            raise size_mismatch(path, how, 'mask', like)
-        shown = upright if like in (None, sizes[0]) else image
-        if shown.mode == 'P':                           # some have colours that are transparent
-            shown = shown.convert('RGBA')
-        return np.array(shown.convert('RGB'))
+    with open_image(path) as stored:
+        if stored.mode.startswith(('I', 'F')):
+            raise ImageError(f'{path}: {stored.mode} pixels have more than 8 bits; scale them to '
+                             f'0 … 255 and save them as RGB first')
+        upright = ImageOps.exif_transpose(stored)
+        upright_size = upright.height, upright.width
+        stored_size = stored.height, stored.width
+        if mask_size not in (None, upright_size, stored_size):
+            size = '{}×{} pixels'.format(*upright_size)
+            if upright_size != stored_size:
+                size = '{} upright, {}×{} as stored'.format(size, *stored_size)
+            raise size_mismatch(path, size, 'mask', mask_size)
+        image = upright if mask_size in (None, upright_size) else stored
+        if image.mode == 'P':                           # Pillow warns of transparent palettes
+            image = image.convert('RGBA')
+        return np.array(image.convert('RGB'))
 
 
-def read_label(path, colours=None):
-    """The numbers of a mask's pixels, not its colours. -> (H, W) whole numbers
+def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) -> Array:
+    """The numbers of a mask's pixels, not their colours. -> (H, W) integers
 
-    A palette PNG or a grey one; a JPEG has other numbers than were saved, and is refused.
-    RGB is read only by a table, colours[red, green, blue] = the number.
+    A palette or greyscale PNG, for example. A JPEG is rejected: its numbers are not those that were
+    saved. RGB is read only with a table {(red, green, blue): number}.
     """
-    with opened(path) as image:
+    with open_image(path) as image:
         if image.format == 'JPEG':
             raise ImageError(f'{path}: a JPEG blurs the numbers of a mask; save it as PNG')
-        coloured = colours and image.mode in ('RGB', 'RGBA')
-        if image.mode not in NUMBERS and not coloured:
+        is_coloured = bool(colours) and image.mode in ('RGB', 'RGBA')
+        if image.mode not in INTEGER_MODES and not is_coloured:
+            advice = ('' if colours is None else
+                      "; or give every class its colour, by lines 'R G B name' in classes.txt")
             raise ImageError(
                 f'{path}: {image.mode} pixels are colours; a mask holds the number of a class in '
-                f'each pixel, as a palette or grey PNG' + '; or give every class its colour, by '
-                "lines 'R G B name' in classes.txt" * (colours is not None) + ' (lesson 13)')
+                f'each pixel, as a palette or greyscale PNG{advice} (lesson 13)')
         image.verify()                                  # a flipped bit would change a class
-    with opened(path) as image:
-        label = np.array(image.convert('RGB') if coloured else image)
-    return _numbered(path, label, colours) if coloured else label * np.uint8(1)     # no bools
+    with open_image(path) as image:                     # verify() leaves the image unusable
+        pixels = np.array(image.convert('RGB') if is_coloured else image)
+    if colours and is_coloured:
+        return _numbers_of_colours(path, pixels, colours)
+    label: Array = pixels * np.uint8(1)                 # bool becomes uint8, others stay
+    return label
 
 
-def _numbered(path, mask, colours):
-    """(H, W, 3) of colours -> (H, W) of what the table says they are"""
-    weights = np.array([1 << 16, 1 << 8, 1])
+def _numbers_of_colours(path: str | Path, mask: Array,
+                        colours: Mapping[Colour, int]) -> NDArray[np.uint8]:
+    """(H, W, 3) colours -> (H, W), the number that the table gives each"""
+    weights = np.array([1 << 16, 1 << 8, 1])            # a colour as one integer
     table = sorted((int(np.dot(colour, weights)), number) for colour, number in colours.items())
     known, numbers = np.array(table).T
-    code = mask @ weights
-    at = np.searchsorted(known, code).clip(max=len(known) - 1)
-    odd = known[at] != code
-    if odd.any():
-        row, column = np.unravel_index(odd.argmax(), odd.shape)
+    codes = mask @ weights
+    at = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    unknown = known[at] != codes
+    if unknown.any():
+        row, column = np.unravel_index(unknown.argmax(), unknown.shape)
         colour = ' '.join(map(str, mask[row, column]))
         raise ImageError(
             f'{path}: colour {colour} at row {row}, column {column} is not in classes.txt; '
-            f'{odd.sum():,} pixels have {len(np.unique(code[odd])):,} such colours; add a line '
-            f"'{colour} name', or '{colour} void' if it means nothing")
-    return numbers[at].astype('uint8')
+            f'{unknown.sum():,} pixels have {len(np.unique(codes[unknown])):,} such colours; add a '
+            f"line '{colour} name', or '{colour} void' if it is no class")
+    return np.asarray(numbers[at], 'uint8')
 
 
-def read_pair(image_path, label_path, read=read_label):
-    """-> image, label, the image turned as its label is"""
+def read_pair(image_path: str | Path, label_path: str | Path,
+              read: Callable[..., Array] = read_label) -> tuple[NDArray[np.uint8], Array]:
+    """-> image, label; the image turned as the label is"""
     label = read(label_path)
     return read_image(image_path, label.shape), label
 
 
-def size_mismatch(path, how, other, size):
-    return ImageError('{}: {} (rows × columns), and its {} has {}×{}; scale one of them, a mask '
-                        'by nearest neighbour'.format(path, how, other, *size))
+def size_mismatch(source: object, size: str, other: str,
+                  other_size: tuple[int, ...] | None) -> ImageError:
+    """An error to raise where image and mask differ in size."""
+    rows, columns = other_size or (0, 0)
+    return ImageError(f'{source}: {size} (rows × columns), and its {other} has {rows}×{columns}; '
+                      f'resize one of them, a mask by nearest neighbour')
 
 
 @contextmanager
-def opened(path):
-    """A picture of a size that can be read; what is wrong with it names the file."""
+def open_image(path: str | Path) -> Iterator[PILImage]:
+    """Open an image that is not too large; every error names the file and what is wrong."""
     from PIL import Image, UnidentifiedImageError
     try:
-        with warnings.catch_warnings():                 # above 89 million pixels; LARGEST is ours
+        with warnings.catch_warnings():                 # Pillow's, for which MAX_PIXELS stands in
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             image = Image.open(path)
         with image:
-            if image.width * image.height > LARGEST:
+            if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f'{path}: {image.width}×{image.height} pixels are more than '
-                                   f'{LARGEST:,}; make it smaller first')
+                                 f'{MAX_PIXELS:,}; make it smaller first')
             yield image
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such file; {inventory(Path(path).parent)}') from None
+        raise FileNotFoundError(f'{path}: no such file; {describe_folder(Path(path).parent)}') \
+            from None
     except (PermissionError, IsADirectoryError) as error:
         raise type(error)(f'{path}: cannot be read ({error.strerror})') from None
     except UnidentifiedImageError:
-        raise ImageError(f'{path}: no picture, {_looks_like(path)}') from None
+        raise ImageError(f'{path}: not an image: {_describe_content(path)}') from None
     except Image.DecompressionBombError:
-        raise ImageError(f'{path}: far more than {LARGEST:,} pixels; make it smaller '
-                           f'first') from None
-    except Exception as error:                          # Pillow's words do not name the file
-        raise ImageError(f'{path}: damaged ({error}), of {_bytes(path):,} bytes; get it '
-                           f'again') from None
+        raise ImageError(f'{path}: far more than {MAX_PIXELS:,} pixels; make it smaller '
+                         f'first') from None
+    except Exception as error:                          # Pillow's message does not name the file
+        raise ImageError(f'{path}: damaged ({error}), of {_size(path):,} bytes; get it '
+                         f'again') from None
 
 
-def is_transparent(path):
-    """Whether a picture has pixels to look through; what lies under them is not seen by a net."""
-    with opened(path) as image:
-        return image.has_transparency_data
+def is_transparent(path: str | Path) -> bool:
+    """Whether an image has transparent pixels. What is behind them is not known to a net."""
+    with open_image(path) as image:
+        return bool(image.has_transparency_data)
 
 
-def _bytes(path):
+def _size(path: str | Path) -> int:
     with open(path, 'rb') as file:
         return file.seek(0, 2)
 
 
-def _looks_like(path):
+def _describe_content(path: str | Path) -> str:
     with open(path, 'rb') as file:
         head = file.read(64).lstrip().lower()
     if not head:
-        return 'the file is empty: a failed download?'
-    return 'but a page of HTML: a failed download?' if head.startswith(b'<') else \
-        f'it begins with {head[:8]!r}'
+        return 'the file is empty (a failed download?); get it again'
+    if head.startswith(b'<'):
+        return 'it is an HTML page (a failed download?); get it again'
+    return f'it begins with {head[:8]!r}'

@@ -1,70 +1,49 @@
-"""Lists of names, one a line, and what is in a folder."""
-from collections import Counter
+"""Text files that list the names of images, one a line."""
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 
-def read_split(folder, split):
-    """The names in <folder>/<split>.txt, or in the list that `split` is the path of."""
+def read_split(folder: Path, split: str | Path) -> list[str]:
+    """The names in <folder>/<split>.txt, or in the file that `split` is the path of."""
     path = Path(split) if Path(split).suffix else folder / f'{split}.txt'
     if not path.is_file():
-        lists = ', '.join(sorted(found.name for found in path.parent.glob('*.txt')))
-        raise FileNotFoundError(f'{path}: no such list; of lists {path.parent} has '
-                                f'{lists or "none"}')
+        found = ', '.join(sorted(other.name for other in path.parent.glob('*.txt')))
+        raise FileNotFoundError(f'{path}: no such list; the .txt files in {path.parent} are: '
+                                f'{found or "none"}')
     return read_list(path)
 
 
-def read_split_or_all(folder, split, every):
-    """As read_split; in a folder without lists, None and 'train' are `every` picture."""
-    lists = [name for name in ('train', 'val', 'test') if (folder / f'{name}.txt').exists()]
-    return every() if split is None or split == 'train' and not lists else read_split(folder, split)
+def read_split_or_all(folder: Path, split: str | Path | None,
+                      all_names: Callable[[], Iterable[str]]) -> list[str]:
+    """As read_split. All names where `split` is None, or 'train' in a folder without lists."""
+    has_lists = any((folder / f'{name}.txt').exists() for name in ('train', 'val', 'test'))
+    if split is None or split == 'train' and not has_lists:
+        return list(all_names())
+    return read_split(folder, split)
 
 
-def read_list(path):
-    """The names in a text file, one a line. A name is no path: it leads nowhere else."""
+def read_list(path: str | Path) -> list[str]:
+    """The names in a text file, one a line. A path is not a name: it could leave the data set."""
     names = []
     for number, name in read_lines(path):
         if '/' in name or '\\' in name or '..' in name:
-            raise ValueError(f'{path}, line {number}: {name!r} is a path; the name of a picture is '
-                             f'needed')
+            raise ValueError(f'{path}, line {number}: {name!r} is a path; write the name of an '
+                             f'image, without folder and suffix')
         names.append(name)
     if not names:
-        raise ValueError(f'{path}: no name in it; write the names of pictures, one a line')
+        raise ValueError(f'{path}: the list is empty; write the names of images, one a line')
     return names
 
 
-def read_lines(path):
-    """-> number, text of every line that is not blank; from Windows too"""
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """-> number and text of each line that is not blank. A BOM and Windows line ends are fine."""
     for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
         try:
             text = line.decode('utf-8-sig').strip()
         except UnicodeDecodeError:
             text = '\0'
-        if '\0' in text:                                # as of UTF-16
+        if '\0' in text:                                # UTF-16 has zero bytes
             raise ValueError(f'{path}, line {number}: {line[:40]!r} is not UTF-8; save the file as '
                              f'UTF-8')
         if text:
             yield number, text
-
-
-def stems(folder, suffix):
-    """The names of the files of a folder that have this suffix, in order."""
-    found = sorted(path.stem for path in Path(folder).glob(f'*{suffix}'))
-    if not found:
-        raise ValueError(f'{folder}: no file *{suffix}; {inventory(folder)}')
-    return found
-
-
-def existing(path):
-    """The path of a file that is there."""
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file; {inventory(path.parent)}')
-    return path
-
-
-def inventory(folder):
-    """What a folder has, in words: 'masks has 12 .png, 1 .txt'."""
-    if not Path(folder).is_dir():
-        return f'{folder} is no folder'
-    suffixes = Counter(path.suffix or 'without suffix' for path in Path(folder).iterdir())
-    counts = ', '.join(f'{count:,} {suffix}' for suffix, count in suffixes.most_common(6))
-    return f'{folder} has {counts or "nothing in it"}'

@@ -1,34 +1,37 @@
-"""Labels that MATLAB has saved."""
+"""Labels in MATLAB files."""
+from pathlib import Path
+
 import numpy as np
 
-from ..files import reading
+from ..files import describe_read_errors
 from .images import ImageError
-from .labels import VOID
-from .lists import existing
+from .labels import VOID, Array
+from .paths import require_file
 
 
-def read_mat(path, *keys):
-    """The whole numbers of a .mat: of a variable, or of a field within it. -> (H, W)"""
+def read_mat(path: Path, *keys: str) -> Array:
+    """The integers in a .mat file: of a variable, or of a field within it. -> (H, W)"""
     from scipy.io import loadmat
-    with reading(existing(path), '.mat of MATLAB 4 … 7.2'):
+    with describe_read_errors(require_file(path), '.mat of MATLAB 4 … 7.2'):
         value = loadmat(path)
-    there = [name for name in value if not name.startswith('__')]
+    available = [name for name in value if not name.startswith('__')]
     for key in keys:
-        if key not in there:
-            raise ImageError(f'{path}: no {key!r} in it; there is '
-                               f'{", ".join(there) or "nothing"}')
+        if key not in available:
+            raise ImageError(f'{path}: it has no {key!r}, only '
+                             f'{", ".join(available) or "nothing"}')
         value = value[key]
-        while value.dtype == object and value.size == 1:        # a field lies in a box
+        while value.dtype == object and value.size == 1:        # MATLAB boxes fields
             value = value.item()
-        there = value.dtype.names or []
-    if value.dtype.kind == 'f' and (value == np.round(value)).all():        # MATLAB's own kind
-        value = value.astype('int64')
-    if value.dtype.kind not in 'iu' or value.ndim != 2:
-        raise ImageError(f'{path}: {keys[-1]} is {value.dtype} {value.shape}; a label is a table '
-                           f'of whole numbers, a row for each row of pixels')
-    return value
+        available = value.dtype.names or []
+    label: Array = value
+    if label.dtype.kind == 'f' and (label == np.round(label)).all():   # MATLAB's default is double
+        label = label.astype('int64')
+    if label.dtype.kind not in 'iu' or label.ndim != 2:
+        raise ImageError(f'{path}: {keys[-1]} is {label.dtype} {label.shape}; a label is a matrix '
+                         f'of integers, one for each pixel')
+    return label
 
 
-def from_one(label):
-    """MATLAB counts classes from 1, and 0 or less is void; here they count from 0."""
+def from_one_based(label: Array) -> Array:
+    """MATLAB counts classes from 1, and 0 or less is void. Here they count from 0."""
     return np.where(label <= 0, VOID, label.astype('int64') - 1)

@@ -5,37 +5,39 @@ import numpy as np
 
 from .dataset import Dataset
 from .images import ImageError, read_label, read_pair
-from .labels import VOID
-from .lists import existing, read_split_or_all, stems
+from .labels import VOID, Array
+from .lists import read_split_or_all
+from .paths import file_stems, require_file
 
 CLASSES = 'sky tree road grass water building mountain foreground'.split()
 
 
-def stanford(root, split=None):
-    """root/images/<name>.jpg with root/labels/<name>.png, or <name>.regions.txt as published.
+def stanford(root: str | Path, split: str | Path | None = None) -> Dataset:
+    """root/images/<name>.jpg and root/labels/<name>.png, or <name>.regions.txt as published.
 
-    `split` is a list of names (root/<split>.txt, or a path); without it all images are taken.
+    `split` is a list of names, root/<split>.txt or a path; without it all images are taken.
     """
     root = Path(root)
 
-    def files(name):
-        drawn, written = (root / 'labels' / f'{name}{end}' for end in ('.png', '.regions.txt'))
-        return root / 'images' / f'{name}.jpg', drawn if drawn.exists() else written
+    def files(name: str) -> tuple[Path, Path]:
+        png = root / 'labels' / f'{name}.png'
+        text = root / 'labels' / f'{name}.regions.txt'
+        return root / 'images' / f'{name}.jpg', png if png.exists() else text
 
-    def read(name):
+    def read(name: str) -> tuple[Array, Array]:
         image, label = files(name)
         return read_pair(image, label, read_regions if label.suffix == '.txt' else read_label)
 
-    names = read_split_or_all(root, split, lambda: stems(root / 'images', '.jpg'))
+    names = read_split_or_all(root, split, lambda: file_stems(root / 'images', '.jpg'))
     return Dataset(CLASSES, names, read, files)
 
 
-def read_regions(path):
-    """A row of numbers for each row of pixels; below 0 nobody knows. -> (H, W)"""
+def read_regions(path: Path) -> Array:
+    """A line of integers for each row of pixels; below 0 is void. -> (H, W)"""
     try:
-        text = existing(path).read_text('utf-8').strip()
+        text = require_file(path).read_text('utf-8').strip()
         label = np.loadtxt(text.splitlines() or ['no rows'], dtype='int64', ndmin=2)
     except ValueError as error:
-        raise ImageError(f'{path}: not a row of whole numbers for each row of pixels '
-                           f'({error}); get it again') from None
+        raise ImageError(f'{path}: not a line of integers for each row of pixels ({error}); get it '
+                         f'again') from None
     return np.where(label < 0, VOID, label)

@@ -1,27 +1,32 @@
-"""A picture on its way from the file to what a net reads."""
+"""Changes to an image and its label together, and how an image becomes the input of a net."""
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .labels import VOID, each_label
-
-# ---- to other places and sizes: the label goes with its image ------------------------------------
-
-def mirror(image, label):
-    """Left becomes right."""
-    return image[:, ::-1], each_label(lambda part: part[:, ::-1], label)
+from .labels import Array, Label, map_labels
 
 
-def crop(image, label, size, rng):
-    """A window of (height, width) at a random place; no larger than the picture itself is."""
-    top, left = (int(rng.integers(max(0, n - most) + 1)) for n, most in zip(image.shape, size))
+def flip_left_right(image: Array, label: Label) -> tuple[Array, Label]:
+    """y[:, j] = x[:, W−1−j]"""
+    return image[:, ::-1], map_labels(lambda part: part[:, ::-1], label)
+
+
+def random_crop(image: Array, label: Label, size: Sequence[int],
+                rng: np.random.Generator) -> tuple[Array, Label]:
+    """A window of (height, width) at a random position; along an axis no larger than the image."""
+    top, left = (int(rng.integers(max(0, n - cropped) + 1))
+                 for n, cropped in zip(image.shape, size))
     window = slice(top, top + size[0]), slice(left, left + size[1])
-    return image[window], each_label(lambda part: part[window], label)
+    return image[window], map_labels(lambda part: part[window], label)
 
 
-def rescale(image, label, factor):
-    """`factor` times as high and wide: image bilinear, label nearest, so no class is invented.
+def rescale(image: Array, label: Label, factor: float) -> tuple[Array, Label]:
+    """Resize by `factor`: the image bilinear, the label nearest, so that no class is invented.
 
-    Of a smaller image each pixel averages those that it stands for. (H, W, C) stays its dtype
+    image (H, W, C), any dtype, which is kept. When shrinking, each pixel of the image averages
+    those that it replaces.
     """
     from PIL import Image
     h, w = (max(1, round(n * factor)) for n in image.shape[:2])
@@ -29,39 +34,23 @@ def rescale(image, label, factor):
         (w, h), Image.Resampling.BILINEAR) for channel in image.transpose(2, 0, 1)]
     rows, columns = (((np.arange(new) + .5) * old / new).astype(int)
                      for new, old in zip((h, w), image.shape))
-    return (np.stack(channels, axis=2),
-            each_label(lambda part: part[rows[:, None], columns], label))
+    return (np.stack([np.asarray(channel) for channel in channels], axis=2),
+            map_labels(lambda part: part[rows[:, None], columns], label))
 
 
-def under(label, place, size):
-    """The label at the pixel that each unit of a box sits over; void where that is outside.
+def prepare(image: Array, preprocess: Mapping[str, Any], dtype: DTypeLike = 'float32') -> Array:
+    """(scale · image − mean) / std, in the channel order that the weights were trained on.
 
-    (N, H, W), a Place, (rows, columns) -> (N, rows, columns); half-way is the pixel before.
+    image (H, W, C), red green blue and further channels -> (1, C, H, W)
+    preprocess: dict(order, scale, mean, std). 'BGR' reverses the first three channels. mean and
+    std have a value for each channel, in that order.
     """
-    if label.shape[1:] == tuple(size) and (not place or place.shift == (0, 0)):
-        return label
-    if not place:
-        raise ValueError('scores of {}×{} and a label of {}×{}: {}'.format(
-            *size, *label.shape[1:], place))
-    for axis, (count, scale, shift) in enumerate(zip(size, place.scale, place.shift), start=1):
-        at = np.ceil(float(scale) * np.arange(count) + float(shift) - .5).astype(int)
-        outside = (at < 0) | (at >= label.shape[axis])
-        label = np.where(np.expand_dims(outside, [0, 3 - axis]), VOID,
-                         label.take(np.where(outside, 0, at), axis))
-    return label
-
-
-def prepare(image, preprocess, dtype='float32'):
-    """(scale · image − mean) / std in the channel order that the weights were trained on.
-
-    (H, W, C) red green blue … -> (1, C, H, W); preprocess is dict(order, scale, mean, std).
-    'BGR' turns round the first three; mean and std are in that order too, one for each channel.
-    """
-    x = image.transpose(2, 0, 1).astype(dtype, order='C')       # plane by plane is quicker
+    x = image.transpose(2, 0, 1).astype(dtype, order='C')       # faster one channel after another
     if preprocess['order'] == 'BGR':
         x[:3] = x[2::-1]
     mean, std = (np.asarray(preprocess[key], dtype)[..., None, None] for key in ('mean', 'std'))
     if {mean.shape, std.shape} != {(len(x), 1, 1)}:
-        raise ValueError(f'the image has {len(x)} channels, and preprocess a mean of '
-                         f'{mean.size} and a std of {std.size}; give one for each channel')
-    return ((x * float(preprocess['scale']) - mean) / std)[None]
+        raise ValueError(f'the image has {len(x)} channels, but preprocess has a mean of '
+                         f'{mean.size} and a std of {std.size} values; give one for each channel')
+    normalised: Array = (x * float(preprocess['scale']) - mean) / std
+    return normalised[None]

@@ -1,61 +1,81 @@
-"""What U-Net does with few pictures of many cells that touch (Ronneberger, Fischer & Brox 2015).
+"""U-Net's two ways to learn from few images of many touching cells (Ronneberger et al. 2015).
 
-Each picture is bent anew whenever it comes, as tissue bends; and the gaps between two cells, a few
-pixels of background that the loss would hardly notice, weigh more.
+Each image is deformed elastically, differently each time. And the background between two cells, a
+few pixels that the loss would hardly notice, weighs more.
 """
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
-from .labels import VOID, each_label
+from .labels import VOID, Array, Label, map_labels
 
-GRID = 3, 3         # nodes of the field that bends a picture
-FAR = 6             # times σ; so far off a cell adds 2e-8 of w0, which float32 loses beside w_c
+GRID = 3, 3         # nodes of the displacement field
+# times σ: a cell farther away adds less than 2e-8 of w0, which float32 loses beside w_c
+MAX_DISTANCE = 6
 
 
-def deform(image, label, sigma, rng):
-    """y(p) = x(p + u(p)): u is drawn at 3×3 nodes, N(0, σ²) pixels each way, bicubic in between.
+class CellDistances(NamedTuple):
+    """Of each pixel, the distance to the nearest cell and to the second nearest, (H, W) each."""
 
-    Image bilinear, label nearest, so no class is invented; beyond the edge lies the mirror image.
+    nearest: NDArray[np.float64]
+    second: NDArray[np.float64]
+
+
+def elastic_deform(image: Array, label: Label, sigma: float,
+                   rng: np.random.Generator) -> tuple[Array, Label]:
+    """y(p) = x(p + u(p)): u is N(0, σ²) pixels at 3×3 nodes and axes, bicubic in between.
+
+    The image is read bilinearly, the label at the nearest pixel, so that no class is invented.
+    Outside the image its mirror image is read.
     """
     from PIL import Image
     from scipy.ndimage import map_coordinates
     h, w = image.shape[:2]
     nodes = rng.normal(0, sigma, (2, *GRID)).astype('float32')
-    at = np.indices((h, w)) + np.array([
+    displacement = np.array([
         Image.fromarray(axis).resize((w, h), Image.Resampling.BICUBIC) for axis in nodes])
+    at = np.indices((h, w)) + displacement
 
-    def seen(array, order):
-        return map_coordinates(array, at, order=order, mode='reflect')
+    def resample(array: Array, order: int) -> Array:
+        resampled: Array = map_coordinates(array, at, order=order, mode='reflect')
+        return resampled
 
-    return (np.stack([seen(channel, 1) for channel in image.transpose(2, 0, 1)], axis=2),
-            each_label(lambda part: seen(part, 0), label))
+    return (np.stack([resample(channel, 1) for channel in image.transpose(2, 0, 1)], axis=2),
+            map_labels(lambda part: resample(part, 0), label))
 
 
-def gap_weights(label, w0, sigma, class_weight=None):
-    """w = w_c + w0·exp(−(d1 + d2)² / 2σ²), for the background between two cells; else w = w_c.
+def border_weights(label: Array, w0: float, sigma: float,
+                   class_weight: Sequence[float] | Array | None = None) -> NDArray[np.float32]:
+    """w = w_c + w0·exp(−(d1 + d2)² / 2σ²) for background between two cells, else w = w_c.
 
-    label (N, H, W), class_weight (C,), or 1 for each -> (N, H, W) float32
-    A cell is a connected region of anything but class 0, the background; void is neither.
-    d1 and d2 are the distances to the nearest cell and to the next; where is no next, w = w_c.
+    label (N, H, W), class_weight (C,), or 1 for each class -> (N, H, W) float32
+    A cell is a connected region of any class but 0, the background; void is neither. d1 and d2 are
+    the distances to the nearest and the second nearest cell; with fewer than two cells, w = w_c.
     """
     of_class = np.ones(VOID) if class_weight is None else np.asarray(class_weight)
     weight = of_class[np.where(label == VOID, 0, label)]
     for own, whole in zip(weight, label):
-        nearest, next_one = distances(whole, FAR * sigma)
-        own += (whole == 0) * w0 * np.exp(-(nearest + next_one) ** 2 / (2 * sigma ** 2))
+        nearest, second = cell_distances(whole, MAX_DISTANCE * sigma)
+        own += (whole == 0) * w0 * np.exp(-(nearest + second) ** 2 / (2 * sigma ** 2))
     return weight.astype('float32')
 
 
-def distances(label, far):
-    """To the nearest cell and to the next, of each pixel; inf where a cell is farther than `far`.
+def cell_distances(label: Array, limit: float) -> CellDistances:
+    """The distances of each pixel to the nearest two cells; inf where they exceed `limit`.
 
-    (H, W) -> two (H, W)
+    label (H, W)
     """
-    from scipy.ndimage import distance_transform_edt, find_objects, label as regions
-    cells, _ = regions((label != 0) & (label != VOID))
-    nearest, next_one = np.full((2, *label.shape), np.inf)
+    from scipy.ndimage import distance_transform_edt, find_objects, label as connected_regions
+    cells, _ = connected_regions((label != 0) & (label != VOID))
+    nearest = np.full(label.shape, np.inf)
+    second = np.full(label.shape, np.inf)
+    margin = int(limit)
     for number, box in enumerate(find_objects(cells), start=1):
-        around = tuple(slice(max(0, side.start - int(far)), side.stop + int(far)) for side in box)
-        d, first = distance_transform_edt(cells[around] != number), nearest[around]
-        next_one[around] = np.minimum(next_one[around], np.maximum(first, d))
+        around = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
+        d = distance_transform_edt(cells[around] != number)
+        first = nearest[around]
+        second[around] = np.minimum(second[around], np.maximum(first, d))
         nearest[around] = np.minimum(first, d)
-    return nearest, next_one
+    return CellDistances(nearest, second)

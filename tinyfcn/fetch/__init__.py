@@ -1,1 +1,1 @@
-"""Files from the network: downloaded, checked, unpacked."""
+"""Fetching large files: downloaded from mirrors, verified by checksum, unpacked safely."""

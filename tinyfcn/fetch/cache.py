@@ -1,0 +1,173 @@
+"""A folder of fetched archives and what was unpacked from them, complete or not there at all.
+
+A download that was cut off continues at its last byte: `folder` keeps a .part for each mirror. An
+unpacked archive appears under its name only when all of it is on the disk.
+"""
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from ..files import open_atomic
+from .checksum import ALGORITHMS, checksum_problem, file_digest
+from .download import Report, Unavailable, check_free_space, download, remove_part
+from .unpack import unpack
+
+# log(line) gets what a reader should know: which mirror failed, what could not be verified
+Log = Callable[[str], object]
+
+
+def ignore(line: str) -> None:
+    """Log nothing."""
+
+
+class Source(NamedTuple):
+    """Where an archive is available. None: nobody has published its checksum, or its size.
+
+    The number of hex digits tells the kind of checksum: 32 are MD5, 40 SHA-1, 64 SHA-256.
+    """
+
+    file: str
+    mirrors: Sequence[str]
+    checksum: str | None = None
+    size: int | None = None
+
+
+def fetch_archive(source: Source, folder: Path, advice: str = '', report: Report | None = None,
+                  log: Log = ignore) -> Path:
+    """-> the archive in `folder`, from the first mirror that delivers the right one
+
+    An archive that is already there is used, if it is the right one. If all mirrors fail, the error
+    says how each did, and ends with `advice`.
+    """
+    path = folder / source.file
+    if path.exists():
+        problem = archive_problem(path, source)
+        if not problem:
+            log(f'{path} exists already')
+            return path
+        set_aside(path)
+        _sha256_file(path).unlink(missing_ok=True)
+        log(f'{path}: {problem}; it is {path.name}.bad now, and is fetched again')
+    parts = {mirror: folder / f'{source.file}.{crc32(mirror.encode()):08x}.part'
+             for mirror in source.mirrors}
+    problems = []
+    for mirror, part in parts.items():
+        problem = _download_and_verify(mirror, part, source, report)
+        if not problem:
+            if not source.checksum:
+                _note_sha256(path, log_sha256(part, source, log))
+            os.replace(part, path)
+            for other in parts.values():
+                remove_part(other)
+            return path
+        log(f'{mirror}: {problem}')
+        problems.append(f'  {mirror}: {problem}')
+    lines = [f'{source.file} could not be fetched from any mirror:', *problems, advice]
+    raise OSError('\n'.join(filter(None, lines)))
+
+
+def _download_and_verify(mirror: str, part: Path, source: Source, report: Report | None) -> str:
+    """-> why the archive is not there now; '' if it is"""
+    try:
+        download(mirror, part, source.size, report)
+    except Unavailable as error:
+        return str(error)
+    problem = archive_problem(part, source)
+    if not problem:
+        return ''
+    remove_part(part)
+    return f'{problem}; the download is removed'
+
+
+def archive_problem(path: Path, source: Source) -> str:
+    """What is wrong with an archive, as far as its size and checksum are known; '' if nothing."""
+    size = path.stat().st_size
+    if source.size and size != source.size:
+        return f'{size:,} bytes instead of {source.size:,}'
+    expected = source.checksum or ''
+    if not expected and _sha256_file(path).exists():    # at least what it was when it was fetched
+        expected = _sha256_file(path).read_text('utf-8').partition(' ')[0]
+    if len(expected) not in ALGORITHMS:
+        return ''
+    return checksum_problem(path, expected)
+
+
+def verify_archive(path: Path, source: Source, log: Log = ignore) -> None:
+    """Raise if an archive is not the right one, as far as that is known."""
+    if problem := archive_problem(path, source):
+        raise ValueError(f'{path}: {problem}; it is another archive, or damaged: get it again')
+    if not source.checksum:
+        log_sha256(path, source, log)
+
+
+def log_sha256(path: Path, source: Source, log: Log) -> str:
+    """Say that an archive cannot be verified. -> its SHA-256"""
+    found = file_digest(path, 'sha256')
+    log(f'no checksum of {source.file} is published, so it cannot be verified; the SHA-256 of this '
+        f'file is {found}')
+    return found
+
+
+def _sha256_file(path: Path) -> Path:
+    return Path(f'{path}.sha256')
+
+
+def _note_sha256(path: Path, digest: str) -> None:
+    with open_atomic(_sha256_file(path)) as file:
+        file.write(f'{digest}  {path.name}\n'.encode())
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a bad archive to .bad, so that the next run does not use it again."""
+    bad = Path(f'{path}.bad')
+    os.replace(path, bad)
+    return bad
+
+
+def unpack_to(archive: Path, target: Path, find_root: Callable[[Path], Path],
+              report: Report | None = None) -> Path:
+    """Unpack into the new folder `target`, which appears only when it is complete.
+
+    find_root(folder) -> the folder in it that holds the data, or it raises, and then nothing is
+    left. -> that folder, below `target`
+    """
+    new = target.with_name(f'.{target.name}.part')
+    if new.exists():
+        shutil.rmtree(new)                              # left by a run that was killed
+    check_free_space(new.parent, archive.stat().st_size)
+    try:
+        unpack(archive, new, report)
+        root = find_root(new).relative_to(new)
+        if hasattr(os, 'sync'):
+            os.sync()                                   # the files must be on the disk before …
+        os.replace(new, target)                         # … the name that says they are complete
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    return target / root
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes from fetching into a folder. A crash leaves no lock behind."""
+    try:
+        import fcntl
+    except ImportError:                                 # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f'{folder}: another process is fetching into this folder; wait until '
+                             f'it is done, or name another folder') from None
+        except OSError:                                 # some file systems have no locks
+            pass
+        yield
+    finally:
+        os.close(handle)
