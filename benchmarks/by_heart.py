@@ -33,7 +33,7 @@ def learn(data, member, steps=None):
     from tqdm import tqdm
     how = dict(lr=3e-3, flip=False) | OWN.get(member, {}) | (dict(steps=steps) if steps else {})
     recipe, frame = family.planned(member, **how)
-    pictures = family.opened(data, 'train').of(PICTURES)
+    pictures = family.opened(data, 'train').subset(PICTURES)
     net, found = family.begun(recipe, pictures.classes), warn(machine())
     rows, known, began = loop.train(net, family.framed(pictures, frame), recipe,
                                         loop.make_optimizer(recipe)), [], perf_counter()
@@ -93,7 +93,7 @@ def main():
     results = noted_in(folder)
     chart(results, folder / 'by_heart.png')
     print('', *section(results), sep='\n')
-    family.page(family.opened(args.data, 'train').of(PICTURES), 'by_heart', results, args.steps,
+    family.page(family.opened(args.data, 'train').subset(PICTURES), 'by_heart', results, args.steps,
                 RUNS / 'by_heart.png')
 
 

@@ -111,7 +111,7 @@ def learn(part, stage, recipe, before, args, seconds):
         recipe.steps, int(seconds / pace(net, pictures, recipe))))
     recipe = replace(recipe, steps=steps)
     if args.steps:
-        valid = valid.of(valid.names[:SHOWN])
+        valid = valid.subset(valid.names[:SHOWN])
     began = perf_counter()
     losses = [row['loss'] for row in loop.train(net, pictures, recipe,
                                                     loop.make_optimizer(recipe), SEED)]

@@ -28,7 +28,7 @@ SEED, LARGEST = 4, 6                                    # none that was seen; pi
 def scene(height, index):
     """Picture `index` of this height, or as many as fill one of 128×160. -> image, label"""
     size, side = (height, height * 5 // 4), max(1, HEIGHT // height)
-    drawn = [shapes.picture(SEED, side ** 2 * index + i, size, **HOW) for i in range(side ** 2)]
+    drawn = [shapes.generate(SEED, side ** 2 * index + i, size, **HOW) for i in range(side ** 2)]
     return [np.concatenate([np.concatenate(parts[row * side:(row + 1) * side], 1)
                             for row in range(side)]) for parts in zip(*drawn)]
 

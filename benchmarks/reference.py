@@ -30,7 +30,7 @@ def descend(data, rival):
     from tinyfcn.training import recipes, run
     recipe = recipes.get_recipe(NAME, init_from=None, steps=STEPS, replace=False)
     pictures = load_dataset('voc', Path(data) / 'voc_native', 'train')
-    pictures = pictures.of(pictures.names[:PICTURES])
+    pictures = pictures.subset(pictures.names[:PICTURES])
     one, began = RIVALS[rival](run.build_net(recipe, pictures.classes)), perf_counter()
     losses = [*tqdm(one.losses(pictures, recipe, 0), rival, STEPS, disable=None)]
     return dict(losses=losses, seconds=perf_counter() - began, peak=peak())

@@ -107,7 +107,7 @@ net
 # images, which are used again and again; this takes some seconds.
 
 # %%
-train_set = train_set.of(train_set.names[:80])
+train_set = train_set.subset(train_set.names[:80])
 train_set.read = cache(train_set.read)                  # generate each image once, then keep it
 recipe = tinyfcn.training.get_recipe('shapes-8s', init_from=None, steps=170, batch=4, lr=4e-3)
 rows = tinyfcn.fit(net, train_set, recipe)
@@ -158,7 +158,7 @@ assert (score[0].argmax(0) == mask).all()               # predict is prepare, fo
 # out** from training, the test set. The share of pixels that it gets right seems a fair measure:
 
 # %%
-scores = tinyfcn.evaluate(net, test_set.of(test_set.names[:20]))
+scores = tinyfcn.evaluate(net, test_set.subset(test_set.names[:20]))
 print(f'{scores["pixel_acc"]:.1%} of the pixels are right')
 assert scores['mean_iu'] > .6
 

@@ -337,7 +337,7 @@ for offset in 0, 18, 19, 20, 22, 34, 44:
 # lesson 08 showed.) What does it cost? Take a perfect prediction and shift it:
 
 # %%
-image, label = shapes.picture(seed=3, index=4, size=(160, 192), n_class=5, difficulty=.15)
+image, label = shapes.generate(seed=3, index=4, size=(160, 192), n_class=5, difficulty=.15)
 truth = label[16:, 16:]
 plain = np.where(label == 255, 0, label)                # a prediction has no void
 

@@ -159,7 +159,7 @@ def windows(seed, pictures, side=34, each=10):
     """Windows, and the class of the pixel in their middle; of each class as many."""
     rng, found, kinds = np.random.default_rng(seed), [], []
     for index in range(pictures):
-        image, label = shapes.picture(seed, index, (64, 80), n_class=5, difficulty=.15)
+        image, label = shapes.generate(seed, index, (64, 80), n_class=5, difficulty=.15)
         middle = label[side // 2:side // 2 + 65 - side, side // 2:side // 2 + 81 - side]
         for kind in np.unique(middle[middle < 255]):
             for i, j in rng.permutation(np.argwhere(middle == kind))[:each]:
@@ -188,7 +188,7 @@ assert right > .75
 # than 34×34, but nothing in it minds. `next()` takes us through the net one box at a time:
 
 # %%
-scenes = [shapes.picture(3, index, (64, 80), n_class=5, difficulty=.15) for index in range(4)]
+scenes = [shapes.generate(3, index, (64, 80), n_class=5, difficulty=.15) for index in range(4)]
 picture, label = (np.concatenate([np.concatenate(part[:2], 1), np.concatenate(part[2:], 1)])
                   [:126, :158] for part in zip(*scenes))
 image = ready(picture)[None]

@@ -46,7 +46,7 @@ def perfect_but_coarse(label, factor):
     return same[0].argmax(0).astype('uint8')
 
 
-labels = [shapes.picture(3, index, (128, 160), n_class=5, difficulty=.15)[1] for index in range(8)]
+labels = [shapes.generate(3, index, (128, 160), n_class=5, difficulty=.15)[1] for index in range(8)]
 bound = {}
 for factor in 32, 16, 8:
     hist = sum(metrics.confusion(label, perfect_but_coarse(label, factor), 5) for label in labels)
@@ -246,10 +246,10 @@ print([fused[name].kwargs['offset'][0] for name in ('upscore_pool2c', 'upscore_p
 # %%
 HOW = dict(size=(48, 64), n_class=5, difficulty=.1)
 pictures = shapes.shapes(split='train', **HOW)
-pictures = pictures.of(pictures.names[:60])
+pictures = pictures.subset(pictures.names[:60])
 pictures.read = cache(pictures.read)                    # drawn once, then kept
 unseen = shapes.shapes(split='test', **HOW)
-unseen = unseen.of(unseen.names[:20])
+unseen = unseen.subset(unseen.names[:20])
 unseen.read = cache(unseen.read)
 
 nets, mean_iu, before = {}, {}, None

@@ -252,7 +252,7 @@ def small(n, n_class):
 CENTRED = dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1))     # about −2 … 2
 SIZE = dict(size=(48, 64), n_class=4, difficulty=0.)
 pictures, unseen = shapes(split='train', **SIZE), shapes(split='val', **SIZE)
-pictures = pictures.of(pictures.names[:160])
+pictures = pictures.subset(pictures.names[:160])
 pictures.read = cache(pictures.read)                    # drawn once, then kept
 recipe = tinyfcn.training.Recipe(
     loss='mean', lr=.1, momentum=.9, weight_decay=0., rules={}, lr_power=.9, steps=130, batch=4,
@@ -312,7 +312,7 @@ def loss_map(net, image, label):
     return np.where(label[0] == 255, np.nan, own)
 
 
-one = pictures.of(['15'])
+one = pictures.subset(['15'])
 _, image, label = next(batches(one, CENTRED))
 pupil = tinyfcn.Net(channels=3)
 small(pupil, n_class=4)

@@ -25,7 +25,7 @@ from tinyfcn.training import loop as training, recipes
 from tinyfcn.cli.tables import PAPER_VOC_TEST, iu_table
 from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import batches
-from tinyfcn.data.shapes import picture
+from tinyfcn.data.shapes import generate
 from tinyfcn.data.transforms import prepare
 from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
@@ -80,7 +80,7 @@ for part in 'JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation':
 sizes = [(90, 120), (120, 90), (90, 120), (100, 110), (90, 120), (80, 120)]
 names = [f'2011_{i:06}' for i in range(len(sizes))]
 for i, (name, size) in enumerate(zip(names, sizes)):
-    image, label = picture(seed=5, index=i, size=size, n_class=21, difficulty=.1)
+    image, label = generate(seed=5, index=i, size=size, n_class=21, difficulty=.1)
     Image.fromarray(image).save(root / f'JPEGImages/{name}.jpg', quality=95)
     viz.write_label(root / f'SegmentationClass/{name}.png', label)
 (root / 'ImageSets/Segmentation/train.txt').write_text('\n'.join(names[:4]) + '\n')

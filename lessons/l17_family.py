@@ -59,7 +59,7 @@ HTML(f'<table>{"".join("<tr><td>" + "</td><td>".join(row) + "</td></tr>" for row
 # weights at all. What is there for the convolutions that follow to work with?
 
 # %%
-image, _ = shapes.picture(3, 9, (48, 64), n_class=5, difficulty=.2)
+image, _ = shapes.generate(3, 9, (48, 64), n_class=5, difficulty=.2)
 grey = image.mean(2)[None, None]
 right, down = np.diff(grey, axis=3)[:, :, 1:], np.diff(grey, axis=2)[..., 1:]
 outline = np.hypot(right, down)                         # 47×63: how fast it gets brighter

@@ -65,7 +65,7 @@ def test_void_is_a_mistake_in_favour_of_none():
 
 def test_coarser_is_worse(tmp_path):
     for i in range(6):
-        Image.fromarray(shapes.picture(0, i)[1]).save(tmp_path / f'{i}.png')
+        Image.fromarray(shapes.generate(0, i)[1]).save(tmp_path / f'{i}.png')
     found = upper_bound.bounds(sorted(tmp_path.iterdir()), 'commonest class, bilinear')
     assert [*found.values()] == sorted(found.values()) and found[4] > 90 > 60 > found[64]
 
@@ -77,7 +77,7 @@ def test_a_scene_is_as_large_as_what_was_learned_from():
         image, label = limits.scene(height, 1)
         assert label.shape == (max(128, height), max(160, height * 5 // 4)) == image.shape[:2]
     image, label = limits.scene(32, 1)
-    whole, mask = shapes.picture(limits.SEED, 16 + 6, (32, 40), **limits.HOW)   # second row, third
+    whole, mask = shapes.generate(limits.SEED, 16 + 6, (32, 40), **limits.HOW)   # second row, third
     assert (image[32:64, 80:120] == whole).all() and (label[32:64, 80:120] == mask).all()
 
 

@@ -151,7 +151,7 @@ def test_four_real_pictures_are_learned_by_heart(place):
 @pytest.mark.realdata
 @pytest.mark.skipif(not DATA.is_dir(), reason='TINYFCN_DATA names no folder of real data')
 def test_none_of_them_is_had_at_a_glance():
-    pictures = family.opened(DATA, 'train').of(by_heart.PICTURES)
+    pictures = family.opened(DATA, 'train').subset(by_heart.PICTURES)
     labels = [pictures[i][1] for i in range(len(pictures))]
     assert [label.shape for label in labels] == [(121, 161)] * 4
     for label in labels:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn.data.shapes import CLASSES, picture
+from tinyfcn.data.shapes import CLASSES, generate
 from tinyfcn.viz import draw_page, errors, overlay, palette
 from tinyfcn.viz.colours import ERRORS
 from tinyfcn.viz.legend import columns, cut, font, legend
@@ -187,7 +187,7 @@ def test_small_pictures_are_enlarged_by_whole_numbers(tmp_path, side, shown):
 
 def test_a_page_is_quick(tmp_path):
     rows = [(f'picture {i}', image, label, label, label, label) for i in range(4)
-            for image, label in [picture(1, i, (300, 400))]]
+            for image, label in [generate(1, i, (300, 400))]]
     start = process_time()
     draw_page(tmp_path / 'page.png', rows, CLASSES, ['FCN-32s', 'FCN-16s', 'FCN-8s'])
     assert process_time() - start < 1.5

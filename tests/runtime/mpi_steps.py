@@ -35,7 +35,7 @@ def learned(dtype):
 def unseen():
     """Five pictures, which no number of ranks here parts evenly."""
     pictures = load_dataset('shapes', split='test', **SMALL)
-    return pictures.of(pictures.names[:5])
+    return pictures.subset(pictures.names[:5])
 
 
 def main(folder, dtype):
