@@ -1,17 +1,18 @@
 # %% [markdown]
-# # 05. Going back
+# # 05. Backpropagation
 #
-# **How does each of a million weights learn which way to move, in a single walk back?**
+# **How does one backward pass find, for each of a million weights, which way to move it?**
 #
-# How wrong an answer was is one number, the loss L. To learn is to ask of every weight: were it a
-# little larger, would L grow or shrink, and how fast? This rate is the **gradient** of the weight.
-# One could try it out, a weight at a time, with a whole walk of the net for each. Going back finds
-# all of them in about the time of two more walks, and this is **backpropagation**. It needs one
-# rule for each op, and one sentence for the net. At the end of this lesson you go back through the
-# whole of FCN-8s yourself.
+# The loss L is one number that says how wrong the scores are. To train, we ask of every weight: if
+# it were a little larger, would L grow or shrink, and how fast? This rate is the **gradient** of L
+# with respect to the weight. We could measure it one weight at a time, with a forward pass for
+# each. **Backpropagation** computes all gradients in one **backward pass**, which takes about as
+# long as two forward passes. It needs one rule for each op, and one rule for the net. At the end of
+# this lesson you write the backward pass of the whole FCN-8s yourself.
 #
-# The notation of the course: **dy** has the shape of y, and says of each of its cells how fast L
-# grows with it. dx, dw and db say the same of x, w and b.
+# The notation of the course: **dy** is the gradient of L with respect to y. It has the shape of y,
+# and each of its numbers says how fast L grows with that number of y. dx, dw and db are the same
+# for x, w and b.
 
 # %%
 from io import BytesIO
@@ -29,26 +30,27 @@ from tinyfcn.ops.conv import weight_gradient
 from tinyfcn.dispatch import backward_of
 
 # %% [markdown]
-# ## The picture
+# ## The idea in one figure
 #
-# Forward, a box reads x and w and makes y. Backward, it is handed dy, by whoever read y; and it
-# hands dx to whoever made x, and keeps dw for its weights. It knows nothing of L, and nothing of
-# the rest of the net. That is why every op in tinyfcn is a pair of functions, and no more.
+# Forward, a box reads x and w and computes y. Backward, it receives dy from the boxes that read y;
+# it passes dx on to the box that computed x, and stores dw for its weights. It needs to know
+# nothing about L or the rest of the net. That is why every op in tinyfcn is just a pair of
+# functions.
 
 # %%
 figure, ax = plt.subplots(figsize=(5, 2), dpi=75)
 ax.add_patch(plt.Rectangle((0, 0), 3, 2, facecolor='#edf2f7', edgecolor='#4a5568'))
 ax.text(1.5, 1, 'conv2d', ha='center', va='center')
-for start, end, at, words in [((-2, 1.5), (0, 1.5), (-2.4, 1.5), 'x'),
-                              ((3, 1.5), (5, 1.5), (5.4, 1.5), 'y'),
-                              ((.8, 3), (.8, 2), (.8, 3.3), 'w')]:
+for start, end, at, name in [((-2, 1.5), (0, 1.5), (-2.4, 1.5), 'x'),
+                             ((3, 1.5), (5, 1.5), (5.4, 1.5), 'y'),
+                             ((.8, 3), (.8, 2), (.8, 3.3), 'w')]:
     ax.annotate('', end, start, arrowprops=dict(arrowstyle='-|>', color='#2b6cb0', lw=1.6))
-    ax.text(*at, words, ha='center', va='center', color='#2b6cb0')
-for start, end, at, words in [((5, .5), (3, .5), (5.4, .5), 'dy'),
-                              ((0, .5), (-2, .5), (-2.4, .5), 'dx'),
-                              ((2.2, 2), (2.2, 3), (2.2, 3.3), 'dw')]:
+    ax.text(*at, name, ha='center', va='center', color='#2b6cb0')
+for start, end, at, name in [((5, .5), (3, .5), (5.4, .5), 'dy'),
+                             ((0, .5), (-2, .5), (-2.4, .5), 'dx'),
+                             ((2.2, 2), (2.2, 3), (2.2, 3.3), 'dw')]:
     ax.annotate('', end, start, arrowprops=dict(arrowstyle='-|>', color='#c05621', lw=1.6))
-    ax.text(*at, words, ha='center', va='center', color='#c05621')
+    ax.text(*at, name, ha='center', va='center', color='#c05621')
 ax.set(xlim=(-3, 6), ylim=(-.2, 3.6))
 ax.axis('off')
 plt.show()
@@ -56,10 +58,10 @@ plt.show()
 # %% [markdown]
 # ## One window, by hand
 #
-# A window of three pixels, three weights and a bias make one number y. Let the loss be L = y². Its
-# slope is 2y, so dy = 2y. If x[0] grows by a little, y grows w[0] times that little, and L grows dy
-# times as much again: dx[0] = dy·w[0]. Rates along a chain multiply; this is the **chain rule**,
-# and it is all the calculus that we need.
+# A window of three pixels, three weights and a bias give one number y. Let the loss be L = y². Its
+# derivative is 2y, so dy = 2y. If x[0] grows by ε, y grows by w[0]·ε, and L by dy·w[0]·ε: so
+# dx[0] = dy·w[0]. Rates along a chain multiply; this is the **chain rule**, and it is all the
+# calculus that we need.
 
 # %%
 x = np.array([2., 3, 1])
@@ -75,10 +77,12 @@ db = dy                                         # and by 1 for each unit of b
 print('dx', dx, '  dw', dw, '  db', db)
 
 # %% [markdown]
-# Note how they cross: the gradient of x is made of w, and that of w of x. So the way back has to
-# remember what came in on the way forward. This is what the *cache* holds.
+# Note how they cross: the gradient of x is computed from w, and that of w from x. So the backward
+# pass needs the inputs of the forward pass. They are stored in the *cache*.
 #
-# Do you believe it? Nudge x[0] a little up and a little down, and see how L moves:
+# Check it numerically. Move x[0] by a small ε up and down, and divide the change of L by 2ε. This
+# estimate of a derivative is called a central **finite difference**; it gives the *numerical*
+# gradient, the chain rule the *analytic* one:
 
 # %%
 def loss(x):
@@ -86,43 +90,43 @@ def loss(x):
 
 
 eps = 1e-5
-nudge = np.array([eps, 0, 0])
-slope = (loss(x + nudge) - loss(x - nudge)) / (2 * eps)
-print(f'by a nudge {slope:.6f}, by the chain rule {dx[0]:.6f}')
-assert abs(slope - dx[0]) < 1e-8
+delta = np.array([eps, 0, 0])
+numerical = (loss(x + delta) - loss(x - delta)) / (2 * eps)
+print(f'finite difference {numerical:.6f}, chain rule {dx[0]:.6f}')
+assert abs(numerical - dx[0]) < 1e-8
 
 # %% [markdown]
 # ## Many windows: gradients add
 #
-# Now a line of four pixels and a kernel of two taps, which makes three outputs. Pixel 1 is seen by
-# two windows. If it grows, *both* outputs grow, and L by the sum of what each brings. The same is
-# true of the weights: each is used at three places. **What is used several times gets the sum of
-# its gradients.**
+# Now take a line of four pixels and a kernel of two taps, which gives three outputs. Pixel 1 is in
+# two windows. If it changes, *both* outputs change, and L changes by the sum of the two effects.
+# The same is true of the weights: each is used at three positions. **A value that is used several
+# times gets the sum of its gradients.**
 
 # %%
 x = np.array([1., 4, 2, 3])
 w = np.array([5., -1])
-dy = np.array([1., 10, 100])                    # of any loss; these are easy to tell apart
+dy = np.array([1., 10, 100])                    # of any loss; these digits are easy to tell apart
 
 dx, dw = np.zeros(4), np.zeros(2)
-for i in range(3):                              # window i sees the pixels i and i + 1
+for i in range(3):                              # window i reads the pixels i and i + 1
     dx[i:i + 2] += dy[i] * w
     dw += dy[i] * x[i:i + 2]
 print('dx', dx)
 print('dw', dw)
 
 # %% [markdown]
-# You have met this dx. A row of lesson 04's M says what an output reads; a column, to whom a pixel
-# gives; and dx[j] is the sum over all to whom pixel j gives, dx[j] = Σ M[i, j]·dy[i]. That is **dx
-# = Mᵀ dy**. And dw, where each tap sums what it met times dy, is a product with lesson 03's
-# columns:
+# You have met this dx. A row of lesson 04's M says which pixels an output reads; a column says to
+# which outputs a pixel contributes; and dx[j] is the sum over the outputs to which pixel j
+# contributes, dx[j] = Σ M[i, j]·dy[i]. That is **dx = Mᵀ dy**. And dw, where each tap sums the
+# pixels that it was multiplied with, times dy, is a product with lesson 03's columns:
 
 # %%
 M = np.array([[5., -1, 0, 0],
               [0, 5, -1, 0],
               [0, 0, 5, -1]])
-cols = np.array([[1., 4, 2],                    # what tap 0 meets at the three places
-                 [4, 2, 3]])                    # and tap 1
+cols = np.array([[1., 4, 2],                    # the pixels under tap 0 at the three positions
+                 [4, 2, 3]])                    # and under tap 1
 assert np.array_equal(dx, M.T @ dy)
 assert np.array_equal(dw, cols @ dy)
 
@@ -130,16 +134,16 @@ assert np.array_equal(dw, cols @ dy)
 # The three rules, then, for any convolution y = M x + b:
 #
 # ```
-# dx = Mᵀ dy          every output hands back along the connections it read from
-# dw = ⟨x, dy⟩        every tap: the pixels it met, times dy, summed over all places and pictures
-# db = Σ dy           the bias was added everywhere
+# dx = Mᵀ dy          dy goes back along the connections of the forward pass
+# dw = ⟨x, dy⟩        for every tap: the pixels under it, times dy, summed over positions and images
+# db = Σ dy           the bias was added at every position
 # ```
 #
 # ## Step through it
 #
-# One cell of dy after the other. Two things happen each time: the window's pixels, times this dy,
-# are added to dw; the kernel, times this dy, is added to dx under the window. Watch the middle of
-# dx: it is written to four times.
+# Each step handles one number of dy, and does two things: the window's pixels, times this dy, are
+# added to dw; the kernel, times this dy, is added to dx under the window. Watch the middle of dx:
+# four windows add to it.
 
 # %%
 tracing.backward(x=[[1, 2, 0], [3, 1, 2], [0, 5, 1]], w=[[1, -1], [2, 3]], dy=[[1, 10], [2, -1]])
@@ -151,10 +155,10 @@ tracing.backward(x=[[1, 2, 0], [3, 1, 2], [0, 5, 1]], w=[[1, -1], [2, 3]], dy=[[
 viz.show_source(ops.conv2d.backward)
 
 # %% [markdown]
-# The three rules are there, each behind an `if`: `want` says which of them is needed at all. dx is
-# `conv_transpose2d(dy, w)`: multiplication by Mᵀ has a name of its own, and a lesson, 07. (`unseen`
-# counts last rows and columns that no window reached, because the stride did not divide the size:
-# their gradient is 0.) And dw:
+# The three rules are there, each behind an `if`: `want` says which of the gradients are needed. dx
+# is `conv_transpose2d(dy, w)`: multiplication by Mᵀ has a name and a lesson of its own, 07.
+# (`unseen` counts the last rows and columns that no window reached, because the stride did not
+# divide the size: their gradient is 0.) And dw:
 
 # %%
 viz.show_source(weight_gradient)
@@ -167,8 +171,8 @@ dy = rng.standard_normal(y.shape)
 dx, dw, db = ops.conv2d.backward(dy, cache)
 
 M = ops.conv_matrix(w, (7, 6), stride=2, pad=1)
-for picture in range(2):
-    assert np.allclose(dx[picture].ravel(), M.T @ dy[picture].ravel())
+for i in range(2):                              # the two images of the batch
+    assert np.allclose(dx[i].ravel(), M.T @ dy[i].ravel())
 
 cols, _ = ops.im2col(x, 3, stride=2, pad=1)
 assert np.allclose(dw.reshape(4, -1), sum(dy[i].reshape(4, -1) @ cols[i].T for i in range(2)))
@@ -176,26 +180,28 @@ assert np.allclose(db, dy.sum((0, 2, 3)))
 print('dx', dx.shape, '  dw', dw.shape, '  db', db.shape)
 
 # %% [markdown]
-# ## Columns back to the image: add, do not put
+# ## Columns back to the image: add, do not assign
 #
-# Nobody builds M for a real image. But y = w · im2col(x) is two steps, and each can be gone back.
-# Through the product: `dcols = w.reshape(K, -1).T @ dy`. Then every cell of dcols must go back to
-# the pixel that it was copied from, and this is **col2im**. A pixel was copied into many columns;
-# so many values come back to it; so they are added.
+# M is too large for real images. But y = w · im2col(x) has two steps, and each has its own
+# backward. The product: `dcols = w.reshape(K, -1).T @ dy`. Then every number of dcols must go back
+# to the pixel that it was copied from, and this is **col2im**. A pixel was copied into several
+# columns, so several values come back to it, and they are added.
 
 # %%
 tracing.col2im(np.arange(1., 17).reshape(4, 4), size=(3, 3), ksize=(2, 2))
 
 # %% [markdown]
-# "Should `+=` not be `=`?" readers of such code ask again and again. See what becomes of it. We
-# unroll an image of ones and put it back. Added, each pixel should say how many windows saw it.
+# "Should `+=` not be `=`?" is a frequent question about such code. Let us try both. We unroll an
+# image of ones and put it back. If the values are added, each pixel should be the number of windows
+# that contain it.
 
 # %%
 def put_back(cols, size, ksize, adds):
     """One channel, stride 1, no padding."""
-    image, (kh, kw) = np.zeros(size), ksize
-    places = np.ndindex(size[0] - kh + 1, size[1] - kw + 1)
-    for (i, j), column in zip(places, cols.T):
+    image = np.zeros(size)
+    kh, kw = ksize
+    positions = np.ndindex(size[0] - kh + 1, size[1] - kw + 1)
+    for (i, j), column in zip(positions, cols.T):
         if adds:
             image[i:i + kh, j:j + kw] += column.reshape(ksize)
         else:
@@ -204,21 +210,22 @@ def put_back(cols, size, ksize, adds):
 
 
 ones, _ = ops.im2col(np.ones((1, 1, 5, 5)), 3)
-seen = put_back(ones[0], (5, 5), (3, 3), adds=True)
-print(seen.astype(int))
+window_count = put_back(ones[0], (5, 5), (3, 3), adds=True)
+print(window_count.astype(int))
 print(put_back(ones[0], (5, 5), (3, 3), adds=False).astype(int))
-assert np.array_equal(seen, ops.col2im(ones, (5, 5), 3)[0][0, 0])
-assert seen[2, 2] == 9 and seen[0, 0] == 1
+assert np.array_equal(window_count, ops.col2im(ones, (5, 5), 3)[0][0, 0])
+assert window_count[2, 2] == 9 and window_count[0, 0] == 1
 
 # %% [markdown]
-# With `=` the last window wins, and what the others knew is lost. Nothing crashes; the net learns
-# worse, or not at all, and nobody knows why. It takes a test to see it, and the test comes below.
-# First write it yourself.
+# With `=` only the last window counts, and the contributions of the others are lost. Nothing
+# crashes; the net just learns worse, or not at all. Only a test finds such a mistake, and the test
+# comes below. First write col2im yourself.
 #
 # ## Your turn: col2im
 #
-# The whole of it: pictures, channels, stride and padding. `size` is (H, W) and `ksize` a pair. What
-# lands in the padding is thrown away at the end: no pixel was there.
+# Write the complete function, with images, channels, stride and padding. `size` is (H, W) and
+# `ksize` a pair. Values that fall on the padding are discarded at the end, because no pixel was
+# there.
 
 # %%
 def col2im_mine(cols, size, ksize, stride, pad):
@@ -233,14 +240,17 @@ check('col2im', col2im_mine)
 #
 # ```python
 # def col2im_mine(cols, size, ksize, stride, pad):
-#     (high, wide), (kh, kw) = size, ksize
-#     oh, ow = (high + 2 * pad - kh) // stride + 1, (wide + 2 * pad - kw) // stride + 1
+#     height, width = size
+#     kh, kw = ksize
+#     oh = (height + 2 * pad - kh) // stride + 1
+#     ow = (width + 2 * pad - kw) // stride + 1
 #     cols = cols.reshape(len(cols), -1, kh, kw, oh, ow)
-#     x = np.zeros((*cols.shape[:2], high + 2 * pad, wide + 2 * pad))
+#     x = np.zeros((*cols.shape[:2], height + 2 * pad, width + 2 * pad))
 #     for i, j in np.ndindex(oh, ow):
-#         top, left = i * stride, j * stride
+#         top = i * stride
+#         left = j * stride
 #         x[:, :, top:top + kh, left:left + kw] += cols[..., i, j]
-#     return x[:, :, pad:pad + high, pad:pad + wide]
+#     return x[:, :, pad:pad + height, pad:pad + width]
 # ```
 #
 # </details>
@@ -248,18 +258,18 @@ check('col2im', col2im_mine)
 # %% [markdown]
 # ## The gradient check
 #
-# How can one know that a backward is right? By nudging, as we did above. To ask every pixel and
-# every weight would take two runs each. There is a shorter way: nudge *all* of x at once, along
-# some random direction v. Then L should grow at the rate ⟨v, dx⟩, the sum of v·dx over all cells. A
-# wrong dx would need great luck to pass, and three directions leave no luck. As for L, any will do:
-# the library takes L = Σ u·y with random numbers u, for then dy is simply u.
+# How can we know that a backward is right? By finite differences, as above. Checking every pixel
+# and every weight would take two runs each. There is a shorter way: move *all* of x at once along a
+# random direction v. Then L should grow at the rate ⟨v, dx⟩, the sum of v·dx over all elements. It
+# is very unlikely that a wrong dx passes for one direction, and practically impossible for three.
+# Any L will do: the library uses L = Σ u·y with random numbers u, because then dy is simply u.
 
 # %%
 print(gradcheck.check(ops.conv2d, x, w, b, stride=2, pad=1))
 
 # %% [markdown]
-# Now give it the mistake from above: an im2col whose way back forgets to add. (`backward_of` is how
-# tinyfcn ties the two functions of an op together.)
+# Now test it on the mistake from above: an im2col whose backward assigns instead of adding.
+# (`backward_of` connects the two functions of an op.)
 
 # %%
 def unroll(x, ksize):
@@ -270,7 +280,7 @@ def unroll(x, ksize):
 def unroll_backward(dcols, cache):
     shape, ksize, *_ = cache
     dx = put_back(dcols[0], shape[2:], ksize, adds=False)
-    return dx[None, None],                      # the comma: a backward returns a tuple, of one here
+    return dx[None, None],                      # a backward always returns a tuple
 
 
 plane = rng.standard_normal((1, 1, 5, 5))
@@ -282,55 +292,59 @@ assert gradcheck.check(ops.im2col, plane, (3, 3)).ok
 # %% [markdown]
 # ### Three traps
 #
-# A gradient check can also be wrong itself, and accuse the innocent. **First, float32.** The nudge
-# ε should be small, for the slope is meant *at* this point: the error of (L(x+ε) − L(x−ε)) / 2ε
-# grows with ε². But a difference of two nearly equal numbers loses digits, and this error grows as
-# ε shrinks. In between lies a valley. In float64 it is deep; in float32 it is so shallow that right
-# and wrong look alike. Therefore: check in float64.
+# A gradient check can also fail although the backward is right. **First, float32.** The step ε
+# should be small, because we want the derivative *at* this point: the error of (L(x+ε) − L(x−ε)) /
+# 2ε grows with ε². But a difference of two nearly equal numbers loses digits, and this rounding
+# error grows as ε shrinks. In between, the total error has a minimum. In float64 it is tiny; in
+# float32 it is so large that right and wrong gradients look alike. Therefore: check in float64.
 
 # %%
 figure, ax = plt.subplots(figsize=(4, 2), dpi=75)
-steps, best = 10. ** -np.arange(0, 13), {}
-for kind in np.float32, np.float64:
-    at = kind(1)
-    slopes = [(np.exp(at + kind(e)) - np.exp(at - kind(e))) / kind(2 * e) for e in steps]
+steps = 10. ** -np.arange(0, 13)
+best = {}
+for dtype in np.float32, np.float64:
+    one = dtype(1)
+    slopes = [(np.exp(one + dtype(e)) - np.exp(one - dtype(e))) / dtype(2 * e) for e in steps]
     error = abs(np.array(slopes, 'float64') / np.e - 1)
-    best[kind.__name__] = error.min()
-    ax.loglog(steps, error.clip(1e-13), 'o-', ms=3, label=kind.__name__)
+    best[dtype.__name__] = error.min()
+    ax.loglog(steps, error.clip(1e-13), 'o-', ms=3, label=dtype.__name__)
 ax.set_xlabel('ε', fontsize=9)
-ax.set_title('error of the slope of exp at 1', fontsize=9)
+ax.set_title('relative error of the derivative of exp at 1', fontsize=9)
 ax.legend(fontsize=8)
 plt.show()
 assert best['float64'] < 1e-9 and best['float32'] > 1e-6
 
 # %% [markdown]
-# **Second, kinks.** relu is 0 below zero and x above. At 0 it has a corner and no slope. A nudge
-# from there goes up the slope on one side and nowhere on the other, and reports a half.
+# **Second, kinks.** relu is 0 below zero and x above. At 0 it has a kink and no derivative. The
+# central difference there is the mean of the slopes on both sides, one half.
 #
-# **Third, ties.** The largest of a and b: if they are equal, nudging either upwards raises the
-# maximum, downwards does not, and again each gets a half. A backward gives all to one of them.
+# **Third, ties.** Take the maximum of a and b. If they are equal, moving either of them up raises
+# the maximum, moving it down does not, and again each gets one half. A backward gives the whole
+# gradient to one of them.
 
 # %%
-print('relu at 0:   by a nudge', (max(eps, 0) - max(-eps, 0)) / (2 * eps))
-print('             by backward', ops.relu.backward(np.ones(1), ops.relu(np.zeros(1))[1])[0][0])
+print('relu at 0:   finite difference', (max(eps, 0) - max(-eps, 0)) / (2 * eps))
+_, cache = ops.relu(np.zeros(1))
+print('             backward         ', ops.relu.backward(np.ones(1), cache)[0][0])
 
 tie = np.array([1., 1])
 for cell in range(2):
-    up, down = tie.copy(), tie.copy()
+    up = tie.copy()
+    down = tie.copy()
     up[cell] += eps
     down[cell] -= eps
-    print(f'max, cell {cell}: by a nudge {(up.max() - down.max()) / (2 * eps):.3f}')
+    print(f'max, cell {cell}: finite difference {(up.max() - down.max()) / (2 * eps):.3f}')
 
-assert not gradcheck.check(ops.relu, np.zeros(4)).ok            # an innocent, accused
-assert gradcheck.check(ops.relu, np.array([-2., -1, 1, 2])).ok  # the same, off the kink
+assert not gradcheck.check(ops.relu, np.zeros(4)).ok            # right, but fails the check
+assert gradcheck.check(ops.relu, np.array([-2., -1, 1, 2])).ok  # the same, away from the kink
 
 # %% [markdown]
-# Neither matters for training: at such a point either answer will do. But a check must keep away
-# from them, by inputs that are random and hence hardly ever 0 or equal.
+# Neither matters for training: at such a point either gradient will do. But a check must avoid
+# these points. Random inputs do, because they are hardly ever 0 or equal.
 #
-# ## Your turn: the way back through a convolution
+# ## Your turn: the backward of a convolution
 #
-# The three rules. You may use `ops.im2col` and `ops.col2im`, or your own.
+# Write the three rules. You may use `ops.im2col` and `ops.col2im`, or your own.
 
 # %%
 def conv2d_backward_mine(dy, x, w, stride, pad):
@@ -346,10 +360,10 @@ check('conv2d_backward', conv2d_backward_mine)
 # ```python
 # def conv2d_backward_mine(dy, x, w, stride, pad):
 #     n, k = dy.shape[:2]
-#     rows = dy.reshape(n, k, -1)                                 # (N, K, places)
-#     cols, _ = ops.im2col(x, w.shape[2:], stride, pad)           # (N, taps, places)
+#     rows = dy.reshape(n, k, -1)                                 # (N, K, positions)
+#     cols, _ = ops.im2col(x, w.shape[2:], stride, pad)           # (N, taps, positions)
 #     dw = (rows @ cols.transpose(0, 2, 1)).sum(0).reshape(w.shape)
-#     dcols = w.reshape(k, -1).T @ rows                           # (N, taps, places)
+#     dcols = w.reshape(k, -1).T @ rows                           # (N, taps, positions)
 #     dx, _ = ops.col2im(dcols, x.shape[2:], w.shape[2:], stride, pad)
 #     return dx, dw, dy.sum((0, 2, 3))
 # ```
@@ -359,21 +373,22 @@ check('conv2d_backward', conv2d_backward_mine)
 # %% [markdown]
 # ## From an op to a net
 #
-# A net is a list of boxes, each of which reads boxes above it. To go back, walk the list from its
-# end. When a box's turn comes, all who read it have had theirs, so its dy is complete; its op makes
-# gradients of what it read; they are handed up. One sentence has to be added, and you know it
-# already: *where a value was read twice, its gradients add.* The smallest such net is a diamond:
+# A net is a list of boxes, each of which reads boxes earlier in the list. The backward pass goes
+# through the list from the end. When it reaches a box, all boxes that read it have been handled, so
+# its dy is complete; its op computes the gradients of its inputs; these are passed to earlier
+# boxes. One rule has to be added, and you know it already: *where a value was read twice, its
+# gradients add.* The smallest such net is a diamond:
 #
 # ```
-#          ┌──── bent = relu(data) ────┐
-# data ────┤                           ├──── total = add(data, bent)
+#          ┌─── relu1 = relu(data) ────┐
+# data ────┤                           ├──── total = add(data, relu1)
 #          └───────────────────────────┘
 # ```
 
 # %%
 diamond = tinyfcn.Net(channels=1, dtype='float64')
-diamond.bent = layers.relu(diamond.data)
-diamond.total = layers.add(diamond.data, diamond.bent)
+diamond.relu1 = layers.relu(diamond.data)
+diamond.total = layers.add(diamond.data, diamond.relu1)
 
 x = np.array([-1., 2, -3, 4]).reshape(1, 1, 1, 4)
 for box, y in diamond.walk(x):
@@ -381,32 +396,33 @@ for box, y in diamond.walk(x):
 
 dtotal = np.array([1., 10, 100, 1000]).reshape(x.shape)
 walk = diamond.walk_back(total=dtotal)
-for box, dreads in walk:
-    for name, dread in zip(box.reads, dreads):
-        print(f'back through {box.name:5} to {name:5}', dread.ravel())
+for box, dinputs in walk:
+    for name, dinput in zip(box.reads, dinputs):
+        print(f'backward of {box.name:5} to {name:5}', dinput.ravel())
 
 # %% [markdown]
-# `add` hands the same dy to both whom it read. `relu` lets pass what was above zero. At `data` the
-# two ways meet, and `diamond.grads` holds their sum: once where x < 0, twice where x > 0.
+# `add` passes the same dy to both of its inputs. `relu` lets the gradient through where its input
+# was above zero. At `data` the two paths meet, and `diamond.grads` holds their sum: dy once where x
+# < 0, twice where x > 0.
 
 # %%
 print(diamond.grads['data'].ravel().astype(int))
 assert np.array_equal(diamond.grads['data'], dtotal * (1 + (x > 0)))
 
 # %% [markdown]
-# ## FCN-8s, backwards, by hand
+# ## The backward pass of FCN-8s, by hand
 #
-# You have now all that it takes to go back through the net of the paper. Here is FCN-8s, each of
-# its layers a sixteenth as wide, and a small picture of noise. What each box is *for* will come:
-# pooling in lesson 06, upsampling in 07 and 08, crops in 09, the sums in 11. (One word is new:
-# *dropout*, in training, sets about half of the values to zero, at random, and its cache remembers
-# which.) To go back one need not know more. One needs to know who reads whom, and the figure says
-# that.
+# You now know enough to write the backward pass of the net of the paper. Here is FCN-8s, each of
+# its layers a sixteenth as wide, and a small image of noise. The purpose of each box will be
+# explained later: pooling in lesson 06, upsampling in 07 and 08, crops in 09, the sums in 11. (One
+# op is new: *dropout*, in training, sets about half of the values to zero, at random, and its cache
+# stores which.) For the backward pass we only need to know which box reads which, and the figure
+# shows that.
 #
-# Two preparations. The net computes in float64, and all weights that begin at zero (biases and
-# score layers) get small random numbers. Zero biases would leave the wide border of zeros that FCN
-# pads right on the kink of relu; score layers of zero would send nothing back, for their dx is Mᵀ
-# dy.
+# Two preparations are needed. The net computes in float64, and all weights that are initialised to
+# zero (biases and score layers) get small random numbers. With zero biases the wide border of zeros
+# with which FCN pads would be right on the kink of relu; with zero weights in the score layers no
+# gradient would pass, because their dx is Mᵀ dy.
 
 # %%
 net = tinyfcn.build('fcn8s', n_class=3, width=1 / 16, dtype='float64')
@@ -414,12 +430,12 @@ for values in net.params.values():
     if not values.any():
         values += .1 * rng.standard_normal(values.shape)
 
-figure = BytesIO()
-viz.draw_net(net, figure, dpi=80)
-Image.open(figure)
+drawing = BytesIO()
+viz.draw_net(net, drawing, dpi=80)
+Image.open(drawing)
 
 # %% [markdown]
-# Forward. `walk` keeps each box's value in `net.values`, its cache in `net.caches`.
+# First the forward pass. `walk` keeps each box's value in `net.values`, its cache in `net.caches`.
 
 # %%
 image = rng.standard_normal((1, 3, 32, 32))
@@ -428,42 +444,42 @@ box, y = boxes[-1]
 print(net, 'ends with', box.line, y.shape)
 
 # %% [markdown]
-# The gradient that it all begins with, `dscore`, would come from the loss of lesson 12. The way
-# back does not care where it comes from; ours is random, as the u of the gradient check. A dict `d`
-# will hold the gradient of every value and every weight, by name. And this is the only tool that we
-# allow ourselves:
+# The backward pass starts with the gradient of the scores, `dscore`, which would come from the loss
+# of lesson 12. For us any values will do, so ours are random, like the u of the gradient check. A
+# dict `d` will hold the gradient of every value and every weight, by name. And this is the only
+# helper that we use:
 
 # %%
 d = {'score': rng.standard_normal(y.shape)}
 
 
 def back(name):
-    """What the op of a box makes of the gradient of its value. -> a tuple, one for each it reads"""
+    """The backward of a box: the gradient of its value -> a tuple, one gradient for each input"""
     return net[name].op.backward(d[name], net.caches[name])
 
 
 # %% [markdown]
-# Now put the figure in front of you,
+# Now look at the code of FCN-8s,
 
 # %%
 viz.show_source(fcn.stride8)
 
 # %% [markdown]
-# and read it **from the last line to the first**. Each line of the figure becomes a line below:
-# what stood on the left, stands on the right; what was read, is given. (`back` returns a tuple;
-# hence the comma behind a single name.)
+# and read it **from the last line to the first**. Each line of it becomes a line below: the box on
+# the left of the forward line is now on the right, and its inputs are on the left. (`back` returns
+# a tuple; hence the comma after a single name.)
 
 # %%
 d['upscore8'],                        = back('score')           # a crop: zeros around dscore
 d['fuse_pool3'],                      = back('upscore8')        # from fine to coarse
 d['upscore_pool4'], d['score_pool3c'] = back('fuse_pool3')      # a sum: the same for both
 d['score_pool3'],                     = back('score_pool3c')
-d['pool3'], d['score_pool3.w'], d['score_pool3.b'] = back('score_pool3')    # one half: see below
+d['pool3'], d['score_pool3.w'], d['score_pool3.b'] = back('score_pool3')    # first part: see below
 
 d['fuse_pool4'],                      = back('upscore_pool4')
 d['upscore2'], d['score_pool4c']      = back('fuse_pool4')
 d['score_pool4'],                     = back('score_pool4c')
-d['pool4'], d['score_pool4.w'], d['score_pool4.b'] = back('score_pool4')    # one half as well
+d['pool4'], d['score_pool4.w'], d['score_pool4.b'] = back('score_pool4')    # first part as well
 
 d['score_fr'],                        = back('upscore2')
 d['drop7'], d['score_fr.w'], d['score_fr.b'] = back('score_fr')
@@ -471,24 +487,25 @@ d['drop7'], d['score_fr.w'], d['score_fr.b'] = back('score_fr')
 print({name: d[name].shape[1:] for name in ['upscore8', 'fuse_pool3', 'fuse_pool4', 'score_fr']})
 
 # %% [markdown]
-# That was the head. Does the library do the same? `net.walk_back` is its walk; `next()` takes one
-# box at a time, and each of your lines is held against it, to the last bit.
+# That was the head. Does the library do the same? `net.walk_back` is its backward pass as a
+# generator; `next()` takes one box at a time, and each of your lines is compared with it, bit for
+# bit.
 
 # %%
 walk = net.walk_back(score=d['score'])
 
 for _ in range(11):
-    box, dreads = next(walk)
-    for name, theirs in zip(box.reads, dreads):
-        assert np.array_equal(d[name], theirs), name
+    box, dinputs = next(walk)
+    for name, expected in zip(box.reads, dinputs):
+        assert np.array_equal(d[name], expected), name
     print(f'{box.name:13} -> {", ".join(box.reads)}')
 
 # %% [markdown]
-# The library goes from box to box in the order of your lines. Now the trunk, from `drop7` up to the
-# image. It is a plain chain, in which each box reads one other, and so a loop will do. Two boxes in
-# it are special: **pool4 and pool3 are read twice**, by the trunk and by a score layer, and the
-# score layers have brought their halves already. They are two diamonds, and there the gradients
-# add.
+# The library visits the boxes in the order of your lines. Now the trunk (also called backbone),
+# from `drop7` up to the image. It is a plain chain, in which each box reads one other, so a loop
+# will do. Two boxes in it are special: **pool4 and pool3 are read twice**, by the trunk and by a
+# score layer, and already have the gradients from their score layers. They are two diamonds, and
+# there the gradients add.
 
 # %%
 name = 'drop7'
@@ -503,15 +520,17 @@ while name != 'data':
     for own, dw in zip(net[name].weights, dweights):
         d[f'{name}.{own}'] = dw
 
-    box, dreads = next(walk)                    # the library, one box further
+    box, dinputs = next(walk)                   # the library, one box further
     assert box.name == name
-    assert all(np.array_equal(mine, theirs) for mine, theirs in zip([dx, *dweights], dreads))
+    for mine, expected in zip([dx, *dweights], dinputs):
+        assert np.array_equal(mine, expected)
     name = above
 
-assert next(walk, None) is None                 # and it is at the end, too
+assert next(walk, None) is None                 # the library is done, too
 
 # %% [markdown]
-# That is all of it. Every gradient of every value and weight, yours and the library's:
+# That is the whole backward pass. Compare every gradient of every value and weight, yours and the
+# library's:
 
 # %%
 assert d.keys() == net.grads.keys()
@@ -520,15 +539,15 @@ count = sum(d[name].size for name in net.params)
 print(f'{len(d)} arrays are equal; in them {count:,} gradients of weights')
 
 # %% [markdown]
-# They agree with each other; but are they *right*? One last nudge tells: move all these weights at
-# once, along a random direction v, by a hundred-millionth. You foretell how fast L = Σ dscore·score
-# will grow; then the net runs twice, and says how fast it did.
+# They agree with each other; but are they *right*? One last finite difference will tell: move all
+# weights at once, along a random direction v, by ε = 10⁻⁸ up and down. Your gradients predict how
+# fast L = Σ dscore·score grows; two forward passes measure it.
 
 # %%
 v = {name: rng.standard_normal(values.shape) for name, values in net.params.items()}
 
 
-def moved(step):
+def perturbed_loss(step):
     """L, when all weights have moved by step·v."""
     other = net.astype('float64')               # a copy
     for name, values in other.params.items():
@@ -537,23 +556,24 @@ def moved(step):
 
 
 eps = 1e-8
-foretold = sum((v[name] * d[name]).sum() for name in net.params)
-nudged = (moved(eps) - moved(-eps)) / (2 * eps)
-print(f'by your lines {foretold:.4f}, by a nudge {nudged:.4f}')
-assert abs(nudged - foretold) < 1e-5 * abs(foretold)
+analytic = sum((v[name] * d[name]).sum() for name in net.params)
+numerical = (perturbed_loss(eps) - perturbed_loss(-eps)) / (2 * eps)
+print(f'analytic (your lines) {analytic:.4f}, numerical (finite difference) {numerical:.4f}')
+assert abs(numerical - analytic) < 1e-5 * abs(analytic)
 
 # %% [markdown]
-# One number, to which every weight of the net has contributed, through every line that you wrote.
+# Every weight of the net has contributed to this one number, through every line that you wrote.
 #
 # ## Change this and run again
 #
 # * Leave out the loop over `net.params.values()` and run from there: the trunk's gradients are all
-#   zero, and not only small. How could such a net ever learn? (Its score layers learn first:
-#   *their* dw is not zero. After one step they are no longer zero, and the trunk begins.)
-# * In the trunk's loop write `d[above] = dx` instead of the sum. At `conv5_1` all still agrees, for
-#   what it hands up is right. It is `pool4` whose turn goes wrong, and everything above it.
-# * Nudge with `eps = 1e-6`, and the two are a per cent apart. Nothing is wrong with your lines:
-#   among so many relus some stand near their kink. That is why the nudge above is so very small.
+#   exactly zero. How can such a net learn? (Its score layers learn first: *their* dw is not zero.
+#   After one step their weights are no longer zero, and the trunk starts to learn.)
+# * In the trunk's loop write `d[above] = dx` instead of the sum. Down to `conv5_1` all still
+#   agrees. The backward of `pool4` is the first that goes wrong, and everything before it in the
+#   net.
+# * Set `eps = 1e-6`, and the two differ by a per cent. Nothing is wrong with your lines: among so
+#   many relus some inputs are near the kink. That is why the step above is so very small.
 #
 # ## What PyTorch calls this
 #
@@ -567,29 +587,30 @@ assert abs(nudged - foretold) < 1e-5 * abs(foretold)
 # | `gradcheck.check` | `torch.autograd.gradcheck`, which wants float64 too |
 # | `ops.col2im` | `F.fold` |
 #
-# The one difference: PyTorch writes the list of boxes down while it computes (*autograd*). Here it
-# is written down beforehand, in the figure, and so you could read it backwards.
+# The one difference: PyTorch records the list of ops while it computes (*autograd*). Here it is
+# defined beforehand, and so you could read it backwards.
 #
 # ## Three questions
 #
-# 1. `add` gives the same array to both whom it read. Why must whoever adds up gradients write
+# 1. `add` passes the same array to both of its inputs. Why must code that sums gradients be written
 #    `d = d + dx` and never `d += dx`?
 #
 # <details><summary>Answer</summary>
 #
-# `+=` writes into the array, and the array is also the other one's gradient. In the diamond, what
-# comes to `data` through `bent` would be written into the gradient of `bent`, and into `dtotal`,
-# which is still the same array and belongs to whoever called.
+# `+=` writes into the array, and the array is also the other input's gradient. In the diamond, the
+# gradient that reaches `data` through `relu1` would be added into the gradient of `relu1`, and into
+# `dtotal`, which is still the same array and belongs to the caller.
 #
 # </details>
 #
 # 2. dx = Mᵀ dy needs no x, and dw = ⟨x, dy⟩ needs no w. What does the cache have to hold if the
-#    weights of a layer do not learn?
+#    weights of a layer are frozen (not trained)?
 #
 # <details><summary>Answer</summary>
 #
 # Only w (and x's size). x need not be kept, which for large images is most of the memory. And if
-# nothing above the layer learns either, dx is not wanted, and the walk back may stop there.
+# nothing before the layer is trained either, dx is not needed, and the backward pass may stop
+# there.
 #
 # </details>
 #
@@ -598,10 +619,11 @@ assert abs(nudged - foretold) < 1e-5 * abs(foretold)
 #
 # <details><summary>Answer</summary>
 #
-# A kink or a tie: some relu stood so near to 0, or two pixels under a maximum were so nearly equal,
-# that the nudge crossed over. Take a smaller nudge: a kink goes away, a mistake stays.
+# A kink or a tie: the input of some relu was so near to 0, or two pixels under a maximum were so
+# nearly equal, that the step crossed over. Take a smaller ε: the effect of a kink disappears, a
+# mistake stays.
 #
 # </details>
 #
-# **Next:** of the boxes that you went back through, `max_pool` was the strangest: to go back it
-# must know *where* each maximum stood. Lesson 06.
+# **Next:** of the boxes in this backward pass, `max_pool` is special: its backward must know
+# *where* each maximum was. Lesson 06.

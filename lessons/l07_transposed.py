@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 07. Transposed convolution
 #
-# **A convolution with stride 2 makes three numbers of seven. What makes seven of three?**
+# **A convolution with stride 2 turns seven numbers into three. What turns three into seven?**
 #
-# This operation goes by ten names, is said to undo convolution (it does not), and has a `padding`
-# that makes its output smaller. All of that becomes plain once one sees that it is lesson 04's
-# matrix, turned on its side. We do the same numbers in three ways, and they are one product.
+# This operation has ten names, is often said to undo convolution (it does not), and has a `padding`
+# that makes its output smaller. All of that becomes clear once you see that it is lesson 04's
+# matrix, transposed. We compute the same numbers in three ways; all three are one matrix product.
 
 # %%
 import matplotlib.pyplot as plt
@@ -20,16 +20,16 @@ from tinyfcn.course.exercises import check
 plt.rcParams['figure.dpi'] = 80
 
 # %% [markdown]
-# ## The same lines, walked the other way
+# ## The same connections in the other direction
 #
 # A kernel of three taps moves by two. On the left each output **gathers** from the three pixels
-# that it has lines to: that is convolution. On the right are the very same lines, walked from
-# below: each number **scatters** to the three places that it has lines to. Where two lines meet,
-# one adds.
+# that it is connected to: that is convolution. On the right are the same connections in the other
+# direction: each number **scatters** to the three positions that it is connected to. Where two
+# arrows meet, their values add.
 
 # %%
 def lines(title, downwards):
-    """Seven places above, three below, and the lines between them, as arrows."""
+    """Draw seven positions above, three below, and the connections between them as arrows."""
     marks = f'<text x="145" y="14" text-anchor="middle" fill="currentColor">{title}</text>'
     for i in range(3):
         for tap, colour in enumerate(['#c33', '#292', '#36c']):
@@ -47,15 +47,15 @@ tip = ('<svg width="0" height="0"><marker id="tip" markerWidth="6" markerHeight=
 HTML(tip + lines('convolution: 7 to 3', True) + lines('its transpose: 3 to 7', False))
 
 # %% [markdown]
-# You have met the right-hand side before. In lesson 05 the gradient went back through a convolution
-# by dx = Mᵀ dy: each output's gradient was scattered to the pixels that it had gathered from. Here
-# Mᵀ gets a post of its own. It goes *forward*, as a layer that makes maps larger.
+# You have met the right-hand side before. In lesson 05 the backward of a convolution was dx = Mᵀ
+# dy: each output's gradient was scattered to the pixels that it had gathered from. Here Mᵀ is used
+# *forward*, as a layer that makes maps larger.
 #
-# ## One product, read three ways
+# ## One product, computed in three ways
 #
-# Write the left-hand side as the matrix M of lesson 04. Every row holds the kernel w, two further
-# to the right each time. The kernel is 1, 2, 3. And the three numbers we want to enlarge are 1, 10
-# and 100, so that **the digits of every result tell which of them it came from**.
+# Write the left-hand side as the matrix M of lesson 04. Every row holds the kernel w, shifted by
+# two each time. The kernel is 1, 2, 3. The three input numbers are 1, 10 and 100, so that **the
+# digits of every result show which inputs it came from**.
 
 # %%
 w = np.array([1., 2., 3.])
@@ -69,11 +69,12 @@ y = M.T @ x
 viz.grids(M=M, M_transposed=M.T, x=x[:, None], y=y[:, None])
 
 # %% [markdown]
-# Take y[4] = 130: there 100·1 and 10·3 met. Now look at Mᵀ, the second picture, and
-# remember that a matrix times a vector can be read by columns or by rows.
+# Take y[4] = 130: it is the sum of 100·1 and 10·3. Now look at Mᵀ, the second grid, and remember
+# that the product of a matrix and a vector can be computed by columns or by rows.
 #
 # **1. By columns.** Mᵀ x is the sum of its columns, each times its x. Every column *is the kernel*,
-# two further down each time. So: lay a stamp w at the place of each x, times x, and add.
+# two further down each time. So each x adds a copy of the kernel, times x, to the output at its
+# position. Think of the kernel as a **stamp** and of the output as the sum of all stamps.
 
 # %%
 y_scatter = np.zeros(7)
@@ -83,28 +84,28 @@ assert (y_scatter == y).all()
 
 # %% [markdown]
 # **2. By rows.** Each output is a row of Mᵀ times x. Look at two rows in the middle. `3 1 0` is the
-# kernel turned round, 3 2 1, with the 2 left out; `0 2 0` is only the 2. So the **turned** kernel
-# moves down the x, and of its taps every second one meets an x, in turns. Put a zero between any
-# two x, for the other taps to meet, and it is an ordinary convolution that moves by one:
+# flipped kernel, 3 2 1, without the 2; `0 2 0` is only the 2. So the **flipped** kernel moves down
+# x, and alternately its outer taps or its middle tap are multiplied with numbers of x. Insert a
+# zero between any two numbers of x for the remaining taps, and it is an ordinary convolution of
+# stride 1:
 
 # %%
-stuffed = np.zeros(5)
-stuffed[::2] = x                                            # stride − 1 zeros between
-around = np.pad(stuffed, 2)                                 # ksize − 1 zeros around
-turned = w[::-1]
-y_slide = np.array([around[a:a + 3] @ turned for a in range(7)])
-print(around)
+spaced = np.zeros(5)
+spaced[::2] = x                                            # stride − 1 zeros between
+padded = np.pad(spaced, 2)                                 # ksize − 1 zeros padded
+flipped = w[::-1]
+y_slide = np.array([padded[a:a + 3] @ flipped for a in range(7)])
+print(padded)
 assert (y_slide == y).all()
 
 # %% [markdown]
-# **3. Whole.** Build M, sparse, and multiply by its transpose. That is the definition, and the
-# other two are ways to do it. In one line of algebra, with s the stride and y[a] the sum of all
-# that lands on a:
+# **3. As a matrix.** Build the sparse matrix M, and multiply by its transpose. That is the
+# definition, and the other two are ways to compute it. As a formula, with the stride s:
 #
 # `y[a] = Σ x[i]·w[a − s·i]`
 #
-# For convolution it was `y[i] = Σ x[s·i + k]·w[k]`. There x was read at s·i + k; here that is where
-# y is written.
+# For convolution it was `y[i] = Σ x[s·i + k]·w[k]`. There x was read at s·i + k; here y is written
+# at that position.
 #
 # ## In two dimensions, on the same numbers
 #
@@ -123,14 +124,15 @@ for i in range(2):
 viz.grids(x=x, w=w, y=stamped)
 
 # %% [markdown]
-# In the middle all four stamps meet: 1379. So the 1 brought the kernel's last tap, 9; the 10 its 7,
-# the 100 its 3 and the 1000 its first, 1. Step through it, a stamp at a time:
+# In the middle all four stamps overlap: 1379. So the 1 contributed the kernel's last tap, 9; the 10
+# contributed 7, the 100 contributed 3, and the 1000 the first tap, 1. Step through it, one stamp at
+# a time:
 
 # %%
 tracing.scatter(x, w, stride=2)
 
 # %% [markdown]
-# The second way, on the same numbers: zeros between, zeros around, and the turned kernel slides.
+# The second way, on the same numbers: zeros between, zeros padded, and the flipped kernel slides.
 # Watch how few of its nine taps meet a number: four at most, often two or one. The rest are
 # multiplications by zero.
 
@@ -138,33 +140,34 @@ tracing.scatter(x, w, stride=2)
 tracing.zero_insert(x, w, stride=2)
 
 # %% [markdown]
-# And the third: M has a row for each of the four windows and a column for each of the 25 pixels.
-# Mᵀ x takes its rows, which are the columns of Mᵀ, one after the other. Each is a stamp, unrolled.
+# And the third: M has a row for each of the four windows and a column for each of the 25 pixels. Mᵀ
+# x sums the rows of M, which are the columns of Mᵀ, each times its x. Each row is a stamp,
+# flattened.
 
 # %%
-tracing.transposed(x, w, stride=2)
+tracing.transposed_matrix(x, w, stride=2)
 
 # %% [markdown]
-# Three ways and the library's own: equal, to the last bit.
+# The three results and the library's are equal, bit for bit.
 
 # %%
-stuffed = np.zeros((3, 3))
-stuffed[::2, ::2] = x
-slid, _ = ops.conv2d(np.pad(stuffed, 2)[None, None], w[None, None, ::-1, ::-1])     # stride 1
+spaced = np.zeros((3, 3))
+spaced[::2, ::2] = x
+convolved, _ = ops.conv2d(np.pad(spaced, 2)[None, None], w[None, None, ::-1, ::-1])     # stride 1
 
 M = ops.conv_matrix(w[None, None], (5, 5), stride=2)
 multiplied = (M.T @ x.ravel()).reshape(5, 5)
 
 y, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2)
 assert M.shape == (4, 25)
-for way in (stamped, slid[0, 0], multiplied):
-    assert (way == y[0, 0]).all()
+for result in (stamped, convolved[0, 0], multiplied):
+    assert (result == y[0, 0]).all()
 
 # %% [markdown]
-# **Change this and run again:** `stride=3` in `tracing.scatter`, then `stride=4`, then `stride=1`.
-# (With 3, as wide as the kernel, the stamps just touch and every digit stands alone. With 4 there
-# are empty rows between them. With 1 nothing is enlarged but by the kernel's rim, 4×4: transposing
-# and enlarging are two things.)
+# **Change this and run restored:** `stride=3` in `tracing.scatter`, then `stride=4`, then
+# `stride=1`. (With 3, the width of the kernel, the stamps just touch and do not overlap. With 4
+# there are empty rows between them. With 1 the output is only larger by the border of the kernel,
+# 4×4: transposing is not the same as upsampling.)
 
 # %%
 for stride, side in ((1, 4), (2, 5), (3, 6), (4, 7)):
@@ -174,19 +177,19 @@ for stride, side in ((1, 4), (2, 5), (3, 6), (4, 7)):
 # %% [markdown]
 # ## The real function
 #
-# Convolution was im2col and then a product (lesson 03). Read its transpose from behind: a product,
-# and then col2im. The product makes all stamps at once, a column each; col2im adds them where they
-# belong. It is the first of the three ways, without a loop over pixels.
+# Convolution was im2col and then a product (lesson 03). Its transpose is the reverse: a product,
+# and then col2im. The product computes all stamps at once, a column each; col2im adds them at their
+# positions. It is the first of the three ways, without a loop over pixels.
 
 # %%
 viz.show_source(ops.conv_transpose2d)
 
 # %% [markdown]
-# (`groups` and `dilation` stay 1 here, as in lesson 02.)
+# (`groups` and `dilation` are 1 here, as in lesson 02.)
 #
 # **w is the w of the convolution whose transpose this is.** A convolution from 2 channels to 3 has
 # w (3, 2, kh, kw), and so its transpose goes from 3 channels to 2 *with the same w*. Each channel
-# of x stamps a filter of its own into each channel of y, and they add.
+# of x has a kernel of its own for each channel of y, and the results add.
 
 # %%
 rng = np.random.default_rng(0)
@@ -198,99 +201,100 @@ one_by_one = [ops.conv_transpose2d(many[:, [c]], filters[[c]], stride=2)[0] for 
 assert np.allclose(y, sum(one_by_one))
 
 # %% [markdown]
-# ## Padding means cut
+# ## Padding crops the output
 #
-# In a convolution, `pad=1` surrounds x with zeros so that windows may hang over the edge. In M
-# those zeros have no column: there is nothing to learn about them. So in Mᵀ they have no row, and
-# whatever a stamp would leave there goes nowhere. The *same* pad that makes a convolution's output
-# larger makes its transpose's smaller: it **cuts** pad rows and columns off each side.
+# In a convolution, `pad=1` surrounds x with zeros so that windows may extend beyond the edge. In M
+# those zeros have no column. So in Mᵀ they have no row, and whatever a stamp would add there is
+# discarded. The *same* pad that makes a convolution's output larger makes its transpose's smaller:
+# it **crops** pad rows and columns from each side.
 
 # %%
 full, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2)
-cut, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1)
-assert (cut == full[..., 1:-1, 1:-1]).all()
+cropped, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1)
+assert (cropped == full[..., 1:-1, 1:-1]).all()
 
 tracing.scatter(x, w, stride=2, pad=1)
 
 # %% [markdown]
 # The stamps fall as before; what lands on the pale rim is cut off. In the second way there are
-# ksize − 1 zeros around, less pad: more pad, fewer zeros, fewer places for the kernel.
+# ksize − 1 zeros padded, less pad: more pad, fewer zeros, fewer places for the kernel.
 #
 # `H_out = (H − 1)·stride + ksize − 2·pad`
 #
 # ## Which size was it? output_padding
 #
 # Convolution rounds down: with ksize 3, stride 2 and pad 1, both 7 and 8 rows give 4. Its transpose
-# gets 4 and cannot know. It gives 7, unless told that there is one more: `output_padding=1`.
+# gets 4 and cannot know which it was. It gives 7, and with `output_padding=1` it gives 8.
 #
-# The name misleads. Nothing is padded: at the end, **one row less is cut off**. If a stamp reached
-# there, real numbers appear.
+# The name is misleading. Nothing is padded: at the end, **one row less is cropped**. If a stamp
+# reaches that row, it holds real values.
 
 # %%
 for rows in (7, 8):
     four, _ = ops.conv2d(np.ones((1, 1, rows, rows)), w[None, None], stride=2, pad=1)
     assert four.shape[2:] == (4, 4)
 
-less_cut, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1, output_padding=1)
-assert (less_cut == full[..., 1:, 1:]).all()                # cut on top and on the left only
-viz.grids(full=full[0, 0], pad_1=cut[0, 0], output_padding_1=less_cut[0, 0])
+less_cropped, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1, output_padding=1)
+assert (less_cropped == full[..., 1:, 1:]).all()                # cropped at the top and left only
+viz.grids(full=full[0, 0], pad_1=cropped[0, 0], output_padding_1=less_cropped[0, 0])
 
 # %% [markdown]
 # ## What a transpose is for: ⟨Mx, y⟩ = ⟨x, Mᵀy⟩
 #
-# ⟨a, b⟩ is the sum of the products of all numbers of a with those of b. Convolve an x and weigh the
-# result with some y; or transpose the y and weigh x with it: the same number comes out, whatever x
-# and y are. The reason is the first picture: each line contributes x·w·y, once, in whichever
-# direction it is walked. This is the **adjoint identity**. It is the sharpest test there is of a
-# transpose, and of a backward: it needs no right answer to compare with.
+# ⟨a, b⟩ is the inner product, the sum of the products of corresponding numbers of a and b. ⟨Mx, y⟩
+# and ⟨x, Mᵀy⟩ are the same number for all x and y. The reason is in the first figure: each
+# connection contributes x·w·y once, in either direction. This is the **adjoint identity**. It is
+# the strictest test there is of a transpose, and of a backward: it needs no expected result to
+# compare with.
 
 # %%
 w = rng.standard_normal((4, 3, 3, 3))                       # from 3 channels to 4
-how = dict(stride=2, pad=1)
+geometry = dict(stride=2, pad=1)
 for _ in range(5):
     x = rng.standard_normal((1, 3, 9, 11))
-    mx, _ = ops.conv2d(x, w, **how)
+    mx, _ = ops.conv2d(x, w, **geometry)
     y = rng.standard_normal(mx.shape)
-    mty, _ = ops.conv_transpose2d(y, w, **how)
+    mty, _ = ops.conv_transpose2d(y, w, **geometry)
     assert mty.shape == x.shape
     print(f'{(mx * y).sum():12.8f} {(x * mty).sum():12.8f}')
     assert np.isclose((mx * y).sum(), (x * mty).sum(), rtol=0, atol=1e-11)
 
-forgot, _ = ops.conv_transpose2d(y, w[..., ::-1, ::-1], **how)
-print(f'{(mx * y).sum():12.8f} {(x * forgot).sum():12.8f}   with the kernel turned once too often')
-assert abs((mx * y).sum() - (x * forgot).sum()) > 1
+wrong, _ = ops.conv_transpose2d(y, w[..., ::-1, ::-1], **geometry)
+print(f'{(mx * y).sum():12.8f} {(x * wrong).sum():12.8f}   with the kernel flipped once too often')
+assert abs((mx * y).sum() - (x * wrong).sum()) > 1
 
 # %% [markdown]
 # ## It is not an inverse
 #
-# Convolve a picture, transpose the result: the *size* is back. The numbers are not.
+# Apply a convolution to an image, then its transpose: the *size* is that of the image restored. The
+# values are not.
 
 # %%
 _, label = tinyfcn.data.load_dataset('shapes', size=(96, 128), n_class=5, difficulty=0)[0]
 shape = (label > 0)[None, None].astype(float)
 mean = np.ones((1, 1, 16, 16)) / 256
 coarse, _ = ops.conv2d(shape, mean, stride=8, pad=4)
-again, _ = ops.conv_transpose2d(coarse, mean, stride=8, pad=4)
-assert again.shape == shape.shape
+restored, _ = ops.conv_transpose2d(coarse, mean, stride=8, pad=4)
+assert restored.shape == shape.shape
 
 _, axs = plt.subplots(1, 3, figsize=(4.2, 1.4))
-for ax, (title, shown) in zip(axs, {'x': shape, 'Mx': coarse, 'Mᵀ(Mx)': again}.items()):
+for ax, (title, shown) in zip(axs, {'x': shape, 'Mx': coarse, 'Mᵀ(Mx)': restored}.items()):
     ax.imshow(shown[0, 0], cmap='gray')
     ax.set_title('{}, {}×{}'.format(title, *shown.shape[2:]), fontsize=8)
     ax.axis('off')
 plt.tight_layout()
 
 # %% [markdown]
-# How could they be? In the small example M took 25 numbers to 4. Whatever the other 21 said is
-# gone, and no matrix brings it back. Counted as a rank:
+# They cannot be. In the small example M maps 25 numbers to 4. The other 21 dimensions are lost, and
+# no matrix can restore them. The rank shows it:
 
 # %%
-roundtrip = (M.T @ M).toarray()                             # there and back: 25×25
+roundtrip = (M.T @ M).toarray()                             # M, then Mᵀ: 25×25
 assert np.linalg.matrix_rank(roundtrip) == 4
 
 # %% [markdown]
-# Mᵀ *does* undo M where MᵀM is the identity, and that takes at least as many numbers out as in.
-# For instance four filters, each of which picks one pixel of a 2×2 square:
+# Mᵀ *does* undo M if MᵀM is the identity, which is possible only if M has at least as many outputs
+# as inputs. For instance with four kernels, each of which selects one pixel of a 2×2 square:
 
 # %%
 pick = np.eye(4).reshape(4, 1, 2, 2)
@@ -299,11 +303,11 @@ assert picked.shape == (1, 4, 48, 64)                       # a quarter of the p
 assert (ops.conv_transpose2d(picked, pick, stride=2)[0] == shape).all()
 
 # %% [markdown]
-# ## Each is the other's backward
+# ## Each is the backward of the other
 #
 # The backward of y = M x is dx = Mᵀ dy. The backward of y = Mᵀ x is dx = (Mᵀ)ᵀ dy = M dy, a plain
-# convolution. And dw asks in both cases which x met which y over which tap, so they share even that
-# (`weight_gradient`, lesson 05). Read the two side by side:
+# convolution. And dw sums in both cases the products of the x and y that each tap connects, so they
+# even share that function (`weight_gradient`, lesson 05). Compare the two:
 
 # %%
 viz.show_source(ops.conv2d.backward)
@@ -312,19 +316,19 @@ viz.show_source(ops.conv2d.backward)
 viz.show_source(ops.conv_transpose2d.backward)
 
 # %%
-mx, cache = ops.conv2d(x, w, **how)
+mx, cache = ops.conv2d(x, w, **geometry)
 dx, dw, _ = ops.conv2d.backward(y, cache)
-assert (dx == ops.conv_transpose2d(y, w, **how)[0]).all()
+assert (dx == ops.conv_transpose2d(y, w, **geometry)[0]).all()
 
-mty, cache = ops.conv_transpose2d(y, w, **how)
+mty, cache = ops.conv_transpose2d(y, w, **geometry)
 dy, dw_too, _ = ops.conv_transpose2d.backward(x, cache)
-assert (dy == ops.conv2d(x, w, **how)[0]).all()
+assert (dy == ops.conv2d(x, w, **geometry)[0]).all()
 assert np.allclose(dw, dw_too)                              # the same x, the same y: the same dw
 
-print(tinyfcn.gradcheck.check(ops.conv_transpose2d, y, w, **how))
+print(tinyfcn.gradcheck.check(ops.conv_transpose2d, y, w, **geometry))
 
 # %% [markdown]
-# In a net it is the word `deconv`, as Caffe calls it. One box halves, one doubles:
+# In a net it is called `deconv`, as in Caffe. Here one box halves the size, and one doubles it:
 
 # %%
 from tinyfcn.layers import conv, deconv
@@ -341,16 +345,16 @@ for _ in range(2):
 # %% [markdown]
 # ## Checkerboards
 #
-# How many stamps reach a pixel? Stamp ones on ones and look. If the stride does not divide the
-# kernel's size, the stamps overlap unevenly, and their number alternates: a **checkerboard**,
-# before anything has been learned.
+# How many stamps overlap at a pixel? Use a kernel of ones on an input of ones to count. If the
+# kernel's size is not a multiple of the stride, the stamps overlap unevenly, and their number
+# alternates: a **checkerboard** pattern, before anything has been learned.
 
 # %%
 _, axs = plt.subplots(1, 4, figsize=(7.2, 2))
 for ax, ksize in zip(axs, (2, 3, 4, 5)):
-    cover, _ = ops.conv_transpose2d(np.ones((1, 1, 6, 6)), np.ones((1, 1, ksize, ksize)), stride=2)
-    inside = cover[0, 0, ksize:-ksize, ksize:-ksize]
-    ax.imshow(cover[0, 0], cmap='gray', vmin=0, vmax=9)
+    overlap, _ = ops.conv_transpose2d(np.ones((1, 1, 6, 6)), np.ones((1, 1, ksize, ksize)), stride=2)
+    inside = overlap[0, 0, ksize:-ksize, ksize:-ksize]
+    ax.imshow(overlap[0, 0], cmap='gray', vmin=0, vmax=9)
     ax.set_title(f'ksize {ksize}, stride 2: {", ".join(f"{v:g}" for v in np.unique(inside))}',
                  fontsize=9)
     ax.axis('off')
@@ -360,7 +364,7 @@ plt.tight_layout()
 # %% [markdown]
 # (The titles say how many stamps meet inside, away from the rim.) With random weights the square of
 # an output is, on average, just that count: with ksize 3 some pixels are twice as loud as their
-# neighbours (√4 against √1), and learning has to work against it.
+# neighbours (√4 restoredst √1), and learning has to work restoredst it.
 
 # %%
 for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
@@ -372,28 +376,28 @@ for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
     assert np.allclose(power, counts, rtol=.1)
 
 # %% [markdown]
-# An even cover is no guarantee (weights may still be learned unevenly), but a fair start. FCN's
+# Uniform overlap is no guarantee (the learned weights may still be uneven), but a good start. FCN's
 # kernels are always twice the stride: 4 for 2, 16 for 8, 64 for 32.
 #
 # ## Ten names
 #
-# | name | does it fit? |
+# | name | is it accurate? |
 # | --- | --- |
 # | **transposed convolution** | Yes: the matrix is transposed. |
 # | adjoint of convolution | Yes: the same in the language of ⟨Mx, y⟩ = ⟨x, Mᵀy⟩. |
-# | gradient of convolution, with respect to its input | Yes; only, here it goes forward. |
+# | gradient of convolution, with respect to its input | Yes, but here it is used forward. |
 # | backwards convolution (the FCN paper) | Yes, for the same reason; "backwards" is not "undone". |
-# | fractionally strided convolution | The second way: among zeros, a step is 1/stride of an x. |
+# | fractionally strided convolution | It describes the second way: between inserted zeros, a step is 1/stride of an x. |
 # | **deconvolution** (the FCN paper, Caffe) | Misleading: elsewhere it *undoes* a convolution. |
 # | **inverse convolution** | Wrong: it is no inverse. |
-# | up-convolution (U-Net) | Vague: others mean an enlargement, then a convolution. |
-# | learned upsampling | A use of it: the weights may be fixed (lesson 08), the stride may be 1. |
-# | upsampling layer | Vaguer still: of many, one. |
+# | up-convolution (U-Net) | Vague: others mean upsampling followed by a convolution. |
+# | learned upsampling | One use of it: but the weights may be fixed (lesson 08), and the stride may be 1. |
+# | upsampling layer | Even vaguer: there are many others. |
 #
 # ## Now you
 #
-# `x` is (N, C, H, W), `w` is (C, K, kh, kw), `stride` and `pad` are whole numbers. Any of the three
-# ways will do; the first is shortest.
+# `x` is (N, C, H, W), `w` is (C, K, kh, kw), `stride` and `pad` are integers. Any of the three ways
+# is fine; the first is the shortest.
 
 # %%
 def conv_transpose2d_mine(x, w, stride, pad):
@@ -408,11 +412,11 @@ check('conv_transpose2d', conv_transpose2d_mine)
 #
 # ```python
 # def conv_transpose2d_mine(x, w, stride, pad):
-#     n, _, h, wide = x.shape
+#     n, _, height, width = x.shape
 #     _, k, kh, kw = w.shape
-#     y = np.zeros((n, k, (h - 1) * stride + kh, (wide - 1) * stride + kw))
-#     for i in range(h):
-#         for j in range(wide):
+#     y = np.zeros((n, k, (height - 1) * stride + kh, (width - 1) * stride + kw))
+#     for i in range(height):
+#         for j in range(width):
 #             stamp = np.tensordot(x[:, :, i, j], w, axes=1)          # (N, K, kh, kw)
 #             top, left = i * stride, j * stride
 #             y[:, :, top:top + kh, left:left + kw] += stamp
@@ -431,28 +435,28 @@ check('conv_transpose2d', conv_transpose2d_mine)
 # | `deconv(x, channels, ksize, stride)` | `nn.ConvTranspose2d(C, channels, ksize, stride)` |
 # | `output_padding` | `output_padding`, or `output_size` when it is called |
 #
-# TensorFlow's filter is (kh, kw, K, C). JAX's `lax.conv_transpose` does not turn the kernel unless
-# asked (`transpose_kernel=True`).
+# TensorFlow's filter is (kh, kw, K, C). JAX's `lax.conv_transpose` flips the kernel only with
+# `transpose_kernel=True`.
 #
 # ## Three questions
 #
-# 1. Seven rows, kernel 3, stride 2: why is it enough to know M to see that no layer can bring the
-#    seven back from three?
+# 1. Seven rows, kernel 3, stride 2: how does the shape of M show that no layer can restore the
+#    seven rows from three?
 #
 # <details><summary>Answer</summary>
 #
-# M is 3×7. There are x that are not zero with M x = 0 (four dimensions of them), and they look to
-# any later layer just like x = 0.
+# M is 3×7. There are nonzero x with M x = 0 (a space of four dimensions), and no later layer can
+# distinguish them from x = 0.
 #
 # </details>
 #
-# 2. FCN-32s enlarges with kernel 64 and stride 32. How many of the 64·64 taps meet a number at one
-#    output, and what does the second way waste?
+# 2. FCN-32s upsamples with kernel 64 and stride 32. How many of the 64·64 taps contribute to one
+#    output, and how much work does the second way waste?
 #
 # <details><summary>Answer</summary>
 #
-# Every 32nd along each axis: 2·2 = 4. Sliding over the stuffed map makes 4096 multiplications for
-# each output, so 1024 times as many as are needed.
+# Every 32nd along each axis: 2·2 = 4. Sliding over the map with inserted zeros takes 4096
+# multiplications for each output, 1024 times as many as needed.
 #
 # </details>
 #
@@ -460,10 +464,10 @@ check('conv_transpose2d', conv_transpose2d_mine)
 #
 # <details><summary>Answer</summary>
 #
-# Yes: nothing is stuffed between, so it is the convolution with the turned kernel, padded by
-# ksize − 1 − pad, and with the channels exchanged.
+# Yes: no zeros are inserted, so it is the convolution with the flipped kernel, padded by
+# ksize − 1 − pad, and with the input and output channels exchanged.
 #
 # </details>
 #
-# **Next:** which numbers belong into the stamp, if it is to enlarge a map smoothly before anything
-# has been learned? Lesson 08 finds them: the bilinear tent.
+# **Next:** which kernel upsamples a map smoothly, before anything has been learned? Lesson 08
+# derives it: the bilinear kernel.
