@@ -12,7 +12,7 @@ from time import perf_counter
 from side_by_side import alternate, np, peak
 
 from tinyfcn.runtime.gpu import gpu_status, precision, to_gpu
-from tinyfcn.runtime.machine import free_memory
+from tinyfcn.runtime.machine import available_memory
 
 ENOUGH = .01            # seconds that a clock is to be held against
 GIGA = 1 << 30
@@ -52,7 +52,7 @@ def held(device):
 def free(device):
     """The bytes of the card that nobody has taken: a library's workspace is taken, too."""
     if device == 'cpu':
-        return free_memory()
+        return available_memory()
     import cupy
     return cupy.cuda.runtime.memGetInfo()[0]
 

@@ -30,7 +30,7 @@ from card import placed
 from gpu_layers import layers
 from twin import same
 
-from tinyfcn.files import replacing
+from tinyfcn.files import open_atomic
 from tinyfcn.runtime.backend import to_numpy
 
 NAME, PRECISIONS, BATCHES = 'fcn8s', ('float32', 'tf32'), (1, 8)
@@ -153,7 +153,7 @@ def go(args):
         return found[part]
 
     def write():
-        with replacing(args.out / 'gpu.json') as file:
+        with open_atomic(args.out / 'gpu.json') as file:
             file.write(json.dumps(found, indent=1).encode())
 
     args.precisions = PRECISIONS if args.device == 'gpu' else PRECISIONS[:1]

@@ -23,8 +23,9 @@ import tinyfcn.runtime.backend  # before NumPy and PyTorch: it may choose the ke
 import numpy as np
 
 from tinyfcn import ops, optim
+from tinyfcn.runtime.machine import machine_info
 from tinyfcn.runtime.malloc import tune_allocator
-from tinyfcn.runtime.threads import threads
+from tinyfcn.runtime.threads import thread_count
 
 # as the command line does; a rival in the same process gains by it too
 tune_allocator()
@@ -91,7 +92,7 @@ def peak():
 
 def machine():
     """Without which a number is none: CPU, cores, versions, kernel of BLAS, date. -> dict"""
-    found = dict(tinyfcn.backend.machine(), cpu=cpu(), cores=os.cpu_count(), threads=threads(),
+    found = dict(machine_info(), cpu=cpu(), cores=os.cpu_count(), threads=thread_count(),
                  busy=busy(), date=datetime.now(timezone.utc).isoformat(timespec='seconds'))
     for name in PACKAGES:
         try:

@@ -42,7 +42,7 @@ def soft(label, factor=8):
 
 
 def scene(index, size=(48, 64), difficulty=.2):
-    image, label = shapes.picture(3, index, size, n_class=5, difficulty=difficulty)
+    image, label = shapes.generate(3, index, size, n_class=5, difficulty=difficulty)
     return image, label, soft(label)
 
 
@@ -120,7 +120,7 @@ assert ranked[0] == (0, 0, 1, 1, 1)
 # %%
 HOW = dict(w1=4, alpha=10, beta=20, w2=1, gamma=1)
 small, small_label, small_prob = scene(9, size=(32, 40))
-hear = crf.messages(small, HOW, True, 'float64')        # a function of x (N, C)
+hear = crf.message_passing(small, HOW, True, 'float64')        # a function of x (N, C)
 loud = hear(np.eye(32 * 40)).reshape(32, 40, 32, 40)    # to each pixel, from all
 assert np.allclose(loud[3, 5, 9, 7], loud[9, 7, 3, 5])
 
@@ -137,23 +137,23 @@ plt.show()
 # Whom the pixel at the cross hears: those around it that look like it, and hardly anybody beyond
 # the next edge. No outline has been computed anywhere. It is in the colours.
 #
-# ### Exercise: alike
+# ### Exercise: bilateral_kernel
 #
 # `image` is (H, W, 3), whole numbers of 8 bits. Give the normalised kernel k̂ of places and
 # colours, (N, N) for the N = H·W pixels, row by row. |colour − colour|² is the sum over all three.
 
 # %%
-def alike_mine(image, alpha, beta):
+def bilateral_kernel_mine(image, alpha, beta):
     raise NotImplementedError
 
 
-check('alike', alike_mine)
+check('bilateral_kernel', bilateral_kernel_mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def alike_mine(image, alpha, beta):
+# def bilateral_kernel_mine(image, alpha, beta):
 #     places = np.indices(image.shape[:2]).reshape(2, -1).T / alpha
 #     x = np.hstack([places, image.reshape(-1, 3) / beta])
 #     k = np.exp(-((x[:, None] - x) ** 2).sum(2) / 2)
@@ -203,11 +203,11 @@ viz.show_source(crf.mean_field)
 # ### Exercise: mean_field
 #
 # `prob` (C, H, W) is what the net says, `iterations` how many rounds there are.
-# `crf.messages(image, how, True, 'float64')` gives you a function of q (N, C) that returns what is
-# heard, (N, C). Give the beliefs (C, H, W).
+# `crf.message_passing(image, settings, True, 'float64')` gives you a function of q (N, C) that
+# returns what is heard, (N, C). Give the beliefs (C, H, W).
 
 # %%
-def mean_field_mine(prob, image, how, iterations):
+def mean_field_mine(prob, image, settings, iterations):
     raise NotImplementedError
 
 
@@ -217,8 +217,8 @@ check('mean_field', mean_field_mine)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def mean_field_mine(prob, image, how, iterations):
-#     hear = crf.messages(image, how, True, 'float64')
+# def mean_field_mine(prob, image, settings, iterations):
+#     hear = crf.message_passing(image, settings, True, 'float64')
 #     p = q = prob.reshape(len(prob), -1).T
 #     for _ in range(iterations):
 #         q = p * np.exp(hear(q))
@@ -265,7 +265,7 @@ plt.show()
 # six corners, neighbouring corners mix, and each pixel *slices* its answer out of the same six.
 
 # %%
-viz.show_source(crf.lattice)
+viz.show_source(crf.lattice_filter)
 
 # %%
 pixels = 320 * 240

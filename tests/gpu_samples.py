@@ -15,7 +15,7 @@ from samples import PICKERS, Sample, a_conv2d, changed, seed, stream
 from tinyfcn import optim
 from tinyfcn.kernels.gpu import conv as gpu_conv
 
-MORE = dict(descend=optim.descend, adapt=optim.adapt)
+MORE = dict(sgd_update=optim.sgd_update, adam_update=optim.adam_update)
 
 
 def with_ties(op):
@@ -68,12 +68,12 @@ def rates(pick):
     return dict(lr=pick(0, 10) / 100, decay=pick(0, 2) / 10, scale=(1., .25)[pick(0, 1)])
 
 
-def descend(pick):
-    return Sample('descend', weights(pick, 3), dict(rates(pick), momentum=pick(0, 9) / 10))
+def sgd_update(pick):
+    return Sample('sgd_update', weights(pick, 3), dict(rates(pick), momentum=pick(0, 9) / 10))
 
 
-def adapt(pick):
-    return Sample('adapt', weights(pick, 4), dict(rates(pick), betas=(.9, .999), eps=1e-8,
+def adam_update(pick):
+    return Sample('adam_update', weights(pick, 4), dict(rates(pick), betas=(.9, .999), eps=1e-8,
                                                   t=pick(1, 50)))
 
 
@@ -89,7 +89,7 @@ ROWS = {
         'resize', 'batch_norm', 'local_response_norm', 'softmax_cross_entropy')},
     **{op: either(PICKERS[op], with_ties(op)) for op in ('max_pool', 'max_switches')},
     **{op: either(PICKERS[op], pooled(op)) for op in ('take', 'unpool')},
-    'winograd': winograd, 'relu': relu, 'dropout': dropout, 'descend': descend, 'adapt': adapt,
+    'winograd': winograd, 'relu': relu, 'dropout': dropout, 'sgd_update': sgd_update, 'adam_update': adam_update,
 }
 SMALL = (gpu_conv, 'DEPTH', 1), (gpu_conv, 'PLACES', 1)
 COARSE = dict(conv2d=1e-4, conv_transpose2d=1e-4, winograd=1e-4)    # of the largest, in float32

@@ -1,139 +1,202 @@
-"""Is a gradient right? Nudge an input along a random direction v, and see what backward foretold.
+"""Check gradients: compare with central finite differences along random directions.
 
-    (⟨u, f(x + εv)⟩ − ⟨u, f(x − εv)⟩) / 2ε    by a nudge
-    ⟨v, dx⟩, where dx comes from f.backward(u)    by backward
+    numerical   (⟨u, f(x + εv)⟩ − ⟨u, f(x − εv)⟩) / 2ε
+    analytic    ⟨v, dx⟩, where dx comes from f.backward(u)
 
-Three directions see what a full Jacobian sees, and float64 sees what float32 cannot.
+A few random directions v find what a full Jacobian would find. It is computed in float64: the
+rounding of float32 would hide small mistakes.
 
     print(check(ops.conv2d, x, w, b, stride=2))
     print(check_net(net, image))
 """
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from inspect import signature
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ['Report', 'Row', 'check', 'check_net']
+
+Array: TypeAlias = NDArray[Any]
+
+
+class Differentiable(Protocol):
+    """An op: a function that returns y, cache, and has a backward(dy, cache)."""
+
+    __name__: str
+    backward: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+class DifferentiableNet(Protocol):
+    """What is needed of a tinyfcn.Net, which stands in a layer above this module."""
+
+    params: dict[str, Array]
+    grads: dict[str, Array]
+    boxes: dict[str, Any]
+
+    def astype(self, dtype: str) -> 'DifferentiableNet': ...
+
+    def forward(self, image: Array, train: bool = False, keep: bool = False) -> Any: ...
+
+    def backward(self, **dvalues: Array) -> dict[str, Array]: ...
+
+    def outputs(self, train: bool = True) -> list[str]: ...
 
 
 class Row(NamedTuple):
-    """One input: the direction that differed most, and by how much it was allowed to."""
+    """The result for one input: the direction with the largest error."""
+
     name: str
-    shape: tuple
-    nudged: float
-    foretold: float
-    limit: float
+    shape: tuple[int, ...]
+    numerical: float
+    analytic: float
+    limit: float                        # of the error
 
     @property
-    def error(self):
-        return abs(self.nudged - self.foretold)
+    def error(self) -> float:
+        return abs(self.numerical - self.analytic)
 
     @property
-    def ok(self):
-        return self.error <= self.limit                     # nan is not
+    def ok(self) -> bool:
+        return self.error <= self.limit                 # False for nan
 
 
 class Report(NamedTuple):
-    """What was checked. `ok` for a test, str() for a reader."""
+    """The results for all inputs. `ok` is for a test, str() is a table to read."""
+
     title: str
-    rows: list
+    rows: list[Row]
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return all(row.ok for row in self.rows)
 
-    def __str__(self):
-        wide = max([len(row.name) for row in self.rows] + [5])
-        lines = [self.title, f'{"":{wide}}  {"shape":18} {"by a nudge":>16} {"by backward":>16} '
-                             f'{"differ by":>9} {"allowed":>7}']
+    def __str__(self) -> str:
+        width = max([len(row.name) for row in self.rows] + [5])
+        lines = [self.title,
+                 f'{"":{width}}  {"shape":18} {"numerical":>16} {"analytic":>16} '
+                 f'{"error":>9} {"limit":>7}']
         for row in self.rows:
-            lines.append(f'{row.name:{wide}}  {str(row.shape):18} {row.nudged:16.9g} '
-                         f'{row.foretold:16.9g} {row.error:9.0e} {row.limit:7.0e}  '
+            lines.append(f'{row.name:{width}}  {str(row.shape):18} {row.numerical:16.9g} '
+                         f'{row.analytic:16.9g} {row.error:9.0e} {row.limit:7.0e}  '
                          f'{"ok" if row.ok else "WRONG"}')
         return '\n'.join(lines)
 
 
-def check(op, *args, step=1e-5, rtol=1e-7, atol=1e-8, directions=3, seed=0, **how):
-    """Compare op.backward with nudges, for every array of floats among `args`. -> Report
+def check(op: Differentiable, *args: Any, step: float = 1e-5, rtol: float = 1e-7,
+          atol: float = 1e-8, directions: int = 3, seed: int = 0, **kwargs: Any) -> Report:
+    """Check op.backward for every array of floats among `args`; kwargs are passed to the op.
 
-    Keep inputs off kinks and ties: there the slope jumps, and a nudge may see the other one.
+    Keep inputs away from kinks and ties: the slope jumps there, and a finite difference may see the
+    slope of the other side.
+
+    >>> from tinyfcn import ops
+    >>> check(ops.relu, np.array([-2., -1, 1, 2])).ok
+    True
     """
-    args = [a.astype('float64') if _is_float(a) else a for a in args]
-    rng = _directions(seed)
-    y, cache, *_ = op(*args, **deepcopy(how))           # a copy: an rng draws the same again
+    args = tuple(arg.astype('float64') if _is_float(arg) else arg for arg in args)
+    rng = _random_stream(seed)
+    y, cache, *_ = op(*args, **deepcopy(kwargs))        # a copy: an rng draws the same each time
     u = rng.standard_normal(np.shape(y))
     grads = op.backward(u, cache)
 
-    def objective():
-        return float((u * op(*args, **deepcopy(how))[0]).sum())
+    def objective() -> float:
+        return float((u * op(*args, **deepcopy(kwargs))[0]).sum())
 
-    names = [p.name for p in signature(op).parameters.values()]
-    if any(p.kind is p.VAR_POSITIONAL for p in signature(op).parameters.values()):
+    parameters = signature(op).parameters.values()
+    names = [parameter.name for parameter in parameters]
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         names = [f'x{i + 1}' for i in range(len(args))]
     rows = [_compare(name, x, dx, objective, rng, [step], rtol, atol, directions)
             for name, x, dx in zip(names, args, grads) if _is_float(x) and dx is not None]
     return Report(f'{op.__name__}: the gradient of every input, ε = {step:g}', rows)
 
 
-def check_net(net, image, step=1e-6, rtol=1e-6, atol=1e-6, directions=3, seed=0):
-    """The same for the image and every weight of a net, through its whole training walk. -> Report
+def check_net(net: DifferentiableNet, image: Array, step: float = 1e-6, rtol: float = 1e-6,
+              atol: float = 1e-6, directions: int = 3, seed: int = 0) -> Report:
+    """Check the gradients of the image and of every weight, through forward(train=True).
 
-    It works on a copy in float64, whose zeros (biases, score layers) are made small random numbers:
-    zero biases would leave the padded border on the kink of ReLU, zero scores would hide the trunk.
+    It works on a copy in float64. Weights that are all zero (biases, score layers) become small
+    random numbers there: zero biases would leave the padded border on the kink of ReLU, and zero
+    score layers would let no gradient through to the layers below.
+
+    >>> from tinyfcn import Net
+    >>> from tinyfcn.layers import conv
+    >>> net = Net(channels=2)
+    >>> net.score = conv(net.data, 3, 3)
+    >>> check_net(net, np.random.default_rng(0).random((1, 2, 5, 5))).ok
+    True
     """
-    rng = _directions(seed)
-    net, image = net.astype('float64'), image.astype('float64')
+    rng = _random_stream(seed)
+    net = net.astype('float64')
+    image = image.astype('float64')
     for w in net.params.values():
         if not w.any():
             w += .1 * rng.standard_normal(w.shape)
     scores = _by_name(net, net.forward(image, train=True, keep=True))
     u = {name: rng.standard_normal(y.shape) for name, y in scores.items()}
     grads = net.backward(**u)
-    inputs = {'data': image, **net.params}
     grads['data'] = net.grads['data']
+    inputs = {'data': image, **net.params}
 
-    def objective():
+    def objective() -> float:
         scores = _by_name(net, net.forward(image, train=True))
         return float(sum((u[name] * y).sum() for name, y in scores.items()))
 
-    steps = step, step / 10, step / 100         # of so many units some sit near a kink: nudge less
+    # with so many units some are near a kink: smaller steps may stay on one side of it
+    steps = [step, step / 10, step / 100]
     rows = [_compare(name, inputs[name], dx, objective, rng, steps, rtol, atol, directions)
             for name, dx in grads.items()]
     return Report(f'{len(net.boxes)} boxes: the gradient of every weight, ε = {step:g}', rows)
 
 
-def _compare(name, x, dx, objective, rng, steps, rtol, atol, directions):
-    """Nudge x in place along `directions` random directions; -> the Row of the worst.
+def _compare(name: str, x: Array, dx: Array, objective: Callable[[], float],
+             rng: np.random.Generator, steps: Sequence[float], rtol: float, atol: float,
+             directions: int) -> Row:
+    """Shift x in place along random directions, and compare. -> the row with the largest error
 
-    Of several steps the first counts that agrees with the next: no kink lies so near.
+    Of several steps, the first that agrees with the next one counts: no kink is that near.
     """
-    keep, rows = x.copy(), []
+    original = x.copy()
+    rows = []
     for _ in range(directions):
-        v, slopes = rng.standard_normal(x.shape), []
-        foretold = float((v * dx).sum())
-        limit = atol + rtol * abs(foretold)
+        v = rng.standard_normal(x.shape)
+        analytic = float((v * dx).sum())
+        limit = atol + rtol * abs(analytic)
+        slopes: list[float] = []
         for step in steps:
-            x[...] = keep + step * v
+            x[...] = original + step * v
             above = objective()
-            x[...] = keep - step * v
+            x[...] = original - step * v
             below = objective()
             slopes.append((above - below) / (2 * step))
             if len(slopes) > 1 and abs(slopes[-2] - slopes[-1]) <= limit:
                 break
-        rows.append(Row(name, x.shape, slopes[-2:][0], foretold, limit))
-    x[...] = keep
+        numerical = slopes[-2] if len(slopes) > 1 else slopes[-1]
+        rows.append(Row(name, x.shape, numerical, analytic, limit))
+    x[...] = original
     return max(rows, key=lambda row: np.nan_to_num(row.error / row.limit, nan=np.inf))
 
 
-def _directions(seed):
-    """A stream that no plain seed gives: were u drawn like x, it could hide a wrong gradient."""
+def _random_stream(seed: int) -> np.random.Generator:
+    """Random numbers that no user draws from the same seed.
+
+    If the inputs and u were the same random numbers, some wrong gradients would not be found.
+    """
     return np.random.default_rng((seed, crc32(b'gradcheck')))
 
 
-def _is_float(x):
+def _is_float(x: object) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind == 'f'
 
 
-def _by_name(net, scores):
+def _by_name(net: DifferentiableNet, scores: Any) -> dict[str, Array]:
     """What forward returns, as a dict also where the net has a single output."""
-    return scores if isinstance(scores, dict) else {net.outputs(train=True)[0]: scores}
+    if isinstance(scores, dict):
+        return scores
+    return {net.outputs(train=True)[0]: scores}

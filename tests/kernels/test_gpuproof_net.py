@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_cupy import lent
 from PIL import Image
-from training_samples import CENTRED, CLASSES, net, pictures, recipe
+from training_samples import CENTRED, CLASSES, make_recipe, small_dataset, small_net
 
 from tinyfcn import build, evaluate, fit, load, predict
 from tinyfcn.cli import main
@@ -41,14 +41,14 @@ def alike(a, b, tol=1e-12):
 
 
 @WAYS
-@pytest.mark.parametrize('how', [dict(momentum=.9, weight_decay=.01), dict(adam=True),
+@pytest.mark.parametrize('how', [dict(momentum=.9, weight_decay=.01), dict(optimizer='adam'),
                                  dict(loss='sum', lr=1e-7, class_weight='median')],
                          ids=['sgd', 'adam', 'weighted'])
 def test_a_net_learns_on_the_card_as_on_the_host(way, how, cupy):
     # before a batch norm a bias has no gradient but rounding, and Adam makes steps of that
-    here, there = (net('float64', norm='adam' not in how, drop=.3) for _ in range(2))
-    how = recipe(**dict(how, steps=4, batch=2, iter_size=2, mirrored=True))
-    chosen = pictures(same=True)
+    here, there = (small_net('float64', norm='optimizer' not in how, drop=.3) for _ in range(2))
+    how = make_recipe(**dict(how, steps=4, batch=2, iter_size=2, flip=True))
+    chosen = small_dataset(same_size=True)
     losses = [row['loss'] for row in fit(here, chosen, how)]
     with way():
         rows = fit(there, chosen, how, device='gpu')
@@ -63,7 +63,7 @@ def test_a_step_waits_once_and_sends_up_the_picture_and_what_was_drawn(name, cup
     n = build(name, len(CLASSES), width=1/16).to('gpu')
     n.about['preprocess'] = CENTRED
     drawn = sum(box.op.__name__ == 'dropout' for box in n.route(True))
-    rows = train(n, pictures(size=(32, 32), same=True), how := recipe(lr=1e-4), make_optimizer(how))
+    rows = train(n, small_dataset(size=(32, 32), same_size=True), how := make_recipe(lr=1e-4), make_optimizer(how))
     for _ in range(2):
         cupy.stats.reset()
         next(rows)
@@ -85,7 +85,7 @@ def test_a_check_that_waits_is_seen(cupy, monkeypatch):
     n = build('fcn8s', len(CLASSES), width=1/16).to('gpu')
     n.about['preprocess'] = CENTRED
     n.fuse_pool4.op = nosy
-    rows = train(n, pictures(size=(32, 32), same=True), how := recipe(lr=1e-4), make_optimizer(how))
+    rows = train(n, small_dataset(size=(32, 32), same_size=True), how := make_recipe(lr=1e-4), make_optimizer(how))
     cupy.stats.reset()
     next(rows)
     assert cupy.stats.synchronisations == 2
@@ -93,7 +93,7 @@ def test_a_check_that_waits_is_seen(cupy, monkeypatch):
 
 
 def test_an_image_of_the_host_is_refused_by_a_net_on_the_card(cupy):
-    n = net().to('gpu')
+    n = small_net().to('gpu')
     with pytest.raises(TypeError, match=r'w is of cupy and x of numpy: bring both to one device'):
         n.forward(np.zeros((1, 3, 5, 5), 'float32'))
     assert array_module(n.forward(n.bring(np.zeros((1, 3, 5, 5), 'float32')))) is cupy
@@ -104,29 +104,29 @@ def test_a_label_that_the_net_does_not_know_never_goes_up(cupy):
         image, label = good.read(name)
         label[3, 4] = 7
         return image, label
-    good = pictures(same=True)         # a set of eight classes, and a net of three
+    good = small_dataset(same_size=True)         # a set of eight classes, and a net of three
     with pytest.raises(ValueError, match='label 7 at row 3, column 4 of picture 0'):
-        fit(net(), Dataset('abcdefgh', good.names, read), recipe(), device='gpu')
+        fit(small_net(), Dataset('abcdefgh', good.names, read), make_recipe(), device='gpu')
 
 
 def test_a_loss_that_diverges_is_told_where(cupy):
-    n = net().to('gpu')
+    n = small_net().to('gpu')
     n.params['conv1.b'][...] = 3e38
     with pytest.raises(ValueError, match=r'the loss is \w+ at step 1, picture \d+, lr 0.1; '
                                          r'(score|conv1) = .*: the first box whose values'):
-        fit(n, pictures(), recipe(), device='gpu')
+        fit(n, small_dataset(), make_recipe(), device='gpu')
 
 
 @WAYS
 def test_what_a_net_says_does_not_depend_on_where_it_is(way, cupy):
-    n, chosen = net('float64', seed=3), pictures(size=(40, 50))
-    image, views = chosen[0][0], dict(scales=(.5, 1), mirrored=True, window=32)
-    here = [predict(n, image), predict(n, image, free=4e5), predict(n, image, **views)]
+    n, chosen = small_net('float64', seed=3), small_dataset(size=(40, 50))
+    image, views = chosen[0][0], dict(scales=(.5, 1), flip=True, window=32)
+    here = [predict(n, image), predict(n, image, max_memory=4e5), predict(n, image, **views)]
     assert len(np.unique(here[0])) > 1
     scores = evaluate(n, chosen)
     with way():
         n.to('gpu')
-        there = [predict(n, image), predict(n, image, free=4e5), predict(n, image, **views)]
+        there = [predict(n, image), predict(n, image, max_memory=4e5), predict(n, image, **views)]
         assert all(isinstance(pred, np.ndarray) and (pred == own).all()
                    for pred, own in zip(there, here))
         np.testing.assert_equal(evaluate(n, chosen), scores)
@@ -134,18 +134,18 @@ def test_what_a_net_says_does_not_depend_on_where_it_is(way, cupy):
 
 def test_a_run_goes_on_from_its_checkpoint_on_either_device(cupy, tmp_path):
     """Begun on the card, stopped, gone on with on the host; and the other way about."""
-    how = recipe(steps=4, every=2, momentum=.9)
-    whole = net('float64', norm=True, drop=.3)
-    [*run(tmp_path / 'whole', whole, pictures(), pictures(2), how)]
+    how = make_recipe(steps=4, validate_every=2, momentum=.9)
+    whole = small_net('float64', norm=True, drop=.3)
+    [*run(tmp_path / 'whole', whole, small_dataset(), small_dataset(2), how)]
     for first, second in ('gpu', 'cpu'), ('cpu', 'gpu'):
-        rows = run(tmp_path / first, net('float64', norm=True, drop=.3).to(first), pictures(),
-                   pictures(2), how)
+        rows = run(tmp_path / first, small_net('float64', norm=True, drop=.3).to(first), small_dataset(),
+                   small_dataset(2), how)
         next(row for row in rows if row['step'] == 3)
         rows.close()
         assert checkpoint.load(tmp_path / first / 'last.safetensors')[2]['run']['step'] == 3
-        last = net('float64', norm=True, drop=.3, seed=5).to(second)
+        last = small_net('float64', norm=True, drop=.3, seed=5).to(second)
         last.seed = 0
-        [*run(tmp_path / first, last, pictures(), pictures(2), how, resume=True)]
+        [*run(tmp_path / first, last, small_dataset(), small_dataset(2), how, resume=True)]
         alike(last, whole)
 
 
@@ -161,10 +161,10 @@ def test_a_file_is_the_same_from_either_device(cupy, tmp_path):
 def test_the_command_line_trains_judges_and_predicts_on_the_card(cupy, tmp_path, monkeypatch,
                                                                  capsys):
     monkeypatch.chdir(tmp_path)
-    small = '--set steps=1 every=1 batch=1'.split()
+    small = '--set steps=1 validate_every=1 batch=1'.split()
     Image.new('RGB', (40, 30)).save('grey.png')
     gpu = '--device gpu --precision tf32 --gpu-memory 50%'.split()
-    monkeypatch.setitem(shapes.STREAMS, 'val', (2, 1))
+    monkeypatch.setitem(shapes.SPLITS, 'val', (2, 1))
     assert main(['train', 'shapes-32s', *small, *gpu]) == 0, capsys.readouterr().err
     assert cupy.get_default_memory_pool().get_limit() == 1 << 33
     assert main(['predict', 'runs/shapes-32s', 'grey.png', *gpu]) == 0

@@ -29,8 +29,8 @@ def shown(source):
      '    return (self.scale, self.shift) == (other.scale, other.shift)'),
     (Alignment().__str__, 'def __str__(self):',
      "    return f'image = {y}' if y == x else f'image = ({y}, {x})'"),
-    (optim.SGD, 'class SGD(Optimiser):', '                    float(scale))'),
-    (optim.descend, 'def descend(w, g, v, lr, momentum, decay, scale):', '    w -= v'),
+    (optim.SGD, 'class SGD(Optimizer):', '                       float(scale))'),
+    (optim.sgd_update, 'def sgd_update(w: Array, g: Array, v: Array, ', '    w -= v'),
     (Net.walk, 'def walk(', None),
 ])
 def test_the_body_from_its_first_line_to_its_last(function, first, last):

@@ -1,4 +1,4 @@
-"""What a trained net says of images, and how good that is."""
+"""Inference with a trained net: predict images, and evaluate the predictions on a data set."""
 from .predict import add_confusion, evaluate, predict, predict_all, total_confusion
 
 __all__ = ['add_confusion', 'evaluate', 'predict', 'predict_all', 'total_confusion']

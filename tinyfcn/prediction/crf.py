@@ -1,46 +1,54 @@
-"""The fully connected CRF: every pixel hears all others, the more alike they are the louder.
+"""The fully connected CRF: all pairs of pixels are connected, weighted by their similarity.
 
     E(l) = −Σᵢ log pᵢ(lᵢ) + Σ over pairs i < j with lᵢ ≠ lⱼ of k(i, j)
     k(i, j) = w₁ exp(−|sᵢ − sⱼ|²/2α² − |cᵢ − cⱼ|²/2β²) + w₂ exp(−|sᵢ − sⱼ|²/2γ²)
 
     q = mean_field(prob, image, SETTINGS['deeplab_resnet101'])          q.argmax(0) is the mask
 
-p is what a net says, s where a pixel is, c its colour (0 … 255). Each of the two kernels is divided
-by √(K1) on both sides, K̂ = D^-½ K D^-½, so that a weight means the same in every picture.
+p are the net's probabilities, s is the position of a pixel, c its colour (0 … 255). The first
+kernel is called the appearance kernel, the second the smoothness kernel. Each is normalised by
+√(K1) on both sides, K̂ = D^-½ K D^-½, so that a weight has the same effect in every image.
 
-The model and its mean field are Krähenbühl & Koltun's (NIPS 2011); the lattice that makes a sum
-over all pairs affordable is Adams, Baek & Davis's (Eurographics 2010).
+The model and its mean field are Krähenbühl & Koltun's (NIPS 2011); the permutohedral lattice, which
+makes a sum over all pairs affordable, is Adams, Baek & Davis's (Eurographics 2010).
 """
+from collections.abc import Callable, Mapping
 from math import inf, prod
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from ..runtime.backend import array_module
 
-SETTINGS = {
+Array: TypeAlias = NDArray[Any]
+Filter: TypeAlias = Callable[[Array], Array]            # K̂ as a function: x (N, C) -> K̂ x (N, C)
+
+SETTINGS: dict[str, dict[str, float]] = {
     'pydensecrf': dict(w1=10, alpha=80, beta=13, w2=3, gamma=3),        # its README; 5 iterations
     'deeplab_vgg': dict(w1=4, alpha=65, beta=3, w2=2, gamma=2),         # version 2; 10, as below
     'deeplab_resnet101': dict(w1=4, alpha=67, beta=3, w2=3, gamma=1),
     'deconvnet': dict(w1=5, alpha=20, beta=3, w2=3, gamma=3),
 }
 
-LARGEST = 5e7       # entries of an exact kernel: 0.4 GB
+MAX_EXACT_ENTRIES = 5e7             # of the kernel matrix of all pairs: 0.4 GB
 
 
-def mean_field(prob, image, how, iterations=10, exact=False):
-    """Q ← softmax(log p + Σ w K̂ Q), everywhere at once, beginning with Q = p.
+def mean_field(prob: Array, image: Array, settings: Mapping[str, float], iterations: int = 10,
+               exact: bool = False) -> Array:
+    """Q ← softmax(log p + Σ w K̂ Q) for all pixels at once, starting with Q = p.
 
     prob (C, H, W), the softmax of a net's score; image (H, W, 3) uint8 -> Q (C, H, W)
-    how: a row of SETTINGS. exact sums over all pairs, for small pictures; else the lattice.
-    What has probability 0 stays at 0.
+    settings: a row of SETTINGS. exact=True sums over all pairs, for small images; otherwise the
+    permutohedral lattice approximates the sums. A probability of 0 stays 0.
     """
-    _check(prob, image, how)
-    pairs = messages(image, how, exact, prob.dtype)
+    _check(prob, image, settings)
+    send_messages = message_passing(image, settings, exact, prob.dtype)
     q = prob.reshape(len(prob), -1).T.copy()                            # (N, C)
     with np.errstate(divide='ignore'):
         log_p = np.log(q)
     for _ in range(iterations):
-        q = pairs(q)
+        q = send_messages(q)
         q += log_p
         q -= q.max(1, keepdims=True)
         np.exp(q, out=q)
@@ -48,57 +56,70 @@ def mean_field(prob, image, how, iterations=10, exact=False):
     return np.ascontiguousarray(q.T).reshape(prob.shape)
 
 
-def energy(q, prob, image, how):
+def energy(q: Array, prob: Array, image: Array, settings: Mapping[str, float]) -> float:
     """F = Σ Q log(Q/p) + ½ Σᵢⱼ k̂(i, j) (1 − ⟨Qᵢ, Qⱼ⟩), which an exact step never raises.
 
     q and prob (C, H, W), image (H, W, 3) uint8 -> a number, 0 or more
-    A Gaussian that counts i = j has no negative eigenvalue, so −½ QᵀK̂Q is concave: it lies below
-    its tangents, and a step minimises all of F with a tangent in its place.
+    A Gaussian kernel with its diagonal (i = j) has no negative eigenvalue, so −½ QᵀK̂Q is concave
+    and lies below its tangents. A step minimises all of F with a tangent in its place.
     """
     from scipy.special import rel_entr
-    _check(prob, image, how)
-    _check(q, image, how, 'q')
+    _check(prob, image, settings)
+    _check(q, image, settings, 'q')
     if q.shape != prob.shape:
         raise ValueError(f'q is {q.dtype} {q.shape} and prob has shape {prob.shape}; both are '
                          f'needed over the same classes')
     q, prob = (x.reshape(len(x), -1).T.astype('float64') for x in (q, prob))
-    pairs = messages(image, how, True, q.dtype)
-    return float(rel_entr(q, prob).sum() + (pairs(np.ones((len(q), 1))).sum()
-                                            - (q * pairs(q)).sum()) / 2)
+    send_messages = message_passing(image, settings, True, q.dtype)
+    unary = rel_entr(q, prob).sum()
+    all_pairs = send_messages(np.ones((len(q), 1))).sum()
+    same_class = (q * send_messages(q)).sum()
+    return float(unary + (all_pairs - same_class) / 2)
 
 
-def messages(image, how, exact, dtype):
-    """-> Σ w K̂ as a function of Q (N, C): what all pixels tell each of them."""
-    (h, w), how = image.shape[:2], {name: float(value) for name, value in how.items()}
-    places, colours = np.indices((h, w)).reshape(2, -1).T, image.reshape(-1, 3)
-    features = np.hstack([places / how['alpha'], colours / how['beta']])
-    alike = (brute_force if exact else lattice)(features, dtype)
-    near = spatial((h, w), how['gamma'], dtype)
-    return lambda q: how['w1'] * alike(q) + how['w2'] * near(q)
+def message_passing(image: Array, settings: Mapping[str, float], exact: bool,
+                    dtype: DTypeLike) -> Filter:
+    """-> Q (N, C) ↦ Σ w K̂ Q: the message that each pixel gets from all pixels."""
+    size = image.shape[:2]
+    w1, w2, alpha, beta, gamma = (float(settings[name])
+                                  for name in ('w1', 'w2', 'alpha', 'beta', 'gamma'))
+    positions = np.indices(size).reshape(2, -1).T
+    colours = image.reshape(-1, 3)
+    features = np.hstack([positions / alpha, colours / beta])
+    appearance = exact_filter(features, dtype) if exact else lattice_filter(features, dtype)
+    smoothness = spatial_filter(size, gamma, dtype)
+    return lambda q: w1 * appearance(q) + w2 * smoothness(q)
 
 
-def brute_force(features, dtype):
+def exact_filter(features: Array, dtype: DTypeLike) -> Filter:
     """K̂ x for k(i, j) = exp(−|fᵢ − fⱼ|²/2), pair by pair.   features (N, d) -> a function"""
     from scipy.spatial.distance import cdist
-    if (n := len(features)) ** 2 > LARGEST:
-        raise ValueError(f'{n} pixels have {n ** 2:.2g} pairs, of which {LARGEST:.0e} fit: '
-                         f'take a smaller picture, or the lattice (exact=False)')
+    n = len(features)
+    if n ** 2 > MAX_EXACT_ENTRIES:
+        raise ValueError(f'{n} pixels have {n ** 2:.2g} pairs; at most {MAX_EXACT_ENTRIES:.0e} '
+                         f'are computed exactly: use a smaller image, or the lattice (exact=False)')
     kernel = _normalised(cdist(features, features, 'sqeuclidean'), dtype)
     return lambda x: kernel @ x
 
 
-def spatial(size, reach, dtype):
-    """K̂ x = R x Cᵀ, for a Gaussian of places alone is one along each axis, and so is its K1.
+def spatial_filter(size: tuple[int, ...], reach: float, dtype: DTypeLike) -> Filter:
+    """K̂ x = R x Cᵀ: a Gaussian of positions alone is separable, and so is its K1.
 
     size (H, W), reach γ -> a function of x (H·W, C)
     """
     h, w = size
     rows, columns = (_normalised((np.subtract.outer(range(n), range(n)) / reach) ** 2, dtype)
                      for n in size)
-    return lambda x: (columns @ (rows @ x.reshape(h, -1)).reshape(h, w, -1)).reshape(x.shape)
+
+    def filter_both_axes(x: Array) -> Array:
+        along_rows = rows @ x.reshape(h, -1)
+        filtered: Array = columns @ along_rows.reshape(h, w, -1)
+        return filtered.reshape(x.shape)
+
+    return filter_both_axes
 
 
-def _normalised(square, dtype):
+def _normalised(square: Array, dtype: DTypeLike) -> Array:
     """Squared distances (N, N) -> K̂ (N, N)"""
     kernel = np.exp(square / -2)
     kernel[kernel < 1e-16] = 0          # lost in any sum, and slow where float32 is denormal
@@ -108,62 +129,79 @@ def _normalised(square, dtype):
     return kernel.astype(dtype)
 
 
-def lattice(features, dtype):
-    """K̂ x ≈ S B Sᵀ x: splat each pixel on the corners around it, blur there, slice the same way.
+def lattice_filter(features: Array, dtype: DTypeLike) -> Filter:
+    """K̂ x ≈ S B Sᵀ x: splat each pixel on the lattice points around it, blur, slice.
 
-    features (N, d) -> a function of x (N, C); S (N, corners) is sparse, d + 1 entries a row
-    The permutohedral lattice is the whole points of d + 1 numbers, seen along their diagonal: z and
-    z + (1, …, 1) are one. The corners around a pixel are met by going from its floor one up along
-    one axis after another, where most is left first.
+    features (N, d) -> a function of x (N, C); S (N, points) is sparse, d + 1 entries a row
+
+    1. The permutohedral lattice has the integer points of d + 1 dimensions, projected along the
+       diagonal: z and z + (1, …, 1) are the same point. The features are embedded in the plane
+       orthogonal to the diagonal.
+    2. A pixel lies in a simplex of d + 1 lattice points. They are found by starting at its floor
+       and going one step up along one axis after another, in the order of the largest remainder.
+       Its barycentric coordinates there are the weights of S.
+    3. B blurs along each of the d + 1 axes with (½, 1, ½).
+    4. S is scaled so that the result is normalised by √(K1) on both sides.
     """
     from scipy.linalg import helmert
     from scipy.sparse import csr_array, eye_array
     n, d = features.shape
-    # S, B and Sᵀ spread a pixel by variances 1/12, 1/2, 1/12 of a step: 2/3, where K has 1
+    # In units of a lattice step, S, B and Sᵀ blur by variances of 1/12, 1/2 and 1/12: together 2/3.
+    # The Gaussian of K has variance 1, so the features are scaled by √(2/3)
     y = np.sqrt(2 / 3) * features @ helmert(d + 1)                      # (N, d + 1)
     floor = np.floor(y)
     order = np.argsort(floor - y, axis=1, kind='stable')
-    part = np.take_along_axis(y - floor, order, axis=1)
-    share = -np.diff(part, append=part[:, :1] - 1)                      # barycentric, sums to 1
+    remainders = np.take_along_axis(y - floor, order, axis=1)
+    barycentric = -np.diff(remainders, append=remainders[:, :1] - 1)    # sums to 1
 
-    corners, where, steps = _corners(floor, order)
-    m = len(corners)
-    weights = csr_array((share.astype(dtype).ravel(), where.ravel(), np.arange(n + 1) * (d + 1)),
-                        shape=(n, m))
+    points, at, steps = _lattice_points(floor, order)
+    m = len(points)
+    row_starts = np.arange(n + 1) * (d + 1)
+    splat = csr_array((barycentric.astype(dtype).ravel(), at.ravel(), row_starts), shape=(n, m))
     blurs = []
     for step in steps:                                                  # ½ 1 ½ along each axis
-        _, there, here = np.intersect1d(corners, corners + step, True, return_indices=True)
+        _, there, here = np.intersect1d(points, points + step, True, return_indices=True)
         half = csr_array((np.full(len(here), .5, dtype), (here, there)), shape=(m, m))
         blurs.append((eye_array(m, dtype=dtype, format='csr') + half + half.T).tocsr())
 
-    def filtered(x):
-        x = weights.T @ x
+    def splat_blur_slice(x: Array) -> Array:
+        x = splat.T @ x
         for blur in blurs:
             x = blur @ x
-        return weights @ x
+        sliced: Array = splat @ x
+        return sliced
 
-    weights.data /= np.repeat(np.sqrt(filtered(np.ones((n, 1), dtype))), d + 1)
-    return filtered
+    norm = np.sqrt(splat_blur_slice(np.ones((n, 1), dtype)))
+    splat.data /= np.repeat(norm, d + 1)
+    return splat_blur_slice
 
 
-def _corners(floor, order):
-    """Give every corner a number of its own; the last that a pixel meets is its floor again.
+class _LatticePoints(NamedTuple):
+    """The lattice points that have a pixel near them, each under a number of its own."""
 
-    floor, order (N, d + 1) -> the corners' numbers, ascending (M,); which of them each pixel meets
-    (N, d + 1); what a step along each axis adds to such a number (d + 1,)
+    numbers: Array                      # (M,), ascending
+    of_pixels: Array                    # (N, d + 1), indices into `numbers`
+    steps: Array                        # (d + 1,), what a step along each axis adds to a number
+
+
+def _lattice_points(floor: Array, order: Array) -> _LatticePoints:
+    """Number the d + 1 lattice points around each pixel; the last of them is its floor again.
+
+    floor, order (N, d + 1). A number is the position of a point, written in a mixed radix.
     """
-    place = floor[:, :-1] - floor[:, -1:]
-    span = (np.ptp(place, axis=0) + 4).tolist()     # room for a step, and for a neighbour of that
+    position = floor[:, :-1] - floor[:, -1:]        # z and z + (1, …, 1) have the same position
+    span = (np.ptp(position, axis=0) + 4).tolist()  # with room for a step, and for its neighbour
     if not prod(span) < 2. ** 62:
-        raise ValueError(f'the lattice has {prod(span):.1e} places, too many to be numbered: '
-                         f'take a larger alpha or beta')
+        raise ValueError(f'the lattice has {prod(span):.1e} points, too many to be numbered: '
+                         f'use a larger alpha or beta')
     digits = np.array([prod(map(int, span[:i])) for i in range(len(span))])
     steps = np.append(digits, -digits.sum())        # one up on the last is one down on the others
-    met = (place.astype('int64') @ digits)[:, None] + steps[order].cumsum(1)
-    return *np.unique(met, return_inverse=True), steps
+    numbers = (position.astype('int64') @ digits)[:, None] + steps[order].cumsum(1)
+    unique, inverse = np.unique(numbers, return_inverse=True)
+    return _LatticePoints(unique, inverse, steps)
 
 
-def _check(prob, image, how, name='prob'):
+def _check(prob: Array, image: Array, settings: Mapping[str, float], name: str = 'prob') -> None:
     for what, array in {name: prob, 'image': image}.items():
         if array_module(array) is not np:
             raise TypeError(f'{what} is on a GPU; the CRF computes on the host: pass {what}.get()')
@@ -172,17 +210,19 @@ def _check(prob, image, how, name='prob'):
                          f'needed, the softmax of a score')
     if image.dtype != 'uint8' or image.shape != (*prob.shape[1:], 3):
         raise ValueError(f'image is {image.dtype} {image.shape} and {name} has shape {prob.shape}; '
-                         f'the picture itself is needed, uint8 {(*prob.shape[1:], 3)}')
+                         f'the image itself is needed, uint8 {(*prob.shape[1:], 3)}')
     total = prob.sum(0)
-    strange = ~((abs(total - 1) < 1e-3) & (prob >= 0).all(0))           # nan is strange, too
-    if strange.any():
-        i, j = (int(k) for k in np.argwhere(strange)[0])
-        raise ValueError(f'{name} has sum {total[i, j]:.6g} and least {prob[:, i, j].min():.3g} at '
-                         f'row {i}, column {j}, and {strange.sum()} such pixels in all: '
+    invalid = ~((abs(total - 1) < 1e-3) & (prob >= 0).all(0))           # also where it is nan
+    if invalid.any():
+        i, j = (int(k) for k in np.argwhere(invalid)[0])
+        raise ValueError(f'{name} has sum {total[i, j]:.6g} and minimum {prob[:, i, j].min():.3g} '
+                         f'at row {i}, column {j}, and {invalid.sum()} such pixels in all: '
                          f'probabilities are 0 or more and sum to 1; take the softmax of a score')
-    if set(how) != {'w1', 'alpha', 'beta', 'w2', 'gamma'}:
-        raise ValueError(f'how has {sorted(how)}; w1, alpha, beta, w2 and gamma are needed, '
-                         f'as a row of SETTINGS has them')
-    for key, value in how.items():
-        if not (0 < value < inf or value == 0 and key in ('w1', 'w2')):
-            raise ValueError(f'{key} is {value}; a weight is 0 or more, a reach above 0')
+    if set(settings) != {'w1', 'alpha', 'beta', 'w2', 'gamma'}:
+        raise ValueError(f'settings has {sorted(settings)}; w1, alpha, beta, w2 and gamma are '
+                         f'needed, as in a row of SETTINGS')
+    for key, value in settings.items():
+        may_be_0 = key in ('w1', 'w2')
+        if not (0 < value < inf or value == 0 and may_be_0):
+            raise ValueError(f'{key} is {value}; weights (w1, w2) are 0 or more, and alpha, beta '
+                             f'and gamma above 0')

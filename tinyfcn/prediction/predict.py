@@ -1,121 +1,265 @@
-"""What a net says of pictures of any size, and how good that is."""
+"""The classes of all pixels of an image of any size, and the metrics of a net on a data set."""
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..data.dataset import Dataset
+from ..data.images import read_image
 from ..data.labels import by_output
 from ..data.transforms import prepare
-from ..metrics import confusion, scores as scored
+from ..metrics import Scores, confusion, scores
+from ..net.alignment import Alignment, Unaligned
+from ..net.box import Box
+from ..net.net import Net
 from ..net.summary import peak
 from ..runtime.backend import array_module, to_numpy
 from ..runtime.distributed import world
-from ..runtime.machine import free_memory
+from ..runtime.machine import available_memory
 from .crf import mean_field
-from .multiscale import margin_of, mirror_pad, preprocess_of, probabilities, scores
+from .multiscale import (
+    first_score_offset,
+    get_preprocess,
+    mirror_pad,
+    predict_probabilities,
+    predict_scores,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image  # a type alone: PIL is imported on first use
+
+Array: TypeAlias = NDArray[Any]
+Mask: TypeAlias = NDArray[np.uint8]
+Input: TypeAlias = 'str | PathLike[str] | Image | Array'
+T = TypeVar('T')
+
+MEMORY_SHARE = .8       # of the available memory, which a forward pass may take
 
 
-def predict(net, image, free=None, crf=None, **seen):
-    """The class of every pixel: argmax over the scores.   (H, W, 3) uint8 RGB -> (H, W) uint8
+# A net with several outputs gives a dict. `X | dict[str, X]` would make every user check which of
+# the two it is, although nearly all nets have one output. `X | Any` is the convention of typeshed
+# for this: a type checker treats the result as X, and accepts it where a dict is needed.
+def predict(net: Net, image: Input, max_memory: float | None = None,
+            crf: Mapping[str, float] | None = None, scales: Iterable[float] | None = None,
+            flip: bool = False, window: int | None = None) -> Mask | Any:
+    """The class of every pixel: argmax over the scores.   -> (H, W) uint8
 
-    A net with several outputs gives a dict. `seen`: the scales=, mirrored=, window= of `views`;
-    crf, a row of crf.SETTINGS, sharpens what they say. An image that would need more memory than
-    is `free` (bytes; default: what the machine has) is predicted in tiles, which changes nothing
-    but the time: each is seen with as much around it as a score sees.
+    image: the path of an image file, a PIL image, or an array (H, W, 3) uint8, RGB
+    scales, flip, window: average several predictions, see `predict_probabilities`
+    crf: a row of `prediction.crf.SETTINGS`, to refine the probabilities by the fully connected CRF
+    max_memory: in bytes; by default most of what is available. A larger image is predicted in tiles
+    that overlap by the receptive field, so the result is identical
+
+    A net with several outputs gives a dict of masks, {output: (H, W)}.
+
+    >>> import tinyfcn
+    >>> net = tinyfcn.build('tiny_8s', n_class=3, width=1/8)
+    >>> net.about['preprocess'] = dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    >>> predict(net, np.zeros((40, 50, 3), 'uint8')).shape
+    (40, 50)
     """
-    if seen or crf:
-        prob = probabilities(net, image, **seen)
-        return unwrap_single({head: (mean_field(p, image[..., :3], crf) if crf else p).argmax(0)
-                     .astype('uint8') for head, p in prob.items()})
-    x = net.bring(prepare(image, preprocess_of(net), net.dtype))
-    free = .8 * free_memory(x) if free is None else free
-    if peak(net, mirror_pad(net, x).shape[2:]) <= free:
-        return unwrap_single(argmax_labels(scores(net, x)))
-    return unwrap_single(tiled(net, x, largest_tile(net, free)))
+    image = load_image(image)
+    if crf or flip or window or scales is not None:
+        prob = predict_probabilities(net, image, (1,) if scales is None else scales, flip, window)
+        if crf:
+            prob = {output: mean_field(p, image[..., :3], crf) for output, p in prob.items()}
+        return unwrap_single({output: p.argmax(0).astype('uint8') for output, p in prob.items()})
+
+    x = net.bring(prepare(image, get_preprocess(net), net.dtype))
+    if max_memory is None:
+        max_memory = MEMORY_SHARE * available_memory(x)
+    if peak(net, mirror_pad(net, x).shape[2:]) <= max_memory:
+        return unwrap_single(argmax_labels(predict_scores(net, x)))
+    return unwrap_single(predict_tiled(net, x, largest_tile(net, max_memory)))
 
 
-def argmax_labels(score):
-    """The best class of every pixel of one picture.   (1, C, H, W), or a dict -> {head: (H, W)}"""
-    return {head: to_numpy(own[0].argmax(0).astype('uint8'))
-            for head, own in by_output(score).items()}
+def load_image(image: Input) -> Array:
+    """A path, a PIL image or an array -> (H, W, 3) uint8, RGB; other channels as they are.
+
+    Nets that read more than three channels (depth) take arrays of floats, too.
+
+    >>> load_image(np.zeros((4, 5, 3), 'uint8')).shape
+    (4, 5, 3)
+    """
+    if isinstance(image, (str, PathLike)):
+        return read_image(Path(image))
+    if _is_pil(image):
+        return _from_pil(image)
+    if isinstance(image, np.ndarray) and image.ndim == 3:
+        if image.dtype == 'uint8' or image.shape[2] != 3 and image.dtype.kind == 'f':
+            return image
+    found = type(image).__name__
+    if isinstance(image, np.ndarray):
+        found = f'an array {image.shape} of {image.dtype}'
+    raise TypeError(f'image is {found}; give a path, a PIL image, or an array (H, W, 3) of uint8, '
+                    f'RGB')
 
 
-def unwrap_single(outputs):
-    """The inverse of by_output: what belongs to the only output is given as it is."""
+def _is_pil(image: object) -> bool:
+    """Whether this is a PIL image; PIL need not be imported to find out."""
+    pil = sys.modules.get('PIL.Image')
+    return pil is not None and isinstance(image, pil.Image)
+
+
+def _from_pil(image: Any) -> Array:
+    if image.mode.startswith(('I', 'F')):
+        raise ValueError(f'image has {image.mode} pixels, of more than 8 bits: scale it to 0 … 255 '
+                         f'and convert it to RGB first')
+    if image.mode == 'P':                   # its palette may have transparent colours
+        image = image.convert('RGBA')
+    return np.array(image.convert('RGB'))
+
+
+def argmax_labels(score: Array | dict[str, Array]) -> dict[str, Mask]:
+    """The best class of every pixel of one image.   (1, C, H, W), or a dict -> {output: (H, W)}"""
+    return {output: to_numpy(own[0].argmax(0).astype('uint8'))
+            for output, own in by_output(score).items()}
+
+
+def unwrap_single(outputs: dict[str, T]) -> T | Any:
+    """The inverse of `by_output`: the value of the only output, or the dict of several."""
     return outputs.get('score', outputs)
 
 
-def tiled(net, x, core):
-    """Predict x (1, C, H, W) core×core pixels at a time, each with what its scores see around it.
+# ---- Tiles
 
-    Tiles begin at multiples of the coarsest stride, so that every pool falls as in the whole.
+def predict_tiled(net: Net, x: Array, core: int) -> dict[str, Mask]:
+    """Predict x (1, C, H, W) in tiles of core×core pixels. -> {output: (H, W)}
+
+    Each tile is predicted with a margin of what its scores see around it. Tiles begin at multiples
+    of the largest stride, so that every pool has the same windows as in the whole image.
     """
-    margin, (h, w), whole, xp = tile_margin(net), x.shape[2:], {}, array_module(x)
+    margin = tile_margin(net)
+    h, w = x.shape[2:]
+    whole: dict[str, Mask] = {}
     for top in range(0, h, core):
         for left in range(0, w, core):
-            y, x0 = max(0, top - margin), max(0, left - margin)
-            seen = x[:, :, y:top + core + margin, x0:left + core + margin]
-            for head, pred in argmax_labels(net.forward(xp.ascontiguousarray(seen))).items():
-                part = pred[top - y:, left - x0:][:core, :core]
-                whole.setdefault(head, np.empty((h, w), 'uint8'))[
-                    top:top + core, left:left + core] = part
+            y0 = max(0, top - margin)
+            x0 = max(0, left - margin)
+            tile = x[:, :, y0:top + core + margin, x0:left + core + margin]
+            tile = array_module(x).ascontiguousarray(tile)
+            for output, pred in argmax_labels(net.forward(tile)).items():
+                if output not in whole:
+                    whole[output] = np.empty((h, w), 'uint8')
+                own = pred[top - y0:, left - x0:][:core, :core]
+                whole[output][top:top + core, left:left + core] = own
     return whole
 
 
-def largest_tile(net, free):
-    """How wide a tile's core may be, as a multiple of the coarsest stride."""
-    core = max_stride(net)
-    if (least := peak(net, [2 * tile_margin(net) + core] * 2)) > free:
-        raise ValueError(f'even a tile of this net takes {least / 1e6:,.0f} MB of memory, and '
-                         f'{free / 1e6:,.0f} MB are free')
-    while peak(net, [2 * tile_margin(net) + 2 * core] * 2) <= free:
+def largest_tile(net: Net, max_memory: float) -> int:
+    """The largest size of a tile without its margin, a multiple of the largest stride."""
+    stride = max_stride(net)
+    margins = 2 * tile_margin(net)
+    needed = peak(net, [margins + stride] * 2)
+    if needed > max_memory:
+        raise ValueError(f'even the smallest tile takes {needed / 1e6:,.0f} MB of memory with this '
+                         f'net, and {max_memory / 1e6:,.0f} MB may be used')
+    core = stride
+    while peak(net, [margins + 2 * core] * 2) <= max_memory:
         core *= 2
     return core
 
 
-def max_stride(net):
-    """The largest stride of any box: where tiles may begin."""
-    places = [box.alignment for box in net.route(train=False)]
-    if not all(places) or any(margin_of(net[head].alignment) for head in net.outputs(train=False)):
-        reason = next((place for place in places if not place), 'its scores begin inside of it')
-        raise ValueError(f'this image needs tiles, and of this net none is as the whole: {reason}')
-    return max(ceil(max(place.scale)) for place in places)
+def max_stride(net: Net) -> int:
+    """The largest stride of any box: tiles begin at its multiples."""
+    alignments = _alignments(net.route(train=False))
+    if any(first_score_offset(net[output].alignment) for output in net.outputs(train=False)):
+        raise ValueError(_cannot_tile('its first scores lie inside the image'))
+    return max(ceil(max(alignment.scale)) for alignment in alignments)
 
 
-def tile_margin(net):
-    """How far a score sees, in whole strides."""
-    field = max(max(net[name].alignment.field) for name in net.outputs(train=False))
-    return ceil(field / 2 / max_stride(net)) * max_stride(net)
+def tile_margin(net: Net) -> int:
+    """How far a score sees beyond its own pixel, rounded up to a multiple of the largest stride."""
+    stride = max_stride(net)
+    outputs = _alignments(net[output] for output in net.outputs(train=False))
+    field = max(max(alignment.field) for alignment in outputs)
+    return ceil(field / 2 / stride) * stride
 
 
-def predict_all(net, pictures, **how):
-    """One picture after another, predicted as `how` says -> name, image, label, pred.
+def _alignments(boxes: Iterable[Box]) -> list[Alignment]:
+    found = []
+    for box in boxes:
+        if isinstance(box.alignment, Unaligned):
+            raise ValueError(_cannot_tile(str(box.alignment)))
+        found.append(box.alignment)
+    return found
 
-    Of several ranks each takes its share.
+
+def _cannot_tile(reason: str) -> str:
+    return (f'this image needs more memory than may be used, and this net cannot predict it in '
+            f'tiles: {reason}. Use a smaller image, or window=')
+
+
+# ---- Data sets
+
+class Prediction(NamedTuple):
+    """An image of a data set and its prediction. label and pred are dicts for several outputs."""
+
+    name: str
+    image: Array
+    label: Array | Any
+    pred: Mask | Any
+
+
+def predict_all(net: Net, dataset: Dataset, **options: Any) -> Iterator[Prediction]:
+    """Predict one image after another, with the options of `predict`.
+
+    Several ranks split the images between them.
+
+    >>> import tinyfcn
+    >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48)).subset(['0', '1'])
+    >>> net = tinyfcn.build('tiny_8s', n_class=5, width=1/8)
+    >>> net.about['preprocess'] = dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    >>> [(name, pred.shape) for name, _, _, pred in predict_all(net, dataset)]
+    [('0', (32, 48)), ('1', (32, 48))]
     """
-    for i in range(len(pictures))[world().mine]:
-        image, label = pictures[i]
-        yield pictures.names[i], image, label, predict(net, image, **how)
+    for i in range(len(dataset))[world().rank_slice]:
+        image, label = dataset[i]
+        yield Prediction(dataset.names[i], image, label, predict(net, image, **options))
 
 
-def add_confusion(hists, pictures, label, pred):
-    """One more picture's confusion, added to {head: (C, C)} in place."""
-    for head, classes in by_output(pictures.classes).items():
-        hist = confusion(by_output(label)[head], by_output(pred)[head], len(classes))
-        hists[head] = hists.get(head, 0) + hist
+def add_confusion(hists: dict[str, NDArray[np.int64]], dataset: Dataset, label: Any,
+                  pred: Any) -> None:
+    """Add the confusion matrix of one more image to hists, {output: (C, C)}, in place."""
+    labels = by_output(label)
+    preds = by_output(pred)
+    for output, classes in by_output(dataset.classes).items():
+        hist = confusion(labels[output], preds[output], len(classes))
+        hists[output] = hists[output] + hist if output in hists else hist
 
 
-def total_confusion(hists, pictures):
-    """What all ranks have counted together: {head: (C, C)}, for every head of the pictures."""
-    total = world().adding()
-    for head, classes in by_output(pictures.classes).items():
-        total.add(head, hists.get(head, np.zeros([len(classes)] * 2, 'int64')))
-    return total.done()
+def total_confusion(hists: Mapping[str, NDArray[np.int64]],
+                    dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+    """The sum over all ranks, {output: (C, C)}, for every output with labels in the data set."""
+    total = world().all_reduce()
+    for output, classes in by_output(dataset.classes).items():
+        hist = hists.get(output)
+        if hist is None:                    # of a rank that got no image
+            hist = np.zeros([len(classes)] * 2, 'int64')
+        total.add(output, hist)
+    sums: dict[str, NDArray[np.int64]] = total.result()
+    return sums
 
 
-def evaluate(net, pictures, **how):
-    """The four metrics and every class' IU over all pictures; by head, where there are several."""
-    hists = {}
-    for _, _, label, pred in predict_all(net, pictures, **how):
-        add_confusion(hists, pictures, label, pred)
-    totals = total_confusion(hists, pictures)
-    return unwrap_single({head: scored(hist) for head, hist in totals.items()})
+def evaluate(net: Net, dataset: Dataset, **options: Any) -> Scores | Any:
+    """The four metrics and the IU of every class over all images, see `metrics.scores`.
+
+    options: those of `predict`. A net with several outputs gives a dict, {output: scores}.
+
+    >>> import tinyfcn
+    >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48)).subset(['0', '1'])
+    >>> net = tinyfcn.build('tiny_8s', n_class=5, width=1/8)
+    >>> net.about['preprocess'] = dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    >>> sorted(evaluate(net, dataset))
+    ['fw_iu', 'iu', 'mean_acc', 'mean_iu', 'pixel_acc']
+    """
+    hists: dict[str, NDArray[np.int64]] = {}
+    for _, _, label, pred in predict_all(net, dataset, **options):
+        add_confusion(hists, dataset, label, pred)
+    totals = total_confusion(hists, dataset)
+    return unwrap_single({output: scores(hist) for output, hist in totals.items()})

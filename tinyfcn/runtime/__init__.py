@@ -1,1 +1,1 @@
-"""What a process computes with: arrays of the CPU or the GPU, threads, other processes."""
+"""What the package computes with: arrays on the CPU or a GPU, threads, worker processes, MPI."""

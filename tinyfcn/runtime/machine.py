@@ -1,32 +1,48 @@
-"""The machine: what may change the last bit of a result, and how much memory is free."""
+"""The machine: everything that can change the last bit of a result, and its available memory."""
 import platform
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .backend import on_host
 
 
-def machine():
-    """All that may change the last bit of a result: versions, the kernel of BLAS, threads. -> dict
+def machine_info() -> dict[str, Any]:
+    """What can change the last bit of a result: versions, the BLAS kernel, the thread count.
 
-    BLAS picks its kernel by the CPU that it finds, not by the one that it was built on.
+    BLAS chooses its kernel by the CPU that it runs on, not by the one that it was built on.
     """
     from threadpoolctl import threadpool_info
-    blas = [info for info in threadpool_info() if info['user_api'] == 'blas'
-            and 'numpy' in info['filepath']] or [{}]
-    return dict(python=platform.python_version(), numpy=np.__version__, cpu=platform.machine(),
-                blas=blas[0].get('internal_api'), blas_version=blas[0].get('version'),
-                blas_kernel=blas[0].get('architecture'), blas_threads=blas[0].get('num_threads'))
+    blas: dict[str, Any] = {}
+    for library in threadpool_info():
+        if library['user_api'] == 'blas' and 'numpy' in library['filepath']:
+            blas = library
+            break
+    return dict(
+        python=platform.python_version(),
+        numpy=np.__version__,
+        cpu=platform.machine(),
+        blas=blas.get('internal_api'),
+        blas_version=blas.get('version'),
+        blas_kernel=blas.get('architecture'),
+        blas_threads=blas.get('num_threads'),
+    )
 
 
-def free_memory(x=None):
-    """Bytes that a program may still take, of the device where x is; where nobody says, 2 GiB."""
+def available_memory(x: NDArray[Any] | None = None) -> int:
+    """Bytes that the device of x can still give; 2 GiB where the system does not report it.
+
+    On the CPU this is MemAvailable of /proc/meminfo (Linux).
+    """
     if x is not None and not on_host(x):
         import cupy
-        return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        return int(free + cupy.get_default_memory_pool().free_bytes())
     try:
         with open('/proc/meminfo') as file:
             lines = dict(line.split(':') for line in file)
-        return int(lines['MemAvailable'].split()[0]) * 1024
+        kilobytes = int(lines['MemAvailable'].split()[0])
     except (OSError, KeyError):
         return 2 << 30
+    return kilobytes * 1024

@@ -1,123 +1,146 @@
-"""As many threads as there are cores, each with one thread of BLAS while all of them work.
+"""A thread for each core, each with one BLAS thread while all of them compute.
 
-    parallel(function, shares(count))           function(part) for every part, all at once
+    parallel(function, split_range(count))      function(part) for every part, concurrently
+
+NumPy releases the interpreter's lock inside its loops, so threads do run side by side. BLAS has
+threads of its own. While ours compute, it is limited to one for each, or n threads would start n
+BLAS threads each and compete for the cores.
 """
 import os
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
 from threading import Lock
+from typing import Any, TypeVar
+
+Part = TypeVar('Part')
+Result = TypeVar('Result')
 
 
-def threads():
-    """How many threads may compute: TINYFCN_THREADS, else as many as this process has cores."""
-    said = os.environ.get('TINYFCN_THREADS', '')
-    if not said:
-        has = getattr(os, 'sched_getaffinity', None)            # Linux alone tells
-        return len(has(0)) if has else os.cpu_count() or 1
-    if not said.isdecimal() or int(said) < 1:
-        raise ValueError(f'TINYFCN_THREADS is {said!r}: a number of threads, 1 or more, is needed')
-    return int(said)
+def thread_count() -> int:
+    """TINYFCN_THREADS, or else the number of cores that this process may use."""
+    setting = os.environ.get('TINYFCN_THREADS', '')
+    if setting:
+        if not setting.isdecimal() or int(setting) < 1:
+            raise ValueError(f'TINYFCN_THREADS is {setting!r}; set it to a number of threads, '
+                             f'1 or more')
+        return int(setting)
+    if hasattr(os, 'sched_getaffinity'):                # on Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def shares(count, least=1):
-    """range(count) in as many slices as there are threads, none shorter than `least`. -> [slice]
+def split_range(count: int, min_length: float = 1) -> list[slice]:
+    """Split range(count) into one slice a thread, none shorter than `min_length`.
 
-    A problem too small to be shared is one slice, and costs no thread.
+    A problem that is too small to split is one slice, which `parallel` computes without a thread.
     """
-    parts = max(1, min(threads(), int(count // least)))
+    parts = max(1, min(thread_count(), int(count // min_length)))
     ends = [count * i // parts for i in range(parts + 1)]
-    return [slice(*ends[i:i + 2]) for i in range(parts)]
+    return [slice(start, stop) for start, stop in zip(ends, ends[1:])]
 
 
-_at_work = ContextVar('at_work', default=False)
+_is_working = ContextVar('_is_working', default=False)
 
 
-def parallel(function, parts):
-    """[function(part) for part in parts], on all threads at once, each with one thread of BLAS.
+def parallel(function: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
+    """[function(part) for part in parts], on all threads, each with one BLAS thread.
 
-    The caller's thread works too, so a busy pool delays nobody; a call from within a part is a
-    plain loop. What was set around the call, such as exact(), holds inside; an error surfaces.
+    The calling thread works too, so a pool that is busy delays no caller. A call from within a
+    part is a plain loop. Context variables such as those of exact() hold inside. The first error
+    is raised here, and no further part is begun after it.
     """
     parts = list(parts)
-    if len(parts) < 2 or _at_work.get() or threads() < 2:
+    if len(parts) < 2 or _is_working.get() or thread_count() < 2:
         return [function(part) for part in parts]
-    done, waiting = [None] * len(parts), deque(enumerate(parts))
 
-    def take():
+    results: list[Any] = [None] * len(parts)
+    waiting = deque(enumerate(parts))
+
+    def take() -> tuple[int, Part] | None:
         try:
             return waiting.popleft()
         except IndexError:
             return None
 
-    def work():
-        _at_work.set(True)
+    def work() -> None:
+        _is_working.set(True)
         try:
             while item := take():
                 number, part = item
-                done[number] = function(part)
+                results[number] = function(part)
         finally:
-            waiting.clear()                                     # after an error begin no other
+            waiting.clear()                             # empty, unless function raised
 
     with one_blas_thread():
-        pool = _pool(os.getpid(), threads() - 1)
-        helpers = [pool.submit(copy_context().run, work) for _ in parts[1:threads()]]
+        pool = _pool(os.getpid(), thread_count() - 1)
+        helpers = [pool.submit(copy_context().run, work) for _ in parts[1:thread_count()]]
         try:
             copy_context().run(work)
         finally:
+            # a helper that has not begun is not needed any more; wait for those that have
             started = [helper for helper in helpers if not helper.cancel()]
             errors = [helper.exception() for helper in started]
-    for error in filter(None, errors):
-        raise error
-    return done
+    for error in errors:
+        if error:
+            raise error
+    return results
 
 
 @contextmanager
-def one_thread():
-    """Inside, whatever this thread calls has this one thread, of BLAS too."""
-    token = _at_work.set(True)
+def one_thread() -> Iterator[None]:
+    """Inside, everything that this thread calls runs on this one thread, BLAS too."""
+    token = _is_working.set(True)
     try:
         with one_blas_thread():
             yield
     finally:
-        _at_work.reset(token)
+        _is_working.reset(token)
 
 
 @cache
-def _pool(process, size):
-    """A child made by fork has none of its parent's threads, and so a pool of its own."""
+def _pool(process: int, size: int) -> ThreadPoolExecutor:
+    """The pool of a process: a forked child has none of its parent's threads."""
     return ThreadPoolExecutor(size, 'tinyfcn')
 
 
-_counting, _limits = Lock(), []     # one entry for each who is inside; the first knows what was
+# One entry for each block that is inside `one_blas_thread`, in any thread. The first entry made
+# holds the thread counts to restore, the others are empty.
+_limits: list[list[tuple[Any, int]]] = []
+_limits_lock = Lock()
 
 
 @contextmanager
-def one_blas_thread():
-    """Inside, BLAS has one thread; the last to leave, of any thread, brings back what was."""
-    with _counting:
-        _limits.append([] if _limits else [(blas, blas.num_threads) for blas in _blas()])
-        for blas, _ in _limits[-1]:
-            _limit(blas, 1)
+def one_blas_thread() -> Iterator[None]:
+    """Inside, BLAS has one thread. The last block to end, in any thread, restores its threads."""
+    with _limits_lock:
+        entry = [] if _limits else [(blas, blas.num_threads) for blas in _blas_libraries()]
+        _limits.append(entry)
+        for blas, _ in entry:
+            _set_blas_threads(blas, 1)
     try:
         yield
     finally:
-        with _counting:
-            was = _limits.pop()                                 # the first entry leaves last
-            for blas, threads in was:
-                _limit(blas, threads)
+        with _limits_lock:
+            # from the end: the first entry is popped by whichever block ends last
+            for blas, count in _limits.pop():
+                _set_blas_threads(blas, count)
 
 
 @cache
-def _blas():
-    """NumPy's BLAS, found once: to look for it takes longer than a small product."""
+def _blas_libraries() -> list[Any]:
+    """NumPy's BLAS, found once: to find it takes longer than a small product."""
     from threadpoolctl import ThreadpoolController
-    return ThreadpoolController().select(user_api='blas').lib_controllers
+    libraries: list[Any] = ThreadpoolController().select(user_api='blas').lib_controllers
+    return libraries
 
 
-def _limit(blas, threads):
-    blas.set_num_threads(threads)
-    # newer versions let only the thread that limits undo it; ours may leave in any order
-    getattr(blas, 'clear_controlling_thread', lambda: None)()
+def _set_blas_threads(blas: Any, count: int) -> None:
+    blas.set_num_threads(count)
+    # In newer versions only the thread that set a limit may undo it; blocks end in any order
+    clear = getattr(blas, 'clear_controlling_thread', None)
+    if clear:
+        clear()

@@ -1,12 +1,28 @@
-"""Several processes walk the batches of a step side by side, each on a core of its own.
+"""Worker processes: compute the batches of a step in parallel, one process a core.
 
-    with closing(Walkers(net, walk, most)) as walkers:
-        for loss, grads in walkers(batches): …          in order; at most so many a step
+    with closing(WorkerPool(net, fn, max_batches)) as pool:
+        for loss, grads in pool(batches): …         in the order of the batches
 
-Threads would do, but for Python: each of the thousand short steps of a small net ends with waiting
-until another thread lets go of the interpreter, a quarter of all time. Processes wait for nobody.
-They begin as copies of this one. Weights go to them and gradients come back through memory that
-all of them see; batches and losses, which are little, through a pipe.
+Why processes, not threads. A small net calls NumPy thousands of times a step, each time for less
+than a millisecond. After every call a thread waits until another thread releases the interpreter's
+lock (the GIL), and this contention costs a quarter of the time. A process has an interpreter of its
+own.
+
+How a worker starts. By os.fork, as a copy of this process: it has the net and fn already.
+
+How memory is shared. `shared_buffers` maps memory before the fork, so all processes see the same
+bytes. One buffer holds the weights: this process copies its weights into it at each step, and the
+workers' nets use it as their weights. One buffer for each batch holds gradients: a worker writes
+them there, and this process reads them. Only small things go through a pipe: batches to the
+worker, losses and the names of the gradients back.
+
+Who computes what. With two workers, batch 0 is computed here, 1 by the first worker, 2 by the
+second, 3 here again, and so on.
+
+When something fails. An exception in a worker comes back through its pipe and is raised here, when
+the result of that batch is due. When a worker dies (killed, out of memory), its end of the pipe is
+closed by the system, and an OSError is raised here. When this process dies, the pipes of the
+workers are closed, and they exit. `close` kills the workers, whether they are busy or not.
 """
 import os
 import signal
@@ -21,116 +37,157 @@ from threading import Thread
 import numpy as np
 
 from .distributed import world
-from .threads import one_thread, parallel, threads
+from .threads import one_thread, parallel, thread_count
 
 
-class Walkers:
-    """walk(net, batch) -> loss, (name, gradient) …"""
+class WorkerPool:
+    """Processes that compute fn(net, batch) -> loss, (name, gradient) … for the batches of a step.
 
-    def __init__(self, net, walk, most):
-        self.net, self.walk, self.most = net, walk, most
-        self.pipes, self.processes, self.sending = [], [], None
+    Without several cores, several batches and a system that can fork, everything is computed in
+    this process. The workers start at the first step that needs them.
+    """
+
+    def __init__(self, net, fn, max_batches):
+        self.net = net
+        self.fn = fn
+        self.max_batches = max_batches          # of a step
+        self.pipes = []                         # this end of the pipe of each worker
+        self.processes = []                     # the process id of each worker
+        self.sender = None                      # the thread that sends the batches of a step
 
     def __call__(self, batches):
-        """The loss and the gradients of each batch, in order."""
-        others = min(self.most, threads()) - 1
-        if not (others and may_fork()):
-            yield from parallel(self._walk, batches)
+        """Yield the loss and the gradients of each batch, in order."""
+        workers = min(self.max_batches, thread_count()) - 1
+        if workers < 1 or not may_fork():
+            yield from parallel(self._compute, batches)
             return
         if not self.processes:
-            self._begin(others)
-        for name, room in self.weights.items():
-            room[...] = self.net.params[name]
-        everyone = 1 + len(self.processes)
-        self.sending = Thread(target=self._send, args=(batches, everyone), daemon=True)
-        self.sending.start()
-        with one_thread():
-            own = [*map(self._walk, batches[::everyone])]
-        for i in range(len(batches)):
-            turn, who = divmod(i, everyone)
-            yield self._answer(self.pipes[who - 1], self.rooms[i]) if who else own[turn]
+            self._start(workers)
 
-    def _send(self, batches, everyone):
-        """Aside, for a pipe holds less than a picture: it is sent when the last one is walked."""
-        with suppress(OSError):                 # one that is gone is missed where it should answer
-            for i, batch in enumerate(batches):
-                if i % everyone:
-                    self.pipes[i % everyone - 1].send((i, batch))
+        # 1. The optimizer has changed the weights: hand them to the workers
+        for name, shared in self.weights.items():
+            shared[...] = self.net.params[name]
+
+        # 2. A thread sends the workers their batches, while this one computes its own. It has to be
+        #    a thread: a pipe holds less than an image, so send() waits until a worker receives
+        processes = 1 + len(self.processes)
+        self.sender = Thread(target=self._send, args=(batches, processes), daemon=True)
+        self.sender.start()
+        with one_thread():
+            own_results = [self._compute(batch) for batch in batches[::processes]]
+
+        # 3. Give the results in order
+        for i in range(len(batches)):
+            turn, process = divmod(i, processes)
+            if process:
+                yield self._receive(self.pipes[process - 1], self.gradients[i])
+            else:
+                yield own_results[turn]
 
     def close(self):
+        """Kill the workers and forget them; the next step would start new ones."""
         for process in self.processes:
-            os.kill(process, signal.SIGKILL)                    # it has nothing of its own to lose
+            os.kill(process, signal.SIGKILL)    # a worker has no files or state that could be lost
             os.waitpid(process, 0)
-        if self.sending:
-            self.sending.join()                                 # to nobody, any more
+        if self.sender:
+            self.sender.join()                  # its send() fails now that the workers are gone
         for pipe in self.pipes:
             pipe.close()
-        self.pipes, self.processes = [], []
+        self.pipes = []
+        self.processes = []
 
-    def _walk(self, batch):
-        loss, grads = self.walk(copy(self.net), batch)
-        return loss, [*grads]
+    def _compute(self, batch):
+        # a forward pass keeps its values in the net: each batch gets a (shallow) copy of its own
+        loss, grads = self.fn(copy(self.net), batch)
+        return loss, list(grads)
 
-    def _begin(self, others):
-        self.weights, *self.rooms = rooms(self.net, 1 + self.most)
-        for _ in range(others):
+    def _send(self, batches, processes):
+        with suppress(OSError):                 # of a worker that has died, _receive tells
+            for i, batch in enumerate(batches):
+                process = i % processes
+                if process:
+                    self.pipes[process - 1].send((i, batch))
+
+    def _receive(self, pipe, gradients):
+        """The result of the next batch that the worker at `pipe` computes."""
+        try:
+            result = pipe.recv()
+        except (EOFError, OSError):
+            raise OSError('a worker process died: it was killed or out of memory. '
+                          'TINYFCN_THREADS=1 trains without worker processes') from None
+        if isinstance(result, Exception):
+            raise result
+        loss, names = result
+        return loss, [(name, gradients[name]) for name in names]
+
+    def _start(self, workers):
+        self.weights, *self.gradients = shared_buffers(self.net, 1 + self.max_batches)
+        for _ in range(workers):
             here, there = Pipe()
-            with warnings.catch_warnings():     # Python ≥ 3.12: a thread, reading, is not copied
+            with warnings.catch_warnings():
+                # Python ≥ 3.12 warns that fork copies no other threads; the worker needs none
                 warnings.simplefilter('ignore', DeprecationWarning)
                 process = os.fork()
             if not process:
-                self._serve(there, [*self.pipes, here])
+                # this is the worker. It has copies of all pipe ends that this process holds
+                self._worker_loop(there, [*self.pipes, here])
             there.close()
             self.pipes.append(here)
             self.processes.append(process)
 
-    def _serve(self, pipe, others):
-        """What another process does: walk, until nobody is there any more who asks."""
+    def _worker_loop(self, pipe, parent_ends):
+        """The life of a worker: compute batches until the pipe is closed. Never returns."""
         try:
-            for other in others:
-                other.close()                   # who holds an end open would never see it closed
-            for number in signal.SIGINT, signal.SIGTERM:        # they are for who began this
+            # A pipe counts as closed when all copies of its other end are closed. If the worker
+            # kept these, neither it nor another worker would notice that the parent has died
+            for end in parent_ends:
+                end.close()
+            # Ctrl-C goes to all processes of a terminal. The parent decides when to stop
+            for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             self.net.params.update(self.weights)
             with suppress(EOFError, OSError), one_thread():
                 while True:
                     i, batch = pipe.recv()
-                    pipe.send(self._walked_into(self.rooms[i], batch))
+                    pipe.send(self._compute_into(self.gradients[i], batch))
         finally:
-            os._exit(0)
+            os._exit(0)                         # without the parent's exit handlers
 
-    def _walked_into(self, room, batch):
+    def _compute_into(self, gradients, batch):
+        """Write the gradients into shared memory. -> loss and their names, or the exception"""
         try:
-            loss, grads = self.walk(copy(self.net), batch)
+            loss, grads = self.fn(copy(self.net), batch)
             names = []
             for name, g in grads:
-                room[name][...] = g
+                gradients[name][...] = g
                 names.append(name)
             return loss, names
-        except Exception as error:              # it surfaces where the answer is read
+        except Exception as error:              # raised by _receive, in the parent
             return error
-
-    def _answer(self, pipe, room):
-        try:
-            answer = pipe.recv()
-        except (EOFError, OSError):
-            raise OSError('a process that walks batches beside this one is gone, killed or out of '
-                          'memory: TINYFCN_THREADS=1 does without') from None
-        if isinstance(answer, Exception):
-            raise answer
-        loss, names = answer
-        return loss, [(name, room[name]) for name in names]
 
 
 def may_fork():
-    """macOS does not promise that a copied process works, Windows has none; MPI forbids it."""
+    """Whether workers can be used here.
+
+    Only on Linux: on macOS a forked process may crash in a system library, and Windows cannot
+    fork. Not under MPI, which forbids it.
+    """
     return sys.platform == 'linux' and world().size == 1
 
 
-def rooms(net, count):
-    """Memory that processes share, for so many times all weights. -> [{name: array}]"""
-    shapes, dtype = {name: w.shape for name, w in net.params.items()}, np.dtype(net.dtype)
+def shared_buffers(net, count):
+    """Memory that forked processes share, `count` times the size of all weights. -> [{name: array}]
+
+    Each dict has an array for every weight of the net, of its shape and dtype.
+    """
+    shapes = {name: w.shape for name, w in net.params.items()}
     ends = np.cumsum([w.size for w in net.params.values()])
-    shared = np.frombuffer(mmap(-1, int(count * ends[-1]) * dtype.itemsize), dtype)
-    return [{name: part.reshape(shape) for (name, shape), part in
-             zip(shapes.items(), np.split(row, ends[:-1]))} for row in shared.reshape(count, -1)]
+    dtype = np.dtype(net.dtype)
+    # an anonymous shared mapping: pages are allocated when they are first written
+    memory = mmap(-1, int(count * ends[-1]) * dtype.itemsize)
+    buffers = []
+    for row in np.frombuffer(memory, dtype).reshape(count, -1):
+        parts = np.split(row, ends[:-1])
+        buffers.append({name: part.reshape(shape)
+                        for (name, shape), part in zip(shapes.items(), parts)})
+    return buffers

@@ -15,7 +15,7 @@ def mean_field(prob, image, how):
     """
     prob, image = np.asarray(prob, 'float64'), np.asarray(image)
     after = crf.mean_field(prob, image, how, 1, exact=True)
-    pairs, pixels = crf.messages(image, how, True, 'float64'), every(image.shape[:2])
+    pairs, pixels = crf.message_passing(image, how, True, 'float64'), every(image.shape[:2])
     loud = pairs(np.eye(len(pixels))).reshape(-1, *image.shape[:2])     # to each, from all
     heard = pairs(prob.reshape(len(prob), -1).T)                        # (N, C)
     ps, qs = names('p', prob), names('q', prob)

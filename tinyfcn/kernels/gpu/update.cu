@@ -4,7 +4,7 @@
                             i < count; i += (long long)gridDim.x * blockDim.x)
 
 // SGD: v = momentum · v + lr · (scale · g + decay · w), w = w − v
-extern "C" __global__ void descend(REAL* w,                             // count
+extern "C" __global__ void sgd_update(REAL* w,                             // count
                                    const REAL* g,                       // count
                                    REAL* v,                             // count
                                    REAL lr, REAL momentum, REAL decay, REAL scale,
@@ -18,7 +18,7 @@ extern "C" __global__ void descend(REAL* w,                             // count
 }
 
 // Adam: w = w − lr · m / (√(s / unbias) + eps), where lr has the unbiasing of m in it
-extern "C" __global__ void adapt(REAL* w,                               // count
+extern "C" __global__ void adam_update(REAL* w,                               // count
                                  const REAL* g,                         // count
                                  REAL* m,                               // count
                                  REAL* s,                               // count
