@@ -83,7 +83,7 @@ for i in range(2):
 
 assert (y == [[4, 5], [6, 8]]).all()
 assert (y == ops.max_pool(x[None, None], 2)[0]).all()       # the library's, on (N, C, H, W)
-viz.grids(x=x, y=y)
+viz.show_matrices(x=x, y=y)
 
 # %% [markdown]
 # Where was the 4? In row 1, column 0. Number the pixels of x row by row, `row·W + column`, in the
@@ -97,7 +97,7 @@ back, _ = ops.unpool(taken, switches, size=(4, 4))          # write back there
 
 assert (switches[0, 0] == [[4, 7], [8, 15]]).all()
 assert (taken[0, 0] == y).all()                             # so max_pool = take at the switches
-viz.grids(x=x, switches=switches[0, 0], taken=taken[0, 0], unpooled=back[0, 0])
+viz.show_matrices(x=x, switches=switches[0, 0], taken=taken[0, 0], unpooled=back[0, 0])
 
 # %% [markdown]
 # `unpool` reverses it: it gives a map of the old size, with each value where it came from and zeros
@@ -142,7 +142,7 @@ y, cache = ops.max_pool(x[None, None], 2)
 dx, = ops.max_pool.backward(dy[None, None], cache)
 
 assert (dx == ops.unpool(dy[None, None], switches, (4, 4))[0]).all()
-viz.grids(dy=dy, switches=switches[0, 0], dx=dx[0, 0])
+viz.show_matrices(dy=dy, switches=switches[0, 0], dx=dx[0, 0])
 
 # %% [markdown]
 # In terms of lesson 04: once the switches are known, `take` is a matrix P with a single 1 in each
@@ -155,7 +155,7 @@ P[np.arange(4), switches.ravel()] = 1
 
 assert (P @ x.ravel() == y.ravel()).all()
 assert (P.T @ dy.ravel() == dx.ravel()).all()
-viz.grids(P=P)
+viz.show_matrices(P=P)
 
 # %% [markdown]
 # AlexNet pools 3×3 windows every 2 pixels: neighbours share a row or a column. A pixel may then be
@@ -169,7 +169,7 @@ peak[0, 0, 2, 2] = 9
 y, cache = ops.max_pool(peak, 3, stride=2)
 dx, = ops.max_pool.backward(np.ones_like(y), cache)
 assert (y == 9).all() and dx[0, 0, 2, 2] == 4               # four windows, one maximum
-viz.grids(x=peak[0, 0], y=y[0, 0], dx_for_dy_of_ones=dx[0, 0])
+viz.show_matrices(x=peak[0, 0], y=y[0, 0], dx_for_dy_of_ones=dx[0, 0])
 
 # %% [markdown]
 # ## Ties
@@ -208,7 +208,7 @@ up, _ = ops.max_pool(x5, 2)
 down, _ = ops.max_pool(x5, 2, ceil=False)
 assert up.shape[2:] == (3, 3) and up.max() == 24
 assert down.shape[2:] == (2, 2) and down.max() == 18        # 19 to 24 are ignored
-viz.grids(x=x5[0, 0], rounded_up=up[0, 0], rounded_down=down[0, 0])
+viz.show_matrices(x=x5[0, 0], rounded_up=up[0, 0], rounded_down=down[0, 0])
 
 # %% [markdown]
 # Positions beyond the edge must never be the maximum, so they count as **minus infinity**, not
@@ -292,7 +292,7 @@ assert {375, 500} <= {*fails(ceil=False)}
 
 # %%
 grey = image.mean(2)[None, None]
-slope_filters = np.array([[[[-1., 0, 1], [-2, 0, 2], [-1, 0, 1]]],
+gradient_filters = np.array([[[[-1., 0, 1], [-2, 0, 2], [-1, 0, 1]]],
                              [[[-1., -2, -1], [0, 0, 0], [1, 2, 1]]]])  # right, down (Sobel)
 slopes, _ = ops.conv2d(grey, gradient_filters)
 outline = (np.sqrt((slopes ** 2).sum(1, keepdims=True)) - 60).clip(0, 340)
@@ -347,7 +347,7 @@ y, _ = ops.max_pool(x, 2)
 switches, _ = ops.max_switches(x, 2)
 right, _ = ops.unpool(y, switches, (5, 5))
 wrong, _ = ops.unpool(y, switches, (6, 6))
-viz.grids(x=x[0, 0], unpooled_to_5x5=right[0, 0], to_6x6_by_mistake=wrong[0, 0])
+viz.show_matrices(x=x[0, 0], unpooled_to_5x5=right[0, 0], to_6x6_by_mistake=wrong[0, 0])
 
 # %% [markdown]
 # ## Now you

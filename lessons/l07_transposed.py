@@ -66,7 +66,7 @@ for i in range(3):
     M[i, 2 * i:2 * i + 3] = w
 
 y = M.T @ x
-viz.grids(M=M, M_transposed=M.T, x=x[:, None], y=y[:, None])
+viz.show_matrices(M=M, M_transposed=M.T, x=x[:, None], y=y[:, None])
 
 # %% [markdown]
 # Take y[4] = 130: it is the sum of 100·1 and 10·3. Now look at Mᵀ, the second grid, and remember
@@ -121,7 +121,7 @@ for i in range(2):
     for j in range(2):
         stamped[2 * i:2 * i + 3, 2 * j:2 * j + 3] += x[i, j] * w
 
-viz.grids(x=x, w=w, y=stamped)
+viz.show_matrices(x=x, w=w, y=stamped)
 
 # %% [markdown]
 # In the middle all four stamps overlap: 1379. So the 1 contributed the kernel's last tap, 9; the 10
@@ -132,9 +132,9 @@ viz.grids(x=x, w=w, y=stamped)
 tracing.scatter(x, w, stride=2)
 
 # %% [markdown]
-# The second way, on the same numbers: zeros between, zeros padded, and the flipped kernel slides.
-# Watch how few of its nine taps meet a number: four at most, often two or one. The rest are
-# multiplications by zero.
+# The second way, on the same numbers: zeros between, zeros around, and the flipped kernel slides
+# (*zero insertion*). Watch how few of its nine taps are multiplied with a number of x: four at
+# most, often two or one. The rest are multiplications by zero.
 
 # %%
 tracing.zero_insert(x, w, stride=2)
@@ -164,10 +164,10 @@ for result in (stamped, convolved[0, 0], multiplied):
     assert (result == y[0, 0]).all()
 
 # %% [markdown]
-# **Change this and run restored:** `stride=3` in `tracing.scatter`, then `stride=4`, then
-# `stride=1`. (With 3, the width of the kernel, the stamps just touch and do not overlap. With 4
-# there are empty rows between them. With 1 the output is only larger by the border of the kernel,
-# 4×4: transposing is not the same as upsampling.)
+# **Change this and run again:** `stride=3` in `tracing.scatter`, then `stride=4`, then `stride=1`.
+# (With 3, the width of the kernel, the stamps just touch and do not overlap. With 4 there are empty
+# rows between them. With 1 the output is only larger by the border of the kernel, 4×4: transposing
+# is not the same as upsampling.)
 
 # %%
 for stride, side in ((1, 4), (2, 5), (3, 6), (4, 7)):
@@ -216,8 +216,9 @@ assert (cropped == full[..., 1:-1, 1:-1]).all()
 tracing.scatter(x, w, stride=2, pad=1)
 
 # %% [markdown]
-# The stamps fall as before; what lands on the pale rim is cut off. In the second way there are
-# ksize − 1 zeros padded, less pad: more pad, fewer zeros, fewer places for the kernel.
+# The stamps are the same as before; the pale border is cropped. In the second way there are
+# ksize − 1 − pad zeros around: the larger the pad, the fewer zeros, and the fewer positions for the
+# kernel.
 #
 # `H_out = (H − 1)·stride + ksize − 2·pad`
 #
@@ -234,9 +235,9 @@ for rows in (7, 8):
     four, _ = ops.conv2d(np.ones((1, 1, rows, rows)), w[None, None], stride=2, pad=1)
     assert four.shape[2:] == (4, 4)
 
-less_cropped, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1, output_padding=1)
-assert (less_cropped == full[..., 1:, 1:]).all()                # cropped at the top and left only
-viz.grids(full=full[0, 0], pad_1=cropped[0, 0], output_padding_1=less_cropped[0, 0])
+one_more, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1, output_padding=1)
+assert (one_more == full[..., 1:, 1:]).all()                # cropped at the top and left only
+viz.show_matrices(full=full[0, 0], pad_1=cropped[0, 0], output_padding_1=one_more[0, 0])
 
 # %% [markdown]
 # ## What a transpose is for: ⟨Mx, y⟩ = ⟨x, Mᵀy⟩
@@ -260,13 +261,13 @@ for _ in range(5):
     assert np.isclose((mx * y).sum(), (x * mty).sum(), rtol=0, atol=1e-11)
 
 wrong, _ = ops.conv_transpose2d(y, w[..., ::-1, ::-1], **geometry)
-print(f'{(mx * y).sum():12.8f} {(x * wrong).sum():12.8f}   with the kernel flipped once too often')
+print(f'{(mx * y).sum():12.8f} {(x * wrong).sum():12.8f}   with the kernel flipped by mistake')
 assert abs((mx * y).sum() - (x * wrong).sum()) > 1
 
 # %% [markdown]
 # ## It is not an inverse
 #
-# Apply a convolution to an image, then its transpose: the *size* is that of the image restored. The
+# Apply a convolution to an image, then its transpose: the *size* is that of the image again. The
 # values are not.
 
 # %%
@@ -352,7 +353,8 @@ for _ in range(2):
 # %%
 _, axs = plt.subplots(1, 4, figsize=(7.2, 2))
 for ax, ksize in zip(axs, (2, 3, 4, 5)):
-    overlap, _ = ops.conv_transpose2d(np.ones((1, 1, 6, 6)), np.ones((1, 1, ksize, ksize)), stride=2)
+    kernel = np.ones((1, 1, ksize, ksize))
+    overlap, _ = ops.conv_transpose2d(np.ones((1, 1, 6, 6)), kernel, stride=2)
     inside = overlap[0, 0, ksize:-ksize, ksize:-ksize]
     ax.imshow(overlap[0, 0], cmap='gray', vmin=0, vmax=9)
     ax.set_title(f'ksize {ksize}, stride 2: {", ".join(f"{v:g}" for v in np.unique(inside))}',
@@ -362,9 +364,9 @@ for ax, ksize in zip(axs, (2, 3, 4, 5)):
 plt.tight_layout()
 
 # %% [markdown]
-# (The titles say how many stamps meet inside, away from the rim.) With random weights the square of
-# an output is, on average, just that count: with ksize 3 some pixels are twice as loud as their
-# neighbours (√4 restoredst √1), and learning has to work restoredst it.
+# (The titles say how many stamps overlap away from the border.) With random weights the mean square
+# of an output is just that count: with ksize 3 some pixels have twice the amplitude of their
+# neighbours (√4 against √1), and training has to correct that.
 
 # %%
 for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
@@ -387,11 +389,11 @@ for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
 # | adjoint of convolution | Yes: the same in the language of ⟨Mx, y⟩ = ⟨x, Mᵀy⟩. |
 # | gradient of convolution, with respect to its input | Yes, but here it is used forward. |
 # | backwards convolution (the FCN paper) | Yes, for the same reason; "backwards" is not "undone". |
-# | fractionally strided convolution | It describes the second way: between inserted zeros, a step is 1/stride of an x. |
+# | fractionally strided convolution | The second way: with the zeros, a step is 1/stride of an x. |
 # | **deconvolution** (the FCN paper, Caffe) | Misleading: elsewhere it *undoes* a convolution. |
 # | **inverse convolution** | Wrong: it is no inverse. |
 # | up-convolution (U-Net) | Vague: others mean upsampling followed by a convolution. |
-# | learned upsampling | One use of it: but the weights may be fixed (lesson 08), and the stride may be 1. |
+# | learned upsampling | One use of it; but weights may be fixed (lesson 08), the stride may be 1. |
 # | upsampling layer | Even vaguer: there are many others. |
 #
 # ## Now you

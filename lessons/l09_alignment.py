@@ -1,12 +1,13 @@
 # %% [markdown]
-# # 09. Places
+# # 09. Alignment
 #
 # **Where do 19, 27 and 31 come from?**
 #
-# FCN-32s cuts 19 rows and columns off its scores. FCN-16s cuts 5 and 27, FCN-8s 5, 9 and 31. Hardly
-# anything about these nets is asked more often, and the usual answers are "that is how it is" and
-# "any number that fits will do". Neither is true. The numbers follow from three sums that fit on a
-# napkin, and the same sums tell you the crops of a net that you draw yourself.
+# FCN-32s crops its scores at an offset of 19 rows and columns. FCN-16s crops at 5 and 27, FCN-8s at
+# 5, 9 and 31. Few questions about these nets are asked more often, and the usual answers are "that
+# is how it is" and "any number that fits will do". Neither is true. The numbers follow from three
+# sums that fit on a napkin, and the same sums give you the crops of a net that you design yourself.
+# They describe the **alignment** of each map with the image.
 
 # %%
 import matplotlib.pyplot as plt
@@ -25,10 +26,11 @@ from tinyfcn.net.alignment import Alignment
 plt.rcParams['figure.dpi'] = 60
 
 # %% [markdown]
-# ## A cell stands over pixels
+# ## Every cell has a position over the image
 #
-# A value deep in a net is computed from some pixels, so it stands *over* them. Where? Take a 3×3
-# convolution padded by 1 and a 2×2 pooling after it, and look at one axis; the other is the same.
+# A value deep in a net (a *unit*, or a cell of its map) is computed from a window of pixels, so it
+# has a position over the image: the centre of that window. Take a 3×3 convolution padded by 1 and a
+# 2×2 pooling after it, and look at one axis; the other is the same.
 
 # %%
 small = tinyfcn.Net(channels=1)
@@ -36,11 +38,12 @@ small.conv1 = conv(small.data, 1, 3, pad=1)
 small.pool1 = max_pool(small.conv1, 2)
 
 rows = ['pool1', 'conv1', 'data']
-reads = {'pool1': [2], 'conv1': [4, 5], 'data': [3, 4, 5, 6]}       # what unit 2 of pool1 sees
+reads = {'pool1': [2], 'conv1': [4, 5], 'data': [3, 4, 5, 6]}       # the receptive field of unit 2 of pool1
 fig, ax = plt.subplots(figsize=(7, 1.8))
 for height, name in enumerate(reversed(rows)):
-    place, count = small[name].alignment, small.sizes((10, 10))[name][0]
-    at = [float(place.scale[0] * i + place.shift[0]) for i in range(count)]
+    alignment = small[name].alignment
+    count = small.sizes((10, 10))[name][0]
+    at = [float(alignment.scale[0] * i + alignment.shift[0]) for i in range(count)]
     ax.scatter(at, [height] * count, s=160, c='white', edgecolors='#667799', zorder=2)
     ax.scatter([at[i] for i in reads[name]], [height] * len(reads[name]), s=160, c='#fbc56d',
                edgecolors='#c05a20', zorder=3)
@@ -53,13 +56,13 @@ ax.spines[:].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# Unit 2 of `pool1` sees the four pixels 3 … 6, and its middle is 4.5: it stands *between* two
-# pixels, as the middle of any two neighbours does. Its neighbours stand 2 pixels further left and
-# right. So three numbers say all there is to say of the whole row:
+# Unit 2 of `pool1` depends on the four pixels 3 … 6, whose centre is 4.5: *between* two pixels,
+# like the centre of any even number of neighbours. The units beside it are centred 2 pixels further
+# left and right. So three numbers describe the alignment of the whole row:
 #
-# - its **field**: how many pixels a unit sees, here 4. It is called the *receptive field*;
-# - its **stride**: how many pixels lie between two units, here 2;
-# - its **shift**: where unit 0 stands, here 0.5.
+# - its **receptive field**: how many pixels a unit depends on, here 4 (`field` in the code);
+# - its **stride**: the distance of neighbouring units in pixels of the image, here 2;
+# - its **shift**: the position of unit 0, here 0.5.
 #
 # ```
 # image = stride·i + shift                unit 2 of pool1:  2·2 + 0.5 = 4.5
@@ -67,10 +70,10 @@ plt.show()
 #
 # ## Three sums
 #
-# Put one more layer (ksize, stride, pad) on top. Its unit i reads ksize units of the row
-# below, the first of which is `stride·i − pad`: that was lesson 02. Their middle is
-# `stride·i − pad + (ksize − 1)/2`. A unit of the row below is `step` pixels wide, `step` being the
-# stride over the image that has come together so far. Therefore
+# Put one more layer (ksize, stride, pad) on top. Its unit i reads ksize units of the row below, the
+# first of which is `stride·i − pad`: that was lesson 02. Their centre is
+# `stride·i − pad + (ksize − 1)/2`. Neighbouring units of the row below are `step` pixels apart,
+# where `step` is the accumulated stride of all layers so far. Therefore
 #
 # ```
 # field   grows by          step·(ksize − 1)
@@ -78,7 +81,7 @@ plt.show()
 # step    is multiplied by  the layer's own stride            (last: the sums above use the old one)
 # ```
 #
-# The image itself has field 1, step 1 and shift 0. By hand, for two blocks as above:
+# The image itself has receptive field 1, step 1 and shift 0. By hand, for two blocks as above:
 #
 # | layer | field | step | shift |
 # | --- | --- | --- | --- |
@@ -88,7 +91,7 @@ plt.show()
 # | conv 3, pad 1 | 4 + 2·2 = 8 | 2 | 0.5 + 2·(1 − 1) = 0.5 |
 # | pool 2, stride 2 | 8 + 2·1 = 10 | 4 | 0.5 + 2·0.5 = 1.5 |
 #
-# A 3×3 window that is padded by 1 leaves the middle where it was; a 2×2 pooling moves it by half of
+# A 3×3 window that is padded by 1 does not change the shift; a 2×2 pooling increases it by half of
 # the step. That is nearly all you need for VGG.
 #
 # ### Exercise: alignment
@@ -118,77 +121,80 @@ check('alignment', alignment_mine)
 #
 # </details>
 #
-# The library has the same three sums, for both axes and in exact fractions. What it calls `reach`
-# is ksize − 1, unless a dilation has pulled the taps apart; `scale` is our step.
+# The library has the same three sums, for both axes and in exact fractions. Its `reach` is
+# ksize − 1, or dilation·(ksize − 1) if the taps are dilated (lesson 15); `scale` is our step.
 
 # %%
 viz.show_source(Alignment.window)
 
 # %% [markdown]
-# ## Is it true? Ask a net
+# ## Check it on a net
 #
-# Sums can be wrong, so let a net answer. Put a gradient of 1 on a single unit, walk back (lesson
-# 05), and see which pixels have a gradient: exactly those that the unit sees. All weights are 1,
-# so that nothing cancels, and strided convolutions stand in for pooling, which sends its gradient
-# to one pixel only (lesson 06).
+# Sums can be wrong, so check them on a net. Set the gradient of a single unit to 1, run the
+# backward pass (lesson 05), and see which pixels have a gradient: exactly those in the receptive
+# field of the unit. All weights are 1, so that nothing cancels, and strided convolutions replace
+# pooling, which passes its gradient to one pixel only (lesson 06).
 
 # %%
-asked = tinyfcn.Net(channels=1, dtype='float64')
-asked.conv1 = conv(asked.data, 1, 3, stride=2, pad=1)
-asked.conv2 = conv(asked.conv1, 1, 3, pad=1)
-asked.conv3 = conv(asked.conv2, 1, 4, stride=2)
-for w in asked.params.values():
+net = tinyfcn.Net(channels=1, dtype='float64')
+net.conv1 = conv(net.data, 1, 3, stride=2, pad=1)
+net.conv2 = conv(net.conv1, 1, 3, pad=1)
+net.conv3 = conv(net.conv2, 1, 4, stride=2)
+for w in net.params.values():
     w[...] = 1
 
-y = asked.forward(np.ones((1, 1, 32, 32)), keep=True)
+y = net.forward(np.ones((1, 1, 32, 32)), keep=True)
 dy = np.zeros_like(y)
 dy[0, 0, 2, 3] = 1
-asked.backward(conv3=dy)
-seen = asked.grads['data'][0, 0]
+net.backward(conv3=dy)
+gradient = net.grads['data'][0, 0]
 
-field, stride, shift = 13, 4, 3                         # by hand; do it before you believe it
-place = asked.conv3.alignment
-assert (place.field[0], place.scale[0], place.shift[0]) == (field, stride, shift)
-row, column = 4 * 2 + 3, 4 * 3 + 3                      # image = stride·i + shift
-reach = (field - 1) // 2
-where = np.argwhere(seen)
-assert where.min(0).tolist() == [row - reach, column - reach]
-assert where.max(0).tolist() == [row + reach, column + reach]
+field, stride, shift = 13, 4, 3                         # by hand; compute them yourself
+alignment = net.conv3.alignment
+assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (field, stride, shift)
+row = stride * 2 + shift                                # image = stride·i + shift
+column = stride * 3 + shift
+radius = (field - 1) // 2
+pixels = np.argwhere(gradient)
+assert pixels.min(0).tolist() == [row - radius, column - radius]
+assert pixels.max(0).tolist() == [row + radius, column + radius]
 
 fig, ax = plt.subplots(figsize=(3.2, 3))
-ax.imshow(seen, cmap='Oranges')
+ax.imshow(gradient, cmap='Oranges')
 ax.plot(column, row, 'k+', ms=12)
 ax.set_title(f'{field}×{field} pixels around ({row}, {column})', fontsize=10)
 plt.show()
 
 # %% [markdown]
-# The cross is where the three sums said. The shade tells by how many ways a pixel reaches the unit:
-# the middle of a field counts for more than its rim.
+# The cross is the position that the three sums predict. The shade is the number of paths from a
+# pixel to the unit: the centre of a receptive field has more influence than its border.
 #
-# ## The column of VGG-16
+# ## The alignment of VGG-16
 #
-# Now the real net. `seed=None` leaves its weights at zero: we only look at its plan, nothing runs.
+# Now the real net. `seed=None` leaves its weights at zero: we only look at its geometry, nothing
+# runs.
 
 # %%
 fcn32s, fcn16s, fcn8s = (tinyfcn.build(name, seed=None) for name in ('fcn32s', 'fcn16s', 'fcn8s'))
 
-print(f'{"box":9} {"stands at":22} sees')
+print(f'{"box":9} {"position":22} receptive field')
 for name in 'data conv1_1 conv1_2 pool1 pool2 pool3 pool4 pool5 fc6 fc7 score_fr'.split():
-    place = fcn32s[name].alignment
-    print(f'{name:9} {str(place):22} {place.field[0]} pixels')
+    alignment = fcn32s[name].alignment
+    print(f'{name:9} {str(alignment):22} {alignment.field[0]} pixels')
 
-place = fcn32s.score_fr.alignment
-assert (place.field[0], place.scale[0], float(place.shift[0])) == (404, 32, 12.5)
+alignment = fcn32s.score_fr.alignment
+assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (404, 32, 12.5)
 assert 12.5 == (1 - 100) + (.5 + 1 + 2 + 4 + 8) + 32 * 3
 
 # %% [markdown]
-# The last line is the whole column in one sum. `conv1_1` is padded by 100 where 1 would have left
-# it in the middle: −99. Five poolings move by half of 1, 2, 4, 8 and 16 pixels: +15.5. And fc6, a
-# 7×7 window without padding at stride 32, moves by three of its cells: +96. Together **12.5**: the
-# first score of FCN-32s stands over pixel 12.5, the next over 44.5, and each sees 404 pixels.
+# The last line of the code is the whole shift in one sum. `conv1_1` is padded by 100, where a
+# padding of 1 would not change the shift: −99. Five poolings add half of 1, 2, 4, 8 and 16 pixels:
+# +15.5. And fc6, a 7×7 window without padding at stride 32, adds three of its cells: +96. Together
+# **12.5**: the first score of FCN-32s is centred on pixel 12.5, the next on 44.5, and each has a
+# receptive field of 404 pixels.
 #
 # Drag the cell of `fc6` (or use the arrow keys) and watch which cells it reads, box by box, down to
-# the image. The image has 160 pixels; what a cell sees left of 0 and right of 159 is padding.
+# the image. The image has 160 pixels; everything left of 0 and right of 159 is padding.
 
 # %%
 tracing.receptive_field(fcn32s, 'pool3', 'pool4', 'pool5', 'fc6', size=(160, 160))
@@ -196,11 +202,12 @@ tracing.receptive_field(fcn32s, 'pool3', 'pool4', 'pool5', 'fc6', size=(160, 160
 # %% [markdown]
 # ## Why pad 100?
 #
-# As a classifier VGG-16 pads its first convolution by 1, like all others. Let us draw FCN-32s so.
+# As a classifier VGG-16 pads its first convolution by 1, like all others. Let us build FCN-32s in
+# this way.
 
 # %%
 def padded_by(margin):
-    """FCN-32s, very thin, with another padding of its first convolution."""
+    """FCN-32s with few channels, and another padding of its first convolution."""
     n = tinyfcn.Net(seed=None)
     vgg16_trunk(n, n.data, width=1 / 32, pad=margin)
     stride32(n, 21)
@@ -213,19 +220,20 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# Padded by 1, the first score would stand over pixel 111.5, and even when it is spread out by 32 in
-# each direction nobody says anything about the first 80 pixels. Each pixel of padding moves the
+# Padded by 1, the first score would be centred on pixel 111.5. Upsampling spreads it by 32 pixels
+# in each direction, and the first 80 pixels would have no score. Each pixel of padding moves the
 # scores one pixel to the left, so 81 would be just enough there.
 #
-# But fc6 wants a window of 7 cells. `pool5` has a seventh cell only if the row before the poolings
-# is longer than 6·32 = 192, and `conv1_1` makes a row of H + 2·pad − 2. A picture of 33 pixels gets
-# there with pad 81; a picture of a single pixel needs pad 97. The net itself should confirm it, for
-# every height up to 999, which also tries out whether the scores reach the far end.
+# But fc6 needs a window of 7 cells. `pool5` has a seventh cell only if the row before the poolings
+# is longer than 6·32 = 192, and `conv1_1` gives a row of H + 2·pad − 2. For an image of 33 pixels a
+# pad of 81 is enough; an image of a single pixel needs 97. Let the net confirm it, for every height
+# up to 999; this also checks that the scores reach the other end of the image.
 
 # %%
 def too_short(margin):
     """The heights among 1 … 999 of which this net cannot make scores for every pixel."""
-    n, heights = padded_by(margin), []
+    n = padded_by(margin)
+    heights = []
     for height in range(1, 1000):
         try:
             n.sizes((height, height))
@@ -239,33 +247,35 @@ print(failures)
 assert failures == {81: [*range(1, 33)], 96: [1, 2], 97: []}
 
 # %% [markdown]
-# So 100 is neither sacred nor arbitrary: 97 is the least that serves every image, and 100 is the
-# round number above it. It has a price: of a 500×500 image the first convolutions compute 698×698
-# values, 1.95 times as many.
+# So 100 is neither magic nor arbitrary: 97 is the smallest padding that works for every image, and
+# 100 is the next round number. It has a price: of a 500×500 image the first convolutions compute
+# 698×698 values, 1.95 times as many.
 #
-# ## The way back: 19
+# ## Upsampling and the crop: 19
 #
-# Upsampling by f goes the other way (lessons 07 and 08). Cell i stamps a tent of ksize = 2·f onto
-# the fine units `f·i … f·i + ksize − 1`, whose middle is `f·i + (ksize − 1)/2`. So fine unit 0
-# stands (ksize − 1)/2 *fine* steps before cell 0:
+# Upsampling by f is the reverse (lessons 07 and 08). Cell i adds a bilinear kernel of ksize = 2·f
+# to the fine units `f·i … f·i + ksize − 1`, whose centre is `f·i + (ksize − 1)/2`. So fine unit 0
+# is (ksize − 1)/2 *fine* steps before cell 0:
 #
 # ```
 # step    is divided by f
 # shift   falls by      step·(ksize − 1)/2                    (the new, fine step)
 # ```
 #
-# **FCN-32s.** The scores stand at 32·i + 12.5. A tent of 64 brings them to step 1 and to shift
-# 12.5 − 63/2 = −19. The upsampled scores begin 19 pixels before the image does. Cut off **19**.
+# **FCN-32s.** The scores are at 32·i + 12.5. A kernel of 64 brings them to step 1 and to shift
+# 12.5 − 63/2 = −19. The upsampled scores start 19 pixels before the image does. The crop offset is
+# **19**.
 #
-# **FCN-16s.** Upsampled by 2 (a tent of 4), the scores stand at 16·i + 12.5 − 16·1.5 = 16·i −
-# 11.5. `pool4` stands at 16·i − 91.5, so it begins (−11.5 + 91.5)/16 = **5** cells earlier: cut 5.
-# The sum is upsampled by 16 (a tent of 32): −11.5 − 31/2 = −27. Cut **27**.
+# **FCN-16s.** Upsampled by 2 (a kernel of 4), the scores are at 16·i + 12.5 − 16·1.5 = 16·i − 11.5.
+# `pool4` is at 16·i − 91.5, so it starts (−11.5 + 91.5)/16 = **5** cells earlier: crop at 5. The
+# sum is upsampled by 16 (a kernel of 32): −11.5 − 31/2 = −27. Crop at **27**.
 #
 # **FCN-8s.** The sum at 16·i − 11.5 is upsampled by 2 again: 8·i − 11.5 − 8·1.5 = 8·i − 23.5.
-# `pool3` stands at 8·i − 95.5, which is 72/8 = **9** cells earlier. Then by 8 (a tent of 16):
-# −23.5 − 15/2 = −31. Cut **31**.
+# `pool3` is at 8·i − 95.5, which is 72/8 = **9** cells earlier. Then by 8 (a kernel of 16):
+# −23.5 − 15/2 = −31. Crop at **31**.
 #
-# That is all. Nobody typed these numbers into the nets of this library; they do the same sums:
+# That is all. These numbers are not written anywhere in the models of this library; the nets
+# compute them by the same sums:
 
 # %%
 for net in fcn32s, fcn16s, fcn8s:
@@ -276,11 +286,12 @@ assert [fcn16s[name].kwargs['offset'][0] for name in ('score_pool4c', 'score')] 
 assert [fcn8s[name].kwargs['offset'][0]
         for name in ('score_pool4c', 'score_pool3c', 'score')] == [5, 9, 31]
 
-print(fcn8s.summary().split('\n\n', 1)[1])              # why, in the net's own words
+print(fcn8s.summary().split('\n\n', 1)[1])              # the net's explanation
 
 # %% [markdown]
-# Two rulers: where the cells of `pool4` and of the upsampled scores lie over a small image, and
-# which of pool4's the crop keeps. Cells that are to be added must lie on top of each other.
+# The player shows two rulers: the positions of the cells of `pool4` and of the upsampled scores
+# over a small image, and which cells of pool4 the crop keeps. Cells that are added must have the
+# same position.
 
 # %%
 tracing.fusion(fcn16s, (40, 40), 'score_pool4', 'score_pool4c', 'upscore2')
@@ -288,8 +299,8 @@ tracing.fusion(fcn16s, (40, 40), 'score_pool4', 'score_pool4c', 'upscore2')
 # %% [markdown]
 # ### Exercise: crop
 #
-# `fine` and `coarse` are two places (field, stride, shift) of the same stride; the coarse one has
-# been upsampled already. How many units of `fine` lie before unit 0 of `coarse`?
+# `fine` and `coarse` are two alignments (field, stride, shift) of the same stride; the coarse one
+# has been upsampled already. How many units of `fine` are before unit 0 of `coarse`?
 
 # %%
 def crop_mine(fine, coarse):
@@ -303,60 +314,64 @@ check('crop', crop_mine)
 #
 # ```python
 # def crop_mine(fine, coarse):
-#     (_, stride, begins), (_, _, wanted) = fine, coarse
-#     return int((wanted - begins) / stride)
+#     _, stride, fine_shift = fine
+#     _, _, coarse_shift = coarse
+#     return int((coarse_shift - fine_shift) / stride)
 # ```
 #
 # </details>
 #
-# The library's own is `offset_between` in `tinyfcn/place.py`, the same line with two refusals: an
-# offset below 0 (you met that above), and one that is no whole number (you will).
+# The library's own function is `offset_between` in `tinyfcn/net/alignment.py`, the same line with
+# two errors: for an offset below 0 (you met that above), and for one that is not an integer (see
+# below).
 #
 # ## "Any number that fits will do"
 #
 # For a 500×500 image the upsampled scores of FCN-32s are 544 high, so every crop from 0 to 44
-# *fits*, and no error is raised. Is 22, the middle, not fairer than 19? Let every cell say where
-# it stands: a ramp. Upsampled and cropped, pixel y ought to say y.
+# *fits*, and no error is raised. Would 22, the middle, not be as good as 19? To test it, set the
+# score of every cell to its own position: a ramp. After upsampling and cropping, the score of pixel
+# y should be y.
 
 # %%
 count = fcn32s.sizes((500, 500))['score_fr'][0]
 cells = 32. * np.arange(count) + 12.5
-said = ops.upsample(cells.reshape(1, 1, -1, 1), (32, 1))[0].ravel()
-assert (count, len(said)) == (16, 544)
+ramp = ops.upsample(cells.reshape(1, 1, -1, 1), (32, 1))[0].ravel()
+assert (count, len(ramp)) == (16, 544)
 
 pixels = np.arange(500)
-inside = slice(100, 400)                                # where tents overlap, whatever the crop
+inside = slice(100, 400)                                # away from the border, for every crop
 for offset in 0, 18, 19, 20, 22, 34, 44:
-    wrong = said[offset:offset + 500] - pixels
-    assert (wrong[inside] == offset - 19).all()
-    print(f'crop {offset:2}: every pixel has the score of the one {wrong[inside][0]:+.0f} away')
+    error = ramp[offset:offset + 500] - pixels
+    assert (error[inside] == offset - 19).all()
+    print(f'crop {offset:2}: every pixel has the score of the one {error[inside][0]:+.0f} away')
 
 # %% [markdown]
-# Only 19 is right, to the last bit. One off is one pixel off, everywhere, for ever. (Near the ends
-# the tents have no neighbour to overlap with; the image's border is drawn by fewer cells, as
-# lesson 08 showed.) What does it cost? Take a perfect prediction and shift it:
+# Only 19 is right, and it is exact. With an offset wrong by one, every score is one pixel off.
+# (Near the ends the kernels have no neighbour to overlap with; there the scores come from fewer
+# cells, as lesson 08 showed.) What does a wrong offset cost? Take a perfect prediction and shift
+# it:
 
 # %%
 image, label = shapes.generate(seed=3, index=4, size=(160, 192), n_class=5, difficulty=.15)
-truth = label[16:, 16:]
-plain = np.where(label == 255, 0, label)                # a prediction has no void
+target = label[16:, 16:]
+perfect = np.where(label == 255, 0, label)              # a prediction has no void
 
 fig, axes = plt.subplots(1, 3, figsize=(6.4, 2))
 mean_iu = {}
 for ax, off in zip(axes, (1, 3, 15)):
-    shifted = plain[16 - off:len(label) - off, 16 - off:label.shape[1] - off]
-    hist = tinyfcn.metrics.confusion(truth, shifted, 5)
+    shifted = perfect[16 - off:len(label) - off, 16 - off:label.shape[1] - off]
+    hist = tinyfcn.metrics.confusion(target, shifted, 5)
     mean_iu[off] = tinyfcn.metrics.scores(hist)['mean_iu']
-    ax.imshow(viz.errors(truth, shifted))
+    ax.imshow(viz.error_map(truth, shifted))
     ax.set_title(f'off by {off}: {100 * mean_iu[off]:.1f}', fontsize=10)
     ax.axis('off')
 plt.show()
 assert 1 > mean_iu[1] > mean_iu[3] > mean_iu[15]
 
 # %% [markdown]
-# Mean IU in per cent, errors in red. An answer that one finds on the net, 34 in place of 19, is the
-# picture on the right. A net that is *trained* with a wrong crop can learn to look to the side, for
-# its filters see both; the published weights, which learned with 19, cannot.
+# The titles give mean IU in per cent; errors are red. On the right is the offset 34 in place of 19,
+# which is recommended in some forums. A net that is *trained* with a wrong crop can learn to
+# compensate for the shift; the published weights, which were trained with 19, cannot.
 #
 # ## Your own net, padded by 1
 #
@@ -382,21 +397,21 @@ print('crop', own.score.kwargs['offset'][0])
 assert own.score.kwargs['offset'] == (4, 4)
 
 # %% [markdown]
-# Poolings of 2 up to stride S move by (S − 1)/2, a tent of 2·S comes back by (2·S − 1)/2: what is
-# left is S/2. So a net of 3×3 windows padded by 1 and 2×2 poolings is cropped by **half of its
-# stride**: 4 for 8, 16 for 32. A transposed convolution with pad = S/2 cuts just that off by
-# itself, at both ends:
+# Poolings of 2 up to stride S add (S − 1)/2 to the shift, and a bilinear kernel of 2·S subtracts
+# (2·S − 1)/2: together −S/2. So a net of 3×3 windows padded by 1 and 2×2 poolings is cropped at
+# **half of its stride**: 4 for 8, 16 for 32. A transposed convolution with pad = S/2 crops just
+# that by itself, at both ends:
 
 # %%
-whole = upsample(own.score_fr, 8, pad=4)
-assert whole.alignment == own.data.alignment
-print('upsampled with pad 4:', whole.alignment)
+padded = upsample(own.score_fr, 8, pad=4)
+assert padded.alignment == own.data.alignment
+print('upsampled with pad 4:', padded.alignment)
 
 # %% [markdown]
 # **Change this and run again.** Give `own_net` another last window: `last=3, margin=1`, then
-# `last=5, margin=2`, then `last=4, margin=2`, then `last=5, margin=0`. Work out the crop before
-# you press the key. Expect 4, 4, 8, and for the last a refusal: two cells of padding are missing,
-# so the scores begin 12 pixels inside the image.
+# `last=5, margin=2`, then `last=4, margin=2`, then `last=5, margin=0`. Work out the crop before you
+# run the cell. Expect 4, 4, 8, and an error for the last: two cells of padding are missing, so the
+# scores start 12 pixels inside the image.
 
 # %%
 print(own_net(last=3, margin=1).score.kwargs['offset'])
@@ -404,10 +419,10 @@ print(own_net(last=3, margin=1).score.kwargs['offset'])
 # %% [markdown]
 # ## Half a pixel: why AlexNet needs 63
 #
-# VGG's poolings are even, so its scores stand at a half, 12.5; a tent of 64 is even, so it moves
-# by a half, 31.5. The halves cancel. AlexNet's windows are odd, 11, 3 and 5: they have a pixel in
-# their middle. Its fc6 is 6×6 without padding and moves by 32·2.5 = 80, which is whole too. By
-# hand:
+# VGG's poolings have even windows, so the shift of its scores is a half-integer, 12.5; the bilinear
+# kernel of 64 is even, so it changes the shift by a half-integer, 31.5. The halves cancel.
+# AlexNet's windows are odd, 11, 3 and 5: their centre is a pixel. Its fc6 is 6×6 without padding
+# and adds 32·2.5 = 80, an integer too. By hand:
 #
 # ```
 # conv1 11/4, pad 100     1·(5 − 100)     −95
@@ -417,7 +432,8 @@ print(own_net(last=3, margin=1).score.kwargs['offset'])
 # fc6 6                   32·2.5           13
 # ```
 #
-# A tent of 64 would put the first pixel at 13 − 31.5 = −18.5. Half a pixel cannot be cut off:
+# A bilinear kernel of 64 would put the first pixel at 13 − 31.5 = −18.5. Half a pixel cannot be
+# cropped:
 
 # %%
 alexnet = tinyfcn.build('fcn_alexnet', seed=None)
@@ -428,9 +444,9 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# A tent of 63 has the same slopes, 1/32 a pixel, but its top lies *on* a pixel: 13 − 31 = −18. So
-# AlexNet's crop is 18. GoogLeNet's windows are odd as well, and its FCN takes 63 for the same
-# reason. Neighbouring tents still add up to one everywhere between the cells:
+# A bilinear kernel of 63 has the same slopes, 1/32 per pixel, but its maximum is *on* a pixel:
+# 13 − 31 = −18. So AlexNet's crop is 18. GoogLeNet's windows are odd as well, and its FCN uses 63
+# for the same reason. Neighbouring kernels still sum to one everywhere between the cells:
 
 # %%
 googlenet = tinyfcn.build('fcn_googlenet', seed=None)
@@ -444,61 +460,61 @@ for ksize in 63, 64:
 # %% [markdown]
 # ## What PyTorch calls this
 #
-# PyTorch's tensors do not know where they stand, so there is no name for it. You meet
+# PyTorch's tensors do not store their alignment, so it has no name there. You find
 #
-# - the crop as a slice, `score[:, :, 19:19 + h, 19:19 + w]`. A slice that reaches beyond the end
-#   gives fewer rows without a word, and with `MaxPool2d(ceil_mode=False)`, the default, that
+# - the crop as a slice, `score[:, :, 19:19 + h, 19:19 + w]`. A slice that extends beyond the end
+#   gives fewer rows without an error, and with `MaxPool2d(ceil_mode=False)`, the default, that
 #   happens;
-# - `ConvTranspose2d(padding=p)`, which cuts p units off every side; our S/2 from above;
-# - `F.interpolate(mode='bilinear', align_corners=False)`, which lays the *edges* of the small map
-#   on those of the large one: cell i comes to stand at S·i + (S − 1)/2. That is right for 2×2
-#   poolings. The usual ResNets have odd windows (7, 3, 1), padded to stay: their cell i stands at
-#   S·i. So their scores at stride 8 land 3.5 pixels off, and the net has to learn to look to the
-#   side.
+# - `ConvTranspose2d(padding=p)`, which crops p units from every side; our S/2 from above;
+# - `F.interpolate(mode='bilinear', align_corners=False)`, which aligns the *edges* of the small map
+#   with those of the large one: cell i is placed at S·i + (S − 1)/2. That is right for 2×2
+#   poolings. The usual ResNets have odd windows (7, 3, 1) with symmetric padding: their cell i is
+#   at S·i. So their scores at stride 8 are 3.5 pixels off, and the net has to learn to compensate
+#   for that.
 
 # %%
 resnet_like = tinyfcn.Net(channels=3)
 resnet_like.conv1 = conv(resnet_like.data, 8, 7, stride=2, pad=3)
 resnet_like.pool1 = max_pool(resnet_like.conv1, 3, stride=2, pad=1)
 resnet_like.conv2 = conv(resnet_like.pool1, 8, 3, stride=2, pad=1)
-place = resnet_like.conv2.alignment
-assert (place.scale[0], place.shift[0]) == (8, 0)
+alignment = resnet_like.conv2.alignment
+assert (alignment.scale[0], alignment.shift[0]) == (8, 0)
 
-cells = 8. * np.arange(16)                              # every cell says where it stands
-said = ops.resize(cells.reshape(1, 1, -1, 1), (128, 1))[0].ravel()
-assert (said[8:-8] - np.arange(128)[8:-8] == -3.5).all()
-print('pixel 64 is given what belongs to pixel', said[64])
+cells = 8. * np.arange(16)                              # the value of a cell is its position
+ramp = ops.resize(cells.reshape(1, 1, -1, 1), (128, 1))[0].ravel()
+assert (ramp[8:-8] - np.arange(128)[8:-8] == -3.5).all()
+print('pixel 64 gets the score of pixel', ramp[64])
 
 # %% [markdown]
 # ## Three questions
 #
-# 1. Four blocks of a 3×3 convolution padded by 1 and a 2×2 pooling, then a tent of 32: where do the
-#    scores stand, and what is cut off?
+# 1. Four blocks of a 3×3 convolution padded by 1 and a 2×2 pooling, then a bilinear kernel of 32:
+#    what is the alignment of the scores, and where are they cropped?
 #
 # <details><summary>Answer</summary>
 #
-# At 16·i + 7.5, for 0.5 + 1 + 2 + 4 = 7.5. The tent goes back by 31/2 = 15.5, to −8: cut 8, which
-# is half of the stride.
+# They are at 16·i + 7.5, because 0.5 + 1 + 2 + 4 = 7.5. The kernel subtracts 31/2 = 15.5, which
+# gives −8: crop at 8, half of the stride.
 #
 # </details>
 #
-# 2. Somebody pads VGG by 120 instead of 100. Which of 5, 9 and 31 change in FCN-8s?
+# 2. Suppose VGG is padded by 120 instead of 100. Which of 5, 9 and 31 change in FCN-8s?
 #
 # <details><summary>Answer</summary>
 #
-# Only the last: everything in the trunk moves 20 pixels to the left together, so the skips lie as
-# before relative to each other, and the final crop becomes 51.
+# Only the last: everything in the trunk moves 20 pixels to the left together, so the maps stay
+# aligned with each other, and the final crop becomes 51.
 #
 # </details>
 #
-# 3. Two rows at stride 16 begin at −11.5 and at −83.5. What is the crop?
+# 3. Two rows at stride 16 start at −11.5 and at −83.5. What is the crop?
 #
 # <details><summary>Answer</summary>
 #
-# 72/16 = 4.5. There is none: the cells of the one lie between those of the other. Change a pad, or
-# take an odd tent where one of them was upsampled.
+# 72/16 = 4.5. There is none: the cells of one lie between those of the other. Change a pad, or use
+# an odd ksize where one of them is upsampled.
 #
 # </details>
 #
-# **Next:** the scores stand where they should. But why does a net that was taught to name whole
-# pictures have scores for places at all? Lesson 10 turns a classifier into a map.
+# **Next:** the scores are aligned with the image. But how can a net that was trained to classify
+# whole images have scores for positions at all? Lesson 10 turns a classifier into a score map.
