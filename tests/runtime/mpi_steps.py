@@ -1,4 +1,4 @@
-"""What one rank of a job does in test_distributed: thirty steps, and what came of them, in files.
+"""What one rank does in test_distributed: 30 training steps, with the results written to files.
 
     mpiexec -n 2 python mpi_steps.py FOLDER float64
 """
@@ -11,41 +11,46 @@ import numpy as np
 
 import tinyfcn
 from tinyfcn.data import load_dataset
+from tinyfcn.prediction import evaluate
 from tinyfcn.runtime.distributed import world
-from tinyfcn.training.loop import evaluate, make_optimizer, train
+from tinyfcn.training.loop import make_optimizer, train
 from tinyfcn.training.recipes import get_recipe
 
 SMALL = dict(size=(48, 56), n_class=3)
 
 
-def begun(dtype):
+def new_net(dtype):
     return tinyfcn.build('tiny_8s', n_class=3, width=1/4, dtype=dtype, seed=3)
 
 
-def learned(dtype):
-    """-> the net, and a row a step"""
-    net = begun(dtype)
+def trained_net(dtype):
+    """-> the net, and the row of each step"""
+    net = new_net(dtype)
     for w in net.params.values():
-        w += world().rank                               # all go on from what rank 0 has
-    how = get_recipe('shapes-8s', init_from=None, batch=1, iter_size=4, steps=30,
-                     optimizer='sgd', lr=.02, flip=True)
-    return net, [*train(net, load_dataset('shapes', **SMALL), how, make_optimizer(how), seed=1)]
+        w += world().rank                               # all ranks continue with those of rank 0
+    recipe = get_recipe('shapes-8s', init_from=None, batch=1, iter_size=4, steps=30,
+                        optimizer='sgd', lr=.02, flip=True)
+    dataset = load_dataset('shapes', **SMALL)
+    return net, list(train(net, dataset, recipe, make_optimizer(recipe), seed=1))
 
 
-def unseen():
-    """Five pictures, which no number of ranks here parts evenly."""
-    pictures = load_dataset('shapes', split='test', **SMALL)
-    return pictures.subset(pictures.names[:5])
+def held_out_images():
+    """Five images, which 2 or 4 ranks cannot split evenly."""
+    dataset = load_dataset('shapes', split='test', **SMALL)
+    return dataset.subset(dataset.names[:5])
 
 
 def main(folder, dtype):
-    net, rows = learned(dtype)
+    net, rows = trained_net(dtype)
     weights = {**net.params, **net.state}
-    told = dict(size=world().size, mean_iu=evaluate(net, unseen())['mean_iu'],
-                losses=[row['loss'] for row in rows], names=[row['names'] for row in rows],
-                weights=crc32(b''.join(w.tobytes() for w in weights.values())))
-    (folder / f'{world().rank}.json').write_text(json.dumps(told))
-    if not world().rank:
+    report = dict(
+        size=world().size,
+        mean_iu=evaluate(net, held_out_images())['mean_iu'],
+        losses=[row['loss'] for row in rows],
+        names=[row['names'] for row in rows],
+        weights=crc32(b''.join(w.tobytes() for w in weights.values())))
+    (folder / f'{world().rank}.json').write_text(json.dumps(report))
+    if world().rank == 0:
         np.savez(folder / 'weights.npz', **weights)
 
 

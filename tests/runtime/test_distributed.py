@@ -1,6 +1,6 @@
-"""Many ranks do what one does, to rounding, and alike to the last bit; and they end together.
+"""Ranks compute what one process does, up to rounding; they agree bit for bit and end together.
 
-Marked mpi: real jobs of a real mpiexec, `mpi_steps.py` and the command line among them.
+Tests marked mpi start real jobs with mpiexec: `mpi_sums.py`, `mpi_steps.py` and the command line.
 """
 import json
 import os
@@ -16,10 +16,10 @@ import mpi_steps
 import mpi_sums
 import numpy as np
 import pytest
-from test_crash import what_it_left
-from training_samples import bright_halves
+from test_crash import read_run
+from training_samples import make_recipe, write_bright_halves
 
-from tinyfcn.prediction.predict import evaluate
+from tinyfcn.prediction import evaluate
 from tinyfcn.runtime import distributed
 from tinyfcn.training import checkpoint
 from tinyfcn.training.loop import rank_batches
@@ -27,252 +27,273 @@ from tinyfcn.training.loop import rank_batches
 HERE = Path(__file__).parent
 MPIEXEC = Path(sys.executable).with_name('mpiexec')
 ENVIRONMENT = {**os.environ, 'OPENBLAS_NUM_THREADS': '1', 'PYTHONWARNINGS': 'error'}
-ENDS = 10           # seconds in which a job must have ended
+ENDS_WITHIN = 10        # seconds, when one rank has ended or none can go on
 ROUNDING = dict(float32=1e-6, float64=1e-14)
 
 
 def mpi(test):
-    """A test of real ranks; it skips where there are none, and with CI set it fails."""
-    there = MPIEXEC.exists() and find_spec('mpi4py')
-    if not there and os.environ.get('CI') != 'true':
-        test = pytest.mark.skip(reason='no mpi4py here: pip install "tinyfcn[mpi]"')(test)
+    """A test with real ranks. Without MPI it is skipped, and with CI=true it fails."""
+    installed = MPIEXEC.exists() and find_spec('mpi4py')
+    if not installed and os.environ.get('CI') != 'true':
+        test = pytest.mark.skip(reason='mpi4py is not installed: pip install "tinyfcn[mpi]"')(test)
     return pytest.mark.mpi(test)
 
 
-def job(ranks, *args):
-    """A job under way."""
+def start_job(ranks, *args):
+    """Start a Python program on so many ranks."""
     return subprocess.Popen([MPIEXEC, '-n', str(ranks), sys.executable, *map(str, args)],
                             env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)
 
 
-def ended(process, seconds=100):
-    """-> exit code, what it complained of"""
+def wait_for(process, seconds=100):
+    """-> exit code, stderr"""
     try:
-        _, complaint = process.communicate(timeout=seconds)
+        _, stderr = process.communicate(timeout=seconds)
     finally:
         process.kill()
-    return process.returncode, complaint
+    return process.returncode, stderr
 
 
-# ---- one process ---------------------------------------------------------------------------------
+# ---- One process
 
-def test_one_process_waits_for_nobody():
-    world = distributed.Solo()
-    total, x = world.adding(), np.ones(3)
-    total.add('x', x)
+def test_one_process_has_everything_to_itself():
+    world = distributed.SingleProcess()
+    sums = world.all_reduce()
+    x = np.ones(3)
+    sums.add('x', x)
     world.barrier()
-    assert (world.rank, world.size, [*range(5)][world.mine]) == (0, 1, [0, 1, 2, 3, 4])
-    assert total.done()['x'] is x and world.broadcast(x) is x
+    assert (world.rank, world.size) == (0, 1)
+    assert [*range(5)][world.rank_slice] == [0, 1, 2, 3, 4]
+    assert sums.result()['x'] is x
+    assert world.broadcast(x) is x
 
 
-@pytest.mark.parametrize('said', [{}, dict(PMI_SIZE='1'), dict(SLURM_STEP_NUM_TASKS='1'),
-                                  dict(SLURM_NTASKS='8')])
-def test_whoever_is_started_alone_is_alone(said, monkeypatch):
-    """A batch script of Slurm knows of its tasks, and is none of them."""
-    for key in (*distributed.SIZES, *said):
+@pytest.mark.parametrize('variables', [
+    {}, dict(PMI_SIZE='1'), dict(SLURM_STEP_NUM_TASKS='1'), dict(SLURM_NTASKS='8')])
+def test_a_job_of_one_process_is_a_single_process(variables, monkeypatch):
+    """A batch script of Slurm has SLURM_NTASKS, but is not one of these tasks."""
+    for key in (*distributed.SIZE_VARIABLES, *variables):
         monkeypatch.delenv(key, raising=False)
-    for key, value in said.items():
+    for key, value in variables.items():
         monkeypatch.setenv(key, value)
-    assert isinstance(distributed.world.__wrapped__(), distributed.Solo)
+    assert isinstance(distributed.world.__wrapped__(), distributed.SingleProcess)
 
 
-@pytest.mark.parametrize('key', distributed.SIZES)
-def test_ranks_without_mpi4py_say_what_is_missing(key):
-    script = ('import sys; sys.modules["mpi4py"] = None\n'
-              'from tinyfcn.cli import main; sys.exit(main(["summary", "fcn8s"]))')
-    ran = subprocess.run([sys.executable, '-c', script], env={**ENVIRONMENT, key: '4'},
+@pytest.mark.parametrize('key', distributed.SIZE_VARIABLES)
+def test_ranks_without_mpi4py_report_what_to_install(key):
+    script = ('import sys\n'
+              'sys.modules["mpi4py"] = None\n'
+              'from tinyfcn.cli import main\n'
+              'sys.exit(main(["summary", "fcn8s"]))')
+    run = subprocess.run([sys.executable, '-c', script], env={**ENVIRONMENT, key: '4'},
                          capture_output=True, text=True)
-    assert ran.returncode == 2 and 'Traceback' not in ran.stderr
-    assert '4 processes were started' in ran.stderr and '"tinyfcn[mpi]"' in ran.stderr
+    assert run.returncode == 2
+    assert 'Traceback' not in run.stderr
+    assert '4 processes were started' in run.stderr
+    assert '"tinyfcn[mpi]"' in run.stderr
 
 
 @pytest.mark.parametrize('batches, ranks', [(4, 1), (4, 2), (4, 4), (5, 3)])
-def test_batches_are_dealt_out_whole_and_once(batches, ranks):
-    got = [[*rank_batches(dict(iter_size=batches, batch=1), rank, ranks)] for rank in range(ranks)]
-    assert sorted(sum(got, [])) == [*range(batches)]
-    assert max(map(len, got)) - min(map(len, got)) <= 1
+def test_the_batches_of_a_step_are_split_between_the_ranks(batches, ranks):
+    recipe = make_recipe(iter_size=batches)
+    of_ranks = [[*rank_batches(recipe, rank, ranks)] for rank in range(ranks)]
+    assert sorted(sum(of_ranks, [])) == [*range(batches)]
+    counts = [len(own) for own in of_ranks]
+    assert max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize('batch, remedy', [
-    (4, 'iter_size=4 batch=1 parts the same pictures'),
+    (4, 'iter_size=4 batch=1 splits the same images'),
     (1, 'iter_size=4 makes a step of as many batches')])
 def test_more_ranks_than_batches_are_refused(batch, remedy):
-    with pytest.raises(ValueError, match=f'4 ranks share the batches of a step.*{remedy}'):
-        rank_batches(dict(iter_size=1, batch=batch), 0, 4)
+    with pytest.raises(ValueError, match=f'4 ranks split the batches of a step.*{remedy}'):
+        rank_batches(make_recipe(iter_size=1, batch=batch), 0, 4)
 
 
-# ---- many ----------------------------------------------------------------------------------------
+# ---- Several ranks
 
 @mpi
 @pytest.mark.parametrize('ranks', [2, 3])
-def test_sums_of_all_kinds(ranks, tmp_path):
-    """Small and large, in any order of memory, of whole numbers too: the same bits everywhere."""
-    code, complaint = ended(job(ranks, HERE / 'mpi_sums.py', tmp_path))
-    assert code == 0, complaint
+def test_sums_of_many_kinds_of_arrays(ranks, tmp_path):
+    """Small and large, in any memory order, of integers too: the same bits on every rank."""
+    code, stderr = wait_for(start_job(ranks, HERE / 'mpi_sums.py', tmp_path))
+    assert code == 0, stderr
     sums = [np.load(tmp_path / f'{rank}.npz') for rank in range(ranks)]
     for name in sums[0].files:
-        want = sum(mpi_sums.sample(name, rank) for rank in range(ranks))
-        got = sums[0][name]
-        assert (got.dtype, got.shape) == (want.dtype, want.shape)
-        # of at most three numbers of size 1: two roundings
-        np.testing.assert_allclose(got, want, rtol=0, atol=4 * np.finfo('f4').eps
-                                   if got.dtype == 'f4' else 1e-15)
-        assert all(other[name].tobytes() == got.tobytes() for other in sums)
+        expected = sum(mpi_sums.sample(name, rank) for rank in range(ranks))
+        found = sums[0][name]
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        # the sum of at most three numbers of size 1 is rounded twice
+        atol = 4 * np.finfo('f4').eps if found.dtype == 'f4' else 1e-15
+        np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
+        assert all(other[name].tobytes() == found.tobytes() for other in sums)
 
 
 @pytest.fixture(scope='module', params=['float32', 'float64'])
-def alone(request):
-    """Thirty steps of one process. -> dtype, its net, its rows"""
-    return request.param, *mpi_steps.learned(request.param)
+def one_process(request):
+    """Thirty steps in one process. -> dtype, its net, its rows"""
+    return request.param, *mpi_steps.trained_net(request.param)
 
 
 @mpi
 @pytest.mark.parametrize('ranks', [2, 4])
-def test_ranks_are_alike_to_the_last_bit_and_as_one_to_rounding(alone, ranks, tmp_path):
-    dtype, net, rows = alone
-    code, complaint = ended(job(ranks, HERE / 'mpi_steps.py', tmp_path, dtype))
-    assert code == 0, complaint
-    told = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(ranks)]
+def test_ranks_agree_bit_for_bit_and_with_one_process_up_to_rounding(one_process, ranks, tmp_path):
+    dtype, net, rows = one_process
+    code, stderr = wait_for(start_job(ranks, HERE / 'mpi_steps.py', tmp_path, dtype))
+    assert code == 0, stderr
+    reports = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(ranks)]
     for key in 'size', 'losses', 'weights', 'mean_iu':
-        assert all(own[key] == told[0][key] for own in told), key
-    assert told[0]['size'] == ranks
+        assert all(report[key] == reports[0][key] for report in reports), key
+    assert reports[0]['size'] == ranks
 
-    for step, row in enumerate(rows):                   # disjoint, and nothing is left out
-        shares = [own['names'][step] for own in told]
-        assert sorted(sum(shares, [])) == sorted(row['names']) and all(shares)
-    theirs = np.load(tmp_path / 'weights.npz')
-    begun = mpi_steps.begun(dtype).params
-    moved = max(abs(w - begun[name]).max() for name, w in net.params.items())
-    apart = max(abs(w - theirs[name]).max() for name, w in net.params.items())
-    assert apart <= ROUNDING[dtype] and moved > .01
-    np.testing.assert_allclose(told[0]['losses'], [row['loss'] for row in rows],
+    # every image of a step is used by exactly one rank, and every rank has some
+    for step, row in enumerate(rows):
+        names = [report['names'][step] for report in reports]
+        assert sorted(sum(names, [])) == sorted(row['names'])
+        assert all(names)
+
+    weights = np.load(tmp_path / 'weights.npz')
+    initial = mpi_steps.new_net(dtype).params
+    moved = max(abs(w - initial[name]).max() for name, w in net.params.items())
+    difference = max(abs(w - weights[name]).max() for name, w in net.params.items())
+    assert difference <= ROUNDING[dtype]
+    assert moved > .01
+    np.testing.assert_allclose(reports[0]['losses'], [row['loss'] for row in rows],
                                rtol=ROUNDING[dtype])
 
-    for name, w in {**net.params, **net.state}.items():  # what they are worth, one can say as well
-        w[...] = theirs[name]
-    assert evaluate(net, mpi_steps.unseen())['mean_iu'] == told[0]['mean_iu']
+    # evaluated by one process, their weights have the same score
+    for name, w in {**net.params, **net.state}.items():
+        w[...] = weights[name]
+    assert evaluate(net, mpi_steps.held_out_images())['mean_iu'] == reports[0]['mean_iu']
 
 
-# ---- how jobs end --------------------------------------------------------------------------------
+# ---- How jobs end
 
-SETTINGS = ['net=fcn_squeezenet_8s', 'start=None', 'steps=16', 'every=8', 'iter_size=2',
-            'batch=2', 'adam=False', 'lr=0.01', 'size=(24,32)']
+SETTINGS = ['net=fcn_squeezenet_8s', 'init_from=None', 'steps=16', 'validate_every=8',
+            'iter_size=2', 'batch=2', 'optimizer=sgd', 'lr=0.01', 'crop_size=(24,32)']
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return bright_halves(tmp_path_factory.mktemp('set'))
+def data(tmp_path_factory):
+    return write_bright_halves(tmp_path_factory.mktemp('set'))
 
 
-def words(pictures, folder, *more):
-    return ['train', 'folder', '--data', pictures, '--run', folder, '--seed', '5', '--resume',
+def train_command(data, folder, *more):
+    return ['train', 'folder', '--data', data, '--run', folder, '--seed', '5', '--resume',
             '--set', *SETTINGS, *more]
 
 
-def finish(ranks, pictures, folder):
-    code, complaint = ended(job(ranks, '-m', 'tinyfcn', *words(pictures, folder)))
-    assert code == 0, complaint
-    return what_it_left(folder)
+def finish(ranks, data, folder):
+    """Train to the end. -> what the run folder then holds"""
+    code, stderr = wait_for(start_job(ranks, '-m', 'tinyfcn', *train_command(data, folder)))
+    assert code == 0, stderr
+    return read_run(folder)
 
 
 @pytest.fixture(scope='module')
-def whole(pictures, tmp_path_factory):
-    return finish(2, pictures, tmp_path_factory.mktemp('whole') / 'run')
+def uninterrupted(data, tmp_path_factory):
+    return finish(2, data, tmp_path_factory.mktemp('uninterrupted') / 'run')
 
 
-def under_way(pictures, folder):
-    """A job of two that has saved already. -> process, {rank: its process}"""
-    process = job(2, '-m', 'tinyfcn', *words(pictures, folder))
+def start_until_checkpoint(data, folder):
+    """A job of two ranks that has saved a checkpoint. -> process, {rank: its process id}"""
+    process = start_job(2, '-m', 'tinyfcn', *train_command(data, folder))
     while not (folder / 'last.safetensors').exists() and process.poll() is None:
         time.sleep(.01)
     ranks = {}
     for path in Path('/proc').glob('[0-9]*'):
         try:
             environ = (path / 'environ').read_bytes().split(b'\0')
-            said = (path / 'cmdline').read_bytes()
-        except OSError:                                 # ended meanwhile, or another's
+            command = (path / 'cmdline').read_bytes()
+        except OSError:                                 # it has ended, or belongs to another user
             continue
-        ranks.update({rank: int(path.name) for rank in range(2)
-                      if f'PMI_RANK={rank}'.encode() in environ and bytes(folder) in said})
+        for rank in range(2):
+            if f'PMI_RANK={rank}'.encode() in environ and bytes(folder) in command:
+                ranks[rank] = int(path.name)
     return process, ranks
 
 
-def one_message(complaint, message):
-    """Nothing but the sentence, and MPI's own line about the end."""
-    lines = [line for line in complaint.splitlines() if line and not line.startswith('Abort(')]
-    assert len(lines) == 1 and message in lines[0], complaint
+def assert_one_message(stderr, message):
+    """Nothing but one line with this message, and MPI's own line about the end."""
+    lines = [line for line in stderr.splitlines() if line and not line.startswith('Abort(')]
+    assert len(lines) == 1 and message in lines[0], stderr
 
 
 @mpi
-def test_a_rank_that_is_killed_ends_all_and_they_go_on(pictures, whole, tmp_path):
-    process, ranks = under_way(pictures, tmp_path / 'run')
+def test_a_killed_rank_ends_the_job_which_resumes(data, uninterrupted, tmp_path):
+    process, ranks = start_until_checkpoint(data, tmp_path / 'run')
     os.kill(ranks[1], signal.SIGKILL)
-    code, _ = ended(process, ENDS)
+    code, _ = wait_for(process, ENDS_WITHIN)
     assert code not in (0, 2, 75)
-    assert checkpoint.load(tmp_path / 'run/last.safetensors')[2]['run']['step'] == 8
-    assert finish(2, pictures, tmp_path / 'run') == whole
+    assert checkpoint.load(tmp_path / 'run/last.safetensors').about['run']['step'] == 8
+    assert finish(2, data, tmp_path / 'run') == uninterrupted
 
 
 @mpi
-def test_ctrl_c_saves_and_one_rank_goes_on_as_two_would(pictures, whole, tmp_path):
-    process, _ = under_way(pictures, tmp_path / 'run')
+def test_ctrl_c_saves_and_one_rank_resumes_what_two_began(data, uninterrupted, tmp_path):
+    process, _ = start_until_checkpoint(data, tmp_path / 'run')
     process.send_signal(signal.SIGINT)
-    code, complaint = ended(process, ENDS)
+    code, stderr = wait_for(process, ENDS_WITHIN)
     assert code == 75
-    one_message(complaint, 'the same command with --resume goes on in')
-    left = finish(1, pictures, tmp_path / 'run')
-    assert left.keys() == whole.keys()
-    for key, bits in whole.items():
+    assert_one_message(stderr, '--resume')
+    found = finish(1, data, tmp_path / 'run')
+    assert found.keys() == uninterrupted.keys()
+    for key, value in uninterrupted.items():
         if key.startswith('last '):
-            one, two = (np.frombuffer(each, 'float32') for each in (left[key], bits))
-            np.testing.assert_allclose(one, two, rtol=0, atol=ROUNDING['float32'])
+            of_one, of_two = (np.frombuffer(each, 'float32') for each in (found[key], value))
+            np.testing.assert_allclose(of_one, of_two, rtol=0, atol=ROUNDING['float32'])
 
 
 @mpi
-def test_a_picture_that_one_rank_cannot_read(pictures, tmp_path):
-    data = copytree(pictures, tmp_path / 'set')
-    for path in (data / 'images').iterdir():
+def test_an_image_that_a_rank_cannot_read_ends_the_job(data, tmp_path):
+    damaged = copytree(data, tmp_path / 'set')
+    for path in (damaged / 'images').iterdir():
         path.write_bytes(path.read_bytes()[:-100])
-    code, complaint = ended(job(2, '-m', 'tinyfcn', *words(data, tmp_path / 'run')), ENDS)
+    job = start_job(2, '-m', 'tinyfcn', *train_command(damaged, tmp_path / 'run'))
+    code, stderr = wait_for(job, ENDS_WITHIN)
     assert code == 2
-    one_message(complaint, '.png')
+    assert_one_message(stderr, '.png')
 
 
 @mpi
-def test_a_full_disk_of_rank_0_ends_all(pictures, whole, tmp_path):
-    """A limit on the size of a file stands for a disk that is full: the old checkpoint stays."""
+def test_a_full_disk_ends_the_job(data, uninterrupted, tmp_path):
+    """A limit on the size of a file acts like a full disk. The previous checkpoint stays."""
     folder = tmp_path / 'run'
-    process, ranks = under_way(pictures, folder)
+    process, ranks = start_until_checkpoint(data, folder)
     os.kill(ranks[0], signal.SIGKILL)
-    ended(process, ENDS)
+    wait_for(process, ENDS_WITHIN)
     before = (folder / 'last.safetensors').read_bytes()
-    script = (f'import resource, signal, sys; from tinyfcn import cli; '
-              f'from tinyfcn.runtime import distributed; '
-              f'distributed.world(); '                  # the memory that ranks share is a file too
-              f'signal.signal(signal.SIGXFSZ, signal.SIG_IGN); '
-              f'resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2},) * 2); '
-              f'sys.exit(cli.main(sys.argv[1:]))')
-    again = job(2, '-c', script, *words(pictures, folder))
-    code, complaint = ended(again, ENDS)                # so soon from its start
+    # world() comes before the limit, for the memory that ranks share is a file too
+    script = ('import resource, signal, sys\n'
+              'from tinyfcn import cli\n'
+              'from tinyfcn.runtime import distributed\n'
+              'distributed.world()\n'
+              'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
+              f'resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2},) * 2)\n'
+              'sys.exit(cli.main(sys.argv[1:]))')
+    resumed = start_job(2, '-c', script, *train_command(data, folder))
+    code, stderr = wait_for(resumed, ENDS_WITHIN)
     assert code == 2
-    one_message(complaint, 'The checkpoint before is as it was: make room, then --resume')
+    assert_one_message(stderr, '--resume')
     assert (folder / 'last.safetensors').read_bytes() == before
-    assert finish(2, pictures, folder) == whole
+    assert finish(2, data, folder) == uninterrupted
 
 
 @mpi
-def test_an_exception_of_one_rank_ends_those_that_wait():
-    """In a script of one's own, under plain mpiexec, which alone would wait for ever."""
+def test_an_uncaught_exception_of_one_rank_ends_the_ranks_that_wait_for_it():
+    """In a user's own script under plain mpiexec, which alone would wait for ever."""
     script = ('from tinyfcn.runtime.distributed import world\n'
               'if world().rank == 1: 1 / 0\n'
               'world().barrier()')
-    code, complaint = ended(job(2, '-c', script), ENDS)
-    assert code == 1 and complaint.count('ZeroDivisionError') == 1
+    code, stderr = wait_for(start_job(2, '-c', script), ENDS_WITHIN)
+    assert code == 1
+    assert stderr.count('ZeroDivisionError') == 1
 
 
 @mpi
-def test_what_all_ranks_refuse_is_said_once(pictures, tmp_path):
-    code, complaint = ended(job(3, '-m', 'tinyfcn', *words(pictures, tmp_path)), ENDS)
+def test_an_error_of_all_ranks_is_printed_once(data, tmp_path):
+    job = start_job(3, '-m', 'tinyfcn', *train_command(data, tmp_path))
+    code, stderr = wait_for(job, ENDS_WITHIN)
     assert code == 2
-    one_message(complaint, '3 ranks share the batches of a step, and this recipe has 2')
+    assert_one_message(stderr, '3 ranks split the batches of a step, and this recipe has 2')

@@ -1,137 +1,36 @@
-"""Processes that walk batches side by side: who walks what, what they see, and how they end."""
+"""Worker processes: which process computes which batch, what it sees, and how it ends."""
 import os
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import closing
-from time import monotonic, sleep
+from time import sleep
 
 import numpy as np
 import pytest
-from training_samples import net
+from training_samples import small_net
 
-from tinyfcn.runtime import workers as walkers
-from tinyfcn.runtime.workers import Walkers
+from tinyfcn.runtime import workers
+from tinyfcn.runtime.threads import parallel
+from tinyfcn.runtime.workers import WorkerPool
 
-pytestmark = pytest.mark.skipif(not walkers.may_fork(), reason='processes copy themselves on Linux')
+pytestmark = pytest.mark.skipif(not workers.may_fork(), reason='workers are forked on Linux only')
+
+TIMEOUT = 60            # seconds after which a test that hangs fails
 
 
 @pytest.fixture(autouse=True)
-def two(monkeypatch):
+def two_threads(monkeypatch):
     monkeypatch.setenv('TINYFCN_THREADS', '2')
 
 
-def who(n, batch):
-    """The loss is who walked; the gradient of each weight is the weight and the batch."""
+def report_process(n, batch):
+    """As the loss the process, as the gradient of each weight its value plus the batch."""
     return os.getpid(), ((name, w + batch) for name, w in n.params.items())
 
 
-def test_batches_are_dealt_and_come_back_in_order():
-    n = net('float64')
-    with closing(Walkers(n, who, 5)) as walk:
-        for batches in [10, 20, 30, 40, 50], [1, 2], [7]:
-            for i, (process, grads) in enumerate(walk(batches)):
-                assert (process == os.getpid()) == (i % 2 == 0)
-                for name, g in grads:
-                    np.testing.assert_array_equal(g, n.params[name] + batches[i])
-
-
-def test_what_moves_here_has_moved_there():
-    n = net()
-    with closing(Walkers(n, who, 2)) as walk:
-        for _ in range(3):
-            for _, grads in walk([0, 0]):
-                assert all((g == n.params[name]).all() for name, g in grads)
-            n.params['conv1.w'] += 1                            # in place, as an optimiser does
-            n.params['conv1.b'] = n.params['conv1.b'] - 1       # or another array
-
-
-def test_a_weight_without_a_gradient_has_none():
-    def first(n, batch):
-        return 0., list(n.params.items())[:1]
-
-    with closing(Walkers(net(), first, 2)) as walk:
-        assert [[name for name, _ in grads] for _, grads in walk([1, 2])] == [['conv1.w']] * 2
-
-
-def test_each_of_them_has_one_thread():
-    def threads(n, batch):
-        from tinyfcn.runtime.threads import parallel
-        return len({*parallel(lambda _: threading.get_ident(), range(8))}), []
-
-    with closing(Walkers(net(), threads, 2)) as walk:
-        assert [count for count, _ in walk([1, 2])] == [1, 1]
-
-
-def test_an_error_surfaces_where_its_batch_is():
-    def angry(n, batch):
-        if batch == 3:
-            raise ValueError('the third is bad')
-        return batch, []
-
-    with closing(Walkers(net(), angry, 4)) as walk:
-        answers = walk([0, 1, 2, 3])
-        assert [next(answers)[0] for _ in range(3)] == [0, 1, 2]
-        with pytest.raises(ValueError, match='the third is bad'):
-            next(answers)
-
-
-def test_an_error_of_ones_own_leaves_nobody_behind():
-    """While a batch larger than a pipe is on its way to another, who is at work."""
-    def angry(n, batch):
-        if os.getpid() == mine:
-            raise ValueError('mine is bad')
-        sleep(60)
-
-    mine, walk = os.getpid(), Walkers(net(), angry, 6)
-    with pytest.raises(ValueError, match='mine is bad'):
-        next(walk([np.zeros(1 << 20)] * 6))
-    began, (other,) = monotonic(), walk.processes
-    walk.close()
-    assert monotonic() - began < 5 and not alive(other) and not walk.sending.is_alive()
-
-
-def test_one_that_is_killed_is_missed():
-    with closing(Walkers(net(), who, 2)) as walk:
-        _, (other, _) = walk([1, 2])
-        os.kill(other, signal.SIGKILL)
-        with pytest.raises(OSError, match='is gone, killed or out of memory: TINYFCN_THREADS=1'):
-            [*walk([1, 2])]
-
-
-def test_nobody_is_left_behind():
-    walk = Walkers(net(), who, 2)
-    _, (other, _) = walk([1, 2])
-    walk.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(other, 0)
-    walk.close()                                                # twice is as once
-
-
-def test_they_end_with_the_one_who_began_them():
-    """Three processes; the first is killed, and none is told."""
-    script = ('from test_workers import Walkers, net, os, who\n'
-              'from time import sleep\n'
-              'answers = [*Walkers(net(), who, 3)([1, 2, 3])]\n'
-              'print(*[process for process, _ in answers], flush=True)\n'
-              'sleep(60)')
-    here = os.path.dirname(__file__)
-    began = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True,
-                             cwd=here,
-                             env={**os.environ, 'TINYFCN_THREADS': '3',
-                                  'PYTHONPATH': os.path.dirname(here)})
-    with began:
-        first, *others = map(int, began.stdout.readline().split())
-        assert first == began.pid and len({first, *others}) == 3
-        began.kill()
-    late = monotonic() + 20
-    while any(alive(process) for process in others):
-        assert monotonic() < late, 'a process goes on without the one who began it'
-        sleep(.01)
-
-
-def alive(process):
+def is_alive(process):
     try:
         with open(f'/proc/{process}/stat') as file:
             return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
@@ -139,21 +38,134 @@ def alive(process):
         return False
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_what_ends_a_job_is_for_the_one_who_began_it(number):
-    with closing(Walkers(net(), who, 2)) as walk:
-        _, (other, _) = walk([1, 2])
-        os.kill(other, number)
-        assert [process for process, _ in walk([1, 2])] == [os.getpid(), other]
+# ---- Which process computes what
+
+def test_processes_take_turns_and_results_come_in_order():
+    n = small_net('float64')
+    with closing(WorkerPool(n, report_process, 5)) as pool:
+        for batches in [10, 20, 30, 40, 50], [1, 2], [7]:
+            for i, (process, grads) in enumerate(pool(batches)):
+                assert (process == os.getpid()) == (i % 2 == 0)
+                for name, g in grads:
+                    np.testing.assert_array_equal(g, n.params[name] + batches[i])
 
 
-@pytest.mark.parametrize('why', ['one core', 'one batch', 'another system'])
-def test_else_this_process_walks_all(why, monkeypatch):
-    if why == 'one core':
+def test_workers_see_updated_weights():
+    n = small_net()
+    with closing(WorkerPool(n, report_process, 2)) as pool:
+        for _ in range(3):
+            for _, grads in pool([0, 0]):
+                assert all((g == n.params[name]).all() for name, g in grads)
+            n.params['conv1.w'] += 1                            # in place, as an optimizer does
+            n.params['conv1.b'] = n.params['conv1.b'] - 1       # or another array
+
+
+def test_a_weight_without_a_gradient_has_none():
+    def only_the_first(n, batch):
+        return 0., list(n.params.items())[:1]
+
+    with closing(WorkerPool(small_net(), only_the_first, 2)) as pool:
+        assert [[name for name, _ in grads] for _, grads in pool([1, 2])] == [['conv1.w']] * 2
+
+
+def test_each_process_has_one_thread():
+    def count_threads(n, batch):
+        return len({*parallel(lambda _: threading.get_ident(), range(8))}), []
+
+    with closing(WorkerPool(small_net(), count_threads, 2)) as pool:
+        assert [count for count, _ in pool([1, 2])] == [1, 1]
+
+
+@pytest.mark.parametrize('reason', ['one core', 'one batch', 'another system'])
+def test_without_workers_this_process_computes_all(reason, monkeypatch):
+    if reason == 'one core':
         monkeypatch.setenv('TINYFCN_THREADS', '1')
-    if why == 'another system':
-        monkeypatch.setattr(walkers.sys, 'platform', 'darwin')
-    with closing(Walkers(net(), who, 1 if why == 'one batch' else 2)) as walk:
-        batches = [1] if why == 'one batch' else [1, 2]
-        assert [process for process, _ in walk(batches)] == [os.getpid()] * len(batches)
-        assert not walk.processes
+    if reason == 'another system':
+        monkeypatch.setattr(workers.sys, 'platform', 'darwin')
+    batches = [1] if reason == 'one batch' else [1, 2]
+    with closing(WorkerPool(small_net(), report_process, len(batches))) as pool:
+        assert [process for process, _ in pool(batches)] == [os.getpid()] * len(batches)
+        assert not pool.processes
+
+
+# ---- Errors, and how workers end
+
+def test_an_error_is_raised_in_the_place_of_its_batch():
+    def fail_at_3(n, batch):
+        if batch == 3:
+            raise ValueError('the third is bad')
+        return batch, []
+
+    with closing(WorkerPool(small_net(), fail_at_3, 4)) as pool:
+        results = pool([0, 1, 2, 3])
+        assert [next(results)[0] for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ValueError, match='the third is bad'):
+            next(results)
+
+
+def test_an_error_in_this_process_kills_a_worker_that_is_busy(tmp_path):
+    """And the thread ends that still sends a batch larger than the pipe."""
+    parent = os.getpid()
+
+    def fail_here(n, batch):
+        if os.getpid() == parent:
+            raise ValueError('an error of the parent')
+        sleep(TIMEOUT)
+        (tmp_path / 'finished').touch()
+        return 0., []
+
+    pool = WorkerPool(small_net(), fail_here, 6)
+    with pytest.raises(ValueError, match='an error of the parent'):
+        next(pool([np.zeros(1 << 20)] * 6))
+    (worker,) = pool.processes
+    sender = pool.sender
+    pool.close()
+    assert not is_alive(worker)
+    assert not sender.is_alive()
+    assert not (tmp_path / 'finished').exists(), 'close waited until the worker had finished'
+
+
+def test_a_worker_that_was_killed_is_reported():
+    with closing(WorkerPool(small_net(), report_process, 2)) as pool:
+        _, (worker, _) = pool([1, 2])
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(OSError, match='TINYFCN_THREADS=1'):
+            list(pool([1, 2]))
+
+
+def test_close_leaves_no_process_behind():
+    pool = WorkerPool(small_net(), report_process, 2)
+    _, (worker, _) = pool([1, 2])
+    pool.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    pool.close()                                                # a second time changes nothing
+
+
+def test_workers_end_when_their_parent_is_killed():
+    script = ('from test_workers import WorkerPool, os, report_process, sleep, small_net\n'
+              'results = list(WorkerPool(small_net(), report_process, 3)([1, 2, 3]))\n'
+              'print(*[process for process, _ in results], flush=True)\n'
+              'sleep(600)')
+    tests = os.path.dirname(os.path.dirname(__file__))
+    environ = {**os.environ, 'TINYFCN_THREADS': '3',
+               'PYTHONPATH': os.pathsep.join([tests, os.path.join(tests, 'training')])}
+    parent = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True,
+                              cwd=os.path.dirname(__file__), env=environ)
+    with parent:
+        first, *others = map(int, parent.stdout.readline().split())
+        assert first == parent.pid
+        assert len({first, *others}) == 3
+        parent.kill()
+        # the workers have inherited this pipe: it ends when the last of them has ended
+        rest, _ = parent.communicate(timeout=TIMEOUT)
+    assert rest == ''
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_ends_a_job_does_not_end_a_worker(number):
+    """The parent gets it too, and decides."""
+    with closing(WorkerPool(small_net(), report_process, 2)) as pool:
+        _, (worker, _) = pool([1, 2])
+        os.kill(worker, number)
+        assert [process for process, _ in pool([1, 2])] == [os.getpid(), worker]
