@@ -91,8 +91,8 @@ assert (y_scatter == y).all()
 
 # %%
 spaced = np.zeros(5)
-spaced[::2] = x                                            # stride − 1 zeros between
-padded = np.pad(spaced, 2)                                 # ksize − 1 zeros padded
+spaced[::2] = x                                             # stride − 1 zeros between
+padded = np.pad(spaced, 2)                                  # ksize − 1 zeros around
 flipped = w[::-1]
 y_slide = np.array([padded[a:a + 3] @ flipped for a in range(7)])
 print(padded)

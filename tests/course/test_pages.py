@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tinyfcn.data.shapes import CLASSES, generate
-from tinyfcn.viz import draw_page, errors, overlay, palette
+from tinyfcn.viz import draw_page, error_map, overlay, palette
 from tinyfcn.viz.colours import ERRORS
-from tinyfcn.viz.legend import columns, cut, font, legend
+from tinyfcn.viz.legend import draw_legend, fit_columns, load_font, truncate
 
 RIGHT, WRONG, UNJUDGED = ERRORS.values()
 GREY = np.full((200, 200, 3), 100, 'uint8')
@@ -38,10 +38,10 @@ def squares(pixels, size=13):
 
 def test_a_legend_has_a_square_for_each_entry_and_clips_no_words():
     entries = [(palette()[i], f'class {i} {"long " * (i == 2)}') for i in range(5)]
-    drawn = np.asarray(legend(entries, 260, 13))
+    drawn = np.asarray(draw_legend(entries, 260, 13))
     assert drawn.shape[1] == 260 and squares(drawn) == {0, 1, 2, 3, 4}
     assert (drawn[:, -3:] == 255).all() and (drawn[-1] == 255).all()
-    narrow = np.asarray(legend(entries, 20, 13))
+    narrow = np.asarray(draw_legend(entries, 20, 13))
     assert narrow.shape[1] > 100 and squares(narrow) == {0, 1, 2, 3, 4}
     assert (narrow[:, 20:] < 100).any(), 'words beyond the width asked for are drawn'
 
@@ -53,13 +53,13 @@ def test_a_legend_has_a_square_for_each_entry_and_clips_no_words():
     ([], 50, [0], 0),
 ])
 def test_as_many_columns_as_have_room(widths, width, lefts, wide):
-    assert columns(widths, width, 5) == (lefts, wide)
+    assert fit_columns(widths, width, 5) == (lefts, wide)
 
 
 def test_words_are_cut_only_where_they_must():
-    letters = font(13)
-    assert cut('2007_000720', letters, 200) == '2007_000720'
-    short = cut('a name of a picture that goes on and on', letters, 100)
+    letters = load_font(13)
+    assert truncate('2007_000720', letters, 200) == '2007_000720'
+    short = truncate('a name of a picture that goes on and on', letters, 100)
     assert short.endswith('…') and 85 < letters.getlength(short) <= 100
 
 
@@ -81,7 +81,7 @@ def test_shares_are_of_all_but_void_and_come_largest_first():
     label = quarters(3, 3, 255, 1)
     label[0, :9] = 0                                    # 9 of 30,000
     page = np.asarray(overlay(GREY, label, list('abcd')))
-    key = legend([(palette()[3], 'd  66.6 %'), (palette()[1], 'b  33.3 %'),
+    key = draw_legend([(palette()[3], 'd  66.6 %'), (palette()[1], 'b  33.3 %'),
                   (palette()[0], 'a  < 0.1 %')], 36 * 13 - 2 * 13, 13)
     assert (page[400 + 6:400 + 6 + key.height, 13:13 + key.width] == np.asarray(key)).all()
 
@@ -110,9 +110,9 @@ def test_an_overlay_of_nothing_but_void():
 
 def test_errors_by_hand():
     truth, pred = np.array([[0, 1, 255], [2, 2, 255]]), np.array([[0, 0, 1], [2, 1, 255]])
-    assert errors(truth, pred).tolist() == [[list(RIGHT), list(WRONG), list(UNJUDGED)],
+    assert error_map(truth, pred).tolist() == [[list(RIGHT), list(WRONG), list(UNJUDGED)],
                                             [list(RIGHT), list(WRONG), list(UNJUDGED)]]
-    grey = np.asarray(Image.fromarray(errors(truth, pred)).convert('L')).astype(int)
+    grey = np.asarray(Image.fromarray(error_map(truth, pred)).convert('L')).astype(int)
     assert grey[0, 0] - grey[0, 1] > 100, 'to eyes that see no colours too'
 
 
@@ -129,7 +129,7 @@ def test_a_page_shows_image_truth_prediction_and_errors(tmp_path):
     page = page_of(tmp_path / 'page.png', [('one', GREY, truth, pred)], 'abcdefg', ['FCN-8s'])
     tiles = [page[51:251, x:x + 200] for x in (25 + i * (202 + 14) for i in range(4))]
     for tile, expected in zip(tiles, [GREY, palette()[truth], palette()[pred],
-                                      errors(truth, pred)]):
+                                      error_map(truth, pred)]):
         assert (tile == expected).all()
     found = colours_in(tiles[3])
     assert found == {RIGHT: 20_000, WRONG: 10_000, UNJUDGED: 10_000}

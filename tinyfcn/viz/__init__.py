@@ -1,25 +1,26 @@
-"""Pictures: of nets, of labels and predictions, of a training. The only room that knows matplotlib.
+"""Drawings of nets, labels, predictions and training runs. No other package imports matplotlib.
 
-    viz.draw_net(net, 'net.png')                            the net as the paper's Figure 3
-    viz.draw_activations(values, 'net.png')                 what the boxes make of one image
-    viz.overlay(image, label, classes)                      the classes over the picture
+    viz.draw_net(net, 'net.png')                            the net as in the paper's Figure 3
+    viz.draw_activations(values, 'net.png')                 the strongest channel of every box
+    viz.overlay('photo.jpg', mask, classes).save('a.png')   the classes over the image, a legend
     viz.draw_page('page.png', rows, classes, titles)        image, truth and predictions in rows
     viz.draw_curves('curves.png', rows)                     loss and metrics over the steps
-    viz.write_label('label.png', label)                     as the VOC server wants it
+    viz.write_label('label.png', label)                     a palette PNG, as the VOC server wants
     viz.show_source(ops.conv2d, backward=True)              the code of an op, in a notebook
-    viz.side_by_side({'image': image}), viz.grids(x=x)      a few pictures, a few small matrices
+    viz.side_by_side({'image': image})                      a row of small images, in a notebook
+    viz.show_matrices(x=x, y=y)                             a few small matrices, in a notebook
 
-Nothing here keeps a state or opens a window: a training may draw as it goes, in a thread too.
+Nothing here has global state or opens a window, so a training may draw in a thread.
 """
 from .activations import draw_activations
-from .beside import grids, side_by_side
-from .colours import colours, errors, palette, present, write_label, write_picture
+from .colours import class_shares, colours, error_map, palette, write_label, write_png
 from .curves import draw_curves
+from .inline import show_matrices, side_by_side
 from .nets import draw_heatmap, draw_net, layout
 from .overlays import overlay
 from .pages import draw_page
 from .source import show_source
 
-__all__ = ['colours', 'draw_activations', 'draw_curves', 'draw_heatmap', 'draw_net', 'draw_page',
-           'errors', 'grids', 'layout', 'overlay', 'palette', 'present', 'show_source',
-           'side_by_side', 'write_label', 'write_picture']
+__all__ = ['class_shares', 'colours', 'draw_activations', 'draw_curves', 'draw_heatmap', 'draw_net',
+           'draw_page', 'error_map', 'layout', 'overlay', 'palette', 'show_matrices', 'show_source',
+           'side_by_side', 'write_label', 'write_png']

@@ -1,26 +1,34 @@
-"""What the boxes of a net make of one image: the strongest channel of each, in a row of tiles."""
+"""The strongest channel of each box for one image, as a row of tiles."""
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-ACROSS = 5              # tiles in a row
+TILES_PER_ROW = 5
 
 
-def draw_activations(values, path):
-    """As in DeconvNet's figure of its activations.   {box: (C, h, w)} -> a picture in a file
+def draw_activations(values: Mapping[str, NDArray[Any]], path: str | PathLike[str]) -> None:
+    """As in DeconvNet's figure of its activations.   {box: (C, h, w)} -> an image file
 
-    Of each box the channel with the largest mean magnitude is shown, dark where it is silent.
+    Of each box the channel with the largest mean magnitude is drawn, dark where it is zero.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_activations({'conv1': np.ones((2, 8, 8))}, f'{folder}/conv1.png')
     """
     from matplotlib.figure import Figure
-    down = -(-len(values) // ACROSS)
+    rows = -(-len(values) // TILES_PER_ROW)
     h, w = max((y.shape[1:] for y in values.values()), key=np.prod)
-    figure = Figure(figsize=(2.2 * ACROSS, down * (2.2 * h / w + .35)), dpi=110,
+    figure = Figure(figsize=(2.2 * TILES_PER_ROW, rows * (2.2 * h / w + .35)), dpi=110,
                     layout='constrained')
-    tiles = figure.subplots(down, ACROSS, squeeze=False).ravel()
+    tiles = figure.subplots(rows, TILES_PER_ROW, squeeze=False).ravel()
     for ax in tiles:
         ax.axis('off')
     for ax, (name, y) in zip(tiles, values.items()):
-        strength = abs(y).mean((1, 2))
-        number = int(strength.argmax())
-        ax.imshow(abs(y[number]), cmap='inferno', interpolation='nearest')
-        ax.set_title('{}\n{}×{}, channel {} of {}'.format(name, *y.shape[1:], number, len(y)),
-                     fontsize=7)
+        strongest = int(abs(y).mean((1, 2)).argmax())
+        ax.imshow(abs(y[strongest]), cmap='inferno', interpolation='nearest')
+        h, w = y.shape[1:]
+        ax.set_title(f'{name}\n{h}×{w}, channel {strongest} of {len(y)}', fontsize=7)
     figure.savefig(path)

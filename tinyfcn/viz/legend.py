@@ -1,49 +1,67 @@
-"""Words, and squares of colour that they explain, drawn by Pillow: quick, and sharp at any size."""
+"""Squares of colour with their names, drawn by Pillow: fast, and sharp at any size."""
+from collections.abc import Iterable, Sequence
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-INK, FAINT, LINE = (34, 38, 46), (112, 117, 127), (200, 203, 208)   # bluish, as no class is
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+    from PIL.ImageFont import FreeTypeFont
+
+# all slightly blue, which no colour of a class is
+INK = 34, 38, 46
+FAINT = 112, 117, 127
+LINE = 200, 203, 208
+
+# a square's colour, red, green, blue; its name
+Entry = tuple[Iterable[int], str]
 
 
-def font(size, bold=False):
-    """DejaVu Sans, which comes with matplotlib, at so many pixels."""
+def load_font(size: int, bold: bool = False) -> 'FreeTypeFont':
+    """DejaVu Sans, which is part of matplotlib; `size` in pixels."""
     import matplotlib
     from PIL import ImageFont
     name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
     return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts', 'ttf', name), size)
 
 
-def legend(entries, width, size):
-    """Squares of colour with their words.   entries [(colour, words)] -> image
+def draw_legend(entries: Sequence[Entry], width: int, size: int) -> 'PILImage':
+    """Squares of colour with their names.   [(colour, name)] -> image
 
-    It is `width` wide, or as wide as its longest words; letters are `size` pixels high.
+    It is `width` pixels wide, or as wide as its longest name; the font is `size` pixels high.
     """
     from PIL import Image, ImageDraw
-    letters, gap, high = font(size), round(1.5 * size), round(1.7 * size)
-    widths = [gap + ceil(letters.getlength(words)) for _, words in entries]
-    lefts, wide = columns(widths, width, gap)
-    page = Image.new('RGB', (max(width, wide), high * ceil(len(entries) / len(lefts))), 'white')
-    draw = ImageDraw.Draw(page)
-    for i, (colour, words) in enumerate(entries):
-        x, y = lefts[i % len(lefts)], i // len(lefts) * high + (high - size) // 2
-        draw.rectangle((x, y, x + size - 1, y + size - 1), tuple(map(int, colour)), LINE)
-        draw.text((x + gap, y + size / 2), words, INK, letters, 'lm')
-    return page
+    font = load_font(size)
+    gap = round(1.5 * size)
+    row_height = round(1.7 * size)
+    widths = [gap + ceil(font.getlength(name)) for _, name in entries]
+    lefts, needed_width = fit_columns(widths, width, gap)
+    rows = ceil(len(entries) / len(lefts))
+    image = Image.new('RGB', (max(width, needed_width), row_height * rows), 'white')
+    draw = ImageDraw.Draw(image)
+    for i, (colour, name) in enumerate(entries):
+        x = lefts[i % len(lefts)]
+        y = i // len(lefts) * row_height + (row_height - size) // 2
+        fill: tuple[Any, ...] = tuple(map(int, colour))
+        draw.rectangle((x, y, x + size - 1, y + size - 1), fill, LINE)
+        draw.text((x + gap, y + size / 2), name, INK, font, 'lm')
+    return image
 
 
-def columns(widths, width, gap):
-    """The most columns that have room, filled row by row -> where each begins, how wide all are."""
+def fit_columns(widths: Sequence[int], width: int, gap: int) -> tuple[list[int], int]:
+    """As many columns as fit, filled row by row -> where each begins, the width of all."""
     for count in range(len(widths), 0, -1):
-        wides = [max(widths[i::count]) + gap for i in range(count)]
-        if sum(wides) - gap <= width or count == 1:
-            return [sum(wides[:i]) for i in range(count)], sum(wides) - gap
+        column_widths = [max(widths[i::count]) + gap for i in range(count)]
+        total = sum(column_widths) - gap
+        if total <= width or count == 1:
+            return [sum(column_widths[:i]) for i in range(count)], total
     return [0], 0
 
 
-def cut(words, letters, width):
-    """As much of the words as `width` has room for."""
-    if letters.getlength(words) <= width:
-        return words
-    while words and letters.getlength(words + '…') > width:
-        words = words[:-1]
-    return words + '…'
+def truncate(text: str, font: 'FreeTypeFont', width: int) -> str:
+    """The text, or as much of it as fits into `width` pixels, and an ellipsis."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + '…') > width:
+        text = text[:-1]
+    return text + '…'

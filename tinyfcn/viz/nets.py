@@ -1,132 +1,277 @@
-"""Nets as figures, and a heat map over a picture.
+"""Nets as diagrams, and a heat map over an image.
 
-As in the paper's Figure 3, what pools, predicts or fuses is a grid as coarse as its stride, and
-convolutions in between are bars. A sum of two ways goes on in a row below; what is read over other
-boxes' heads comes from underneath.
+As in the paper's Figure 3, what pools, predicts or fuses is a grid as coarse as its stride, and the
+convolutions between are bars. A sum continues in the row below; an arrow past other boxes runs
+below the row.
 """
-import numpy as np
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-BAR, GRID, GAP, ROW = .17, 1., .36, 1.6             # in units of a grid's side
-INCH, LINE = .72, '#666666'                         # of a grid's side, of an arrow
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# lengths in units of a grid's side
+BAR, GRID = .17, 1.         # the widths of boxes
+GAP = .36                   # between boxes
+ROW = 1.6                   # from one row to the next
+DETOUR, DETOUR_STEP = .2, .14   # how far below its row an arrow runs; how much further the next one
+MAX_DETOUR = 1.
+INCH = .72                  # a grid's side in inches
+LINE = '#666666'
 COLOURS = {'data': '#bbbbbb', 'conv2d': '#3b6ea5', 'score': '#e08a3c',
            **dict.fromkeys(['max_pool', 'avg_pool', 'take'], '#7ba7cf'),
            **dict.fromkeys(['upsample', 'conv_transpose2d', 'unpool', 'resize'], '#f2c48d'),
            **dict.fromkeys(['add', 'concat', 'multiply'], '#7fae6a')}
-UNDER, DEEPER = .2, .14                             # how deep below, and by how much the next one
-# drawn as the arrow through them
-PASSED = {'relu', 'leaky_relu', 'dropout', 'crop', 'scale', 'local_response_norm', 'batch_norm',
-          'channels', 'avg_pool_to', 'pad', 'max_switches'}
+# ops without a box of their own: the arrow to the next box stands for them
+NOT_DRAWN = {'relu', 'leaky_relu', 'dropout', 'crop', 'scale', 'local_response_norm', 'batch_norm',
+             'channels', 'avg_pool_to', 'pad', 'max_switches'}
 
 
-def draw_net(net, path, dpi=110):
-    """The net as a figure, in a file."""
-    from matplotlib.figure import Figure as Canvas
-    at, arrows = layout(net)
-    wide, deep = max(x + w for x, _, w in at.values()), depths(at, arrows)
-    rows = 1 + max(row for _, row, _ in at.values())
-    left, right, low, high = -.3, wide + .3, -ROW * (rows - 1) - .25, 1.4
-    low -= max([d for (_, target), d in deep.items() if at[target][1] == rows - 1], default=0.)
-    canvas = Canvas(figsize=(INCH * (right - left), INCH * (high - low)), dpi=dpi)
-    ax = canvas.add_axes((0, 0, 1, 1))
+class AlignmentLike(Protocol):
+    """image = scale·i + shift, for both axes, as of `tinyfcn.net.alignment`."""
+
+    @property
+    def scale(self) -> tuple[Fraction, ...]: ...
+    @property
+    def shift(self) -> tuple[Fraction, ...]: ...
+
+
+class BoxLike(Protocol):
+    """What is drawn of a `tinyfcn.Box`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def op(self) -> Any: ...
+    @property
+    def inputs(self) -> Sequence[str]: ...
+    @property
+    def kwargs(self) -> Mapping[str, Any]: ...
+    @property
+    def alignment(self) -> Any: ...
+
+
+class NetLike(Protocol):
+    """What is drawn of a `tinyfcn.Net`."""
+
+    @property
+    def boxes(self) -> Mapping[str, BoxLike]: ...
+    def outputs(self) -> Sequence[str]: ...
+
+
+class Place(NamedTuple):
+    """Where a box is drawn: its left edge, its row and its width."""
+    x: float
+    row: int
+    width: float
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
+
+
+class Arrow(NamedTuple):
+    """From one box to another; `text` names what it passes, such as a crop."""
+    source: str
+    target: str
+    text: str
+
+
+class _Source(NamedTuple):
+    """The box that stands for an input in the diagram, and the text of the arrow from it."""
+    box: str
+    text: str
+
+
+def draw_net(net: NetLike, path: str | PathLike[str], dpi: float = 110) -> None:
+    """The net as a diagram, in an image file.
+
+    >>> import tempfile, tinyfcn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_net(tinyfcn.build('fcn8s', width=1/64, seed=None), f'{folder}/fcn8s.png')
+    """
+    from matplotlib.figure import Figure
+    places, arrows = layout(net)
+    detours = detour_depths(places, arrows)
+    rows = 1 + max(place.row for place in places.values())
+
+    left = -.3
+    right = max(place.right for place in places.values()) + .3
+    below_last_row = [depth for arrow, depth in detours.items()
+                      if places[arrow[1]].row == rows - 1]
+    low = -ROW * (rows - 1) - .25 - max(below_last_row, default=0.)
+    high = 1.4
+    figure = Figure(figsize=(INCH * (right - left), INCH * (high - low)), dpi=dpi)
+    ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(left, right), ylim=(low, high))
     ax.axis('off')
-    ends = {row: max(x for x, r, _ in at.values() if r == row) for _, row, _ in at.values()}
-    for source, target, words in arrows:
-        x, row, _ = at[source]
-        _arrow(ax, at[source], at[target], words, x == ends[row], deep.get((source, target)))
-    for name, (x, row, width) in at.items():
-        _box(ax, net, net[name], x, -ROW * row, width)
-    canvas.savefig(path)
+
+    row_ends: dict[int, float] = {}
+    for place in places.values():
+        row_ends[place.row] = max(place.x, row_ends.get(place.row, place.x))
+    for arrow in arrows:
+        source = places[arrow.source]
+        detour = detours.get((arrow.source, arrow.target))
+        _draw_arrow(ax, source, places[arrow.target], arrow.text,
+                    source.x == row_ends[source.row], detour)
+    for name, place in places.items():
+        _draw_box(ax, net.boxes[name], place)
+    figure.savefig(path)
 
 
-def draw_heatmap(image, heat, place, path, title):
-    """Where in the image a classifier sees a class: the paper's Figure 2.
+def draw_heatmap(image: NDArray[np.uint8], heat: NDArray[Any], alignment: AlignmentLike,
+                 path: str | PathLike[str], title: str) -> None:
+    """Where in the image a classifier finds a class, as in the paper's Figure 2.
 
-    image (H, W, 3) uint8, heat (h, w) the class' score at each place, place of the box over it
+    image (H, W, 3) uint8; heat (h, w), the scores of one class; alignment, of the box of the score
+
+    >>> import tempfile, tinyfcn
+    >>> box = tinyfcn.build('squeezenet', width=1/8, seed=None)['conv10']
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_heatmap(np.zeros((64, 64, 3), 'uint8'), np.ones((4, 4)), box.alignment,
+    ...                  f'{folder}/heat.png', 'tabby cat')
     """
-    from matplotlib.figure import Figure as Canvas
+    from matplotlib.figure import Figure
     h, w, _ = image.shape
-    (top, bottom), (left, right) = (
-        (float(shift - scale / 2), float(shift + scale * (n - .5)))
-        for shift, scale, n in zip(place.shift, place.scale, heat.shape))
-    canvas = Canvas(figsize=(10, 10 * h / w / 2 + .6), dpi=110, layout='constrained')
-    for ax in canvas.subplots(1, 2):
+    edges = []
+    for shift, scale, n in zip(alignment.shift, alignment.scale, heat.shape):
+        edges.append((float(shift - scale / 2), float(shift + scale * (n - .5))))
+    (top, bottom), (left, right) = edges
+
+    figure = Figure(figsize=(10, 10 * h / w / 2 + .6), dpi=110, layout='constrained')
+    axes = figure.subplots(1, 2)
+    for ax in axes:
         ax.imshow(image, extent=(0, w, h, 0))
         ax.axis('off')
-    shown = ax.imshow(heat, extent=(left, right, bottom, top), cmap='inferno', alpha=.7, vmin=0)
-    ax.set(xlim=(0, w), ylim=(h, 0))
-    canvas.colorbar(shown, ax=ax, shrink=.8, label='score')
-    canvas.suptitle(title, fontsize=11)
-    canvas.savefig(path)
+    heat_map = axes[1].imshow(heat, extent=(left, right, bottom, top), cmap='inferno', alpha=.7,
+                              vmin=0)
+    axes[1].set(xlim=(0, w), ylim=(h, 0))
+    figure.colorbar(heat_map, ax=axes[1], shrink=.8, label='score')
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path)
 
 
-def layout(net):
-    """Where each box is drawn -> {name: (x, row, width)}, [(from, to, what the arrow passes)]."""
-    at, arrows, drawn_as, ends, lowest, outputs = {}, [], {}, {}, 0, net.outputs()
+def layout(net: NetLike) -> tuple[dict[str, Place], list[Arrow]]:
+    """Where each box is drawn, and the arrows between them -> {name: Place}, [Arrow]
+
+    >>> import tinyfcn
+    >>> places, arrows = layout(tinyfcn.build('fcn16s', width=1/64, seed=None))
+    >>> places['fuse_pool4'].row
+    1
+    >>> arrows[-1]
+    Arrow(source='upscore16', target='score', text='crop 27')
+    """
+    places: dict[str, Place] = {}
+    arrows = []
+    drawn_as: dict[str, _Source] = {}           # by name of a box, drawn or not
+    row_ends: dict[int, str] = {}               # the last box of each row
+    lowest_row = 0
+    outputs = net.outputs()
+
     for box in net.boxes.values():
-        sources = [drawn_as[name] for name in box.inputs]
-        if box.op and box.op.__name__ in PASSED and box.name not in outputs:
-            drawn, words = sources[0]
-            drawn_as[box.name] = drawn, _cut(box) or words
+        inputs = [drawn_as[name] for name in box.inputs]
+        if _op_name(box) in NOT_DRAWN and box.name not in outputs:
+            drawn_as[box.name] = _Source(inputs[0].box, _crop_text(box) or inputs[0].text)
             continue
-        sources = list(dict.fromkeys((drawn, _cut(box) or words) for drawn, words in sources))
-        rows = [at[drawn][1] for drawn, _ in sources] or [0]
-        row = min(rows) if box.op and box.op.__name__ == 'concat' else max(rows)
-        if len(sources) == 1 and ends[row] != sources[0][0]:            # a second way out of a box
-            if _is_score(box) or sources[0][0] == 'data':               # that does not come back
-                row = lowest = lowest + 1
-        ends[row] = box.name
-        width = BAR if _is_bar(box) else GRID
-        right = [at[drawn][0] + at[drawn][2] for drawn, _ in sources] or [-GAP]
-        taken = [x + w for x, r, w in at.values() if r == row and x + w > max(right)]
-        near = GAP * (.35 if width == BAR else 1.7 if any(words for _, words in sources) else 1)
-        at[box.name] = max([*right, *taken]) + near, row, width
-        arrows += [(drawn, box.name, words) for drawn, words in sources]
-        drawn_as[box.name] = box.name, ''
-        if box.op and box.op.__name__ == 'take':                        # one pool, not two
-            drawn_as[box.inputs[1]] = box.name, ''
-    return at, arrows
+
+        sources = [_Source(source.box, _crop_text(box) or source.text) for source in inputs]
+        sources = list(dict.fromkeys(sources))
+        rows = [places[source.box].row for source in sources] or [0]
+        row = min(rows) if _op_name(box) == 'concat' else max(rows)
+        # a second path out of a box that does not return to its row has a row of its own
+        if len(sources) == 1 and row_ends[row] != sources[0].box:
+            if _is_score(box) or sources[0].box == 'data':
+                lowest_row += 1
+                row = lowest_row
+        row_ends[row] = box.name
+
+        places[box.name] = _place(box, row, sources, places)
+        arrows += [Arrow(source.box, box.name, source.text) for source in sources]
+        drawn_as[box.name] = _Source(box.name, '')
+        if _op_name(box) == 'take':             # max_switches and take are one pool
+            drawn_as[box.inputs[1]] = _Source(box.name, '')
+    return places, arrows
 
 
-def depths(at, arrows):
-    """How deep under its row an arrow goes that others' boxes stand in the way of."""
-    spans = {(source, target): (at[source][0], at[target][0]) for source, target, _ in arrows
-             if at[source][1] == at[target][1] and any(
-                 row == at[source][1] and at[source][0] < x < at[target][0]
-                 for x, row, _ in at.values())}
-    deep = {}
-    for way, (a, b) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
-        inside = [deep[other] for other, (c, d) in spans.items() if other in deep
-                  and at[other[0]][1] == at[way[0]][1] and a < d and c < b]
-        deep[way] = min(max(inside, default=UNDER - DEEPER) + DEEPER, 1.)
-    return deep
+def _place(box: BoxLike, row: int, sources: list[_Source], places: dict[str, Place]) -> Place:
+    """To the right of its inputs, and of the boxes of its row that end further right."""
+    width = BAR if _is_bar(box) else GRID
+    inputs_end = max([places[source.box].right for source in sources] or [-GAP])
+    row_end = max([place.right for place in places.values() if place.row == row],
+                  default=inputs_end)
+    gap = GAP
+    if width == BAR:
+        gap *= .35
+    elif any(source.text for source in sources):
+        gap *= 1.7                              # space for the text
+    return Place(max(inputs_end, row_end) + gap, row, width)
 
 
-def _cut(box):
-    return f'crop {box.kwargs["offset"][0]}' if box.op and box.op.__name__ == 'crop' else ''
+def detour_depths(places: Mapping[str, Place],
+                  arrows: Sequence[Arrow]) -> dict[tuple[str, str], float]:
+    """How far below its row each arrow runs that would pass over other boxes; shortest first."""
+    spans = {}
+    for source, target, _ in arrows:
+        start = places[source]
+        end = places[target]
+        between = (place for place in places.values()
+                   if place.row == start.row and start.x < place.x < end.x)
+        if start.row == end.row and any(between):
+            spans[source, target] = start.x, end.x
+
+    depths: dict[tuple[str, str], float] = {}
+    for arrow, (start_x, end_x) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
+        row = places[arrow[0]].row
+        crossed = [depth for other, depth in depths.items()
+                   if places[other[0]].row == row
+                   and start_x < spans[other][1] and spans[other][0] < end_x]
+        deepest = max(crossed, default=DETOUR - DETOUR_STEP)
+        depths[arrow] = min(deepest + DETOUR_STEP, MAX_DETOUR)
+    return depths
 
 
-def _is_score(box):
+def _op_name(box: BoxLike) -> str:
+    """The name of its op; '' of the net's input."""
+    return box.op.__name__ if box.op else ''
+
+
+def _crop_text(box: BoxLike) -> str:
+    return f'crop {box.kwargs["offset"][0]}' if _op_name(box) == 'crop' else ''
+
+
+def _is_score(box: BoxLike) -> bool:
     return box.name.startswith('score')
 
 
-def _is_bar(box):
-    """Convolutions on the way, and pools that keep the stride."""
+def _is_bar(box: BoxLike) -> bool:
+    """Convolutions other than scores, and pools of stride 1."""
     if box.op is None or _is_score(box):
         return False
-    return box.op.__name__ == 'conv2d' or box.kwargs.get('stride') == 1
+    return _op_name(box) == 'conv2d' or box.kwargs.get('stride') == 1
 
 
-def _box(ax, net, box, x, y, width):
+def _draw_box(ax: 'Axes', box: BoxLike, place: Place) -> None:
     from matplotlib.patches import Rectangle
-    kind = 'score' if _is_score(box) else box.op.__name__ if box.op else 'data'
+    x, row, width = place
+    y = -ROW * row
+    kind = 'score' if _is_score(box) else _op_name(box) or 'data'
     colour = COLOURS.get(kind, '#cccccc')
     ax.add_patch(Rectangle((x, y), width, 1, facecolor=colour, edgecolor='#333333', lw=.7))
     if width == BAR:
-        ax.text(x + BAR / 2, y + .5, box.name.split('/')[-1], rotation=90, ha='center',
+        ax.text(place.middle, y + .5, box.name.split('/')[-1], rotation=90, ha='center',
                 va='center', fontsize=5, color='white')
         return
-    cells = 1
+
+    cells = 1                                   # a grid of stride 32 has 2×2 cells
     if box.alignment and box.op:
         cells = int(np.clip(64 / float(box.alignment.scale[0]), 2, 16))
     for i in range(1, cells):
@@ -136,30 +281,44 @@ def _box(ax, net, box, x, y, width):
     ax.text(x + .5, y + 1.06, name, ha='center', va='bottom', fontsize=6.5, color='#222222')
 
 
-def _arrow(ax, source, target, words, last, deep):
-    """Along the row, or under it; or down, from below the box, or from its right where its row ends
-    there.
+def _draw_arrow(ax: 'Axes', source: Place, target: Place, text: str, is_row_end: bool,
+                detour: float | None) -> None:
+    """Along the row, or below it by `detour`; or down to another row.
+
+    Down it leaves from below the box, or from the right of the last box of a row.
     """
-    (x0, row0, w0), (x1, row1, w1) = source, target
-    y0, y1, near = .5 - ROW * row0, .5 - ROW * row1, x1 - .17
-    if deep:
-        start, end, under = x0 + w0 / 2, x1 + w1 / 2, -ROW * row0 - deep
-        ax.plot([start, start, end, end], [-ROW * row0, under, under, -ROW * row0], lw=.8,
-                color=LINE, zorder=0)
-        ax.annotate('', (end, -ROW * row0), (end, under), zorder=0,
-                    arrowprops=dict(arrowstyle='-|>', lw=.8, color=LINE, shrinkA=0, shrinkB=0))
-        if words:
-            ax.text((start + end) / 2, under + .02, words, ha='center', va='bottom', fontsize=5.5,
-                    color=LINE)
+    if detour:
+        _draw_detour(ax, source, target, text, detour)
         return
-    if row0 == row1:
-        way = [(x0 + w0, y0)]
-    elif last:
-        way = [(x0 + w0, y0), (near, y0), (near, y1)]
+    y0 = .5 - ROW * source.row
+    y1 = .5 - ROW * target.row
+    before_target = target.x - .17
+    if source.row == target.row:
+        points = [(source.right, y0)]
+    elif is_row_end:
+        points = [(source.right, y0), (before_target, y0), (before_target, y1)]
     else:
-        way = [(x0 + w0 / 2, y0), (x0 + w0 / 2, y1)]
-    ax.plot(*zip(*way, (x1 - .08, y1)), lw=.8, color=LINE, zorder=0)
-    ax.annotate('', (x1, y1), (near, y1), zorder=0,
+        points = [(source.middle, y0), (source.middle, y1)]
+    points.append((target.x - .08, y1))
+    ax.plot([x for x, _ in points], [y for _, y in points], lw=.8, color=LINE, zorder=0)
+    _draw_arrow_head(ax, (before_target, y1), (target.x, y1))
+    if text:
+        ax.text(target.x - .21, y1 + .06, text, ha='right', va='bottom', fontsize=5.5, color=LINE)
+
+
+def _draw_detour(ax: 'Axes', source: Place, target: Place, text: str, detour: float) -> None:
+    """From below the one box to below the other."""
+    start = source.middle
+    end = target.middle
+    row_y = -ROW * source.row
+    y = row_y - detour
+    ax.plot([start, start, end, end], [row_y, y, y, row_y], lw=.8, color=LINE, zorder=0)
+    _draw_arrow_head(ax, (end, y), (end, row_y))
+    if text:
+        ax.text((start + end) / 2, y + .02, text, ha='center', va='bottom', fontsize=5.5,
+                color=LINE)
+
+
+def _draw_arrow_head(ax: 'Axes', start: tuple[float, float], end: tuple[float, float]) -> None:
+    ax.annotate('', end, start, zorder=0,
                 arrowprops=dict(arrowstyle='-|>', lw=.8, color=LINE, shrinkA=0, shrinkB=0))
-    if words:
-        ax.text(x1 - .21, y1 + .06, words, ha='right', va='bottom', fontsize=5.5, color=LINE)

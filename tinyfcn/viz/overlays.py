@@ -1,44 +1,64 @@
-"""A picture with its classes over it."""
+"""An image with its classes over it."""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from .colours import VOID, colours, matched, palette, present
-from .legend import legend
+from .colours import VOID, check_pair, class_shares, colours, palette
+from .images import ImageInput, to_rgb
+from .legend import draw_legend
 
-SMALL, PARTS = 480, 80          # what is smaller is enlarged; letters are this part of the side
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+MIN_SIDE = 480          # a smaller image is enlarged
+FONT_SHARE = 80         # the font is this part of the longer side
 
 
-def overlay(image, label, classes):
-    """The picture half in the colours of its classes, outlined, over a legend with their shares.
+def overlay(image: ImageInput, label: NDArray[Any], classes: Sequence[str]) -> 'PILImage':
+    """The image half in the colours of its classes, outlined, over a legend with their shares.
 
-    image (H, W, 3) uint8, label (H, W), the names of the classes -> a picture of Pillow's
-    Void keeps the colours of the image. A small image is enlarged, by a whole number.
+    image: a path, a PIL image, or an array (H, W, 3) uint8, RGB
+    label (H, W): the class of every pixel; void, 255, keeps the colours of the image
+    -> a PIL image: `.save(path)` it. A small image is enlarged, by a whole number
+
+    >>> label = np.array([[0, 0, 1], [0, 1, 1]])
+    >>> drawn = overlay(np.zeros((2, 3, 3), 'uint8'), label, ['sky', 'road'])
+    >>> drawn.mode, drawn.width >= 480
+    ('RGB', True)
     """
     from PIL import Image
-    image, label = matched(image, label, len(classes))
-    tinted = image // 2 + colours(label) // 2
-    shown = np.where((label == VOID)[..., None], image, tinted)
-    zoom = max(1, SMALL // max(label.shape))
-    shown, label = (a.repeat(zoom, 0).repeat(zoom, 1) for a in (shown, label))
-    size = max(13, max(label.shape) // PARTS)
-    shown[_outlines(label, 1 + size // 25)] = 255
-    key = legend([(palette()[i], f'{name}  {_percent(share)}')
-                  for i, name, share in sorted(present(label, classes), key=lambda it: -it[2])],
-                 max(label.shape[1], 36 * size) - 2 * size, size)
-    page = Image.new('RGB', (max(label.shape[1], key.width + 2 * size),
-                             label.shape[0] + key.height + size), 'white')
-    page.paste(Image.fromarray(shown), (0, 0))
-    page.paste(key, (size, label.shape[0] + size // 2))
+    pixels, label = check_pair(to_rgb(image), label, len(classes))
+    tinted = pixels // 2 + colours(label) // 2
+    tinted = np.where((label == VOID)[..., None], pixels, tinted)
+
+    zoom = max(1, MIN_SIDE // max(label.shape))
+    tinted = tinted.repeat(zoom, 0).repeat(zoom, 1)
+    label = label.repeat(zoom, 0).repeat(zoom, 1)
+    height, width = label.shape
+    font_size = max(13, max(label.shape) // FONT_SHARE)
+    tinted[_outlines(label, 1 + font_size // 25)] = 255
+
+    shares = sorted(class_shares(label, classes), key=lambda share: -share[2])
+    entries = [(palette()[i], f'{name}  {_percent(share)}') for i, name, share in shares]
+    legend = draw_legend(entries, max(width, 36 * font_size) - 2 * font_size, font_size)
+
+    page = Image.new('RGB', (max(width, legend.width + 2 * font_size),
+                             height + legend.height + font_size), 'white')
+    page.paste(Image.fromarray(tinted), (0, 0))
+    page.paste(legend, (font_size, height + font_size // 2))
     return page
 
 
-def _outlines(label, thick):
-    """The pixels to the right of which, or below, another class begins within `thick` pixels."""
+def _outlines(label: NDArray[Any], width: int) -> NDArray[np.bool_]:
+    """The pixels to the right of which, or below, another class begins within `width` pixels."""
     edge = np.zeros(label.shape, bool)
-    for step in range(1, thick + 1):
-        edge[:, :-step] |= label[:, step:] != label[:, :-step]
-        edge[:-step] |= label[step:] != label[:-step]
+    for distance in range(1, width + 1):
+        edge[:, :-distance] |= label[:, distance:] != label[:, :-distance]
+        edge[:-distance] |= label[distance:] != label[:-distance]
     return edge
 
 
-def _percent(share):
+def _percent(share: float) -> str:
     return f'{100 * share:.1f} %' if share >= .0005 else '< 0.1 %'

@@ -1,110 +1,159 @@
-"""A page of predictions beside the truth: what a net sees, and where it is mistaken."""
+"""A page of predictions beside the truth: what a net predicts, and where it is wrong."""
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
-from .colours import ERRORS, VOID, colours, errors, matched, palette, present, write_picture
-from .legend import FAINT, INK, LINE, cut, font, legend
+from .colours import ERRORS, VOID, check_pair, class_shares, colours, error_map, palette, write_png
+from .legend import FAINT, INK, LINE, Entry, draw_legend, load_font, truncate
 
-SMALL, LARGE = 200, 320             # of a tile's longer side: is enlarged to, made smaller to
-MARGIN, GAP, SIZE = 24, 14, 13      # of the page, between tiles, of the letters
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+# of a tile's longer side, in pixels: a smaller image is enlarged, a larger one reduced
+MIN_SIDE, MAX_SIDE = 200, 320
+MARGIN, GAP = 24, 14        # of the page; between tiles
+FONT_SIZE = 13
 
 
-def draw_page(path, rows, classes, titles, captions=None):
+class PageRow(NamedTuple):
+    """One image with its truth and its predictions, checked."""
+    name: str
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    preds: list[NDArray[np.uint8]]
+
+
+def draw_page(path: str | PathLike[str], rows: Iterable[Sequence[Any]], classes: Sequence[str],
+              titles: Sequence[str], captions: Sequence[Sequence[str]] | None = None) -> None:
     """Image, truth and each prediction under its title; of a single prediction its errors too.
 
-    rows [(name, image, truth, *preds)]
-    captions, for each row: what stands under each of its predictions
+    rows: (name, image, truth, pred, …), with one prediction for each title; path: a .png
+    captions: for each row, a text under each of its predictions
+
+    >>> import tempfile
+    >>> image = np.zeros((4, 6, 3), 'uint8')
+    >>> truth = np.eye(4, 6, dtype='uint8')
+    >>> row = 'eye', image, truth, 0 * truth
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_page(f'{folder}/page.png', [row], ['0', '1'], ['all 0'])
     """
-    rows = [_checked(classes, len(titles), *row) for row in rows]
-    if not rows:
-        raise ValueError(f'{path}: no rows; a page shows at least one picture')
-    captions = captions or [[''] * len(titles) for _ in rows]
-    if [*map(len, captions)] != [len(titles)] * len(rows):
-        raise ValueError(f'{path}: {[*map(len, captions)]} captions; for each of {len(rows)} rows '
-                         f'one under each of {len(titles)} predictions is needed')
-    side, heads = _side(rows), ['image', 'truth', *titles]
-    tiles = [[_tile(image, side, 'LANCZOS'), *(_tile(colours(label), side) for label in labels)]
-             for _, image, *labels in rows]
-    words = [[name, '', *under] for (name, *_), under in zip(rows, captions)]
-    if len(titles) == 1:
-        heads.append('errors')
-        for (_, _, truth, pred), drawn, said in zip(rows, tiles, words):
-            drawn.append(_tile(errors(truth, pred), side))
-            said.append(_wrong(truth, pred))
-    wide = max(tile.width for drawn in tiles for tile in drawn)
-    strips = [_heads(heads, wide), *(_strip(*row, wide) for row in zip(tiles, words))]
-    keys = _keys(rows, classes, len(titles) == 1)
-    strips += [legend(entries, strips[0].width, SIZE) for entries in keys]
-    write_picture(path, _stack(strips))
+    checked = [_check_row(classes, len(titles), *row) for row in rows]
+    if not checked:
+        raise ValueError(f'{path}: no rows; a page shows at least one image')
+    if not captions:
+        captions = [[''] * len(titles) for _ in checked]
+    lengths = [len(row) for row in captions]
+    if lengths != [len(titles)] * len(checked):
+        raise ValueError(f'{path}: {lengths} captions; for each of {len(checked)} rows one under '
+                         f'each of {len(titles)} predictions is needed')
+
+    show_errors = len(titles) == 1
+    headings = ['image', 'truth', *titles] + ['errors'] * show_errors
+    side = _tile_side(checked)
+    tiles = [_row_tiles(row, side, show_errors) for row in checked]
+    texts = []
+    for row, own_captions in zip(checked, captions):
+        text = [row.name, '', *own_captions]
+        texts.append([*text, _error_rate(row.truth, row.preds[0])] if show_errors else text)
+
+    tile_width = max(tile.width for row_tiles in tiles for tile in row_tiles)
+    strips = [_heading_strip(headings, tile_width)]
+    strips += [_row_strip(*row, tile_width) for row in zip(tiles, texts)]
+    legends = _legends(checked, classes, show_errors)
+    strips += [draw_legend(entries, strips[0].width, FONT_SIZE) for entries in legends]
+    write_png(path, _stack(strips))
 
 
-def _checked(classes, count, name, image, *labels):
-    """A row whose sizes agree and whose labels have nothing but classes and void."""
+def _check_row(classes: Sequence[str], count: int, name: str, image: NDArray[Any],
+               *labels: NDArray[Any]) -> PageRow:
+    """A row whose sizes agree, and whose labels have no values but classes and void."""
     if len(labels) != 1 + count:
         raise ValueError(f'{name}: {len(labels)} labels; one truth, and a prediction for each of '
                          f'{count} titles are needed')
     try:
-        labels = [matched(image, label, len(classes))[1] for label in labels]
-        return name, np.asarray(image), *labels
+        truth, *preds = (check_pair(image, label, len(classes))[1] for label in labels)
+        return PageRow(name, np.asarray(image), truth, preds)
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from None
 
 
-def _side(rows):
-    """The longer side of every tile; that of small images is enlarged by a whole number."""
-    side = max(max(image.shape[:2]) for _, image, *_ in rows)
-    return side * -(-SMALL // side) if side < SMALL else min(side, LARGE)
+def _tile_side(rows: list[PageRow]) -> int:
+    """The longer side of every tile; small images are enlarged by a whole number."""
+    side: int = max(max(row.image.shape[:2]) for row in rows)
+    return side * -(-MIN_SIDE // side) if side < MIN_SIDE else min(side, MAX_SIDE)
 
 
-def _tile(pixels, side, sampling='NEAREST'):
+def _row_tiles(row: PageRow, side: int, show_errors: bool) -> 'list[PILImage]':
+    tiles = [_tile(row.image, side, 'LANCZOS')]
+    tiles += [_tile(colours(label), side) for label in (row.truth, *row.preds)]
+    if show_errors:
+        tiles.append(_tile(error_map(row.truth, row.preds[0]), side))
+    return tiles
+
+
+def _tile(pixels: NDArray[np.uint8], side: int, resampling: str = 'NEAREST') -> 'PILImage':
     """In a thin frame. NEAREST leaves each pixel of a label the colour of one class."""
     from PIL import Image, ImageOps
     image = Image.fromarray(pixels)
-    size = [max(1, round(side * n / max(image.size))) for n in image.size]
-    return ImageOps.expand(image.resize(size, Image.Resampling[sampling]), 1, LINE)
+    width, height = (max(1, round(side * n / max(image.size))) for n in image.size)
+    resized = image.resize((width, height), Image.Resampling[resampling])
+    return ImageOps.expand(resized, 1, LINE)
 
 
-def _heads(heads, wide):
+def _heading_strip(headings: list[str], tile_width: int) -> 'PILImage':
     from PIL import Image, ImageDraw
-    strip = Image.new('RGB', (len(heads) * (wide + GAP) - GAP, 2 * SIZE), 'white')
-    draw, letters = ImageDraw.Draw(strip), font(SIZE + 1, bold=True)
-    for i, head in enumerate(heads):
-        middle = i * (wide + GAP) + wide / 2, SIZE * .8
-        draw.text(middle, cut(head, letters, wide), INK, letters, 'mm')
-    return strip
-
-
-def _strip(tiles, words, wide):
-    """Tiles in a row, each in the middle of its column, with its words below."""
-    from PIL import Image, ImageDraw
-    high, letters = max(tile.height for tile in tiles), font(SIZE)
-    strip = Image.new('RGB', (len(tiles) * (wide + GAP) - GAP, high + 2 * SIZE + GAP // 2), 'white')
+    width = len(headings) * (tile_width + GAP) - GAP
+    strip = Image.new('RGB', (width, 2 * FONT_SIZE), 'white')
     draw = ImageDraw.Draw(strip)
-    for i, (tile, said) in enumerate(zip(tiles, words)):
-        left = i * (wide + GAP)
-        strip.paste(tile, (left + (wide - tile.width) // 2, 0))
-        draw.text((left + wide / 2, high + SIZE), cut(said, letters, wide), FAINT, letters, 'mm')
+    font = load_font(FONT_SIZE + 1, bold=True)
+    for i, heading in enumerate(headings):
+        middle = i * (tile_width + GAP) + tile_width / 2
+        draw.text((middle, FONT_SIZE * .8), truncate(heading, font, tile_width), INK, font, 'mm')
     return strip
 
 
-def _wrong(truth, pred):
+def _row_strip(tiles: 'list[PILImage]', texts: list[str], tile_width: int) -> 'PILImage':
+    """Tiles in a row, each in the middle of its column, with its text below."""
+    from PIL import Image, ImageDraw
+    tile_height = max(tile.height for tile in tiles)
+    font = load_font(FONT_SIZE)
+    width = len(tiles) * (tile_width + GAP) - GAP
+    strip = Image.new('RGB', (width, tile_height + 2 * FONT_SIZE + GAP // 2), 'white')
+    draw = ImageDraw.Draw(strip)
+    for i, (tile, text) in enumerate(zip(tiles, texts)):
+        left = i * (tile_width + GAP)
+        strip.paste(tile, (left + (tile_width - tile.width) // 2, 0))
+        draw.text((left + tile_width / 2, tile_height + FONT_SIZE),
+                  truncate(text, font, tile_width), FAINT, font, 'mm')
+    return strip
+
+
+def _error_rate(truth: NDArray[np.uint8], pred: NDArray[np.uint8]) -> str:
     wrong = (truth != pred)[truth != VOID]
     return f'{100 * wrong.mean():.1f} % wrong' if wrong.size else 'all void'
 
 
-def _keys(rows, classes, single):
-    """The legends: the classes that are seen; and how errors are painted."""
-    labels = np.concatenate([label.ravel() for _, _, *labels in rows for label in labels])
-    seen = [(palette()[i], name) for i, name, _ in present(labels, classes)]
-    yield seen + [(palette()[VOID], 'void')] * bool((labels == VOID).any())
-    if single:
-        yield [(colour, words) for words, colour in ERRORS.items()]
+def _legends(rows: list[PageRow], classes: Sequence[str],
+             show_errors: bool) -> Iterator[list[Entry]]:
+    """One of the classes that occur; and one of the colours of errors."""
+    labels = np.concatenate([label.ravel() for row in rows for label in (row.truth, *row.preds)])
+    entries: list[Entry] = [(palette()[i], name) for i, name, _ in class_shares(labels, classes)]
+    if (labels == VOID).any():
+        entries.append((palette()[VOID], 'void'))
+    yield entries
+    if show_errors:
+        yield [(colour, name) for name, colour in ERRORS.items()]
 
 
-def _stack(strips):
+def _stack(strips: 'list[PILImage]') -> 'PILImage':
     """One below the other."""
     from PIL import Image
-    page = Image.new('RGB', (max(strip.width for strip in strips) + 2 * MARGIN,
-                             sum(strip.height for strip in strips) + 2 * MARGIN), 'white')
+    width = max(strip.width for strip in strips) + 2 * MARGIN
+    height = sum(strip.height for strip in strips) + 2 * MARGIN
+    page = Image.new('RGB', (width, height), 'white')
     y = MARGIN
     for strip in strips:
         page.paste(strip, (MARGIN, y))

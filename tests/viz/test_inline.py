@@ -1,0 +1,27 @@
+"""Images and matrices in a notebook."""
+import re
+
+import numpy as np
+
+from tinyfcn.viz import show_matrices, side_by_side
+
+
+def test_images_side_by_side():
+    red = np.zeros((20, 30, 3), 'uint8')
+    ramp = np.arange(600.).reshape(20, 30)
+    red[..., 0] = 255
+    shown = side_by_side({'red': red, 'ramp': ramp}, width=2)
+    assert shown.size == (280, 119)                     # 4 × 1.7 inches at 70 dpi
+    assert len(shown.getcolors()) <= 32
+    left, right = (np.array(shown.convert('RGB').crop(box)) for box in
+                   [(0, 0, 140, 119), (140, 0, 280, 119)])
+    assert (left == (255, 0, 0)).all(2).mean() > .4 and not (right == (255, 0, 0)).all(2).any()
+
+
+def test_matrices_show_every_number_and_colour_what_is_not_zero():
+    page = show_matrices(x=[[0, 1.5], [-2, 0]], dx_for_y=np.eye(1))._repr_html_()
+    tables = re.findall(r'<table.*?<caption.*?>(.*?)</caption>(.*?)</table>', page)
+    assert [title for title, _ in tables] == ['x', 'dx for y']
+    cells = [re.findall(r'<td( style=.*?)?>([^<]*)', body) for _, body in tables]
+    assert [[(bool(style), text) for style, text in body] for body in cells] == [
+        [(False, '0'), (True, '1.5'), (True, '-2'), (False, '0')], [(True, '1')]]
