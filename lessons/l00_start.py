@@ -93,7 +93,7 @@ net
 # | `conv` | weighted sums of a pixel and its neighbours; 12 sums, 12 **channels** | same | 02 |
 # | `relu` | numbers below zero become zero | same | 05 |
 # | `max_pool(…, 2)` | the largest number of each 2×2 window | half, rounded up | 06 |
-# | `upsample(…, f)` | f times as fine, with linear ramps in between | H becomes (H + 1)·f | 07, 08 |
+# | `upsample(…, f)` | f times as fine, linear ramps in between | H becomes (H + 1)·f | 07, 08 |
 # | `crop(…, like=n.data)` | cuts off everything beyond the image | that of the image | 09 |
 #
 # ## Training

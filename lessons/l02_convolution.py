@@ -252,7 +252,7 @@ kernels = {
     'slope: sum 0': np.array([[-2., -1, 0], [-1, 0, 1], [0, 1, 2]]),
     'yours': np.array([[0., 0, 0], [0, 1, 0], [0, 0, 0]]),
 }
-assert (convolve(grey, kernels['yours']) == grey[1:-1, 1:-1]).all()     # unchanged so far: the identity
+assert (convolve(grey, kernels['yours']) == grey[1:-1, 1:-1]).all()     # the identity so far
 viz.side_by_side({name: convolve(grey, kernel) for name, kernel in kernels.items()})
 
 # %% [markdown]

@@ -25,7 +25,7 @@ TINTS = ListedColormap(['white', '#fbd38d', '#bee3f8', '#c6f6d5'])
 
 
 def grid(ax, values, tint, title):
-    """Draw numbers in a grid; tint holds the index (0 … 3) of the background colour of each cell."""
+    """Draw numbers in a grid; tint holds the index (0 … 3) of each cell's background colour."""
     ax.pcolormesh(tint, cmap=TINTS, vmin=0, vmax=3, edgecolors='#718096', linewidth=.7)
     for (i, j), value in np.ndenumerate(values):
         ax.text(j + .5, i + .5, f'{value:g}', ha='center', va='center', fontsize=9)

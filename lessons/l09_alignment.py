@@ -38,7 +38,7 @@ small.conv1 = conv(small.data, 1, 3, pad=1)
 small.pool1 = max_pool(small.conv1, 2)
 
 rows = ['pool1', 'conv1', 'data']
-reads = {'pool1': [2], 'conv1': [4, 5], 'data': [3, 4, 5, 6]}       # the receptive field of unit 2 of pool1
+reads = {'pool1': [2], 'conv1': [4, 5], 'data': [3, 4, 5, 6]}      # what unit 2 of pool1 depends on
 fig, ax = plt.subplots(figsize=(7, 1.8))
 for height, name in enumerate(reversed(rows)):
     alignment = small[name].alignment
@@ -279,7 +279,8 @@ assert failures == {81: [*range(1, 33)], 96: [1, 2], 97: []}
 
 # %%
 for net in fcn32s, fcn16s, fcn8s:
-    print({box.name: box.kwargs['offset'][0] for box in net.boxes.values() if 'offset' in box.kwargs})
+    crops = [box for box in net.boxes.values() if 'offset' in box.kwargs]
+    print({box.name: box.kwargs['offset'][0] for box in crops})
 
 assert fcn32s.score.kwargs['offset'][0] == 19
 assert [fcn16s[name].kwargs['offset'][0] for name in ('score_pool4c', 'score')] == [5, 27]
@@ -362,7 +363,7 @@ for ax, off in zip(axes, (1, 3, 15)):
     shifted = perfect[16 - off:len(label) - off, 16 - off:label.shape[1] - off]
     hist = tinyfcn.metrics.confusion(target, shifted, 5)
     mean_iu[off] = tinyfcn.metrics.scores(hist)['mean_iu']
-    ax.imshow(viz.error_map(truth, shifted))
+    ax.imshow(viz.error_map(target, shifted))
     ax.set_title(f'off by {off}: {100 * mean_iu[off]:.1f}', fontsize=10)
     ax.axis('off')
 plt.show()
@@ -450,8 +451,10 @@ except ValueError as error:
 
 # %%
 googlenet = tinyfcn.build('fcn_googlenet', seed=None)
-print('AlexNet', alexnet.score.kwargs['offset'][0], '  GoogLeNet', googlenet.score.kwargs['offset'][0])
-assert (alexnet.score.kwargs['offset'][0], googlenet.score.kwargs['offset'][0]) == (18, 98)
+alexnet_offset, _ = alexnet.score.kwargs['offset']
+googlenet_offset, _ = googlenet.score.kwargs['offset']
+print('AlexNet', alexnet_offset, '  GoogLeNet', googlenet_offset)
+assert (alexnet_offset, googlenet_offset) == (18, 98)
 
 for ksize in 63, 64:
     ones = ops.upsample(np.ones((1, 1, 5, 1)), (32, 1), (ksize, 1))[0].ravel()

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 11. Skips
 #
-# **FCN-32s knows what is there. How do 16s and 8s get the outline?**
+# **FCN-32s knows what is in the image. How do 16s and 8s get the outlines?**
 #
-# One score stands for 32×32 pixels. However good it is, between two of them there is nothing but a
-# straight line. The paper's second idea is to ask earlier layers, which have seen less but know
-# where, and to add what they say.
+# One score stands for 32×32 pixels. However good the scores are, between two of them there is only
+# linear interpolation. The paper's second idea is to add scores from earlier layers, which have
+# smaller receptive fields but finer positions. Such a connection is called a **skip**, or skip
+# connection.
 
 # %%
 from copy import deepcopy
@@ -29,12 +30,12 @@ from tinyfcn.training.recipes.ours import TINY
 plt.rcParams['figure.dpi'] = 60
 
 # %% [markdown]
-# ## What coarse scores cannot say
+# ## What coarse scores cannot represent
 #
-# Suppose a net makes no mistake at all: each coarse cell knows exactly which share of its f×f
-# pixels is of which class. Upsample those shares and take the best class of each pixel. How good
-# can that be? (Means of f×f stand at f·i + (f − 1)/2, a tent of 2·f brings them to −f/2: lesson 09
-# says to crop f/2.)
+# Suppose a net makes no mistake at all: each coarse cell holds exactly the share of each class in
+# its f×f pixels. Upsample those shares and take the best class of each pixel. How good can that be?
+# (Means of f×f are at f·i + (f − 1)/2, and a bilinear kernel of 2·f brings them to −f/2: by lesson
+# 09 the crop is f/2.)
 
 # %%
 def perfect_but_coarse(label, factor):
@@ -42,8 +43,8 @@ def perfect_but_coarse(label, factor):
     shares = (label == np.arange(5)[:, None, None])[None].astype(float)         # void is in none
     cells, _ = ops.avg_pool(shares, factor)
     fine, _ = ops.upsample(cells, factor)
-    same, _ = ops.crop(fine, label.shape, factor // 2)
-    return same[0].argmax(0).astype('uint8')
+    cropped, _ = ops.crop(fine, label.shape, factor // 2)
+    return cropped[0].argmax(0).astype('uint8')
 
 
 labels = [shapes.generate(3, index, (128, 160), n_class=5, difficulty=.15)[1] for index in range(8)]
@@ -63,14 +64,15 @@ for ax, factor in zip(axes, (None, 32, 16, 8)):
 plt.show()
 
 # %% [markdown]
-# At 32 even the all-knowing net loses a good part, at 8 little. The paper made the same table for
-# VOC. So finer cells are worth having. But layers with finer cells have a smaller field (lesson
-# 09: pool3 sees 44 pixels, pool4 100, fc6 404): they see an edge and cannot tell a cat's from a
-# dog's. Both are needed: coarse layers say *what*, fine ones *where*.
+# At 32 even the perfect net loses a good part, at 8 little. The paper has the same table for VOC.
+# So finer cells are worth having. But layers with finer cells have smaller receptive fields (lesson
+# 09: pool3 44 pixels, pool4 100, fc6 404): they respond to an edge and cannot tell a cat's from a
+# dog's. Both are needed: coarse layers provide *what*, fine ones *where*.
 #
 # ## Three heads
 #
-# What is laid on the trunk is short. Read them one after the other; each adds one stanza.
+# The part after the trunk, the *head*, is short. Read the three heads one after the other; each
+# adds one skip.
 
 # %%
 viz.show_source(fcn.stride32)
@@ -82,9 +84,9 @@ viz.show_source(fcn.stride16)
 viz.show_source(fcn.stride8)
 
 # %% [markdown]
-# A stanza says: score the finer layer by a 1×1 convolution, so that it speaks in classes as well;
-# cut out the part that lies over the coarse scores; add. The coarse scores have been upsampled by
-# 2 before, for only cells of one stride can be added.
+# Each skip does three things: score the finer layer by a 1×1 convolution, so that it has one
+# channel for each class; crop the part that lies over the coarse scores; add. The coarse scores
+# have been upsampled by 2 before, because only maps of the same stride can be added.
 #
 # ## By hand
 
@@ -92,24 +94,24 @@ viz.show_source(fcn.stride8)
 coarse = np.array([[0., 4],
                    [4, 8]])[None, None]
 skip = np.zeros((1, 1, 8, 8))
-skip[0, 0, 3, 4] = 10                                   # the finer layer is sure of one cell
+skip[0, 0, 3, 4] = 10                                   # a high score in one cell
 
 doubled, _ = ops.upsample(coarse, 2)
-cut, _ = ops.crop(skip, doubled.shape[2:], 1)           # its cells lie one before: offset 1
-fused = doubled + cut
+cropped, _ = ops.crop(skip, doubled.shape[2:], 1)       # it starts one cell earlier: offset 1
+fused = doubled + cropped
 print('upsampled by 2\n', doubled[0, 0], '\n\nplus the skip, cropped at 1\n', fused[0, 0])
 assert np.argwhere(fused - doubled).tolist() == [[0, 0, 2, 3]]
 
 # %% [markdown]
-# Cell (3, 4) of the skip has become (2, 3): a crop takes from the top left, as in lesson 09. (The
-# rim of the upsampled scores is lower, for no tent comes from outside. The final crop cuts it
-# off.)
+# Cell (3, 4) of the skip has become (2, 3): the crop offset counts from the top left, as in
+# lesson 09. (The border of the upsampled scores is lower, because there are no neighbours outside.
+# The final crop removes it.)
 #
 # ### Exercise: fuse
 #
-# `coarse` (N, C, h, w), `skip` (N, C, H, W) of half the stride, and the crop's `offset` (one
-# number for both axes, or a pair). Upsample the coarse scores by 2 and add the part of the skip
-# that lies over them. You may use `ops.upsample`.
+# `coarse` (N, C, h, w), `skip` (N, C, H, W) of half the stride, and the crop's `offset` (one number
+# for both axes, or a pair). Upsample the coarse scores by 2 and add the part of the skip that is
+# aligned with them. You may use `ops.upsample`.
 
 # %%
 def fuse_mine(coarse, skip, offset):
@@ -131,17 +133,18 @@ check('fuse', fuse_mine)
 #
 # </details>
 #
-# ## Grids that lie on each other
+# ## Aligned grids
 #
-# In FCN-16s `pool4` stands at 16·i − 91.5 and the upsampled scores at 16·i − 11.5, five cells
-# later. Step through the cells that are added: each pair stands over the same pixel.
+# In FCN-16s `pool4` is at 16·i − 91.5 and the upsampled scores at 16·i − 11.5, five cells later.
+# Step through the cells that are added: both cells of each pair have the same position over the
+# image.
 
 # %%
 fcn16s = tinyfcn.build('fcn16s', n_class=5, width=1 / 16)      # every layer a sixteenth as wide
 tracing.fusion(fcn16s, (64, 64), 'score_pool4', 'score_pool4c', 'upscore2')
 
 # %% [markdown]
-# The same in the net as it runs. We walk to `upscore2`, then take the fusion one box at a time:
+# The same in the net as it runs. We step to `upscore2`, then through the fusion one box at a time:
 
 # %%
 walk = fcn16s.walk(np.zeros((1, 3, 64, 64), 'float32'))
@@ -158,12 +161,12 @@ assert fcn16s.upscore2.alignment == fcn16s.score_pool4c.alignment == fcn16s.fuse
 assert fcn16s.score_pool4c.kwargs['offset'] == (5, 5)
 
 # %% [markdown]
-# ## A skip that says nothing
+# ## A skip that starts at zero
 #
-# The score layers of the skips begin at zero. So on the day when FCN-16s is made of FCN-32s, its
-# skip adds nothing, and the paper says that it starts from unmodified predictions. Is that so? 32s
-# upsamples by 32 at once and crops 19; 16s by 2, then by 16, and crops 27. Begin with scores that
-# lie on a straight line, each cell saying where it stands:
+# The score layers of the skips are initialised to zero. So when FCN-16s is initialised from
+# FCN-32s, its skip adds nothing, and the paper says that the net starts from unmodified
+# predictions. Is that so? 32s upsamples by 32 at once and crops at 19; 16s by 2, then by 16, and
+# crops at 27. First use scores on a straight line, where the value of each cell is its position:
 
 # %%
 def up(x, factor):
@@ -173,20 +176,21 @@ def up(x, factor):
 def both_ways(cells):
     """A column of 16 cells, upsampled to 500 pixels as FCN-32s and as FCN-16s do."""
     cells = np.reshape(cells, (1, 1, 16, 1))
-    at_once, in_two = up(cells, 32), up(up(cells, 2), 16)
+    at_once = up(cells, 32)
+    in_two = up(up(cells, 2), 16)
     return at_once[0, 0, 19:519, 0], in_two[0, 0, 27:527, 0]
 
 
 line_32s, line_16s = both_ways(32. * np.arange(16) + 12.5)
-inside = slice(32, 470)                                 # where no tent is missing
+inside = slice(32, 470)                                 # away from the border
 assert (line_32s[inside] == np.arange(500)[inside]).all()
 assert (line_16s[inside] == line_32s[inside]).all()
-print('on a straight line: the same, to the last bit')
+print('on a straight line: the same, bit for bit')
 
 cells = np.random.default_rng(0).standard_normal(16)
 curve_32s, curve_16s = both_ways(cells)
 rms = np.sqrt(((curve_16s - curve_32s)[inside] ** 2).mean())
-print(f'on random scores: apart by {rms:.2f} (rms), of scores that spread by {cells.std():.2f}')
+print(f'on random scores: a difference of {rms:.2f} (rms); their deviation is {cells.std():.2f}')
 assert rms > .05
 
 fig, ax = plt.subplots(figsize=(6, 2.2))
@@ -198,24 +202,26 @@ ax.legend(fontsize=8, loc='lower right')
 plt.show()
 
 # %% [markdown]
-# The first result checks every crop at once: were 5, 19 or 27 off by one, the lines would part.
-# The second says that "unmodified" is nearly true. By 32 the line goes through each score. By 2
-# the new cells lie a quarter of the way to either side of the old ones, *on* the straight pieces;
-# none lies on the corner itself, and the next upsampling cuts that corner off. A smoother curve,
-# not a wrong one.
+# The first result checks all crops at once: if 5, 19 or 27 were off by one, the lines would differ.
+# The second shows that "unmodified" is nearly true. Upsampled by 32, the line goes through each
+# score. Upsampled by 2, the new cells are a quarter of the way to either side of the old ones, *on*
+# the straight pieces; none is on the corner itself, and the next upsampling cuts that corner off.
+# The curve is smoother, not wrong.
 #
-# ## Three nets, one from the other
+# ## Three nets, trained in stages
 #
-# Now let it happen, with the paper's staging: train the coarse net; put its weights into the next,
-# whose new skip is zero; train on; once more. VGG-16 would take days, so everything is a quarter as
-# large here: pictures of 48×64, and the strides 8, 4 and 2 in place of 32, 16 and 8.
+# Now train the nets in the paper's stages: train the coarse net; initialise the next one, whose new
+# skip is zero, with its weights; continue training; repeat once more. VGG-16 would take days, so
+# everything is a quarter as large here: images of 48×64, and the strides 8, 4 and 2 in place of 32,
+# 16 and 8.
 #
 # The convolutions are padded by 1, as in your own net of lesson 09. So it is the *upsampled* scores
-# that begin early, one cell, and they are cropped like the skip. The rest is as in the three heads.
+# that start one cell early, and they are cropped to match the skip. The rest is as in the three
+# heads.
 
 # %%
-def quarter(skips, loud=1.):
-    """Stride 8; 4 with one skip, 2 with two. `loud` is for later: a factor before the skips."""
+def quarter(skips, gain=1.):
+    """Stride 8; 4 with one skip, 2 with two. `gain` is for later: a factor before the skips."""
     n = tinyfcn.Net(channels=3)
     x = n.data
     for block, depth in enumerate([12, 16, 24], start=1):
@@ -226,7 +232,7 @@ def quarter(skips, loud=1.):
     n.relu4 = relu(n.fc4)
     x = n.score_fr = conv(n.relu4, 5, 1, init=zeros)
     for finer in ['pool2', 'pool1'][:skips]:
-        n[f'score_{finer}']    = conv(scale(n[finer], loud), 5, 1, init=zeros)
+        n[f'score_{finer}']    = conv(scale(n[finer], gain), 5, 1, init=zeros)
         n[f'upscore_{finer}']  = upsample(x, 2)
         n[f'upscore_{finer}c'] = crop(n[f'upscore_{finer}'], like=n[f'score_{finer}'])
         x = n[f'fuse_{finer}'] = add(n[f'upscore_{finer}c'], n[f'score_{finer}'])
@@ -239,51 +245,55 @@ fused = quarter(skips=2)
 print([fused[name].kwargs['offset'][0] for name in ('upscore_pool2c', 'upscore_pool1c', 'score')])
 
 # %% [markdown]
-# Offsets 1, 1 and 1: half of the factor 2 each time. And now school, a few seconds. (`fit` does
-# what lesson 10 did by hand: forward, how wrong, backward, a small move. `TINY` says how images
-# are made ready, and four of them a step. Lesson 12 opens both.)
+# Offsets 1, 1 and 1: half of the factor 2 each time. Now train, for a few seconds. (`fit` does what
+# lesson 10 did by hand: forward pass, loss, backward pass, a step of the optimizer. `TINY` says how
+# images are made ready, and four of them a step. Lesson 12 opens both.)
 
 # %%
-HOW = dict(size=(48, 64), n_class=5, difficulty=.1)
-pictures = shapes.shapes(split='train', **HOW)
+OPTIONS = dict(size=(48, 64), n_class=5, difficulty=.1)
+train_set = shapes.shapes(split='train', **OPTIONS)
 pictures = pictures.subset(pictures.names[:60])
-pictures.read = cache(pictures.read)                    # drawn once, then kept
-unseen = shapes.shapes(split='test', **HOW)
+train_set.read = cache(train_set.read)                  # generate each image once, then keep it
+test_set = shapes.shapes(split='test', **OPTIONS)
 unseen = unseen.subset(unseen.names[:20])
-unseen.read = cache(unseen.read)
+test_set.read = cache(test_set.read)
 
-nets, mean_iu, before = {}, {}, None
+nets = {}
+mean_iu = {}
+before = None
 for skips, lr, steps in [(0, 5e-3, 110), (1, 4e-3, 40), (2, 4e-3, 40)]:
-    net, name = quarter(skips), f'stride {8 // 2 ** skips}'
+    net = quarter(skips)
+    name = f'stride {8 // 2 ** skips}'
     if before:
         report = tinyfcn.weights.transplant(net, before)
         print(f'{"":9} copied {len(report.copied)} weights; zero: {", ".join(report.missing)}')
     tinyfcn.fit(net, pictures, dict(TINY, lr=lr, steps=steps, lr_power=.9))
-    nets[name], before = net, net.params
-    mean_iu[name] = tinyfcn.evaluate(net, unseen)['mean_iu']
+    nets[name] = net
+    before = net.params
+    mean_iu[name] = tinyfcn.evaluate(net, test_set)['mean_iu']
     print(f'{name}: mean IU {100 * mean_iu[name]:.1f}')
 assert mean_iu['stride 8'] < mean_iu['stride 4'] < mean_iu['stride 2']
 
 # %% [markdown]
-# ## On a picture of yours
+# ## On an image of your own
 #
-# Put the path of a picture in place of `None`. (Nets that have only ever seen drawn shapes will
-# find discs and flowers in your kitchen. The point is how the outlines change.) Left as it is, the
-# cell takes a picture that the nets have not seen.
+# Replace `None` by the path of an image. (Nets that were trained on synthetic shapes will find
+# discs and flowers in your photo. The point is how the outlines change.) Without a path the cell
+# uses a held-out image.
 
 # %%
-MY_PICTURE = None
+MY_IMAGE = None
 
-if MY_PICTURE:
-    image = read_image(MY_PICTURE)
-    every = -(-max(image.shape) // 96)                  # at most 96 pixels a side
-    image = image[::every, ::every]
+if MY_IMAGE:
+    image = read_image(MY_IMAGE)
+    step = -(-max(image.shape) // 96)                   # at most 96 pixels a side
+    image = image[::step, ::step]
 else:
-    image, _ = unseen[3]
+    image, _ = test_set[3]
 
 fig, axes = plt.subplots(1, 4, figsize=(8.4, 2))
 axes[0].imshow(image)
-axes[0].set_title('picture', fontsize=10)
+axes[0].set_title('image', fontsize=10)
 for ax, (name, net) in zip(axes[1:], nets.items()):
     ax.imshow(viz.colours(tinyfcn.predict(net, image)))
     ax.set_title(name, fontsize=10)
@@ -292,15 +302,15 @@ for ax in axes:
 plt.show()
 
 # %% [markdown]
-# And the skips of one net, the last, turned on one by one: a score layer with zero weights says
+# Now turn on the skips of the last net one by one: a skip whose score layer has zero weights adds
 # nothing.
 
 # %%
-def with_skips(net, *speaking):
-    """A copy in which only these skips have a say."""
+def with_skips(net, *active):
+    """A copy of the net in which only these skips are active."""
     other = deepcopy(net)
     for name in ('score_pool2', 'score_pool1'):
-        if name not in speaking:
+        if name not in active:
             other.params[f'{name}.w'][...] = other.params[f'{name}.b'][...] = 0
     return other
 
@@ -308,10 +318,10 @@ def with_skips(net, *speaking):
 turned_on = {'no skip': (), '+ pool2': ('score_pool2',),
              '+ pool1': ('score_pool2', 'score_pool1')}
 fig, axes = plt.subplots(1, 3, figsize=(6.6, 2))
-for ax, (title, speaking) in zip(axes, turned_on.items()):
-    net = with_skips(nets['stride 2'], *speaking)
+for ax, (title, active) in zip(axes, turned_on.items()):
+    net = with_skips(nets['stride 2'], *active)
     ax.imshow(viz.colours(tinyfcn.predict(net, image)))
-    mean_iu[title] = tinyfcn.evaluate(net, unseen)['mean_iu']
+    mean_iu[title] = tinyfcn.evaluate(net, test_set)['mean_iu']
     ax.set_title(f'{title}: {100 * mean_iu[title]:.1f}', fontsize=10)
 for ax in axes:
     ax.axis('off')
@@ -319,110 +329,113 @@ plt.show()
 assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 
 # %% [markdown]
-# Above each, mean IU in per cent on the unseen pictures. Without its skips the last net loses a
-# good part of its score: its coarse scores have come to rely on the others for the outline.
+# The titles give mean IU in per cent on the held-out images. Without its skips the last net loses a
+# good part of its mean IU: its coarse scores now rely on the skips for the outlines.
 #
-# **Change this and run again.** Let only `score_pool1` speak: `'+ pool1': ('score_pool1',)`. Expect
-# little gain over no skip at all, for pool1 sees 4 pixels. Or take out the coarse scores: in
-# `with_skips` put `'score_fr'` in place of `'score_pool2'`. Expect mean IU to fall below that of no
-# skip: sharp outlines, wrong names.
+# **Change this and run again.** Activate only `score_pool1`: `'+ pool1': ('score_pool1',)`. Expect
+# little gain over no skip at all, because the receptive field of pool1 is 4 pixels. Or remove the
+# coarse scores: in `with_skips` replace `'score_pool2'` by `'score_fr'`. Expect mean IU to fall
+# below that of no skip: sharp outlines, wrong classes.
 #
 # ## Why naive fusion hurts
 #
-# Why not train 8s in one go, skips and all? People who try it with VGG-16 report that it does not
-# learn. To see why, look at one score, s = w·x, and one step of descent at rate r, when the loss
-# asks for ds:
+# Why not train 8s at once, with all its skips? People who try it with VGG-16 report that it does
+# not learn. To see why, consider one score, s = w·x, and one step of gradient descent with learning
+# rate r, when the gradient of the loss is ds:
 #
 # ```
 # w ← w − r·ds·x          so          s ← s − r·ds·(x·x)
 # ```
 #
-# The score moves by r·|x|² times what was asked: the *square* of the size of the features.
+# The score changes by r·|x|² times its gradient: the *square* of the magnitude of the features.
 
 # %%
 x, w = np.array([3., 4.]), np.array([.5, -1.])
-r, ds = .1, -.2                                         # the loss asks s to grow
-s, moved = w @ x, (w - r * ds * x) @ x
-print(f's moves from {s:g} to {moved:g}, by r·|ds|·|x|² = {r * abs(ds) * (x @ x):g}')
-assert np.isclose(moved - s, -r * ds * (x @ x))
+r = .1
+ds = -.2                                                # a larger s would lower the loss
+before = w @ x
+after = (w - r * ds * x) @ x
+print(f's moves from {before:g} to {after:g}, by r·|ds|·|x|² = {r * abs(ds) * (x @ x):g}')
+assert np.isclose(after - before, -r * ds * (x @ x))
 
 # %% [markdown]
-# So a rate that is right for one layer is wrong for another whose features are larger. How large
-# are they here?
+# So a learning rate that is right for one layer is wrong for another whose features are larger. How
+# large are they here?
 
 # %%
-some = np.concatenate([prepare(unseen[i][0], TINY['preprocess']) for i in range(8)])
-nets['stride 2'].forward(some, keep=True)
+batch = np.concatenate([prepare(test_set[i][0], TINY['preprocess']) for i in range(8)])
+nets['stride 2'].forward(batch, keep=True)
 for name in 'pool1', 'pool2', 'relu4':
     features = nets['stride 2'].values[name]
     print(f'{name}: |x|² of a cell is {(features ** 2).sum(1).mean():7.1f} on average, '
           f'of {features.shape[1]} channels')
 
 # %% [markdown]
-# Nobody arranged these sizes, and they are far apart; a single rate cannot suit them all. Now make
-# the skips thirty times as loud, |x|² 900 times as large, and train the last net on from the first,
-# both skips at once, by plain descent with momentum (lesson 12).
+# These magnitudes differ widely, so a single learning rate cannot suit all layers. Now multiply the
+# inputs of the skips by thirty, which makes |x|² 900 times as large, and train the last net from
+# the weights of the first, both skips at once, by gradient descent with momentum (lesson 12).
 
 # %%
-ways = {'as it is': (1., .005), '30 times as loud': (30., .005),
-        '30 times as loud, rate / 900': (30., .005 / 900)}
+variants = {'unchanged': (1., .005), 'gain 30': (30., .005),
+            'gain 30, rate / 900': (30., .005 / 900)}
 fig, ax = plt.subplots(figsize=(5, 2.2))
 largest = {}
-for name, (loud, lr) in ways.items():
-    net = quarter(2, loud)
+for name, (gain, lr) in variants.items():
+    net = quarter(2, gain)
     tinyfcn.weights.transplant(net, nets['stride 8'].params)
-    rows = tinyfcn.fit(net, pictures, dict(TINY, optimizer='sgd', momentum=.9, lr=lr, steps=12))
+    rows = tinyfcn.fit(net, train_set, dict(TINY, optimizer='sgd', momentum=.9, lr=lr, steps=12))
     losses = [row['loss'] for row in rows]
     ax.semilogy(losses, label=name)
     largest[name] = max(losses)
-    print(f'{name:28} first loss {losses[0]:.2f}, largest {largest[name]:6.2f}')
+    print(f'{name:20} first loss {losses[0]:.2f}, largest {largest[name]:6.2f}')
 ax.set(xlabel='step', ylabel='loss')
 ax.legend(fontsize=8)
 plt.show()
-assert largest['30 times as loud'] > 10 * largest['as it is']
-assert largest['30 times as loud, rate / 900'] < 1.2 * largest['as it is']
+assert largest['gain 30'] > 10 * largest['unchanged']
+assert largest['gain 30, rate / 900'] < 1.2 * largest['unchanged']
 
 # %% [markdown]
-# Too loud, and the skips shout the others down: each step overshoots, and the loss leaps up. At a
-# 900th of the rate they are calm, but then all the rest hardly moves at all. The paper's cures are
-# these two:
+# With the gain of 30 each step overshoots, and the loss jumps up. At a 900th of the rate the skips
+# are stable, but then the other layers hardly learn. The paper has two remedies:
 #
-# - **in stages**: the coarse net learns first at the full rate; then each skip is added at a rate a
-#   hundred times lower, when not much is left to move;
-# - **at once**: the skips are *scaled* down, by fixed factors, before they are scored. Then one
-#   rate suits all. In our case it would be 1/30.
+# - **in stages**: the coarse net is trained first, at the full rate; then each skip is added at a
+#   rate a hundred times lower, when only small changes are needed;
+# - **at once**: the inputs of the skips are *scaled* down by fixed factors before they are scored.
+#   Then one rate suits all layers. In our example the factor would be 1/30.
 
 # %%
 viz.show_source(fcn.fcn8s_at_once)
 
 # %% [markdown]
-# Factors of 0.01 and 0.0001, |x|² by 10⁴ and 10⁸: so different in size are the features of VGG-16.
+# The factors are 0.01 and 0.0001, which reduces |x|² by 10⁴ and 10⁸: so different in magnitude are
+# the features of VGG-16.
 #
 # ## What PyTorch calls this
 #
 # - A *skip connection*. The sum is `+`; the upsampling `nn.ConvTranspose2d(c, c, 4, stride=2,
 #   groups=c, bias=False)` with bilinear weights, or `F.interpolate(scale_factor=2)`.
 # - torchvision's `fcn_resnet50` has no skips: it keeps stride 8 with dilated convolutions instead.
-# - U-Net and its many children *concatenate* (`torch.cat`) where FCN adds. It is the same family: a
-#   1×1 convolution of two maps laid side by side is the sum of a 1×1 convolution of each.
+# - U-Net and its many children *concatenate* (`torch.cat`) where FCN adds. The two are related: a
+#   1×1 convolution of two concatenated maps is the sum of a 1×1 convolution of each.
 
 # %%
 rng = np.random.default_rng(0)
-a, b = rng.standard_normal((1, 3, 4, 4)), rng.standard_normal((1, 6, 4, 4))
+a = rng.standard_normal((1, 3, 4, 4))
+b = rng.standard_normal((1, 6, 4, 4))
 w = rng.standard_normal((5, 9, 1, 1))
-joined, _ = ops.conv2d(ops.concat(a, b)[0], w)
-parted = ops.conv2d(a, w[:, :3])[0] + ops.conv2d(b, w[:, 3:])[0]
-assert np.allclose(joined, parted)
+concatenated, _ = ops.conv2d(ops.concat(a, b)[0], w)
+separate = ops.conv2d(a, w[:, :3])[0] + ops.conv2d(b, w[:, 3:])[0]
+assert np.allclose(concatenated, separate)
 
 # %% [markdown]
 # ## Three questions
 #
-# 1. Why are the coarse scores upsampled to the skip's stride, and not the skip pooled down to
+# 1. Why are the coarse scores upsampled to the skip's stride, instead of pooling the skip down to
 #    theirs?
 #
 # <details><summary>Answer</summary>
 #
-# Pooling would throw away just what the skip is asked for: where, to the cell.
+# Pooling would discard just what the skip is for: precise positions.
 #
 # </details>
 #
@@ -431,8 +444,8 @@ assert np.allclose(joined, parted)
 #
 # <details><summary>Answer</summary>
 #
-# `score_pool4` does: its gradient is ds·x, and x, the features, are not zero. pool4 gets none
-# through it, for that would be wᵀ·ds with w = 0. After one step w is not zero, and it does.
+# `score_pool4` does: its gradient is ds·x, and the features x are not zero. pool4 gets none through
+# it, because that would be wᵀ·ds with w = 0. After one step w is not zero, and it does.
 #
 # </details>
 #
@@ -440,10 +453,10 @@ assert np.allclose(joined, parted)
 #
 # <details><summary>Answer</summary>
 #
-# The sum at 8·i − 23.5 is upsampled by 2: −23.5 − 4·1.5 = −29.5. pool2 stands at 4·i − 97.5. So
-# (−29.5 + 97.5)/4 = 17. The paper stopped at 8s, where the gains had become small.
+# The sum at 8·i − 23.5 is upsampled by 2: −23.5 − 4·1.5 = −29.5. pool2 is at 4·i − 97.5. So
+# (−29.5 + 97.5)/4 = 17. The paper stopped at 8s, because the gains had become small.
 #
 # </details>
 #
-# **Next:** we have let nets learn three times now and looked away. Lesson 12 looks: the loss of
-# every pixel, the void, the momentum.
+# **Next:** we have trained nets three times now without explaining how. Lesson 12 does: the loss of
+# every pixel, void pixels, and momentum.
