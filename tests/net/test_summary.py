@@ -75,7 +75,7 @@ def test_the_command(capsys):
     assert printed.startswith("tinyfcn: no net called 'fcn9s'") and 'fcn8s' in printed
     with pytest.raises(SystemExit) as stop:
         main(['summary', 'fcn8s', '--size', 'big'])
-    assert stop.value.code == 2 and "'big' is no size" in capsys.readouterr().err
+    assert stop.value.code == 2 and "'big' is not a size" in capsys.readouterr().err
 
 
 def test_compare_nets_by_hand():

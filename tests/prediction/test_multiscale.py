@@ -1,17 +1,18 @@
 """Views of a picture: what is averaged, where windows lie, and nets whose scores begin inside."""
 import numpy as np
 import pytest
-from training_samples import CENTRED, net
+from training_samples import CENTRED, small_net
 
 from tinyfcn import Net, build
-from tinyfcn.cli.judge import CRFS
+from tinyfcn.cli import parse
+from tinyfcn.cli.predict_options import predict_options
 from tinyfcn.data.transforms import prepare, rescale
 from tinyfcn.layers import conv
 from tinyfcn.prediction import crf
 from tinyfcn.prediction.multiscale import (
     predict_windows,
-    probabilities,
-    scores,
+    predict_probabilities,
+    predict_scores,
     softmax,
     window_starts,
 )
@@ -27,25 +28,25 @@ def of(n, image):
 
 
 def test_one_look_is_the_softmax():
-    n = net('float64')
-    p = probabilities(n, IMAGE)['score']
+    n = small_net('float64')
+    p = predict_probabilities(n, IMAGE)['score']
     np.testing.assert_allclose(p.sum(0), 1, rtol=1e-12)
     np.testing.assert_array_equal(p, of(n, IMAGE))
     np.testing.assert_array_equal(predict(n, IMAGE), p.argmax(0))
 
 
 def test_a_mirror_image_is_turned_back():
-    n = net('float64')
-    p = probabilities(n, IMAGE, mirrored=True)['score']
+    n = small_net('float64')
+    p = predict_probabilities(n, IMAGE, flip=True)['score']
     np.testing.assert_allclose(p, (of(n, IMAGE) + of(n, IMAGE[:, ::-1])[..., ::-1]) / 2)
-    np.testing.assert_allclose(probabilities(n, IMAGE[:, ::-1], mirrored=True)['score'],
+    np.testing.assert_allclose(predict_probabilities(n, IMAGE[:, ::-1], flip=True)['score'],
                                p[..., ::-1], atol=1e-15)
-    np.testing.assert_array_equal(predict(n, IMAGE, mirrored=True), p.argmax(0))
+    np.testing.assert_array_equal(predict(n, IMAGE, flip=True), p.argmax(0))
 
 
 def test_scales_are_averaged_in_the_size_of_the_image():
-    n = net('float64')
-    p = probabilities(n, IMAGE, scales=(1, 2))['score']
+    n = small_net('float64')
+    p = predict_probabilities(n, IMAGE, scales=(1, 2))['score']
     larger = of(n, rescale(IMAGE, {}, 2)[0])
     fine = larger.reshape(3, 23, 2, 31, 2)
     assert p.shape == (3, 23, 31)
@@ -53,7 +54,7 @@ def test_scales_are_averaged_in_the_size_of_the_image():
     # half way between two pixels of the larger one: bilinear is the mean of the four
     np.testing.assert_allclose(p, (of(n, IMAGE) + fine.mean((2, 4))) / 2, atol=1e-12)
     with pytest.raises(ValueError, match='no scales'):
-        probabilities(n, IMAGE, scales=())
+        predict_probabilities(n, IMAGE, scales=())
 
 
 @pytest.mark.parametrize('size, window', [(10, 10), (11, 10), (23, 10), (100, 33), (7, 1)])
@@ -74,10 +75,10 @@ def test_windows_through_a_net_that_sees_one_pixel_are_the_whole():
 
 
 def test_a_picture_smaller_than_the_window_is_padded_by_its_mean():
-    n, sizes = net('float64'), []
+    n, sizes = small_net('float64'), []
     forward = n.forward
     n.forward = lambda x, **how: sizes.append(x.shape[2:]) or forward(x, **how)
-    assert probabilities(n, IMAGE, window=40)['score'].shape == (3, 23, 31)
+    assert predict_probabilities(n, IMAGE, window=40)['score'].shape == (3, 23, 31)
     assert sizes == [(40, 40)]
 
 
@@ -88,7 +89,7 @@ def test_scores_that_begin_inside_are_given_the_mirrored_surround():
     x = np.arange(20.).reshape(1, 1, 4, 5)
     whole = np.pad(x[0, 0], 2, mode='symmetric')
     expected = [[whole[i:i + 5, j:j + 5].sum() for j in range(5)] for i in range(4)]
-    np.testing.assert_array_equal(scores(n, x)['score'][0, 0], expected)
+    np.testing.assert_array_equal(predict_scores(n, x)['score'][0, 0], expected)
 
 
 def test_unet_answers_every_pixel():
@@ -97,15 +98,17 @@ def test_unet_answers_every_pixel():
     n.params['score.w'] += RNG.standard_normal(n.params['score.w'].shape).astype('float32')
     assert predict(n, IMAGE).shape == (23, 31)
     with pytest.raises(ValueError, match='its scores begin inside of it'):
-        predict(n, IMAGE, free=1)
+        predict(n, IMAGE, max_memory=1)
 
 
 def test_the_crf_is_asked_for_by_its_row():
-    assert CRFS == tuple(crf.SETTINGS)
-    n = net('float64')
+    for name, settings in crf.SETTINGS.items():
+        args = parse(['predict', 'net', 'image', '--crf', name])
+        assert predict_options(args) == dict(crf=settings)
+    n = small_net('float64')
     n.params['score.b'] -= n.forward(prepare(IMAGE, CENTRED, 'float64')).mean((0, 2, 3))
     how = crf.SETTINGS['deconvnet']
-    sharp = predict(n, IMAGE, crf=how, mirrored=True)
-    p = probabilities(n, IMAGE, mirrored=True)['score']
+    sharp = predict(n, IMAGE, crf=how, flip=True)
+    p = predict_probabilities(n, IMAGE, flip=True)['score']
     np.testing.assert_array_equal(sharp, crf.mean_field(p, IMAGE, how).argmax(0))
     assert (sharp != p.argmax(0)).any()

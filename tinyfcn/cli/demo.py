@@ -1,61 +1,88 @@
-"""The demo: the paper's staging, from random weights, on pictures that need no files."""
+"""Train FCN-32s, FCN-16s and FCN-8s on generated images.
+
+Each net starts from the weights of the one before, as in the paper. Prints a
+table of scores on test images, and draws test images with the three
+predictions. Takes a few minutes and needs no files.
+"""
+import argparse
 import shlex
 from pathlib import Path
 from time import perf_counter
 
-from .device import device
-from .learn import follow
-from .tables import table
+import numpy as np
 
-SHOWN = 5       # pictures on the page
+from .. import metrics, viz
+from ..data import Dataset, load_dataset
+from ..net import Net
+from ..prediction import evaluate, predict
+from ..training import recipes, run as runs
+from .device import add_device_arguments
+from .paths import train_val_sets
+from .progress import follow
+from .tables import score_table
+
+DRAWN = 5                       # test images in the drawing
 
 
-def demo(args):
-    """FCN-32s, then 16s, then 8s learn to segment shapes, each from the one before, in minutes."""
-    from .. import viz
-    from ..data import load_dataset
-    from ..prediction.predict import evaluate, predict
-    from ..training import recipes, run
-    judged, seconds, nets, before = {}, {}, {}, {}
-    unseen = load_dataset('shapes', split='test')
-    judged['all background'] = background(unseen)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('-o', '--output', type=Path, default=Path('runs/demo'), metavar='FOLDER',
+                        help='where to write everything (default: %(default)s)')
+    add_device_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    test = load_dataset('shapes', split='test')
+    scores: dict[str, metrics.Scores] = {'all background': background_scores(test)}
+    seconds: dict[str, float] = {}
+    nets: dict[str, Net] = {}
+    init_files: dict[str, Path] = {}
     for stride in 32, 16, 8:
-        name, label = f'shapes-{stride}s', f'FCN-{stride}s'
-        recipe, folder = recipes.recipe(name), args.output / name
-        pictures, valid = (load_dataset(*recipe[part][:1], split=recipe[part][1])
-                           for part in ('train', 'valid'))
-        net = run.begin(recipe, pictures.classes, args.seed, before).to(args.device)
-        print(f'{label}: {net}, {recipe["steps"]} steps of {recipe["batch"]} pictures'
-              + (', from the weights of the one before' if before else ', from random weights'))
-        (folder / 'last.safetensors').unlink(missing_ok=True)       # of a demo before this one
+        label = f'FCN-{stride}s'
         start = perf_counter()
-        follow(run.run(folder, net, pictures, valid, recipe, args.seed, shlex.join(args.command)),
-               recipe, folder)
-        seconds[label], nets[label] = perf_counter() - start, net
-        judged[label], before = evaluate(net, unseen), {'': folder / 'last.safetensors'}
-    print(f'\nOn {len(unseen)} pictures that none of them has seen, in per cent:\n'
-          f'{table(judged, seconds=seconds)}')
-    rows = [(unseen.names[i], *unseen[i], *(predict(net, unseen[i][0]) for net in nets.values()))
-            for i in range(SHOWN)]
+        nets[label], checkpoint = train_stage(args, f'shapes-{stride}s', label, init_files)
+        seconds[label] = perf_counter() - start
+        scores[label] = evaluate(nets[label], test)
+        init_files = {'': checkpoint}
+
+    print(f'\nOn {len(test)} test images, in per cent:\n{score_table(scores, seconds=seconds)}')
     page = args.output / 'demo.png'
-    viz.draw_page(page, rows, unseen.classes, [*nets])
-    print(f'\nThe same pictures at the three strides: {page}\n'
-          f'A picture of your own: tinyfcn predict {args.output / "shapes-8s"} PICTURE')
+    draw(page, nets, test)
+    print(f'\nTest images with the three predictions: {page}\n'
+          f'An image of your own: tinyfcn predict {args.output / "shapes-8s"} IMAGE')
 
 
-def background(pictures):
-    """The scores of whoever says that all is background."""
-    import numpy as np
+def train_stage(args: argparse.Namespace, name: str, label: str,
+                init_files: dict[str, Path]) -> tuple[Net, Path]:
+    """Train a net by the recipe `name`. -> the net, and its last checkpoint"""
+    recipe = recipes.get_recipe(name)
+    folder = args.output / name
+    train, valid = train_val_sets(recipe, None)
+    net = runs.build_net(recipe, train.classes, args.seed, init_files).to(args.device)
+    origin = 'from the weights of the net before' if init_files else 'from random weights'
+    print(f'{label}: {net}, {recipe.steps} steps of {recipe.batch} images, {origin}')
 
-    from ..metrics import confusion, scores
-    labels = [pictures[i][1] for i in range(len(pictures))]
-    return scores(sum(confusion(label, np.zeros_like(label), len(pictures.classes))
-                      for label in labels))
+    checkpoint = folder / 'last.safetensors'
+    checkpoint.unlink(missing_ok=True)                  # of an earlier demo
+    command = shlex.join(args.command)
+    follow(runs.run(folder, net, train, valid, recipe, args.seed, command), recipe, folder)
+    return net, checkpoint
 
 
-def arguments(command):
-    """What the command takes."""
-    c = command(demo)
-    c.add_argument('-o', '--output', type=Path, default=Path('runs/demo'), metavar='FOLDER',
-                   help='where everything goes (default: %(default)s)')
-    device(c)
+def background_scores(dataset: Dataset) -> metrics.Scores:
+    """The scores of predicting background everywhere."""
+    n_class = len(dataset.classes)
+    hist = np.zeros((n_class, n_class), np.int64)
+    for i in range(len(dataset)):
+        label = np.asarray(dataset[i][1])
+        hist += metrics.confusion(label, np.zeros_like(label), n_class)
+    return metrics.scores(hist)
+
+
+def draw(path: Path, nets: dict[str, Net], dataset: Dataset) -> None:
+    """The first images of a data set, their labels and what each net predicts."""
+    rows = []
+    for i in range(DRAWN):
+        image, label = dataset[i]
+        preds = [predict(net, image) for net in nets.values()]
+        rows.append((dataset.names[i], image, label, *preds))
+    viz.draw_page(path, rows, dataset.classes, list(nets))

@@ -1,42 +1,48 @@
-"""Where a command computes: on the CPU, or on a GPU that has to be asked for."""
+"""The device that a command computes on: the CPU, or a GPU when --device gpu asks for one."""
+import argparse
 import re
-from argparse import ArgumentTypeError
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ..runtime.distributed import world
+from ..runtime.gpu import limit_gpu_memory, precision, use_gpu
 
 
 @contextmanager
-def prepared(args):
-    """Around a command: the GPU as --precision and --gpu-memory want it."""
-    from ..runtime.distributed import world
-    from ..runtime.gpu import limit_gpu_memory, precision, use_gpu
-    how = getattr(args, 'precision', None), getattr(args, 'gpu_memory', None)
+def use_device(args: argparse.Namespace) -> Iterator[None]:
+    """Inside, the GPU is set up by --precision and --gpu-memory, if --device gpu was given."""
+    wanted_precision = getattr(args, 'precision', None)
+    wanted_memory = getattr(args, 'gpu_memory', None)
     if getattr(args, 'device', 'cpu') == 'cpu':
-        if any(how):
+        if wanted_precision or wanted_memory:
             raise ValueError('--precision and --gpu-memory are for a GPU: --device gpu')
         yield
         return
-    use_gpu(world().local)                              # ranks of one machine take a card each
-    with precision(how[0] or 'float32'):
-        if how[1]:
-            limit_gpu_memory(how[1])
+    use_gpu(world().local_rank)                         # each rank of a machine has its own GPU
+    with precision(wanted_precision or 'float32'):
+        if wanted_memory:
+            limit_gpu_memory(wanted_memory)
         yield
 
 
-def memory(text):
-    """'50%' as it is; '20e9' -> 20000000000"""
+def memory_limit(text: str) -> int | str:
+    """'50%' -> '50%'; '20e9' -> 20000000000"""
     if re.fullmatch(r'\d+(\.\d+)?%', text):
         return text
     try:
         return int(float(text))
     except (ValueError, OverflowError):
-        raise ArgumentTypeError(f'{text!r}: bytes, as in 20e9, or a share, as in 50%') from None
+        raise argparse.ArgumentTypeError(
+            f'{text!r}: a number of bytes such as 20e9, or a share such as 50%') from None
 
 
-def device(c):
-    """What commands that compute take."""
-    c.add_argument('--device', choices=['cpu', 'gpu'], default='cpu',
-                   help='where to compute (default: %(default)s)')
-    c.add_argument('--precision', choices=['float32', 'tf32'],
-                   help='of products on a GPU (default: float32; tf32 is quicker and rounds more)')
-    c.add_argument('--gpu-memory', type=memory, metavar='MOST',
-                   help='of a GPU, in bytes or as a share: 20e9, 50%% (default: all of it)')
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """--device, --precision and --gpu-memory, for commands that run a net."""
+    parser.add_argument('--device', choices=['cpu', 'gpu'], default='cpu',
+                        help='where to compute (default: %(default)s)')
+    parser.add_argument('--precision', choices=['float32', 'tf32'],
+                        help='of matrix products on a GPU; tf32 is faster and less accurate '
+                             '(default: float32)')
+    parser.add_argument('--gpu-memory', type=memory_limit, metavar='LIMIT',
+                        help='GPU memory to use at most, in bytes or as a share, such as 20e9 or '
+                             '50%% (default: all of it)')

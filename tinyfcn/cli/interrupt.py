@@ -1,26 +1,32 @@
-"""Ctrl-C once: finish this step, save, leave. Twice: leave now. SIGTERM is as one Ctrl-C."""
+"""Ctrl-C once finishes the step, saves and exits; twice exits at once. SIGTERM is like Ctrl-C."""
 import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 class Interrupted(Exception):
-    """Somebody wanted to stop; what was said last tells how to go on."""
+    """The user stopped a run; the message says how to continue it."""
 
 
 @contextmanager
-def interruptible(say):
-    """-> asked(): whether somebody has asked to stop. A second time raises Interrupted."""
-    signals = []
+def interruptible(report: Callable[[str], object]) -> Iterator[Callable[[], bool]]:
+    """-> a function: was Ctrl-C pressed?   Pressed again, it raises Interrupted.
 
-    def hear(number, frame):
-        signals.append(number)
-        if len(signals) > 1:
-            raise Interrupted('left at once; what was saved before is as it was: --resume')
-        say('stopping after this step; once more leaves at once')
+    `report(line)` is called at the first press.
+    """
+    received = []
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise Interrupted('aborted; the last checkpoint is intact: --resume continues from it')
+        report('stopping after this step; Ctrl-C once more aborts at once')
+
+    previous = {number: signal.signal(number, handle)
+                for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(signals)
+        yield lambda: bool(received)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

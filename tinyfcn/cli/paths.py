@@ -1,0 +1,69 @@
+"""Where data sets are: found by their names, or in a folder of your own."""
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..data import DATASETS, Dataset, load_dataset
+from ..data.dataset import hold_out
+from ..data.fetch import fetched_root
+from ..data.sources import SOURCES
+
+if TYPE_CHECKING:
+    from ..training.recipes import Recipe
+
+# data sets whose archive has another name; the first one that is there is used
+ARCHIVES = dict(
+    voc=['voc2012', 'voc2011'],
+    **dict.fromkeys(('nyud_rgb', 'nyud_rgbd', 'nyud_hha', 'nyud_rgb_hha'), ['nyud']))
+
+
+class Location(NamedTuple):
+    """A name that load_dataset knows, and the folder that the data set is in."""
+    name: str
+    folder: Path
+
+
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    """--data, for commands that read or write data sets."""
+    parser.add_argument('--data', type=Path, metavar='FOLDER',
+                        help='the folder of the data set, or the one that holds all data sets '
+                             '(default: $TINYFCN_DATA, or data)')
+
+
+def data_folder() -> Path:
+    """The folder that holds all data sets, where --data does not name another."""
+    return Path(os.environ.get('TINYFCN_DATA', 'data'))
+
+
+def find_dataset(name: str, root: Path | None = None) -> Location:
+    """Where a data set is. `name` may also be a folder with images/ and masks/."""
+    if name not in DATASETS and Path(name).is_dir():
+        return Location('folder', Path(name))
+    root = root or data_folder()
+    for archive in ARCHIVES.get(name, [name]):
+        if archive in SOURCES and (fetched := fetched_root(archive, root)):
+            return Location(name, fetched)
+    return Location(name, root / name if (root / name).is_dir() else root)
+
+
+def open_dataset(name: str, root: Path | None, split: str) -> Dataset:
+    """A split of a data set, by its name or by a folder of your own."""
+    found = find_dataset(name, root)
+    return load_dataset(found.name, found.folder, split)
+
+
+def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Dataset]:
+    """The training set and the validation set of a recipe.
+
+    A recipe that names no validation set takes the images that val.txt lists, or holds out a fifth.
+    """
+    assert recipe.train                                 # get_recipe accepts no recipe without it
+    name, split = recipe.train
+    train = open_dataset(name, root, split)
+    if recipe.valid:
+        valid_name, valid_split = recipe.valid
+        return train, open_dataset(valid_name, root, valid_split)
+    if (find_dataset(name, root).folder / 'val.txt').exists():
+        return train, open_dataset(name, root, 'val')
+    return hold_out(train)
