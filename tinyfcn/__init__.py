@@ -1,79 +1,126 @@
 """Fully convolutional networks for semantic segmentation, from the pixel to the mean IU.
 
-    net = tinyfcn.build('fcn8s', n_class=21)
+    net = tinyfcn.load('runs/my')                   a trained net
+    mask = tinyfcn.predict(net, 'photo.jpg')        (H, W), a class in each pixel
+
+    net = tinyfcn.build('fcn8s', n_class=21)        a new one
     score = net.forward(image, train=True)
     loss, dscore = tinyfcn.ops.softmax_cross_entropy(score, label)
     grads = net.backward(score=dscore)
     tinyfcn.optim.SGD(lr=1e-10, momentum=.99).step(net.params, grads)
 
-    tinyfcn.fit(net, pictures, recipe)          or all of it at once; evaluate, predict follow
+    tinyfcn.fit(net, dataset, recipe)               all steps of a recipe
+    tinyfcn.evaluate(net, dataset)                  pixel accuracy, mean IU, …
 """
 import os
-import sys
 from importlib import import_module
-from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .runtime.blas import configure_openblas
+
+configure_openblas()            # before anything imports NumPy
+
+if TYPE_CHECKING:
+    from . import (
+        course,
+        data,
+        gradcheck,
+        init,
+        layers,
+        metrics,
+        models,
+        ops,
+        optim,
+        prediction,
+        training,
+        viz,
+        weights,
+    )
+    from .data import Dataset, load_dataset
+    from .models import build
+    from .net import Box, Net
+    from .prediction import evaluate, predict
+    from .training import fit
 
 __version__ = '0.1.0'
 
+__all__ = [
+    'Box', 'Dataset', 'Net', 'build', 'course', 'data', 'evaluate', 'fit', 'gradcheck', 'init',
+    'layers', 'load', 'load_dataset', 'metrics', 'models', 'ops', 'optim', 'predict', 'prediction',
+    'training', 'viz', 'weights',
+]
 
-def _choose_blas_kernel(cpuinfo='/proc/cpuinfo'):
-    """OpenBLAS takes an AMD newer than itself for one without AVX-512, at half the speed."""
-    if 'OPENBLAS_CORETYPE' in os.environ:
-        return
-    try:
-        with open(cpuinfo) as file:                             # up to the end of the first core
-            lines = [line.partition(':') for line in takewhile(str.strip, file)]
-    except OSError:                                             # no Linux
-        return
-    about = {key.strip(): set(value.split()) for key, _, value in lines}
-    if 'AuthenticAMD' in about.get('vendor_id', ()) and about.get('flags', set()) >= {
-            'avx512f', 'avx512bw', 'avx512dq', 'avx512vl'}:
-        os.environ['OPENBLAS_CORETYPE'] = 'SkylakeX'
+# the modules of the names that are imported when they are first used, which keeps
+# `import tinyfcn` fast; all other names of __all__ are modules themselves
+_MODULE_OF = {
+    'Box': 'net', 'Net': 'net', 'Dataset': 'data', 'load_dataset': 'data', 'build': 'models',
+    'fit': 'training', 'evaluate': 'prediction', 'predict': 'prediction',
+}
 
 
-# OpenBLAS looks at these once, when NumPy is loaded; whoever has chosen is left alone
-if 'numpy' not in sys.modules:
-    _choose_blas_kernel()
-    # its threads spin after a product, 2²⁶ cycles by default, and keep ours from a core
-    os.environ.setdefault('OPENBLAS_THREAD_TIMEOUT', '20')
+def load(path: str | os.PathLike[str]) -> 'Net':
+    """A net from a file that `net.save` or a training run wrote.
 
-# a submodule is imported when one of its names is first used: `import tinyfcn` stays fast
-_MODULE_OF = {'Net': 'net', 'Box': 'net', 'Dataset': 'data', 'build': 'models', 'fit': 'training',
-              'evaluate': 'prediction', 'predict': 'prediction'}
-_SUBMODULES = ('course data gradcheck init layers metrics models ops optim prediction training viz '
-               'weights').split()
-__all__ = ['load', *_MODULE_OF, *_SUBMODULES]
+    path: the file, or the folder of a run, of which the best checkpoint is taken.
 
-
-def load(path):
-    """The net that `net.save(path)` has saved, built anew and filled. -> Net"""
+    >>> import tinyfcn
+    >>> tinyfcn.build('tiny_8s', n_class=3, width=1/8).save('net.safetensors')
+    >>> tinyfcn.load('net.safetensors')
+    <Net of 36 boxes, 4,285 parameters>
+    """
+    # as everything else in here, imported when it is used
     from .models import build
     from .weights import transplant
-    from .weights.safetensors_file import load, weights_only
+    from .weights.safetensors_file import load as load_arrays, weights_only
 
-    arrays, about = load(path)
+    file = _weights_file(Path(path))
+    arrays, about = load_arrays(file)
     arrays = weights_only(arrays)
     if 'build' not in about:
-        raise ValueError(f'{path}: weights, but not of which net; build one, then '
-                         f'tinyfcn.weights.transplant(net, tinyfcn.weights.read(path)[0])')
+        raise ValueError(f'{file} has weights, but does not say of which net: build the net, then '
+                         f'tinyfcn.weights.transplant(net, tinyfcn.weights.read(file)[0])')
     dtype = next(iter(arrays.values())).dtype.name
     net = build(**about['build'], dtype=dtype, seed=None)
     report = transplant(net, arrays)
     if report.missing or report.left:
-        raise ValueError(f'{path}: not the weights of {about["build"]}\n{report}')
-    net.seed, net.frozen = about.pop('seed'), set(about.pop('frozen'))
-    about.pop('machine', None)                          # of a checkpoint, which the net is not
+        raise ValueError(f'{file}: these are not the weights of {about["build"]}\n{report}')
+    net.seed = about.pop('seed')
+    net.frozen = set(about.pop('frozen'))
+    about.pop('machine', None)                          # a fact of the run, not of the net
     net.about = about
     return net
 
 
-def __getattr__(name):
-    if name in _MODULE_OF:
-        return getattr(import_module(f'.{_MODULE_OF[name]}', __name__), name)
-    if name in _SUBMODULES:
-        return import_module(f'.{name}', __name__)
-    raise AttributeError(f'tinyfcn has no {name!r}; it has {", ".join(__all__)}')
+def _weights_file(path: Path) -> Path:
+    """`path`, or if it is the folder of a run the best file of weights in it."""
+    if not path.is_dir():
+        if not path.exists():
+            raise FileNotFoundError(f'{path}: no such file; give a file of weights, or the folder '
+                                    f'of a run')
+        return path
+    for name in 'best.safetensors', 'last.safetensors':
+        if (path / name).is_file():
+            return path / name
+    runs = sorted(str(file.parent) for file in path.glob('*/last.safetensors'))
+    if runs:
+        advice = f'it holds the runs {", ".join(runs[:8])}: give one of them'
+    else:
+        names = sorted(file.name for file in path.iterdir())
+        advice = (f'it holds {", ".join(names[:8]) or "nothing"}. Train a net first '
+                  f'(tinyfcn train), or give a file of weights')
+    raise FileNotFoundError(f'{path}: neither best.safetensors nor last.safetensors is in this '
+                            f'folder; {advice}')
 
 
-def __dir__():
+if not TYPE_CHECKING:                                   # else every name would pass as Any
+    def __getattr__(name: str) -> Any:
+        if name in _MODULE_OF:
+            return getattr(import_module(f'.{_MODULE_OF[name]}', __name__), name)
+        if name in __all__:
+            return import_module(f'.{name}', __name__)
+        raise AttributeError(f'tinyfcn has no {name!r}; it has {", ".join(__all__)}')
+
+
+def __dir__() -> list[str]:
     return __all__

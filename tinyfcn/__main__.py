@@ -1,4 +1,4 @@
-"""python -m tinyfcn is the command tinyfcn."""
+"""`python -m tinyfcn` is the command `tinyfcn`."""
 import sys
 
 from .cli import main

@@ -1,7 +1,7 @@
 """A data set: images by number, each with a label of the same size, void being 255."""
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -43,7 +43,9 @@ class Dataset:
     def __init__(self, classes: Iterable[str] | Mapping[str, Iterable[str]], names: Iterable[str],
                  read: Callable[[str], tuple[Array, Label]],
                  files: Callable[[str], Sequence[Path]] = _no_files) -> None:
-        self.classes: tuple[str, ...] | dict[str, tuple[str, ...]]
+        # `| Any` stands for the dict of several outputs, as in `tinyfcn.predict`: type checkers then
+        # let a user pass these classes, and a label, to what takes those of one output
+        self.classes: tuple[str, ...] | Any
         if isinstance(classes, Mapping):
             self.classes = {output: tuple(names) for output, names in classes.items()}
         else:
@@ -57,7 +59,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, i: int) -> tuple[Array, Label]:
+    def __getitem__(self, i: int) -> tuple[Array, Array | Any]:
         name = self.names[i]
         image, label = self.read(name)
         for _, source, part, classes in self.labels_by_output(name, label):
