@@ -66,8 +66,10 @@ gpu-run: gpu
 gpu: .venv/made
 	$(BIN)/python -m pip install --quiet --editable '.[cuda$(CUDA_MAJOR)x]'
 
+# ruff for the style, mypy for the types; pyproject.toml says what each checks
 lint: .venv/made
 	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py lessons/site.py lessons/markup.py
+	$(BIN)/mypy
 
 .venv/made: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv

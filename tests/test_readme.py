@@ -1,4 +1,5 @@
-"""What README shows is so: its examples run, and its figure is the one in the package."""
+"""README.md and docs/*.md are true: their examples and commands run, their figures are measured."""
+import ast
 import doctest
 import inspect
 import os
@@ -11,101 +12,196 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_input_samples import whole
+from bad_input_samples import write_dataset
 from PIL import Image
 
 from tinyfcn import build
-from tinyfcn.cli import main
+from tinyfcn.cli import COMMANDS, main, parse
+from tinyfcn.models import NETS
 from tinyfcn.models.fcn import stride8
 from tinyfcn.runtime.gpu import gpu_status
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / 'README.md').read_text('utf-8')
+# in this order: later pages use files that the commands of earlier ones have written
+PAGES = ['README.md', 'docs/data.md', 'docs/training.md', 'docs/nets.md', 'docs/cluster.md']
+TEXTS = {page: (ROOT / page).read_text('utf-8') for page in PAGES}
+README = TEXTS['README.md']
+CODE_BLOCKS = [(page, language, block) for page, text in TEXTS.items()
+               for language, block in re.findall(r'^```(\w*)\n(.*?)^```', text, re.M | re.S)]
 
 
-def test_the_examples_run_and_print_what_is_shown():
-    text = README.replace('```', '')
-    example = doctest.DocTestParser().get_doctest(text, {}, 'README.md', 'README.md', 0)
-    assert len(example.examples) > 20
+def test_every_page_is_here():
+    assert {path.name for path in (ROOT / 'docs').glob('*.md')} == {
+        Path(page).name for page in PAGES[1:]}
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 200
+
+
+# ---- Examples and figures ------------------------------------------------------------------------
+
+@pytest.mark.parametrize('page', [page for page in PAGES if '>>>' in TEXTS[page]])
+def test_the_examples_print_what_is_shown(page):
+    text = TEXTS[page].replace('```', '')
+    example = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
+    assert len(example.examples) >= 3
     assert doctest.DocTestRunner().run(example).failed == 0
 
 
-def test_the_figure_is_the_one_in_the_package():
-    shown = re.search(r'def stride8.*?```', README, re.S).group().removesuffix('```')
-    true = re.sub(r'    """.*?"""\n', '', inspect.getsource(stride8), flags=re.S)
-    assert shown == true
+def test_there_are_as_many_examples_as_ever():
+    assert sum(text.count('>>> ') for text in TEXTS.values()) > 28
 
 
-def test_the_family_is_as_its_nets_are(capsys):
-    shown = re.search(r'\n(\| net .*?)```', README, re.S).group(1)
+def test_the_first_code_is_the_three_line_way():
+    first = next(block for _, language, block in CODE_BLOCKS if language == 'python')
+    calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(first))
+             if isinstance(node, ast.Call)]
+    assert {'tinyfcn.load', 'tinyfcn.predict', 'tinyfcn.viz.overlay'} <= {*calls}
+    assert len(ast.parse(first).body) == 4              # with the import
+
+
+def test_stride8_is_the_one_in_the_package():
+    shown = next(block for _, _, block in CODE_BLOCKS if 'def stride8' in block)
+    source = re.sub(r'    """.*?"""\n', '', inspect.getsource(stride8), flags=re.S)
+    assert shown == source
+
+
+def test_the_comparison_of_nets_is_what_summary_prints(capsys):
+    shown = next(block for _, _, block in CODE_BLOCKS if block.startswith('| net '))
     names = re.findall(r'^\| (\w+)', shown, re.M)[1:]
     assert len(names) > 10 and main(['summary', *names]) == 0
     assert shown == capsys.readouterr().out
 
 
-def test_the_targets_exist():
-    targets = set(re.findall(r'^make ([\w-]+)', README, re.M))
+def test_all_nets_are_listed():
+    listed = TEXTS['docs/nets.md'].partition('```')[0]
+    assert {*re.findall(r'`(\w+)`', listed)} == {*NETS}
+
+
+def test_the_results_are_those_of_the_benchmarks():
+    """Each number of the tables is in RESULTS.md, and so is no other one."""
+    section = re.search(r'## Results.*?(?=\n## )', README, re.S).group()
+    measured = (ROOT / 'benchmarks/RESULTS.md').read_text('utf-8')
+    numbers = re.findall(r'\d+\.\d+', section)
+    assert len(numbers) > 25
+    assert not [number for number in numbers if f'{number}' not in measured]
+    for row in 'fcn8s', 'fcn_squeezenet_4s':
+        assert re.search(rf'\| {row} \| 500×500 \| 1 ', measured)
+
+
+# ---- What the pages name exists ------------------------------------------------------------------
+
+def test_the_make_targets_exist():
+    targets = {target for text in TEXTS.values() for target in re.findall(r'^make ([\w-]+)', text,
+                                                                          re.M)}
     makefile = (ROOT / 'Makefile').read_text('utf-8')
     assert targets == {'demo', 'test', 'lessons', 'site', 'gpu-check'}
     assert all(re.search(rf'^{target}:', makefile, re.M) for target in targets)
 
 
-def test_its_pictures_are_there():
-    for path in re.findall(r'!\[.*?\]\((.*?)\)', README):
-        with Image.open(ROOT / path) as picture:
-            assert picture.width > 500
+@pytest.mark.parametrize('page', PAGES)
+def test_the_drawings_and_links_exist(page):
+    folder = (ROOT / page).parent
+    for path in re.findall(r'!\[.*?\]\((.*?)\)', TEXTS[page]):
+        with Image.open(folder / path) as drawing:
+            assert drawing.width > 500
+    for path in re.findall(r'(?<!!)\[.*?\]\(([^:)]*)\)', TEXTS[page]):
+        assert (folder / path).is_file(), path
 
 
-# ---- every command, on real files, through the real command line ---------------------------------
+def test_the_folders_of_the_layout_exist():
+    layout = README.partition('## Layout')[2]
+    folders = [name for name in re.findall(r'`([\w/]+/)`', layout)]
+    assert len(folders) > 12 and all((ROOT / name).is_dir() for name in folders)
+    packages = {f'tinyfcn/{path.parent.name}/' for path in (ROOT / 'tinyfcn').glob('*/__init__.py')}
+    assert packages <= {*folders}
 
-COMMANDS = [shlex.split(re.split(r'\s{3,}', line)[0]) for line in
-            re.findall(r'^tinyfcn .*', README, re.M)]
-SHORT = {('train', 'folder'): ['--set', 'steps=4', 'validate_every=2'],         # else they run for an hour
-         ('train', 'stanford-16s'): ['--set', 'steps=2', 'validate_every=2']}
+
+def test_the_dependencies_and_extras_are_those_of_setup_py():
+    [call] = [node for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text('utf-8')))
+              if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup']
+    options = {keyword.arg: keyword.value for keyword in call.keywords}
+    section = re.search(r'## Install.*?(?=\n## )', README, re.S).group()
+    for requirement in ast.literal_eval(options['install_requires']):
+        assert re.match(r'\w+', requirement).group() in section
+    for extra in ast.literal_eval(options['extras_require']):
+        assert f'`{extra}`' in section, extra
+
+
+# ---- Every command and every script runs, on real files ------------------------------------------
+
+def shell_commands(block):
+    """The command lines of a block without language, as words; comments are left out."""
+    for line in block.splitlines():
+        if line.startswith(('tinyfcn ', 'mpiexec ')):
+            yield shlex.split(line, comments=True)
+
+
+STEPS = []                      # (page, 'command' or 'script', words or source), in their order
+for page, language, block in CODE_BLOCKS:
+    if language == 'python' and '>>>' not in block and 'def stride8' not in block:
+        STEPS.append((page, 'script', block))
+    if not language:
+        STEPS += [(page, 'command', words) for words in shell_commands(block)]
+
+# some steps instead of hundreds
+FEWER_STEPS = {('train', 'folder'): ['--set', 'steps=4', 'validate_every=2'],
+               ('train', 'stanford-16s'): ['--set', 'steps=2', 'validate_every=2']}
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
-    """A folder with the files that README speaks of."""
-    place = tmp_path_factory.mktemp('place')
-    whole(place / 'my')
+def folder_with_files(tmp_path_factory):
+    """A folder with the files that the pages name."""
+    folder = tmp_path_factory.mktemp('user')
+    write_dataset(folder / 'my')
     for i in range(9):
-        for folder, suffix in ('images', '.jpg'), ('masks', '.png'):
-            (place / f'my/{folder}/{i}{suffix}').write_bytes(
-                (place / f'my/{folder}/one{suffix}').read_bytes())
+        for kind, suffix in ('images', '.jpg'), ('masks', '.png'):
+            (folder / f'my/{kind}/{i}{suffix}').write_bytes(
+                (folder / f'my/{kind}/one{suffix}').read_bytes())
     rng = np.random.default_rng(3)
-    Image.fromarray(rng.integers(0, 255, (60, 90, 3), 'uint8')).save(place / 'photo.jpg')
+    Image.fromarray(rng.integers(0, 255, (60, 90, 3), 'uint8')).save(folder / 'photo.jpg')
     net = build('squeezenet')
-    np.savez(place / 'squeezenet.npz', **{
+    np.savez(folder / 'squeezenet.npz', **{
         name.replace('.w', '.weight').replace('.b', '.bias'): w for name, w in net.params.items()})
-    stanford = place / 'iccv09Data'
-    for folder, suffix in ('images', 'jpg'), ('labels', 'png'):
-        (stanford / folder).mkdir(parents=True)
+    stanford = folder / 'iccv09Data'
+    for kind, suffix in ('images', 'jpg'), ('labels', 'png'):
+        (stanford / kind).mkdir(parents=True)
         for i in range(12):
             data = rng.integers(0, 8, (48, 64), 'uint8')
-            Image.fromarray(data).save(stanford / f'{folder}/{i}.{suffix}')
+            Image.fromarray(data).save(stanford / f'{kind}/{i}.{suffix}')
     for name in 'horizons.txt', 'README':
         (stanford / name).touch()
-    with tarfile.open(place / 'iccv09Data.tar.gz', 'w:gz') as archive:
+    with tarfile.open(folder / 'iccv09Data.tar.gz', 'w:gz') as archive:
         archive.add(stanford, 'iccv09Data')
-    return place
+    return folder
 
 
-def test_every_command_is_here():
-    assert len(COMMANDS) >= 14
-    said = {words[1] for words in COMMANDS}
-    assert said == {'check', 'train', 'predict', 'eval', 'doctor', 'data', 'summary', 'draw',
-                    'weights'}                                          # and demo, by make
+def test_every_command_is_shown():
+    shown = [words[1] for _, kind, words in STEPS if kind == 'command' and words[0] == 'tinyfcn']
+    assert len(shown) >= 14
+    assert {*shown} == {*COMMANDS} - {'demo'}                           # which make runs
 
 
-@pytest.mark.parametrize('words', COMMANDS, ids=' '.join)
-def test_the_command_runs(words, place):
-    """In README's order, each after those before it; where no GPU computes, it says so."""
-    more = SHORT.get(tuple(words[1:3]), [])
-    ran = subprocess.run([sys.executable, '-m', *words, *more], cwd=place, capture_output=True,
-                         text=True, env={**os.environ, 'PYTHONWARNINGS': 'error'})
-    if 'gpu' in words and not gpu_status()[-1][1]:
-        assert ran.returncode == 2 and 'no usable GPU' in ran.stderr
+@pytest.mark.parametrize('kind, step', [step[1:] for step in STEPS],
+                         ids=[f'{page} {kind} {i}' for i, (page, kind, _) in enumerate(STEPS)])
+def test_the_command_or_script_runs(kind, step, folder_with_files):
+    """In the order of the pages, each after those before it."""
+    if kind == 'command' and step[0] == 'mpiexec':
+        parse(step[step.index('tinyfcn') + 1:])         # only its arguments are checked
+        return
+    args = ['-c', step]
+    if kind == 'command':
+        args = ['-m', *step, *FEWER_STEPS.get(tuple(step[1:3]), [])]
+    done = subprocess.run([sys.executable, *args], cwd=folder_with_files, capture_output=True,
+                          text=True, env={**os.environ, 'PYTHONWARNINGS': 'error'})
+    assert 'Traceback' not in done.stderr, done.stderr
+    if 'gpu' in step and not gpu_status()[-1].ok:
+        assert done.returncode == 2 and 'GPU' in done.stderr
     else:
-        assert ran.returncode == 0, ran.stderr
-    assert 'Traceback' not in ran.stderr
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_script_of_readme_writes_its_overlay(folder_with_files):
+    with Image.open(folder_with_files / 'overlay.png') as overlay:
+        assert overlay.width >= 90
