@@ -126,7 +126,7 @@ def test_players_step_and_answers_are_folded(name, open_page):
         frame.scroll_into_view_if_needed()
         player = page.frame_locator('iframe').nth(i)
         shown, slider, said = (player.locator(what) for what in
-                               ('[data-frame]', 'input[type=range]', '.say'))
+                               ('[data-frame]', 'input[type=range]', '.caption'))
         first, last = said.inner_text(), slider.get_attribute('max')
         player.get_by_role('button', name='next').click()
         assert shown.get_attribute('data-frame') == '1' and said.inner_text() != first

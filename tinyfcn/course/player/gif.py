@@ -1,59 +1,106 @@
-"""The same trace as moving pictures, for pages on which no script runs."""
+"""The same trace as an animated GIF, for pages on which no script runs."""
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-CELL, LETTER, SIZE = 30, 8.2, 13    # of a cell, of a letter in it, of the letters: pixels
-MARGIN, GAP, WIDE = 16, 26, 920     # of the picture, between grids, of the picture at most
-LINE, RULER = 20, 58                # of text, of a ruler
-INK, FAINT, RULE, PAPER = '#1f2733', '#5d6878', '#ccd3dc', '#ffffff'
-SOFT, SOFT_INK, SAY = '#eff2f6', '#616c7e', '#f5f7fa'
-LIT, LIT_EDGE, MADE, MADE_EDGE = '#ffe5b8', '#b85c00', '#cfe4fc', '#1a62ad'
-PACE, END = 700, 2500               # milliseconds: of a frame, of the last
+# pixels
+CELL = 30               # of a grid
+LETTER_WIDTH = 8.2
+LETTER_SIZE = 13
+MARGIN = 16             # around the image
+GAP = 26                # between grids
+MAX_WIDTH = 920         # of the image
+TEXT_LINE = 20
+POINT_LINE = 58         # of an alignment: between two lines of points
+
+# the colours of player.css
+INK = '#1f2733'
+FAINT = '#5d6878'
+RULE = '#ccd3dc'
+PAPER = '#ffffff'
+DIM = '#eff2f6'
+DIM_INK = '#616c7e'
+CAPTION = '#f5f7fa'
+HIGHLIGHT = '#ffe5b8'
+HIGHLIGHT_EDGE = '#b85c00'
+WRITTEN = '#cfe4fc'
+WRITTEN_EDGE = '#1a62ad'
+
+# milliseconds
+FRAME_TIME = 700
+LAST_FRAME_TIME = 2500
 
 
-def write(path, trace):
-    """Every frame drawn, in one palette."""
+class PlacedGrid(NamedTuple):
+    """A grid and where it is drawn, in pixels."""
+    grid: dict
+    left: int
+    top: int
+    cell_width: int
+
+
+def write_gif(path, trace):
+    """Draw every frame, and write all of them with one palette."""
+    images = draw_frames(trace)
+    frames = quantize(images)
+    durations = [FRAME_TIME] * (len(frames) - 1) + [LAST_FRAME_TIME]
+    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0, optimize=True,
+                   duration=durations)
+
+
+def draw_frames(trace):
+    """-> a list of RGB images: the title, the grids or lines, and the caption below them"""
     from PIL import Image, ImageDraw
-    width, height, draw = rulers(trace) if trace['kind'] == 'ruler' else grids(trace)
-    letters, bold = font('DejaVuSansMono'), font('DejaVuSans-Bold', SIZE + 2)
-    width = max(width, round(bold.getlength(trace['title'])) + 2 * MARGIN)
-    says = [wrapped(frame['say'], letters, width - 3 * MARGIN) for frame in trace['frames']]
-    high = LINE * max(map(len, says)) + 12
-    pictures = []
-    for n, lines in enumerate(says):
-        image = Image.new('RGB', (width, height + high + 3 * MARGIN + LINE), PAPER)
+    layout = layout_lines if trace['kind'] == 'alignment' else layout_grids
+    width, height, draw = layout(trace)
+    font = load_font('DejaVuSansMono')
+    title_font = load_font('DejaVuSans-Bold', LETTER_SIZE + 2)
+    width = max(width, round(title_font.getlength(trace['title'])) + 2 * MARGIN)
+    captions = [wrap_text(frame['caption'], font, width - 3 * MARGIN) for frame in trace['frames']]
+    caption_height = TEXT_LINE * max(map(len, captions)) + 12
+    caption_top = height + 2 * MARGIN + TEXT_LINE
+
+    images = []
+    for n, lines in enumerate(captions):
+        size = width, caption_top + caption_height + MARGIN
+        image = Image.new('RGB', size, PAPER)
         pen = ImageDraw.Draw(image)
-        pen.text((MARGIN, MARGIN + 8), trace['title'], INK, bold, 'lm')
-        draw(pen, n, MARGIN + LINE + 8)
-        top = height + 2 * MARGIN + LINE
-        pen.rectangle((MARGIN, top, width - MARGIN, top + high), SAY)
-        pen.rectangle((MARGIN, top, MARGIN + 3, top + high), MADE_EDGE)
+        pen.text((MARGIN, MARGIN + 8), trace['title'], INK, title_font, 'lm')
+        draw(pen, n, MARGIN + TEXT_LINE + 8)
+        bottom = caption_top + caption_height
+        pen.rectangle((MARGIN, caption_top, width - MARGIN, bottom), CAPTION)
+        pen.rectangle((MARGIN, caption_top, MARGIN + 3, bottom), WRITTEN_EDGE)
         for i, line in enumerate(lines):
-            pen.text((MARGIN + 14, top + 6 + LINE * (i + .5)), line, INK, letters, 'lm')
-        pictures.append(image)
-    some = Image.new('RGB', (width, 3 * pictures[0].height))          # with colours of all kinds
-    for i, n in enumerate((0, len(says) // 2, len(says) - 1)):
-        some.paste(pictures[n], (0, i * pictures[0].height))
-    palette = some.quantize(64)
-    first, *others = (image.quantize(palette=palette, dither=Image.Dither.NONE)
-                      for image in pictures)
-    first.save(path, save_all=True, append_images=others, loop=0, optimize=True,
-               duration=[PACE] * len(others) + [END])
+            middle = caption_top + 6 + TEXT_LINE * (i + .5)
+            pen.text((MARGIN + 14, middle), line, INK, font, 'lm')
+        images.append(image)
+    return images
 
 
-def font(name, size=SIZE):
-    """DejaVu lies beside matplotlib, which need not be loaded for it; it knows ᵀ and −."""
+def quantize(images):
+    """All images in one palette, made from the first, the middle and the last of them."""
+    from PIL import Image
+    width, height = images[0].size
+    sample = Image.new('RGB', (width, 3 * height))
+    for i, n in enumerate((0, len(images) // 2, len(images) - 1)):
+        sample.paste(images[n], (0, i * height))
+    palette = sample.quantize(64)
+    return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+
+
+def load_font(name, size=LETTER_SIZE):
+    """DejaVu from matplotlib's folder (matplotlib itself is not imported); it has ᵀ and −."""
     from PIL import ImageFont
-    home = Path(find_spec('matplotlib').origin).parent
-    return ImageFont.truetype(home / 'mpl-data' / 'fonts' / 'ttf' / f'{name}.ttf', size)
+    folder = Path(find_spec('matplotlib').origin).parent
+    return ImageFont.truetype(folder / 'mpl-data' / 'fonts' / 'ttf' / f'{name}.ttf', size)
 
 
-def wrapped(words, letters, width):
-    """Lines no wider than `width`, broken at spaces."""
+def wrap_text(text, font, width):
+    """Lines no wider than `width` pixels, broken at spaces."""
     lines = ['']
-    for word in words.split(' '):
+    for word in text.split(' '):
         longer = f'{lines[-1]} {word}' if lines[-1] else word
-        if letters.getlength(longer) <= width or not lines[-1]:
+        if font.getlength(longer) <= width or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
@@ -62,95 +109,144 @@ def wrapped(words, letters, width):
 
 # ---- grids --------------------------------------------------------------------------------------
 
-def grids(trace):
-    """-> width, height of all grids, and what draws frame n of them."""
-    title, letters = font('DejaVuSans'), font('DejaVuSansMono')
-    placed, right, top, rows = [], 0, 0, {}
+def layout_grids(trace):
+    """-> width and height of all grids in pixels, and a function that draws frame n of them"""
+    title_font = load_font('DejaVuSans')
+    font = load_font('DejaVuSansMono')
+    placed, width, height = place_grids(trace, title_font)
+
+    def draw(pen, n, offset):
+        frames = trace['frames'][:n + 1]
+        for grid, left, top, cell_width in placed:
+            middle = offset + top + TEXT_LINE / 2
+            pen.text((left, middle), grid['title'], FAINT, title_font, 'lm')
+            draw_grid(pen, grid, frames, left, offset + top + TEXT_LINE + 4, cell_width, font)
+
+    return width + 2 * MARGIN + 2, height, draw
+
+
+def place_grids(trace, title_font):
+    """Row below row; a row that is too wide continues below.   -> placed grids, width, height"""
+    rows = {}
     for grid in trace['grids']:
         rows.setdefault(grid['row'], []).append(grid)
+
+    placed = []
+    width = 0
+    top = 0
     for _, row in sorted(rows.items()):
-        left = low = 0
+        left = 0
+        bottom = 0
         for grid in row:
-            high, many, wide = len(grid['values']), len(grid['values'][0]), _wide(grid, trace)
-            broad = round(max(many * wide, title.getlength(grid['title'])))
-            if left and left + broad > WIDE:
-                left, top, low = 0, low, low
-            placed.append((grid, MARGIN + left, top, wide))
-            left += broad + GAP
-            right, low = max(right, left - GAP), max(low, top + high * CELL + LINE + GAP // 2)
-        top = low
-
-    def draw(pen, n, head):
-        for grid, x, y, wide in placed:
-            pen.text((x, head + y + LINE / 2), grid['title'], FAINT, title, 'lm')
-            _board(pen, grid, trace['frames'][:n + 1], x, head + y + LINE + 4, wide, letters)
-
-    return right + 2 * MARGIN + 2, top, draw
+            columns = len(grid['values'][0])
+            cell_width = find_cell_width(grid, trace)
+            grid_width = round(max(columns * cell_width, title_font.getlength(grid['title'])))
+            if left and left + grid_width > MAX_WIDTH:
+                left = 0
+                top = bottom
+            placed.append(PlacedGrid(grid, MARGIN + left, top, cell_width))
+            width = max(width, left + grid_width)
+            left += grid_width + GAP
+            grid_height = len(grid['values']) * CELL + TEXT_LINE + GAP // 2
+            bottom = max(bottom, top + grid_height)
+        top = bottom
+    return placed, width, top
 
 
-def _wide(grid, trace):
-    written = [value for frame in trace['frames']
-               for *_, value in frame['set'].get(grid['name'], ())]
-    longest = max(map(len, [*written, *(value for row in grid['values'] for value in row)]))
-    return max(CELL, round(10 + LETTER * longest))
+def find_cell_width(grid, trace):
+    """Wide enough for the longest text that any frame writes into this grid."""
+    texts = [text for row in grid['values'] for text in row]
+    for frame in trace['frames']:
+        texts += [text for *_, text in frame['set'].get(grid['name'], ())]
+    return max(CELL, round(10 + LETTER_WIDTH * max(map(len, texts))))
 
 
-def _board(pen, grid, frames, left, top, wide, letters):
-    name, frame = grid['name'], frames[-1]
-    values = {(i, j): value for i, row in enumerate(grid['values']) for j, value in enumerate(row)}
-    for each in frames:
-        values.update({(i, j): value for i, j, value in each['set'].get(name, ())})
-    lit = {tuple(cell) for cell in frame.get('lit', {}).get(name, ())}
-    made = {(i, j) for i, j, _ in frame['set'].get(name, ())} & lit
-    soft = {tuple(cell) for cell in [*grid.get('soft', ()), *frame.get('soft', {}).get(name, ())]}
+def draw_grid(pen, grid, frames, left, top, cell_width, font):
+    """Draw a grid as it is after the last of these frames."""
+    name = grid['name']
+    frame = frames[-1]
+    texts = {(i, j): text for i, row in enumerate(grid['values']) for j, text in enumerate(row)}
+    for earlier in frames:
+        texts.update({(i, j): text for i, j, text in earlier['set'].get(name, ())})
+    highlighted = {tuple(cell) for cell in frame.get('highlight', {}).get(name, ())}
+    written = {(i, j) for i, j, _ in frame['set'].get(name, ())} & highlighted
+    dim = {tuple(cell) for cell in [*grid.get('dim', ()), *frame.get('dim', {}).get(name, ())]}
 
     def corners(i, j):
-        return left + j * wide, top + i * CELL, left + (j + 1) * wide, top + (i + 1) * CELL
+        x = left + j * cell_width
+        y = top + i * CELL
+        return x, y, x + cell_width, y + CELL
 
-    for cell, value in values.items():
-        paler = cell in soft and value and cell not in lit
-        paper = MADE if cell in made else LIT if cell in lit else SOFT if paler else PAPER
-        pen.rectangle(corners(*cell), paper, RULE)
+    for cell, text in texts.items():
+        paper = PAPER
+        ink = INK
+        if cell in written:
+            paper = WRITTEN
+        elif cell in highlighted:
+            paper = HIGHLIGHT
+        elif cell in dim and text:
+            paper = DIM
+            ink = DIM_INK
         x0, y0, x1, y1 = corners(*cell)
-        pen.text(((x0 + x1) / 2, (y0 + y1) / 2), value, SOFT_INK if paler else INK, letters, 'mm')
-    for cells, edge in (lit - made, LIT_EDGE), (made, MADE_EDGE):
-        for i, j in cells:
-            x0, y0, x1, y1 = corners(i, j)
-            sides = {(i - 1, j): (x0, y0, x1, y0), (i + 1, j): (x0, y1, x1, y1),
-                     (i, j - 1): (x0, y0, x0, y1), (i, j + 1): (x1, y0, x1, y1)}
-            for beside in sides.keys() - cells:
-                pen.line(sides[beside], edge, 2)
+        pen.rectangle((x0, y0, x1, y1), paper, RULE)
+        pen.text(((x0 + x1) / 2, (y0 + y1) / 2), text, ink, font, 'mm')
+
+    draw_outline(pen, highlighted - written, corners, HIGHLIGHT_EDGE)
+    draw_outline(pen, written, corners, WRITTEN_EDGE)
 
 
-# ---- rulers -------------------------------------------------------------------------------------
+def draw_outline(pen, cells, corners, colour):
+    """A line wherever one of these cells borders on a cell that is not among them."""
+    for i, j in cells:
+        x0, y0, x1, y1 = corners(i, j)
+        edges = {(i - 1, j): (x0, y0, x1, y0), (i + 1, j): (x0, y1, x1, y1),
+                 (i, j - 1): (x0, y0, x0, y1), (i, j + 1): (x1, y0, x1, y1)}
+        for neighbour in edges.keys() - cells:
+            pen.line(edges[neighbour], colour, 2)
 
-def rulers(trace):
-    """-> width, height of all lines, and what draws frame n of them."""
-    title, lines, (low, high) = font('DejaVuSans', SIZE - 1), trace['lines'], trace['extent']
-    scale = (WIDE - 2 * MARGIN) / (high - low + 1)
+
+# ---- alignments ---------------------------------------------------------------------------------
+
+def layout_lines(trace):
+    """-> width and height of all lines in pixels, and a function that draws frame n of them"""
+    font = load_font('DejaVuSans', LETTER_SIZE - 1)
+    lines = trace['lines']
+    low, high = trace['extent']
+    scale = (MAX_WIDTH - 2 * MARGIN) / (high - low + 1)
 
     def x(pixel):
         return MARGIN + (pixel - low + .5) * scale
 
-    def draw(pen, n, head):
-        frame, marked = trace['frames'][n], []
-        ends = lines[0]['points'][0] - .5, lines[0]['points'][-1] + .5
-        pen.rectangle((x(ends[0]), head, x(ends[1]), head + RULER * len(lines)), SOFT)
+    def draw(pen, n, offset):
+        frame = trace['frames'][n]
+        image = lines[0]['points']
+        pen.rectangle((x(image[0] - .5), offset,
+                       x(image[-1] + .5), offset + POINT_LINE * len(lines)), DIM)
+        highlighted = []
         for i, line in enumerate(lines):
-            y, points = head + 16 + i * RULER, line['points']
+            y = offset + 16 + i * POINT_LINE
             pen.line((x(low - .5), y, x(high + .5), y), RULE)
-            start, stop = span = frame.get('spans', {}).get(line['name'], (1, 0))
-            if start <= stop:
-                pen.rounded_rectangle((x(start - .5), y - 8, x(stop + .5), y + 8), 4, LIT, LIT_EDGE)
-            apart = (points[1] - points[0]) * scale if len(points) > 1 else 8
-            r = max(.5, min(4, .3 * apart))
-            for p in points:
-                seen = span[0] <= p <= span[1]
-                pen.ellipse((x(p) - r, y - r, x(p) + r, y + r), LIT_EDGE if seen else FAINT)
-            marked += [(x(points[k]), y) for k in frame.get('lit', {}).get(line['name'], ())]
-            pen.text((MARGIN, y + 22), line['title'], INK, title, 'lm')
-        pen.line(marked, MADE_EDGE, 1)
-        for a, b in marked:
-            pen.ellipse((a - 6, b - 6, a + 6, b + 6), MADE, MADE_EDGE, 2)
+            span = frame.get('spans', {}).get(line['name'])
+            draw_points(pen, line['points'], span, x, y, scale)
+            indices = frame.get('highlight', {}).get(line['name'], ())
+            highlighted += [(x(line['points'][k]), y) for k in indices]
+            pen.text((MARGIN, y + 22), line['title'], INK, font, 'lm')
+        pen.line(highlighted, WRITTEN_EDGE, 1)
+        for a, b in highlighted:
+            pen.ellipse((a - 6, b - 6, a + 6, b + 6), WRITTEN, WRITTEN_EDGE, 2)
 
-    return WIDE, RULER * len(lines), draw
+    return MAX_WIDTH, POINT_LINE * len(lines), draw
+
+
+def draw_points(pen, points, span, x, y, scale):
+    """The points of a line, and the span [from, to] behind them, which may be None."""
+    if span:
+        start, stop = span
+        pen.rounded_rectangle((x(start - .5), y - 8, x(stop + .5), y + 8), 4,
+                              HIGHLIGHT, HIGHLIGHT_EDGE)
+    spacing = (points[1] - points[0]) * scale if len(points) > 1 else 8
+    radius = max(.5, min(4, .3 * spacing))
+    for p in points:
+        inside = span and span[0] <= p <= span[1]
+        colour = HIGHLIGHT_EDGE if inside else FAINT
+        pen.ellipse((x(p) - radius, y - radius, x(p) + radius, y + radius), colour)

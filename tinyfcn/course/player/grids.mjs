@@ -1,71 +1,88 @@
-// Grids of numbers: a part of the module that page() joins.
+// Draws grids of numbers: a part of the module that Player.page() joins.
 
-const HIGH = 30, LETTER = 8.2, EDGE = 2             // of a cell, of a letter in it, around a grid
-const WIDE = 620, TALL = 600, LEAST = 0.75          // from where on grids shrink, and how far
+const HIGH = 30                                     // pixels: height of a cell
+const LETTER = 8.2                                  // width of a character in it
+const EDGE = 2                                      // space around a grid, for outlines
+const WIDE = 620, TALL = 600, MIN_SCALE = 0.75      // larger grids shrink, down to this scale
 
-function grids(stage, trace) {
+// -> a function that paints frame `index`
+function drawGrids(stage, trace) {
   const sizes = trace.grids.map(({ name, values }) => {
-    const set = trace.frames.flatMap(frame => (frame.set?.[name] ?? []).map(cell => cell[2]))
-    const longest = Math.max(...[...values.flat(), ...set].map(text => `${text ?? ''}`.length))
+    const written = trace.frames.flatMap(frame => (frame.set?.[name] ?? []).map(cell => cell[2]))
+    const texts = [...values.flat(), ...written].map(text => `${text ?? ''}`)
+    const longest = Math.max(...texts.map(text => text.length))
     const wide = Math.max(HIGH, 10 + LETTER * longest)
-    return { wide, full: Math.max(values[0].length * wide / WIDE, values.length * HIGH / TALL) }
+    const excess = Math.max(values[0].length * wide / WIDE, values.length * HIGH / TALL)
+    return { wide, excess }
   })
-  const scale = Math.max(LEAST, Math.min(1, 1 / Math.max(...sizes.map(size => size.full))))
-  const rows = {}, drawn = trace.grids.map((grid, k) => {
-    const row = rows[grid.row ?? 0] ??= add(stage, 'div', { class: 'row' })
-    return board(row, grid, trace.frames, sizes[k].wide, scale)
+  const excess = Math.max(...sizes.map(size => size.excess))
+  const scale = Math.max(MIN_SCALE, Math.min(1, 1 / excess))
+  const rows = {}
+  const painters = trace.grids.map((grid, k) => {
+    const row = rows[grid.row ?? 0] ??= append(stage, 'div', { class: 'row' })
+    return drawGrid(row, grid, trace.frames, sizes[k].wide, scale)
   })
-  return at => drawn.forEach(paint => paint(at))
+  return index => painters.forEach(paint => paint(index))
 }
 
-function board(row, grid, frames, wide, scale) {
-  const high = grid.values.length, many = grid.values[0].length, name = grid.name
-  const figure = add(row, 'figure')
-  add(figure, 'figcaption', {}, grid.title)
-  const view = add(figure, 'div'), size = [many * wide + 2 * EDGE, high * HIGH + 2 * EDGE]
-  const svg = add(view, 'svg', {
-    class: 'grid', role: 'img', 'aria-label': `${grid.title}, ${high} by ${many}`,
+function drawGrid(row, grid, frames, wide, scale) {
+  const name = grid.name, rowCount = grid.values.length, columnCount = grid.values[0].length
+  const figure = append(row, 'figure')
+  append(figure, 'figcaption', {}, grid.title)
+  const view = append(figure, 'div')
+  const size = [columnCount * wide + 2 * EDGE, rowCount * HIGH + 2 * EDGE]
+  const svg = append(view, 'svg', {
+    class: 'grid', role: 'img', 'aria-label': `${grid.title}, ${rowCount} by ${columnCount}`,
     viewBox: [-EDGE, -EDGE, ...size].join(' '),
   })
-  svg.style.cssText = `width:${scale * size[0]}px;max-width:100%;min-width:${LEAST * size[0]}px`
+  const minWidth = MIN_SCALE * size[0]
+  svg.style.cssText = `width:${scale * size[0]}px;max-width:100%;min-width:${minWidth}px`
   const cells = grid.values.map((values, i) => values.map((_, j) => {
-    const cell = add(svg, 'g')
-    add(cell, 'rect', { x: j * wide, y: i * HIGH, width: wide, height: HIGH })
-    add(cell, 'text', { x: (j + .5) * wide, y: (i + .5) * HIGH })
+    const cell = append(svg, 'g')
+    append(cell, 'rect', { x: j * wide, y: i * HIGH, width: wide, height: HIGH })
+    append(cell, 'text', { x: (j + .5) * wide, y: (i + .5) * HIGH })
     return cell
   }))
-  const edges = ['lit', 'made'].map(kind => add(svg, 'path', { class: `edge ${kind}` }))
+  const outlines = ['highlight', 'written'].map(
+    kind => append(svg, 'path', { class: `outline ${kind}` }))
 
-  return at => {
-    const values = grid.values.map(values => [...values]), frame = frames[at]
-    for (const { set } of frames.slice(0, at + 1)) {
+  return index => {
+    const frame = frames[index]
+    const values = grid.values.map(row => [...row])
+    for (const { set } of frames.slice(0, index + 1)) {
       for (const [i, j, value] of set?.[name] ?? []) values[i][j] = value
     }
-    const kinds = values.map(values => values.map(() => ''))
-    const mark = (list, kind, of) => (list ?? []).forEach(([i, j]) => {
-      if (of === undefined || kinds[i][j] === of) kinds[i][j] = kind
+
+    const kinds = values.map(row => row.map(() => ''))          // CSS classes of the cells
+    const mark = (list, kind, only) => (list ?? []).forEach(([i, j]) => {
+      if (only === undefined || kinds[i][j] === only) kinds[i][j] = kind
     })
-    const filled = list => list?.filter(([i, j]) => values[i][j] ?? '')
-    mark(filled(grid.soft), 'soft')
-    mark(filled(frame.soft?.[name]), 'soft')
-    mark(frame.lit?.[name], 'lit')
-    mark(frame.set?.[name], 'made', 'lit')
-    cells.forEach((line, i) => line.forEach((cell, j) => {
+    const notEmpty = list => list?.filter(([i, j]) => values[i][j] ?? '')
+    mark(notEmpty(grid.dim), 'dim')
+    mark(notEmpty(frame.dim?.[name]), 'dim')
+    mark(frame.highlight?.[name], 'highlight')
+    mark(frame.set?.[name], 'written', 'highlight')
+
+    cells.forEach((row, i) => row.forEach((cell, j) => {
       cell.setAttribute('class', kinds[i][j])
       cell.lastChild.textContent = values[i][j] ?? ''
     }))
-    edges.forEach(edge => edge.setAttribute('d', outline(kinds, edge.classList[1], wide)))
-    const [, column] = frame.lit?.[name]?.[0] ?? []
+    outlines.forEach(path => path.setAttribute('d', outline(kinds, path.classList[1], wide)))
+
+    // a grid that is too wide scrolls to the first highlighted cell
+    const [, column] = frame.highlight?.[name]?.[0] ?? []
     if (column !== undefined && view.scrollWidth > view.clientWidth) {
-      view.scrollLeft = (column + .5) / many * view.scrollWidth - view.clientWidth / 2
+      const centre = (column + .5) / columnCount * view.scrollWidth
+      view.scrollLeft = centre - view.clientWidth / 2
     }
   }
 }
 
-// Around all cells of a kind: a line wherever a cell of it ends.
+// The path around all cells of a kind: a line wherever such a cell borders on another kind.
 function outline(kinds, kind, wide) {
-  const is = (i, j) => kinds[i]?.[j] === kind, path = []
-  kinds.forEach((line, i) => line.forEach((_, j) => {
+  const is = (i, j) => kinds[i]?.[j] === kind
+  const path = []
+  kinds.forEach((row, i) => row.forEach((_, j) => {
     if (is(i, j) !== is(i - 1, j)) path.push(`M${j * wide} ${i * HIGH}h${wide}`)
     if (is(i, j) !== is(i, j - 1)) path.push(`M${j * wide} ${i * HIGH}v${HIGH}`)
     if (is(i, j) && !is(i + 1, j)) path.push(`M${j * wide} ${(i + 1) * HIGH}h${wide}`)

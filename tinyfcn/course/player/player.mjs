@@ -1,8 +1,9 @@
-// Plays a trace: frames over grids of numbers, or over rulers. What a trace is, __init__.py says.
+// Plays a trace: frames over grids of numbers, or over aligned lines of points. The docstring of
+// __init__.py says what a trace is.
 //
-//     play(root, trace)        fills the element `root`; root.dataset.frame is where it stands
+//     play(root, trace)        fills the element `root`; root.dataset.frame is the current frame
 //
-// page() joins this file and grids.mjs or rulers.mjs into one module, which imports nothing.
+// Player.page() joins this file and grids.mjs or alignment.mjs into one module without imports.
 
 const ICONS = {
   first: 'M2 3h2v10H2zM13 3v10L5 8z', play: 'M4 2.5v11L13 8z',
@@ -11,112 +12,124 @@ const ICONS = {
 }
 
 export function play(root, trace) {
-  const last = trace.frames.length - 1, pace = Math.max(120, Math.min(800, 24000 / (last + 1)))
-  let at = 0, timer = 0
-  const bar = Object.fromEntries(['first', 'previous', 'play', 'next'].map(name => [name, add(
-    null, 'button', { type: 'button', 'aria-label': name })]))
-  for (const name in bar) icon(bar[name], name)
-  const slider = add(null, 'input', { type: 'range', min: 0, max: last, 'aria-label': 'frame' })
-  const count = add(null, 'output')
+  const last = trace.frames.length - 1
+  const interval = Math.max(120, Math.min(800, 24000 / (last + 1)))     // milliseconds a frame
+  let current = 0, timer = 0
+  const buttons = {}
+  for (const name of ['first', 'previous', 'play', 'next']) {
+    buttons[name] = append(null, 'button', { type: 'button', 'aria-label': name })
+    setIcon(buttons[name], name)
+  }
+  const slider = append(null, 'input', { type: 'range', min: 0, max: last, 'aria-label': 'frame' })
+  const counter = append(null, 'output')
 
-  const head = add(root, 'div', { class: 'head' })
-  add(head, 'h2', {}, trace.title)
-  const stage = add(root, 'div')
-  const paint = (trace.kind === 'ruler' ? rulers : grids)(stage, trace, at => { stop(); go(at) })
-  key(head, trace)
-  const say = add(root, 'p', { class: 'say', 'aria-live': 'polite' })
-  add(root, 'div', { class: 'bar' }).append(...Object.values(bar), slider, count)
+  const head = append(root, 'div', { class: 'head' })
+  append(head, 'h2', {}, trace.title)
+  const stage = append(root, 'div')
+  const draw = trace.kind === 'alignment' ? drawAlignment : drawGrids
+  const paint = draw(stage, trace, index => { stop(); show(index) })
+  addLegend(head, trace)
+  const caption = append(root, 'p', { class: 'caption', 'aria-live': 'polite' })
+  append(root, 'div', { class: 'bar' }).append(...Object.values(buttons), slider, counter)
   root.tabIndex = 0
   root.setAttribute('aria-label', trace.title)
 
-  function go(to) {
-    at = Math.max(0, Math.min(last, to))
-    paint(at)
-    say.textContent = trace.frames[at].say
-    slider.value = at
-    slider.setAttribute('aria-valuetext', `${at + 1} of ${last + 1}`)
-    count.textContent = `${at + 1} / ${last + 1}`
-    bar.first.setAttribute('aria-disabled', at === 0)
-    bar.previous.setAttribute('aria-disabled', at === 0)
-    bar.next.setAttribute('aria-disabled', at === last)
-    root.dataset.frame = at
+  function show(index) {
+    current = Math.max(0, Math.min(last, index))
+    paint(current)
+    caption.textContent = trace.frames[current].caption
+    slider.value = current
+    slider.setAttribute('aria-valuetext', `${current + 1} of ${last + 1}`)
+    counter.textContent = `${current + 1} / ${last + 1}`
+    buttons.first.setAttribute('aria-disabled', current === 0)
+    buttons.previous.setAttribute('aria-disabled', current === 0)
+    buttons.next.setAttribute('aria-disabled', current === last)
+    root.dataset.frame = current
   }
   function stop() {
     clearInterval(timer)
     timer = 0
-    bar.play.setAttribute('aria-label', 'play')
-    icon(bar.play, 'play')
-    say.setAttribute('aria-live', 'polite')
+    buttons.play.setAttribute('aria-label', 'play')
+    setIcon(buttons.play, 'play')
+    caption.setAttribute('aria-live', 'polite')
   }
   function start() {
-    say.setAttribute('aria-live', 'off')            // nobody can listen that fast
-    bar.play.setAttribute('aria-label', 'pause')
-    icon(bar.play, 'pause')
-    go(at === last ? 0 : at + 1)
-    timer = setInterval(() => at === last ? stop() : go(at + 1), pace)
+    caption.setAttribute('aria-live', 'off')        // too fast for a screen reader
+    buttons.play.setAttribute('aria-label', 'pause')
+    setIcon(buttons.play, 'pause')
+    show(current === last ? 0 : current + 1)
+    timer = setInterval(() => current === last ? stop() : show(current + 1), interval)
   }
-  const moves = { first: () => 0, previous: () => at - 1, next: () => at + 1 }
-  for (const name in moves) bar[name].onclick = () => { stop(); go(moves[name]()) }
-  bar.play.onclick = () => timer ? stop() : start()
-  slider.oninput = () => { stop(); go(+slider.value) }
+  const targets = { first: () => 0, previous: () => current - 1, next: () => current + 1 }
+  for (const name in targets) buttons[name].onclick = () => { stop(); show(targets[name]()) }
+  buttons.play.onclick = () => timer ? stop() : start()
+  slider.oninput = () => { stop(); show(+slider.value) }
   root.onkeydown = event => {
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key]
-    if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return
+    const keys = { ArrowLeft: current - 1, ArrowRight: current + 1, Home: 0, End: last }
+    const index = keys[event.key]
+    if (index === undefined || event.altKey || event.ctrlKey || event.metaKey) return
     event.preventDefault()
     stop()
-    go(to)
+    show(index)
   }
 
   let width = 0
   new ResizeObserver(() => {
     if (root.clientWidth !== width) {
       width = root.clientWidth
-      settle(say, trace.frames)
-      go(at)
+      reserveHeight(caption, trace.frames)
+      show(current)
     }
-    const frame = window.frameElement               // of a notebook, which shows all of the page
-    if (frame && root.offsetHeight) frame.style.height = `${root.offsetHeight}px`
+    const iframe = window.frameElement              // in a notebook; it grows to the whole page
+    if (iframe && root.offsetHeight) iframe.style.height = `${root.offsetHeight}px`
   }).observe(root)
-  go(0)
+  show(0)
 }
 
-// Room for the longest sentence: the buttons below stay where the finger is.
-function settle(say, frames) {
-  say.style.minHeight = 0
-  say.textContent = frames.reduce((most, frame) =>
-    frame.say.length > most.length ? frame.say : most, '')
-  say.style.minHeight = `${say.offsetHeight}px`
+// Space for the longest caption, so that the buttons below it never move.
+function reserveHeight(caption, frames) {
+  const captions = frames.map(frame => frame.caption)
+  caption.style.minHeight = 0
+  caption.textContent = captions.reduce((a, b) => b.length > a.length ? b : a, '')
+  caption.style.minHeight = `${caption.offsetHeight}px`
 }
 
-function key(head, trace) {
-  const some = name => trace.frames.some(frame => Object.keys(frame[name] ?? {}).length)
-  const soft = some('soft') || trace.grids?.some(grid => grid.soft?.length)
-  const words = trace.kind === 'ruler' ? {
-    ...some('spans') && { lit: 'seen' }, ...trace.drag && { made: 'drag this point' },
-  } : {
-    ...some('lit') && { lit: 'read' }, ...some('set') && { made: 'written' },
-    ...soft && { soft: trace.soft ?? 'padding' },
+// What the colours mean, for those that occur in this trace.
+function addLegend(head, trace) {
+  const occurs = key => trace.frames.some(frame => Object.keys(frame[key] ?? {}).length)
+  const entries = {}
+  if (trace.kind === 'alignment') {
+    if (occurs('spans')) entries.highlight = 'in the receptive field'
+    if (trace.drag) entries.written = 'drag this point'
+  } else {
+    if (occurs('highlight')) entries.highlight = 'read'
+    if (occurs('set')) entries.written = 'written'
+    if (occurs('dim') || trace.grids.some(grid => grid.dim?.length)) {
+      entries.dim = trace.dim_legend ?? 'padding'
+    }
   }
-  const list = add(head, 'div', { class: 'key' })
-  for (const name in words) {
-    const entry = add(list, 'span')
-    add(entry, 'i', { class: name })
-    entry.append(words[name])
+  const legend = append(head, 'div', { class: 'legend' })
+  for (const name in entries) {
+    const entry = append(legend, 'span')
+    append(entry, 'i', { class: name })
+    entry.append(entries[name])
   }
 }
 
-const DRAWN = new Set(['svg', 'g', 'rect', 'text', 'path', 'line', 'circle', 'polyline'])
+const SVG_TAGS = new Set(['svg', 'g', 'rect', 'text', 'path', 'line', 'circle', 'polyline'])
 
-function add(parent, tag, attributes = {}, text) {
-  const made = DRAWN.has(tag) ? document.createElementNS('http://www.w3.org/2000/svg', tag)
+// A new element as the last child of `parent`, which may be null.
+function append(parent, tag, attributes = {}, text) {
+  const element = SVG_TAGS.has(tag) ? document.createElementNS('http://www.w3.org/2000/svg', tag)
     : document.createElement(tag)
-  for (const name in attributes) made.setAttribute(name, attributes[name])
-  if (text !== undefined) made.textContent = text
-  parent?.append(made)
-  return made
+  for (const name in attributes) element.setAttribute(name, attributes[name])
+  if (text !== undefined) element.textContent = text
+  parent?.append(element)
+  return element
 }
 
-function icon(button, name) {
+function setIcon(button, name) {
   button.replaceChildren()
-  add(add(button, 'svg', { viewBox: '0 0 16 16', 'aria-hidden': true }), 'path', { d: ICONS[name] })
+  const svg = append(button, 'svg', { viewBox: '0 0 16 16', 'aria-hidden': true })
+  append(svg, 'path', { d: ICONS[name] })
 }

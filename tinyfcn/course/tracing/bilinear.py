@@ -1,37 +1,42 @@
-"""Bilinear upsampling along one axis: every value puts up a tent, and tents add."""
+"""Bilinear upsampling along one axis: a bilinear kernel for every value, and overlaps add."""
 import numpy as np
 
 from ... import ops
-from .captions import at, sum_of
-from .grid import filled, grid, image, steps, upto
+from .captions import subscript, sum_of
+from .grid import as_array, first_values, make_grid, make_player, set_cells
 
 
 def bilinear(values, factor):
-    """Tents, one for each value, overlap and add.
+    """One scaled bilinear kernel for each value; where they overlap, they add.
 
-    values (n,), factor an int -> Player with the grids values, tents, y
+    values (n,), factor an int -> Player with the grids values, kernels, y
     """
-    values = image(values, 'values', rank=1)
-    many = len(values)
+    values = as_array(values, 'values', rank=1)
+    count = len(values)
 
-    def upsampled(x):
-        return ops.upsample(x.reshape(1, 1, 1, many), (1, factor))[0][0, 0]
+    def upsample(x):
+        return ops.upsample(x.reshape(1, 1, 1, count), (1, factor))[0][0, 0]
 
-    tents = np.concatenate([upsampled(values * (np.arange(many) == n)) for n in range(many)])
-    reach = np.concatenate([upsampled(1. * (np.arange(many) == n)) for n in range(many)]) > 0
+    one_hot = np.eye(count)
+    kernels = np.concatenate([upsample(values * one) for one in one_hot])
+    reach = np.concatenate([upsample(one) for one in one_hot]) > 0
 
     def frame(n):
-        y, under = upsampled(upto(values, n + 1)), np.flatnonzero(reach[n]).tolist()
-        most = max(under, key=lambda j: (int(reach[:n + 1, j].sum()), -j))
-        stand = [float(tents[k, most]) for k in range(n + 1) if reach[k, most]]
-        return dict(say=sum_of(f'y{at([most])}', stand, y[0, most]),
-                    set={**filled(['tents'], [tents], [[n, j] for j in under]),
-                         **filled(['y'], [y], [[0, j] for j in under])},
-                    lit={'values': [[0, n]], 'tents': [[n, j] for j in under],
-                         'y': [[0, j] for j in under]})
+        y = upsample(first_values(values, n + 1))
+        columns = np.flatnonzero(reach[n]).tolist()
+        # the caption is about the column in which most kernels add, the first such one
+        column = max(columns, key=lambda j: (int(reach[:n + 1, j].sum()), -j))
+        terms = [float(kernels[k, column]) for k in range(n + 1) if reach[k, column]]
+        row = [[n, j] for j in columns]
+        output = [[0, j] for j in columns]
+        return dict(caption=sum_of(f'y{subscript([column])}', terms, y[0, column]),
+                    set={**set_cells(['kernels'], [kernels], row),
+                         **set_cells(['y'], [y], output)},
+                    highlight={'values': [[0, n]], 'kernels': row, 'y': output})
 
-    blank = np.full(tents.shape, np.nan)
-    grids = [grid('values', 'values', values[None]),
-             grid('tents', 'tents: value × tent, one in each row', blank, 1),
-             grid('y', 'y, so far: each column added', blank[:1], 2)]
-    return steps(f'Bilinear, ×{factor}: tents overlap and add', grids, many, frame)
+    blank = np.full(kernels.shape, np.nan)
+    grids = [make_grid('values', 'values', values[None]),
+             make_grid('kernels', 'value × bilinear kernel, one in each row', blank, 1),
+             make_grid('y', 'y, so far: the sum of each column', blank[:1], 2)]
+    return make_player(f'Bilinear upsampling, ×{factor}: kernels overlap and add', grids, count,
+                       frame)

@@ -1,52 +1,60 @@
-"""Equations with the real numbers in them, as one line."""
-from ..player import short
+"""Equations with the actual numbers, in one line."""
+from ..player import format_number
 
-TERMS, FIRST, LAST = 12, 7, 3       # of a longer sum only the ends are written
+MAX_TERMS = 12                      # a longer sum is abbreviated to its first and last terms
+FIRST_TERMS = 7
+LAST_TERMS = 3
 
 
 def sum_of_products(name, a, b, total):
     """y[0,1] = 1·3 − 1·0 + 2·(−4) = −5"""
     if not len(a):
-        return f'{name} = {short(total)}: the window meets nothing but zeros'
-    return f'{name} = {_sum(zip(a, b))} {equals(*a, *b, total)} {short(total)}'
+        return f'{name} = {format_number(total)}: the window contains only zeros'
+    terms = _sum(zip(a, b))
+    return f'{name} = {terms} {equal_sign(*a, *b, total)} {format_number(total)}'
 
 
 def sum_of(name, values, total):
     """y[3] = 0.5 + 2.25 = 2.75"""
-    return f'{name} = {_sum((value,) for value in values)} {equals(*values, total)} {short(total)}'
+    terms = _sum((value,) for value in values)
+    return f'{name} = {terms} {equal_sign(*values, total)} {format_number(total)}'
 
 
-def added(name, before, factors, after):
+def increment(name, before, factors, after):
     """dw[0,0] = 2 + 3·1 = 5: what a frame adds to a cell."""
     sign, product = _term(*factors)
-    return (f'{name} = {short(before)} {sign or "+"} {product} '
-            f'{equals(before, *factors, after)} {short(after)}')
+    return (f'{name} = {format_number(before)} {sign or "+"} {product} '
+            f'{equal_sign(before, *factors, after)} {format_number(after)}')
 
 
-def equals(*values):
-    """≈ where a number is written shorter than it is."""
-    return '=' if all(map(_exact, values)) else '≈'
+def equal_sign(*values):
+    """=, or ≈ where a number is shown rounded."""
+    return '=' if all(map(_is_exact, values)) else '≈'
 
 
-def at(cell):
-    """[0,1]: a place, as an index is written."""
+def subscript(cell):
+    """[0,1]"""
     return f'[{",".join(map(str, cell))}]'
 
 
-def _exact(value):
-    text = short(value).replace('−', '-').replace('∞', 'inf')
+def _is_exact(value):
+    """Whether the text of a number is the number itself; nan is."""
+    text = format_number(value).replace('−', '-').replace('∞', 'inf')
     return value != value or float(text) == value
 
 
 def _term(first, *others):
-    """Its sign, '' or '−', and the product without it."""
-    brackets = (f'({short(value)})' if value < 0 else short(value) for value in others)
-    return '−' if first < 0 else '', '·'.join([short(abs(first)), *brackets])
+    """The sign of a product, '' or '−', and the product without it."""
+    factors = [format_number(abs(first))]
+    for value in others:
+        text = format_number(value)
+        factors.append(f'({text})' if value < 0 else text)
+    return '−' if first < 0 else '', '·'.join(factors)
 
 
-def _sum(terms):
-    terms = [_term(*term) for term in terms]
-    if len(terms) > TERMS:
-        terms = [*terms[:FIRST], ('', '…'), *terms[-LAST:]]
+def _sum(products):
+    terms = [_term(*factors) for factors in products]
+    if len(terms) > MAX_TERMS:
+        terms = [*terms[:FIRST_TERMS], ('', '…'), *terms[-LAST_TERMS:]]
     (sign, first), *others = terms
     return sign + first + ''.join(f' {sign or "+"} {text}' for sign, text in others)

@@ -1,44 +1,50 @@
-"""Pixels dropping into the confusion matrix."""
+"""The confusion matrix, counted pixel by pixel."""
 import numpy as np
 
-from ...metrics import confusion as count
-from .captions import at
-from .grid import every, filled, grid, steps
+from ... import metrics
+from .captions import subscript
+from .grid import all_cells, make_grid, make_player, set_cells
 
 VOID = 255
 
 
 def confusion(label, pred, n_class):
-    """Each pixel drops into its cell, row its label and column its prediction; 255 into none.
+    """Each pixel adds 1 to a cell, its label the row and its prediction the column; 255 to none.
 
-    label, pred (H, W) whole numbers -> Player with the grids label, pred, confusion
+    label, pred (H, W) integers -> Player with the grids label, pred, confusion
     """
-    label, pred = np.asarray(label), np.asarray(pred)
-    count(label, pred, n_class)                         # refuses what is no label
+    label = np.asarray(label)
+    pred = np.asarray(pred)
+    metrics.confusion(label, pred, n_class)             # rejects values that are not labels
     if label.ndim != 2:
-        raise ValueError(f'label has shape {label.shape}; (H, W) is needed, one picture')
-    places = every(label.shape)
+        raise ValueError(f'label has shape {label.shape}; (H, W) is needed, one image')
+    pixels = all_cells(label.shape)
 
-    def after(n):
-        """Of the first n pixels, in the order of rows."""
-        return count(label.ravel()[:n], pred.ravel()[:n], n_class)
+    def count_first(n):
+        """The matrix of the first n pixels, row by row."""
+        return metrics.confusion(label.ravel()[:n], pred.ravel()[:n], n_class)
 
     def frame(n):
-        place = tuple(places[n])
-        true, said = int(label[place]), int(pred[place])
-        lit = {'label': [places[n]], 'pred': [places[n]]}
+        pixel = tuple(pixels[n])
+        true = int(label[pixel])
+        predicted = int(pred[pixel])
+        highlight = {'label': [pixels[n]], 'pred': [pixels[n]]}
         if true == VOID:
-            return dict(say=f'label{at(place)} is void, {VOID}: the pixel counts nowhere', set={},
-                        lit=lit)
-        hist = after(n + 1)
-        verdict = 'right' if true == said else 'wrong'
-        return dict(say=f'label {true}, prediction {said}, {verdict}: '
-                        f'hist{at([true, said])} = {after(n)[true, said]} + 1 '
-                        f'= {hist[true, said]}',
-                    set=filled(['confusion'], [hist], [[true, said]]),
-                    lit={**lit, 'confusion': [[true, said]]})
+            caption = f'label{subscript(pixel)} is void, {VOID}: the pixel is not counted'
+            return dict(caption=caption, set={}, highlight=highlight)
+        before = count_first(n)
+        after = count_first(n + 1)
+        verdict = 'correct' if true == predicted else 'wrong'
+        cell = true, predicted
+        return dict(caption=f'label {true}, prediction {predicted}, {verdict}: '
+                            f'hist{subscript(cell)} = {before[cell]} + 1 = {after[cell]}',
+                    set=set_cells(['confusion'], [after], [cell]),
+                    highlight={**highlight, 'confusion': [[true, predicted]]})
 
     void = np.argwhere(label == VOID).tolist()
-    grids = [grid('label', 'label', label, soft=void), grid('pred', 'prediction', pred, soft=void),
-             grid('confusion', 'confusion: rows true, columns predicted', after(0))]
-    return steps('Confusion: every pixel drops into a cell', grids, len(places), frame, soft='void')
+    title = 'confusion: a row for each label, a column for each prediction'
+    grids = [make_grid('label', 'label', label, dim=void),
+             make_grid('pred', 'prediction', pred, dim=void),
+             make_grid('confusion', title, count_first(0))]
+    return make_player('Confusion matrix: every pixel is counted in one cell', grids, len(pixels),
+                       frame, dim_legend='void')

@@ -1,38 +1,45 @@
-"""A step of the CRF: every pixel hears all others, the more alike they are the louder."""
+"""One mean field iteration of the CRF: all pixel pairs are connected, weighted by similarity."""
 import numpy as np
 
 from ...prediction import crf
-from ..player import short
-from .captions import at
-from .grid import every, filled, grid, names, steps
+from ..player import format_number
+from .captions import subscript
+from .grid import all_cells, channel_names, empty, make_grid, make_player, set_cells
 
 
-def mean_field(prob, image, how):
-    """One iteration, a pixel after the other: how loud it hears each, and what it then believes.
+def mean_field(prob, image, settings):
+    """One iteration, pixel by pixel: the weights of all others, and the new probabilities.
 
-    prob (C, H, W), image (H, W, 3) uint8, how a row of crf.SETTINGS
-    -> Player with the grids image (the mean of its colours), loud, p[0], q[0], p[1], q[1], …
+    prob (C, H, W), image (H, W, 3) uint8, settings a row of crf.SETTINGS
+    -> Player with the grids image (the mean of its colours), weights, p[0], q[0], p[1], q[1], …
     """
-    prob, image = np.asarray(prob, 'float64'), np.asarray(image)
-    after = crf.mean_field(prob, image, how, 1, exact=True)
-    pairs, pixels = crf.message_passing(image, how, True, 'float64'), every(image.shape[:2])
-    loud = pairs(np.eye(len(pixels))).reshape(-1, *image.shape[:2])     # to each, from all
-    heard = pairs(prob.reshape(len(prob), -1).T)                        # (N, C)
-    ps, qs = names('p', prob), names('q', prob)
+    prob = np.asarray(prob, 'float64')
+    image = np.asarray(image)
+    size = image.shape[:2]
+    after = crf.mean_field(prob, image, settings, 1, exact=True)
+    pairs = crf.message_passing(image, settings, True, 'float64')
+    pixels = all_cells(size)
+    weights = pairs(np.eye(len(pixels))).reshape(-1, *size)             # of all pixels, for each
+    messages = pairs(prob.reshape(len(prob), -1).T)                     # (N, C)
+    p_names = channel_names('p', prob)
+    q_names = channel_names('q', prob)
 
     def frame(n):
         i, j = pixels[n]
-        near = np.argwhere(loud[n] >= loud[n].mean()).tolist()
-        terms = ' : '.join(f'{short(p)}·e^{short(h)}' for p, h in zip(prob[:, i, j], heard[n]))
-        beliefs = ', '.join(short(q) for q in after[:, i, j])
-        return dict(say=f'{at([i, j])}:  p·e^heard = {terms},  so q = {beliefs}',
-                    set={**filled(['loud'], [loud[n]], pixels), **filled(qs, after, [[i, j]])},
-                    lit={'image': [[i, j]], 'loud': near, **dict.fromkeys([*ps, *qs], [[i, j]])})
+        heavy = np.argwhere(weights[n] >= weights[n].mean()).tolist()
+        products = ' : '.join(f'{format_number(p)}·e^{format_number(message)}'
+                              for p, message in zip(prob[:, i, j], messages[n]))
+        result = ', '.join(format_number(q) for q in after[:, i, j])
+        return dict(caption=f'{subscript([i, j])}:  p·e^message = {products},  so q = {result}',
+                    set={**set_cells(['weights'], [weights[n]], pixels),
+                         **set_cells(q_names, after, [[i, j]])},
+                    highlight={'image': [[i, j]], 'weights': heavy,
+                               **dict.fromkeys([*p_names, *q_names], [[i, j]])})
 
-    blank = np.full(image.shape[:2], np.nan)
-    grids = [grid('image', 'image, the mean of its colours', image.mean(2)),
-             grid('loud', 'how loud each is heard', blank)]
-    for c, (p, q) in enumerate(zip(ps, qs)):
-        grids += [grid(p, f'class {c} before', prob[c], c + 1),
-                  grid(q, f'class {c} after', blank, c + 1)]
-    return steps('Mean field: each pixel hears all others', grids, len(pixels), frame)
+    grids = [make_grid('image', 'image, the mean of its colours', image.mean(2)),
+             make_grid('weights', 'weight of each pixel', empty(*size))]
+    for c, (p, q) in enumerate(zip(p_names, q_names)):
+        grids += [make_grid(p, f'class {c} before', prob[c], c + 1),
+                  make_grid(q, f'class {c} after', empty(*size), c + 1)]
+    return make_player('Mean field: each pixel gets messages from all others', grids, len(pixels),
+                       frame)

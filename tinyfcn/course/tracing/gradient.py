@@ -1,66 +1,93 @@
 """Backward: where windows overlap, gradients add."""
 from ... import ops
 from ...geometry import axes, extent
-from .captions import added, at
-from .grid import busiest, every, filled, grid, image, names, padded, planes, steps, upto, windows
+from .captions import increment, subscript
+from .grid import (
+    all_cells,
+    as_array,
+    channel_names,
+    first_values,
+    make_grid,
+    make_grids,
+    make_player,
+    most_covered,
+    pad_planes,
+    set_cells,
+    window_cells,
+)
 
 
 def backward(x, w, dy, stride=1, pad=0):
-    """One dy after the other: dw += dy · its window of x, dx += dy · w there.
+    """For each dy: dw += dy · its window of x, and dx += dy · w in that window.
 
     x (C, H, W), w (C, kh, kw), dy (OH, OW) -> Player with the grids x (padded), w, dy, dw, dx
     """
-    x, w, dy = image(x, 'x'), image(w, 'w'), image(dy, 'dy')
-    x, rim = padded(x, pad)
+    x = as_array(x, 'x')
+    w = as_array(w, 'w')
+    dy = as_array(dy, 'dy')
+    x, padding = pad_planes(x, pad)
     _, cache = ops.conv2d(x[None], w[None], stride=stride)
-    taps, places = windows(x.shape[1:], w.shape[1:], stride), every(dy.shape[1:])
-    xs, ws, dxs, dws = (names(name, x) for name in ('x', 'w', 'dx', 'dw'))
-    kernel = every(w.shape[1:])
+    windows = window_cells(x.shape[1:], w.shape[1:], stride)
+    outputs = all_cells(dy.shape[1:])
+    taps = all_cells(w.shape[1:])
+    x_names, w_names, dx_names, dw_names = (channel_names(name, x)
+                                            for name in ('x', 'w', 'dx', 'dw'))
 
-    def after(n):
-        """dx and dw of the first n of dy."""
-        dx, dw, _ = ops.conv2d.backward(upto(dy, n)[None], cache)
+    def gradients_after(n):
+        """dx and dw of the first n numbers of dy."""
+        dx, dw, _ = ops.conv2d.backward(first_values(dy, n)[None], cache)
         return dx[0], dw[0]
 
     def frame(n):
-        (_, before), (dx, dw), d = after(n), after(n + 1), dy.flat[n]
-        first = x[0][tuple(taps[n][0])]
-        sums = added(f'{dws[0]}[0,0]', before.flat[0], (d, first), dw.flat[0])
-        return dict(say=f'dy{at(places[n])}:  dw += dy · window,  dx += dy · w,  {sums}',
-                    set={**filled(dws, dw, kernel), **filled(dxs, dx, taps[n])},
-                    lit={'dy': [places[n]], **dict.fromkeys([*xs, *dxs], taps[n]),
-                         **dict.fromkeys([*ws, *dws], kernel)})
+        _, dw_before = gradients_after(n)
+        dx, dw = gradients_after(n + 1)
+        factors = dy.flat[n], x[0][tuple(windows[n][0])]
+        sum_text = increment(f'{dw_names[0]}[0,0]', dw_before.flat[0], factors, dw.flat[0])
+        cell = subscript(outputs[n])
+        return dict(caption=f'dy{cell}:  dw += dy · window,  dx += dy · w,  {sum_text}',
+                    set={**set_cells(dw_names, dw, taps), **set_cells(dx_names, dx, windows[n])},
+                    highlight={'dy': [outputs[n]],
+                               **dict.fromkeys([*x_names, *dx_names], windows[n]),
+                               **dict.fromkeys([*w_names, *dw_names], taps)})
 
-    grids = [*planes('x', 'input x, padded' if rim else 'input x', x, rim),
-             *planes('w', 'kernel w', w), grid('dy', 'dy', dy[0]),
-             *planes('dw', 'dw, so far', 0 * w), *planes('dx', 'dx, so far', 0 * x, rim)]
-    return steps('Backward: each dy stamps dw and dx', grids, len(places), frame)
+    grids = [*make_grids('x', 'input x, padded' if padding else 'input x', x, padding),
+             *make_grids('w', 'kernel w', w), make_grid('dy', 'dy', dy[0]),
+             *make_grids('dw', 'dw, so far', 0 * w),
+             *make_grids('dx', 'dx, so far', 0 * x, padding)]
+    return make_player('Backward: each dy adds to dw and dx', grids, len(outputs), frame)
 
 
 def col2im(cols, size, ksize, stride=1, pad=0):
-    """A column after the other, added back onto the pixels it was read from.
+    """Column by column, added back onto the pixels it was read from.
 
     cols (C·kh·kw, OH·OW), size (H, W) -> Player with the grids cols, x (padded)
     """
-    cols, (h, w) = image(cols, 'cols', 2), extent(size, None)
-    wide = [n + 2 * p for n, p in zip((h, w), axes(pad, 'pad'))]
-    taps = windows(wide, ksize, stride)
+    cols = as_array(cols, 'cols', 2)
+    h, w = extent(size, None)
+    padded_size = [n + 2 * p for n, p in zip((h, w), axes(pad, 'pad'))]
+    windows = window_cells(padded_size, ksize, stride)
 
-    def after(n):
-        return ops.col2im(upto(cols.T, n * len(cols)).T[None], wide, ksize, stride)[0][0]
+    def x_after(n):
+        """x of the first n columns."""
+        part = first_values(cols.T, n * len(cols)).T
+        return ops.col2im(part[None], padded_size, ksize, stride)[0][0]
 
-    zeros = after(0)
-    _, rim = padded(zeros[:, :h, :w], pad)
-    xs = names('x', zeros)
+    zeros = x_after(0)
+    _, padding = pad_planes(zeros[:, :h, :w], pad)
+    x_names = channel_names('x', zeros)
 
     def frame(n):
-        x, tap = after(n + 1), busiest(taps, n)
-        i, j = taps[n][tap]
-        return dict(say=added(f'{xs[0]}{at([i, j])}', after(n)[0, i, j], (cols[tap, n],),
-                              x[0, i, j]),
-                    set=filled(xs, x, taps[n]),
-                    lit={'cols': [[k, n] for k in range(len(cols))], **dict.fromkeys(xs, taps[n])})
+        x = x_after(n + 1)
+        tap = most_covered(windows, n)
+        i, j = windows[n][tap]
+        name = f'{x_names[0]}{subscript([i, j])}'
+        caption = increment(name, x_after(n)[0, i, j], (cols[tap, n],), x[0, i, j])
+        return dict(caption=caption,
+                    set=set_cells(x_names, x, windows[n]),
+                    highlight={'cols': [[k, n] for k in range(len(cols))],
+                               **dict.fromkeys(x_names, windows[n])})
 
-    grids = [grid('cols', 'cols: a column for each window', cols),
-             *planes('x', 'x, so far: pad is cut off' if rim else 'x, so far', zeros, rim)]
-    return steps('col2im: every column is added back', grids, cols.shape[1], frame)
+    title = 'x, so far: pad is cropped' if padding else 'x, so far'
+    grids = [make_grid('cols', 'cols: a column for each window', cols),
+             *make_grids('x', title, zeros, padding)]
+    return make_player('col2im: every column is added back', grids, cols.shape[1], frame)

@@ -1,48 +1,88 @@
-"""Max pooling, the switches it leaves, and back through them."""
+"""Max pooling with its switches, and unpooling by them."""
+from typing import NamedTuple
+
 from ... import ops
 from ...geometry import axes
-from ..player import short
-from .captions import at
-from .grid import empty, every, filled, image, names, planes, steps, upto
+from ..player import format_number
+from .captions import subscript
+from .grid import (
+    all_cells,
+    as_array,
+    channel_names,
+    empty,
+    first_values,
+    make_grids,
+    make_player,
+    set_cells,
+)
+
+
+class Maximum(NamedTuple):
+    """The maximum of one window."""
+    channel: int
+    output: list            # its cell in y, [i, j]
+    value: float
+    switch: int             # its flat index in the plane of x
+    pixel: list             # the same as a cell of x, [i, j]
 
 
 def max_pool(x, ksize, stride=None):
-    """The largest of each window, and its switch; then each y is put back where it came from.
+    """The maximum of each window and its switch; then each y goes back to where it came from.
 
     x (C, H, W) -> Player with the grids x, y, switches, unpooled
     """
-    x = image(x, 'x')
+    x = as_array(x, 'x')
     y, _ = ops.max_pool(x[None], ksize, stride)
     switches, _ = ops.max_switches(x[None], ksize, stride)
-    size, places = x.shape[1:], every(y.shape[1:])
-    ksize, stride = axes(ksize, 'ksize', 1), axes(ksize if stride is None else stride, 'stride', 1)
-    xs, ys, ss, backs = (names(name, x) for name in ('x', 'y', 'switches', 'unpooled'))
+    size = x.shape[1:]
+    outputs = all_cells(y.shape[1:])
+    ksize_pair = axes(ksize, 'ksize', 1)
+    stride_pair = ksize_pair if stride is None else axes(stride, 'stride', 1)
+    x_names, y_names, switch_names, unpooled_names = (
+        channel_names(name, x) for name in ('x', 'y', 'switches', 'unpooled'))
 
-    def forth(c, place, value, switch, cell):
-        window = [[i, j] for i, j in every(size)
-                  if all(s * p <= n < s * p + k
-                         for n, s, p, k in zip((i, j), stride, place, ksize))]
-        seen = ', '.join(short(x[c, i, j]) for i, j in window)
-        return dict(say=f'{ys[c]}{at(place)} = max({seen}) = {short(value)}, found at {at(cell)}: '
-                        f'switch {cell[0]}·{size[1]} + {cell[1]} = {switch}',
-                    set={ys[c]: [[*place, value]], ss[c]: [[*place, switch]]},
-                    lit={xs[c]: window, ys[c]: [place], ss[c]: [place]})
+    def window_of(output):
+        """The pixels of a window; the last one may reach beyond the edge."""
+        starts = [s * i for s, i in zip(stride_pair, output)]
+        return [cell for cell in all_cells(size)
+                if all(start <= n < start + k for n, start, k in zip(cell, starts, ksize_pair))]
 
-    def back(c, place, value, switch, cell, n):
-        x_back, _ = ops.unpool(upto(y, n + 1), switches, size)
-        say = f'switch {switch} is {at(cell)}: {backs[c]}{at(cell)} += {short(value)}'
-        written = (filled(backs, x_back[0], every(size)) if n == 0 else
-                   filled([backs[c]], x_back[0, [c]], [cell]))
-        return dict(say=say, set=written, lit={ys[c]: [place], ss[c]: [place], backs[c]: [cell]})
+    def maximum(n):
+        c, *output = outputs[n]
+        switch = int(switches[0, c][tuple(output)])
+        value = float(y[0, c][tuple(output)])
+        return Maximum(c, output, value, switch, list(divmod(switch, size[1])))
+
+    def pool_frame(n):
+        c, output, value, switch, pixel = maximum(n)
+        window = window_of(output)
+        values = ', '.join(format_number(x[c, i, j]) for i, j in window)
+        caption = (f'{y_names[c]}{subscript(output)} = max({values}) = {format_number(value)}, '
+                   f'found at {subscript(pixel)}: '
+                   f'switch {pixel[0]}·{size[1]} + {pixel[1]} = {switch}')
+        return dict(caption=caption,
+                    set={y_names[c]: [[*output, value]], switch_names[c]: [[*output, switch]]},
+                    highlight={x_names[c]: window, y_names[c]: [output],
+                               switch_names[c]: [output]})
+
+    def unpool_frame(n):
+        c, output, value, switch, pixel = maximum(n)
+        unpooled, _ = ops.unpool(first_values(y, n + 1), switches, size)
+        name = unpooled_names[c]
+        if n == 0:
+            written = set_cells(unpooled_names, unpooled[0], all_cells(size))
+        else:
+            written = set_cells([name], unpooled[0, [c]], [pixel])
+        caption = (f'switch {switch} is {subscript(pixel)}: '
+                   f'{name}{subscript(pixel)} += {format_number(value)}')
+        return dict(caption=caption, set=written,
+                    highlight={y_names[c]: [output], switch_names[c]: [output], name: [pixel]})
 
     def frame(n):
-        c, *place = places[n % len(places)]
-        value, switch = float(y[0, c][tuple(place)]), int(switches[0, c][tuple(place)])
-        seen = c, place, value, switch, list(divmod(switch, size[1]))
-        return forth(*seen) if n < len(places) else back(*seen, n - len(places))
+        return pool_frame(n) if n < len(outputs) else unpool_frame(n - len(outputs))
 
     blank = empty(*y.shape[1:])
-    grids = [*planes('x', 'input x', x), *planes('y', 'y: the largest', blank),
-             *planes('switches', 'switches: where it was', blank),
-             *planes('unpooled', 'unpooled: back in place', empty(*x.shape))]
-    return steps('Max pooling, and back through its switches', grids, 2 * len(places), frame)
+    grids = [*make_grids('x', 'input x', x), *make_grids('y', 'y: the maximum', blank),
+             *make_grids('switches', 'switches: where it was', blank),
+             *make_grids('unpooled', 'unpooled: back in place', empty(*x.shape))]
+    return make_player('Max pooling, and unpooling by its switches', grids, 2 * len(outputs), frame)

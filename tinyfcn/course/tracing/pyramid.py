@@ -1,32 +1,45 @@
-"""The bins of a pyramid, each the mean of what lies in it."""
+"""The bins of pyramid pooling, each the mean of its pixels."""
 import numpy as np
 
 from ... import ops
-from ..player import short
-from .captions import TERMS, at, equals
-from .grid import empty, every, filled, image, names, planes, steps
+from ..player import format_number
+from .captions import MAX_TERMS, equal_sign, subscript
+from .grid import all_cells, as_array, channel_names, empty, make_grids, make_player, set_cells
 
 
 def avg_pool_to(x, bins):
-    """A grid of bins over x, whatever its size: where it does not come out even, bins overlap.
+    """bins × bins means of x, whatever its size; if it is not a multiple of bins, they overlap.
 
     x (C, H, W) -> Player with the grids x, y
     """
-    x = image(x, 'x')
+    x = as_array(x, 'x')
     y, cache = ops.avg_pool_to(x[None], bins)
-    xs, ys, places = names('x', x), names('y', x), every(y.shape[1:])
+    x_names = channel_names('x', x)
+    y_names = channel_names('y', x)
+    outputs = all_cells(y.shape[1:])
+
+    def pixels_of(output):
+        """The pixels of a bin: those to which it sends a gradient."""
+        dy = np.zeros_like(y)
+        dy[(0, *output)] = 1
+        dx, = ops.avg_pool_to.backward(dy, cache)
+        return np.argwhere(dx[0, output[0]]).tolist()
 
     def frame(n):
-        c, i, j = places[n]
-        one = np.zeros_like(y)
-        one[0, c, i, j] = 1
-        share, = ops.avg_pool_to.backward(one, cache)
-        cells, value = np.argwhere(share[0, c]).tolist(), float(y[0, c, i, j])
-        seen = [float(x[c][tuple(cell)]) for cell in cells]
-        told = ', '.join(map(short, seen)) if len(seen) <= TERMS else f'all {len(seen)}'
-        return dict(say=f'{ys[c]}{at([i, j])} = mean({told}) {equals(*seen, value)} {short(value)}',
-                    set=filled([ys[c]], [y[0, c]], [[i, j]]),
-                    lit={xs[c]: cells, ys[c]: [[i, j]]})
+        c, i, j = outputs[n]
+        pixels = pixels_of(outputs[n])
+        value = float(y[0, c, i, j])
+        values = [float(x[c][tuple(pixel)]) for pixel in pixels]
+        if len(values) <= MAX_TERMS:
+            terms = ', '.join(map(format_number, values))
+        else:
+            terms = f'all {len(values)}'
+        caption = (f'{y_names[c]}{subscript([i, j])} = mean({terms}) '
+                   f'{equal_sign(*values, value)} {format_number(value)}')
+        return dict(caption=caption,
+                    set=set_cells([y_names[c]], [y[0, c]], [[i, j]]),
+                    highlight={x_names[c]: pixels, y_names[c]: [[i, j]]})
 
-    grids = [*planes('x', 'x', x), *planes('y', 'y: the mean of each bin', empty(*y.shape[1:]))]
-    return steps('Bins of a pyramid', grids, len(places), frame)
+    grids = [*make_grids('x', 'x', x),
+             *make_grids('y', 'y: the mean of each bin', empty(*y.shape[1:]))]
+    return make_player('The bins of pyramid pooling', grids, len(outputs), frame)

@@ -1,124 +1,154 @@
-"""y = Mᵀ x, three ways on the same numbers: stamps, zeros between, the matrix transposed."""
+"""y = Mᵀ x in three ways, on the same numbers: scatter, zero insertion, the transposed matrix."""
 import numpy as np
 
 from ... import ops
 from ...geometry import axes, transposed_size
-from .captions import added, at, sum_of_products
+from .captions import increment, subscript, sum_of_products
 from .grid import (
-    busiest,
+    all_cells,
+    as_array,
+    channel_names,
     empty,
-    every,
-    filled,
-    grid,
-    image,
-    names,
-    padded,
-    planes,
-    steps,
-    upto,
-    windows,
+    first_values,
+    make_grid,
+    make_grids,
+    make_player,
+    most_covered,
+    pad_planes,
+    set_cells,
+    window_cells,
 )
 
 
 def scatter(x, w, stride=1, pad=0):
-    """Each x stamps w onto y, and stamps add; what pad cuts off in the end is soft.
+    """Each x adds x·w to a window of y; what pad crops in the end is dim.
 
-    x (C, H, W), w (C, kh, kw) -> Player with the grids x, w, y (with what pad cuts off)
+    x (C, H, W), w (C, kh, kw) -> Player with the grids x, w, y (with what pad crops)
     """
-    x, w = image(x, 'x'), image(w, 'w')
-    cut, _ = ops.conv_transpose2d(x[None], w[:, None], stride=stride, pad=pad)
-    _, rim = padded(cut[0], pad)
+    x = as_array(x, 'x')
+    w = as_array(w, 'w')
+    cropped, _ = ops.conv_transpose2d(x[None], w[:, None], stride=stride, pad=pad)
+    _, border = pad_planes(cropped[0], pad)
 
-    def after(n):
-        return ops.conv_transpose2d(upto(x, n)[None], w[:, None], stride=stride)[0][0, 0]
+    def y_after(n):
+        """y of the first n numbers of x."""
+        y, _ = ops.conv_transpose2d(first_values(x, n)[None], w[:, None], stride=stride)
+        return y[0, 0]
 
-    y, places, kernel = after(x.size), every(x.shape), every(w.shape[1:])
-    taps = windows(y.shape, w.shape[1:], stride)
+    y = y_after(x.size)
+    inputs = all_cells(x.shape)
+    taps = all_cells(w.shape[1:])
+    windows = window_cells(y.shape, w.shape[1:], stride)
 
     def frame(n):
-        (c, *place), x_n = places[n], float(x.flat[n])
-        before, y, window = after(n), after(n + 1), taps[n % len(taps)]
-        tap = busiest(taps, n)
+        c, *cell = inputs[n]
+        before = y_after(n)
+        after = y_after(n + 1)
+        window = windows[n % len(windows)]
+        tap = most_covered(windows, n)
         i, j = window[tap]
-        stamp = added(f'y{at([i, j])}', before[i, j], (x_n, w[c].flat[tap]), y[i, j])
-        xs, ws = names('x', x)[c], names('w', w)[c]
-        return dict(say=f'y += {xs}{at(place)} · {ws}:  {stamp}',
-                    set=filled(['y'], [y], window),
-                    lit={xs: [place], ws: kernel, 'y': window})
+        x_name = channel_names('x', x)[c]
+        w_name = channel_names('w', w)[c]
+        factors = float(x.flat[n]), w[c].flat[tap]
+        sum_text = increment(f'y{subscript([i, j])}', before[i, j], factors, after[i, j])
+        return dict(caption=f'y += {x_name}{subscript(cell)} · {w_name}:  {sum_text}',
+                    set=set_cells(['y'], [after], window),
+                    highlight={x_name: [cell], w_name: taps, 'y': window})
 
-    title = 'output y, so far' + (': pad cuts its rim off' if rim else '')
-    grids = [*planes('x', 'input x', x), *planes('w', 'kernel w', w),
-             grid('y', title, 0 * y, soft=rim)]
-    return steps('Transposed convolution: each x stamps w', grids, len(places), frame,
-                 soft='cut off')
+    title = 'output y, so far' + (': pad crops its border' if border else '')
+    grids = [*make_grids('x', 'input x', x), *make_grids('w', 'kernel w', w),
+             make_grid('y', title, 0 * y, dim=border)]
+    return make_player('Transposed convolution: each x adds x·w', grids, len(inputs), frame,
+                       dim_legend='cropped')
 
 
 def zero_insert(x, w, stride=1, pad=0):
-    """Zeros between the x, ksize − 1 − pad zeros around; then the turned kernel slides over that.
+    """Zeros between the x and ksize − 1 − pad around; then a convolution with the flipped kernel.
 
-    x (C, H, W), w (C, kh, kw) -> Player with the grids x, spread, w (turned), y
+    x (C, H, W), w (C, kh, kw) -> Player with the grids x, expanded, w (flipped), y
     """
-    x, w = image(x, 'x'), image(w, 'w')
-    around = [k - 1 - p for k, p in zip(w.shape[1:], axes(pad, 'pad'))]
-    if min(around) < 0:
+    x = as_array(x, 'x')
+    w = as_array(w, 'w')
+    border = [k - 1 - p for k, p in zip(w.shape[1:], axes(pad, 'pad'))]
+    if min(border) < 0:
         raise ValueError(f'pad {pad} is larger than ksize − 1 for a kernel of '
                          f'{w.shape[1]}×{w.shape[2]}: no zeros are left to put around x')
-    # a transposed convolution with the 1×1 kernel 1 does nothing but spread
-    one = np.ones((1, 1, 1, 1))
-    apart = [ops.conv_transpose2d(plane, one, stride=stride)[0][0, 0] for plane in x[:, None, None]]
-    real, _ = ops.conv_transpose2d(np.ones_like(x[:1])[None], one, stride=stride)
-    spread, _ = padded(np.stack(apart), around)
-    zeros = np.argwhere(padded(real[0], around)[0][0] == 0).tolist()
-    turned = np.ascontiguousarray(w[:, ::-1, ::-1])
-    y = ops.conv2d(spread[None], turned[None])[0][0, 0]
-    cols = ops.im2col(spread[None], w.shape[1:])[0][0]
-    taps, places = windows(spread.shape[1:], w.shape[1:]), every(y.shape)
-    soft = {tuple(cell) for cell in zeros}
+    expanded, zeros = _insert_zeros(x, stride, border)
+    flipped = np.ascontiguousarray(w[:, ::-1, ::-1])
+    y = ops.conv2d(expanded[None], flipped[None])[0][0, 0]
+    cols = ops.im2col(expanded[None], w.shape[1:])[0][0]
+    windows = window_cells(expanded.shape[1:], w.shape[1:])
+    outputs = all_cells(y.shape)
+    zero_cells = {tuple(cell) for cell in zeros}
 
     def frame(n):
-        met = [k for k in range(len(cols)) if tuple(taps[n][k % len(taps[n])]) not in soft]
-        return dict(say=sum_of_products(f'y{at(places[n])}', turned.ravel()[met], cols[met, n],
-                                        y.flat[n]),
-                    set=filled(['y'], [y], [places[n]]),
-                    lit={**dict.fromkeys(names('spread', x), taps[n]),
-                         **dict.fromkeys(names('w', w), every(w.shape[1:])), 'y': [places[n]]})
+        window = windows[n]
+        rows = [k for k in range(len(cols)) if tuple(window[k % len(window)]) not in zero_cells]
+        caption = sum_of_products(f'y{subscript(outputs[n])}', flipped.ravel()[rows],
+                                  cols[rows, n], y.flat[n])
+        return dict(caption=caption,
+                    set=set_cells(['y'], [y], [outputs[n]]),
+                    highlight={**dict.fromkeys(channel_names('expanded', x), window),
+                               **dict.fromkeys(channel_names('w', w), all_cells(w.shape[1:])),
+                               'y': [outputs[n]]})
 
-    grids = [*planes('x', 'input x', x), *planes('spread', 'x with zeros between and around',
-                                                 spread, zeros),
-             *planes('w', 'w, turned', turned), grid('y', 'output y', empty(*y.shape))]
-    return steps('Transposed convolution: zeros between, and a convolution', grids, len(places),
-                 frame, soft='zeros put in')
+    grids = [*make_grids('x', 'input x', x),
+             *make_grids('expanded', 'x with zeros between and around', expanded, zeros),
+             *make_grids('w', 'w, flipped', flipped),
+             make_grid('y', 'output y', empty(*y.shape))]
+    return make_player('Transposed convolution: insert zeros, then convolve', grids, len(outputs),
+                       frame, dim_legend='inserted zeros')
 
 
-def transposed(x, w, stride=1, pad=0):
-    """Mᵀ x: each x times its column of Mᵀ, which was a row of M, and all of them added.
+def _insert_zeros(x, stride, border):
+    """x with stride − 1 zeros between its pixels and a border of zeros, and the cells of these."""
+    # a transposed convolution with the 1×1 kernel 1 does nothing but put zeros between
+    one = np.ones((1, 1, 1, 1))
+    planes = [ops.conv_transpose2d(plane, one, stride=stride)[0][0, 0]
+              for plane in x[:, None, None]]
+    is_pixel, _ = ops.conv_transpose2d(np.ones_like(x[:1])[None], one, stride=stride)
+    expanded, _ = pad_planes(np.stack(planes), border)
+    is_pixel, _ = pad_planes(is_pixel[0], border)
+    return expanded, np.argwhere(is_pixel[0] == 0).tolist()
+
+
+def transposed_matrix(x, w, stride=1, pad=0):
+    """y = Mᵀ x: each x times its column of Mᵀ, which is a row of M, and all of them added.
 
     x (C, H, W), w (C, kh, kw) -> Player with the grids Mᵀ, x and y as columns
     """
-    x, w = image(x, 'x'), image(w, 'w')
+    x = as_array(x, 'x')
+    w = as_array(w, 'w')
     size = transposed_size(x.shape[1:], w.shape[1:], stride, pad)
-    high, wide = size[0] * size[1], x.size
-    blank = grid('Mᵀ', 'Mᵀ: a column for each x', empty(high, wide))
+    high = size[0] * size[1]
+    wide = x.size
+    matrix_grid = make_grid('Mᵀ', 'Mᵀ: a column for each x', empty(high, wide))
     m = ops.conv_matrix(w[:, None], size, stride, pad)
     dense = m.toarray().T
     taps = [np.sort(m.indices[a:b]).tolist() for a, b in zip(m.indptr, m.indptr[1:])]
+    matrix_grid['dim'] = [[i, n] for n in range(wide) for i in range(high) if i not in taps[n]]
+    columns = [[[i, 0] for i in rows] for rows in taps]
 
-    def after(n):
-        return m.T @ upto(x, n).reshape(-1, 1)
+    def y_after(n):
+        """y of the first n numbers of x."""
+        return m.T @ first_values(x, n).reshape(-1, 1)
 
     def frame(n):
-        y, column = after(n + 1), [[i, 0] for i in taps[n]]
-        say = f'x[{n}] is nowhere: pad cuts all of its stamp off'
+        y = y_after(n + 1)
+        column = columns[n]
         if column:
-            i, _ = column[busiest([[[i, 0] for i in each] for each in taps], n)]
-            say = added(f'y[{i}]', after(n)[i, 0], (x.flat[n], dense[i, n]), y[i, 0])
-            say = f'y += x[{n}] · column {n}:  {say}'
-        return dict(say=say,
-                    set={**filled(['Mᵀ'], [dense], [[i, n] for i in range(high)]),
-                         **filled(['y'], [y], column)},
-                    lit={'Mᵀ': [[i, n] for i in taps[n]], 'x': [[n, 0]], 'y': column})
+            i, _ = column[most_covered(columns, n)]
+            factors = x.flat[n], dense[i, n]
+            sum_text = increment(f'y[{i}]', y_after(n)[i, 0], factors, y[i, 0])
+            caption = f'y += x[{n}] · column {n}:  {sum_text}'
+        else:
+            caption = f'x[{n}] adds nothing: pad crops its whole window'
+        return dict(caption=caption,
+                    set={**set_cells(['Mᵀ'], [dense], [[i, n] for i in range(high)]),
+                         **set_cells(['y'], [y], column)},
+                    highlight={'Mᵀ': [[i, n] for i in taps[n]], 'x': [[n, 0]], 'y': column})
 
-    blank['soft'] = [[i, n] for n in range(wide) for i in range(high) if i not in taps[n]]
-    grids = [blank, grid('x', 'x', x.reshape(-1, 1)),
-             grid('y', 'y, so far', np.zeros((high, 1)))]
-    return steps('Transposed convolution: y = Mᵀ x', grids, wide, frame, soft='no tap: 0')
+    grids = [matrix_grid, make_grid('x', 'x', x.reshape(-1, 1)),
+             make_grid('y', 'y, so far', np.zeros((high, 1)))]
+    return make_player('Transposed convolution: y = Mᵀ x', grids, wide, frame,
+                       dim_legend='no tap: 0')

@@ -1,9 +1,31 @@
-"""y = M x, three ways: a window at a time, columns of windows, rows of the matrix."""
+"""y = M x in three ways: window by window, by im2col, and row by row of the matrix."""
+from typing import NamedTuple
+
 import numpy as np
 
 from ... import ops
-from .captions import at, sum_of_products
-from .grid import empty, every, filled, grid, image, names, padded, planes, steps, windows
+from .captions import subscript, sum_of_products
+from .grid import (
+    all_cells,
+    as_array,
+    channel_names,
+    empty,
+    make_grid,
+    make_grids,
+    make_player,
+    pad_planes,
+    set_cells,
+    window_cells,
+)
+
+
+class Convolution(NamedTuple):
+    """A convolution by the ops, and which cells each window reads."""
+    x: np.ndarray               # with its padding, (C, H, W)
+    padding: list               # the cells of the padding
+    cols: np.ndarray            # of im2col, (C·kh·kw, OH·OW)
+    y: np.ndarray               # (OH, OW)
+    windows: list               # of each output the list of its cells
 
 
 def convolution(x, w, stride=1, pad=0, dilation=1):
@@ -11,19 +33,23 @@ def convolution(x, w, stride=1, pad=0, dilation=1):
 
     x (C, H, W), w (C, kh, kw) -> Player with the grids x (padded), w, y
     """
-    x, w = image(x, 'x'), image(w, 'w')
-    x, rim, cols, y, taps = _slide(x, w, stride, pad, dilation)
-    places, kernel = every(y.shape), every(w.shape[1:])
+    x = as_array(x, 'x')
+    w = as_array(w, 'w')
+    x, padding, cols, y, windows = _convolve(x, w, stride, pad, dilation)
+    outputs = all_cells(y.shape)
+    taps = all_cells(w.shape[1:])
 
     def frame(n):
-        return dict(say=sum_of_products(f'y{at(places[n])}', w.ravel(), cols[:, n], y.flat[n]),
-                    set=filled(['y'], [y], [places[n]]),
-                    lit={**dict.fromkeys(names('x', x), taps[n]),
-                         **dict.fromkeys(names('w', w), kernel), 'y': [places[n]]})
+        caption = sum_of_products(f'y{subscript(outputs[n])}', w.ravel(), cols[:, n], y.flat[n])
+        return dict(caption=caption,
+                    set=set_cells(['y'], [y], [outputs[n]]),
+                    highlight={**dict.fromkeys(channel_names('x', x), windows[n]),
+                               **dict.fromkeys(channel_names('w', w), taps),
+                               'y': [outputs[n]]})
 
-    grids = [*planes('x', _input(rim), x, rim), *planes('w', 'kernel w', w),
-             grid('y', 'output y', empty(*y.shape))]
-    return steps('Convolution: window × kernel = one output', grids, len(places), frame)
+    grids = [*make_grids('x', _input_title(padding), x, padding), *make_grids('w', 'kernel w', w),
+             make_grid('y', 'output y', empty(*y.shape))]
+    return make_player('Convolution: window × kernel = one output', grids, len(outputs), frame)
 
 
 def im2col(x, w, stride=1, pad=0):
@@ -31,55 +57,68 @@ def im2col(x, w, stride=1, pad=0):
 
     x (C, H, W), w (C, kh, kw) -> Player with the grids x (padded), w as a column, cols, y
     """
-    x, w = image(x, 'x'), image(w, 'w')
-    x, rim, cols, y, taps = _slide(x, w, stride, pad)
-    places, kernel = every(y.shape), w.reshape(-1, 1)
+    x = as_array(x, 'x')
+    w = as_array(w, 'w')
+    x, padding, cols, y, windows = _convolve(x, w, stride, pad)
+    outputs = all_cells(y.shape)
+    kernel = w.reshape(-1, 1)
 
     def frame(n):
         column = [[i, n] for i in range(len(cols))]
-        return dict(say=sum_of_products(f'y{at(places[n])}', w.ravel(), cols[:, n], y.flat[n]),
-                    set={**filled(['cols'], [cols], column), **filled(['y'], [y], [places[n]])},
-                    lit={**dict.fromkeys(names('x', x), taps[n]), 'w': every(kernel.shape),
-                         'cols': column, 'y': [places[n]]})
+        caption = sum_of_products(f'y{subscript(outputs[n])}', w.ravel(), cols[:, n], y.flat[n])
+        return dict(caption=caption,
+                    set={**set_cells(['cols'], [cols], column),
+                         **set_cells(['y'], [y], [outputs[n]])},
+                    highlight={**dict.fromkeys(channel_names('x', x), windows[n]),
+                               'w': all_cells(kernel.shape), 'cols': column, 'y': [outputs[n]]})
 
-    grids = [*planes('x', _input(rim), x, rim), grid('y', 'output y', empty(*y.shape)),
-             grid('w', 'w', kernel, len(x)),
-             grid('cols', 'cols: a column for each window', empty(*cols.shape), len(x))]
-    return steps('im2col: every window becomes a column', grids, len(places), frame)
+    grids = [*make_grids('x', _input_title(padding), x, padding),
+             make_grid('y', 'output y', empty(*y.shape)),
+             make_grid('w', 'w', kernel, len(x)),
+             make_grid('cols', 'cols: a column for each window', empty(*cols.shape), len(x))]
+    return make_player('im2col: every window becomes a column', grids, len(outputs), frame)
 
 
 def matrix(x, w, stride=1, pad=0):
-    """Row after row of M times x, as one column, is y.
+    """y = M x, row by row of M.
 
     x (C, H, W), w (C, kh, kw) -> Player with the grids M, x and y as columns
     """
-    x, w = image(x, 'x'), image(w, 'w')
+    x = as_array(x, 'x')
+    w = as_array(w, 'w')
     y = ops.conv2d(x[None], w[None], stride=stride, pad=pad)[0].reshape(-1, 1)
-    blank = grid('M', 'M: a row for each output, a column for each pixel', empty(len(y), x.size))
+    title = 'M: a row for each output, a column for each pixel'
+    matrix_grid = make_grid('M', title, empty(len(y), x.size))
     m = ops.conv_matrix(w[None], x.shape, stride, pad)
-    dense, pixels = m.toarray(), range(x.size)
+    dense = m.toarray()
+    pixels = range(x.size)
     taps = [np.sort(m.indices[a:b]).tolist() for a, b in zip(m.indptr, m.indptr[1:])]
+    matrix_grid['dim'] = [[n, j] for n in range(len(y)) for j in pixels if j not in taps[n]]
 
     def frame(n):
-        return dict(say=sum_of_products(f'y[{n}]', dense[n, taps[n]], x.flat[taps[n]], y[n, 0]),
-                    set={**filled(['M'], [dense], [[n, j] for j in pixels]),
-                         **filled(['y'], [y], [[n, 0]])},
-                    lit={'M': [[n, j] for j in taps[n]], 'x': [[j, 0] for j in taps[n]],
-                         'y': [[n, 0]]})
+        caption = sum_of_products(f'y[{n}]', dense[n, taps[n]], x.flat[taps[n]], y[n, 0])
+        return dict(caption=caption,
+                    set={**set_cells(['M'], [dense], [[n, j] for j in pixels]),
+                         **set_cells(['y'], [y], [[n, 0]])},
+                    highlight={'M': [[n, j] for j in taps[n]],
+                               'x': [[j, 0] for j in taps[n]],
+                               'y': [[n, 0]]})
 
-    blank['soft'] = [[n, j] for n in range(len(y)) for j in pixels if j not in taps[n]]
-    grids = [blank, grid('x', 'x', x.reshape(-1, 1)), grid('y', 'y', empty(*y.shape))]
-    return steps('Convolution as a matrix: y = M x', grids, len(y), frame, soft='no tap: 0')
-
-
-def _slide(x, w, stride, pad, dilation=1):
-    """x with its padding, where that is, the columns, y, and the cells of every window."""
-    how = dict(stride=stride, dilation=dilation)
-    x, rim = padded(x, pad)
-    y, _ = ops.conv2d(x[None], w[None], **how)
-    cols, _ = ops.im2col(x[None], w.shape[1:], **how)
-    return x, rim, cols[0], y[0, 0], windows(x.shape[1:], w.shape[1:], **how)
+    grids = [matrix_grid, make_grid('x', 'x', x.reshape(-1, 1)),
+             make_grid('y', 'y', empty(*y.shape))]
+    return make_player('Convolution as a matrix: y = M x', grids, len(y), frame,
+                       dim_legend='no tap: 0')
 
 
-def _input(rim):
-    return 'input x, padded' if rim else 'input x'
+def _convolve(x, w, stride, pad, dilation=1):
+    """-> Convolution"""
+    geometry = dict(stride=stride, dilation=dilation)
+    x, padding = pad_planes(x, pad)
+    y, _ = ops.conv2d(x[None], w[None], **geometry)
+    cols, _ = ops.im2col(x[None], w.shape[1:], **geometry)
+    windows = window_cells(x.shape[1:], w.shape[1:], **geometry)
+    return Convolution(x, padding, cols[0], y[0, 0], windows)
+
+
+def _input_title(padding):
+    return 'input x, padded' if padding else 'input x'
