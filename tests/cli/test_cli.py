@@ -1,8 +1,10 @@
 """The command line: help, exit codes, and a message instead of a traceback."""
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from bad_input_samples import BAD_INPUT, NAMES, write_dataset
 from PIL import Image
 
 from tinyfcn import build, load, metrics, weights
-from tinyfcn.cli import COMMANDS, main
+from tinyfcn.cli import COMMANDS, main, parse
 from tinyfcn.cli.tables import iu_table
 from tinyfcn.data import load_dataset
 
@@ -54,6 +56,14 @@ def test_every_command_has_help_and_a_seed(command, capsys):
     text = capsys.readouterr().out
     assert stop.value.code == 0 and '--seed' in text
     assert max(map(len, text.splitlines())) < 100
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_the_examples_of_the_help_are_valid(command):
+    text = import_module(f'tinyfcn.cli.{COMMANDS[command].module}').__doc__
+    for example in re.findall(rf'^  tinyfcn ({command} .*)', text, re.M):
+        words = shlex.split(re.split(r'\s{3,}', example)[0])
+        assert parse(words).command == ['tinyfcn', *words]
 
 
 def test_help_imports_no_command():

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'tinyfcn: {error}', file=sys.stderr)
         return BAD_INPUT
     tune_allocator()                                    # this process runs nothing else
-    # progress bars and ^C leave the cursor behind some text
+    # on a terminal, a progress bar may have left the cursor in the middle of a line
     newline = '\n' if sys.stderr.isatty() else ''
     try:
         args = parse(argv)

@@ -11,17 +11,17 @@ from ..runtime.gpu import limit_gpu_memory, precision, use_gpu
 @contextmanager
 def use_device(args: argparse.Namespace) -> Iterator[None]:
     """Inside, the GPU is set up by --precision and --gpu-memory, if --device gpu was given."""
-    wanted_precision = getattr(args, 'precision', None)
-    wanted_memory = getattr(args, 'gpu_memory', None)
+    gpu_precision = getattr(args, 'precision', None)
+    gpu_memory = getattr(args, 'gpu_memory', None)
     if getattr(args, 'device', 'cpu') == 'cpu':
-        if wanted_precision or wanted_memory:
+        if gpu_precision or gpu_memory:
             raise ValueError('--precision and --gpu-memory are for a GPU: --device gpu')
         yield
         return
     use_gpu(world().local_rank)                         # each rank of a machine has its own GPU
-    with precision(wanted_precision or 'float32'):
-        if wanted_memory:
-            limit_gpu_memory(wanted_memory)
+    with precision(gpu_precision or 'float32'):
+        if gpu_memory:
+            limit_gpu_memory(gpu_memory)
         yield
 
 

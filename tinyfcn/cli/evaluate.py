@@ -3,7 +3,7 @@
 Prints pixel accuracy, mean accuracy, mean IU and frequency weighted IU, then
 the IU of every class.
 
-  tinyfcn eval runs/folder              on the validation set of its run
+  tinyfcn eval runs/folder --data my    on the validation set of its run
   tinyfcn eval fcn8s.safetensors voc --data /data/voc2012
   tinyfcn eval runs/folder my --split train --scales .75 1 1.25 --flip
 """

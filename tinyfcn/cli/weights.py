@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('action', choices=['inspect', 'convert'])
     parser.add_argument('file', type=Path, metavar='FILE')
     parser.add_argument('-o', '--output', type=Path, metavar='FILE',
-                        help='the file that convert writes (default: FILE.safetensors)')
+                        help='the file that convert writes (default: FILE with the suffix '
+                             '.safetensors)')
 
 
 def run(args: argparse.Namespace) -> None:
