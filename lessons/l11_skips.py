@@ -252,10 +252,10 @@ print([fused[name].kwargs['offset'][0] for name in ('upscore_pool2c', 'upscore_p
 # %%
 OPTIONS = dict(size=(48, 64), n_class=5, difficulty=.1)
 train_set = shapes.shapes(split='train', **OPTIONS)
-pictures = pictures.subset(pictures.names[:60])
+train_set = train_set.subset(train_set.names[:60])
 train_set.read = cache(train_set.read)                  # generate each image once, then keep it
 test_set = shapes.shapes(split='test', **OPTIONS)
-unseen = unseen.subset(unseen.names[:20])
+test_set = test_set.subset(test_set.names[:20])
 test_set.read = cache(test_set.read)
 
 nets = {}
@@ -267,7 +267,7 @@ for skips, lr, steps in [(0, 5e-3, 110), (1, 4e-3, 40), (2, 4e-3, 40)]:
     if before:
         report = tinyfcn.weights.transplant(net, before)
         print(f'{"":9} copied {len(report.copied)} weights; zero: {", ".join(report.missing)}')
-    tinyfcn.fit(net, pictures, dict(TINY, lr=lr, steps=steps, lr_power=.9))
+    tinyfcn.fit(net, train_set, dict(TINY, lr=lr, steps=steps, lr_power=.9))
     nets[name] = net
     before = net.params
     mean_iu[name] = tinyfcn.evaluate(net, test_set)['mean_iu']

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 13. Training on PASCAL VOC
 #
-# **What must lie on the disk, and which numbers must be chosen, before an FCN learns from
-# photographs? And why on earth is the learning rate 1e-10?**
+# **Which files and which hyperparameters do you need to train an FCN on photographs? And why on
+# earth is the learning rate 1e-10?**
 #
-# The real thing takes 2 GB of files and days of computing. So everything here runs on six small
-# pictures that we write to a temporary folder *in the very layout of VOC*: the loader, the check
-# and the training are those of the real runs. At the end stand the commands for the real thing.
+# The real data set has 2 GB of files, and training takes days. So everything here runs on six small
+# images that we write to a temporary folder *in the layout of VOC*: the loader, the check and the
+# training are those of real runs. The commands for the real data set are at the end.
 
 # %%
 import subprocess
@@ -35,19 +35,20 @@ plt.rcParams.update({'figure.dpi': 60, 'image.interpolation': 'nearest'})
 # %% [markdown]
 # ## What VOC is
 #
-# The PASCAL Visual Object Classes challenge: photographs from flickr, and for a part of them a mask
-# that says of every pixel which of 20 kinds of object it shows, or background. Three sets matter:
+# The PASCAL Visual Object Classes challenge provides photographs from Flickr, and for some of them
+# a label image that assigns every pixel to one of 20 object classes or to the background. Three
+# sets matter:
 #
-# | set | pictures | what for |
+# | set | images | used for |
 # | --- | --- | --- |
-# | VOC 2011 train | 1,112 | the paper's first experiments (its Table 1) |
-# | SBD train (Hariharan et al. 2011) | 8,498 | pictures of VOC, outlined by others: all else |
-# | seg11valid | 736 | what is judged by |
+# | VOC 2011 train | 1,112 | training in the paper's first experiments (its Table 1) |
+# | SBD train (Hariharan et al. 2011) | 8,498 | training in all others: VOC images with new annotations |
+# | seg11valid | 736 | evaluation (the held-out validation set) |
 #
-# Why 736, and not the whole of VOC 2011 val? SBD's training set has pictures of VOC's val in it. A
-# net must not be judged by what it has learned from, so those were taken out.
+# Why 736, and not all of VOC 2011 val? SBD's training set contains images of VOC's val. A net must
+# not be evaluated on images that it was trained on, so those were removed.
 #
-# How well FCN-8s did on the test set of VOC 2012, class by class, as later papers repeat it:
+# The results of FCN-8s on the test set of VOC 2012 by class, as cited in later papers:
 
 # %%
 paper = dict(sorted(PAPER_VOC_TEST.items(), key=lambda item: item[1]))
@@ -60,20 +61,20 @@ ax.set_title('IU in per cent; the line is their mean, 62.2', fontsize=9)
 plt.show()
 
 # %% [markdown]
-# What is thin (a bicycle's spokes) or never twice alike (a chair) is hard.
+# Thin objects (the spokes of a bicycle) and classes of varied appearance (chairs) are hard.
 #
 # ## The folder
 #
 #     VOC/JPEGImages/2011_000001.jpg                  the photograph
-#     VOC/SegmentationClass/2011_000001.png           its mask
-#     VOC/ImageSets/Segmentation/train.txt            names, one a line
+#     VOC/SegmentationClass/2011_000001.png           its label image
+#     VOC/ImageSets/Segmentation/train.txt            names, one per line
 #
-# Our pictures are shapes, of twenty kinds, which is as many as VOC has: the disc plays the
-# aeroplane, the triangle the bicycle, and so on. As in VOC, they differ in size.
+# Our images show shapes of twenty kinds, as many as VOC has classes: the disc stands for the
+# aeroplane, the triangle for the bicycle, and so on. As in VOC, the images differ in size.
 
 # %%
-place = TemporaryDirectory()
-root = Path(place.name) / 'VOC'
+folder = TemporaryDirectory()
+root = Path(folder.name) / 'VOC'
 for part in 'JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation':
     (root / part).mkdir(parents=True)
 
@@ -86,10 +87,10 @@ for i, (name, size) in enumerate(zip(names, sizes)):
 (root / 'ImageSets/Segmentation/train.txt').write_text('\n'.join(names[:4]) + '\n')
 (root / 'ImageSets/Segmentation/val.txt').write_text('\n'.join(names[4:]) + '\n')
 
-pictures = load_dataset('voc', root, 'train')
-image, label = pictures[0]
-print(f'{len(pictures)} pictures, {len(pictures.classes)} classes; image {image.shape}, '
-      f'label {label.shape}, {np.unique(label).tolist()} in it')
+dataset = load_dataset('voc', root, 'train')
+image, label = dataset[0]
+print(f'{len(dataset)} images, {len(dataset.classes)} classes; image {image.shape}, '
+      f'label {label.shape} with the values {np.unique(label).tolist()}')
 figure, axes = plt.subplots(1, 3, figsize=(5, 1.35), layout='constrained')
 shown = [('image', image), ('label in its colours', viz.colours(label)), ('void', label == 255)]
 for ax, (title, pixels) in zip(axes, shown):
@@ -98,14 +99,15 @@ for ax, (title, pixels) in zip(axes, shown):
     ax.axis('off')
 
 # %% [markdown]
-# Around every object runs a **void border**, 255: where exactly an aeroplane ends, two people would
-# not draw alike, so nobody is judged there. Nothing is learned there either (lesson 12).
+# Every object has a **void border**, 255: two people would not draw its outline in exactly the same
+# way, so these pixels are not evaluated. They are not used in training either (lesson 12).
 #
-# ## A mask is numbers that look like colours
+# ## A label image holds class numbers, not colours
 #
-# A palette PNG keeps one number a pixel, and beside them a table that says in which colour to show
-# each number. Read the numbers. Whoever turns the picture into RGB reads the table instead, has to
-# guess the numbers back, and easily makes a class of void: its colour is a cream, (224, 224, 192).
+# A palette PNG stores one number per pixel, and a table (the palette) with the colour in which to
+# display each number. Read the numbers. If you convert the file to RGB, you get the colours of the
+# table instead, have to map them back to class numbers, and easily turn void into a class: its
+# colour is a cream, (224, 224, 192).
 
 # %%
 with Image.open(root / f'SegmentationClass/{names[0]}.png') as mask:
@@ -114,59 +116,60 @@ with Image.open(root / f'SegmentationClass/{names[0]}.png') as mask:
 assert viz.palette()[255].tolist() == [224, 224, 192]
 
 # %% [markdown]
-# The colours follow from the number's bits: bits 0, 1 and 2 are the *highest* bits of red, green
-# and blue, bits 3, 4 and 5 the next lower ones, and so on. So neighbours in number are far apart in
-# colour. For 15, person, binary 1111: bits 0, 1, 2 give 128, 128, 128; bit 3 adds 64 to red.
+# The colours are computed from the bits of the class number: bits 0, 1 and 2 are the *highest* bits
+# of red, green and blue, bits 3, 4 and 5 the next lower ones, and so on. So consecutive numbers
+# have very different colours. For 15, person, binary 1111: bits 0, 1, 2 give 128, 128, 128; bit 3
+# adds 64 to red.
 
 # %%
 assert viz.palette()[15].tolist() == [128 + 64, 128, 128]
 figure, ax = plt.subplots(figsize=(8, 1.5), layout='constrained')
 ax.imshow(viz.palette(21)[None], aspect='auto')
-ax.set_xticks(range(21), [f'{i} {name}' for i, name in enumerate(pictures.classes)], rotation=70,
+ax.set_xticks(range(21), [f'{i} {name}' for i, name in enumerate(dataset.classes)], rotation=70,
               fontsize=7, ha='right')
 ax.set_yticks([])
 plt.show()
 
 # %% [markdown]
-# ## From the picture to what the net reads
+# ## Preprocessing: from the image to the input of the net
 #
-# VGG-16's weights were learned in Caffe, the library of the time, which read pictures with their
-# channels in the order **blue, green, red**; and the mean of each was taken off, so that values lie
-# on both sides of 0. A net that begins with these weights must be given the same:
-# x = BGR − (104.0, 116.7, 122.7). No error tells you if you forget it; the net is only worse. Step
-# through a picture of 1×3 pixels, pure red, pure green, white:
+# VGG-16's weights were trained in Caffe, the library of the time, which read images with the
+# channels in the order **blue, green, red**; and the mean of each channel was subtracted, so that
+# the values are centred around 0. A net that is initialised with these weights needs the same
+# input: x = BGR − (104.0, 116.7, 122.7). If you forget it, there is no error; the net is only
+# worse. Step through an image of 1×3 pixels, pure red, pure green, white:
 
 # %%
 VGG = dict(order='BGR', scale=1, mean=(104.00699, 116.66877, 122.67892), std=(1, 1, 1))
 small = np.array([[[255, 0, 0], [0, 255, 0], [255, 255, 255]]], 'uint8')        # (H, W, 3), RGB
 x = prepare(small, VGG)[0]
-three = [[0, j] for j in range(3)]
+cells = [[0, j] for j in range(3)]
 frames = [dict(caption=f'x[{c}] = {colour} − {VGG["mean"][c]:.1f}',
                set={f'x{c}': [[0, j, round(float(x[c, 0, j]), 1)] for j in range(3)]},
-               highlight={colour: three, f'x{c}': three})
+               highlight={colour: cells, f'x{c}': cells})
           for c, colour in enumerate(['blue', 'green', 'red'])]
-Player(dict(kind='grid', title='from RGB to BGR less the mean', frames=frames, grids=[
+Player(dict(kind='grid', title='from RGB to BGR minus the mean', frames=frames, grids=[
     *(dict(name=colour, title=colour, values=small[:, :, c].tolist(), row=0)
       for c, colour in enumerate(['red', 'green', 'blue'])),
     *(dict(name=f'x{c}', title=f'x[{c}]', values=[[None] * 3], row=1) for c in range(3))]))
 
 # %% [markdown]
-# One trap lies in the type. A picture is uint8, 0 … 255, and knows no number below 0: there
-# 0 − 104 comes out as 152. Turn it into floats *first*.
+# Beware of the dtype. An image is uint8, 0 … 255, without negative numbers: there 0 − 104
+# gives 152. Convert it to floats *first*.
 
 # %%
 assert (np.array([0], 'uint8') - np.uint8(104)).tolist() == [152]
 
 # %% [markdown]
-# Here is the function that all pictures pass through; `scale` and `std` are for other weights.
+# Here is the function that prepares all images; `scale` and `std` are for other weights.
 
 # %%
 viz.show_source(prepare)
 
 # %% [markdown]
-# ### Exercise: prepare a picture
+# ### Exercise: prepare an image
 #
-# image (H, W, 3), uint8, red green blue → (3, H, W), float32, blue green red, less (104, 117, 123).
+# image (H, W, 3), uint8, RGB → (3, H, W), float32, BGR minus (104, 117, 123).
 
 # %%
 def preprocess_mine(image):
@@ -187,73 +190,79 @@ check('preprocess', preprocess_mine)
 # </details>
 
 # %% [markdown]
-# ## Look before you train
+# ## Check the data before training
 #
-# A run takes days, and one bad file in thousands stops it, or worse, does not. `tinyfcn check`
-# reads every picture first. Let us do what an image editor does in passing, and save a mask as RGB:
+# Training takes days, and one bad file in thousands stops it, or worse, goes unnoticed.
+# `tinyfcn check` validates every image and label first. Let us do what many image editors do, and
+# save a label image as RGB:
 
 # %%
-def tinyfcn_(*words):
-    """The command line, as in a terminal."""
-    return subprocess.run([sys.executable, '-m', 'tinyfcn', *words], cwd=place.name, text=True,
+def run_tinyfcn(*arguments):
+    """Run a command of tinyfcn, as in a terminal."""
+    return subprocess.run([sys.executable, '-m', 'tinyfcn', *arguments], cwd=folder.name, text=True,
                           capture_output=True, encoding='utf-8')
 
 
-mask = root / f'SegmentationClass/{names[1]}.png'
-whole = mask.read_bytes()
-with Image.open(mask) as opened:
-    coloured = opened.convert('RGB')
-coloured.save(mask)
-spoiled = tinyfcn_('check', 'voc', '--data', 'VOC')
-print(spoiled.stdout, spoiled.stderr)
-assert spoiled.returncode == 2
+label_file = root / f'SegmentationClass/{names[1]}.png'
+original = label_file.read_bytes()
+with Image.open(label_file) as opened:
+    rgb = opened.convert('RGB')
+rgb.save(label_file)
+failed = run_tinyfcn('check', 'voc', '--data', 'VOC')
+print(failed.stdout, failed.stderr)
+assert failed.returncode == 2
 
-mask.write_bytes(whole)
-assert tinyfcn_('check', 'voc', '--data', 'VOC').returncode == 0
+label_file.write_bytes(original)
+assert run_tinyfcn('check', 'voc', '--data', 'VOC').returncode == 0
 
 # %% [markdown]
-# ## A batch of one
+# ## A batch size of one
 #
-# Photographs differ in size, and an FCN takes any size, so the authors scaled and cropped nothing:
-# **one picture a step, as it is**. Were two of different sizes to share an array, the smaller would
-# have to be padded, its image with the mean and its label with void:
+# Photographs differ in size, and an FCN accepts any size. So the authors trained on whole images of
+# their original size, with a batch size of one: **one image per step**. Their final recipe also has
+# no **augmentation** (random flips, scales and crops of the training images): in the paper
+# mirroring and jittering gave no noticeable improvement. If two images of different sizes are to be
+# in one array, the smaller has to be padded, its image with the mean and its label with void:
 
 # %%
-for many in 1, 2:
-    stream = batches(pictures, VGG, batch=many)
-    seen, x, y = next(stream)
+for batch_size in 1, 2:
+    stream = batches(dataset, VGG, batch=batch_size)
+    batch_names, x, y = next(stream)
     stream.close()
-    padding = y.size - sum(pictures[pictures.names.index(name)][1].size for name in seen)
-    print(f'batch of {many}: image {x.shape}, label {y.shape}, {padding:,} pixels of padding')
+    used = sum(dataset[dataset.names.index(name)][1].size for name in batch_names)
+    print(f'batch size {batch_size}: image {x.shape}, label {y.shape}, '
+          f'{y.size - used:,} pixels of padding')
 
 # %% [markdown]
 # ## Two recipes
 #
-# The authors trained twice. The paper's words (CVPR 2015) are a *mean* loss over twenty pictures.
-# The nets that they published later take the *sum* over one picture, with heavy momentum. Here are
-# both, for FCN-32s:
+# The authors used two recipes. The paper (CVPR 2015) has the *mean* loss over minibatches of twenty
+# images. The nets that they published later were trained with the *sum* over one image and high
+# momentum; they call it "heavy" learning. Here are both, for FCN-32s:
 
 # %%
-older, heavy = recipes.get_recipe('voc-fcn32s-table2'), recipes.get_recipe('voc-fcn32s')
+older = recipes.get_recipe('voc-fcn32s-table2')
+heavy = recipes.get_recipe('voc-fcn32s')
 print(f'{"":14}{"accumulated":>12}{"heavy":>12}')
 for key in 'loss lr momentum batch iter_size steps'.split():
     print(f'{key:14}{getattr(older, key):>12}{getattr(heavy, key):>12}')
-for aim in 'pixel_acc', 'mean_iu':
-    print(f'{aim:14}{older.target[aim]:>12}{heavy.target[aim]:>12}')
+for metric in 'pixel_acc', 'mean_iu':
+    print(f'{metric:14}{older.target[metric]:>12}{heavy.target[metric]:>12}')
 
 # %% [markdown]
-# `iter_size` 20 means: twenty pictures, one after the other, and the mean of their gradients moves
-# the weights once. (The paper does not say for how many steps; 10,000 of twenty pictures are our
-# choice.) The heavy recipe came out 4 points of mean IU ahead.
+# `iter_size` 20 means that the gradients of twenty images are computed one after the other, and
+# their mean updates the weights once (gradient accumulation). (The paper does not give the number
+# of steps; 10,000 of twenty images each are our choice.) The heavy recipe reached 4 points more
+# mean IU.
 #
-# **Why 1e-10?** Follow how far a weight goes, in the end, for a gradient that stays the same:
+# **Why 1e-10?** Compute how far a weight finally moves for a constant gradient:
 #
-# 1. The sum is as many times the mean as there are pixels: 500 × 375 = 187,500 in a usual picture,
-#    250,000 in one of 500 × 500. An lr of 1e-10 for the sum is one of 1.9e-5 for the mean.
-# 2. Momentum 0.99 makes it 1/(1 − 0.99) = 100 times as far (lesson 12): 1.9e-3.
-# 3. The other recipe: 1e-4, and momentum 0.9, ten times: 1e-3.
+# 1. The sum is the mean times the number of pixels: 500 × 375 = 187,500 in a typical image, 250,000
+#    in one of 500 × 500. An lr of 1e-10 for the sum equals one of 1.9e-5 for the mean.
+# 2. Momentum 0.99 multiplies the step by 1/(1 − 0.99) = 100 (lesson 12): 1.9e-3.
+# 3. The other recipe has lr 1e-4 and momentum 0.9, a factor of ten: 1e-3.
 #
-# So these two learning rates, a factor of a million apart, mean nearly the same.
+# So these two learning rates, which differ by a factor of a million, have nearly the same effect.
 
 # %%
 pixels = 500 * 375
@@ -261,11 +270,11 @@ by_sum = [1e-10, 1e-10 * pixels, 1e-10 * pixels / (1 - .99)]
 by_mean = [1e-4, 1e-4, 1e-4 / (1 - .9)]
 figure, ax = plt.subplots(figsize=(7, 2.4), layout='constrained')
 lines = [(by_sum, 'heavy', '#0072b2', -14), (by_mean, 'accumulated', '#d55e00', 8)]
-for rates, name, colour, off in lines:
+for rates, name, colour, offset in lines:
     ax.semilogy(['lr as written', 'for a mean over pixels', 'with momentum'], rates, 'o-',
                 color=colour, label=name)
     for i, value in enumerate(rates):
-        up = off if i < 2 else -off                     # at the end the lines have crossed
+        up = offset if i < 2 else -offset               # the lines cross before the last point
         ax.annotate(f'{value:.2g}', (i, value), (0, up), textcoords='offset points', fontsize=8,
                     color=colour, ha='center')
 ax.margins(x=.1, y=.25)
@@ -274,16 +283,17 @@ assert np.isclose(by_sum[1], 1.875e-5) and 1 < by_sum[2] / by_mean[2] < 2
 plt.show()
 
 # %% [markdown]
-# And heavy momentum does the averaging that the twenty pictures did. The velocity is a sum over the
-# past in which a picture k steps back weighs μᵏ, so about 1/(1 − μ) = 100 pictures have a say. To
-# forget as fast *per picture* as 0.9 does per twenty, μ would be 0.9^(1/20) = 0.995.
+# And high momentum averages over images, as the minibatch of twenty did. The velocity is a sum over
+# past gradients in which an image k steps back has the weight μᵏ, so about 1/(1 − μ) = 100 images
+# contribute. For the same decay *per image* as 0.9 per twenty images, μ would be
+# 0.9^(1/20) = 0.995.
 
 # %%
 assert round(.9 ** (1 / 20), 3) == .995
 
 # %% [markdown]
-# A mix-up of the two is the most common way to see nan, or a net that stands still. The library
-# refuses it:
+# Mixing up the two is the most common cause of nan, or of a net that does not learn. The library
+# rejects it:
 
 # %%
 for wrong in dict(lr=1e-4), dict(loss='mean'):
@@ -293,19 +303,19 @@ for wrong in dict(lr=1e-4), dict(loss='mean'):
         print(f'{wrong}: {error}\n')
 
 # %% [markdown]
-# One consequence that few notice: weight decay is multiplied by lr too. Under the heavy recipe
-# weights shrink, over the whole training, by 1e-10 · 5e-4 · 100 · 100,000 = 5e-7 of themselves. It
-# stands in the authors' settings, and does nothing.
+# One consequence is easily overlooked: weight decay is multiplied by lr too. With the heavy recipe
+# the weights shrink during the whole training by a factor of only
+# 1e-10 · 5e-4 · 100 · 100,000 = 5e-7. Weight decay is in the authors' settings, but has no effect.
 
 # %%
-shrinks = heavy['lr'] * heavy['weight_decay'] / (1 - heavy['momentum']) * heavy['steps']
-assert np.isclose(shrinks, 5e-7)
+shrinkage = heavy['lr'] * heavy['weight_decay'] / (1 - heavy['momentum']) * heavy['steps']
+assert np.isclose(shrinkage, 5e-7)
 
 # %% [markdown]
 # ### Exercise: a step of SGD, in Caffe's order
 #
-# g ← g + decay·w; v ← momentum·v + lr·g; w ← w − v. Give the new w and v, and leave the arrays that
-# you were given as they were.
+# g ← g + decay·w; v ← momentum·v + lr·g; w ← w − v. Return the new w and v, and do not modify the
+# arguments.
 
 # %%
 def sgd_mine(w, g, v, lr, momentum, decay):
@@ -328,104 +338,109 @@ check('sgd', sgd_mine)
 # %% [markdown]
 # ## A few real steps
 #
-# FCN-32s itself, every layer a sixteenth as wide and with random weights, not VGG-16's, on our four
-# pictures, by the authors' recipe, lr 1e-10 and all; only of 100,000 steps we take six. The score
-# layer begins at zero, so the first loss must be log 21 for each pixel that counts.
+# Now train FCN-32s itself, with every layer a sixteenth as wide and random weights instead of
+# VGG-16's, on our four images by the authors' recipe, including lr 1e-10; but for six steps, not
+# 100,000. The score layer starts at zero, so the first loss must be log 21 for each pixel that is
+# not void.
 
 # %%
 net = tinyfcn.build('fcn32s', width=1/16)
-begun = deepcopy(net)
+initial_net = deepcopy(net)
 recipe = recipes.get_recipe('voc-fcn32s', steps=6)
-rows = training.train(net, pictures, recipe, training.make_optimizer(recipe))
+rows = training.train(net, dataset, recipe, training.make_optimizer(recipe))
 row = next(rows)
 
 
-def each(row):
-    """The loss of a step for each pixel that counts."""
-    label = pictures[pictures.names.index(row['names'][0])][1]
+def loss_per_pixel(row):
+    """The loss of a step, divided by the number of pixels that are not void."""
+    label = dataset[dataset.names.index(row['names'][0])][1]
     return row['loss'] / np.count_nonzero(label != 255)
 
 
-print(f'step 1, {row["names"][0]}: loss {row["loss"]:,.0f}, for each pixel {each(row):.4f}')
-assert np.isclose(each(row), np.log(21), rtol=1e-5)
+print(f'step 1, {row["names"][0]}: loss {row["loss"]:,.0f}, per pixel {loss_per_pixel(row):.4f}')
+assert np.isclose(loss_per_pixel(row), np.log(21), rtol=1e-5)
 
-losses = [each(row) for row in rows]
-print('and then', ' '.join(f'{loss:.2f}' for loss in losses))
+losses = [loss_per_pixel(row) for row in rows]
+print('steps 2 to 6', ' '.join(f'{loss:.2f}' for loss in losses))
 assert losses[-1] < np.log(21) / 2
 
 # %% [markdown]
-# **Change this and run again:** steps=6 to 12. The loss rises again, to about log 21: so heavy a
-# momentum cannot stop where it first is low, and rolls on. It takes some hundreds of steps to
-# settle, which nobody notices among 100,000.
+# **Change this and run again:** steps=6 to 12. The loss rises again, to about log 21: with such
+# high momentum the weights overshoot the first minimum. It takes some hundreds of steps to settle,
+# which does not matter among 100,000.
 #
-# And if the recipes are mixed by force, behind the back of the check? This is what a nan looks like
-# from inside:
+# And if you force a mixture of the recipes, and bypass the check? Then training diverges, and stops
+# with this error:
 
 # %%
 mixed = copy(recipe)
 object.__setattr__(mixed, 'lr', 1e-4)                   # a recipe is frozen, and checks itself
 try:
-    [*training.train(deepcopy(begun), pictures, mixed, training.make_optimizer(mixed))]
+    [*training.train(deepcopy(initial_net), dataset, mixed, training.make_optimizer(mixed))]
 except ValueError as error:
     print(error)
 
 # %% [markdown]
-# Sum and mean, once more, in code: the sum with lr/n and the mean with lr make the same step, but
-# for the last digits (n pixels count, and weight decay is off).
+# The sum and the mean once more, in code: with n pixels that are not void, and without weight
+# decay, the sum with lr/n and the mean with lr take the same step, up to rounding.
 
 # %%
-image, label = pictures[0]
-x, y = prepare(image, VGG), label[None]
-n, moved = int((y != 255).sum()), {}
+image, label = dataset[0]
+x = prepare(image, VGG)
+y = label[None]
+n = int((y != 255).sum())
+updated = {}
 for reduce, lr in ('sum', 1e-3 / n), ('mean', 1e-3):
-    pupil = deepcopy(begun)
-    score = pupil.forward(x, train=True)
+    copied_net = deepcopy(initial_net)
+    score = copied_net.forward(x, train=True)
     _, dscore = ops.softmax_cross_entropy(score, y, reduce=reduce)
-    tinyfcn.optim.SGD(lr, momentum=.99).step(pupil.params, pupil.backward(score=dscore))
-    moved[reduce] = pupil.params['score_fr.w']
-assert moved['sum'].any() and np.allclose(moved['sum'], moved['mean'], rtol=1e-3, atol=1e-9)
+    tinyfcn.optim.SGD(lr, momentum=.99).step(copied_net.params, copied_net.backward(score=dscore))
+    updated[reduce] = copied_net.params['score_fr.w']
+assert updated['sum'].any() and np.allclose(updated['sum'], updated['mean'], rtol=1e-3, atol=1e-9)
 
 # %% [markdown]
-# And how good is the net? The table of classes tells what the mean alone would not:
+# And how good is the net? The table by class shows what the mean does not:
 
 # %%
-valid = load_dataset('voc', root, 'val')
+val_set = load_dataset('voc', root, 'val')
 hist = sum(tinyfcn.metrics.confusion(label, tinyfcn.predict(net, image), 21)
-           for image, label in (valid[i] for i in range(len(valid))))
-print(iu_table(tinyfcn.metrics.scores(hist), hist, valid.classes))
+           for image, label in (val_set[i] for i in range(len(val_set))))
+print(iu_table(tinyfcn.metrics.scores(hist), hist, val_set.classes))
 
 # %% [markdown]
-# All background: the trap of lesson 01, and the stage that every training passes first. From random
-# weights, six steps lead no further. The column on the right had ImageNet's weights
-# and 100,000 steps a stage.
+# All background: the trap of lesson 01, and the first stage of every training run. From random
+# weights, six steps lead no further. The column on the right started from weights trained on
+# ImageNet, with 100,000 steps per stage.
 
 # %% [markdown]
-# ## The real thing
+# ## Training on the real data set
 #
-# These are the commands. A file of VGG-16's weights (.caffemodel, .pth, .npz or .h5) has to be got
-# from where it is published; `tinyfcn weights inspect FILE` looks into it.
+# These are the commands. Download a file of VGG-16's weights (.caffemodel, .pth, .npz or .h5) from
+# where it is published; `tinyfcn weights inspect FILE` lists its contents.
 #
 #     tinyfcn data voc2011                                    into data/, or --from FILE
 #     tinyfcn data sbd
 #     tinyfcn check sbd
 #     tinyfcn check voc --split seg11valid
 #     tinyfcn train voc-fcn32s --weights VGG16.caffemodel     lr 1e-10
-#     tinyfcn train voc-fcn16s                                from 32s' best; lr 1e-12
-#     tinyfcn train voc-fcn8s                                 from 16s' best; lr 1e-14
+#     tinyfcn train voc-fcn16s                                from the best of 32s; lr 1e-12
+#     tinyfcn train voc-fcn8s                                 from the best of 16s; lr 1e-14
 #     tinyfcn eval runs/voc-fcn8s voc --split seg11valid
 #
-# Each finer net begins where the coarser one stands, at a hundredth of its lr, so that what is
-# learned is refined and not shaken. Ctrl-C stops a run, and `--resume` goes on. How long? On two
-# CPU cores a step of FCN-8s on 500×500 pixels took about 5 seconds (`benchmarks/RESULTS.md`):
+# Each finer net is initialised from the coarser one and trained at a hundredth of its lr, so that
+# the learned weights are refined and not destroyed. Ctrl-C stops a run, and `--resume` continues
+# it. How long does it take? On two CPU cores a step of FCN-8s on 500×500 pixels took about 5
+# seconds (`benchmarks/RESULTS.md`):
 
 # %%
 print(f'100,000 steps of 5 s: {100_000 * 5 / 86_400:.1f} days')
-place.cleanup()
+folder.cleanup()
 
 # %% [markdown]
-# So a stage on a CPU is a matter of patience. Nobody has run these VOC recipes in this library from
-# end to end yet; their aims are the authors' own scores. `tinyfcn train stanford-16s`, on real
-# photographs with SqueezeNet's weights, is the smaller one to begin with.
+# So a stage on a CPU takes patience. These VOC recipes have not yet been run from start to end in
+# this library; their targets are the results published by the authors.
+# `tinyfcn train stanford-16s`, on photographs and with SqueezeNet's weights, is a smaller run to
+# start with.
 
 # %% [markdown]
 # ## What PyTorch calls this
@@ -433,37 +448,38 @@ place.cleanup()
 # - `torchvision.datasets.VOCSegmentation` and `SBDataset` read these folders; the mask is a palette
 #   image, to be read by `np.array(mask)` and not by `ToTensor`, which divides by 255.
 # - torchvision's own weights want RGB, scaled to 0 … 1, less (0.485, 0.456, 0.406), divided by
-#   (0.229, 0.224, 0.225). Caffe's want BGR, 0 … 255. Here both are a `preprocess` of the weights.
+#   (0.229, 0.224, 0.225). Caffe's want BGR, 0 … 255. Here both are a setting of the weights,
+#   `preprocess`.
 # - iter_size is called *gradient accumulation*: several `loss.backward()` before one `step()`.
 
 # %% [markdown]
 # ## Three questions
 #
-# 1. A colleague trains with the mean loss at lr 1e-10, "as the authors did". What will he see?
+# 1. A colleague trains with the mean loss at lr 1e-10, "as the authors did". What will happen?
 #
 # <details><summary>Answer</summary>
 #
-# A loss that stays at log 21 = 3.04. His steps are some 200,000 times too small.
+# The loss stays at log 21 = 3.04. The steps are about 200,000 times too small.
 #
 # </details>
 #
-# 2. Why may one not resize a mask as one resizes a photograph, by averaging neighbours?
+# 2. Why should you not resize a label image like a photograph, by averaging neighbours?
 #
 # <details><summary>Answer</summary>
 #
-# The mean of class 2 and class 14 is class 8, which is in neither place; and near 255 it invents
-# numbers that are no class at all. Take the nearest pixel's number instead.
+# The mean of class 2 and class 14 is class 8, which is wrong for both; and near 255 averaging gives
+# numbers that are no class at all. Use the number of the nearest pixel instead.
 #
 # </details>
 #
-# 3. Your loader reads masks by their colours, and colours it does not know become 0. What does the
-#    net learn of the borders?
+# 3. Your loader maps colours to classes, and unknown colours become 0. What does the net learn at
+#    the borders?
 #
 # <details><summary>Answer</summary>
 #
-# The cream of void becomes background: the net is taught, and judged, that a frame of background
-# runs around every object.
+# The cream of void becomes background: the net is trained, and evaluated, as if every object were
+# surrounded by a frame of background.
 #
 # </details>
 #
-# **Next, 14:** it takes the same code to a graphics card.
+# **Next, 14:** the same code on a GPU.
