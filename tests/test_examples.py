@@ -29,7 +29,7 @@ def documented_objects(module):
     doctest's own search leaves out decorated functions, and so every op.
     """
     yield module.__name__, module
-    for name, value in vars(module).items():
+    for name, value in [*vars(module).items()]:
         if getattr(value, '__module__', None) != module.__name__:
             continue
         if inspect.isroutine(value):

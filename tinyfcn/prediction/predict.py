@@ -225,7 +225,17 @@ def predict_all(net: Net, dataset: Dataset, **options: Any) -> Iterator[Predicti
 
 def add_confusion(hists: dict[str, NDArray[np.int64]], dataset: Dataset, label: Any,
                   pred: Any) -> None:
-    """Add the confusion matrix of one more image to hists, {output: (C, C)}, in place."""
+    """Add the confusion matrix of one more image to hists, {output: (C, C)}, in place.
+
+    >>> import tinyfcn
+    >>> dataset = tinyfcn.load_dataset('shapes', split='val', n_class=2)
+    >>> hists = {}
+    >>> for pred in [0, 1], [1, 1]:
+    ...     add_confusion(hists, dataset, label=np.array([[0, 1]]), pred=np.array([pred]))
+    >>> hists['score']
+    array([[1, 1],
+           [0, 2]])
+    """
     labels = by_output(label)
     preds = by_output(pred)
     for output, classes in by_output(dataset.classes).items():
@@ -235,7 +245,14 @@ def add_confusion(hists: dict[str, NDArray[np.int64]], dataset: Dataset, label: 
 
 def total_confusion(hists: Mapping[str, NDArray[np.int64]],
                     dataset: Dataset) -> dict[str, NDArray[np.int64]]:
-    """The sum over all ranks, {output: (C, C)}, for every output with labels in the data set."""
+    """The sum over all ranks, {output: (C, C)}, for every output with labels in the data set.
+
+    >>> import tinyfcn
+    >>> dataset = tinyfcn.load_dataset('shapes', split='val', n_class=2)
+    >>> total_confusion({'score': np.array([[1, 1], [0, 2]])}, dataset)
+    {'score': array([[1, 1],
+           [0, 2]])}
+    """
     total = world().all_reduce()
     for output, classes in by_output(dataset.classes).items():
         hist = hists.get(output)

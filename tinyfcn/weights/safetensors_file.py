@@ -34,9 +34,9 @@ def save(path: str | Path, arrays: Mapping[str, NDArray[Any]],
     An array may have any dtype of DTYPES; it is read back as it was.
 
     >>> import tempfile, numpy as np
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> save(f'{folder.name}/a.safetensors', {'conv1.w': np.zeros((2, 3, 1, 1))}, dict(steps=8))
-    >>> arrays, about = load(f'{folder.name}/a.safetensors')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f'{folder}/a.safetensors', {'conv1.w': np.zeros((2, 3, 1, 1))}, dict(steps=8))
+    ...     arrays, about = load(f'{folder}/a.safetensors')
     >>> arrays['conv1.w'].shape, about
     ((2, 3, 1, 1), {'steps': 8})
     """
