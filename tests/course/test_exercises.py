@@ -71,7 +71,9 @@ def bilinear(factor):
 
 
 def alignment(layers):
-    field, stride, shift = 1, 1, Fraction(0)
+    field = 1
+    stride = 1
+    shift = Fraction(0)
     for k, s, p in layers:
         field += (k - 1) * stride
         shift += (Fraction(k - 1, 2) - p) * stride
@@ -143,7 +145,8 @@ def bilateral_kernel(image, alpha, beta):
     pixels = [*np.ndindex(image.shape[:2])]
     k = np.empty((len(pixels), len(pixels)))
     for a, b in np.ndindex(k.shape):
-        (i, j), (y, x) = pixels[a], pixels[b]
+        i, j = pixels[a]
+        y, x = pixels[b]
         place = (i - y) ** 2 + (j - x) ** 2
         colour = sum((float(u) - float(v)) ** 2 for u, v in zip(image[i, j], image[y, x]))
         k[a, b] = exp(-place / 2 / alpha ** 2 - colour / 2 / beta ** 2)
@@ -256,9 +259,10 @@ def test_the_smallest_case_that_fails_is_shown():
 
     result = check('im2col', mine)
     assert result.case['x'].shape == (1, 1, 4, 5) and result.case['stride'] == 2
-    assert result.index == (0, 0, 3) and result.output == 'cols'
+    assert result.wrong_index == (0, 0, 3) and result.output == 'cols'
     assert result.hint == ''            # no known mistake explains the case that fails
-    a, b = result.mine[0, 0, 3], result.expected[0, 0, 3]
+    a = result.mine[0, 0, 3]
+    b = result.expected[0, 0, 3]
     assert a == b + 1
     assert result.message == (f'cols[0, 0, 3] is {a:g}, and should be {b:g}; '
                               f'4 of 16 numbers are wrong')
@@ -321,8 +325,9 @@ def test_functions_that_write_into_their_arguments_do_not_change_the_cases():
 def test_a_result_can_be_overwritten():
     """A reader may run im2col_mine(**result.case), which may write into the case."""
     result = check('im2col', lambda *case: im2col(*case) + 1)
-    assert result.index == (0, 0, 0)
-    result.case['x'][...] = result.expected[...] = np.nan
+    assert result.wrong_index == (0, 0, 0)
+    result.case['x'][...] = np.nan
+    result.expected[...] = np.nan
     assert check('im2col', im2col).correct
 
 
@@ -502,7 +507,7 @@ def test_large_arrays_are_shown_around_the_first_wrong_number():
         return hist
 
     result = check('confusion', mine)
-    assert result.index == (18, 17)
+    assert result.wrong_index == (18, 17)
     root = parse_page(result._repr_html_())
     answers = [figure for figure in root.iter('figure')
                if 'hist' in figure.find('figcaption').text]

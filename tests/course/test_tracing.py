@@ -77,7 +77,8 @@ def test_convolution_is_conv2d_and_each_frame_is_one_window(seed):
 
 
 def test_dilated_convolution():
-    x, w = np.arange(49.).reshape(7, 7), np.arange(9.).reshape(3, 3)
+    x = np.arange(49.).reshape(7, 7)
+    w = np.arange(9.).reshape(3, 3)
     player = tracing.convolution(x, w, dilation=2)
     assert_same(stack(player[-1], 'y'), ops.conv2d(x[None, None], w[None, None], dilation=2)[0][0])
     assert player.trace['frames'][0]['highlight']['x'][:4] == [[0, 0], [0, 2], [0, 4], [2, 0]]
@@ -156,13 +157,15 @@ def test_col2im_is_col2im(seed):
 @pytest.mark.parametrize('seed', SEEDS)
 def test_max_pool_its_switches_and_unpooling(seed):
     x, w, geometry, rng = random_case(seed)
-    ksize, stride = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    ksize = int(rng.integers(1, 4))
+    stride = int(rng.integers(1, 4))
     if min(pool_size(x.shape[1:], ksize, stride)) < 1:
         pytest.skip('no window')
     y, cache = ops.max_pool(x[None], ksize, stride)
     switches, _ = ops.max_switches(x[None], ksize, stride)
     player = tracing.max_pool(x, ksize, stride)
-    state, half = player[-1], len(player) // 2
+    state = player[-1]
+    half = len(player) // 2
     assert_same(stack(state, 'y'), y[0])
     assert_same(stack(state, 'switches'), switches[0] * 1.)
     assert_same(stack(state, 'unpooled'), ops.unpool(y, switches, x.shape[1:])[0][0])
@@ -388,7 +391,8 @@ def test_the_extent_holds_all_spans():
 # ---- captions and errors ------------------------------------------------------------------------
 
 def test_equations_have_the_actual_numbers():
-    x, w = [[1, 2], [-3, 4]], [[2, -1], [1, 0]]
+    x = [[1, 2], [-3, 4]]
+    w = [[2, -1], [1, 0]]
     assert tracing.convolution(x, w).trace['frames'][0]['caption'] == (
         'y[0,0] = 2·1 − 1·2 + 1·(−3) + 0·4 = −3')
     assert tracing.convolution([[1/3]], [[2]]).trace['frames'][0]['caption'] == (
@@ -436,7 +440,8 @@ def test_inputs_that_cannot_be_shown_are_rejected(trace, message):
 
 
 def test_there_is_a_frame_for_each_output_or_each_input():
-    x, w = np.ones((4, 3)), np.ones((3, 2))
+    x = np.ones((4, 3))
+    w = np.ones((3, 2))
     oh, ow = conv_size((4, 3), (3, 2), 2, 1)
     assert len(tracing.convolution(x, w, 2, 1)) == len(tracing.im2col(x, w, 2, 1)) == oh * ow
     assert len(tracing.scatter(x, w, 2)) == len(tracing.transposed_matrix(x, w, 2)) == x.size

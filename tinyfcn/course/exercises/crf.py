@@ -32,6 +32,18 @@ def normalise(kernel):
     return kernel / root / root[:, None]
 
 
+def change_kernel(**changes):
+    """The normalised kernel with other arguments of unnormalised()."""
+    def mistake(image, alpha, beta):
+        return normalise(unnormalised(image, alpha, beta, **changes))
+    return mistake
+
+
+def divide_rows(image, alpha, beta):
+    kernel = unnormalised(image, alpha, beta)
+    return kernel / kernel.sum(1, keepdims=True)
+
+
 def without_diagonal(image, *args):
     n_pixels = image.shape[0] * image.shape[1]
     return normalise(unnormalised(image, *args) * (1 - np.eye(n_pixels)))
@@ -53,15 +65,15 @@ BILATERAL_KERNEL = Exercise('image alpha beta', 'k', [
     'column j.': unnormalised,
     'Each row is divided by its own sum, which makes the kernel asymmetric. Divide by the square '
     'roots of both sums, of row i and of column j.':
-        lambda *case: unnormalised(*case) / unnormalised(*case).sum(1, keepdims=True),
-    'The ½ is missing in exp(−d²/2).': lambda *case: normalise(unnormalised(*case, half=1)),
-    'The distances are not squared.': lambda *case: normalise(unnormalised(*case, power=1)),
+        divide_rows,
+    'The ½ is missing in exp(−d²/2).': change_kernel(half=1),
+    'The distances are not squared.': change_kernel(power=1),
     'The colours are subtracted in uint8, which wraps around below 0. Convert them to float first.':
-        lambda *case: normalise(unnormalised(*case, dtype='uint8')),
+        change_kernel(dtype='uint8'),
     'The colour term is missing. Both terms belong in one exponent.':
-        lambda *case: normalise(unnormalised(*case, colours=0)),
+        change_kernel(colours=0),
     'The position term is missing. Both terms belong in one exponent.':
-        lambda *case: normalise(unnormalised(*case, positions=0)),
+        change_kernel(positions=0),
     'alpha and beta are swapped. alpha is for positions, beta for colours.':
         lambda image, alpha, beta: bilateral_kernel(image, beta, alpha),
     'The diagonal is 0. Here a pixel is connected with itself too.': without_diagonal,

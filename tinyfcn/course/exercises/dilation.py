@@ -72,6 +72,12 @@ def replace_strides(strides, output_stride, next_dilation, dilate_at_once=False)
     return np.array(kept), np.array(dilations)
 
 
+def by_rule(next_dilation, dilate_at_once=False):
+    def mistake(strides, output_stride):
+        return replace_strides(strides, output_stride, next_dilation, dilate_at_once)
+    return mistake
+
+
 STRIDE_TO_DILATION = Exercise('strides output_stride', 'kept dilations', [
     (np.array([2, 2, 1]), 2),
     (np.array([1, 2, 1, 2, 1]), 2),
@@ -81,14 +87,14 @@ STRIDE_TO_DILATION = Exercise('strides output_stride', 'kept dilations', [
 ], stride_to_dilation, {
     'The strides are replaced, but nothing is dilated, so the receptive fields are smaller than in '
     'training. The layers after a replaced stride need dilation.':
-        lambda *case: replace_strides(*case, lambda dilation, stride: 1),
+        by_rule(lambda dilation, stride: 1),
     'A layer is dilated for its own stride. The dilation of a layer comes from the strides '
     'replaced before it; its own matters to the layers after it.':
-        lambda *case: replace_strides(*case, lambda dilation, stride: dilation * stride, True),
+        by_rule(lambda dilation, stride: dilation * stride, dilate_at_once=True),
     'The dilations are added. Multiply them: after three replaced strides of 2 the dilation is 8.':
-        lambda *case: replace_strides(*case, lambda dilation, stride: dilation + stride),
+        by_rule(lambda dilation, stride: dilation + stride),
     'The dilation is that of the last replaced stride only. Multiply it with those of the strides '
-    'replaced before.': lambda *case: replace_strides(*case, lambda dilation, stride: stride),
+    'replaced before.': by_rule(lambda dilation, stride: stride),
     'A stride is replaced too early. A layer that reaches `output_stride` exactly keeps its '
     'stride; replace those that would go beyond it.':
         lambda strides, output_stride: stride_to_dilation(strides, output_stride / 2),

@@ -12,6 +12,10 @@ def concat_skip(up, skip, offset_rule=lambda free: free // 2):
     return ops.concat(up, ops.crop(skip, size, offset)[0])[0]
 
 
+def crop_at(offset_rule):
+    return lambda up, skip: concat_skip(up, skip, offset_rule)
+
+
 def cropped_skip(up, skip):
     return concat_skip(up, skip)[:, up.shape[1]:]
 
@@ -37,9 +41,9 @@ CONCAT_SKIP = Exercise('up skip', 'y', [
     concat_case(1, 3, 3, 2, 2, 8, 8),
 ], concat_skip, {
     'The skip is cropped at its top left. U-Net loses as much on each side, so take the centre.':
-        lambda *case: concat_skip(*case, lambda free: 0),
+        crop_at(lambda free: 0),
     'The skip is cropped at its bottom right. U-Net loses as much on each side, so take the '
-    'centre.': lambda *case: concat_skip(*case, lambda free: free),
+    'centre.': crop_at(lambda free: free),
     'The skip comes first. Put `up` first, then the skip: the weights of the next layer expect the '
     'channels in this order.': lambda up, skip: ops.concat(cropped_skip(up, skip), up)[0],
     '`up` is padded. Crop the skip instead: the next layer would take padded zeros for features.':

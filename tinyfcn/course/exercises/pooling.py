@@ -40,7 +40,8 @@ MAX_POOL = Exercise('x ksize stride', 'y', [
     (integers(1, 3, 8, 6), 3, 2),
 ], max_pool, {
     'The number of windows is rounded down. Round it up, ⌈(H − k) / stride⌉ + 1: the last window '
-    'may reach beyond the edge.': lambda *case: ops.max_pool(*case, ceil=False)[0],
+    'may reach beyond the edge.':
+        lambda x, ksize, stride: ops.max_pool(x, ksize, stride, ceil=False)[0],
     'Beyond the edge you have zeros, which are larger than negative pixels. Take the maximum over '
     'the pixels only.': pad_with_zeros,
     'This is the mean of each window. Take the maximum.': lambda *case: ops.avg_pool(*case)[0],

@@ -105,7 +105,7 @@ def _answer_tables(result):
         return
     answers = (('your', result.mine, 'wrong'), ('correct', result.expected, 'expected'))
     for owner, array, css_class in answers:
-        planes = _planes(result.output, array, result.index)
+        planes = _planes(result.output, array, result.wrong_index)
         for title, plane, index in islice(planes, MAX_PLANES):
             yield f'{owner} {title}', plane, index, css_class
 

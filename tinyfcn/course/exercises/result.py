@@ -16,7 +16,7 @@ class Result(NamedTuple):
     mine: np.ndarray | None = None          # the reader's array there, if it can be shown
     expected: np.ndarray | None = None      # the correct one
     output: str = ''                        # the name of these two: 'y', or 'dw' of dx, dw, db
-    index: tuple[int, ...] | None = None    # of the first wrong number
+    wrong_index: tuple[int, ...] | None = None      # of the first wrong number
     written: bool = True                    # False while the function is still a stub
 
     def __repr__(self):

@@ -45,7 +45,8 @@ def receptive_field(net, *names, size):
         counts = {}
         for name, field in fields.items():
             reach = (fields[last] - field) / 2
-            low, high = float(centre - reach), float(centre + reach)
+            low = float(centre - reach)
+            high = float(centre + reach)
             spans[name] = [low, high]
             counts[name] = sum(low <= position <= high for position in positions[name])
         parts = [f'{counts[name]} of {name}' for name in reversed(names[:-1])]

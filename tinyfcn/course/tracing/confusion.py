@@ -34,9 +34,9 @@ def confusion(label, pred, n_class):
             return dict(caption=caption, set={}, highlight=highlight)
         before = count_first(n)
         after = count_first(n + 1)
-        verdict = 'correct' if true == predicted else 'wrong'
+        outcome = 'correct' if true == predicted else 'wrong'
         cell = true, predicted
-        return dict(caption=f'label {true}, prediction {predicted}, {verdict}: '
+        return dict(caption=f'label {true}, prediction {predicted}, {outcome}: '
                             f'hist{subscript(cell)} = {before[cell]} + 1 = {after[cell]}',
                     set=set_cells(['confusion'], [after], [cell]),
                     highlight={**highlight, 'confusion': [[true, predicted]]})

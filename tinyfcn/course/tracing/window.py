@@ -32,6 +32,10 @@ def convolution(x, w, stride=1, pad=0, dilation=1):
     """window × kernel = one output.
 
     x (C, H, W), w (C, kh, kw) -> Player with the grids x (padded), w, y
+
+    >>> player = convolution([[1, 2], [-3, 4]], [[2, -1], [1, 0]])
+    >>> player.trace['frames'][0]['caption']
+    'y[0,0] = 2·1 − 1·2 + 1·(−3) + 0·4 = −3'
     """
     x = as_array(x, 'x')
     w = as_array(w, 'w')
