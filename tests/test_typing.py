@@ -24,6 +24,13 @@ page = tinyfcn.viz.overlay(image, mask, dataset.classes)
 VALUES = ('net', 'dataset', 'recipe', 'rows', 'image', 'label', 'mask', 'scores', 'page',
           'tinyfcn.ops.conv2d', 'tinyfcn.optim.SGD(lr=.1)', 'tinyfcn.load("net")',
           'tinyfcn.training.fit', 'tinyfcn.weights.read', 'rows[0]["loss"]', 'scores["mean_iu"]')
+CALLS = '''\
+tinyfcn.viz.draw_net(net, 'net.png')
+tinyfcn.viz.overlay('photo.jpg', mask, net.about['classes']).save('overlay.png')
+tinyfcn.viz.overlay(image, label, dataset.classes)
+tinyfcn.optim.SGD(lr=.1).step(net.params, net.backward(score=net.forward(image, train=True)))
+net.save('net.safetensors')
+'''
 
 MISTAKES = {
     'a net that is a number': 'tinyfcn.build(8)',
@@ -65,7 +72,7 @@ def test_the_script_runs(tmp_path):
 
 
 def test_mypy_accepts_the_script_and_knows_every_type(run_mypy):
-    output = run_mypy(SCRIPT + ''.join(f'reveal_type({value})\n' for value in VALUES))
+    output = run_mypy(SCRIPT + CALLS + ''.join(f'reveal_type({value})\n' for value in VALUES))
     assert 'error:' not in output, output
     revealed = re.findall(r'Revealed type is "(.*)"', output)
     types = dict(zip(VALUES, revealed, strict=True))

@@ -16,6 +16,7 @@ from .. import build, viz, weights
 from ..data.images import read_image
 from ..data.transforms import prepare
 from ..net import Net
+from ..net.alignment import Unaligned
 
 LISTED = 8                      # class names in an error message
 
@@ -62,6 +63,8 @@ def draw_heatmap(args: argparse.Namespace, net: Net) -> None:
     if number >= len(score):
         raise ValueError(f'class {number}: the classes are 0 … {len(score) - 1}')
 
+    if isinstance(box.alignment, Unaligned):
+        raise ValueError(f'{args.net} has no map of scores: {box.alignment}')
     viz.draw_heatmap(image, score[number], box.alignment, args.output, class_name(number, names))
     rows, columns = score[number].shape
     best = int(score.mean((1, 2)).argmax())
@@ -79,7 +82,7 @@ def draw_activations(args: argparse.Namespace, net: Net) -> None:
     for box, y in net.walk(prepare(read_image(args.activations), preprocess), keep=False):
         if value is not None and value.shape[1:] != y.shape[2:]:
             drawn[name] = value
-        name = str(box)
+        name = box.name
         value = y[0].copy()                             # the next box may compute in place
     drawn[name] = value
     viz.draw_activations(drawn, args.output)

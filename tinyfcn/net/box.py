@@ -27,7 +27,7 @@ class Box:
     arguments that the walk supplies: train, rng, overwrite.
     """
 
-    name: str | None
+    name: str           # empty until the graph names the box
     inputs: Any         # boxes; once the box has its name, the names of the boxes
     like: Any           # a box, or its name; None
     channels: int
@@ -47,7 +47,7 @@ class Box:
         self.weights = dict(weights)
         self.state = dict(state)
         self.flags = FLAGS.intersection(signature(op).parameters) if op else set()
-        self.name = None
+        self.name = ''
         self.call_text = f'{op.__name__}({", ".join(map(str, inputs))})' if op else 'the image'
 
     def __str__(self) -> str:

@@ -68,7 +68,7 @@ class Graph:
 
     def _name_inner_box(self, name: str, read: Box) -> None:
         """Name a box that was written inside the line of another: 'fuse/relu1' for fuse."""
-        if read.name is None:
+        if not read.name:
             if read.weights:
                 raise NameError(f'{read} inside {name!r} has weights: it needs a line and a name')
             stem = f'{name}/{read.op.__name__}'
@@ -76,7 +76,7 @@ class Graph:
             while stem + str(number) in self.boxes:
                 number += 1
             self[stem + str(number)] = read
-        if self.boxes.get(str(read.name)) is not read:
+        if self.boxes.get(read.name) is not read:
             raise NameError(f'{name!r} reads {read.name!r}, a box of another net')
 
     def _make_weights(self, box: Box) -> None:
@@ -133,7 +133,7 @@ class Graph:
         """The names of the boxes that no other box reads."""
         route = self.route(train)
         read = {name for box in route for name in box.inputs}
-        return [str(box.name) for box in route if box.name not in read]
+        return [box.name for box in route if box.name not in read]
 
     def sizes(self, size: Pair, train: bool = True, until: str | Iterable[str] | None = None,
               ) -> dict[str, Size]:
