@@ -1,21 +1,44 @@
-"""Data sets as people have them, each with one thing wrong, or odd and yet right.
+"""Data sets as people have them, each with one mistake, or with something unusual that is fine.
 
-    CASES['a jpeg cut short'] = make, pattern       make(folder) -> name of the set, its root
-    FINE['a grey picture'] = make, is_right         is_right(pictures) asserts what was read
+    make, pattern = BAD_INPUT['a jpeg cut short']       make(folder) -> name of the data set, root
+    make, check = UNUSUAL_INPUT['a grey image']         check(dataset) asserts what was read
 
-A message must match the pattern: the file, the place, the value, and what to do next. Most are
-sets called 'folder', of three pictures in which one thing was changed.
+The message must match the pattern: the file, the place, the value, and what to do next. It is
+asserted here and nowhere else. Most are data sets called 'folder' with three images, in which one
+thing was changed. Functions decorated with @bad or @unusual are samples, and their
+names are the keys of these tables.
 """
 import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 from zlib import compress, crc32
 
 import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-CASES, FINE = {}, {}
+
+class BadInput(NamedTuple):
+    """make(folder) -> name of the data set, root; a regular expression of the message"""
+
+    make: Callable[[Path], tuple[str, Path]]
+    pattern: str
+
+
+class UnusualInput(NamedTuple):
+    """make(folder) -> name of the data set, root; check(dataset) asserts, or returns whether"""
+
+    make: Callable[[Path], tuple[str, Path]]
+    check: Callable
+
+
+BAD_INPUT = {}
+UNUSUAL_INPUT = {}
+
 RNG = np.random.default_rng(12)
-H, W = 40, 56
+H = 40
+W = 56
 RGB = RNG.integers(0, 256, (H // 8, W // 8, 3)).astype('uint8').repeat(8, 0).repeat(8, 1)
 LABEL = RNG.integers(0, 3, (H // 4, W // 4)).astype('uint8').repeat(4, 0).repeat(4, 1)
 LABEL[:2] = 255
@@ -23,26 +46,33 @@ NAMES = 'one', 'two', 'three'
 
 
 def bad(pattern):
-    """The function spoils a whole folder; one that gives back a name has made that set instead."""
-    return lambda spoil: CASES.setdefault(_words(spoil), (_maker(spoil), pattern)) and spoil
+    """Register the function, which spoils a good data set, or returns the name of its own."""
+    def register(spoil):
+        BAD_INPUT[_title(spoil)] = BadInput(_maker(spoil), pattern)
+        return spoil
+    return register
 
 
-def fine(is_right):
-    return lambda change: FINE.setdefault(_words(change), (_maker(change), is_right)) and change
+def unusual(check):
+    def register(change):
+        UNUSUAL_INPUT[_title(change)] = UnusualInput(_maker(change), check)
+        return change
+    return register
 
 
-def _words(function):
+def _title(function):
     return function.__name__.replace('_', ' ').strip()
 
 
 def _maker(change):
     def make(root):
-        whole(root)
+        write_dataset(root)
         return change(root) or 'folder', root
     return make
 
 
-def whole(root):
+def write_dataset(root):
+    """A good data set of three images in a folder of one's own."""
     for name in NAMES:
         save(root / f'images/{name}.jpg', RGB)
         save(root / f'masks/{name}.png', LABEL, 'P')
@@ -59,12 +89,12 @@ def save(path, array, mode=None, **kwargs):
     image.save(path, **kwargs)
 
 
-def spoil(path, change):
+def edit_bytes(path, change):
     path.write_bytes(change(path.read_bytes()))
 
 
 def png(width, height, data):
-    """A grey PNG of one bit a pixel, which may claim any size."""
+    """A greyscale PNG of one bit a pixel, which may claim any size."""
     def chunk(kind, data):
         return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', crc32(kind + data))
     header = struct.pack('>IIBBBBB', width, height, 1, *[0] * 4)
@@ -72,11 +102,11 @@ def png(width, height, data):
             + chunk(b'IEND', b''))
 
 
-# ---- files that are damaged, or no pictures ------------------------------------------------------
+# ---- files that are damaged, or no images --------------------------------------------------------
 
 @bad(r'images.two\.jpg: damaged \(.*truncated.*\), of [\d,]+ bytes; get it again')
 def a_jpeg_cut_short(root):
-    spoil(root / 'images/two.jpg', lambda data: data[:len(data) * 9 // 10])
+    edit_bytes(root / 'images/two.jpg', lambda data: data[:len(data) * 9 // 10])
 
 
 @bad(r'masks.two\.png: damaged \(.*\), of [\d,]+ bytes; get it again')
@@ -84,156 +114,164 @@ def a_bit_flipped_in_a_mask(root):
     def flip(data):
         at = data.index(b'IDAT') + 20
         return data[:at] + bytes([data[at] ^ 4]) + data[at + 1:]
-    spoil(root / 'masks/two.png', flip)
+    edit_bytes(root / 'masks/two.png', flip)
 
 
 @bad(r'masks.two\.png: damaged')
 def a_mask_without_its_end(root):
-    spoil(root / 'masks/two.png', lambda data: data[:-12])
+    edit_bytes(root / 'masks/two.png', lambda data: data[:-12])
 
 
-@bad(r'images.two\.jpg: no picture, the file is empty: a failed download\?')
+@bad(r'images.two\.jpg: not an image: the file is empty \(a failed download\?\); get it again')
 def an_empty_file(root):
-    spoil(root / 'images/two.jpg', lambda data: b'')
+    edit_bytes(root / 'images/two.jpg', lambda data: b'')
 
 
-@bad(r'images.two\.jpg: no picture, but a page of HTML: a failed download\?')
-def a_page_of_html(root):
-    spoil(root / 'images/two.jpg', lambda data: b'\n<!DOCTYPE html><html>404</html>')
+@bad(r'images.two\.jpg: not an image: it is an HTML page \(a failed download\?\); get it again')
+def an_html_page(root):
+    edit_bytes(root / 'images/two.jpg', lambda data: b'\n<!DOCTYPE html><html>404</html>')
 
 
-@bad(r"images.two\.jpg: no picture, it begins with b'%pdf-1\.7'")
-def some_other_file(root):
-    spoil(root / 'images/two.jpg', lambda data: b'%PDF-1.7 and more')
+@bad(r"images.two\.jpg: not an image: it begins with b'%pdf-1\.7'")
+def a_file_of_another_kind(root):
+    edit_bytes(root / 'images/two.jpg', lambda data: b'%PDF-1.7 and more')
 
 
 @bad(r'images.two\.jpg: cannot be read \(Is a directory\)')
-def a_folder_with_the_name_of_a_picture(root):
+def a_folder_with_the_name_of_an_image(root):
     (root / 'images/two.jpg').unlink()
     (root / 'images/two.jpg').mkdir()
 
 
 @bad(r'images.two\.jpg: no such file; .*images has 3 \.jpg')
-def a_link_to_nowhere(root):
+def a_broken_link(root):
     (root / 'images/two.jpg').unlink()
     (root / 'images/two.jpg').symlink_to(root / 'gone.jpg')
 
 
 @bad(r'images.two\.png: 12000×9000 pixels are more than 50,000,000; make it smaller first')
-def a_bomb_of_108_million_pixels(root):
+def a_decompression_bomb_of_108_million_pixels(root):
     (root / 'images/two.jpg').unlink()
     (root / 'images/two.png').write_bytes(png(12000, 9000, bytes(1501 * 9000)))
 
 
 @bad(r'images.two\.png: far more than 50,000,000 pixels; make it smaller first')
-def a_bomb_of_400_million_pixels(root):
+def a_decompression_bomb_of_400_million_pixels(root):
     (root / 'images/two.jpg').unlink()
     (root / 'images/two.png').write_bytes(png(20000, 20000, b''))
 
 
 @bad(r'images.two\.png: I;16 pixels have more than 8 bits; scale them to 0 … 255')
-def a_picture_of_16_bits(root):
+def an_image_of_16_bits(root):
     (root / 'images/two.jpg').unlink()
     save(root / 'images/two.png', RGB[:, :, 0].astype('uint16') * 257)
 
 
 @bad(r'images.two\.tif: F pixels have more than 8 bits; scale them to 0 … 255')
-def a_picture_of_floats(root):
+def an_image_of_floats(root):
     (root / 'images/two.jpg').unlink()
     save(root / 'images/two.tif', RGB[:, :, 0] / np.float32(255))
 
 
-# ---- pictures turned by a camera -----------------------------------------------------------------
+# ---- orientations in EXIF ------------------------------------------------------------------------
 
-TURNED = {2: RGB[:, ::-1], 3: RGB[::-1, ::-1], 4: RGB[::-1], 5: RGB.swapaxes(0, 1),
+# orientation: how RGB is stored
+STORED = {2: RGB[:, ::-1], 3: RGB[::-1, ::-1], 4: RGB[::-1], 5: RGB.swapaxes(0, 1),
           6: np.rot90(RGB), 7: RGB[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(RGB, -1)}
 
 
-def turned(root, orientation, array):
+def save_with_orientation(root, orientation, array):
     exif = Image.Exif()
     exif[0x0112] = orientation
     save(root / 'images/two.png', array, exif=exif)
     (root / 'images/two.jpg').unlink()
 
 
-def image_of_two(image):
-    def is_right(pictures):
-        np.testing.assert_array_equal(pictures[pictures.names.index('two')][0], image)
-    return is_right
+def image_of_two_is(image):
+    def check(dataset):
+        np.testing.assert_array_equal(dataset[dataset.names.index('two')][0], image)
+    return check
 
 
-for _orientation, _stored in TURNED.items():
-    FINE[f'turned, its mask upright: {_orientation}'] = (_maker(
-        lambda root, kwargs=(_orientation, _stored): turned(root, *kwargs)), image_of_two(RGB))
+def an_image_with_orientation(orientation):
+    def change(root):
+        save_with_orientation(root, orientation, STORED[orientation])
+    return change
 
 
-@fine(image_of_two(np.rot90(RGB)))
-def turned_and_its_mask_as_stored(root):
-    turned(root, 6, np.rot90(RGB))
+for _orientation in STORED:
+    UNUSUAL_INPUT[f'orientation {_orientation}, the mask upright'] = UnusualInput(
+        _maker(an_image_with_orientation(_orientation)), image_of_two_is(RGB))
+
+
+@unusual(image_of_two_is(np.rot90(RGB)))
+def an_orientation_and_the_mask_as_stored(root):
+    save_with_orientation(root, 6, np.rot90(RGB))
     save(root / 'masks/two.png', np.rot90(LABEL))
 
 
-@bad(r'two\.png: 40×56 pixels upright, 56×40 as stored \(rows × columns\), and its mask has 40×50')
-def turned_and_its_mask_of_neither_size(root):
-    turned(root, 6, np.rot90(RGB))
+@bad(r'two\.png: 40×56 pixels upright, 56×40 as stored \(rows × columns\), and its mask has '
+           r'40×50')
+def an_orientation_and_a_mask_of_neither_size(root):
+    save_with_orientation(root, 6, np.rot90(RGB))
     save(root / 'masks/two.png', LABEL[:, :50])
 
 
-# ---- pictures of every kind ----------------------------------------------------------------------
+# ---- images of every kind ------------------------------------------------------------------------
 
-def grey_of_two(pictures):
+def two_is_grey(dataset):
     grey = np.array(Image.fromarray(RGB).convert('L'))
-    image_of_two(np.dstack([grey] * 3))(pictures)
+    image_of_two_is(np.dstack([grey] * 3))(dataset)
 
 
-def near(pictures):
-    """As the picture was, but for what CMYK and JPEG lose."""
-    image = pictures[pictures.names.index('two')][0].astype(int)
+def two_is_similar(dataset):
+    """The same up to what CMYK and JPEG lose."""
+    image = dataset[dataset.names.index('two')][0].astype(int)
     assert np.median(abs(image - RGB)) < 8
 
 
-def instead(root, array, mode=None, suffix='.png', **kwargs):
+def replace_image(root, array, mode=None, suffix='.png', **kwargs):
     (root / 'images/two.jpg').unlink()
     save(root / f'images/two{suffix}', array, mode, **kwargs)
 
 
-@fine(near)
+@unusual(two_is_similar)
 def a_cmyk_jpeg(root):
-    instead(root, RGB, 'CMYK', '.jpeg', quality=100, subsampling=0)
+    replace_image(root, RGB, 'CMYK', '.jpeg', quality=100, subsampling=0)
 
 
-@fine(grey_of_two)
-def a_grey_picture(root):
-    instead(root, RGB, 'L')
+@unusual(two_is_grey)
+def a_grey_image(root):
+    replace_image(root, RGB, 'L')
 
 
-@fine(grey_of_two)
-def a_grey_picture_with_alpha(root):
-    instead(root, RGB, 'LA')
+@unusual(two_is_grey)
+def a_grey_image_with_alpha(root):
+    replace_image(root, RGB, 'LA')
 
 
-@fine(image_of_two(RGB))
-def a_picture_with_alpha(root):
-    instead(root, np.dstack([RGB, LABEL]))
+@unusual(image_of_two_is(RGB))
+def an_image_with_alpha(root):
+    replace_image(root, np.dstack([RGB, LABEL]))
 
 
-@fine(image_of_two(np.dstack([LABEL % 2 * 255] * 3)))
-def a_picture_of_one_bit(root):
-    instead(root, LABEL % 2 > 0)
+@unusual(image_of_two_is(np.dstack([LABEL % 2 * 255] * 3)))
+def an_image_of_one_bit(root):
+    replace_image(root, LABEL % 2 > 0)
 
 
-@fine(lambda pictures: len(pictures[pictures.names.index('two')][0]) == H)
+@unusual(lambda dataset: len(dataset[dataset.names.index('two')][0]) == H)
 def a_palette_whose_colours_are_transparent(root):
-    instead(root, LABEL, 'P', transparency=bytes([0, 128, 255]))
+    replace_image(root, LABEL, 'P', transparency=bytes([0, 128, 255]))
 
 
-@fine(near)
+@unusual(two_is_similar)
 def a_suffix_in_capitals(root):
-    instead(root, RGB, suffix='.JPG', quality=95, subsampling=0)
+    replace_image(root, RGB, suffix='.JPG', quality=95, subsampling=0)
 
 
-@fine(lambda pictures: [part.shape for part in pictures[0]] == [(1, 1, 3), (1, 1)])
-def pictures_of_one_pixel(root):
+@unusual(lambda dataset: [part.shape for part in dataset[0]] == [(1, 1, 3), (1, 1)])
+def images_of_one_pixel(root):
     for name in NAMES:
         save(root / f'images/{name}.jpg', RGB[:1, :1])
         save(root / f'masks/{name}.png', LABEL[-1:, :1])
@@ -242,27 +280,27 @@ def pictures_of_one_pixel(root):
 # ---- masks ---------------------------------------------------------------------------------------
 
 def label_is(label):
-    def is_right(pictures):
-        np.testing.assert_array_equal(pictures[pictures.names.index('two')][1], label)
-    return is_right
+    def check(dataset):
+        np.testing.assert_array_equal(dataset[dataset.names.index('two')][1], label)
+    return check
 
 
-@fine(label_is(LABEL))
-def a_palette_of_strange_colours(root):
+@unusual(label_is(LABEL))
+def a_palette_of_random_colours(root):
     save(root / 'masks/two.png', LABEL, 'P')
 
 
-@fine(label_is(LABEL))
+@unusual(label_is(LABEL))
 def a_mask_of_16_bits(root):
     save(root / 'masks/two.png', LABEL.astype('uint16'))
 
 
-@fine(label_is(LABEL % 2))
+@unusual(label_is(LABEL % 2))
 def a_mask_of_one_bit(root):
     save(root / 'masks/two.png', LABEL % 2 > 0)
 
 
-@fine(label_is(LABEL))
+@unusual(label_is(LABEL))
 def a_grey_tiff(root):
     (root / 'masks/two.png').unlink()
     save(root / 'masks/two.tif', LABEL)
@@ -273,20 +311,20 @@ TABLE = '0 0 0 sky\n0 128 0 tree\n128 64 128 road\n'
 
 
 @bad(r"masks.two\.png: RGB pixels are colours; .* or give every class its colour, by lines 'R G B")
-def a_mask_of_colours_without_a_table(root):
+def an_rgb_mask_without_a_table(root):
     save(root / 'masks/two.png', COLOURS[LABEL.clip(max=3)])
 
 
-@fine(label_is(LABEL))
-def a_mask_of_colours_with_a_table(root):
-    a_mask_of_colours_without_a_table(root)
+@unusual(label_is(LABEL))
+def an_rgb_mask_with_a_table(root):
+    an_rgb_mask_without_a_table(root)
     (root / 'classes.txt').write_text(TABLE + '224 224 192 void\n')
 
 
 @bad(r"masks.two\.png: colour 224 224 192 at row 0, column 0 is not in classes\.txt; 112 pixels "
-     r"have 1 such colours; add a line '224 224 192 name', or '224 224 192 void' if it means")
-def a_colour_that_the_table_has_not(root):
-    a_mask_of_colours_without_a_table(root)
+     r"have 1 such colours; add a line '224 224 192 name', or '224 224 192 void' if it is no")
+def a_colour_that_is_not_in_the_table(root):
+    an_rgb_mask_without_a_table(root)
     (root / 'classes.txt').write_text(TABLE)
 
 
@@ -296,15 +334,15 @@ def a_mask_as_jpeg(root):
     save(root / 'masks/two.jpg', LABEL)
 
 
-@bad(r'images.two\.jpg: 40×56 pixels \(rows × columns\), and its mask has 20×28; scale one of '
+@bad(r'images.two\.jpg: 40×56 pixels \(rows × columns\), and its mask has 20×28; resize one of '
      r'them, a mask by nearest neighbour')
 def a_mask_of_another_size(root):
     save(root / 'masks/two.png', LABEL[::2, ::2])
 
 
 @bad(r'masks.one\.png: label 38 at row 17, column 20; there are 3 classes \(0 … 2\) and 255 is '
-     r'void\. 204 such pixels in 3 files\. Values seen: 0, 1, 2, 38, 255')
-def labels_beyond_the_classes(root):
+     r'void\. 204 such pixels in 3 files\. Values found: 0, 1, 2, 38, 255')
+def labels_above_the_classes(root):
     (root / 'train.txt').write_text('\n'.join(NAMES))
     for name, count in zip(NAMES, [2, 100, 102]):
         label = LABEL.copy()
@@ -312,7 +350,7 @@ def labels_beyond_the_classes(root):
         save(root / f'masks/{name}.png', label, 'P')
 
 
-@bad(r"the masks hold only 0 and 255, and 255 is void: of 'road' there is not one pixel\. If 255 "
+@bad(r"the masks hold only 0 and 255, and 255 is void: no pixel is 'road'\. If 255 "
      r"means 'road', save it as 1 \(mask // 255\)")
 def a_binary_mask_of_0_and_255(root):
     (root / 'classes.txt').write_text('background\nroad\n')
@@ -321,35 +359,48 @@ def a_binary_mask_of_0_and_255(root):
 
 
 @bad(r'every pixel of all masks is 255, void: there is nothing to learn; a class is 0 … 2')
-def masks_of_void_alone(root):
+def masks_of_only_void(root):
     for name in NAMES:
         save(root / f'masks/{name}.png', LABEL * 0 + 255)
 
 
 # ---- lists and folders ---------------------------------------------------------------------------
 
-def lists(data):
-    return lambda root: (root / 'train.txt').write_bytes(data) and None
+def with_list(data):
+    def change(root):
+        (root / 'train.txt').write_bytes(data)
+    return _maker(change)
 
 
-CASES['a list in latin-1'] = _maker(lists('one\ntwö\n'.encode('latin-1'))), \
-    r"train\.txt, line 2: b'tw\\xf6' is not UTF-8; save the file as UTF-8"
-CASES['a list in utf-16'] = _maker(lists('one\ntwo\n'.encode('utf-16-le'))), \
-    r'train\.txt, line 1: .* is not UTF-8; save the file as UTF-8'
-CASES['a name that leads elsewhere'] = _maker(lists(b'one\n../../etc/passwd\n')), \
-    r"train\.txt, line 2: '\.\./\.\./etc/passwd' is a path; the name of a picture is needed"
-CASES['an empty list'] = _maker(lists(b'\n\n')), \
-    r'train\.txt: no name in it; write the names of pictures, one a line'
-CASES['a name without a picture'] = _maker(lists(b'one\nfour\n')), \
-    r'masks.four\.png: no such file; .*masks has 3 \.png'
-for _name, _data in {'with a mark of its byte order': b'\xef\xbb\xbftwo\none\n',
-                     'from windows': b'two\r\none\r\n',
-                     'with blank lines': b'\ntwo\n \none '}.items():
-    FINE[f'a list {_name}'] = (_maker(lists(_data)),
-                               lambda pictures: pictures.names == ['two', 'one'])
+def names_are_two_one(dataset):
+    return dataset.names == ['two', 'one']
 
 
-@bad(r'train\.txt: no such list; of lists .* has classes\.txt, val\.txt')
+BAD_INPUT |= {
+    'a list in latin-1': BadInput(
+        with_list('one\ntwö\n'.encode('latin-1')),
+        r"train\.txt, line 2: b'tw\\xf6' is not UTF-8; save the file as UTF-8"),
+    'a list in utf-16': BadInput(
+        with_list('one\ntwo\n'.encode('utf-16-le')),
+        r'train\.txt, line 1: .* is not UTF-8; save the file as UTF-8'),
+    'a name that is a path': BadInput(
+        with_list(b'one\n../../etc/passwd\n'),
+        r"train\.txt, line 2: '\.\./\.\./etc/passwd' is a path; write the name of an image"),
+    'an empty list': BadInput(
+        with_list(b'\n\n'),
+        r'train\.txt: the list is empty; write the names of images, one a line'),
+    'a name without an image': BadInput(
+        with_list(b'one\nfour\n'), r'masks.four\.png: no such file; .*masks has 3 \.png'),
+}
+UNUSUAL_INPUT |= {
+    'a list with a byte order mark': UnusualInput(
+        with_list(b'\xef\xbb\xbftwo\none\n'), names_are_two_one),
+    'a list from windows': UnusualInput(with_list(b'two\r\none\r\n'), names_are_two_one),
+    'a list with blank lines': UnusualInput(with_list(b'\ntwo\n \none '), names_are_two_one),
+}
+
+
+@bad(r'train\.txt: no such list; the \.txt files in .* are: classes\.txt, val\.txt')
 def a_list_that_is_missing(root):
     (root / 'val.txt').write_text('one\n')
 
@@ -359,19 +410,19 @@ def a_mask_that_is_missing(root):
     (root / 'masks/two.png').unlink()
 
 
-@bad(r'images: no pictures \(\.jpg, .*\); .*images has 3 \.dcm')
-def pictures_of_an_unknown_suffix(root):
+@bad(r'images: no images \(\.jpg, .*\); .*images has 3 \.dcm')
+def images_of_an_unknown_suffix(root):
     for path in [*(root / 'images').iterdir()]:
         path.rename(path.with_suffix('.dcm'))
 
 
-@bad(r'images: no pictures \(.*\); .*images has nothing in it')
+@bad(r'images: no images \(.*\); .*images is empty')
 def an_empty_folder(root):
     for path in [*(root / 'images').iterdir()]:
         path.unlink()
 
 
-@bad(r'masks: no pictures \(.*\); .*masks is no folder')
+@bad(r'masks: no images \(.*\); .*masks is not a folder')
 def no_masks_at_all(root):
     (root / 'masks').rename(root / 'labels')
 
@@ -386,29 +437,30 @@ def two_classes_of_one_colour(root):
     (root / 'classes.txt').write_text('0 0 0 sky\n0 128 0 tree\n0 0 0 road\n')
 
 
-@bad(r'classes\.txt, line 1: void is no class; it is 255')
+@bad(r'classes\.txt, line 1: void is not a class; it is 255')
 def void_among_the_classes(root):
     (root / 'classes.txt').write_text('void\nsky\ntree\nroad\n')
 
 
-@bad(r'classes\.txt: 0 classes; there may be 1 … 255')
+@bad(r'classes\.txt: 0 classes; write 1 … 255')
 def classes_in_an_empty_file(root):
     (root / 'classes.txt').write_text('')
 
 
-@bad(r'images.two\.png and two\.jpg: two pictures of one name; rename one of them')
-def two_pictures_of_one_name(root):
+@bad(r'images.two\.png and two\.jpg: two images of one name; rename one of them')
+def two_images_of_one_name(root):
     save(root / 'images/two.png', RGB)
 
 
-# ---- sets in layouts of their own ----------------------------------------------------------------
+# ---- data sets in other layouts ------------------------------------------------------------------
 
-@bad(r'Segmentation.train\.txt: no such list; of lists .*Segmentation has none')
-def a_devkit_that_is_none(root):
+@bad(r'Segmentation.train\.txt: no such list; the \.txt files in .*Segmentation are: none')
+def a_devkit_without_lists(root):
     return 'voc'
 
 
-def regions(text):
+def with_regions(text):
+    """Stanford Background of one image, whose label is this text."""
     def make(root):
         save(root / 'images/one.jpg', RGB[:2, :2])
         (root / 'labels').mkdir()
@@ -418,17 +470,21 @@ def regions(text):
     return _maker(make)
 
 
-CASES['regions that are words'] = regions(b'sky sky\nroad road\n'), \
-    r'one\.regions\.txt: not a row of whole numbers for each row of pixels \(.*sky.*\); get it'
-CASES['regions of uneven rows'] = regions(b'0 1\n2\n'), r'one\.regions\.txt: not a row of whole num'
-CASES['regions of nothing'] = regions(b''), r'one\.regions\.txt: not a row of whole numbers'
-CASES['regions of bytes'] = regions(b'\xff\xfe\x00'), r'one\.regions\.txt: not a row of whole numb'
-CASES['regions beyond the classes'] = regions(b'0 1\n300 -1\n'), \
-    r'one\.regions\.txt: label 300 at row 1, column 0; there are 8 classes'
+NO_INTEGERS = r'one\.regions\.txt: not a line of integers for each row of pixels \(.*\); get it'
+BAD_INPUT |= {
+    'regions that are words': BadInput(
+        with_regions(b'sky sky\nroad road\n'), NO_INTEGERS.replace('.*', '.*sky.*')),
+    'regions of uneven rows': BadInput(with_regions(b'0 1\n2\n'), NO_INTEGERS),
+    'regions of nothing': BadInput(with_regions(b''), NO_INTEGERS),
+    'regions of bytes': BadInput(with_regions(b'\xff\xfe\x00'), NO_INTEGERS),
+    'regions above the classes': BadInput(
+        with_regions(b'0 1\n300 -1\n'),
+        r'one\.regions\.txt: label 300 at row 1, column 0; there are 8 classes'),
+}
 
 
-def outlines(write):
-    """SBD of one picture."""
+def with_mat(write):
+    """SBD of one image; write(path) writes its label."""
     def make(root):
         save(root / 'img/one.jpg', RGB)
         (root / 'cls').mkdir()
@@ -438,29 +494,38 @@ def outlines(write):
     return _maker(make)
 
 
-CASES['a mat that is none'] = outlines(lambda path: path.write_bytes(b'nothing of MATLAB' * 20)), \
-    r'one\.mat: damaged, or no \.mat of MATLAB 4 … 7\.2 \(.*\); get the file again'
-CASES['a mat of matlab 7.3'] = outlines(lambda path: path.write_bytes(
-    b'MATLAB 7.3 MAT-file'.ljust(124) + b'\x00\x02IM')), r'one\.mat: damaged, or no \.mat .*HDF'
-CASES['a mat without its key'] = outlines(lambda path: savemat(path, dict(S=LABEL, names=LABEL))), \
-    r"one\.mat: no 'GTcls' in it; there is S, names"
-CASES['a mat without its field'] = outlines(
-    lambda path: savemat(path, dict(GTcls=dict(Boundaries=LABEL)))), \
-    r"one\.mat: no 'Segmentation' in it; there is Boundaries"
-CASES['a mat that is no table'] = outlines(
-    lambda path: savemat(path, dict(GTcls=dict(Segmentation='words')))), \
-    r'one\.mat: Segmentation is .*; a label is a table of whole numbers'
-CASES['a mat of fractions'] = outlines(
-    lambda path: savemat(path, dict(GTcls=dict(Segmentation=LABEL / 2)))), \
-    r'one\.mat: Segmentation is float64 .*; a label is a table of whole numbers'
-CASES['a mat of three dimensions'] = outlines(
-    lambda path: savemat(path, dict(GTcls=dict(Segmentation=np.dstack([LABEL] * 2))))), \
-    r'one\.mat: Segmentation is uint8 \(40, 56, 2\); a label is a table of whole numbers'
-CASES['a mat that is missing'] = outlines(lambda path: None), \
-    r'one\.mat: no such file; .*cls has nothing in it'
-FINE['a mat as MATLAB saves it'] = outlines(
-    lambda path: savemat(path, dict(GTcls=dict(Segmentation=LABEL * 1.)))), \
-    lambda pictures: np.testing.assert_array_equal(pictures[0][1], LABEL)
+def with_segmentation(value):
+    return with_mat(lambda path: savemat(path, dict(GTcls=dict(Segmentation=value))))
+
+
+NO_MATRIX = r'a label is a matrix of integers'
+BAD_INPUT |= {
+    'a mat that is not one': BadInput(
+        with_mat(lambda path: path.write_bytes(b'nothing of MATLAB' * 20)),
+        r'one\.mat: damaged, or not a \.mat of MATLAB 4 … 7\.2 \(.*\); get the file again'),
+    'a mat of matlab 7.3': BadInput(
+        with_mat(lambda path: path.write_bytes(
+            b'MATLAB 7.3 MAT-file'.ljust(124) + b'\x00\x02IM')),
+        r'one\.mat: damaged, or not a \.mat .*HDF'),
+    'a mat without its key': BadInput(
+        with_mat(lambda path: savemat(path, dict(S=LABEL, names=LABEL))),
+        r"one\.mat: it has no 'GTcls', only S, names"),
+    'a mat without its field': BadInput(
+        with_mat(lambda path: savemat(path, dict(GTcls=dict(Boundaries=LABEL)))),
+        r"one\.mat: it has no 'Segmentation', only Boundaries"),
+    'a mat that is no matrix': BadInput(
+        with_segmentation('words'), rf'one\.mat: Segmentation is .*; {NO_MATRIX}'),
+    'a mat of fractions': BadInput(
+        with_segmentation(LABEL / 2), rf'one\.mat: Segmentation is float64 .*; {NO_MATRIX}'),
+    'a mat of three dimensions': BadInput(
+        with_segmentation(np.dstack([LABEL] * 2)),
+        rf'one\.mat: Segmentation is uint8 \(40, 56, 2\); {NO_MATRIX}'),
+    'a mat that is missing': BadInput(
+        with_mat(lambda path: None), r'one\.mat: no such file; .*cls is empty'),
+}
+UNUSUAL_INPUT['a mat of doubles, as MATLAB saves it'] = UnusualInput(
+    with_segmentation(LABEL * 1.),
+    lambda dataset: np.testing.assert_array_equal(dataset[0][1], LABEL))
 
 
 @bad(r'trainannot.one\.png: label 12 at row 0, column 0; there are 11 classes')
@@ -470,7 +535,7 @@ def camvid_of_another_split(root):
     return 'camvid'
 
 
-@bad(r'data.images.img_one\.png: no such file; .*images is no folder')
+@bad(r'data.images.img_one\.png: no such file; .*images is not a folder')
 def nyud_in_another_layout(root):
     (root / 'segmentation').mkdir()
     savemat(root / 'segmentation/img_one.mat', dict(segmentation=LABEL))

@@ -1,4 +1,4 @@
-"""Real weights on real pictures, where the folder of TINYFCN_DATA has them."""
+"""Real weights on real images, in the folder that TINYFCN_DATA names."""
 import os
 from pathlib import Path
 
@@ -13,13 +13,14 @@ from tinyfcn.data.transforms import prepare
 DATA = Path(os.environ.get('TINYFCN_DATA', 'nowhere'))
 pytestmark = [pytest.mark.realdata,
               pytest.mark.skipif(not DATA.is_dir(),
-                                 reason='TINYFCN_DATA names no folder of real data')]
+                                 reason='TINYFCN_DATA does not name a folder of real data')]
 
-SYNSETS = {8: range(281, 288), 12: range(151, 269)}     # VOC's cat and dog among ImageNet's 1000
+# the classes of VOC's cat and dog among ImageNet's 1000
+SYNSETS = {8: range(281, 288), 12: range(151, 269)}
 
 
-def alone(count):
-    """`count` cats and as many dogs that have a picture to themselves and fill a tenth of it."""
+def cats_and_dogs(count):
+    """`count` images each with a single animal, which fills more than a tenth. -> class, path"""
     wanted = dict.fromkeys(SYNSETS, count)
     for path in sorted((DATA / 'voc_animals/SegmentationClass').glob('*.png')):
         with Image.open(path) as image:
@@ -31,14 +32,14 @@ def alone(count):
             yield animal, DATA / 'voc_animals/JPEGImages' / f'{path.stem}.jpg'
 
 
-def test_a_real_classifier_knows_cats_from_dogs():
-    """SqueezeNet's top-1 on 200 pictures of any size; it has 1000 classes to choose from."""
+def test_squeezenet_tells_cats_from_dogs():
+    """Top-1 of its 1000 classes on 200 images of any size."""
     arrays, about = weights.read(DATA / 'weights/squeezenet_v1.1_oihw_fp32.npz')
     net = build('squeezenet', seed=None)
     assert not weights.transplant(net, arrays).missing
-    right = []
-    for animal, path in alone(100):
+    correct = []
+    for animal, path in cats_and_dogs(100):
         score = net.forward(prepare(read_image(path), about['preprocess']))
-        right.append(score.argmax() in SYNSETS[animal])
-    print(f'top-1 {np.mean(right):.3f} on {len(right)} pictures')
-    assert len(right) == 200 and np.mean(right) > .7
+        correct.append(score.argmax() in SYNSETS[animal])
+    print(f'top-1 {np.mean(correct):.3f} on {len(correct)} images')
+    assert len(correct) == 200 and np.mean(correct) > .7

@@ -1,4 +1,4 @@
-"""Reading a picture: every kind that people have, and every kind that cannot be read."""
+"""Images of every mode are read or rejected; image and label are transformed together."""
 import io
 
 import numpy as np
@@ -7,7 +7,7 @@ from PIL import Image
 
 from tinyfcn.data import images
 from tinyfcn.data.images import read_image
-from tinyfcn.data.transforms import crop, mirror, prepare, rescale
+from tinyfcn.data.transforms import flip_left_right, prepare, random_crop, rescale
 
 RNG = np.random.default_rng(6)
 RGB = RNG.integers(0, 256, (12, 20, 3)).astype('uint8')
@@ -15,7 +15,7 @@ RGB = RNG.integers(0, 256, (12, 20, 3)).astype('uint8')
 
 @pytest.mark.parametrize('mode', ['RGB', 'L', 'RGBA', 'LA', 'P', 'CMYK', '1'])
 def test_every_mode_of_eight_bits_becomes_rgb(tmp_path, mode):
-    path = tmp_path / ('picture.tif' if mode == 'CMYK' else 'picture.png')
+    path = tmp_path / ('image.tif' if mode == 'CMYK' else 'image.png')
     Image.fromarray(RGB).convert(mode).save(path)
     x = read_image(path)
     assert x.shape == (12, 20, 3) and x.dtype == 'uint8'
@@ -23,108 +23,109 @@ def test_every_mode_of_eight_bits_becomes_rgb(tmp_path, mode):
         np.testing.assert_array_equal(x, RGB)
 
 
-def test_a_picture_is_turned_upright(tmp_path):
+def test_the_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6                            # the camera was held on its side
-    Image.fromarray(RGB).save(tmp_path / 'turned.png', exif=exif)
-    np.testing.assert_array_equal(read_image(tmp_path / 'turned.png'), np.rot90(RGB, -1))
+    exif[0x0112] = 6                            # rotated by 90°
+    Image.fromarray(RGB).save(tmp_path / 'rotated.png', exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / 'rotated.png'), np.rot90(RGB, -1))
 
 
-def jpeg():
+def jpeg_bytes():
     file = io.BytesIO()
     Image.fromarray(RGB).resize((200, 120)).save(file, 'JPEG')
     return file.getvalue()
 
 
-def deep(array):
+def tiff_bytes(array):
     file = io.BytesIO()
     Image.fromarray(array).save(file, 'TIFF')
     return file.getvalue()
 
 
-@pytest.mark.parametrize('data, why', [
-    (b'', 'the file is empty: a failed download?'),
-    (b'<!DOCTYPE html><html>', 'a page of HTML: a failed download?'),
-    (b'nonsense', "no picture, it begins with b'nonsense'"),
-    (jpeg()[:len(jpeg()) * 6 // 10], r'damaged \(.*truncated.*\), of [\d,]+ bytes'),
-    (deep(np.zeros((4, 4), 'uint16')), 'more than 8 bits; scale them'),
-    (deep(np.zeros((4, 4), 'float32')), 'more than 8 bits; scale them'),
+@pytest.mark.parametrize('data, message', [
+    (b'', 'empty'),
+    (b'<!DOCTYPE html><html>', 'HTML'),
+    (b'nonsense', "b'nonsense'"),
+    (jpeg_bytes()[:len(jpeg_bytes()) * 6 // 10], r'damaged \(.*truncated.*\), of [\d,]+ bytes'),
+    (tiff_bytes(np.zeros((4, 4), 'uint16')), 'I;16 pixels .* 8 bits'),
+    (tiff_bytes(np.zeros((4, 4), 'float32')), 'F pixels .* 8 bits'),
 ])
-def test_what_is_no_picture_is_refused_by_name(tmp_path, data, why):
-    path = tmp_path / 'picture.jpg'
+def test_a_file_that_is_no_image_is_rejected_by_name(tmp_path, data, message):
+    path = tmp_path / 'image.jpg'
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=why) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         read_image(path)
     assert str(path) in str(caught.value)
 
 
-def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+def test_too_many_pixels_are_rejected_before_they_are_decoded(tmp_path, monkeypatch):
     path = tmp_path / 'large.png'
     Image.fromarray(RGB).save(path)
-    monkeypatch.setattr(images, 'LARGEST', 239)
-    with pytest.raises(ValueError, match=r'20×12 pixels are more than 239'):
+    monkeypatch.setattr(images, 'MAX_PIXELS', 239)
+    with pytest.raises(ValueError, match=r'large\.png: 20×12 .* 239'):
         read_image(path)
 
 
-def test_a_missing_file_says_so_itself(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere.png'):
         read_image(tmp_path / 'nowhere.png')
 
 
 @pytest.mark.parametrize('order', ['RGB', 'BGR'])
 def test_prepare(order):
-    """The mean is in the order of the net's channels, whatever the file's is."""
-    tag = dict(order=order, scale=1/255, mean=(.1, .2, .3), std=(1., 2., 4.))
-    x = prepare(RGB, tag)
+    """The mean is in the order of the net's channels."""
+    preprocess = dict(order=order, scale=1/255, mean=(.1, .2, .3), std=(1., 2., 4.))
+    x = prepare(RGB, preprocess)
     assert x.shape == (1, 3, 12, 20) and x.dtype == 'float32' and x.flags.c_contiguous
-    for i, (mean, std) in enumerate(zip(tag['mean'], tag['std'])):
+    for i, (mean, std) in enumerate(zip(preprocess['mean'], preprocess['std'])):
         channel = RGB[:, :, i if order == 'RGB' else 2 - i]
         np.testing.assert_allclose(x[0, i], (channel / 255 - mean) / std, atol=1e-6)
 
 
-def test_prepare_many_channels():
-    """Only the first three are colour; the mean is one for each channel."""
+def test_prepare_six_channels():
+    """Only the first three are reordered; the mean has a value for each channel."""
     image = np.dstack([RGB, RGB[::-1]]).astype('float32')
-    tag = dict(order='BGR', scale=1., mean=range(6), std=[2.] * 6)
-    x = prepare(image, tag)[0].transpose(1, 2, 0)
+    preprocess = dict(order='BGR', scale=1., mean=range(6), std=[2.] * 6)
+    x = prepare(image, preprocess)[0].transpose(1, 2, 0)
     expected = np.dstack([RGB[:, :, ::-1], RGB[::-1]])
     np.testing.assert_array_equal(x, (expected.astype('float32') - np.arange(6)) / 2)
-    with pytest.raises(ValueError, match='the image has 4 channels, and preprocess a mean of 6'):
-        prepare(image[:, :, :4], tag)
+    with pytest.raises(ValueError, match='the image has 4 channels.* a mean of 6'):
+        prepare(image[:, :, :4], preprocess)
 
 
-# ---- to other places and sizes -------------------------------------------------------------------
+# ---- image and label together --------------------------------------------------------------------
 
 LABEL = RNG.choice([0, 3, 7, 255], (12, 20)).astype('uint8')
 BOTH = dict(score_sem=LABEL, score_geo=LABEL[::-1])
 
 
-def test_mirror():
-    image, label = mirror(RGB, LABEL)
+def test_flip_left_right():
+    image, label = flip_left_right(RGB, LABEL)
     assert (image[3, 0] == RGB[3, 19]).all() and (label == LABEL[:, ::-1]).all()
-    again = mirror(image, label)
+    again = flip_left_right(image, label)
     assert (again[0] == RGB).all() and (again[1] == LABEL).all()
-    both = mirror(RGB, BOTH)[1]
+    both = flip_left_right(RGB, BOTH)[1]
     assert (both['score_geo'] == LABEL[::-1, ::-1]).all() and (both['score_sem'] == label).all()
 
 
-def test_crop_takes_every_place_and_the_same_of_image_and_label():
-    numbers = np.arange(240).reshape(12, 20)                # each pixel says where it was
+def test_random_crop_takes_every_position_and_the_same_for_image_and_label():
+    numbers = np.arange(240).reshape(12, 20)                # each pixel is its own number
     image = np.dstack([numbers] * 3)
-    rng, places = np.random.default_rng(0), set()
+    rng = np.random.default_rng(0)
+    positions = set()
     for _ in range(400):
-        window, label = crop(image, dict(a=numbers, b=-numbers), (9, 18), rng)
+        window, label = random_crop(image, dict(a=numbers, b=-numbers), (9, 18), rng)
         assert window.shape == (9, 18, 3) and (window[:, :, 1] == label['a']).all()
         top, left = divmod(label['a'][0, 0], 20)
         np.testing.assert_array_equal(label['b'], -numbers[top:top + 9, left:left + 18])
-        places.add((top, left))
-    assert places == {(top, left) for top in range(4) for left in range(3)}
+        positions.add((top, left))
+    assert positions == {(top, left) for top in range(4) for left in range(3)}
 
 
 @pytest.mark.parametrize('size, shape', [
     ((12, 20), (12, 20)), ((30, 5), (12, 5)), ((99, 99), (12, 20))])
-def test_crop_is_no_larger_than_the_picture(size, shape):
-    image, label = crop(RGB, LABEL, size, np.random.default_rng(0))
+def test_random_crop_is_no_larger_than_the_image(size, shape):
+    image, label = random_crop(RGB, LABEL, size, np.random.default_rng(0))
     assert image.shape[:2] == label.shape == shape
 
 
@@ -141,7 +142,7 @@ def test_rescale_invents_no_class(factor, shape):
 
 
 def test_rescale_by_hand():
-    """Twice as large: the image bilinear between the middles of pixels, each label twice."""
+    """Twice as large: the image bilinear between pixel centres, each label twice."""
     ramp = np.arange(4.)[None, :, None] * np.ones((4, 1, 5))
     image, label = rescale(ramp.astype('float32'), LABEL[:4, :4], 2)
     expected = np.clip(np.arange(8) / 2 - .25, 0, 3)
@@ -152,22 +153,22 @@ def test_rescale_by_hand():
     np.testing.assert_array_equal(rescale(RGB[:, :18], LABEL[:, :18], 1/3)[1], LABEL[1::3, 1:18:3])
 
 
-def test_rescale_of_each_channel_is_pillows():
+def test_rescale_agrees_with_pillow():
     image = np.dstack([RGB, RGB[:, ::-1, :1]])
     got = rescale(image, LABEL, .7)[0]
-    with Image.fromarray(RGB) as whole:
-        expected = whole.resize((14, 8), Image.Resampling.BILINEAR)
+    with Image.fromarray(RGB) as pillow_image:
+        expected = pillow_image.resize((14, 8), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(got[:, :, :3], expected)
 
 
-# ---- turned as its mask is -----------------------------------------------------------------------
+# ---- the orientation of image and mask -----------------------------------------------------------
 
-def test_a_picture_is_turned_as_its_mask_is(tmp_path):
+def test_an_image_is_rotated_as_its_mask_is(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(RGB).save(tmp_path / 'turned.png', exif=exif)
+    Image.fromarray(RGB).save(tmp_path / 'rotated.png', exif=exif)
     upright = np.rot90(RGB, -1)
-    np.testing.assert_array_equal(read_image(tmp_path / 'turned.png', like=(20, 12)), upright)
-    np.testing.assert_array_equal(read_image(tmp_path / 'turned.png', like=(12, 20)), RGB)
-    with pytest.raises(ValueError, match=r'turned\.png: 20×12 pixels upright, 12×20 as stored'):
-        read_image(tmp_path / 'turned.png', like=(12, 12))
+    np.testing.assert_array_equal(read_image(tmp_path / 'rotated.png', mask_size=(20, 12)), upright)
+    np.testing.assert_array_equal(read_image(tmp_path / 'rotated.png', mask_size=(12, 20)), RGB)
+    with pytest.raises(ValueError, match=r'rotated\.png: 20×12 .* 12×20 .* 12×12'):
+        read_image(tmp_path / 'rotated.png', mask_size=(12, 12))

@@ -1,4 +1,4 @@
-"""Data sets over HTTP, from a real server on this machine that fails in every way it can."""
+"""Fetching data sets over HTTP, from a local server that fails in many ways."""
 import hashlib
 import json
 import os
@@ -14,34 +14,46 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from test_unpack import found, tar_of, zip_of
+from test_unpack import files_in, tar_of, zip_of
 
-from tinyfcn.data.fetch import _unpacked, fetch
-from tinyfcn.data.sources import SOURCES, Source
+from tinyfcn.data.fetch import fetch_dataset, fetched_root
+from tinyfcn.data.sources import SOURCES, DatasetSource
 from tinyfcn.fetch import download
+from tinyfcn.fetch.cache import Source, unpack_to
 from tinyfcn.fetch.download import Unavailable
 
 RNG = np.random.default_rng(6)
-SET = {'in/set/images/a.jpg': RNG.bytes(40_000), 'in/set/labels/a.txt': b'0 1\n', 'in/readme': b''}
-TAR = tar_of(SET)
-OTHER = tar_of({name: data[::-1] for name, data in SET.items()})
-SHA256, LENGTH = hashlib.sha256(TAR).hexdigest(), len(TAR)
+FILES = {'in/set/images/a.jpg': RNG.bytes(40_000), 'in/set/labels/a.txt': b'0 1\n',
+         'in/readme': b''}
+TAR = tar_of(FILES)
+# of the same length
+OTHER = tar_of({name: data[::-1] for name, data in FILES.items()})
+SHA256 = hashlib.sha256(TAR).hexdigest()
+LENGTH = len(TAR)
+HALF = LENGTH // 2
 
 
 class Server(ThreadingHTTPServer):
-    """moods[path]: what it does with one request after the other; the last mood stays.
+    """behaviours[path]: what it does with one request after another; the last one is repeated.
 
-    'ok' knows Range and If-Range; 'cut' sends half of what was asked; 'cut:N' sends N bytes.
+    'ok' handles Range and If-Range; 'cut' sends half of what is requested, 'cut:N' only N bytes,
+    'stall:N' N bytes and then nothing; 'whole' ignores Range; 'shifted' sends another range;
+    'html' sends a web page; 'endless' gives no length, 'vast' one of 2⁶⁰; '404' that status.
     """
     daemon_threads = True
 
     def __init__(self):
         super().__init__(('127.0.0.1', 0), Handler)
-        self.data, self.moods, self.tags, self.asked, self.over = {}, {}, {}, [], threading.Event()
+        self.data = {}
+        self.behaviours = {}
+        self.tags = {}                                  # headers that name the version
+        self.requests = []                              # (path, Range)
+        self.is_over = threading.Event()
 
-    def serve(self, path, data, *moods, **tag):
-        self.data[path], self.moods[path] = data, [*moods] or ['ok']
-        self.tags[path] = {name.replace('_', '-'): value for name, value in tag.items()} or {
+    def serve(self, path, data, *behaviours, **tags):
+        self.data[path] = data
+        self.behaviours[path] = [*behaviours] or ['ok']
+        self.tags[path] = {name.replace('_', '-'): value for name, value in tags.items()} or {
             'ETag': f'"{hashlib.md5(data).hexdigest()}"'}
         return f'http://127.0.0.1:{self.server_port}/{path}'
 
@@ -54,38 +66,42 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        server, path = self.server, self.path[1:]
-        asked = self.headers.get('Range')
-        server.asked.append((path, asked))
-        moods = server.moods[path]
-        mood, _, count = (moods.pop(0) if len(moods) > 1 else moods[0]).partition(':')
-        data, tags = server.data[path], server.tags[path]
-        if mood.isdecimal():
-            return self.send_error(int(mood))
-        if mood == 'html':
-            data, asked = b'<!doctype html><p>Please log in', None
-        if asked and self.headers.get('If-Range') not in tags.values() or mood == 'whole':
-            asked = None
-        start = int(re.fullmatch(r'bytes=(\d+)-', asked).group(1)) if asked else 0
+        server = self.server
+        path = self.path[1:]
+        wanted = self.headers.get('Range')
+        server.requests.append((path, wanted))
+        behaviours = server.behaviours[path]
+        behaviour = behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
+        behaviour, _, count = behaviour.partition(':')
+        data = server.data[path]
+        tags = server.tags[path]
+        if behaviour.isdecimal():
+            return self.send_error(int(behaviour))
+        if behaviour == 'html':
+            data = b'<!doctype html><p>Please log in'
+            wanted = None
+        if wanted and self.headers.get('If-Range') not in tags.values() or behaviour == 'whole':
+            wanted = None
+        start = int(re.fullmatch(r'bytes=(\d+)-', wanted).group(1)) if wanted else 0
         if start >= len(data):
             self.send_response(416)
             self.send_header('Content-Range', f'bytes */{len(data)}')
             return self.end_headers()
-        self.send_response(206 if asked else 200)
+        self.send_response(206 if wanted else 200)
         for name, value in tags.items():
             self.send_header(name, value)
-        if asked:
-            shift = mood == 'shifted'
-            self.send_header('Content-Range', f'bytes {start + shift}-{len(data) - 1}/{len(data)}')
+        if wanted:
+            first = start + (behaviour == 'shifted')
+            self.send_header('Content-Range', f'bytes {first}-{len(data) - 1}/{len(data)}')
         rest = data[start:]
-        if mood != 'endless':
-            self.send_header('Content-Length', str(1 << 60 if mood == 'vast' else len(rest)))
+        if behaviour != 'endless':
+            self.send_header('Content-Length', str(1 << 60 if behaviour == 'vast' else len(rest)))
         self.end_headers()
-        if mood == 'cut' or mood == 'stall':
+        if behaviour in ('cut', 'stall'):
             rest = rest[:int(count or len(rest) // 2)]
         self.wfile.write(rest)
-        if mood == 'stall':
-            self.server.over.wait(5)
+        if behaviour == 'stall':
+            self.server.is_over.wait(5)
 
 
 @pytest.fixture
@@ -96,137 +112,145 @@ def server(monkeypatch):
     thread = threading.Thread(target=server.serve_forever, args=(.01,))
     thread.start()
     yield server
-    server.over.set()
+    server.is_over.set()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 @pytest.fixture
-def little(monkeypatch):
-    """little(mirror …) makes a data set 'little' that can be had from them."""
-    def make(*mirrors, checksum=SHA256, size=LENGTH, lists=None):
-        monkeypatch.setitem(SOURCES, 'little', Source(
-            'little.tar', mirrors, checksum, size, 'images labels', lists or {}, 'free', 'nobody'))
-    return make
+def small(monkeypatch):
+    """small(mirror …) adds a data set 'small' with these mirrors to SOURCES."""
+    def add(*mirrors, checksum=SHA256, size=LENGTH, lists=None):
+        archive = Source('small.tar', mirrors, checksum, size)
+        monkeypatch.setitem(SOURCES, 'small', DatasetSource(
+            archive, ['images', 'labels'], lists or {}, 'free', 'no citation'))
+    return add
 
 
 @pytest.fixture
-def lines():
+def log():
     return []
 
 
-def is_ready(root, folder, files=SET):
-    assert root == folder / 'little/in/set'
-    assert found(folder / 'little') == files
+def is_complete(root, folder, files=FILES):
+    assert root == folder / 'small/in/set'
+    assert files_in(folder / 'small') == files
     return True
 
 
-def only(folder, *names):
+def holds_only(folder, *names):
     return sorted(path.name for path in folder.iterdir()) == sorted(names)
 
 
-# ---- All is well
+# ---- without failures ----------------------------------------------------------------------------
 
-def test_a_set_is_fetched_once(server, little, tmp_path, lines):
-    url, seen = server.serve('a', TAR), []
-    little(url)
-    root = fetch('little', tmp_path / 'data', report=lambda *done: seen.append(done),
-                 say=lines.append)
-    assert is_ready(root, tmp_path / 'data')
-    assert only(tmp_path / 'data', 'little', 'little.tar')
-    assert (len(TAR), len(TAR), url) in seen            # the end of the download
-    assert {where for _, _, where in seen} == {url, 'little.tar'}
-    assert lines == [f'{tmp_path}/data/little.tar is not needed any more']
-    assert fetch('little', tmp_path / 'data', say=lines.append) == root
-    assert lines[1:] == [f'{root} is there already: nothing is written']
-    assert server.asked == [('a', None)]
+def test_a_data_set_is_fetched_once(server, small, tmp_path, log):
+    url = server.serve('a', TAR)
+    reports = []
+    small(url)
+    root = fetch_dataset('small', tmp_path / 'data', report=lambda *args: reports.append(args),
+                         log=log.append)
+    assert is_complete(root, tmp_path / 'data')
+    assert holds_only(tmp_path / 'data', 'small', 'small.tar')
+    assert (LENGTH, LENGTH, url) in reports             # the end of the download
+    assert {source for _, _, source in reports} == {url, 'small.tar'}
+    assert log == [f'{tmp_path}/data/small.tar is no longer needed']
+    assert fetch_dataset('small', tmp_path / 'data', log=log.append) == root
+    assert log[1:] == [f'{root} exists already: nothing is written']
+    assert server.requests == [('a', None)]
+    assert fetched_root('small', tmp_path / 'data') == root
+    assert fetched_root('small', tmp_path) is None
 
 
 @pytest.mark.parametrize('algorithm', ['md5', 'sha1', 'sha256'])
-def test_checksums_of_three_kinds(server, little, tmp_path, algorithm):
-    little(server.serve('a', OTHER), server.serve('b', TAR),
+def test_checksums_of_three_kinds(server, small, tmp_path, algorithm):
+    small(server.serve('a', OTHER), server.serve('b', TAR),
            checksum=hashlib.new(algorithm, TAR).hexdigest())
-    assert is_ready(fetch('little', tmp_path), tmp_path)
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
 
 
-def test_an_archive_that_is_there_is_not_fetched(server, little, tmp_path):
-    little(server.serve('a', TAR))
-    (tmp_path / 'little.tar').write_bytes(TAR)
-    assert is_ready(fetch('little', tmp_path), tmp_path) and not server.asked
+def test_an_archive_that_is_there_is_not_fetched(server, small, tmp_path):
+    small(server.serve('a', TAR))
+    (tmp_path / 'small.tar').write_bytes(TAR)
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path) and not server.requests
 
 
-def test_a_zip_of_no_told_length(server, little, tmp_path):
-    little(server.serve('a', zip_of(SET), 'endless'), size=None, checksum=None)
-    assert is_ready(fetch('little', tmp_path), tmp_path)
+def test_a_zip_of_unknown_length(server, small, tmp_path):
+    small(server.serve('a', zip_of(FILES), 'endless'), size=None, checksum=None)
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
 
 
-def test_lists_come_along_or_are_missed(server, little, tmp_path, lines):
-    little(server.serve('a', TAR), lists={
+def test_lists_are_fetched_or_reported_missing(server, small, tmp_path, log):
+    small(server.serve('a', TAR), lists={
         'labels/train.txt': server.serve('t', b'a\n'), 'val.txt': server.serve('v', b'', '404')})
-    root = fetch('little', tmp_path, say=lines.append)
+    root = fetch_dataset('small', tmp_path, log=log.append)
     assert (root / 'labels/train.txt').read_bytes() == b'a\n'
-    assert only(root, 'images', 'labels') and only(root / 'labels', 'a.txt', 'train.txt')
-    assert lines[-1].endswith(f'/v: HTTP 404 Not Found; this list is missing: put it at '
-                              f'{root}/val.txt')
+    assert holds_only(root, 'images', 'labels')
+    assert holds_only(root / 'labels', 'a.txt', 'train.txt')
+    assert log[-1].endswith(f'/v: HTTP 404 Not Found; this list is missing: put it at '
+                            f'{root}/val.txt')
     server.serve('v', b'b\n')
-    fetch('little', tmp_path)                           # the set is there; its list comes after it
+    fetch_dataset('small', tmp_path)                           # only the list is fetched
     assert (root / 'val.txt').read_bytes() == b'b\n'
 
 
-# ---- The line breaks
+# ---- interrupted downloads -----------------------------------------------------------------------
 
-def test_a_cut_download_goes_on(server, little, tmp_path):
-    little(server.serve('a', TAR, 'cut', 'cut', 'ok'))
-    assert is_ready(fetch('little', tmp_path), tmp_path)
-    half, quarter = len(TAR) // 2, len(TAR) // 2 + (len(TAR) - len(TAR) // 2) // 2
-    assert server.asked == [('a', None), ('a', f'bytes={half}-'), ('a', f'bytes={quarter}-')]
+def test_a_cut_download_continues(server, small, tmp_path):
+    small(server.serve('a', TAR, 'cut', 'cut', 'ok'))
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
+    three_quarters = HALF + (LENGTH - HALF) // 2
+    assert server.requests == [('a', None), ('a', f'bytes={HALF}-'),
+                               ('a', f'bytes={three_quarters}-')]
 
 
-def test_the_next_run_goes_on_too(server, little, tmp_path):
-    little(server.serve('a', TAR, 'cut:10000', '503', '503', '503'))
+def test_the_next_run_continues_too(server, small, tmp_path):
+    small(server.serve('a', TAR, 'cut:10000', '503', '503', '503'))
     with pytest.raises(OSError, match='HTTP 503'):
-        fetch('little', tmp_path)
-    server.moods['a'] = ['ok']
-    assert is_ready(fetch('little', tmp_path), tmp_path)
-    assert server.asked[-1] == ('a', 'bytes=10000-')
-    assert only(tmp_path, 'little', 'little.tar')       # no part is left
+        fetch_dataset('small', tmp_path)
+    server.behaviours['a'] = ['ok']
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
+    assert server.requests[-1] == ('a', 'bytes=10000-')
+    assert holds_only(tmp_path, 'small', 'small.tar')       # no part is left
 
 
-def test_a_long_file_over_a_bad_line(server, little, tmp_path):
-    """Tries are counted only while they bring nothing."""
-    files = {**SET, 'in/long': RNG.bytes(8 << 20)}
+def test_a_long_file_over_a_bad_connection(server, small, tmp_path):
+    """Only tries that bring less than a chunk are counted."""
+    files = {**FILES, 'in/long': RNG.bytes(8 << 20)}
     data = tar_of(files)
-    little(server.serve('a', data, f'cut:{5 << 18}'), size=len(data),
+    small(server.serve('a', data, f'cut:{5 << 18}'), size=len(data),
            checksum=hashlib.md5(data).hexdigest())
-    assert is_ready(fetch('little', tmp_path), tmp_path, files)
-    assert len(server.asked) == 7 > download.TRIES
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path, files)
+    assert len(server.requests) == 7 > download.TRIES
 
 
-def test_a_server_that_knows_no_range(server, little, tmp_path):
-    little(server.serve('a', TAR, 'cut', 'whole'))
-    assert is_ready(fetch('little', tmp_path), tmp_path)
-    assert len(server.asked) == 2
+def test_a_server_that_ignores_range(server, small, tmp_path):
+    small(server.serve('a', TAR, 'cut', 'whole'))
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
+    assert len(server.requests) == 2
 
 
-def test_a_server_that_stalls(server, little, tmp_path, lines, monkeypatch):
+def test_a_server_that_stalls(server, small, tmp_path, log, monkeypatch):
     monkeypatch.setattr(download, 'TIMEOUT', .1)
     monkeypatch.setattr(download, 'TRIES', 2)
-    little(server.serve('a', TAR, 'stall:0'), server.serve('b', TAR))
-    assert is_ready(fetch('little', tmp_path, say=lines.append), tmp_path)
-    assert 'timed out' in lines[0] and [path for path, _ in server.asked] == ['a', 'a', 'b']
+    small(server.serve('a', TAR, 'stall:0'), server.serve('b', TAR))
+    assert is_complete(fetch_dataset('small', tmp_path, log=log.append), tmp_path)
+    assert 'timed out' in log[0] and [path for path, _ in server.requests] == ['a', 'a', 'b']
 
 
-def test_a_part_that_is_whole(server, little, tmp_path):
-    """Its last byte came, and then the power went."""
+def test_a_part_that_is_complete(server, small, tmp_path):
+    """A run ended between the last byte and the renaming."""
     url = server.serve('a', TAR)
-    little(url, checksum=None, size=None)
-    download.download(url, part := tmp_path / 'x.part')
+    small(url, checksum=None, size=None)
+    part = tmp_path / 'x.part'
     download.download(url, part)
-    assert part.read_bytes() == TAR and server.asked == [('a', None), ('a', f'bytes={len(TAR)}-')]
+    download.download(url, part)
+    assert part.read_bytes() == TAR
+    assert server.requests == [('a', None), ('a', f'bytes={LENGTH}-')]
     part.write_bytes(TAR + b'too long')
-    download.tag_of(part).write_text(server.tags['a']['ETag'])
-    download.download(url, part)                        # 416, and then from the beginning
+    download.version_file(part).write_text(server.tags['a']['ETag'])
+    download.download(url, part)                        # 416, then from the beginning
     assert part.read_bytes() == TAR
 
 
@@ -235,23 +259,22 @@ def test_a_part_that_is_whole(server, little, tmp_path):
     (dict(Last_Modified='Mon, 02 Mar 2026 10:00:00 GMT'),
      dict(Last_Modified='Mon, 02 Mar 2026 10:00:01 GMT')), (dict(Server='x'), dict(Server='x'))],
     ids=['ETag', 'weak ETag', 'Last-Modified', 'nothing'])
-def test_a_file_that_changes_between_its_parts(server, little, tmp_path, old, new):
-    little(server.serve('a', TAR, 'cut', '503', **old), checksum=None, size=None)
+def test_a_file_that_changes_between_two_requests(server, small, tmp_path, old, new):
+    small(server.serve('a', TAR, 'cut', '503', **old), checksum=None, size=None)
     with pytest.raises(OSError, match='HTTP 503'):
-        fetch('little', tmp_path)
+        fetch_dataset('small', tmp_path)
     server.serve('a', OTHER, **new)
-    root = fetch('little', tmp_path)
-    assert (root / 'images/a.jpg').read_bytes() == SET['in/set/images/a.jpg'][::-1]
+    root = fetch_dataset('small', tmp_path)
+    assert (root / 'images/a.jpg').read_bytes() == FILES['in/set/images/a.jpg'][::-1]
 
 
-def test_another_part_than_was_asked_for(server, little, tmp_path):
-    little(server.serve('a', TAR, 'cut', 'shifted', 'ok'))
-    assert is_ready(fetch('little', tmp_path), tmp_path)
-    assert [asked for _, asked in server.asked] == [None, f'bytes={len(TAR) // 2}-', None]
+def test_another_range_than_requested(server, small, tmp_path):
+    small(server.serve('a', TAR, 'cut', 'shifted', 'ok'))
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
+    assert [wanted for _, wanted in server.requests] == [None, f'bytes={HALF}-', None]
 
 
-def test_a_process_that_is_killed(server, tmp_path):
-    """kill -9 in the middle of a download; the next run goes on at its byte."""
+def test_a_download_continues_after_kill_9(server, tmp_path):
     url = server.serve('a', TAR, 'stall:20000', 'ok')
     program = ('import sys; from pathlib import Path; from tinyfcn.fetch.download import download;'
                'download(sys.argv[1], Path(sys.argv[2]))')
@@ -265,196 +288,201 @@ def test_a_process_that_is_killed(server, tmp_path):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    came = part.stat().st_size
-    assert 0 < came <= 20000
+    received = part.stat().st_size
+    assert 0 < received <= 20000
     download.download(url, part)
-    assert part.read_bytes() == TAR and server.asked[1:] == [('a', f'bytes={came}-')]
+    assert part.read_bytes() == TAR and server.requests[1:] == [('a', f'bytes={received}-')]
 
 
 @pytest.mark.parametrize('size', [None, LENGTH])
-def test_a_web_page_in_between_costs_nothing(server, little, tmp_path, size):
-    """Of a network that wants a login: the part that has come must outlive it."""
-    little(server.serve('a', TAR, 'cut', 'html'), size=size)
-    with pytest.raises(OSError, match='a web page|31 bytes, and it should be'):
-        fetch('little', tmp_path)
-    server.moods['a'] = ['ok']
-    assert is_ready(fetch('little', tmp_path), tmp_path)
-    assert server.asked[-1] == ('a', f'bytes={LENGTH // 2}-')
+def test_a_web_page_does_not_replace_the_part(server, small, tmp_path, size):
+    """A network that requires a login sends one; the part must survive it."""
+    small(server.serve('a', TAR, 'cut', 'html'), size=size)
+    with pytest.raises(OSError, match='a web page|31 bytes'):
+        fetch_dataset('small', tmp_path)
+    server.behaviours['a'] = ['ok']
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
+    assert server.requests[-1] == ('a', f'bytes={HALF}-')
 
 
-# ---- The mirrors are bad
+# ---- bad mirrors ---------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('data, mood, complaint, asked', [
-    (TAR, 'html', '31 bytes, and it should be', 1), (TAR, '404', 'HTTP 404 Not Found', 1),
+@pytest.mark.parametrize('data, behaviour, problem, n_requests', [
+    (TAR, 'html', '31 bytes instead of', 1), (TAR, '404', 'HTTP 404 Not Found', 1),
     (TAR, '403', 'HTTP 403 Forbidden', 1), (TAR, '503', 'HTTP 503 Service Unavailable', 3),
-    (TAR, 'cut:0', 'cut short at byte 0 of', 3), (OTHER, 'ok', 'its sha256 is ', 1),
-    (TAR + b'\0', 'ok', f'{len(TAR) + 1:,} bytes, and it should be {len(TAR):,}', 1)])
-def test_the_next_mirror_is_asked(server, little, tmp_path, lines, data, mood, complaint, asked):
-    bad, good = server.serve('bad', data, mood), server.serve('good', TAR)
-    little(bad, good)
-    assert is_ready(fetch('little', tmp_path, say=lines.append), tmp_path)
-    assert lines[0].startswith(f'{bad}: {complaint}')
-    assert [path for path, _ in server.asked] == ['bad'] * asked + ['good']
-    assert only(tmp_path, 'little', 'little.tar')
+    (TAR, 'cut:0', 'the connection ended at byte 0 of', 3), (OTHER, 'ok', 'its sha256 is ', 1),
+    (TAR + b'\0', 'ok', f'{LENGTH + 1:,} bytes instead of {LENGTH:,}', 1)])
+def test_the_next_mirror_is_tried(server, small, tmp_path, log, data, behaviour, problem,
+                                  n_requests):
+    bad = server.serve('bad', data, behaviour)
+    good = server.serve('good', TAR)
+    small(bad, good)
+    assert is_complete(fetch_dataset('small', tmp_path, log=log.append), tmp_path)
+    assert log[0].startswith(f'{bad}: {problem}')
+    assert [path for path, _ in server.requests] == ['bad'] * n_requests + ['good']
+    assert holds_only(tmp_path, 'small', 'small.tar')
 
 
-def test_a_web_page_for_an_archive_of_unknown_length(server, little, tmp_path, lines):
-    little(server.serve('a', TAR, 'html'), server.serve('b', TAR), size=None, checksum=None)
-    assert is_ready(fetch('little', tmp_path, say=lines.append), tmp_path)
-    assert lines[0].endswith('/a: a web page, and no archive')
+def test_a_web_page_for_an_archive_of_unknown_length(server, small, tmp_path, log):
+    small(server.serve('a', TAR, 'html'), server.serve('b', TAR), size=None, checksum=None)
+    assert is_complete(fetch_dataset('small', tmp_path, log=log.append), tmp_path)
+    assert log[0].endswith('/a: a web page instead of an archive')
 
 
-def test_all_mirrors_fail(server, little, tmp_path):
-    nobody = 'http://127.0.0.1:9/little.tar'            # nobody listens there
-    little(server.serve('a', TAR, '404'), server.serve('b', OTHER), nobody)
+def test_all_mirrors_fail(server, small, tmp_path):
+    unreachable = 'http://127.0.0.1:9/small.tar'       # no server listens on this port
+    small(server.serve('a', TAR, '404'), server.serve('b', OTHER), unreachable)
     with pytest.raises(OSError) as error:
-        fetch('little', tmp_path)
+        fetch_dataset('small', tmp_path)
     first, a, b, c, last = str(error.value).splitlines()
-    assert first == 'little could not be had from any mirror:'
-    assert 'a: HTTP 404' in a and 'b: its sha256 is' in b and b.endswith('what came is removed')
-    assert c.startswith(f'  {nobody}: [Errno ') and 'refused' in c
-    assert last == ('get little.tar from elsewhere, and then: tinyfcn data little --from '
-                    'little.tar')
-    assert only(tmp_path)
+    assert first == 'small.tar could not be fetched from any mirror:'
+    assert 'a: HTTP 404' in a and 'b: its sha256 is' in b and b.endswith('the download is removed')
+    assert c.startswith(f'  {unreachable}: [Errno ') and 'refused' in c
+    assert last == ('get small.tar from elsewhere, and then: tinyfcn data small --from '
+                    'small.tar')
+    assert holds_only(tmp_path)
 
 
-# ---- An archive of one's own, and one that nobody vouches for
+# ---- an archive of one's own, and one without a published checksum -------------------------------
 
-def test_from_a_file(server, little, tmp_path, lines):
-    little(server.serve('a', TAR))
-    (mine := tmp_path / 'mine').write_bytes(TAR)
-    root = fetch('little', tmp_path / 'data', file=mine, say=lines.append)
-    assert is_ready(root, tmp_path / 'data') and not lines
-    assert not server.asked and mine.read_bytes() == TAR and only(tmp_path / 'data', 'little')
-
-
-@pytest.mark.parametrize('data, complaint', [
-    (OTHER, 'its sha256 is .* and it should be .*; it is another archive, or damaged'),
-    (TAR[:-1], f'{len(TAR) - 1:,} bytes, and it should be {len(TAR):,}')])
-def test_from_a_wrong_file(server, little, tmp_path, data, complaint):
-    little(server.serve('a', TAR))
-    (mine := tmp_path / 'mine').write_bytes(data)
-    with pytest.raises(ValueError, match=complaint) as error:
-        fetch('little', tmp_path / 'data', file=mine)
-    assert str(error.value).startswith(f'{mine}: ') and mine.read_bytes() == data
-    assert only(tmp_path / 'data')
+def test_from_a_file(server, small, tmp_path, log):
+    small(server.serve('a', TAR))
+    own = tmp_path / 'own'
+    own.write_bytes(TAR)
+    root = fetch_dataset('small', tmp_path / 'data', archive=own, log=log.append)
+    assert is_complete(root, tmp_path / 'data') and not log
+    assert not server.requests and own.read_bytes() == TAR
+    assert holds_only(tmp_path / 'data', 'small')
 
 
-def test_from_a_file_that_is_another_set(little, tmp_path):
-    little(checksum=None, size=None)
-    (mine := tmp_path / 'mine').write_bytes(tar_of({'images/a.jpg': b''}))
-    with pytest.raises(ValueError, match='no folder in it has images, labels, as the set should'):
-        fetch('little', tmp_path / 'data', file=mine)
-    assert mine.exists() and only(tmp_path / 'data')
+@pytest.mark.parametrize('data, message', [
+    (OTHER, f'its sha256 is .* instead of {SHA256}; it is another archive, or damaged'),
+    (TAR[:-1], f'{LENGTH - 1:,} bytes instead of {LENGTH:,}')])
+def test_from_a_wrong_file(server, small, tmp_path, data, message):
+    small(server.serve('a', TAR))
+    own = tmp_path / 'own'
+    own.write_bytes(data)
+    with pytest.raises(ValueError, match=message) as error:
+        fetch_dataset('small', tmp_path / 'data', archive=own)
+    assert str(error.value).startswith(f'{own}: ') and own.read_bytes() == data
+    assert holds_only(tmp_path / 'data')
 
 
-def test_without_a_published_checksum(server, little, tmp_path, lines):
-    little(server.serve('a', TAR), checksum=None)
-    fetch('little', tmp_path, say=lines.append)
-    assert lines[0] == ('nobody has published a checksum of little.tar, so it cannot be checked; '
-                        f'the SHA-256 of this one is {SHA256}')
-    assert (tmp_path / 'little.tar.sha256').read_text() == f'{SHA256}  little.tar\n'
-    (tmp_path / 'little').rename(tmp_path / 'old')
-    (tmp_path / 'little.tar').write_bytes(OTHER)        # same length, changed since
-    assert is_ready(fetch('little', tmp_path, say=lines.append), tmp_path)
-    assert 'its sha256 is' in lines[2] and lines[2].endswith('it is little.tar.bad now, and is '
-                                                             'fetched anew')
-    assert (tmp_path / 'little.tar.bad').read_bytes() == OTHER
+def test_from_a_file_of_another_data_set(small, tmp_path):
+    small(checksum=None, size=None)
+    own = tmp_path / 'own'
+    own.write_bytes(tar_of({'images/a.jpg': b''}))
+    with pytest.raises(ValueError, match='no folder in it has images, labels, as this'):
+        fetch_dataset('small', tmp_path / 'data', archive=own)
+    assert own.exists() and holds_only(tmp_path / 'data')
 
 
-def test_a_damaged_archive_that_nobody_vouches_for(server, little, tmp_path):
-    little(server.serve('a', TAR[:2000]), checksum=None, size=None)
-    with pytest.raises(ValueError, match='little.tar: damaged .* is little.tar.bad now'):
-        fetch('little', tmp_path)
-    assert only(tmp_path, 'little.tar.bad', 'little.tar.sha256')
+def test_without_a_published_checksum(server, small, tmp_path, log):
+    small(server.serve('a', TAR), checksum=None)
+    fetch_dataset('small', tmp_path, log=log.append)
+    assert 'small.tar' in log[0] and log[0].endswith(f'the SHA-256 of this file is {SHA256}')
+    assert (tmp_path / 'small.tar.sha256').read_text() == f'{SHA256}  small.tar\n'
+    (tmp_path / 'small').rename(tmp_path / 'old')
+    (tmp_path / 'small.tar').write_bytes(OTHER)        # same length, changed since
+    assert is_complete(fetch_dataset('small', tmp_path, log=log.append), tmp_path)
+    assert 'its sha256 is' in log[2] and 'it is small.tar.bad now' in log[2]
+    assert (tmp_path / 'small.tar.bad').read_bytes() == OTHER
+
+
+def test_a_damaged_archive_without_a_published_checksum(server, small, tmp_path):
+    small(server.serve('a', TAR[:2000]), checksum=None, size=None)
+    with pytest.raises(ValueError, match='small.tar: damaged .* is small.tar.bad now'):
+        fetch_dataset('small', tmp_path)
+    assert holds_only(tmp_path, 'small.tar.bad', 'small.tar.sha256')
     server.serve('a', TAR)
-    assert is_ready(fetch('little', tmp_path), tmp_path)
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
 
 
-# ---- Here
+# ---- the disk of this machine --------------------------------------------------------------------
 
-def test_an_interrupted_extraction_leaves_no_set(server, little, tmp_path):
-    def report(done, total, where):
-        if where == 'little.tar':
+def test_interrupted_unpacking_leaves_no_data_set(server, small, tmp_path):
+    def report(done, total, source):
+        if source == 'small.tar':
             raise KeyboardInterrupt
 
-    little(server.serve('a', TAR))
+    small(server.serve('a', TAR))
     with pytest.raises(KeyboardInterrupt):
-        fetch('little', tmp_path, report=report)
-    assert only(tmp_path, 'little.tar')
-    (tmp_path / '.little.part/in').mkdir(parents=True)  # and this is what a kill would leave
-    assert is_ready(fetch('little', tmp_path), tmp_path)
-    assert only(tmp_path, 'little', 'little.tar')
+        fetch_dataset('small', tmp_path, report=report)
+    assert holds_only(tmp_path, 'small.tar')
+    (tmp_path / '.small.part/in').mkdir(parents=True)  # as a kill would leave it
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
+    assert holds_only(tmp_path, 'small', 'small.tar')
 
 
-def test_a_folder_that_is_no_such_set(little, tmp_path):
-    little()
-    (tmp_path / 'little/images').mkdir(parents=True)
+def test_a_folder_that_holds_something_else(small, tmp_path):
+    small()
+    (tmp_path / 'small/images').mkdir(parents=True)
     with pytest.raises(ValueError, match='no folder in it has images, labels.*; move it away'):
-        fetch('little', tmp_path)
-    assert only(tmp_path / 'little', 'images')
+        fetch_dataset('small', tmp_path)
+    assert holds_only(tmp_path / 'small', 'images')
 
 
-def test_room_is_looked_for_first(server, little, tmp_path):
-    little(server.serve('a', TAR, 'vast'), server.serve('b', TAR), size=None)
+def test_free_space_is_checked_before_the_download(server, small, tmp_path):
+    small(server.serve('a', TAR, 'vast'), server.serve('b', TAR), size=None)
     with pytest.raises(OSError, match=f'{tmp_path}: 1,152,921,504,606,846,976 bytes are needed'):
-        fetch('little', tmp_path)
-    assert only(tmp_path) and server.asked == [('a', None)]
+        fetch_dataset('small', tmp_path)
+    assert holds_only(tmp_path) and server.requests == [('a', None)]
 
 
-def test_room_for_what_is_unpacked(little, tmp_path):
-    little()
-    with open(tmp_path / 'vast.tar', 'wb') as file:     # of one hole
+def test_free_space_is_checked_before_unpacking(small, tmp_path):
+    small()
+    with open(tmp_path / 'vast.tar', 'wb') as file:     # sparse
         file.truncate(shutil.disk_usage(tmp_path).free + (1 << 30))
-    with pytest.raises(OSError, match='bytes are needed and .* are free; make room'):
-        _unpacked(tmp_path / 'vast.tar', tmp_path / 'little', SOURCES['little'], None)
-    assert only(tmp_path, 'vast.tar')
+    with pytest.raises(OSError, match=f'{tmp_path}: .* bytes are needed and .* are free'):
+        unpack_to(tmp_path / 'vast.tar', tmp_path / 'small', lambda folder: folder)
+    assert holds_only(tmp_path, 'vast.tar')
 
 
-def test_a_full_disk_is_no_fault_of_the_mirror(server, little, tmp_path):
-    """Its limit is on one file, which is as near to a full disk as one comes everywhere."""
-    little(server.serve('a', TAR), server.serve('b', TAR))
+def test_a_full_disk_is_not_blamed_on_the_mirror(server, small, tmp_path):
+    """A limit on the size of a file stands in for a full disk."""
+    small(server.serve('a', TAR), server.serve('b', TAR))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(OSError, match='File too large'):
-            fetch('little', tmp_path)
+            fetch_dataset('small', tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert server.asked == [('a', None)]
-    assert is_ready(fetch('little', tmp_path), tmp_path)            # and goes on, given room
-    assert server.asked[1:] == [('a', 'bytes=20000-')]
+    assert server.requests == [('a', None)]
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)    # continues, given space
+    assert server.requests[1:] == [('a', 'bytes=20000-')]
 
 
-def test_two_at_once(little, tmp_path):
+def test_two_processes_at_once(small, tmp_path):
     fcntl = pytest.importorskip('fcntl')
-    little()
+    small()
     handle = os.open(tmp_path, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)              # the weakest that keeps others out
-        with pytest.raises(ValueError, match='somebody else is fetching into it'):
-            fetch('little', tmp_path)
+        fcntl.flock(handle, fcntl.LOCK_SH)              # the weakest that excludes others
+        with pytest.raises(ValueError, match=f'{tmp_path}: another process is fetching'):
+            fetch_dataset('small', tmp_path)
     finally:
         os.close(handle)
 
 
-def test_an_unknown_set(tmp_path):
-    with pytest.raises(ValueError, match="'voc' is no data set that can be fetched; there are"):
-        fetch('voc', tmp_path / 'data')
-    assert only(tmp_path)
+def test_an_unknown_data_set(tmp_path):
+    with pytest.raises(ValueError, match="'voc' is not a data set that can be fetched.* voc2011"):
+        fetch_dataset('voc', tmp_path / 'data')
+    assert holds_only(tmp_path)
 
 
-def test_unavailable_says_whether_to_ask_again():
-    assert Unavailable('x').again and not Unavailable('x', again=False).again
+def test_unavailable_says_whether_to_retry():
+    assert Unavailable('x').retry and not Unavailable('x', retry=False).retry
 
 
-# ---- The table
+# ---- the table of sources ------------------------------------------------------------------------
 
 def test_the_table():
     assert {*SOURCES} == {'voc2011', 'voc2012', 'sbd', 'nyud', 'siftflow', 'stanford', 'camvid'}
     for name, source in SOURCES.items():
-        assert source.mirrors and source.holds and source.terms and source.cite, name
-        for mirror in [*source.mirrors, *source.lists.values()]:
+        archive = source.archive
+        assert archive.mirrors and source.contents and source.terms and source.citation, name
+        for mirror in [*archive.mirrors, *source.lists.values()]:
             assert re.fullmatch(r'https?://[\w.-]+/[\w./~-]+', mirror), mirror
-        assert re.fullmatch('[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}', source.checksum or '0' * 32)
+        assert re.fullmatch('[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}', archive.checksum or '0' * 32)
         assert json.dumps(source)
