@@ -367,7 +367,7 @@ assert maps[3][label[0] == 0].mean() < maps[3][label[0] == 3].mean()
 # %%
 history = [row['loss'] for row in rows]
 scores = tinyfcn.evaluate(net, val_set)
-print(f'mean IU {scores["mean_iu"]:.3f} on {len(val_set)} val_set train_set; by class:',
+print(f'mean IU {scores["mean_iu"]:.3f} on {len(val_set)} held-out images; IU by class:',
       dict(zip(val_set.classes, scores['iu'].round(2).tolist())))
 assert scores['mean_iu'] > .9
 

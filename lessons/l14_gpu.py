@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 14. The same code on a GPU
 #
-# **What has to change in a convolution so that it runs on a graphics card?**
+# **What has to change in a convolution so that it runs on a GPU?**
 #
-# A graphics card has thousands of small arithmetic units and memory of its own. CuPy is a library
-# that offers NumPy's functions on it, by the same names. If a card and CuPy are here, this lesson
-# runs on both; if not, on NumPy alone, and says so.
+# A GPU has thousands of small arithmetic units and its own memory. CuPy is a library that
+# implements NumPy's functions on it, under the same names. If a GPU and CuPy are available, this
+# lesson uses both; if not, it uses NumPy only, and says so.
 
 # %%
 from concurrent.futures import ThreadPoolExecutor
@@ -24,128 +24,131 @@ from tinyfcn.course.player import Player
 plt.rcParams['figure.dpi'] = 70
 
 # %% [markdown]
-# ## Is there one? Ask layer by layer
+# ## Is there a GPU? Check layer by layer
 #
-# Between this cell and a number that a card has computed lie several layers, and each can be
-# missing by itself. So `gpu_status()` (and `tinyfcn doctor`) goes up from the bottom and stops at
-# the first that fails:
+# Several layers of software are needed to compute on a GPU, and each of them can be missing. So
+# `gpu_status()` (and `tinyfcn doctor`) checks them in this order and stops at the first that fails:
 #
-# 1. **wheel**: is CuPy, the Python package, installed? There is one for each generation of CUDA,
-#    NVIDIA's tools.
-# 2. **driver**: does the system know a card?
-# 3. **toolkit**: are CUDA's tools here? A driver counts cards, yet without a compiler nothing can be
-#    made for them.
-# 4. **kernel**: does a small program run on the card, and is its answer right? Such a program is
-#    called a kernel too, and is no kin of a convolution's.
+# 1. **wheel**: is CuPy, the Python package, installed? There is one for each major version of CUDA,
+#    NVIDIA's toolkit.
+# 2. **driver**: does the system find a GPU?
+# 3. **toolkit**: are the CUDA tools installed? A driver finds GPUs, but without a compiler no
+#    programs can be built for them.
+# 4. **kernel**: does a small program run on the GPU, and is its result right? Such a program is
+#    called a kernel too; it has nothing to do with the kernel of a convolution.
 
 # %%
 status = gpu_status()
-for layer, fine, words in status:
-    print(f'{layer:8}{"yes" if fine else "no":5}{words}')
-gpu = all(fine for _, fine, _ in status)
+for layer, ok, message in status:
+    print(f'{layer:8}{"yes" if ok else "no":5}{message}')
+gpu = all(ok for _, ok, _ in status)
 if gpu:
-    import cupy as there  # `there` makes arrays in the card's memory
+    import cupy as device  # `device` creates arrays in the GPU's memory
 else:
-    there = np
-    print('\nNo card can compute here: below, "there" is NumPy too, and all answers are the same.')
+    device = np
+    print('\nNo GPU is available: below, `device` is NumPy, and all results are the same.')
 
 # %% [markdown]
 # ## The backend is the array
 #
 # Many libraries have a switch: a global device, a flag, a second class for each layer. But an array
-# knows already where it lies. So each op begins by asking its own argument:
+# already has a type that says where it is stored. So each op first determines the module of its
+# argument:
 
 # %%
 viz.show_source(array_module)
 
 # %% [markdown]
-# `xp` is the custom for "numpy or cupy, as the case may be". An op then says `xp.where`, `xp.zeros`
-# and never `np.where`; methods such as `x.max()` belong to the array anyway. There is no flag that
-# could disagree with the data. Look for `xp` in the loss of lesson 12 (`floats` checks the dtypes
-# and gives `array_module(score)` back):
+# `xp` is the usual name for "numpy or cupy". An op then uses `xp.where`, `xp.zeros` and never
+# `np.where`; methods such as `x.max()` belong to the array anyway. There is no flag that could
+# contradict the data. Look for `xp` in the loss of lesson 12 (`floats` checks the dtypes and
+# returns `array_module(score)`):
 
 # %%
 viz.show_source(ops.softmax_cross_entropy)
 
 # %% [markdown]
-# And for what is *missing*: no loop over pixels, no `float(…)` but at the very end, and a check of
-# the labels only on the host: to look at a number, Python would have to wait for the card.
+# Note also what is *missing*: there is no loop over pixels, no `float(…)` except at the very end,
+# and labels are checked only on the host, because reading a number from the GPU makes Python wait.
 
 # %% [markdown]
-# ## Up, across, and down again
+# ## Copying to the GPU and back
 #
-# The card's memory is not the computer's, which CuPy's words call the *host*. Arrays are carried up
-# and down, and that is slow beside what the card then does with them: carry once, compute long,
-# bring little back.
+# The memory of the GPU (the *device*) is separate from that of the CPU (the *host*). Copying arrays
+# between them is slow compared with the computation: so copy once, compute for long, and copy
+# little back.
 #
-#     x = cupy.asarray(x)             up
-#     y, cache = ops.conv2d(x, w)     across: w must be up there too
-#     y = cupy.asnumpy(y)             down
+#     x = cupy.asarray(x)             host to device
+#     y, cache = ops.conv2d(x, w)     on the device: w must be there too
+#     y = cupy.asnumpy(y)             device to host
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 1.8), layout='constrained')
-for left, title, words in [(0, 'host', 'files, pictures, Python\nnumpy.ndarray'),
-                           (6, 'card', 'weights, values, gradients\ncupy.ndarray')]:
+for left, title, text in [(0, 'host', 'files, images, Python\nnumpy.ndarray'),
+                          (6, 'device', 'weights, values, gradients\ncupy.ndarray')]:
     ax.add_patch(plt.Rectangle((left, 0), 4, 2, fill=False, color='#0072b2'))
     ax.text(left + 2, 1.65, title, ha='center', weight='bold')
-    ax.text(left + 2, .55, words, ha='center', fontsize=9)
-for y, begin, end, words in [(1.5, 4, 6, 'asarray: a batch'), (.6, 6, 4, 'asnumpy: a loss')]:
+    ax.text(left + 2, .55, text, ha='center', fontsize=9)
+for y, begin, end, text in [(1.5, 4, 6, 'asarray: a batch'), (.6, 6, 4, 'asnumpy: a loss')]:
     ax.annotate('', (end, y), (begin, y), arrowprops=dict(arrowstyle='->', color='#d55e00'))
-    ax.text(5, y + .1, words, ha='center', fontsize=8)
+    ax.text(5, y + .1, text, ha='center', fontsize=8)
 ax.set(xlim=(-.2, 10.2), ylim=(-.1, 2.1))
 ax.axis('off')
 plt.show()
 
 # %% [markdown]
-# Here is a step of training by the ops alone: convolution, ReLU, loss, and all of it back. The
-# function does not say where it runs. We hand it arrays from here, then arrays from there.
+# Here is a step of training with ops only: convolution, ReLU, loss, and their backward. The
+# function does not say where it runs. We call it with arrays on the host, then with arrays on the
+# device.
 
 # %%
-def a_step(x, w, b, label):
+def training_step(x, w, b, label):
     """-> loss, dw"""
-    y, of_conv = ops.conv2d(x, w, b, pad=1)
-    score, of_relu = ops.relu(y)
+    y, conv_cache = ops.conv2d(x, w, b, pad=1)
+    score, relu_cache = ops.relu(y)
     loss, dscore = ops.softmax_cross_entropy(score, label, reduce='mean')
-    dy, = ops.relu.backward(dscore, of_relu)
-    _, dw, _ = ops.conv2d.backward(dy, of_conv)
+    dy, = ops.relu.backward(dscore, relu_cache)
+    _, dw, _ = ops.conv2d.backward(dy, conv_cache)
     return loss, dw
 
 
-def host(a):
-    """Down from the card; what is here already stays."""
+def to_host(a):
+    """Copy an array from the device; an array on the host is returned unchanged."""
     return a.get() if hasattr(a, 'get') else a
 
 
 rng = np.random.default_rng(0)
 shapes = [(2, 3, 24, 32), (5, 3, 3, 3), (5,)]
-here = [rng.standard_normal(shape).astype('float32') for shape in shapes]
-here.append(rng.integers(0, 5, (2, 24, 32)))
-up = [there.asarray(a) for a in here]
+on_host = [rng.standard_normal(shape).astype('float32') for shape in shapes]
+on_host.append(rng.integers(0, 5, (2, 24, 32)))
+on_device = [device.asarray(a) for a in on_host]
 
-(loss, dw), (loss_up, dw_up) = a_step(*here), a_step(*up)
-print(f'here : loss {float(loss):.6f}, dw is a {type(dw).__module__} array')
-print(f'there: loss {float(loss_up):.6f}, dw is a {type(dw_up).__module__} array')
-assert np.isclose(float(loss), float(loss_up), rtol=1e-5)
-assert np.allclose(dw, host(dw_up), rtol=1e-3, atol=1e-6)
+loss, dw = training_step(*on_host)
+device_loss, device_dw = training_step(*on_device)
+print(f'host:   loss {float(loss):.6f}, dw is a {type(dw).__module__} array')
+print(f'device: loss {float(device_loss):.6f}, dw is a {type(device_dw).__module__} array')
+assert np.isclose(float(loss), float(device_loss), rtol=1e-5)
+assert np.allclose(dw, to_host(device_dw), rtol=1e-3, atol=1e-6)
 
 # %% [markdown]
-# *Close*, not equal: two machines add in different orders, and sums of floats depend on the order
-# (below). A net walks the same way. Its weights are a dict of arrays, so to move a net is to
-# move its dict, which is all that `net.to('gpu')` does; `next()` then goes box by box, up there:
+# *Close*, not equal: the two devices add in different orders, and sums of floats depend on the
+# order (see below). A net works in the same way. Its weights are a dict of arrays, and moving a net
+# means moving these arrays, which is all that `net.to('gpu')` does; `next()` then goes box by box
+# on the device:
 
 # %%
 net = tinyfcn.build('tiny_8s', n_class=5)
 for values in net.params, net.state:
-    values.update({name: there.asarray(a) for name, a in values.items()})
-walk = net.walk(up[0])
+    values.update({name: device.asarray(a) for name, a in values.items()})
+walk = net.walk(on_device[0])
 for _ in range(3):
     box, y = next(walk)
     print(f'{box.name:10} {str(y.shape):18} {type(y).__module__}')
 walk.close()
 
 # %% [markdown]
-# What is no array, or lies on the wrong side, is refused in a sentence; nothing is carried in
-# silence, for a copy hidden in each step is how a card comes to be slower than the host.
+# A value that is not an array, or an array on the wrong device, raises an error. Nothing is copied
+# implicitly, because hidden copies in each step can make a GPU slower than the CPU.
 
 # %%
 try:
@@ -154,29 +157,29 @@ except TypeError as error:
     print(error)
 if gpu:
     try:
-        ops.conv2d(up[0], here[1])
+        ops.conv2d(on_device[0], on_host[1])
     except TypeError as error:
         print(error)
 
 # %% [markdown]
-# ### Exercise: anywhere
+# ### Exercise: standardize
 #
-# Give (x − mean) / deviation over all of x, with the mean and the standard deviation of x, computed
-# by the module that x belongs to. The check hands in arrays of NumPy, and then one of another make,
-# which NumPy's functions do not understand.
+# Return (x − mean) / deviation over all of x, with the mean and the standard deviation of x,
+# computed by the module that x belongs to. The check passes arrays of NumPy, and then one of
+# another library, which NumPy's functions do not accept.
 
 # %%
-def anywhere_mine(x):
+def standardize_mine(x):
     raise NotImplementedError
 
 
-check('anywhere', anywhere_mine)
+check('standardize', standardize_mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def anywhere_mine(x):
+# def standardize_mine(x):
 #     xp = array_module(x)
 #     return (x - xp.mean(x)) / xp.std(x)
 # ```
@@ -186,77 +189,81 @@ check('anywhere', anywhere_mine)
 # %% [markdown]
 # ## The timing trap
 #
-# A call on the card is a *request*. Python puts it into a queue and goes on at once; the card works
-# the queue off in its own time. Python waits only when it needs a number, or is told to. Step
-# through three requests of four ticks each, and see when the clock is read:
+# A call on the GPU is *asynchronous*. Python puts a request into a queue and continues at once; the
+# GPU processes the queue in order. Python waits only when it needs a number, or when it
+# synchronises explicitly. Step through three requests of four ticks each, and see when the clock is
+# read:
 
 # %%
 frames = []
 for tick in range(13):
-    number, row = tick // 4 + 1, []
+    number = tick // 4 + 1
+    captions = []
     if tick < 3:
-        row.append(f'Python asks for {tick + 1}')
+        captions.append(f'Python requests {tick + 1}')
     if tick == 3:
-        row.append('Python has asked for all. A clock read NOW says 3 ticks: wrong')
+        captions.append('Python has sent all requests. The time measured NOW is 3 ticks: wrong')
     if 3 < tick < 12:
-        row.append('synchronise: Python waits')
+        captions.append('synchronise: Python waits')
     if tick < 12:
-        row.append(f'the card works on {number}')
+        captions.append(f'the GPU computes {number}')
     else:
-        row.append('done. A clock read now says 12 ticks: right')
-    changed = {'card': [[0, tick, number]]} if tick < 12 else {}
+        captions.append('done. The time measured now is 12 ticks: right')
+    changed = {'gpu': [[0, tick, number]]} if tick < 12 else {}
     if tick < 3:
         changed['python'] = [[0, tick, tick + 1]]
-    lit = {name: [[0, tick]] for name in changed}
-    frames.append(dict(say='; '.join(row), set=changed, lit=lit))
+    highlight = {name: [[0, tick]] for name in changed}
+    frames.append(dict(caption='; '.join(captions), set=changed, highlight=highlight))
 Player(dict(kind='grid', title='a queue of three requests', frames=frames, grids=[
-    dict(name='python', title='Python asks for', values=[[None] * 12], row=0),
-    dict(name='card', title='the card works on', values=[[None] * 12], row=1)]))
+    dict(name='python', title='Python requests', values=[[None] * 12], row=0),
+    dict(name='gpu', title='the GPU computes', values=[[None] * 12], row=1)]))
 
 # %% [markdown]
-# The trap can be seen without a card: a thread that works while Python goes on is such a queue.
+# The trap can be shown without a GPU: a thread that works while Python continues is such a queue.
 
 # %%
-with ThreadPoolExecutor(1) as card:
+with ThreadPoolExecutor(1) as queue:
     start = perf_counter()
-    asked = card.submit(sleep, .3)
+    request = queue.submit(sleep, .3)
     wrong = perf_counter() - start
-    asked.result()                                      # synchronise
+    request.result()                                    # synchronise
     right = perf_counter() - start
-print(f'asked in a small part of the time: {wrong < right / 5}; worked 0.3 s: {right >= .29}')
+print(f'sending takes little time: {wrong < right / 5}; the work takes 0.3 s: {right >= .29}')
 assert wrong < right / 5
 
 if gpu:
-    a = there.ones((4096, 4096), 'float32')
+    a = device.ones((4096, 4096), 'float32')
     (a @ a).sum().item()                                # the first call compiles: do not time it
-    there.cuda.Device().synchronize()
+    device.cuda.Device().synchronize()
     start = perf_counter()
     b = a @ a
     wrong = perf_counter() - start
-    there.cuda.Device().synchronize()
+    device.cuda.Device().synchronize()
     right = perf_counter() - start
-    print(f'a product on the card: {1e3 * wrong:.2f} ms to ask, {1e3 * right:.2f} ms to compute')
+    print(f'a product on the GPU: {1e3 * wrong:.2f} ms to send, {1e3 * right:.2f} ms to compute')
 
 # %% [markdown]
-# So, before a clock is read: `cupy.cuda.Device().synchronize()`. And do not time the first call:
-# kernels are compiled when they are first needed. The same trap has a second face: whatever looks at
-# a number makes Python wait, and the queue runs dry. A step of `tinyfcn train --device gpu` looks at
-# one, its loss.
+# So call `cupy.cuda.Device().synchronize()` before reading the clock. And do not time the first
+# call: kernels are compiled when they are first needed. The same effect can also slow down a
+# program: reading a number makes Python wait, and the queue becomes empty. A step of
+# `tinyfcn train --device gpu` reads only one number, its loss.
 
 # %% [markdown]
 # ## float64, and the last digit
 #
-# **float64.** Gradient checks need it (lesson 05), training does not: on a card for games float64
-# runs at a small fraction of the speed of float32, and everywhere it takes twice the memory.
+# **float64.** Gradient checks need it (lesson 05), training does not: on consumer GPUs float64 runs
+# at a small fraction of the speed of float32, and it always takes twice the memory.
 #
-# **Determinism.** A sum of floats depends on its order. A kernel that lets thousands of threads
-# add into one place in whatever order they come gives another last digit on each run. One that
-# lets each output gather its own inputs, in a fixed order, does not. Three numbers are enough:
+# **Determinism.** A sum of floats depends on its order. A kernel in which thousands of threads add
+# to one memory location in arbitrary order (with *atomic* operations) gives different last digits
+# on each run. A kernel in which each output gathers its inputs in a fixed order does not. Three
+# numbers are enough to show it:
 
 # %%
-one, other = (.1 + .2) + .3, .1 + (.2 + .3)
-print(one, other, one == other)
-assert one != other
+left_first = (.1 + .2) + .3
+right_first = .1 + (.2 + .3)
+print(left_first, right_first, left_first == right_first)
+assert left_first != right_first
 
 values = rng.standard_normal(100_000).astype('float32')
 for name, order in ('first to last', 1), ('last to first', -1):
@@ -265,48 +272,50 @@ for name, order in ('first to last', 1), ('last to first', -1):
 assert np.add.accumulate(values)[-1] != np.add.accumulate(values[::-1])[-1]
 
 # %% [markdown]
-# So compare a card with the host by `allclose`, at a tolerance that you can explain: never by `==`.
+# So compare results of GPU and CPU by `allclose`, with a tolerance that you can justify, and never
+# by `==`.
 #
-# **Change this and run again:** in `a_step`'s data, 'float32' to 'float64'. On a card, see how much
-# closer the two losses come; without one they are equal either way.
+# **Change this and run again:** in the data of `training_step`, 'float32' to 'float64'. On a GPU,
+# see how much closer the two losses are; without one they are equal in both cases.
 
 # %% [markdown]
 # ## What PyTorch calls this
 #
-# - `x.to('cuda')` or `x.cuda()` is up, `x.cpu().numpy()` down. There too the tensor decides where
-#   an op runs, and a mixture is refused: "Expected all tensors to be on the same device".
+# - `x.to('cuda')` or `x.cuda()` copies to the GPU, `x.cpu().numpy()` back. There, too, the tensor
+#   decides where an op runs, and mixing devices raises an error: "Expected all tensors to be on the
+#   same device".
 # - `torch.cuda.synchronize()` before a clock is read.
-# - `torch.use_deterministic_algorithms(True)` refuses the kernels that add in any order.
+# - `torch.use_deterministic_algorithms(True)` rejects kernels that add in arbitrary order.
 # - `xp = array_module(x)` is what the *array API standard* calls `x.__array_namespace__()`.
 
 # %% [markdown]
 # ## Three questions
 #
-# 1. A function says `np.zeros(x.shape)` in its middle, and x lies on a card. What happens?
+# 1. A function contains `np.zeros(x.shape)`, and x is on the GPU. What happens?
 #
 # <details><summary>Answer</summary>
 #
-# The zeros lie on the host. The first line that joins them with x is refused, for CuPy carries
-# nothing in silence. `xp.zeros` is needed, or `xp.zeros_like(x)`.
+# The zeros are on the host. The first line that combines them with x raises an error, because CuPy
+# copies nothing implicitly. Use `xp.zeros`, or `xp.zeros_like(x)`.
 #
 # </details>
 #
-# 2. "My card convolves in 20 µs, whatever the size!" What was measured?
+# 2. "A convolution takes 20 µs on my GPU, whatever the size!" What was measured?
 #
 # <details><summary>Answer</summary>
 #
-# How long it takes to put a request into the queue. Synchronise, then read the clock.
+# The time to put a request into the queue. Synchronise, then read the clock.
 #
 # </details>
 #
-# 3. Two runs on one card differ in the sixth digit after one step. Is there a bug?
+# 3. Two runs on one GPU differ in the sixth digit after one step. Is there a bug?
 #
 # <details><summary>Answer</summary>
 #
-# Not of need: some kernel adds in no fixed order. If no two runs may differ, choose kernels that
-# gather. If they differ in the second digit, look for a bug.
+# Not necessarily: some kernel may add in arbitrary order. If runs must be reproducible, choose
+# kernels that gather. If they differ in the second digit, look for a bug.
 #
 # </details>
 #
-# **Next:** FCN is told to its end. Its cousins remain: lesson 15 makes windows see further by
-# putting holes into them.
+# **Next:** this completes FCN. The last three lessons are about related nets: lesson 15 enlarges
+# receptive fields by dilation.
