@@ -1,4 +1,4 @@
-"""Updates by hand, against torch's over 50 steps, and what is refused."""
+"""Updates computed by hand, 50 steps beside PyTorch, and what is refused."""
 from copy import deepcopy
 
 import numpy as np
@@ -7,21 +7,21 @@ from optional_deps import needs_torch, torch
 
 from tinyfcn.optim import SGD, Adam, fixed, poly, step
 
-BOTH = pytest.mark.parametrize('make', [lambda **how: SGD(.1, momentum=.9, **how), Adam],
-                               ids=['SGD', 'Adam'])
+with_both = pytest.mark.parametrize(
+    'make', [lambda **kwargs: SGD(.1, momentum=.9, **kwargs), Adam], ids=['SGD', 'Adam'])
 
 
 def scalar(w, dtype='float64'):
     return {'w': np.array([w], dtype)}
 
 
-def draw(seed, dtype='float64'):
+def random_weights(seed, dtype='float64'):
     rng = np.random.default_rng(seed)
     return {name: rng.standard_normal(shape).astype(dtype)
             for name, shape in (('conv.w', (3, 2, 2)), ('conv.b', (3,)), ('score.w', (2, 3)))}
 
 
-def test_caffes_order_by_hand():
+def test_sgd_in_the_order_of_caffe_by_hand():
     params = scalar(2.)
     sgd = SGD(.1, momentum=.9, weight_decay=.5, rules={'w': dict(lr=2, decay=.5)})
     sgd.step(params, scalar(3.), scale=.5)              # g = 1.5 + .25·2 = 2, v = .2·2
@@ -32,7 +32,8 @@ def test_caffes_order_by_hand():
 
 def test_a_new_lr_leaves_the_old_velocity():
     """v = .1, then .9·.1 + .01·1 = .1: Caffe. PyTorch scales all of it: .01·(.9·1 + 1) = .019."""
-    params, sgd = scalar(1.), SGD(.1, momentum=.9)
+    params = scalar(1.)
+    sgd = SGD(.1, momentum=.9)
     sgd.step(params, scalar(1.))
     sgd.lr = .01
     sgd.step(params, scalar(1.))
@@ -40,7 +41,7 @@ def test_a_new_lr_leaves_the_old_velocity():
 
 
 @needs_torch
-def test_torch_scales_the_old_velocity_too():
+def test_pytorch_scales_the_old_velocity_too():
     w = torch.ones(1, dtype=torch.float64, requires_grad=True)
     sgd = torch.optim.SGD([w], .1, momentum=.9)
     w.grad = torch.ones_like(w)
@@ -51,32 +52,32 @@ def test_torch_scales_the_old_velocity_too():
 
 
 @needs_torch
-@pytest.mark.parametrize('name, how', [
+@pytest.mark.parametrize('name, kwargs', [
     ('SGD', dict()),
     ('SGD', dict(momentum=.9)),
     ('SGD', dict(momentum=.99, weight_decay=.05)),
     ('Adam', dict()),
     ('Adam', dict(betas=(.8, .95), eps=1e-3, weight_decay=.05)),
 ])
-def test_50_steps_as_torch(name, how):
+def test_50_steps_beside_pytorch(name, kwargs):
     """With the biases at twice the lr and no decay."""
-    params = draw(0)
+    params = random_weights(0)
     theirs = {k: torch.tensor(w, requires_grad=True) for k, w in params.items()}
-    ours = dict(SGD=SGD, Adam=Adam)[name](lr=.02, rules={'*.b': dict(lr=2, decay=0)}, **how)
+    ours = dict(SGD=SGD, Adam=Adam)[name](lr=.02, rules={'*.b': dict(lr=2, decay=0)}, **kwargs)
     groups = [dict(params=[theirs['conv.w'], theirs['score.w']]),
               dict(params=[theirs['conv.b']], lr=.04, weight_decay=0.)]
-    oracle = getattr(torch.optim, name)(groups, lr=.02, **how)
+    reference = getattr(torch.optim, name)(groups, lr=.02, **kwargs)
     for seed in range(1, 51):
-        grads = draw(seed)
+        grads = random_weights(seed)
         ours.step(params, grads)
         for k, w in theirs.items():
             w.grad = torch.tensor(grads[k])
-        oracle.step()
+        reference.step()
     for k, w in params.items():
         assert abs(w - theirs[k].detach().numpy()).max() <= 1e-12
 
 
-def test_adam_begins_with_a_step_of_lr():
+def test_the_first_step_of_adam_is_lr():
     params = {'w': np.zeros(3)}
     Adam(lr=.01).step(params, {'w': np.array([1e-3, -5., 1e4])})
     assert params['w'] == pytest.approx([-.01, .01, -.01], rel=1e-4)
@@ -84,7 +85,8 @@ def test_adam_begins_with_a_step_of_lr():
 
 def test_adam_counts_the_steps_of_each_weight():
     late = {'early': np.zeros(2), 'late': np.zeros(2)}
-    grad, adam = np.array([1., -2.]), Adam(lr=.01)
+    grad = np.array([1., -2.])
+    adam = Adam(lr=.01)
     for _ in range(10):
         adam.step(late, {'early': grad})
     adam.step(late, {'late': grad})
@@ -103,88 +105,95 @@ def test_rules_apply_in_order():
     assert params['score.b'] == pytest.approx([1 - 1.])         # the later lr, the earlier decay
 
 
-@BOTH
-def test_only_weights_with_a_gradient_move(make):
-    params, grads = draw(0), draw(1)
-    arrays = dict(params)                                       # the same ones: they move in place
+@with_both
+def test_only_weights_with_a_gradient_are_updated(make):
+    params = random_weights(0)
+    grads = random_weights(1)
+    arrays = dict(params)                                       # updated in place
     del grads['score.w']
     make(weight_decay=.1).step(params, grads)
-    assert (arrays['score.w'] == draw(0)['score.w']).all()
-    assert all((arrays[k] != draw(0)[k]).all() for k in grads)
+    assert (arrays['score.w'] == random_weights(0)['score.w']).all()
+    assert all((arrays[k] != random_weights(0)[k]).all() for k in grads)
     assert all(params[k] is arrays[k] for k in params)
 
 
-@BOTH
+@with_both
 def test_gradients_are_only_read(make):
-    grads = draw(1)
+    grads = random_weights(1)
     for grad in grads.values():
         grad.flags.writeable = False
-    params, make_optimizer = draw(0), make(weight_decay=.1)
+    params = random_weights(0)
+    optimizer = make(weight_decay=.1)
     for _ in range(3):
-        make_optimizer.step(params, grads, scale=.5)
-    assert all((grads[k] == draw(1)[k]).all() for k in grads)
+        optimizer.step(params, grads, scale=.5)
+    assert all((grads[k] == random_weights(1)[k]).all() for k in grads)
 
 
-@BOTH
-def test_accumulated_gradients_at_a_20th_are_their_mean(make):
-    pictures = [draw(seed) for seed in range(1, 21)]
-    total = {k: sum(grads[k] for grads in pictures) for k in pictures[0]}
-    mean = {k: np.mean([grads[k] for grads in pictures], 0) for k in pictures[0]}
-    a, b = draw(0), draw(0)
+@with_both
+def test_scale_makes_the_mean_of_accumulated_gradients(make):
+    batches = [random_weights(seed) for seed in range(1, 21)]
+    total = {k: sum(grads[k] for grads in batches) for k in batches[0]}
+    mean = {k: np.mean([grads[k] for grads in batches], 0) for k in batches[0]}
+    a = random_weights(0)
+    b = random_weights(0)
     make(weight_decay=.1).step(a, total, scale=1 / 20)
     make(weight_decay=.1).step(b, mean)
     assert all(abs(a[k] - b[k]).max() < 1e-12 for k in a)
 
 
-@BOTH
+@with_both
 def test_float32_stays_float32(make):
-    params, make_optimizer = draw(0, 'float32'), make(weight_decay=.1)
-    make_optimizer.step(params, draw(1, 'float32'), scale=.7)
+    params = random_weights(0, 'float32')
+    optimizer = make(weight_decay=.1)
+    optimizer.step(params, random_weights(1, 'float32'), scale=.7)
     memory = [m for name in ('velocity', 'mean', 'square')
-              for m in getattr(make_optimizer, name, {}).values()]
+              for m in getattr(optimizer, name, {}).values()]
     assert len(memory) >= len(params)
     assert all(array.dtype == 'float32' for array in [*params.values(), *memory])
 
 
-@BOTH
+@with_both
 @pytest.mark.parametrize('widened', ['lr', 'weight_decay', 'scale'])
-def test_numpy_numbers_count_as_pythons(make, widened):
-    """Beside a NumPy number float32 would be computed in float64: slower, and other last bits."""
-    plain, wide = draw(0, 'float32'), draw(0, 'float32')
+def test_numpy_scalars_act_like_python_floats(make, widened):
+    """A NumPy float64 would make float32 arrays compute in float64: slower, and not bit for bit."""
+    plain = random_weights(0, 'float32')
+    wide = random_weights(0, 'float32')
     for params, kind in ((plain, float), (wide, np.float64)):
         number = dict(lr=.3, weight_decay=.1, scale=.7)
         number[widened] = kind(number[widened])
-        make_optimizer = make(weight_decay=number['weight_decay'])
-        make_optimizer.lr = number['lr']
+        optimizer = make(weight_decay=number['weight_decay'])
+        optimizer.lr = number['lr']
         for seed in range(1, 6):
-            make_optimizer.step(params, draw(seed, 'float32'), scale=number['scale'])
+            optimizer.step(params, random_weights(seed, 'float32'), scale=number['scale'])
     assert all((plain[k] == wide[k]).all() for k in plain)
 
 
-@BOTH
-def test_a_copy_goes_on_alone_and_alike(make):
-    params, make_optimizer = draw(0), make()
+@with_both
+def test_a_copy_is_independent_and_gives_the_same_steps(make):
+    params = random_weights(0)
+    optimizer = make()
     for seed in range(1, 4):
-        make_optimizer.step(params, draw(seed))
-    twin_params, twin = deepcopy((params, make_optimizer))
-    for run, arrays in ((make_optimizer, params), (twin, twin_params)):
+        optimizer.step(params, random_weights(seed))
+    params_copy, optimizer_copy = deepcopy((params, optimizer))
+    for own, arrays in ((optimizer, params), (optimizer_copy, params_copy)):
         for seed in range(4, 8):
-            run.step(arrays, draw(seed))
-    assert all((params[k] == twin_params[k]).all() for k in params)
+            own.step(arrays, random_weights(seed))
+    assert all((params[k] == params_copy[k]).all() for k in params)
 
 
-def test_weight_decay_of_the_heavy_recipe_is_inert():
-    """lr·λ·100 a step, the 100 from the momentum: 5e-7 of a weight in 100 000 steps."""
+def test_weight_decay_has_no_effect_with_the_summed_loss():
+    """It is lr·λ·100 a step, 100 from the momentum: 5e-7 of a weight in 100 000 steps."""
     for dtype in ('float64', 'float32'):
-        params, sgd = scalar(1., dtype), SGD(lr=1e-10, momentum=.99, weight_decay=5e-4)
+        params = scalar(1., dtype)
+        sgd = SGD(lr=1e-10, momentum=.99, weight_decay=5e-4)
         for _ in range(1500):
             sgd.step(params, scalar(0., dtype))
         assert 100_000 * sgd.velocity['w'] == pytest.approx([5e-7], rel=1e-4)
-    assert params['w'] == 1                                     # float32 does not even notice
+    assert params['w'] == 1                                     # in float32 nothing changes at all
 
 
-@BOTH
-@pytest.mark.parametrize('rules, changes, says', [
+@with_both
+@pytest.mark.parametrize('rules, changes, message', [
     ({'*.bias': dict(lr=2)}, {}, r"rule '\*\.bias' matches none of the params \['conv\.w', 'conv"),
     (None, {'fc6.w': np.ones(2)}, r"grads has 'fc6\.w'; the params are \['conv\.w', 'conv\.b'"),
     (None, {'score.w': np.ones((3, 2))},
@@ -192,15 +201,16 @@ def test_weight_decay_of_the_heavy_recipe_is_inert():
     (None, {'score.w': np.ones((2, 3), 'float32')},
      r'gradient of score\.w is float32 \(2, 3\); the weight is float64 \(2, 3\)'),
 ])
-def test_refused_before_anything_moves(make, rules, changes, says):
-    params, make_optimizer = draw(0), make(rules=rules)
-    with pytest.raises(ValueError, match=says):
-        make_optimizer.step(params, draw(1) | changes)
-    assert all((params[k] == draw(0)[k]).all() for k in params)
+def test_refused_before_any_update(make, rules, changes, message):
+    params = random_weights(0)
+    optimizer = make(rules=rules)
+    with pytest.raises(ValueError, match=message):
+        optimizer.step(params, random_weights(1) | changes)
+    assert all((params[k] == random_weights(0)[k]).all() for k in params)
 
 
-@BOTH
-def test_rules_multiply_lr_and_decay_alone(make):
+@with_both
+def test_rules_multiply_only_lr_and_decay(make):
     with pytest.raises(ValueError, match=r"rule '\*\.b' has \['lr_mult'\]; .* lr and decay"):
         make(rules={'*.b': dict(lr_mult=2)})
 

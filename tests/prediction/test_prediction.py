@@ -1,4 +1,4 @@
-"""Tiles are the whole, memory is what was asked for, and the metrics are those of all pixels."""
+"""Prediction in tiles equals prediction at once, within its memory; metrics count all pixels."""
 import os
 import tracemalloc
 from pathlib import Path
@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from training_samples import CENTRED, CLASSES, net, pictures
+from training_samples import CENTRED, CLASSES, small_dataset, small_net
 
+import tinyfcn
 from tinyfcn import Net, build, metrics
 from tinyfcn.data.dataset import Dataset
+from tinyfcn.data.images import ImageError
 from tinyfcn.data.lists import read_split
 from tinyfcn.data.transforms import prepare
-from tinyfcn.data.voc import CLASSES as VOC
+from tinyfcn.data.voc import CLASSES as VOC_CLASSES
 from tinyfcn.layers import avg_pool_to, conv, resize
 from tinyfcn.net.summary import peak
 from tinyfcn.prediction.predict import (
@@ -23,178 +25,248 @@ from tinyfcn.prediction.predict import (
     max_stride,
     predict,
     predict_all,
+    predict_tiled,
     tile_margin,
-    tiled,
 )
-from tinyfcn.runtime.gpu import gpu_status
-from tinyfcn.runtime.machine import free_memory, machine
 
 RNG = np.random.default_rng(5)
 
 
-def thin(name, n_class=5, dtype='float64'):
-    """A sixteenth as wide. Every weight is some number, and every class is somewhere the best."""
-    n, rng = build(name, n_class, width=1/16, dtype=dtype), np.random.default_rng(3)
+def thin_net(name, n_class=5, dtype='float64'):
+    """A net of 1/16 of the width with random weights, in which every class wins somewhere."""
+    n = build(name, n_class, width=1/16, dtype=dtype)
+    rng = np.random.default_rng(3)
     for w in n.params.values():
         if not w.any():
             w += .1 * rng.standard_normal(w.shape)
-    n.forward(prepare(image_of(60, 90), CENTRED, dtype), keep=True)
-    for own in n.params:
-        box, _, which = own.rpartition('.')
-        if box.startswith('score') and which == 'b':    # or one class would win everywhere
-            n.params[own] -= n.values[box].mean((0, 2, 3))
+    n.forward(prepare(random_image(60, 90), CENTRED, dtype), keep=True)
+    for name in n.params:
+        box, _, kind = name.rpartition('.')
+        if box.startswith('score') and kind == 'b':     # or one class would win everywhere
+            n.params[name] -= n.values[box].mean((0, 2, 3))
     n.about['preprocess'] = CENTRED
     return n
 
 
-def image_of(*size):
-    """Coloured blocks, and noise over them."""
+def random_image(*size):
+    """Coloured blocks with noise over them."""
     blocks = RNG.integers(0, 200, [-(-n // 20) for n in size] + [3])
     image = blocks.repeat(20, 0).repeat(20, 1)[:size[0], :size[1]]
     return (image + RNG.integers(0, 56, image.shape)).astype('uint8')
 
 
-# ---- tiles ---------------------------------------------------------------------------------------
+# ---- Tiles
 
 @pytest.mark.parametrize('name, size', [
     ('fcn32s', (11, 453)), ('fcn16s', (451, 10)), ('fcn8s', (9, 455)), ('fcn_alexnet', (37, 453)),
     ('fcn_squeezenet_4s', (37, 303)), ('fcn_squeezenet_16s', (301, 153)),
     ('segnet_basic', (37, 303)), ('unet_same', (33, 303))])
-def test_tiles_are_the_whole(name, size):
-    """In float64, where two ways to add the same numbers find the same largest one."""
-    n = thin(name)
-    x = prepare(image_of(*size), CENTRED, 'float64')
-    whole, core = argmax_labels(n.forward(x)), 6 * max_stride(n)
-    parts = tiled(n, x, core)
-    assert max(size) > core + tile_margin(n), 'some tile does not see all of the image'
+def test_tiles_equal_the_whole(name, size):
+    """In float64, where sums in another order have the same argmax."""
+    n = thin_net(name)
+    x = prepare(random_image(*size), CENTRED, 'float64')
+    whole = argmax_labels(n.forward(x))
+    core = 6 * max_stride(n)
+    tiled = predict_tiled(n, x, core)
+    assert max(size) > core + tile_margin(n), 'every tile sees all of the image'
     assert len(np.unique(whole['score'])) > 1
-    np.testing.assert_array_equal(parts['score'], whole['score'])
-    assert parts['score'].dtype == 'uint8' and parts.keys() == {'score'}
+    np.testing.assert_array_equal(tiled['score'], whole['score'])
+    assert tiled['score'].dtype == 'uint8'
+    assert tiled.keys() == {'score'}
 
 
-def apart(n, x, left, core, margin):
-    """How far a tile's scores are from those of the whole, of their largest."""
-    whole, begin = n.forward(x)[:, :, :, left:left + core], max(0, left - margin)
-    seen = n.forward(np.ascontiguousarray(x[:, :, :, begin:left + core + margin]))
-    part = seen[:, :, :, left - begin:][:, :, :, :core]
-    assert part.shape == whole.shape
-    return abs(part - whole).max() / abs(whole).max()
+def tile_error(n, x, left, core, margin):
+    """The difference of a tile's scores from those of the whole, relative to the largest."""
+    whole = n.forward(x)[:, :, :, left:left + core]
+    begin = max(0, left - margin)
+    tile = n.forward(np.ascontiguousarray(x[:, :, :, begin:left + core + margin]))
+    tile = tile[:, :, :, left - begin:][:, :, :, :core]
+    assert tile.shape == whole.shape
+    return abs(tile - whole).max() / abs(whole).max()
 
 
 @pytest.mark.parametrize('name', ['fcn8s', 'fcn_squeezenet_4s', 'fcn_alexnet'])
-def test_so_are_their_scores_and_a_narrower_margin_would_not_do(name):
-    n, x = thin(name), prepare(image_of(11, 651), CENTRED, 'float64')
-    stride, margin = max_stride(n), tile_margin(n)
+def test_the_margin_and_the_start_of_a_tile_are_needed(name):
+    n = thin_net(name)
+    x = prepare(random_image(11, 651), CENTRED, 'float64')
+    stride = max_stride(n)
+    margin = tile_margin(n)
     left = -(-margin // stride) * stride + stride
-    assert apart(n, x, left, 3 * stride, margin) < 1e-12
-    assert apart(n, x, left, 3 * stride, stride) > 1e-6
-    assert apart(n, x, left + 1, 3 * stride - 1, margin) > 1e-6, 'tiles begin at whole strides'
+    assert tile_error(n, x, left, 3 * stride, margin) < 1e-12
+    assert tile_error(n, x, left, 3 * stride, stride) > 1e-6, 'a narrower margin'
+    assert tile_error(n, x, left + 1, 3 * stride - 1, margin) > 1e-6, 'not at a multiple of stride'
 
 
-@pytest.mark.parametrize('name, stride, margin', [('fcn32s', 32, 256), ('fcn8s', 32, 256),
-                                                  ('fcn_squeezenet_16s', 16, 128)])
-def test_what_a_score_sees(name, stride, margin):
+@pytest.mark.parametrize('name, stride, margin', [
+    ('fcn32s', 32, 256), ('fcn8s', 32, 256), ('fcn_squeezenet_16s', 16, 128)])
+def test_the_margin_is_half_of_the_receptive_field(name, stride, margin):
     n = build(name, width=1/64, seed=None)
     assert (max_stride(n), tile_margin(n)) == (stride, margin)
     assert margin - stride < n.score.alignment.field[0] / 2 <= margin
 
 
-def test_predict_tiles_what_would_not_fit():
-    n, image = thin('fcn_squeezenet_4s'), image_of(33, 3603)
-    free = peak(n, [2 * tile_margin(n) + 64] * 2)
-    assert peak(n, image.shape[:2]) > free and largest_tile(n, free) == 64
-    pred = predict(n, image, free=free)
+def test_an_image_too_large_for_the_memory_is_predicted_in_tiles():
+    n = thin_net('fcn_squeezenet_4s')
+    image = random_image(33, 3603)
+    memory = peak(n, [2 * tile_margin(n) + 64] * 2)
+    assert peak(n, image.shape[:2]) > memory
+    assert largest_tile(n, memory) == 64
+    pred = predict(n, image, max_memory=memory)
     assert len(np.unique(pred)) > 2
     np.testing.assert_array_equal(pred, predict(n, image))
 
 
 @pytest.mark.parametrize('name', ['fcn32s', 'fcn8s', 'fcn_squeezenet_4s', 'fcn_alexnet'])
-def test_no_tile_takes_more_than_is_free(name, monkeypatch):
+def test_no_tile_takes_more_than_the_memory(name):
     n = build(name, width=1/16, seed=None)
-    least = peak(n, [2 * tile_margin(n) + max_stride(n)] * 2)
-    for free in least, 1.5 * least, 6 * least:
-        tile = 2 * tile_margin(n) + largest_tile(n, free)
-        assert largest_tile(n, free) % max_stride(n) == 0
-        assert peak(n, (tile, tile)) <= free
-    assert largest_tile(n, 6 * least) > largest_tile(n, least)
+    smallest = peak(n, [2 * tile_margin(n) + max_stride(n)] * 2)
+    for memory in smallest, 1.5 * smallest, 6 * smallest:
+        core = largest_tile(n, memory)
+        tile = 2 * tile_margin(n) + core
+        assert core % max_stride(n) == 0
+        assert peak(n, (tile, tile)) <= memory
+    assert largest_tile(n, 6 * smallest) > largest_tile(n, smallest)
 
 
-def test_less_than_the_smallest_tile_takes_is_told():
-    """Rather than taken from a machine that does not have it."""
-    n = thin('fcn_squeezenet_16s')
+def test_too_little_memory_for_the_smallest_tile_is_an_error():
+    n = thin_net('fcn_squeezenet_16s')
     with pytest.raises(ValueError, match='memory'):
-        predict(n, image_of(40, 50), free=1e5)
+        predict(n, random_image(40, 50), max_memory=1e5)
 
 
-def test_a_net_without_a_place_cannot_be_tiled():
+def test_a_net_without_alignment_cannot_be_tiled():
     n = Net(3)
     n.conv = conv(n.data, 3, 3, pad=1)
     n.bins = avg_pool_to(n.conv, 2)
     n.score = resize(n.bins, like=n.data)
     n.about['preprocess'] = CENTRED
-    assert predict(n, image_of(20, 30)).shape == (20, 30)
-    with pytest.raises(ValueError, match='this image needs tiles, and of this net none is as the '
-                                         'whole: no place over the image: '):
-        predict(n, image_of(20, 30), free=1)
+    assert predict(n, random_image(20, 30)).shape == (20, 30)
+    with pytest.raises(ValueError, match='cannot predict it in tiles: no alignment'):
+        predict(n, random_image(20, 30), max_memory=1)
 
 
-# ---- one image -----------------------------------------------------------------------------------
+# ---- One image
 
 @pytest.mark.parametrize('name', ['fcn32s', 'fcn8s', 'fcn_squeezenet_4s', 'fcn_alexnet'])
 @pytest.mark.parametrize('size', [(1, 1), (1, 50), (33, 2)])
 def test_images_of_any_size(name, size):
-    image, n = image_of(*size), thin(name)
+    image = random_image(*size)
+    n = thin_net(name)
     pred = predict(n, image)
     score = n.forward(prepare(image, CENTRED, 'float64'))
-    assert pred.dtype == 'uint8' and pred.shape == size
+    assert pred.dtype == 'uint8'
+    assert pred.shape == size
     np.testing.assert_array_equal(pred, score[0].argmax(0))
 
 
-def test_several_heads_are_a_dict():
-    n = thin('siftflow_16s', 33)
-    pred = predict(n, image_of(20, 30))
+def test_several_outputs_give_a_dict():
+    n = thin_net('siftflow_16s', 33)
+    pred = predict(n, random_image(20, 30))
     assert pred.keys() == {'score_sem', 'score_geo'}
     assert all(own.shape == (20, 30) for own in pred.values())
     assert pred['score_geo'].max() < 3 <= pred['score_sem'].max()
-    x = prepare(image_of(9, 330), CENTRED, 'float64')
-    whole, parts = argmax_labels(n.forward(x)), tiled(n, x, 64)
-    for head, own in whole.items():
-        np.testing.assert_array_equal(parts[head], own)
+    x = prepare(random_image(9, 330), CENTRED, 'float64')
+    tiled = predict_tiled(n, x, 64)
+    for output, own in argmax_labels(n.forward(x)).items():
+        np.testing.assert_array_equal(tiled[output], own)
 
 
-def test_nobody_knows_how_to_prepare():
-    with pytest.raises(ValueError, match=r'nobody knows how images were prepared for this net; set '
-                                         r'net.about\["preprocess"\] = dict\(order='):
-        predict(build('fcn_squeezenet_16s', seed=None), image_of(5, 5))
+def test_a_net_without_preprocess_is_refused():
+    with pytest.raises(ValueError, match=r'net.about\["preprocess"\] = dict\(order='):
+        predict(build('fcn_squeezenet_16s', seed=None), random_image(5, 5))
 
 
 def test_another_number_of_channels_is_refused():
-    n = net()
     with pytest.raises(ValueError, match='channels'):
-        predict(n, image_of(5, 6)[..., :2])
+        predict(small_net(), random_image(5, 6)[..., :2])
 
 
-# ---- memory --------------------------------------------------------------------------------------
+# ---- What an image may be
 
-@pytest.mark.parametrize('name, size', [('fcn8s', (60, 70)), ('fcn32s', (1, 1)),
-                                        ('fcn_squeezenet_16s', (160, 120)),
-                                        ('fcn_squeezenet_4s', (160, 120)),
-                                        ('fcn_alexnet', (90, 80)), ('siftflow_8s', (40, 50))])
-def test_the_peak_is_what_is_taken(name, size):
-    """Counted by tracemalloc, which NumPy tells of every array: at most 1.25 of what was said.
+def colour_net():
+    """A net whose prediction depends on the colour of each pixel."""
+    n = Net(3)
+    n.score = conv(n.data, 5, 1)
+    n.params['score.w'][...] = np.random.default_rng(6).standard_normal((5, 3, 1, 1))
+    n.about['preprocess'] = CENTRED
+    return n
 
-    And no less than a half: nobody would tile for nothing.
+
+def test_a_path_a_pil_image_and_an_array_give_the_same_mask(tmp_path):
+    n = colour_net()
+    image = random_image(20, 30)
+    expected = predict(n, image)
+    assert len(np.unique(expected)) > 1
+    path = tmp_path / 'photo.png'
+    Image.fromarray(image).save(path)
+    with Image.open(path) as from_file:
+        for same in str(path), path, Image.fromarray(image), from_file:
+            np.testing.assert_array_equal(tinyfcn.predict(n, same), expected)
+
+
+@pytest.mark.parametrize('mode', ['L', 'P', 'RGBA', 'CMYK', '1'])
+def test_a_pil_image_of_any_mode_is_read_as_its_file_would_be(mode, tmp_path):
+    image = Image.fromarray(random_image(20, 30)).convert(mode)
+    path = tmp_path / 'photo.tif'
+    image.save(path)
+    n = colour_net()
+    np.testing.assert_array_equal(predict(n, image), predict(n, path))
+
+
+def test_arrays_of_more_channels_may_be_floats():
+    """RGB and the logarithm of the depth, as of NYUDv2."""
+    n = Net(4)
+    n.score = conv(n.data, 2, 1)
+    n.about['preprocess'] = dict(order='BGR', scale=1, mean=(0,) * 4, std=(1,) * 4)
+    assert predict(n, np.zeros((5, 6, 4), 'float32')).shape == (5, 6)
+
+
+@pytest.mark.parametrize('image, found', [
+    (np.zeros((5, 6, 3)), r'an array \(5, 6, 3\) of float64'),
+    (np.zeros((5, 6), 'uint8'), r'an array \(5, 6\) of uint8'),
+    (np.zeros((1, 5, 6, 3), 'uint8'), r'an array \(1, 5, 6, 3\) of uint8'),
+    ([[[0, 0, 0]]], 'list'),
+    (b'photo.jpg', 'bytes'),
+    (None, 'NoneType')])
+def test_anything_else_is_refused_and_told_what_is_accepted(image, found):
+    with pytest.raises(TypeError, match=f'image is {found}; give a path, a PIL image, or an array '
+                                        r'\(H, W, 3\) of uint8'):
+        predict(small_net(), image)
+
+
+def test_pil_images_of_more_than_8_bits_are_refused():
+    with pytest.raises(ValueError, match='I;16.* 8 bits'):
+        predict(small_net(), Image.new('I;16', (6, 5)))
+
+
+def test_a_missing_or_damaged_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere.jpg'):
+        predict(small_net(), tmp_path / 'nowhere.jpg')
+    (tmp_path / 'text.jpg').write_text('not an image')
+    with pytest.raises(ImageError, match='text.jpg'):
+        predict(small_net(), tmp_path / 'text.jpg')
+
+
+# ---- Memory
+
+@pytest.mark.parametrize('name, size', [
+    ('fcn8s', (60, 70)), ('fcn32s', (1, 1)), ('fcn_squeezenet_16s', (160, 120)),
+    ('fcn_squeezenet_4s', (160, 120)), ('fcn_alexnet', (90, 80)), ('siftflow_8s', (40, 50))])
+def test_the_predicted_peak_is_the_memory_taken(name, size):
+    """Traced by tracemalloc, to which NumPy reports every array: at most 1.25 of the prediction.
+
+    And at least a half of it, or images would be tiled without need.
     """
     n = build(name, width=1/8)
     x = np.zeros((1, 3, *size), 'float32')
-    n.forward(x)                                        # whatever is made once is made now
+    n.forward(x)                                        # makes what is made only once
     n.values.clear()
     tracemalloc.start()
     n.forward(x)
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    said = peak(n, size) - sum(w.nbytes for w in n.params.values())
-    assert .5 < taken / said < 1.25, f'{taken:,} bytes, and {said:,} were said'
+    predicted = peak(n, size) - sum(w.nbytes for w in n.params.values())
+    assert .5 < taken / predicted < 1.25, f'{taken:,} bytes taken, {predicted:,} predicted'
 
 
 def test_the_peak_grows_with_dtype_and_size():
@@ -205,102 +277,72 @@ def test_the_peak_grows_with_dtype_and_size():
 
 def test_the_peak_by_hand():
     """conv1 4×3×3 on 5×6 of 3 channels: 3 in, 4 out, in float64 27 columns; relu: 4 in, 4 out."""
-    n = net(channels=4)
+    n = small_net(channels=4)
     weights = sum(w.size for w in n.params.values())
     assert peak(n.astype('float64'), (5, 6)) == pytest.approx(8 * (30 * (3 + 4 + 27) + weights))
     assert peak(n, (5, 6)) == pytest.approx(4 * (30 * (4 + 4) + weights))
 
 
-# ---- all pictures --------------------------------------------------------------------------------
+# ---- A data set
 
 def test_the_metrics_are_those_of_all_pixels_at_once():
-    n, chosen = net(), pictures(5)
-    labels, preds = zip(*((label.ravel(), pred.ravel())
-                          for _, _, label, pred in predict_all(n, chosen)))
-    hist = metrics.confusion(np.concatenate(labels), np.concatenate(preds), 3)
-    got, wanted = evaluate(n, chosen), metrics.scores(hist)
-    assert got.keys() == wanted.keys()
-    for key, value in wanted.items():
-        np.testing.assert_array_equal(got[key], value)
-    each = [evaluate(n, chosen.of([name]))['mean_iu'] for name in chosen.names]
-    assert got['mean_iu'] != pytest.approx(np.mean(each)), 'nor the mean of each picture’s own'
+    n = small_net()
+    dataset = small_dataset(5)
+    predictions = list(predict_all(n, dataset))
+    labels = np.concatenate([prediction.label.ravel() for prediction in predictions])
+    preds = np.concatenate([prediction.pred.ravel() for prediction in predictions])
+    expected = metrics.scores(metrics.confusion(labels, preds, 3))
+    found = evaluate(n, dataset)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_array_equal(found[key], value)
+    each = [evaluate(n, dataset.subset([name]))['mean_iu'] for name in dataset.names]
+    assert found['mean_iu'] != pytest.approx(np.mean(each)), 'it is the mean over images'
 
 
-def test_predictions_come_with_their_picture():
-    n, chosen = net(), pictures(3)
-    seen = list(predict_all(n, chosen))
-    assert [name for name, *_ in seen] == chosen.names
-    for i, (_, image, label, pred) in enumerate(seen):
-        np.testing.assert_array_equal(image, chosen[i][0])
-        np.testing.assert_array_equal(label, chosen[i][1])
+def test_predictions_come_with_their_image():
+    n = small_net()
+    dataset = small_dataset(3)
+    predictions = list(predict_all(n, dataset))
+    assert [prediction.name for prediction in predictions] == dataset.names
+    for i, (_, image, label, pred) in enumerate(predictions):
+        np.testing.assert_array_equal(image, dataset[i][0])
+        np.testing.assert_array_equal(label, dataset[i][1])
         np.testing.assert_array_equal(pred, predict(n, image))
 
 
-def constant(which):
-    """A net that says one class of everything."""
-    n = net()
-    n.params['score.w'][:], n.params['score.b'][:] = 0, 0
-    n.params['score.b'][which] = 1
+def constant_net(number):
+    """A net that predicts this class everywhere."""
+    n = small_net()
+    n.params['score.w'][:] = 0
+    n.params['score.b'][:] = 0
+    n.params['score.b'][number] = 1
     return n
 
 
-def test_classes_that_are_nowhere():
+def test_classes_without_pixels():
     def read(name):
         return np.zeros((4, 5, 3), 'uint8'), np.zeros((4, 5), 'uint8')
 
-    chosen = Dataset(CLASSES, ['a'], read)
-    scores = evaluate(constant(1), chosen)              # 1 is predicted, 0 true, 2 neither
+    dataset = Dataset(CLASSES, ['a'], read)
+    scores = evaluate(constant_net(1), dataset)         # 1 is predicted, 0 true, 2 neither
     np.testing.assert_array_equal(scores['iu'], [0, 0, np.nan])
     assert (scores['pixel_acc'], scores['mean_iu']) == (0, 0)
-    np.testing.assert_array_equal(evaluate(constant(0), chosen)['iu'], [1, np.nan, np.nan])
+    np.testing.assert_array_equal(evaluate(constant_net(0), dataset)['iu'], [1, np.nan, np.nan])
 
 
-def test_a_net_of_other_classes_is_refused():
-    chosen = pictures(2, classes=('ground', 'blob', 'stripe', 'more'))
-    two = Dataset(CLASSES[:2], ['a'], lambda name: (np.zeros((4, 5, 3), 'uint8'),
-                                                     np.zeros((4, 5), 'uint8')))
-    assert len(evaluate(net(), chosen)['iu']) == 4
+def test_a_net_that_predicts_other_classes_is_refused():
+    def read(name):
+        return np.zeros((4, 5, 3), 'uint8'), np.zeros((4, 5), 'uint8')
+
+    four_classes = small_dataset(2, classes=('ground', 'blob', 'stripe', 'more'))
+    assert len(evaluate(small_net(), four_classes)['iu']) == 4
+    two_classes = Dataset(CLASSES[:2], ['a'], read)
     with pytest.raises(ValueError, match='pred 2 at .* there are classes 0 … 1'):
-        evaluate(constant(2), two)
+        evaluate(constant_net(2), two_classes)
 
 
-# ---- the machine ---------------------------------------------------------------------------------
-
-def test_free_memory_is_some_and_less_than_all():
-    free = free_memory()
-    assert isinstance(free, int) and free > 1 << 20
-    if Path('/proc/meminfo').exists():
-        total = int(Path('/proc/meminfo').read_text().split('MemTotal:')[1].split()[0]) * 1024
-        assert free <= total
-
-
-def test_free_memory_heeds_the_limit_of_a_container():
-    """What a container may take is less than its host has; beyond it the kernel ends it."""
-    limits = [Path('/sys/fs/cgroup', name).read_text().strip() for name in (
-        'memory.max', 'memory/memory.limit_in_bytes') if Path('/sys/fs/cgroup', name).exists()]
-    if not limits or 'max' in limits:
-        pytest.skip('no limit is set here')
-    assert free_memory() <= min(map(int, limits))
-
-
-def test_the_machine_says_what_changes_a_last_bit():
-    found = machine()
-    assert found.keys() == {'python', 'numpy', 'cpu', 'blas', 'blas_version', 'blas_kernel',
-                            'blas_threads'}
-    assert found['numpy'] == np.__version__ and found == machine()
-    assert found['blas'] in ('openblas', 'mkl', 'blis', None)
-
-
-def test_a_gpu_is_told_of_layer_by_layer():
-    layers = gpu_status()
-    names = [layer for layer, _, _ in layers]
-    assert names == ['wheel', 'driver', 'toolkit', 'kernel'][:len(layers)]
-    assert all(fine is True for _, fine, _ in layers[:-1])
-    if len(layers) < 4:
-        assert layers[-1][1] is False and len(layers[-1][2]) > 20
-
-
-# ---- real masks ----------------------------------------------------------------------------------
+# ---- Real masks
 
 DATA = Path(os.environ.get('TINYFCN_DATA', 'nowhere'))
 
@@ -308,29 +350,35 @@ DATA = Path(os.environ.get('TINYFCN_DATA', 'nowhere'))
 @pytest.mark.realdata
 @pytest.mark.skipif(not DATA.is_dir(), reason='TINYFCN_DATA names no folder of real data')
 def test_the_metrics_of_736_real_masks():
-    """Against themselves moved by (3, 5), counted class by class without a matrix."""
+    """Of the masks and themselves shifted by (3, 5), counted class by class without a matrix."""
     names = read_split(DATA / 'lists', 'voc2011_seg11valid')
-    hists, right, true, said, pixels = {}, *np.zeros((3, 21), int), 0
-    chosen = Dataset(VOC, names, None)
+    dataset = Dataset(VOC_CLASSES, names, None)
+    hists = {}
+    right, true, predicted = np.zeros((3, 21), int)
+    pixels = 0
     for name in names:
         with Image.open(DATA / f'seg11valid_masks/{name}.png') as mask:
             label = np.array(mask)
         pred = np.roll(label, (3, 5), (0, 1))
         pred[pred == 255] = 0
-        add_confusion(hists, chosen, label, pred)
+        add_confusion(hists, dataset, label, pred)
         valid = label != 255
         pixels += int(valid.sum())
-        for c in np.flatnonzero(np.bincount(label[valid], minlength=256)
-                                + np.bincount(pred[valid], minlength=256)):
-            is_c, says_c = (label == c) & valid, (pred == c) & valid
-            right[c] += np.count_nonzero(is_c & says_c)
-            true[c] += np.count_nonzero(is_c)
-            said[c] += np.count_nonzero(says_c)
-    got, iu = metrics.scores(hists['score']), right / (true + said - right)
-    wanted = dict(pixel_acc=right.sum() / pixels, mean_acc=(right / true).mean(),
-                  mean_iu=iu.mean(), fw_iu=(true * iu).sum() / pixels)
-    print({key: round(100 * value, 4) for key, value in wanted.items()}, f'{pixels:,} pixels')
-    assert len(names) == 736 and true.all()
-    for key, value in wanted.items():
-        assert abs(got[key] - value) < 1e-12
-    assert abs(got['iu'] - iu).max() < 1e-12
+        of_label = np.bincount(label[valid], minlength=256)
+        of_pred = np.bincount(pred[valid], minlength=256)
+        for c in np.flatnonzero(of_label + of_pred):
+            is_true = (label == c) & valid
+            is_predicted = (pred == c) & valid
+            right[c] += np.count_nonzero(is_true & is_predicted)
+            true[c] += np.count_nonzero(is_true)
+            predicted[c] += np.count_nonzero(is_predicted)
+    found = metrics.scores(hists['score'])
+    iu = right / (true + predicted - right)
+    expected = dict(pixel_acc=right.sum() / pixels, mean_acc=(right / true).mean(),
+                    mean_iu=iu.mean(), fw_iu=(true * iu).sum() / pixels)
+    print({key: round(100 * value, 4) for key, value in expected.items()}, f'{pixels:,} pixels')
+    assert len(names) == 736
+    assert true.all()
+    for key, value in expected.items():
+        assert abs(found[key] - value) < 1e-12
+    assert abs(found['iu'] - iu).max() < 1e-12
