@@ -37,10 +37,10 @@ CONV2D = Exercise('x w b stride pad', 'y', [
     conv_case(1, 2, 3, 3, 3, 2, 2),
     conv_case(2, 3, 6, 5, 2, 3, 2, stride=2, pad=1),
 ], conv, {
-    'The kernel is flipped. The convolution of neural nets does not flip it: w[0, 0] is '
-    'multiplied with the top left pixel of the window.':
+    'The kernel is flipped. Convolution in neural nets does not flip it: w[0, 0] is '
+    'multiplied by the top left pixel of the window.':
         lambda x, w, *args: conv(x, w[..., ::-1, ::-1], *args),
-    'Rows and columns of the kernel are swapped. w[…, ky, kx] is multiplied with row i + ky, '
+    'Rows and columns of the kernel are swapped. w[…, ky, kx] is multiplied by row i + ky, '
     'column j + kx.': lambda x, w, *args: conv(x, w.swapaxes(2, 3), *args),
     'The bias is missing. Add b[k] to every pixel of output channel k.':
         lambda x, w, b, *args: conv(x, w, 0 * b, *args),
@@ -170,7 +170,7 @@ CONV_MATRIX = Exercise('w size stride pad', 'M', [
     'The pixels are ordered with the channels last. Column c·H·W + row·W + column is the pixel '
     '(c, row, column).': reorder(0, 1, 2, 4, 5, 3),
     'A tap in the padding has a negative index, which Python counts from the end. Such a tap is '
-    'multiplied with a zero, so leave it out.': wrap_padding,
+    'multiplied by a zero, so leave it out.': wrap_padding,
     'The stride is missing along the columns. Output (i, j) begins at column stride·j − pad.':
         stride_one_axis(lambda stride: (stride, 1)),
     'The stride is missing along the rows. Output (i, j) begins at row stride·i − pad.':

@@ -93,7 +93,7 @@ STRIDE_TO_DILATION = Exercise('strides output_stride', 'kept dilations', [
         by_rule(lambda dilation, stride: dilation * stride, dilate_at_once=True),
     'The dilations are added. Multiply them: after three replaced strides of 2 the dilation is 8.':
         by_rule(lambda dilation, stride: dilation + stride),
-    'The dilation is that of the last replaced stride only. Multiply it with those of the strides '
+    'The dilation is that of the last replaced stride only. Multiply it by those of the strides '
     'replaced before.': by_rule(lambda dilation, stride: stride),
     'A stride is replaced too early. A layer that reaches `output_stride` exactly keeps its '
     'stride; replace those that would go beyond it.':

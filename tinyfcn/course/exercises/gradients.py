@@ -146,8 +146,8 @@ CONV2D_BACKWARD = Exercise('dy x w stride pad', 'dx dw db', [
         change_gradients(lambda dx, dw, db, *_: (dx, dw[..., ::-1, ::-1], db)),
     'dw is the gradient of the last image only. Add the gradients of all images, +=.':
         dw_of_last_image,
-    'dw is divided by the number of images. The gradient is that of the sum; to have a mean, the '
-    'loss is divided.': change_gradients(lambda dx, dw, db, dy, *_: (dx, dw / len(dy), db)),
+    'dw is divided by the number of images. The gradient is that of the sum. For a mean, '
+    'divide the loss.': change_gradients(lambda dx, dw, db, dy, *_: (dx, dw / len(dy), db)),
     'db is not summed over the images. b is the same for all of them, so sum over N, OH and OW.':
         change_gradients(lambda dx, dw, db, dy, *_: (dx, dw, dy.sum((2, 3)))),
     'db is a mean. b is added to every pixel, so its gradient is the sum of dy over all pixels.':

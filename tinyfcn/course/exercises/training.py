@@ -29,8 +29,8 @@ TO_CONV = Exercise('w channels size', 'filters', [
         lambda w, channels, size: w.reshape(len(w), *size, channels).transpose(0, 3, 1, 2),
     'Rows and columns are swapped. Within a channel the weights are in row order.':
         lambda w, channels, size: w.reshape(len(w), channels, *size[::-1]).swapaxes(2, 3),
-    'The filters are flipped. The convolution of neural nets does not flip its kernel, so nothing '
-    'is flipped here.': lambda *case: to_conv(*case)[..., ::-1, ::-1],
+    'The filters are flipped. Convolution in neural nets does not flip its kernel, so nothing is '
+    'flipped here.': lambda *case: to_conv(*case)[..., ::-1, ::-1],
     'The first axis varies fastest in memory (order="F"). In NumPy and in these files the last one '
     'does.': lambda w, channels, size: w.reshape(len(w), channels, *size, order='F'),
     'The classes are no longer the first axis. The shape is (K, channels, h, w).':
