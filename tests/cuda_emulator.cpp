@@ -1,7 +1,9 @@
-// What a .cu file finds on the host, where one thread of the CPU is every one of the GPU in turn.
-// Where the text has a barrier, each has a stack of its own, and runs up to the next barrier; the
-// thread sanitizer is told of them as of fibres, and that nothing but a barrier orders them. Where
-// there is none, real threads share the work under a sanitizer.
+// CUDA for the host: a .cu file is inserted below and compiled with this by g++. One CPU thread
+// plays every GPU thread in turn.
+//
+// If the file has a barrier, every GPU thread is a fibre, with a stack of its own, that runs up to
+// the next barrier. The thread sanitizer is told of the fibres, and that only barriers order them.
+// If it has none, then under the thread sanitizer real threads share the work.
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,7 +24,7 @@ template<class T> static T max(T a, T b) { return a < b ? b : a; }
 
 struct Kernel { const char* name; void (*call)(void**); const char* flags; };
 static void __syncthreads();
-// ---- the text
+// ---- the .cu file
 static const Kernel* find(const char* name)
 {
     for (const Kernel& kernel : kernels)
@@ -32,7 +34,7 @@ static const Kernel* find(const char* name)
 }
 
 __attribute__((no_sanitize("thread")))
-static void stand(unsigned blocks, unsigned block, unsigned b, unsigned t)
+static void set_thread(unsigned blocks, unsigned block, unsigned b, unsigned t)
 {
     gridDim = {blocks, 1, 1};
     blockDim = {block, 1, 1};
@@ -62,79 +64,81 @@ static void __tsan_release(void*) {}
 
 static const size_t STACK = 1 << 16;
 static const unsigned UNORDERED = 1;        // a switch from fibre to fibre orders nothing
-static ucontext_t before, *fibres;
-static void *scheduler, **known;            // the same, as the thread sanitizer knows them
-static int here, *done;
-static char gates[2], end;                  // by turns: who comes to one barrier leaves another
+static ucontext_t scheduler_context, *fibres;
+static void *scheduler, **sanitized;        // the same, as the thread sanitizer knows them
+static int current, *done;
+// two gates in turn: threads arrive at the barrier by one and leave the last one by the other
+static char gates[2], end;
 static int turn;
 static const Kernel* running;
-static void** given;
+static void** running_args;
 
 UNSEEN static void __syncthreads()
 {
-    const int own = here;
+    const int own = current;
     char* gate = &gates[turn];
     __tsan_release(gate);
     __tsan_switch_to_fiber(scheduler, UNORDERED);
-    swapcontext(&fibres[own], &before);
+    swapcontext(&fibres[own], &scheduler_context);
     __tsan_acquire(gate);
 }
 
 UNSEEN static void fibre()
 {
-    const int own = here;
-    running->call(given);
+    const int own = current;
+    running->call(running_args);
     __tsan_release(&end);
     done[own] = 1;
     __tsan_switch_to_fiber(scheduler, UNORDERED);
 }
 
-// every thread runs to its next barrier, then every one to the one after it
+// Run every thread of a block to its next barrier, then every one to the barrier after it.
+// -> whether some threads ended while others still wait at a barrier
 UNSEEN static int run_block(int blocks, int block, int b, int reverse, char* stacks)
 {
     for (int t = 0; t < block; t++) {
         getcontext(&fibres[t]);
         fibres[t].uc_stack.ss_sp = stacks + STACK * t;
         fibres[t].uc_stack.ss_size = STACK;
-        fibres[t].uc_link = &before;
+        fibres[t].uc_link = &scheduler_context;
         makecontext(&fibres[t], fibre, 0);
-        known[t] = __tsan_create_fiber(0);
+        sanitized[t] = __tsan_create_fiber(0);
         done[t] = 0;
     }
     int ended = 0;
     for (turn = 0; !ended; turn = !turn) {
         for (int k = 0; k < block; k++) {
-            here = reverse ? block - 1 - k : k;
-            stand(blocks, block, b, here);
-            __tsan_switch_to_fiber(known[here], UNORDERED);
-            swapcontext(&before, &fibres[here]);
+            current = reverse ? block - 1 - k : k;
+            set_thread(blocks, block, b, current);
+            __tsan_switch_to_fiber(sanitized[current], UNORDERED);
+            swapcontext(&scheduler_context, &fibres[current]);
         }
         for (int t = 0; t < block; t++)
             ended += done[t];
     }
     __tsan_acquire(&end);
     for (int t = 0; t < block; t++)
-        __tsan_destroy_fiber(known[t]);
+        __tsan_destroy_fiber(sanitized[t]);
     return ended < block;
 }
 
 UNSEEN static int run_all(const Kernel* kernel, int blocks, int block, int reverse, void** args)
 {
     running = kernel;
-    given = args;
+    running_args = args;
     scheduler = __tsan_get_current_fiber();
     fibres = (ucontext_t*)malloc(sizeof(ucontext_t) * block);
-    known = (void**)malloc(sizeof(void*) * block);
+    sanitized = (void**)malloc(sizeof(void*) * block);
     done = (int*)malloc(sizeof(int) * block);
     char* stacks = (char*)malloc(STACK * block);
-    int apart = 0;
-    for (int k = 0; k < blocks && !apart; k++)
-        apart = run_block(blocks, block, reverse ? blocks - 1 - k : k, reverse, stacks);
+    int stuck = 0;
+    for (int k = 0; k < blocks && !stuck; k++)
+        stuck = run_block(blocks, block, reverse ? blocks - 1 - k : k, reverse, stacks);
     free(fibres);
-    free(known);
+    free(sanitized);
     free(done);
     free(stacks);
-    return apart;
+    return stuck;
 }
 
 #elif defined PROGRAM
@@ -142,12 +146,12 @@ UNSEEN static int run_all(const Kernel* kernel, int blocks, int block, int rever
 struct Share { const Kernel* kernel; int blocks, block, first; void** args; };
 static const int WORKERS = 3;
 
-// neighbours go to different workers: what two of them both write to is a race
-static void* work(void* given)
+// Neighbouring GPU threads go to different workers: if both write to one place, it is a race.
+static void* work(void* share)
 {
-    const Share* own = (Share*)given;
+    const Share* own = (Share*)share;
     for (long at = own->first; at < (long)own->blocks * own->block; at += WORKERS) {
-        stand(own->blocks, own->block, at / own->block, at % own->block);
+        set_thread(own->blocks, own->block, at / own->block, at % own->block);
         own->kernel->call(own->args);
     }
     return nullptr;
@@ -173,7 +177,7 @@ static int run_all(const Kernel* kernel, int blocks, int block, int reverse, voi
 {
     for (int k = 0; k < blocks; k++)
         for (int l = 0; l < block; l++) {
-            stand(blocks, block, reverse ? blocks - 1 - k : k, reverse ? block - 1 - l : l);
+            set_thread(blocks, block, reverse ? blocks - 1 - k : k, reverse ? block - 1 - l : l);
             kernel->call(args);
         }
     return 0;
@@ -198,18 +202,18 @@ int main(int, char** argv)
     for (int i = 0; i < count; i++) {
         if (fread(&sizes[i], sizeof(long), 1, file) != 1)
             abort();
-        values[i] = malloc(sizes[i]);           // of the very size: one byte beyond is seen
+        values[i] = malloc(sizes[i]);           // the exact size: one byte beyond is found
         if (sizes[i] && fread(values[i], sizes[i], 1, file) != 1)
             abort();
         args[i] = flags[i] == 'p' ? (void*)&values[i] : values[i];
     }
     fclose(file);
-    const int apart = run(argv[1], atoi(argv[2]), atoi(argv[3]), 0, args);
+    const int stuck = run(argv[1], atoi(argv[2]), atoi(argv[3]), 0, args);
     file = fopen(argv[4], "wb");
     for (int i = 0; i < count; i++)
         if (flags[i] == 'p')
             fwrite(values[i], 1, sizes[i], file);
     fclose(file);
-    return apart;
+    return stuck;
 }
 #endif

@@ -1,13 +1,32 @@
-"""A stand-in for CuPy on the host: its names and signatures, and every refusal of its own.
+"""A fake CuPy on the host, to test GPU code where there is no GPU.
 
-    with lent() as cupy:
-        x = cupy.asarray(image)                     on the card: nothing of NumPy may touch it
-        net.forward(x), cupy.stats                  uploads, downloads, synchronisations
+    with use_fake_cupy() as cupy:
+        x = cupy.asarray(image)         "on the GPU": NumPy functions and arrays cannot touch it
+        net.forward(x)
+        cupy.stats                      uploads, downloads, synchronisations
 
-Green here does not mean that a GPU computes the same; red means that it would not. Not seen: the
-kernels of CuPy itself and their rounding, the order of atomics, memory that runs out, streams.
-Stricter than CuPy where that finds mistakes: host arrays are refused as indices, too; so are writes
-with an index twice; memory that nobody has written to is full of NaN.
+NumPy computes; CuPy's own names, signatures, dtypes and errors are kept (see surface.json).
+
+What it finds:
+- NumPy and CuPy arrays in one expression, and implicit copies to the host
+- functions, methods and arguments that CuPy does not have, or that CuPy computes in other dtypes
+- waiting: every download and every question whose answer the host needs is counted
+- results that depend on memory nobody has written (it is full of NaN) or on the order of writes
+- wrong arguments to a .cu kernel; tests/cuda_emulator.py compiles and runs the kernels themselves
+
+What it cannot find: errors of CuPy's own kernels, a GPU's rounding and its order of atomic
+additions, running out of memory, mistakes with streams, and how long anything takes. If a test
+fails here, the code would fail on a GPU. If all tests pass, it may still compute something else
+there: `make gpu-check` compares on a real one.
+
+It is stricter than CuPy where that finds mistakes: NumPy arrays are rejected as indices too, and so
+is a write through an index that names one place twice.
+
+    array.py    ndarray: memory, copies to the host, indexing
+    calls.py    functions, methods, ufuncs and operators
+    device.py   the runtime, streams, the memory pool
+    sparse.py   cupyx.scipy.sparse
+    surface.py  what CuPy has; freeze_surface.py writes surface.json from an installed CuPy
 """
 import sys
 from contextlib import contextmanager
@@ -15,11 +34,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from . import sparse as strict_sparse
+from . import sparse
 from .array import ndarray, stats
-from .calls import CUPY, Space
-from .card import CORE, CUDA, LINALG, POOL, RUNTIME, module
-from .names import SURFACE
+from .calls import CUPY, Namespace
+from .device import CORE, CUDA, LINALG, POOL, RUNTIME, make_module
+from .surface import SURFACE
 
 
 def asnumpy(a, stream=None, order='C', out=None, *, blocking=True):
@@ -31,36 +50,36 @@ def get_array_module(*args):
 
 
 def raw_module(*args, **kwargs):
-    """The text of kernels, compiled by the host's own compiler."""
-    from cuda_emulator import RawModule  # here: whoever launches nothing needs no compiler
+    """The kernels of a .cu file, compiled by g++."""
+    from cuda_emulator import RawModule  # here, so that tests without kernels need no compiler
 
     return RawModule(*args, **kwargs)
 
 
-STRIDES = Space('lib.stride_tricks', np.lib.stride_tricks)
+STRIDE_TRICKS = Namespace('lib.stride_tricks', np.lib.stride_tricks)
 vars(CUPY).update(
     __version__=SURFACE['version'], ndarray=ndarray, stats=stats, asnumpy=asnumpy,
     get_array_module=get_array_module, RawModule=raw_module, is_available=lambda: True,
     get_default_memory_pool=lambda: POOL, cuda=CUDA, _core=CORE,
-    linalg=Space('linalg', np.linalg), lib=SimpleNamespace(stride_tricks=STRIDES))
-CUPYX = module('cupyx')
-CUPYX.scipy = module('cupyx.scipy', sparse=module(
-    'cupyx.scipy.sparse', csr_array=strict_sparse.csr_array, csc_array=strict_sparse.csc_array))
-MODULES = {made.__name__: made for made in (CUPY, CUDA, RUNTIME, CORE, LINALG, CUPYX,
-                                            CUPYX.scipy, CUPYX.scipy.sparse)}
+    linalg=Namespace('linalg', np.linalg), lib=SimpleNamespace(stride_tricks=STRIDE_TRICKS))
+CUPYX = make_module('cupyx')
+CUPYX.scipy = make_module('cupyx.scipy', sparse=make_module(
+    'cupyx.scipy.sparse', csr_array=sparse.csr_array, csc_array=sparse.csc_array))
+MODULES = {module.__name__: module for module in (
+    CUPY, CUDA, RUNTIME, CORE, LINALG, CUPYX, CUPYX.scipy, CUPYX.scipy.sparse)}
 
 
 @contextmanager
-def lent():
-    """Inside, `import cupy` gives the stand-in, and its counts begin at nothing."""
-    kept = {name: sys.modules.get(name) for name in MODULES}
+def use_fake_cupy():
+    """Inside, `import cupy` imports the fake one, whose counts start at 0."""
+    before = {name: sys.modules.get(name) for name in MODULES}
     sys.modules.update(MODULES)
     stats.reset()
     try:
         yield CUPY
     finally:
-        for name, was in kept.items():
-            if was is None:
+        for name, module in before.items():
+            if module is None:
                 del sys.modules[name]
             else:
-                sys.modules[name] = was
+                sys.modules[name] = module

@@ -1,28 +1,30 @@
-"""An array on a card that is not there: its memory, its way to the host, its indices.
+"""ndarray of the fake CuPy: its memory, its copies to the host, its indices.
 
-`_host` holds the numbers. Whoever reads it without stats.wait() says by this that a GPU would not
-have to stop for it.
+`_host` holds the numbers. Code here that reads it without stats.wait() states that a GPU would not
+have to finish its work for it.
 """
 from types import SimpleNamespace
 
 import numpy as np
 
-from .names import KINDS, known
+from .surface import DTYPES, look_up
 
-PLAIN = 'shape', 'dtype', 'ndim', 'size', 'nbytes', 'strides', 'itemsize', 'flags'
+PLAIN_ATTRIBUTES = ('shape', 'dtype', 'ndim', 'size', 'nbytes', 'strides', 'itemsize', 'flags')
 
 
 class Stats:
-    """How often the host and the card spoke: what a step should do but once."""
+    """How often the host and the GPU exchanged data, and how often the host waited."""
 
     def __init__(self):
         self.reset()
 
     def reset(self):
-        self.uploads = self.downloads = self.synchronisations = 0
+        self.uploads = 0
+        self.downloads = 0
+        self.synchronisations = 0
 
     def wait(self, x=None):
-        """The host stops until the card is done. -> the numbers of x"""
+        """The host waits until the GPU has finished. -> the numbers of x"""
         self.synchronisations += 1
         return x._host if isinstance(x, ndarray) else x
 
@@ -35,15 +37,16 @@ stats = Stats()
 
 
 class ndarray:
-    """cupy.ndarray(shape, dtype) is garbage, as is all memory that nobody has written to."""
+    """cupy.ndarray(shape, dtype) is full of garbage, as all memory that nothing has written."""
+
     __module__ = 'cupy'
     __slots__ = '_host', '__weakref__'
     __hash__ = None
 
     def __new__(cls, shape, dtype=float, order='C'):
-        return garbage(device(np.empty(shape, dtype, order)))
+        return fill_with_garbage(wrap(np.empty(shape, dtype, order)))
 
-    # ---- to the host, never by accident
+    # ---- to the host, never implicitly
 
     def __array__(self, *args, **kwargs):
         raise TypeError('Implicit conversion to a NumPy array is not allowed. '
@@ -74,7 +77,7 @@ class ndarray:
     def __repr__(self):
         return repr(stats.wait(self))
 
-    # ---- what it is
+    # ---- attributes and copies
 
     @property
     def data(self):
@@ -93,42 +96,46 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __copy__(self):
-        return device(self._host.copy())
+        return wrap(self._host.copy())
 
     def __deepcopy__(self, memo):
-        return device(self._host.copy())
+        return wrap(self._host.copy())
 
     # ---- indices
 
     def __getitem__(self, key):
         key, by_array = self._key(key)
         part = self._host[key]
-        return device(np.array(part, order='C') if by_array else part)
+        return wrap(np.array(part, order='C') if by_array else part)
 
     def __setitem__(self, key, value):
         if isinstance(value, (np.ndarray, list, tuple)):
-            raise TypeError(f'Unsupported type {type(value)}: bring it to the card first')
+            raise TypeError(f'Unsupported type {type(value)}: bring it to the GPU first')
         key, by_array = self._key(key)
         if by_array and isinstance(value, ndarray) and value._host.size > 1:
-            once(self._host, key)
+            require_unique(self._host, key)
         stats.uploads += by_array and not isinstance(value, ndarray)
-        self._host[key] = host(value)
+        self._host[key] = unwrap(value)
 
     def _key(self, key):
-        """A key for `_host`, wrapped where it lies outside; whether an array is in it."""
-        key, axis, by_array = list(key if isinstance(key, tuple) else (key,)), 0, False
+        """The key for `_host`, and whether it contains an array. Integers outside wrap around."""
+        key = list(key if isinstance(key, tuple) else (key,))
         if not any(k is Ellipsis for k in key):
             key.append(Ellipsis)                    # so that a single number is still a view
-        left = self._host.ndim - sum(map(_axes, key))
+        remaining = self._host.ndim - sum(map(_axes, key))
+        axis = 0
+        by_array = False
         for i, k in enumerate(key):
             if isinstance(k, (np.ndarray, list)):
-                raise TypeError(f'Unsupported type {type(k)} as an index: CuPy would bring it to '
-                                f'the card in silence')
+                raise TypeError(f'Unsupported type {type(k)} as an index: CuPy would upload it '
+                                f'implicitly')
             if isinstance(k, ndarray):
-                by_array, mask = True, k._host.dtype == bool
-                # how many are true must be known, and a number outside goes round
-                key[i] = stats.wait(k) if mask else k._host % max(1, self._host.shape[axis])
-            axis += left if k is Ellipsis else _axes(k)
+                by_array = True
+                if k._host.dtype == bool:
+                    key[i] = stats.wait(k)          # the size of the result must be known
+                else:
+                    key[i] = k._host % max(1, self._host.shape[axis])
+            axis += remaining if k is Ellipsis else _axes(k)
         return tuple(key), by_array
 
 
@@ -139,51 +146,55 @@ def _axes(k):
     return k._host.ndim if isinstance(k, ndarray) and k._host.dtype == bool else 1
 
 
-def device(value):
-    """What came of the host's arrays, on the card: also a single number is an array there."""
+def wrap(value):
+    """NumPy arrays and scalars as arrays of the fake CuPy, also inside tuples and lists."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = np.asarray(value)
-        if value.dtype.char not in KINDS:
+        if value.dtype.char not in DTYPES:
             raise ValueError(f'Unsupported dtype {value.dtype}')
         x = object.__new__(ndarray)
         x._host = value
         return x
     if type(value) in (tuple, list):
-        return type(value)(map(device, value))
+        return type(value)(map(wrap, value))
     return value
 
 
-def host(value):
-    """The numbers of what is on the card. An array of the host is refused, wherever it hides."""
+def unwrap(value):
+    """The opposite of wrap. A NumPy array is rejected, also inside tuples and lists."""
     if isinstance(value, np.ndarray):
-        raise TypeError(f'Unsupported type {type(value)}: one array is on the card and one is not')
+        raise TypeError(f'Unsupported type {type(value)}: one array is on the GPU and one is not')
     if type(value) in (tuple, list):
-        return type(value)(map(host, value))
+        return type(value)(map(unwrap, value))
     return value._host if isinstance(value, ndarray) else value
 
 
-def garbage(x):
-    """What stands in memory that nobody has written to: NaN, or a number that is no index."""
+def fill_with_garbage(x):
+    """Fill x like memory that nothing has written: NaN, or a number that is not a valid index."""
     kind = x._host.dtype.kind
-    x._host[...] = (np.nan if kind == 'f' else True if kind == 'b'
-                    else np.iinfo(x._host.dtype).max - 7)
+    if kind == 'f':
+        x._host[...] = np.nan
+    elif kind == 'b':
+        x._host[...] = True
+    else:
+        x._host[...] = np.iinfo(x._host.dtype).max - 7
     return x
 
 
-def once(memory, key):
-    """Refuse a key that names a place twice: which of two values is written last, nobody knows."""
+def require_unique(memory, key):
+    """Reject a key that names a place twice: a GPU may write the two values in either order."""
     places = np.arange(memory.size).reshape(memory.shape)[key]
     if np.unique(places).size < places.size:
-        raise ValueError('an index stands here twice: what a[index] = v leaves there is left to '
-                         'chance on a GPU; add.at adds')
+        raise ValueError('an index appears twice: what a[index] = v writes there is undefined on '
+                         'a GPU; add.at adds both')
 
 
-def attribute(x, name, method):
-    """x.name, if CuPy's arrays have one: a number, an array, or method(name, x)."""
+def get_attribute(x, name, method):
+    """x.name, if CuPy's arrays have it: a number, an array, or method(name, x)."""
     if name.startswith('_'):
         raise AttributeError(name)
-    known('ndarray', name)
-    thing = getattr(x._host, name)
-    if name in PLAIN:
-        return thing
-    return method(name, x) if callable(thing) else device(thing)
+    look_up('ndarray', name)
+    value = getattr(x._host, name)
+    if name in PLAIN_ATTRIBUTES:
+        return value
+    return method(name, x) if callable(value) else wrap(value)

@@ -1,9 +1,9 @@
-"""Freeze the names and signatures of CuPy into surface.json, for machines without its wheel.
+"""Write the names and signatures of CuPy into surface.json, for machines without CuPy.
 
     python tests/fake_cupy/freeze_surface.py    where cupy-cuda12x is installed; no GPU needed
 
-An entry says what a call may look like. 'a, axis=, out=' has one argument that must be given; a
-'ufunc ff->f dd->d' computes these kinds and no other; '' is there, and CuPy says no more of it.
+An entry says how a name is called. 'a, axis=, out=' has one required parameter; a 'ufunc ff->f
+dd->d' computes in these dtypes and no others; of '' no more is known than that it exists.
 """
 import inspect
 import json
@@ -15,44 +15,46 @@ SPACES = ('', 'cuda', 'cuda.runtime', 'lib.stride_tricks', 'linalg', 'ndarray')
 SPARSE = 'csr_array', 'csc_array'
 
 
-def surface():
-    """{'': {'add': 'ufunc ??->? …', 'sum': 'a, axis=, …'}, 'ndarray': {…}, …}, read off CuPy."""
+def read_surface():
+    """{'': {'add': 'ufunc ??->? …', 'sum': 'a, axis=, …'}, 'ndarray': {…}, …} of this CuPy."""
     import cupy
     import cupyx.scipy.sparse as sparse
 
-    homes = {space: cupy for space in SPACES}
+    owners = {space: cupy for space in SPACES}
     for space in SPACES[1:]:
         for name in space.split('.'):
-            homes[space] = getattr(homes[space], name)
-    homes |= {f'sparse.{name}': getattr(sparse, name) for name in SPARSE}
-    return {'version': cupy.__version__,
-            **{space: {name: call(name, getattr(home, name)) for name in sorted(dir(home))
-                       if is_public(name, home)} for space, home in sorted(homes.items())}}
+            owners[space] = getattr(owners[space], name)
+    owners |= {f'sparse.{name}': getattr(sparse, name) for name in SPARSE}
+    found = {'version': cupy.__version__}
+    for space, owner in sorted(owners.items()):
+        found[space] = {name: describe_call(name, getattr(owner, name))
+                        for name in sorted(dir(owner)) if is_public(name, owner)}
+    return found
 
 
-def is_public(name, home):
-    """Of a class also __add__: an array without __index__ is no index."""
-    return not name.startswith('_') or isinstance(home, type) and name.endswith('__')
+def is_public(name, owner):
+    """Whether a name is listed. Of a class also __add__ and the like: they are its operators."""
+    return not name.startswith('_') or isinstance(owner, type) and name.endswith('__')
 
 
-def call(name, thing):
-    """How it is called: from the types of a ufunc, from its signature, or from what its text says.
-    """
-    if hasattr(thing, 'types') and not isinstance(thing, type):
-        return ' '.join(['ufunc', *thing.types])
-    if name.startswith('_') or not callable(thing) or isinstance(thing, type):
+def describe_call(name, value):
+    """How it is called: by the types of a ufunc, by its signature, or by its docstring."""
+    if hasattr(value, 'types') and not isinstance(value, type):
+        return ' '.join(['ufunc', *value.types])
+    if name.startswith('_') or not callable(value) or isinstance(value, type):
         return ''
     try:
-        text = str(inspect.signature(thing))
+        text = str(inspect.signature(value))
     except (TypeError, ValueError):                 # of Cython: the first line of the docstring
-        text = re.search(r'\w(\(.*\))', (thing.__doc__ or '').split('\n')[0])
-        text = text[1] if text else ''
-    return ', '.join(map(argument, arguments(text)))
+        match = re.search(r'\w(\(.*\))', (value.__doc__ or '').split('\n')[0])
+        text = match[1] if match else ''
+    return ', '.join(map(shorten, parameters(text)))
 
 
-def arguments(text):
+def parameters(text):
     """'(self, a, b=(1, 2)) -> ndarray' -> ['a', 'b=(1, 2)']"""
-    found, depth = [''], 0
+    found = ['']
+    depth = 0
     for letter in text[1:]:
         depth += (letter in '([{') - (letter in ')]}')
         if depth < 0:
@@ -61,14 +63,14 @@ def arguments(text):
             found.append('')
         else:
             found[-1] += letter
-    return [argument.strip() for argument in found if argument.strip() not in ('', 'self')]
+    return [part.strip() for part in found if part.strip() not in ('', 'self')]
 
 
-def argument(text):
-    """'int axis: X = -1' -> 'axis=': of what it is unless told only that it has one."""
+def shorten(text):
+    """'int axis: X = -1' -> 'axis=': of a default only that there is one."""
     name, default, _ = text.partition('=')
     return name.partition(':')[0].split()[-1] + default
 
 
 if __name__ == '__main__':
-    SURFACE.write_text(json.dumps(surface(), indent=0, sort_keys=True) + '\n', 'utf-8')
+    SURFACE.write_text(json.dumps(read_surface(), indent=0, sort_keys=True) + '\n', 'utf-8')

@@ -1,6 +1,6 @@
-"""The stand-in for CuPy is as strict as CuPy: each mistake is made once, and refused.
+"""The fake CuPy is as strict as CuPy: every kind of mistake is made once, and rejected.
 
-Were it lenient, all that test_gpuproof_*.py prove on it would be worth nothing.
+Were it more lenient, the other test_gpuproof_*.py would prove nothing.
 """
 from copy import deepcopy
 from importlib.util import find_spec
@@ -8,19 +8,19 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import scipy.sparse
-from fake_cupy import lent, names as strict_names
+from fake_cupy import surface, use_fake_cupy
 
 from tinyfcn.runtime import backend
 
 pytestmark = pytest.mark.gpuproof
 
 HOST = np.arange(6.).reshape(2, 3)
-CELLS = np.array([0, 1, 0])
+INDICES = np.array([0, 1, 0])
 
 
 @pytest.fixture
 def cupy():
-    with lent() as module:
+    with use_fake_cupy() as module:
         yield module
 
 
@@ -31,11 +31,11 @@ def x(cupy):
     return x
 
 
-# ---- What is refused: a line of code about x on the card, a of NumPy, the error, its words
+# ---- Rejected code, where x is on the GPU and a is of NumPy: the error, and a part of its message
 
 MIXED, IMPLICIT = 'Unsupported type', 'Implicit conversion to a NumPy array is not allowed'
 MISTAKES = {
-    # brought to the host by accident
+    # an implicit copy to the host
     'np.asarray(x)': (TypeError, IMPLICIT),
     'np.array([x, x])': (TypeError, IMPLICIT),
     'np.asarray(x[0, 0])': (TypeError, IMPLICIT),
@@ -67,34 +67,34 @@ MISTAKES = {
     'xp.sum(x, out=np.array(0.))': (TypeError, MIXED),
     'xp.zeros_like(a)': (TypeError, MIXED),
     'xp.full((2, 3), a)': (TypeError, MIXED),
-    'xp.take(x, cells)': (TypeError, MIXED),
-    'x.take(cells)': (TypeError, MIXED),
+    'xp.take(x, indices)': (TypeError, MIXED),
+    'x.take(indices)': (TypeError, MIXED),
     'x.dot(a.T)': (TypeError, MIXED),
     'x.fill(a)': (TypeError, MIXED),
     'x.sum(out=np.array(0.))': (TypeError, MIXED),
     'xp.lib.stride_tricks.sliding_window_view(a, 2, axis=1)': (TypeError, MIXED),
     'x.set(x)': (TypeError, 'Only numpy.ndarray can be set'),
-    # in indices and assignments; CuPy itself would bring an index up, and what a mask takes
-    'x[cells]': (TypeError, MIXED),
+    # in indices and assignments; CuPy itself would upload an index, and what a mask selects
+    'x[indices]': (TypeError, MIXED),
     'x[a > 2]': (TypeError, MIXED),
     'x[[0, 1]]': (TypeError, MIXED),
     'x.__setitem__(..., a)': (TypeError, MIXED),
     'x.__setitem__(0, [1, 2, 3])': (TypeError, MIXED),
     'x.__setitem__(x > 2, a[a > 2])': (TypeError, MIXED),
-    'x.__setitem__(i, a[cells])': (TypeError, MIXED),
+    'x.__setitem__(i, a[indices])': (TypeError, MIXED),
     'x.__setitem__(a > 2, 0)': (TypeError, MIXED),
     # sparse
-    'sparse.csr_array(a)': (TypeError, 'made of an array on the card'),
+    'sparse.csr_array(a)': (TypeError, 'needs an array on the GPU'),
     'sparse.csr_array((a[0], (i, i)))': (TypeError, MIXED),
-    'sparse.csr_array(x) @ a.T': (TypeError, 'is not on the card'),
+    'sparse.csr_array(x) @ a.T': (TypeError, 'is not on the GPU'),
     'a @ sparse.csr_array(x)': (TypeError, 'unsupported operand'),
     'x @ sparse.csr_array(x)': (TypeError, 'unsupported operand'),
     'sparse.csr_array(x.astype("int64"))': (ValueError, 'Only bool, float32, float64'),
-    # left to chance
-    'x.__setitem__((i, i), x[0])': (ValueError, 'stands here twice'),
-    'x.ravel().__setitem__(i - 6, x[0])': (ValueError, 'stands here twice'),
-    'xp.add(x, x, where=x > 0)': (TypeError, 'give it out='),
-    # what CuPy does not have
+    # with an undefined result
+    'x.__setitem__((i, i), x[0])': (ValueError, 'appears twice'),
+    'x.ravel().__setitem__(i - 6, x[0])': (ValueError, 'appears twice'),
+    'xp.add(x, x, where=x > 0)': (TypeError, 'pass out='),
+    # names that CuPy does not have
     'xp.errstate(all="ignore")': (AttributeError, "module 'cupy' has no attribute 'errstate'"),
     'xp.ndenumerate(x)': (AttributeError, 'ndenumerate'),
     'xp.block([x])': (AttributeError, 'block'),
@@ -114,7 +114,7 @@ MISTAKES = {
     'xp.add.at(i, i, 1)': (TypeError, 'scatter_add only supports'),
     'xp.asarray(a.astype("longdouble"))': (ValueError, 'Unsupported dtype'),
     'xp.asarray(np.array([x.shape, None], object))': (ValueError, 'Unsupported dtype'),
-    # what it cannot be told
+    # arguments that CuPy does not have
     'xp.sum(x, where=x > 0)': (TypeError, 'where'),
     'np.sum(x, where=x > 0)': (TypeError, 'where'),
     'x.sum(where=x > 0)': (TypeError, 'where'),
@@ -132,18 +132,18 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize('line', MISTAKES)
-def test_a_mistake_is_refused(cupy, x, line):
+def test_a_mistake_is_rejected(cupy, x, line):
     import cupyx.scipy.sparse
-    error, words = MISTAKES[line]
+    error, message = MISTAKES[line]
     names = dict(np=np, scipy=scipy, xp=cupy, sparse=cupyx.scipy.sparse, x=x, a=HOST.copy(),
-                 i=cupy.asarray(CELLS), cells=CELLS)
-    with pytest.raises(error, match=words):
+                 i=cupy.asarray(INDICES), indices=INDICES)
+    with pytest.raises(error, match=message):
         eval(line, names)
 
 
-# ---- How often the host and the card speak: uploads, downloads, synchronisations
+# ---- How many uploads, downloads, synchronisations a line costs
 
-TALK = {
+TRANSFERS = {
     'x.get()': (0, 1, 1), 'xp.asnumpy(x)': (0, 1, 1), 'float(x[0, 0])': (0, 0, 1),
     'int(x[0, 0])': (0, 0, 1), 'bool(x.any())': (0, 0, 1), 'x.sum().item()': (0, 0, 1),
     'x.tolist()': (0, 0, 1), 'str(x)': (0, 0, 1), 'max(x[0])': (0, 0, 2), 'x[x > 0]': (0, 0, 1),
@@ -159,32 +159,30 @@ TALK = {
 }
 
 
-@pytest.mark.parametrize('line', TALK)
-def test_what_the_host_and_the_card_say_is_counted(cupy, x, line):
+@pytest.mark.parametrize('line', TRANSFERS)
+def test_transfers_and_synchronisations_are_counted(cupy, x, line):
     import cupyx.scipy.sparse
     eval(line, dict(np=np, scipy=scipy, xp=cupy, sparse=cupyx.scipy.sparse, x=x, a=HOST.copy()))
     stats = cupy.stats
-    assert (stats.uploads, stats.downloads, stats.synchronisations) == TALK[line]
+    assert (stats.uploads, stats.downloads, stats.synchronisations) == TRANSFERS[line]
 
 
-# ---- What it does otherwise than NumPy, as CuPy does
+# ---- Where CuPy differs from NumPy
 
-def test_what_comes_out_is_on_the_card_even_a_single_number(cupy, x):
-    for y in (x.sum(), x[0, 0], x.max(), xp_of(x).dot(x[0], x[0]), *x[0], x.T, x > 0, x.argmax(1),
+def test_results_are_arrays_on_the_gpu_even_single_numbers(cupy, x):
+    dot = backend.array_module(x).dot
+    for y in (x.sum(), x[0, 0], x.max(), dot(x[0], x[0]), *x[0], x.T, x > 0, x.argmax(1),
               *cupy.broadcast_arrays(x, x[0]), np.exp(x), np.float64(2) * x, 2 - x, abs(x)):
         assert type(y) is cupy.ndarray and type(y).__module__ == 'cupy'
     assert x.sum().shape == ()
 
 
-def xp_of(x):
-    return backend.array_module(x)
-
-
 def test_no_memory_is_shared_with_the_host(cupy):
     host = HOST.copy()
     x = cupy.asarray(host)
-    down = x.get()
-    host[0, 0], down[0, 1] = 7, 7
+    copy = x.get()
+    host[0, 0] = 7
+    copy[0, 1] = 7
     np.testing.assert_array_equal(x.get(), HOST)
 
 
@@ -197,14 +195,14 @@ def test_a_view_is_a_view_and_a_copy_a_copy(cupy, x):
         np.testing.assert_array_equal(copied.get(), HOST)
 
 
-def test_fresh_memory_is_garbage(cupy, x):
-    for fresh in (cupy.empty((2, 3)), cupy.empty_like(x), cupy.ndarray((2, 3), 'float32')):
-        assert np.isnan(fresh.get()).all()
+def test_unwritten_memory_is_garbage(cupy, x):
+    for unwritten in (cupy.empty((2, 3)), cupy.empty_like(x), cupy.ndarray((2, 3), 'float32')):
+        assert np.isnan(unwritten.get()).all()
     assert (cupy.empty(3, 'int32').get() > 1 << 30).all()
     assert not cupy.zeros((2, 3)).get().any()
 
 
-def test_what_lies_outside_wraps(cupy, x):
+def test_an_index_outside_wraps_around(cupy, x):
     outside = cupy.asarray([3, -4, 5])
     np.testing.assert_array_equal(x[0, outside].get(), [0, 2, 2])
     np.testing.assert_array_equal(cupy.take(x, 6 * outside).get(), [0, 0, 0])
@@ -215,18 +213,18 @@ def test_what_lies_outside_wraps(cupy, x):
     np.testing.assert_array_equal(x.get(), [[7, 1, 8], [4, 4, 7]])
 
 
-def test_a_card_divides_by_zero_in_silence(cupy, x):
+def test_a_gpu_divides_by_zero_silently(cupy, x):
     assert np.isinf((1 / x).get()).any() and np.isnan(cupy.log(x - 1).get()).any()
 
 
-def test_numbers_widen_as_in_numpy_2(cupy, x):
+def test_dtypes_are_promoted_as_in_numpy_2(cupy, x):
     single = x.astype('float32')
     assert (single * 2.).dtype == (single * np.float32(2)).dtype == 'float32'
     assert (single * np.float64(2)).dtype == (single + x).dtype == 'float64'
     assert single.sum(dtype='float64').dtype == 'float64'
 
 
-def test_results_lie_in_c_order_and_copies_as_what_they_copy(cupy, x):
+def test_results_are_in_c_order_and_some_copies_keep_their_order(cupy, x):
     for y in (x.T + 1, cupy.maximum(x.T, 0), cupy.where(x.T > 0, x.T, 0), x.T.copy(),
               x.T[cupy.asarray([0, 2])], cupy.concatenate([x.T, x.T]), cupy.exp(x.T)):
         assert y.flags.c_contiguous, y
@@ -234,10 +232,10 @@ def test_results_lie_in_c_order_and_copies_as_what_they_copy(cupy, x):
         assert y.flags.f_contiguous, y
 
 
-def test_it_is_lent_and_given_back():
+def test_the_import_of_cupy_is_replaced_and_restored():
     import sys
     before = sys.modules.get('cupy')
-    with lent() as module:
+    with use_fake_cupy() as module:
         import cupy
         import cupyx.scipy.sparse
         assert cupy is module
@@ -245,50 +243,51 @@ def test_it_is_lent_and_given_back():
     assert sys.modules.get('cupy') is before
 
 
-# ---- The frozen table
+# ---- surface.json
 
-def test_the_frozen_table_is_that_of_the_cupy_installed_here():
+def test_surface_json_agrees_with_an_installed_cupy():
     if not find_spec('cupy'):
         pytest.skip('CuPy is not installed: pip install cupy-cuda12x, which needs no GPU for this')
     import cupy
-    from fake_cupy.freeze_surface import surface
-    if cupy.__version__.split('.')[:2] != strict_names.SURFACE['version'].split('.')[:2]:
-        pytest.skip(f'CuPy {cupy.__version__} is here, and the table is of '
-                    f'{strict_names.SURFACE["version"]}: run tests/fake_cupy/freeze_surface.py')
-    found = surface()
-    assert found.keys() == strict_names.SURFACE.keys()
+    from fake_cupy.freeze_surface import read_surface
+    if cupy.__version__.split('.')[:2] != surface.SURFACE['version'].split('.')[:2]:
+        pytest.skip(f'CuPy {cupy.__version__} is installed, and surface.json is of '
+                    f'{surface.SURFACE["version"]}: run tests/fake_cupy/freeze_surface.py')
+    found = read_surface()
+    assert found.keys() == surface.SURFACE.keys()
     for space in found:
-        assert found[space] == strict_names.SURFACE[space], space
+        assert found[space] == surface.SURFACE[space], space
 
 
-def test_the_stand_in_has_nothing_that_cupy_has_not(cupy):
+def test_the_fake_has_no_names_that_cupy_lacks(cupy):
     import cupyx.scipy.sparse as sparse
-    of_an_instance = {'data', 'indices', 'indptr'}          # of a matrix, which its class has not
-    for space, offered in {'ndarray': cupy.ndarray, 'sparse.csr_array': sparse.csr_array,
+    of_an_instance = {'data', 'indices', 'indptr'}          # CuPy's class does not have them
+    for space, fake in {'ndarray': cupy.ndarray, 'sparse.csr_array': sparse.csr_array,
                            'sparse.csc_array': sparse.csc_array}.items():
-        names = {name for name in dir(offered) if not name.startswith('_')}
-        assert names - of_an_instance <= strict_names.SURFACE[space].keys()
+        names = {name for name in dir(fake) if not name.startswith('_')}
+        assert names - of_an_instance <= surface.SURFACE[space].keys()
     assert not hasattr(cupy.ndarray, '__index__') and '__float__' in vars(cupy.ndarray)
 
 
-def test_ufuncs_compute_in_the_kinds_that_numpy_computes_in():
-    """So NumPy may compute in their place. What only one of them computes, it refuses."""
-    seen = 0
-    for name, called in strict_names.SURFACE[''].items():
-        ufunc, kinds = getattr(np, name, None), called.split()[1:]
+def test_ufuncs_compute_in_the_same_dtypes_as_those_of_numpy():
+    """So NumPy may compute in their place."""
+    compared = 0
+    for name, called in surface.SURFACE[''].items():
+        ufunc = getattr(np, name, None)
+        types = called.split()[1:]
         if not called.startswith('ufunc') or not isinstance(ufunc, np.ufunc):
             continue
-        for kind in strict_names.KINDS:
-            fitting = (k.partition('->') for k in kinds)
-            of_cupy = next((out for ins, _, out in fitting
-                            if all(np.can_cast(kind, each) for each in ins)), None)
+        for dtype in surface.DTYPES:
+            candidates = (each.partition('->') for each in types)
+            of_cupy = next((out for ins, _, out in candidates
+                            if all(np.can_cast(dtype, each) for each in ins)), None)
             try:
                 with np.errstate(all='ignore'):
-                    y = ufunc(*[np.ones(1, kind)] * ufunc.nin)
+                    y = ufunc(*[np.ones(1, dtype)] * ufunc.nin)
             except TypeError:
                 continue
-            assert of_cupy, f'{name} of {kind}'
+            assert of_cupy, f'{name} of {dtype}'
             assert [np.dtype(c) for c in of_cupy] == [
-                each.dtype for each in (y if isinstance(y, tuple) else (y,))], f'{name} of {kind}'
-            seen += 1
-    assert seen > 800
+                each.dtype for each in (y if isinstance(y, tuple) else (y,))], f'{name} of {dtype}'
+            compared += 1
+    assert compared > 800

@@ -1,4 +1,4 @@
-"""What launch() refuses, of arguments and of a text; and NVIDIA's own compiler on every text."""
+"""What launch() rejects, in arguments and in a .cu file; NVIDIA's own compiler on every file."""
 import ctypes
 import os
 from importlib.util import find_spec
@@ -7,22 +7,22 @@ from pathlib import Path
 import cuda_emulator
 import numpy as np
 import pytest
-from fake_cupy import lent
+from fake_cupy import use_fake_cupy
 
-from tinyfcn.kernels.gpu import launch as gpu
+from tinyfcn.kernels.gpu import launch
 
 pytestmark = pytest.mark.gpuproof
 
-TEXT = '''
+CODE = '''
 extern "C" __global__ void mix(const REAL* x,           // n * c
                                const int* index,        // n
-                               const double* weight,    // weighs * n
+                               const double* weight,    // is_weighted * n
                                unsigned char* seen,     // n * c
                                REAL* y,                 // n * c
-                               int n, int c, int weighs, long long step, REAL scale)
+                               int n, int c, int is_weighted, long long step, REAL scale)
 {
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n * c; i += gridDim.x * blockDim.x) {
-        y[i] = (x[i] * scale + index[i / c]) * (weighs ? (REAL)weight[i / c] : 1) + (REAL)step;
+        y[i] = (x[i] * scale + index[i / c]) * (is_weighted ? (REAL)weight[i / c] : 1) + (REAL)step;
         seen[i] = 1;
     }
 }
@@ -31,69 +31,70 @@ extern "C" __global__ void mix(const REAL* x,           // n * c
 
 @pytest.fixture
 def cupy(tmp_path, monkeypatch):
-    cuda_emulator.compiler()
-    (tmp_path / 'mix.cu').write_text(TEXT, 'utf-8')
-    monkeypatch.setattr(gpu, 'FOLDER', tmp_path)
-    with lent() as module:
+    cuda_emulator.require_compiler()
+    (tmp_path / 'mix.cu').write_text(CODE, 'utf-8')
+    monkeypatch.setattr(launch, 'FOLDER', tmp_path)
+    with use_fake_cupy() as module:
         yield module
 
 
 def arguments(cupy, dtype='float32', **other):
-    """Those of mix by name, fine but for `other`."""
+    """The arguments of mix by name: valid ones, except for `other`."""
     x = np.arange(6.).reshape(2, 3).astype(dtype)
     return dict(dict(x=cupy.asarray(x), index=cupy.asarray(np.array([10, 20], 'int32')),
                      weight=None, seen=cupy.empty((2, 3), 'uint8'), y=cupy.empty((2, 3), dtype),
-                     n=2, c=3, weighs=0, step=1 << 40, scale=.5), **other)
+                     n=2, c=3, is_weighted=0, step=1 << 40, scale=.5), **other)
 
 
-def mix(cupy, given):
-    gpu.launch('mix', 'mix', 6, *given.values())
+def mix(given):
+    launch.launch('mix', 'mix', 6, *given.values())
     return given['y'].get()
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('weighs', [0, 1])
+@pytest.mark.parametrize('is_weighted', [0, 1])
 @pytest.mark.parametrize('seen', ['uint8', 'bool'])
-def test_a_kernel_runs_on_what_it_declares(cupy, dtype, weighs, seen):
-    given = arguments(cupy, dtype, weighs=weighs, step=7, seen=cupy.empty((2, 3), seen),
-                      weight=cupy.asarray(np.array([1., 2.])) if weighs else None)
-    true = (given['x'].get() / 2 + [[10], [20]]) * ([[1], [2]] if weighs else 1) + 7
-    np.testing.assert_array_equal(mix(cupy, given), true.astype(dtype))
+def test_a_kernel_runs_on_arguments_of_the_declared_types(cupy, dtype, is_weighted, seen):
+    given = arguments(cupy, dtype, is_weighted=is_weighted, step=7, seen=cupy.empty((2, 3), seen),
+                      weight=cupy.asarray(np.array([1., 2.])) if is_weighted else None)
+    true = (given['x'].get() / 2 + [[10], [20]]) * ([[1], [2]] if is_weighted else 1) + 7
+    np.testing.assert_array_equal(mix(given), true.astype(dtype))
     assert (given['seen'].get() == 1).all()
 
 
-def test_numbers_of_numpy_are_numbers(cupy):
-    given = arguments(cupy, n=np.int64(2), scale=np.float64(.5), step=np.uint8(3), weighs=False)
-    assert mix(cupy, given)[1, 2] == 5 * .5 + 20 + 3
+def test_numpy_scalars_are_accepted(cupy):
+    given = arguments(cupy, n=np.int64(2), scale=np.float64(.5), step=np.uint8(3),
+                      is_weighted=False)
+    assert mix(given)[1, 2] == 5 * .5 + 20 + 3
 
 
-def test_nothing_to_do_is_no_launch(cupy):
-    gpu.launch('mix', 'mix', 0, *arguments(cupy).values())      # a grid of 0 blocks is an error
+def test_a_count_of_0_launches_nothing(cupy):
+    launch.launch('mix', 'mix', 0, *arguments(cupy).values())      # CUDA rejects a grid of 0 blocks
 
 
-REFUSED = {
-    'an array of the host': (
+REJECTED = {
+    'a NumPy array': (
         lambda cupy: dict(x=np.zeros((2, 3), 'float32')),
         TypeError, 'mix: x is a numpy.ndarray; an array on the GPU is needed'),
     'a list': (
         lambda cupy: dict(index=[10, 20]),
         TypeError, 'mix: index is a builtins.list; an array on the GPU is needed'),
-    'no array': (
-        lambda cupy: dict(weighs=1),
+    'None for an array': (
+        lambda cupy: dict(is_weighted=1),
         TypeError, 'mix: weight is a builtins.NoneType; an array on the GPU is needed'),
-    'an array that should not be': (
+    'an array where None is expected': (
         lambda cupy: dict(weight=cupy.zeros(2, 'float64')),
         ValueError, r'mix: weight has 2 values, \(2,\); the kernel reads 0'),
-    'two widths': (
+    'float32 and float64': (
         lambda cupy: dict(y=cupy.empty((2, 3), 'float64')),
         TypeError, 'mix: y is float64; this kernel reads float32'),
-    'no width that a kernel computes in': (
+    'float16': (
         lambda cupy: dict(x=cupy.zeros((2, 3), 'float16'), y=cupy.zeros((2, 3), 'float16')),
         TypeError, 'mix: x is float16; this kernel reads float32'),
-    'whole numbers of another width': (
+    'integers of another width': (
         lambda cupy: dict(index=cupy.zeros(2, 'int64')),
         TypeError, 'mix: index is int64; this kernel reads int32'),
-    'bytes with a sign': (
+    'signed bytes': (
         lambda cupy: dict(seen=cupy.zeros((2, 3), 'int8')),
         TypeError, 'mix: seen is int8; this kernel reads uint8 or bool'),
     'too short': (
@@ -102,32 +103,32 @@ REFUSED = {
     'too long': (
         lambda cupy: dict(index=cupy.zeros(3, 'int32')),
         ValueError, r'mix: index has 3 values, \(3,\); the kernel reads 2'),
-    'gaps': (
+    'a transposed array': (
         lambda cupy: dict(x=cupy.zeros((3, 2), 'float32').T),
         ValueError, 'mix: x is not C-contiguous: cupy.ascontiguousarray makes it so'),
     'a fraction': (
         lambda cupy: dict(n=2.),
         TypeError, 'mix: n is a builtins.float; a whole number is needed'),
-    'a number too large': (
+    'a number too large for int': (
         lambda cupy: dict(c=1 << 31), ValueError, 'mix: c is 2147483648, which int cannot hold'),
     'a number too large for long long': (
         lambda cupy: dict(step=1 << 63), ValueError, 'mix: step is 9.*, which long long cannot'),
-    'a number that is an array': (
+    'an array for a number': (
         lambda cupy: dict(scale=cupy.zeros((), 'float32')),
         TypeError, 'mix: scale is a cupy.ndarray; a number is needed'),
-    'a number that is a word': (
+    'a string for a number': (
         lambda cupy: dict(scale='.5'), TypeError, 'mix: scale is a builtins.str; a number is'),
 }
 
 
-@pytest.mark.parametrize('other, error, words', REFUSED.values(), ids=REFUSED)
-def test_a_wrong_argument_is_refused(cupy, other, error, words):
+@pytest.mark.parametrize('other, error, message', REJECTED.values(), ids=REJECTED)
+def test_a_wrong_argument_is_rejected(cupy, other, error, message):
     given = arguments(cupy, **other(cupy))
-    with pytest.raises(error, match=words):
-        mix(cupy, given)
+    with pytest.raises(error, match=message):
+        mix(given)
 
 
-def test_an_array_of_another_gpu_is_refused(cupy):
+def test_an_array_of_another_gpu_is_rejected(cupy):
     class Elsewhere(cupy.ndarray):
         device = type('Device', (), {'id': 1})()
 
@@ -135,64 +136,66 @@ def test_an_array_of_another_gpu_is_refused(cupy):
     elsewhere = object.__new__(Elsewhere)
     elsewhere._host = x._host
     with pytest.raises(ValueError, match='mix: x is on GPU 1; the kernel would run on GPU 0'):
-        mix(cupy, arguments(cupy, x=elsewhere))
+        mix(arguments(cupy, x=elsewhere))
 
 
-def test_too_few_arguments_are_refused(cupy):
+def test_too_few_arguments_are_rejected(cupy):
     with pytest.raises(TypeError, match='mix takes 10 arguments and was given 9: x, index, wei'):
-        gpu.launch('mix', 'mix', 6, *[*arguments(cupy).values()][1:])
+        launch.launch('mix', 'mix', 6, *[*arguments(cupy).values()][1:])
 
 
-def test_a_kernel_that_is_not_there_is_refused(cupy):
+def test_an_unknown_kernel_is_rejected(cupy):
     with pytest.raises(ValueError, match='mix.cu has no kernel stir; it has mix'):
-        gpu.launch('mix', 'stir', 6)
+        launch.launch('mix', 'stir', 6)
 
 
-@pytest.mark.parametrize('old, new, words', [
+@pytest.mark.parametrize('old, new, message', [
     ('        // n\n', '\n', 'mix.cu: mix does not say how many values index has'),
     ('int n,', 'short n,', "mix.cu: mix has an argument 'short n'; an argument is one of int, lo"),
 ])
-def test_a_signature_that_cannot_be_checked_is_refused(cupy, old, new, words):
-    assert TEXT.count(old) == 1
-    (gpu.FOLDER / 'other.cu').write_text(TEXT.replace(old, new), 'utf-8')
-    with pytest.raises(ValueError, match=words.replace('mix.cu', 'other.cu')):
-        gpu.launch('other', 'mix', 6)
+def test_a_signature_that_cannot_be_checked_is_rejected(cupy, old, new, message):
+    assert CODE.count(old) == 1
+    (launch.FOLDER / 'other.cu').write_text(CODE.replace(old, new), 'utf-8')
+    with pytest.raises(ValueError, match=message.replace('mix.cu', 'other.cu')):
+        launch.launch('other', 'mix', 6)
 
 
-def test_every_text_says_extern_c_of_every_kernel():
-    """One that does not is a kernel that launch() cannot see."""
-    for path in gpu.FOLDER.glob('*.cu'):
-        assert path.read_text('utf-8').count('__global__') == len(gpu.signatures(str(path)))
+def test_every_kernel_is_declared_extern_c():
+    """Otherwise launch() does not find it."""
+    for path in launch.FOLDER.glob('*.cu'):
+        assert path.read_text('utf-8').count('__global__') == len(launch.signatures(str(path)))
 
 
-# ---- NVIDIA's compiler needs no GPU
+# ---- NVIDIA's compiler, which needs no GPU
 
-def nvrtc():
-    """The library of nvidia-cuda-nvrtc-cu12, where it is installed."""
+def load_nvrtc():
+    """The library of nvidia-cuda-nvrtc-cu12; skips the test where it is not installed."""
     try:
         found = find_spec('nvidia.cuda_nvrtc')
     except ModuleNotFoundError:
         found = None
     if not found:
-        pytest.skip('NVIDIA’s compiler is not here: pip install "tinyfcn[nvrtc]"')
+        pytest.skip('NVIDIA’s compiler is not installed: pip install "tinyfcn[nvrtc]"')
     folder = Path(next(iter(found.submodule_search_locations)))
     name = 'bin/nvrtc64*_0.dll' if os.name == 'nt' else 'lib/libnvrtc.so.*'
     return ctypes.CDLL(str(next(folder.glob(name))))
 
 
-@pytest.mark.parametrize('card', ['sm_75', 'sm_80', 'sm_90'])
+@pytest.mark.parametrize('architecture', ['sm_75', 'sm_80', 'sm_90'])
 @pytest.mark.parametrize('real', ['float', 'double'])
-def test_nvidias_compiler_takes_every_text(card, real):
-    library = nvrtc()
-    for path in sorted(gpu.FOLDER.glob('*.cu')):
-        made, size = ctypes.c_void_p(), ctypes.c_size_t()
+def test_nvidias_compiler_accepts_every_file(architecture, real):
+    library = load_nvrtc()
+    for path in sorted(launch.FOLDER.glob('*.cu')):
+        program = ctypes.c_void_p()
+        size = ctypes.c_size_t()
         code = f'#define REAL {real}\n#line 1 "{path.name}"\n{path.read_text("utf-8")}'
-        assert not library.nvrtcCreateProgram(ctypes.byref(made), code.encode(), None, 0, None,
+        assert not library.nvrtcCreateProgram(ctypes.byref(program), code.encode(), None, 0, None,
                                               None)
-        options = (ctypes.c_char_p * 2)(f'--gpu-architecture={card}'.encode(), b'--std=c++17')
-        failed = library.nvrtcCompileProgram(made, 2, options)
-        library.nvrtcGetProgramLogSize(made, ctypes.byref(size))
+        target = f'--gpu-architecture={architecture}'.encode()
+        options = (ctypes.c_char_p * 2)(target, b'--std=c++17')
+        failed = library.nvrtcCompileProgram(program, 2, options)
+        library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)
-        library.nvrtcGetProgramLog(made, log)
-        library.nvrtcDestroyProgram(ctypes.byref(made))
+        library.nvrtcGetProgramLog(program, log)
+        library.nvrtcDestroyProgram(ctypes.byref(program))
         assert not failed, log.value.decode()

@@ -1,4 +1,4 @@
-"""Kernels on CuPy. Importing this package registers them."""
+"""Kernels for CuPy arrays. Importing this package registers them."""
 from . import conv, im2col, loss, norm, pointwise, pool, update, upsample
 
 __all__ = ['conv', 'im2col', 'loss', 'norm', 'pointwise', 'pool', 'update', 'upsample']

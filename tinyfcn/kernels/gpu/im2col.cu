@@ -1,9 +1,10 @@
-// Windows as columns, and back. A place is where a window lies, counted through all pictures, rows
-// and columns; a launch is about `blocks` blocks of `count` places, from place `first` on. Beyond
-// the last of `places` there are zeros.
+// Windows as columns, and back. A place is where a window lies, counted through all images, rows
+// and columns. A launch covers `blocks` blocks of `count` places, from place `first` on. Places
+// from `places` on do not exist; their columns are zeros.
 
-// cols[block][channel][ky][kx][place]: a thread takes one channel of one window, so that divisions
-// are shared by its taps, and neighbours write side by side
+// cols[block][channel][ky][kx][place]
+// A thread takes one channel of one window, so that all its taps share the divisions, and
+// neighbouring threads write neighbouring values.
 extern "C" __global__ void im2col(const REAL* __restrict__ x,       // n * c * h * w
                                   REAL* __restrict__ cols,          // blocks * c * kh * kw * count
                                   int n, int c, int h, int w, int kh, int kw, int sy, int sx,
@@ -15,27 +16,28 @@ extern "C" __global__ void im2col(const REAL* __restrict__ x,       // n * c * h
         const long long row = i / count;
         const int within = (int)(i - row * count), channel = (int)(row % c);
         const int place = first + (int)(row / c) * count + within;
-        const int picture = place / (oh * ow), top = place / ow % oh * sy - py;
-        const int left = place % ow * sx - px;
-        const REAL* plane = x + ((long long)picture * c + channel) * h * w;
+        const int image = place / (oh * ow);
+        const int top = place / ow % oh * sy - py, left = place % ow * sx - px;
+        const REAL* plane = x + ((long long)image * c + channel) * h * w;
         REAL* out = cols + row * kh * kw * count + within;
         for (int ky = 0; ky < kh; ky++) {
-            const int at = top + ky * ey;
+            const int y = top + ky * ey;
             for (int kx = 0; kx < kw; kx++, out += count) {
-                const int to = left + kx * ex;
-                const int inside = place < places && at >= 0 && at < h && to >= 0 && to < w;
-                *out = inside ? plane[(long long)at * w + to] : 0;
+                const int column = left + kx * ex;
+                const int inside = place < places && y >= 0 && y < h && column >= 0 && column < w;
+                *out = inside ? plane[(long long)y * w + column] : 0;
             }
         }
     }
 }
 
-// cols[block][group][place][channel][ky][kx]: the same turned over, what a sum over places reads
-extern "C" __global__ void im2col_turned(const REAL* __restrict__ x,    // n * c * h * w
-                                         REAL* __restrict__ cols,   // blocks * c * kh * kw * count
-                                         int n, int c, int h, int w, int kh, int kw, int sy, int sx,
-                                         int py, int px, int ey, int ex, int oh, int ow,
-                                         int first, int blocks, int count, int places, int groups)
+// cols[block][group][place][channel][ky][kx]: the same transposed, as a sum over places reads it
+extern "C" __global__ void im2col_transposed(
+    const REAL* __restrict__ x,         // n * c * h * w
+    REAL* __restrict__ cols,            // blocks * c * kh * kw * count
+    int n, int c, int h, int w, int kh, int kw, int sy, int sx,
+    int py, int px, int ey, int ex, int oh, int ow,
+    int first, int blocks, int count, int places, int groups)
 {
     const int depth = c / groups, length = depth * kh * kw;
     const long long all = (long long)blocks * groups * count * length;
@@ -45,30 +47,31 @@ extern "C" __global__ void im2col_turned(const REAL* __restrict__ x,    // n * c
         const int tap = (int)(i - row * length), part = (int)(row / count);
         const int place = first + part / groups * count + (int)(row - (long long)part * count);
         const int channel = part % groups * depth + tap / (kh * kw);
-        const int at = place / ow % oh * sy - py + tap / kw % kh * ey;
-        const int to = place % ow * sx - px + tap % kw * ex;
-        const int inside = place < places && at >= 0 && at < h && to >= 0 && to < w;
+        const int y = place / ow % oh * sy - py + tap / kw % kh * ey;
+        const int column = place % ow * sx - px + tap % kw * ex;
+        const int inside = place < places && y >= 0 && y < h && column >= 0 && column < w;
         const long long plane = (long long)(place / (oh * ow)) * c + channel;
-        cols[i] = inside ? x[(plane * h + at) * w + to] : 0;
+        cols[i] = inside ? x[(plane * h + y) * w + column] : 0;
     }
 }
 
-// x[picture][channel][y][x] = b + the sum of the taps that were read there, always in one order;
-// with `add` to what earlier blocks have brought
+// x[image][channel][y][x] = b + the sum of the taps that read this pixel, always in the same order.
+// With `add` the sum is added to what x holds from earlier blocks, in place of b.
 extern "C" __global__ void col2im(const REAL* __restrict__ cols,    // blocks * c * kh * kw * count
-                                  const REAL* __restrict__ b,       // biased * c
+                                  const REAL* __restrict__ b,       // has_bias * c
                                   REAL* __restrict__ x,             // n * c * h * w
                                   int n, int c, int h, int w, int kh, int kw, int sy, int sx,
                                   int py, int px, int ey, int ex, int oh, int ow,
-                                  int first, int blocks, int count, int biased, int add)
+                                  int first, int blocks, int count, int has_bias, int add)
 {
     const long long all = (long long)n * c * h * w, step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
         const long long line = i / w, plane = line / h;
         const int left = (int)(i - line * w) + px, top = (int)(line - plane * h) + py;
-        const int channel = (int)(plane % c), picture = (int)(plane / c);
-        REAL sum = add ? x[i] : biased ? b[channel] : 0;
+        const int channel = (int)(plane % c), image = (int)(plane / c);
+        REAL sum = add ? x[i] : has_bias ? b[channel] : 0;
         for (int ky = 0; ky < kh; ky++) {
+            // tap ky of window row oy reads this pixel if oy * sy + ky * ey == top
             const int down = top - ky * ey;
             if (down < 0 || down % sy || down / sy >= oh)
                 continue;
@@ -76,10 +79,10 @@ extern "C" __global__ void col2im(const REAL* __restrict__ cols,    // blocks * 
                 const int along = left - kx * ex;
                 if (along < 0 || along % sx || along / sx >= ow)
                     continue;
-                const long long place = ((long long)picture * oh + down / sy) * ow + along / sx;
+                const long long place = ((long long)image * oh + down / sy) * ow + along / sx;
                 const long long within = place - first;
                 if (within < 0 || within >= (long long)blocks * count)
-                    continue;
+                    continue;                                   // of another launch
                 const int block = (int)within / count;
                 const long long row = (((long long)block * c + channel) * kh + ky) * kw + kx;
                 sum += cols[row * count + (int)within % count];
@@ -89,17 +92,17 @@ extern "C" __global__ void col2im(const REAL* __restrict__ cols,    // blocks * 
     }
 }
 
-// y[picture][channel][pixel] = m[channel][place] + b[channel]
-extern "C" __global__ void to_pictures(const REAL* __restrict__ m,      // c * count
-                                       const REAL* __restrict__ b,      // biased * c
-                                       REAL* __restrict__ y,            // n * c * size
-                                       int n, int c, int size, int first, int count, int biased)
+// y[image][channel][pixel] = m[channel][place] + b[channel]
+extern "C" __global__ void to_images(const REAL* __restrict__ m,        // c * count
+                                     const REAL* __restrict__ b,        // has_bias * c
+                                     REAL* __restrict__ y,              // n * c * size
+                                     int n, int c, int size, int first, int count, int has_bias)
 {
     const long long all = (long long)c * count, step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
         const int channel = (int)(i / count), place = first + (int)(i - (long long)channel * count);
-        const int picture = place / size;
-        y[((long long)picture * c + channel) * size + place - (long long)picture * size]
-            = m[i] + (biased ? b[channel] : 0);
+        const int image = place / size;
+        y[((long long)image * c + channel) * size + place - (long long)image * size]
+            = m[i] + (has_bias ? b[channel] : 0);
     }
 }

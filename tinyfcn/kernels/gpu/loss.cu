@@ -1,25 +1,27 @@
-// The loss of the paper, a thread for a pixel. Sums are trees of a fixed shape, in double: the
-// same bits every time, and the host waits for none of them.
+// Softmax cross-entropy, one thread for a pixel. Sums are trees of a fixed shape, in double: the
+// same bits every time. The results stay on the GPU, so the host does not wait.
 
-#define THREADS 256     // of a block; half of it, and half of that, … add up its sum
+#define THREADS 256     // of a block; a power of two, for sum_of_block halves them again and again
 
 #define EACH(i, count) for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; \
                             i < (unsigned)(count); i += gridDim.x * blockDim.x)
 
+// *sum = the sum of `own` over the threads of a block
 __device__ void sum_of_block(double own, double* sum)
 {
-    __shared__ double held[THREADS];
-    held[threadIdx.x] = own;
+    __shared__ double shared[THREADS];
+    shared[threadIdx.x] = own;
     __syncthreads();
     for (int half = THREADS / 2; half; half /= 2) {
         if (threadIdx.x < half)
-            held[threadIdx.x] += held[threadIdx.x + half];
+            shared[threadIdx.x] += shared[threadIdx.x + half];
         __syncthreads();
     }
     if (threadIdx.x == 0)
-        *sum = held[0];
+        *sum = shared[0];
 }
 
+// sum = Σ parts, in one block
 extern "C" __global__ void total(const double* parts,                   // count
                                  double* sum,                           // 1
                                  int count)
@@ -30,6 +32,7 @@ extern "C" __global__ void total(const double* parts,                   // count
     sum_of_block(own, sum);
 }
 
+// parts = how many pixels of each block are not ignored
 extern "C" __global__ void valid(const int* label,                      // count
                                  double* parts,                         // blocks
                                  int count, int ignore, int blocks)
@@ -41,7 +44,8 @@ extern "C" __global__ void valid(const int* label,                      // count
 }
 
 // loss = −weight · log softmax(score)[label], dscore = weight · (softmax(score) − 1 at label)
-// A label that is no class makes both NaN: it shows, and costs no look from the host.
+// A label that is not a class makes both NaN. So the error is visible, and the host need not check
+// labels, for which it would have to wait.
 extern "C" __global__ void softmax_cross_entropy(
     const REAL* score,          // n * c * pixels
     const int* label,           // n * pixels
@@ -56,7 +60,7 @@ extern "C" __global__ void softmax_cross_entropy(
     EACH(i, n * pixels) {
         const int truth = label[i] == ignore ? 0 : label[i];
         const long long first = (long long)(i / pixels) * c * pixels + i % pixels;
-        REAL weight = label[i] != ignore, most = score[first], sum = 0;
+        REAL weight = label[i] != ignore, largest = score[first], sum = 0;
         if (truth < 0 || truth >= c)
             weight = (REAL)nan("");
         else if (by_class)
@@ -68,12 +72,12 @@ extern "C" __global__ void softmax_cross_entropy(
 
         for (int k = 1; k < c; k++) {
             const REAL value = score[first + (long long)k * pixels];
-            most = value > most || value != value ? value : most;       // exp never overflows
+            largest = value > largest || value != value ? value : largest;  // exp never overflows
         }
         for (int k = 0; k < c; k++)
-            sum += exp(score[first + (long long)k * pixels] - most);
+            sum += exp(score[first + (long long)k * pixels] - largest);
         for (int k = 0; k < c; k++) {
-            const REAL shifted = score[first + (long long)k * pixels] - most;
+            const REAL shifted = score[first + (long long)k * pixels] - largest;
             dscore[first + (long long)k * pixels] = (exp(shifted) / sum - (k == truth)) * weight;
             if (k == truth)
                 own += weight * (log(sum) - shifted);

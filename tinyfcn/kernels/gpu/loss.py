@@ -1,38 +1,42 @@
-"""The loss on the GPU: its value stays there, and so does the number of pixels that count."""
+"""The loss on the GPU. Its value stays there, and so does the number of pixels that count."""
 from operator import index
 
-from ...runtime.backend import array_module
+from ...runtime.backend import array_module, is_cupy
 from ..registry import kernel
-from .launch import launch, suited
+from .launch import are_gpu_floats, launch
 
-PARTS = 1024            # blocks, at most: as many partial sums, whatever the card
+MAX_PARTS = 1024        # partial sums: fixed, so that every GPU adds in the same order
 
 
-def _suits(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
-    shape = (len(score), *score.shape[2:])
+def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
     weights = [weight for weight in (class_weight, pixel_weight) if weight is not None]
-    return score.ndim == 4 and suited(score, *weights) \
-        and type(label).__module__.split('.')[0] == 'cupy' and label.dtype.kind in 'iu' \
-        and label.shape == shape and reduce in ('sum', 'mean') \
-        and isinstance(ignore, int) and -1 << 31 <= ignore < 1 << 31 \
-        and (class_weight is None or class_weight.shape == score.shape[1:2]) \
-        and (pixel_weight is None or pixel_weight.shape == shape)
+    if not (score.ndim == 4 and are_gpu_floats(score, *weights) and reduce in ('sum', 'mean')
+            and isinstance(ignore, int) and -1 << 31 <= ignore < 1 << 31):
+        return False
+    shape = len(score), *score.shape[2:]
+    return (is_cupy(label) and label.dtype.kind in 'iu' and label.shape == shape
+            and (class_weight is None or class_weight.shape == score.shape[1:2])
+            and (pixel_weight is None or pixel_weight.shape == shape))
 
 
-@kernel('softmax_cross_entropy', 'cupy', accepts=_suits)
+@kernel('softmax_cross_entropy', 'cupy', accepts=_accepts)
 def softmax_cross_entropy(score, label, ignore=255, reduce='sum',
                           class_weight=None, pixel_weight=None):
-    xp, (n, c, h, w), ignore = array_module(score), score.shape, index(ignore)
-    score, label = xp.ascontiguousarray(score), xp.ascontiguousarray(label, 'int32')
+    xp = array_module(score)
+    n, c, h, w = score.shape
+    ignore = index(ignore)
+    score = xp.ascontiguousarray(score)
+    label = xp.ascontiguousarray(label, 'int32')
     class_weight, pixel_weight = (weight if weight is None else xp.ascontiguousarray(weight)
                                   for weight in (class_weight, pixel_weight))
-    blocks = min(PARTS, -(-label.size // 256))
-    parts, dscore = xp.empty(blocks, 'float64'), xp.empty(score.shape, score.dtype)
+    blocks = min(MAX_PARTS, -(-label.size // 256))
+    parts = xp.empty(blocks, 'float64')
+    dscore = xp.empty(score.shape, score.dtype)
 
     def total():
-        sum = xp.empty((), 'float64')
-        launch('loss', 'total', blocks, parts, sum, blocks, blocks=1)
-        return sum
+        result = xp.empty((), 'float64')
+        launch('loss', 'total', blocks, parts, result, blocks, blocks=1)
+        return result
 
     valid = None
     if reduce == 'mean':

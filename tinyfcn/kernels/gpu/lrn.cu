@@ -1,4 +1,5 @@
-// Normalisation over the `width` channels around each; beyond the ends there are zeros.
+// Local response normalisation over the `width` channels around each. Beyond the first and the
+// last channel there are zeros.
 
 // s = k + α/width · Σ x², y = x / sᵝ; ratio is α/width
 extern "C" __global__ void forward(const REAL* __restrict__ x,         // planes * size
@@ -11,8 +12,8 @@ extern "C" __global__ void forward(const REAL* __restrict__ x,         // planes
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
         const int channel = (int)(i / size % c), half = width / 2;
         REAL sum = 0;
-        for (int near = max(-half, -channel); near <= min(half, c - 1 - channel); near++) {
-            const REAL value = x[i + (long long)near * size];
+        for (int offset = max(-half, -channel); offset <= min(half, c - 1 - channel); offset++) {
+            const REAL value = x[i + (long long)offset * size];
             sum += value * value;
         }
         sum = k + ratio * sum;
@@ -34,8 +35,8 @@ extern "C" __global__ void backward(const REAL* __restrict__ dy,       // planes
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
         const int channel = (int)(i / size % c), half = width / 2;
         REAL sum = 0;
-        for (int near = max(-half, -channel); near <= min(half, c - 1 - channel); near++) {
-            const long long j = i + (long long)near * size;
+        for (int offset = max(-half, -channel); offset <= min(half, c - 1 - channel); offset++) {
+            const long long j = i + (long long)offset * size;
             sum += dy[j] * y[j] / s[j];
         }
         dx[i] = dy[i] * pow(s[i], -beta) - ratio * x[i] * sum;

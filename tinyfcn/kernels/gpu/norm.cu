@@ -1,15 +1,16 @@
-// Normalisation over the batch, after the sums.
+// Batch normalisation, once sums.cu has summed each channel slice by slice.
 
-// The slices' moments together, and the running ones moved towards them, whose var is unbiased
-extern "C" __global__ void settle(const REAL* __restrict__ means,       // c * slices
-                                  const REAL* __restrict__ squares,     // c * slices
-                                  const REAL* __restrict__ old_mean,    // c
-                                  const REAL* __restrict__ old_var,     // c
-                                  REAL* __restrict__ mean,              // c
-                                  REAL* __restrict__ var,               // c
-                                  REAL* __restrict__ new_mean,          // c
-                                  REAL* __restrict__ new_var,           // c
-                                  int each, int c, int slices, REAL momentum)
+// The moments of a channel from those of its slices: mean and (biased) var of the batch, and the
+// running statistics moved towards them. The running var is unbiased, as in PyTorch.
+extern "C" __global__ void combine_moments(const REAL* __restrict__ means,       // c * slices
+                                           const REAL* __restrict__ squares,     // c * slices
+                                           const REAL* __restrict__ old_mean,    // c
+                                           const REAL* __restrict__ old_var,     // c
+                                           REAL* __restrict__ mean,              // c
+                                           REAL* __restrict__ var,               // c
+                                           REAL* __restrict__ new_mean,          // c
+                                           REAL* __restrict__ new_var,           // c
+                                           int each, int c, int slices, REAL momentum)
 {
     const int length = (each + slices - 1) / slices;
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < c; i += gridDim.x * blockDim.x) {
@@ -18,9 +19,9 @@ extern "C" __global__ void settle(const REAL* __restrict__ means,       // c * s
             sum += means[i * slices + s] * max(min(length, each - s * length), 0);
         sum /= each;
         for (int s = 0; s < slices; s++) {
-            const REAL apart = means[i * slices + s] - sum;
+            const REAL difference = means[i * slices + s] - sum;
             square += squares[i * slices + s]
-                + apart * apart * max(min(length, each - s * length), 0);
+                + difference * difference * max(min(length, each - s * length), 0);
         }
         mean[i] = sum;
         var[i] = square / each;
@@ -29,8 +30,8 @@ extern "C" __global__ void settle(const REAL* __restrict__ means,       // c * s
     }
 }
 
-// x̂ = (x − mean) / √(var + ε), y = w·x̂ + b; a block takes one of `parts` parts of a plane, so
-// that no pixel has to ask where it is
+// x̂ = (x − mean) / √(var + ε), y = w·x̂ + b
+// A block takes one of `parts` parts of a plane, so the channel is looked up once for a block.
 extern "C" __global__ void normalise(const REAL* __restrict__ x,        // n * c * size
                                      const REAL* __restrict__ mean,     // c
                                      const REAL* __restrict__ var,      // c
@@ -45,11 +46,11 @@ extern "C" __global__ void normalise(const REAL* __restrict__ x,        // n * c
     for (long long block = blockIdx.x; block < (long long)n * c * parts; block += gridDim.x) {
         const int plane = (int)(block / parts), first = (int)(block % parts) * length;
         const int channel = plane % c, end = min(first + length, size);
-        const REAL here = mean[channel], slope = w[channel], shift = b[channel];
+        const REAL mean_of_channel = mean[channel], slope = w[channel], shift = b[channel];
         const REAL scale = 1 / sqrt(var[channel] + eps);
         const long long from = (long long)plane * size;
         for (int j = first + threadIdx.x; j < end; j += blockDim.x) {
-            const REAL value = (x[from + j] - here) * scale;
+            const REAL value = (x[from + j] - mean_of_channel) * scale;
             x_hat[from + j] = value;
             y[from + j] = value * slope + shift;
         }
@@ -58,25 +59,25 @@ extern "C" __global__ void normalise(const REAL* __restrict__ x,        // n * c
     }
 }
 
-// dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)), or w/σ · dy where mean and var were given
-extern "C" __global__ void denormalise(const REAL* __restrict__ dy,         // n * c * size
-                                       const REAL* __restrict__ x_hat,      // n * c * size
-                                       const REAL* __restrict__ w,          // c
-                                       const REAL* __restrict__ inverse,    // c
-                                       const REAL* __restrict__ dw,         // c
-                                       const REAL* __restrict__ db,         // c
-                                       REAL* __restrict__ dx,               // n * c * size
-                                       int n, int c, int size, int parts, int of_batch)
+// dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)), or w/σ · dy where mean and var are constants
+extern "C" __global__ void normalise_backward(const REAL* __restrict__ dy,         // n * c * size
+                                              const REAL* __restrict__ x_hat,      // n * c * size
+                                              const REAL* __restrict__ w,          // c
+                                              const REAL* __restrict__ inverse,    // c
+                                              const REAL* __restrict__ dw,         // c
+                                              const REAL* __restrict__ db,         // c
+                                              REAL* __restrict__ dx,               // n * c * size
+                                              int n, int c, int size, int parts, int use_batch)
 {
     const int length = (size + parts - 1) / parts;
     for (long long block = blockIdx.x; block < (long long)n * c * parts; block += gridDim.x) {
         const int plane = (int)(block / parts), first = (int)(block % parts) * length;
         const int channel = plane % c, end = min(first + length, size);
         const REAL each = (REAL)n * size, slope = w[channel] * inverse[channel];
-        const REAL level = of_batch ? db[channel] / each : 0;
-        const REAL tilt = of_batch ? dw[channel] / each : 0;
+        const REAL mean_dy = use_batch ? db[channel] / each : 0;
+        const REAL mean_dy_x_hat = use_batch ? dw[channel] / each : 0;
         const long long from = (long long)plane * size;
         for (int j = first + threadIdx.x; j < end; j += blockDim.x)
-            dx[from + j] = (dy[from + j] - level - x_hat[from + j] * tilt) * slope;
+            dx[from + j] = (dy[from + j] - mean_dy - x_hat[from + j] * mean_dy_x_hat) * slope;
     }
 }

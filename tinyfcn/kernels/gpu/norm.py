@@ -1,80 +1,118 @@
-"""Normalisation on the GPU, and the sums over each channel that it shares with every bias.
+"""Normalisation on the GPU, and the sum over each channel, which every bias needs too.
 
-A sum over pictures and pixels is taken slice by slice, so that a net of 64 channels fills a card,
-and in one order. Passes over an image: batch_norm in training reads x twice and writes x̂ and y,
-its backward reads dy and x̂ twice and writes dx.
+A sum over images and pixels is made slice by slice, so that 64 channels occupy a whole GPU, and
+always in the same order. Passes over memory: batch_norm in training reads x twice and writes x̂ and
+y; its backward reads dy and x̂ twice and writes dx.
 """
 from numbers import Integral, Real
 
 from ...runtime.backend import array_module
 from ..registry import kernel
-from .launch import launch, suited
+from .launch import are_gpu_floats, launch
 
-SLICE, BLOCKS = 8192, 2048      # values of a slice, at least; slices of all channels, about
-PART = 2048                     # values of a plane that a block passes over
-MOMENTUM = .1                   # as the body has it
+MIN_SLICE = 8192        # values of a slice of a sum, at least
+MAX_SLICES = 2048       # slices of all channels together, about
+PART = 2048             # values of a plane that a block normalises
+MAX_BLOCKS = 1 << 16    # of a launch
+MOMENTUM = .1           # as in ops/norm.py
 
 
 def channel_sums(x):
-    """Σ over (N, H, W): (N, C, H, W) in C order -> (C,)."""
+    """Σ over (N, H, W): C-contiguous (N, C, H, W) -> (C,)."""
     xp = array_module(x)
-    sizes = n, c, size = _sizes(x)
-    slices = _slices(*sizes)
+    n, c, pixels = _sizes(x)
+    slices = _slices(n, c, pixels)
     total = xp.empty((c, slices), x.dtype)
-    launch('sums', 'sums', x.size, x, total, *sizes, slices, blocks=c * slices)
+    launch('sums', 'sums', x.size, x, total, n, c, pixels, slices, blocks=c * slices)
     return total[:, 0] if slices == 1 else total.sum(1)
 
 
-@kernel('batch_norm', 'cupy', accepts=lambda x, w, b, mean, var, train=False, eps=1e-5,
-          frozen=False: x.ndim == 4 and suited(x) and isinstance(eps, Real) and all(
-              isinstance(v, type(x)) and v.dtype == x.dtype and v.shape == x.shape[1:2]
-              for v in (w, b, mean, var)) and x.size > x.shape[1])
+def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
+    if not (x.ndim == 4 and are_gpu_floats(x) and isinstance(eps, Real)):
+        return False
+    return x.size > x.shape[1] and all(
+        isinstance(v, type(x)) and v.dtype == x.dtype and v.shape == x.shape[1:2]
+        for v in (w, b, mean, var))
+
+
+@kernel('batch_norm', 'cupy', accepts=_accepts_batch_norm)
 def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
     xp = array_module(x)
-    sizes, of_batch, state = _sizes(x), train and not frozen, ()
-    w_given, (x, w, b, mean, var) = w, map(xp.ascontiguousarray, (x, w, b, mean, var))
-    if of_batch:
-        mean, var, *moved = _moments(x, mean, var)
-        state = tuple(moved),
-    inverse, x_hat, y = xp.empty_like(w), xp.empty_like(x), xp.empty_like(x)
+    sizes = _sizes(x)
+    given_w = w                             # the cache holds the array that was given
+    x, w, b, mean, var = map(xp.ascontiguousarray, (x, w, b, mean, var))
+    use_batch = train and not frozen
+    state = ()
+    if use_batch:
+        mean, var, new_mean, new_var = _moments(x, mean, var)
+        state = (new_mean, new_var),
+    inverse = xp.empty_like(w)
+    x_hat = xp.empty_like(x)
+    y = xp.empty_like(x)
     parts = -(-sizes[2] // PART)
     launch('norm', 'normalise', x.size, x, mean, var, w, b, inverse, x_hat, y, *sizes, parts,
            float(eps), blocks=_grid(sizes, parts))
-    return y, (x_hat, w_given, inverse, of_batch), *state
+    return y, (x_hat, given_w, inverse, use_batch), *state
 
 
 @kernel('batch_norm_backward', 'cupy', accepts=lambda dy, cache: (
-    dy.ndim == 4 and suited(dy, cache[0]) and dy.shape == cache[0].shape))
+    dy.ndim == 4 and are_gpu_floats(dy, cache[0]) and dy.shape == cache[0].shape))
 def batch_norm_backward(dy, cache):
     xp = array_module(dy)
-    x_hat, w, inverse, of_batch = cache
-    dy, w, sizes = xp.ascontiguousarray(dy), xp.ascontiguousarray(w), _sizes(dy)
-    slices, parts = _slices(*sizes), -(-sizes[2] // PART)
+    x_hat, w, inverse, use_batch = cache
+    dy = xp.ascontiguousarray(dy)
+    w = xp.ascontiguousarray(w)
+    sizes = _sizes(dy)
+    slices = _slices(*sizes)
+    parts = -(-sizes[2] // PART)
     total = xp.empty((2, sizes[1], slices), dy.dtype)
     launch('sums', 'products', dy.size, dy, x_hat, total, *sizes, slices,
            blocks=sizes[1] * slices)
     dw, db = total.sum(2)
     dx = xp.empty_like(dy)
-    launch('norm', 'denormalise', dy.size, dy, x_hat, w, inverse, dw, db, dx, *sizes, parts,
-           bool(of_batch), blocks=_grid(sizes, parts))
+    launch('norm', 'normalise_backward', dy.size, dy, x_hat, w, inverse, dw, db, dx, *sizes, parts,
+           bool(use_batch), blocks=_grid(sizes, parts))
     return dx, dw, db, None, None
 
 
-@kernel('local_response_norm', 'cupy', accepts=lambda x, size=5, alpha=1e-4, beta=.75, k=1.: (
-    x.ndim == 4 and suited(x) and isinstance(size, Integral) and size > 0 and size % 2 == 1
-    and all(isinstance(v, Real) for v in (alpha, beta, k))))
+def _moments(x, mean, var):
+    """The batch's mean and var, and the running ones moved towards them: four times (C,)."""
+    xp = array_module(x)
+    n, c, pixels = _sizes(x)
+    slices = _slices(n, c, pixels)
+    means, squares = xp.empty((2, c, slices), x.dtype)
+    launch('sums', 'moments', x.size, x, means, squares, n, c, pixels, slices, blocks=c * slices)
+    moments = [xp.empty(c, x.dtype) for _ in range(4)]
+    launch('norm', 'combine_moments', c, means, squares, mean, var, *moments, n * pixels, c,
+           slices, MOMENTUM)
+    return moments
+
+
+# ---- Local response normalisation
+
+def _accepts_local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
+    if not (isinstance(size, Integral) and size > 0 and size % 2 == 1):
+        return False
+    return (x.ndim == 4 and are_gpu_floats(x)
+            and all(isinstance(v, Real) for v in (alpha, beta, k)))
+
+
+@kernel('local_response_norm', 'cupy', accepts=_accepts_local_response_norm)
 def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
     xp = array_module(x)
-    size, alpha, beta = int(size), float(alpha), float(beta)
+    size = int(size)
+    alpha = float(alpha)
+    beta = float(beta)
     n, c, pixels = _sizes(x)
-    y, s = xp.empty(x.shape, x.dtype), xp.empty(x.shape, x.dtype)
+    y = xp.empty(x.shape, x.dtype)
+    s = xp.empty(x.shape, x.dtype)
     launch('lrn', 'forward', x.size, xp.ascontiguousarray(x), y, s, n * c, c, pixels,
            size, alpha / size, beta, float(k))
     return y, (x, y, s, size, alpha, beta)
 
 
 @kernel('local_response_norm_backward', 'cupy', accepts=lambda dy, cache: (
-    dy.ndim == 4 and suited(dy, cache[0]) and dy.shape == cache[0].shape))
+    dy.ndim == 4 and are_gpu_floats(dy, cache[0]) and dy.shape == cache[0].shape))
 def local_response_norm_backward(dy, cache):
     xp = array_module(dy)
     x, y, s, size, alpha, beta = cache
@@ -86,17 +124,7 @@ def local_response_norm_backward(dy, cache):
     return dx,
 
 
-def _moments(x, mean, var):
-    """The batch's own mean and var (C,), and the running ones, moved towards them."""
-    xp = array_module(x)
-    sizes = n, c, size = _sizes(x)
-    slices = _slices(*sizes)
-    means, squares = xp.empty((2, c, slices), x.dtype)
-    launch('sums', 'moments', x.size, x, means, squares, *sizes, slices, blocks=c * slices)
-    settled = [xp.empty(c, x.dtype) for _ in range(4)]
-    launch('norm', 'settle', c, means, squares, mean, var, *settled, n * size, c, slices, MOMENTUM)
-    return settled
-
+# ---- Sizes
 
 def _sizes(x):
     """N, C and the pixels of a plane."""
@@ -104,11 +132,12 @@ def _sizes(x):
     return n, c, h * w
 
 
-def _slices(n, c, size):
-    return max(1, min(n * size // SLICE, BLOCKS // c))
+def _slices(n, c, pixels):
+    """Into how many slices the sum of a channel is split."""
+    return max(1, min(n * pixels // MIN_SLICE, MAX_SLICES // c))
 
 
 def _grid(sizes, parts):
+    """How many blocks run, one for each part of each plane."""
     n, c, _ = sizes
-    return min(n * c * parts, 1 << 16)
-
+    return min(n * c * parts, MAX_BLOCKS)

@@ -1,4 +1,4 @@
-// Pointwise passes that are several launches when they are written with arrays.
+// Pointwise ops in one pass over memory; as array expressions they are several.
 
 #define EACH(i, count) for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; \
                             i < count; i += (long long)gridDim.x * blockDim.x)

@@ -1,22 +1,23 @@
-// Pooling by gathering: a thread for each value of the result, and nobody writes beside his own.
-// Sums run over windows in their order, row by row, so that the same sum comes every time.
+// Pooling by gathering: one thread for each value of the result, which no other thread writes.
+// Sums run over windows row by row, always in the same order, so their bits are always the same.
 
 #define EACH(i, count) for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; \
                             i < (unsigned)(count); i += gridDim.x * blockDim.x)
 
-// where the window's largest pixel stands in its plane: the first of equals, NaN above all
+// The position of a window's largest pixel in its plane: the first of equal ones; NaN is larger
+// than all numbers.
 __device__ int largest(const REAL* plane, int h, int w, int top, int left, int kh, int kw)
 {
     const int bottom = top + kh < h ? top + kh : h, right = left + kw < w ? left + kw : w;
     top = top < 0 ? 0 : top;
     left = left < 0 ? 0 : left;
     int at = top * w + left;
-    REAL most = plane[at];
+    REAL best = plane[at];
     for (int row = top; row < bottom; row++)
         for (int column = left; column < right; column++) {
             const REAL value = plane[row * w + column];
-            if (value > most || (value != value && most == most)) {
-                most = value;
+            if (value > best || (value != value && best == best)) {
+                best = value;
                 at = row * w + column;
             }
         }
@@ -46,7 +47,7 @@ extern "C" __global__ void max_pool(const REAL* x,                      // plane
     }
 }
 
-// each pixel asks the windows that reach it whether it is their largest
+// Each pixel adds up dy of the windows that read it and whose largest pixel it is.
 extern "C" __global__ void max_pool_backward(const REAL* dy,            // planes * oh * ow
                                              const REAL* x,             // planes * h * w
                                              const REAL* y,             // planes * oh * ow
@@ -67,7 +68,7 @@ extern "C" __global__ void max_pool_backward(const REAL* dy,            // plane
         for (int r = first; r <= last; r++)
             for (int c = leftmost; c <= rightmost; c++) {
                 const int window = (plane * oh + r) * ow + c;
-                if (value < y[window])                  // most end here, after a single look
+                if (value < y[window])                  // cheap, and true for most windows
                     continue;
                 if (largest(pixels, h, w, r * sh - ph, c * sw - pw, kh, kw) == own)
                     sum += dy[window];
@@ -76,7 +77,8 @@ extern "C" __global__ void max_pool_backward(const REAL* dy,            // plane
     }
 }
 
-// NaN where a switch points beside its plane: it shows, and costs no look from the host
+// NaN where a switch points outside its plane. So the error is visible, and the host need not check
+// switches, for which it would have to wait.
 extern "C" __global__ void take(const REAL* x,                          // planes * pixels
                                 const long long* switches,              // planes * windows
                                 REAL* y,                                // planes * windows
@@ -89,8 +91,9 @@ extern "C" __global__ void take(const REAL* x,                          // plane
     }
 }
 
-// unpool does not know what windows its switches came from. So it looks: between which pixels do
-// the switches of each row of windows lie, and those of each column?
+// unpool is not told the windows that its switches came from, and a pixel that compared itself with
+// every switch would be slow. Three kernels find out which switches a pixel has to compare:
+// 1. Between which rows of pixels do the switches of each row of windows lie? And columns?
 extern "C" __global__ void bounds(const long long* switches,            // planes * oh * ow
                                   int* bounds,                          // planes * (oh + ow) * 2
                                   int planes, int w, int oh, int ow)
@@ -111,7 +114,7 @@ extern "C" __global__ void bounds(const long long* switches,            // plane
     }
 }
 
-// then: from which to which row of windows may anything reach a row of pixels, or a column?
+// 2. From which to which row of windows may a switch point into a row of pixels? And columns?
 extern "C" __global__ void reach(const int* bounds,                     // planes * (oh + ow) * 2
                                  int* reach,                            // planes * (h + w) * 2
                                  int planes, int h, int w, int oh, int ow)
@@ -131,7 +134,7 @@ extern "C" __global__ void reach(const int* bounds,                     // plane
     }
 }
 
-// and each pixel sums those among them whose switch says it
+// 3. Each pixel adds up the windows in that range whose switch is this pixel.
 extern "C" __global__ void unpool(const REAL* y,                        // planes * oh * ow
                                   const long long* switches,            // planes * oh * ow
                                   const int* reach,                     // planes * (h + w) * 2

@@ -10,14 +10,14 @@ def _accepts(w, g, *written):
             and all(x.flags.c_contiguous for x in (w, *written)))
 
 
-@kernel('descend', 'cupy', accepts=lambda w, g, v, *numbers, **named: _accepts(w, g, v))
-def descend(w, g, v, lr, momentum, decay, scale):
-    launch('update', 'sgd', w.size, w, array_module(g).ascontiguousarray(g), v,
+@kernel('sgd_update', 'cupy', accepts=lambda w, g, v, *numbers, **named: _accepts(w, g, v))
+def sgd_update(w, g, v, lr, momentum, decay, scale):
+    launch('update', 'sgd_update', w.size, w, array_module(g).ascontiguousarray(g), v,
            lr, momentum, decay, scale, w.size)
 
 
-@kernel('adapt', 'cupy', accepts=lambda w, g, m, s, *numbers, **named: _accepts(w, g, m, s))
-def adapt(w, g, m, s, lr, betas, eps, decay, scale, t):
+@kernel('adam_update', 'cupy', accepts=lambda w, g, m, s, *numbers, **named: _accepts(w, g, m, s))
+def adam_update(w, g, m, s, lr, betas, eps, decay, scale, t):
     b1, b2 = betas
-    launch('update', 'adam', w.size, w, array_module(g).ascontiguousarray(g), m, s,
+    launch('update', 'adam_update', w.size, w, array_module(g).ascontiguousarray(g), m, s,
            lr / (1 - b1 ** t), b1, 1 - b1, b2, 1 - b2, eps, decay, scale, 1 - b2 ** t, w.size)

@@ -1,9 +1,10 @@
-// y = rows · x · columnsᵀ on every plane, where each line of either matrix is a short band.
+// y = rows · x · columnsᵀ on every plane. Each row of either matrix is a short band of entries:
+// `high` of them from top[i] on, `wide` of them from left[j] on.
 
 #define EACH(i, count) for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; \
                             i < (unsigned)(count); i += gridDim.x * blockDim.x)
 
-// weights of zero are no entries, and what they would meet is not read: it may be beyond the plane
+// Entries of 0 are skipped, and their pixels are not read: they may lie outside the plane.
 extern "C" __global__ void separable(const REAL* x,                     // planes * h * w
                                      const int* top,                    // oh
                                      const REAL* rows,                  // oh * high

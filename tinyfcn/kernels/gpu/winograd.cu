@@ -1,9 +1,10 @@
-// The transforms of Winograd's F(4×4, 3×3), one axis after the other. A tile is 4×4 outputs,
-// counted through all pictures, rows and columns; of each there are 36 values, in as many planes.
-// A thread keeps a tile in its registers; tiles lie side by side, so neighbours write side by side.
+// The transforms of Winograd's F(4×4, 3×3); kernels/cpu/winograd.py explains the steps. A tile is
+// 4×4 outputs; tiles are counted through all images, rows and columns. A transformed tile has 36
+// values, each in a plane of its own. A thread keeps one tile in its registers and transforms its
+// columns, then its rows. Neighbouring threads take neighbouring tiles, so they write side by side.
 
-// v = Bᵀ d
-__device__ void of_six(const REAL* d, int step, REAL* v, int stride)
+// v = Bᵀ d, of six values
+__device__ void times_b_transposed(const REAL* d, int step, REAL* v, int stride)
 {
     const REAL a = d[0], b = d[step], c = d[2 * step], e = d[3 * step], f = d[4 * step];
     v[0] = 4 * a - 5 * c + f;
@@ -14,8 +15,8 @@ __device__ void of_six(const REAL* d, int step, REAL* v, int stride)
     v[5 * stride] = 4 * b - 5 * e + d[5 * step];
 }
 
-// v = A d
-__device__ void of_four(const REAL* d, int step, REAL* v, int stride)
+// v = A d, of four values
+__device__ void times_a(const REAL* d, int step, REAL* v, int stride)
 {
     const REAL a = d[0], b = d[step], c = d[2 * step], e = d[3 * step];
     v[0] = a;
@@ -26,55 +27,59 @@ __device__ void of_four(const REAL* d, int step, REAL* v, int stride)
     v[5 * stride] = e;
 }
 
-// d = the 6×6 pixels under a tile, zeros around the picture, transformed: Bᵀ d B
-__device__ void tile_of_x(const REAL* __restrict__ x, int n, int c, int h, int w, int py, int px,
-                          int high, int wide, int tile, int channel, REAL* d)
+// d = Bᵀ x B of the 6×6 pixels under a tile; outside the image they are zeros
+__device__ void input_tile(const REAL* __restrict__ x, int n, int c, int h, int w, int py, int px,
+                          int tile_rows, int tile_columns, int tile, int channel, REAL* d)
 {
-    const int picture = tile / (high * wide);
-    const int top = tile / wide % high * 4 - py, left = tile % wide * 4 - px;
-    const REAL* plane = x + ((long long)picture * c + channel) * h * w;
+    const int image = tile / (tile_rows * tile_columns);
+    const int top = tile / tile_columns % tile_rows * 4 - py, left = tile % tile_columns * 4 - px;
+    const REAL* plane = x + ((long long)image * c + channel) * h * w;
 #pragma unroll
     for (int r = 0; r < 6; r++)
 #pragma unroll
         for (int s = 0; s < 6; s++) {
-            const int at = top + r, to = left + s;
-            const int inside = picture < n && at >= 0 && at < h && to >= 0 && to < w;
-            d[6 * r + s] = inside ? plane[(long long)at * w + to] : 0;
+            const int row = top + r, column = left + s;
+            const int inside = image < n && row >= 0 && row < h
+                && column >= 0 && column < w;
+            d[6 * r + s] = inside ? plane[(long long)row * w + column] : 0;
         }
 #pragma unroll
     for (int s = 0; s < 6; s++)
-        of_six(d + s, 6, d + s, 6);
+        times_b_transposed(d + s, 6, d + s, 6);
 #pragma unroll
     for (int r = 0; r < 6; r++)
-        of_six(d + 6 * r, 1, d + 6 * r, 1);
+        times_b_transposed(d + 6 * r, 1, d + 6 * r, 1);
 }
 
 // v[plane][channel][tile] = Bᵀ x B
-extern "C" __global__ void of_x(const REAL* __restrict__ x,         // n * c * h * w
-                                REAL* __restrict__ v,               // 36 * c * count
-                                int n, int c, int h, int w, int py, int px, int high, int wide,
-                                int first, int count)
+extern "C" __global__ void transform_input(
+    const REAL* __restrict__ x,         // n * c * h * w
+    REAL* __restrict__ v,               // 36 * c * count
+    int n, int c, int h, int w, int py, int px, int tile_rows, int tile_columns,
+    int first, int count)
 {
     const long long all = (long long)c * count, step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
         const int channel = (int)(i / count);
         const int tile = first + (int)(i - (long long)channel * count);
         REAL d[36];
-        tile_of_x(x, n, c, h, w, py, px, high, wide, tile, channel, d);
+        input_tile(x, n, c, h, w, py, px, tile_rows, tile_columns, tile, channel, d);
 #pragma unroll
         for (int plane = 0; plane < 36; plane++)
             v[plane * all + i] = d[plane];
     }
 }
 
-// v[block][plane][tile][channel] = Bᵀ x B, what a sum over tiles reads: 16 tiles of 16 channels
-// are read along the tiles, turned over in shared memory, and written along the channels
-extern "C" __global__ void of_x_turned(const REAL* __restrict__ x,      // n * c * h * w
-                                       REAL* __restrict__ v,            // blocks * 36 * c * count
-                                       int n, int c, int h, int w, int py, int px,
-                                       int high, int wide, int first, int blocks, int count)
+// v[block][plane][tile][channel] = Bᵀ x B, as a sum over tiles reads it. A block of threads takes
+// 16 tiles of 16 channels: it reads along the tiles, transposes in shared memory, and writes along
+// the channels, so that both are runs of memory. The 17th column avoids bank conflicts.
+extern "C" __global__ void transform_input_transposed(
+    const REAL* __restrict__ x,         // n * c * h * w
+    REAL* __restrict__ v,               // blocks * 36 * c * count
+    int n, int c, int h, int w, int py, int px,
+    int tile_rows, int tile_columns, int first, int blocks, int count)
 {
-    __shared__ REAL turned[6][16][17];
+    __shared__ REAL transposed[6][16][17];
     const int near = threadIdx.x % 16, far = threadIdx.x / 16, end = blocks * count;
     const int across = (c + 15) / 16;
     const long long all = (long long)((end + 15) / 16) * across;
@@ -82,52 +87,55 @@ extern "C" __global__ void of_x_turned(const REAL* __restrict__ x,      // n * c
         const int tiles = (int)(b / across) * 16, channels = (int)(b % across) * 16;
         REAL d[36];
         if (tiles + near < end && channels + far < c)
-            tile_of_x(x, n, c, h, w, py, px, high, wide, first + tiles + near, channels + far, d);
+            input_tile(x, n, c, h, w, py, px, tile_rows, tile_columns, first + tiles + near,
+                       channels + far, d);
         const int tile = tiles + far, channel = channels + near;
         REAL* out = v + ((long long)(tile / count) * 36 * count + tile % count) * c + channel;
 #pragma unroll
         for (int r = 0; r < 6; r++) {
 #pragma unroll
             for (int s = 0; s < 6; s++)
-                turned[s][far][near] = d[6 * r + s];
+                transposed[s][far][near] = d[6 * r + s];
             __syncthreads();
             if (tile < end && channel < c)
 #pragma unroll
                 for (int s = 0; s < 6; s++)
-                    out[(long long)(6 * r + s) * count * c] = turned[s][near][far];
+                    out[(long long)(6 * r + s) * count * c] = transposed[s][near][far];
             __syncthreads();
         }
     }
 }
 
 // m[block][plane][channel][tile] = A dy Aᵀ
-extern "C" __global__ void of_dy(const REAL* __restrict__ dy,       // n * k * oh * ow
-                                 REAL* __restrict__ m,              // blocks * 36 * k * count
-                                 int n, int k, int oh, int ow, int high, int wide,
-                                 int first, int blocks, int count)
+extern "C" __global__ void transform_gradient(
+    const REAL* __restrict__ dy,        // n * k * oh * ow
+    REAL* __restrict__ m,               // blocks * 36 * k * count
+    int n, int k, int oh, int ow, int tile_rows, int tile_columns,
+    int first, int blocks, int count)
 {
     const long long plane = (long long)k * count, all = blocks * plane;
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
         const int block = (int)(i / plane), channel = (int)(i / count % k);
-        const int tile = first + block * count + (int)(i % count), picture = tile / (high * wide);
-        const int top = tile / wide % high * 4, left = tile % wide * 4;
-        const REAL* from = dy + ((long long)picture * k + channel) * oh * ow;
+        const int tile = first + block * count + (int)(i % count);
+        const int image = tile / (tile_rows * tile_columns);
+        const int top = tile / tile_columns % tile_rows * 4, left = tile % tile_columns * 4;
+        const REAL* from = dy + ((long long)image * k + channel) * oh * ow;
         REAL d[16], half[24], row[6];
 #pragma unroll
         for (int r = 0; r < 4; r++)
 #pragma unroll
             for (int s = 0; s < 4; s++) {
-                const int inside = picture < n && top + r < oh && left + s < ow;
+                const int inside = image < n && top + r < oh && left + s < ow;
                 d[4 * r + s] = inside ? from[(long long)(top + r) * ow + left + s] : 0;
             }
 #pragma unroll
         for (int s = 0; s < 4; s++)
-            of_four(d + s, 4, half + s, 4);
+            times_a(d + s, 4, half + s, 4);
         REAL* out = m + block * 35 * plane + i;
 #pragma unroll
         for (int r = 0; r < 6; r++) {
-            of_four(half + 4 * r, 1, row, 1);
+            times_a(half + 4 * r, 1, row, 1);
 #pragma unroll
             for (int s = 0; s < 6; s++)
                 out[(6 * r + s) * plane] = row[s];
@@ -135,21 +143,25 @@ extern "C" __global__ void of_dy(const REAL* __restrict__ dy,       // n * k * o
     }
 }
 
-// y = Aᵀ m A + b. Four threads take a tile, a column each: a warp then stores runs of 32 pixels,
-// where one thread for a tile would store every fourth, 16 times
-extern "C" __global__ void to_y(const REAL* __restrict__ m,         // 36 * k * count
-                                const REAL* __restrict__ b,         // biased * k
-                                REAL* __restrict__ y,               // n * k * oh * ow
-                                int n, int k, int oh, int ow, int high, int wide,
-                                int first, int count, int biased)
+// y = Aᵀ m A + b. Four threads share a tile, one column of outputs each, so a warp stores runs of
+// 32 pixels. With one thread for a tile it would store every fourth pixel, 16 times.
+extern "C" __global__ void transform_output(
+    const REAL* __restrict__ m,         // 36 * k * count
+    const REAL* __restrict__ b,         // has_bias * k
+    REAL* __restrict__ y,               // n * k * oh * ow
+    int n, int k, int oh, int ow, int tile_rows, int tile_columns,
+    int first, int count, int has_bias)
 {
     const long long plane = (long long)k * count, step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < 4 * plane; i += step) {
         const int column = (int)(i % 4), channel = (int)(i / 4 / count);
         const int tile = first + (int)(i / 4 - (long long)channel * count);
-        const int top = tile / wide % high * 4, to = tile % wide * 4 + column;
-        if (to >= ow)
+        const int image = tile / (tile_rows * tile_columns);
+        const int top = tile / tile_columns % tile_rows * 4;
+        const int left = tile % tile_columns * 4 + column;
+        if (left >= ow)
             continue;
+        // row `column` of Aᵀ: (1 1 1 1 1 0), (0 1 −1 2 −2 0), (0 1 1 4 4 0), (0 1 −1 8 −8 1)
         const REAL at_0 = column == 0, at_3 = column == 3;
         const REAL sign = column % 2 ? -1 : 1, power = 1 << column;
         REAL z[6];
@@ -162,8 +174,8 @@ extern "C" __global__ void to_y(const REAL* __restrict__ m,         // 36 * k * 
         const REAL even = z[1] + z[2], odd = z[1] - z[2], wider = z[3] + z[4], skew = z[3] - z[4];
         const REAL rows[4] = {z[0] + even + wider, odd + 2 * skew, even + 4 * wider,
                               odd + 8 * skew + z[5]};
-        const REAL bias = biased ? b[channel] : 0;
-        REAL* out = y + (((long long)(tile / (high * wide)) * k + channel) * oh + top) * ow + to;
+        const REAL bias = has_bias ? b[channel] : 0;
+        REAL* out = y + (((long long)image * k + channel) * oh + top) * ow + left;
 #pragma unroll
         for (int r = 0; r < 4; r++)
             if (top + r < oh)

@@ -1,8 +1,8 @@
-// The transforms of Winograd's F(4×4, 3×3) for the filters: before a convolution, and of dw after
-// it. A thread takes one filter of one channel.
+// The transforms of Winograd's F(4×4, 3×3) for the filters: of w before a convolution, and of dw
+// after the sums. A thread takes one filter of one channel.
 
 // u = G w
-__device__ void of_three(const REAL* w, int step, REAL* u, int stride)
+__device__ void times_g(const REAL* w, int step, REAL* u, int stride)
 {
     const REAL a = w[0], b = w[step], c = w[2 * step];
     const REAL even = a + c, wide = a / 24 + c / 6;
@@ -15,7 +15,7 @@ __device__ void of_three(const REAL* w, int step, REAL* u, int stride)
 }
 
 // w = Gᵀ u
-__device__ void to_three(const REAL* u, int step, REAL* w, int stride)
+__device__ void times_g_transposed(const REAL* u, int step, REAL* w, int stride)
 {
     const REAL b = u[step], c = u[2 * step], d = u[3 * step], e = u[4 * step];
     w[0] = u[0] / 4 - (b + c) / 6 + (d + e) / 24;
@@ -23,24 +23,24 @@ __device__ void to_three(const REAL* u, int step, REAL* w, int stride)
     w[2 * stride] = (d + e - b - c) / 6 + u[5 * step];
 }
 
-// u[plane][k][c] = G w Gᵀ; turned: u[plane][c][k], of the filters turned by 180°
-extern "C" __global__ void of_w(const REAL* __restrict__ w,         // k * c * 9
-                                REAL* __restrict__ u,               // 36 * k * c
-                                int k, int c, int turned)
+// u[plane][k][c] = G w Gᵀ; or, of the filters rotated by 180°, u[plane][c][k]
+extern "C" __global__ void transform_filters(const REAL* __restrict__ w,         // k * c * 9
+                                             REAL* __restrict__ u,               // 36 * k * c
+                                             int k, int c, int rotated)
 {
     const long long all = (long long)k * c, step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
-        const REAL* from = w + (turned ? i % k * c + i / k : i) * 9;
+        const REAL* from = w + (rotated ? i % k * c + i / k : i) * 9;
         REAL taps[9], half[18], row[6];
 #pragma unroll
         for (int t = 0; t < 9; t++)
-            taps[t] = from[turned ? 8 - t : t];
+            taps[t] = from[rotated ? 8 - t : t];
 #pragma unroll
         for (int s = 0; s < 3; s++)
-            of_three(taps + s, 3, half + s, 3);
+            times_g(taps + s, 3, half + s, 3);
 #pragma unroll
         for (int r = 0; r < 6; r++) {
-            of_three(half + 3 * r, 1, row, 1);
+            times_g(half + 3 * r, 1, row, 1);
 #pragma unroll
             for (int s = 0; s < 6; s++)
                 u[(6 * r + s) * all + i] = row[s];
@@ -49,9 +49,9 @@ extern "C" __global__ void of_w(const REAL* __restrict__ w,         // k * c * 9
 }
 
 // dw = Gᵀ u G
-extern "C" __global__ void to_w(const REAL* __restrict__ u,         // 36 * count
-                                REAL* __restrict__ dw,              // count * 9
-                                long long count)
+extern "C" __global__ void filter_gradient(const REAL* __restrict__ u,         // 36 * count
+                                           REAL* __restrict__ dw,              // count * 9
+                                           long long count)
 {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
@@ -61,10 +61,10 @@ extern "C" __global__ void to_w(const REAL* __restrict__ u,         // 36 * coun
             d[plane] = u[plane * count + i];
 #pragma unroll
         for (int s = 0; s < 6; s++)
-            to_three(d + s, 6, half + s, 6);
+            times_g_transposed(d + s, 6, half + s, 6);
 #pragma unroll
         for (int r = 0; r < 3; r++) {
-            to_three(half + 6 * r, 1, row, 1);
+            times_g_transposed(half + 6 * r, 1, row, 1);
 #pragma unroll
             for (int s = 0; s < 3; s++)
                 dw[9 * i + 3 * r + s] = row[s];
