@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
         print(line)
 
     if n_problems:
-        raise ValueError(f'{n_problems:,} problem{"s"[:n_problems > 1]} in {len(dataset):,} images')
+        noun = 'problem' if n_problems == 1 else 'problems'
+        raise ValueError(f'{n_problems:,} {noun} in {len(dataset):,} images')
     if args.write_manifest:
         write_manifest(dataset, manifest)
         print(f'{manifest}: the SHA-256 of every file; later checks compare with it')
@@ -59,8 +60,9 @@ def run(args: argparse.Namespace) -> None:
 def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str]:
     """The sizes of the images and the share of each class, line by line."""
     if summary['images']:
-        (h, w), (h_max, w_max) = summary['smallest'], summary['largest']
-        yield f'{summary["images"]} images, from {h}×{w} to {h_max}×{w_max} pixels'
+        smallest = '{}×{}'.format(*summary['smallest'])
+        largest = '{}×{}'.format(*summary['largest'])
+        yield f'{summary["images"]} images, from {smallest} to {largest} pixels'
     for output, label in summary['labels'].items():
         yield f'{output}: void {label["void"]:.1%}; of the rest'
         pixels = label['pixels']

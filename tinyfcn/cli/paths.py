@@ -58,7 +58,8 @@ def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Datase
 
     A recipe that names no validation set takes the images that val.txt lists, or holds out a fifth.
     """
-    assert recipe.train                                 # get_recipe accepts no recipe without it
+    if recipe.train is None:
+        raise ValueError('this run does not say what it was trained on: name a data set')
     name, split = recipe.train
     train = open_dataset(name, root, split)
     if recipe.valid:
