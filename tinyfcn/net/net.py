@@ -104,7 +104,7 @@ class Net(Graph):
             yield box, dreads
 
     def forward(self, image: NDArray[Any], train: bool = False, keep: bool = False,
-                until: str | Iterable[str] | None = None) -> Any:
+                until: str | Iterable[str] | None = None) -> NDArray[Any] | Any:
         """The value of the output, or of `until`: an array; of several a dict of arrays by name.
 
         train=True keeps what `backward` needs; keep=True keeps every value and gradient to inspect.
