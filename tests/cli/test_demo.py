@@ -1,7 +1,4 @@
-"""The demo: three nets, each from the weights of the one before; its table and its drawing.
-
-Here with a few steps; the complete demo has the mark `demo`.
-"""
+"""The demo: three stages, each from the one before, a table and a page; shortened, except in CI."""
 import json
 import re
 import subprocess
@@ -13,18 +10,18 @@ from PIL import Image
 
 from tinyfcn.cli import main
 from tinyfcn.data.shapes import SPLITS
-from tinyfcn.training import checkpoint, recipes
+from tinyfcn.training import checkpoint, get_recipe, recipes
 
 ROW = r'^{} +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)'
 
 
-def table_row(name, output):
-    """The four metrics of a row of the table."""
+def scores_in(output, name):
+    """The row of a net in the table that the demo prints: its four metrics."""
     return [float(number) for number in re.search(ROW.format(name), output, re.M).groups()]
 
 
 def run_short_demo(folder):
-    """The real command, with six steps for each net and few images to validate and test on."""
+    """The real command, with few steps a stage and few validation and test images."""
     with pytest.MonkeyPatch.context() as patch:
         for stride in 32, 16, 8:
             name = f'shapes-{stride}s'
@@ -38,12 +35,11 @@ def run_short_demo(folder):
 
 @pytest.fixture(scope='module')
 def short_demo(tmp_path_factory):
-    """-> its folder, its exit code"""
     folder = tmp_path_factory.mktemp('demo')
     return folder, run_short_demo(folder)
 
 
-def test_it_trains_three_nets_and_draws_their_predictions(short_demo):
+def test_it_trains_three_stages_and_draws_them(short_demo):
     folder, code = short_demo
     assert code == 0
     with Image.open(folder / 'demo.png') as page:
@@ -53,49 +49,48 @@ def test_it_trains_three_nets_and_draws_their_predictions(short_demo):
         assert [json.loads(row)['step'] for row in rows] == [1, 2, 3, 3, 4, 5, 6, 6]
 
 
-def test_each_net_starts_from_the_one_before(short_demo):
-    """After six steps its trunk has moved, but not far: it is not a new one."""
+def test_each_stage_starts_from_the_weights_of_the_one_before(short_demo):
+    """After six steps the trunk has changed, but not far from that of the stage before."""
     folder, _ = short_demo
     before, after = (checkpoint.load(folder / f'shapes-{stride}s/last.safetensors').weights
                      for stride in (32, 16))
-    assert recipes.get_recipe('shapes-16s').init_from == 'shapes-32s'
+    assert get_recipe('shapes-16s').init_from == 'shapes-32s'
     for name in 'conv5_1.w', 'fc6.w':
-        distance = np.linalg.norm(after[name] - before[name])
-        assert 0 < distance < .5 * np.linalg.norm(before[name])
+        difference = np.linalg.norm(after[name] - before[name])
+        assert 0 < difference < .5 * np.linalg.norm(before[name])
 
 
-def test_a_second_demo_starts_anew(short_demo):
-    """Files of an earlier demo are no obstacle, and the same seed gives the same losses."""
+def test_a_second_demo_starts_again(short_demo):
+    """It replaces the files of an earlier demo; with the same seed it has the same losses."""
     folder, _ = short_demo
-    file = folder / 'shapes-8s/metrics.jsonl'
+    log = folder / 'shapes-8s/metrics.jsonl'
 
     def losses():
-        return [json.loads(row).get('loss') for row in file.read_text().splitlines()]
+        return [json.loads(row).get('loss') for row in log.read_text().splitlines()]
 
-    first = losses()
+    before = losses()
     assert run_short_demo(folder) == 0
-    assert losses() == first
+    assert losses() == before
 
 
-def test_a_file_in_place_of_the_folder(tmp_path, capsys):
-    file = tmp_path / 'taken'
-    file.write_text('not a folder')
-    assert main(['demo', '-o', str(file)]) == 2
-    message = capsys.readouterr().err
-    assert message.startswith('tinyfcn: ') and str(file) in message
-    assert 'Traceback' not in message
+def test_an_output_that_is_a_file_is_rejected(tmp_path, capsys):
+    taken = tmp_path / 'taken'
+    taken.write_text('a file where a folder is expected')
+    assert main(['demo', '-o', str(taken)]) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.startswith('tinyfcn: ') and str(taken) in stderr and 'Traceback' not in stderr
 
 
 @pytest.mark.demo
-def test_the_complete_demo(tmp_path):
-    """Each net is better than the one before, on images that none was trained on."""
-    done = subprocess.run([sys.executable, '-m', 'tinyfcn', 'demo', '-o', str(tmp_path)],
-                          capture_output=True, text=True)
-    print(done.stdout)
-    assert done.returncode == 0, done.stderr
-    mean_iu = {name: table_row(name, done.stdout)[2]
-               for name in ('all background', 'FCN-32s', 'FCN-16s', 'FCN-8s')}
-    assert mean_iu['all background'] < 20 < mean_iu['FCN-32s']
-    assert mean_iu['FCN-16s'] - mean_iu['FCN-32s'] > 3
-    assert mean_iu['FCN-8s'] - mean_iu['FCN-16s'] > 3
-    assert mean_iu['FCN-8s'] >= 80
+def test_the_whole_demo(tmp_path):
+    """Each stage is better than the one before, on images that none was trained on."""
+    result = subprocess.run([sys.executable, '-m', 'tinyfcn', 'demo', '-o', str(tmp_path)],
+                            capture_output=True, text=True)
+    print(result.stdout)
+    assert result.returncode == 0, result.stderr
+    background, *stages = (scores_in(result.stdout, name)
+                           for name in ('all background', 'FCN-32s', 'FCN-16s', 'FCN-8s'))
+    mean_iu = [row[2] for row in stages]
+    assert background[2] < 20 < mean_iu[0]
+    assert mean_iu[1] - mean_iu[0] > 3 and mean_iu[2] - mean_iu[1] > 3
+    assert mean_iu[2] >= 80

@@ -1,53 +1,53 @@
-"""The state of a run, written whole or not at all, and read back to the last bit."""
+"""The state of a run: written whole or not at all, and read back bit for bit."""
 import os
 import re
 import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
-from training_samples import bits, net, pictures, recipe
+from training_samples import bits, make_recipe, small_dataset, small_net
 
 import tinyfcn
 from tinyfcn import build, weights
+from tinyfcn.files import FormatError
 from tinyfcn.runtime.machine import machine_info
-from tinyfcn.training import checkpoint
-from tinyfcn.training.loop import make_optimizer, train
-from tinyfcn.weights import safetensors_file as storage
+from tinyfcn.training import checkpoint, make_optimizer, train
+from tinyfcn.weights.safetensors_file import weights_only
 
 RNG = np.random.default_rng(4)
 
 
-def trained(adam=False, dtype='float32'):
-    """A net with running statistics, and an optimiser that remembers three steps."""
-    n, kwargs = net(dtype, norm=True), recipe(adam=adam, steps=3)
-    optimizer = make_optimizer(kwargs)
-    for _ in train(n, pictures(), kwargs, optimizer):
+def train_three_steps(optimizer='sgd', dtype='float32'):
+    """-> a net with running statistics, and an optimizer that has a memory"""
+    net = small_net(dtype, norm=True)
+    recipe = make_recipe(optimizer=optimizer, steps=3)
+    made = make_optimizer(recipe)
+    for _ in train(net, small_dataset(), recipe, made):
         pass
-    return n, optimizer
+    return net, made
 
 
-def saved(path, adam=False, dtype='float32', **about):
-    n, optimizer = trained(adam, dtype)
-    checkpoint.save(path, {**n.params, **n.state}, optimizer.memory, dict(step=3, **about))
-    return n, optimizer
+def save_trained(path, optimizer='sgd', dtype='float32'):
+    net, made = train_three_steps(optimizer, dtype)
+    checkpoint.save(path, {**net.params, **net.state}, made.memory, dict(step=3))
+    return net, made
 
 
-# ---- there and back ------------------------------------------------------------------------------
+# ---- saving and loading --------------------------------------------------------------------------
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('adam', [False, True], ids=['SGD', 'Adam'])
-def test_everything_comes_back_to_the_last_bit(tmp_path, adam, dtype):
-    n, optimizer = saved(tmp_path / 'a.safetensors', adam, dtype)
+@pytest.mark.parametrize('optimizer', ['sgd', 'adam'])
+def test_everything_is_read_back_bit_for_bit(tmp_path, optimizer, dtype):
+    net, made = save_trained(tmp_path / 'a.safetensors', optimizer, dtype)
     arrays, memory, about = checkpoint.load(tmp_path / 'a.safetensors')
-    assert {name: w.tobytes() for name, w in arrays.items()} == bits(n)
+    assert {name: w.tobytes() for name, w in arrays.items()} == bits(net)
     assert {w.dtype.name for w in arrays.values()} == {dtype}
-    assert memory.keys() == optimizer.memory.keys()
-    for kind, values in optimizer.memory.items():
-        assert memory[kind].keys() == values.keys() == n.params.keys()
+    assert memory.keys() == made.memory.keys()
+    for kind, values in made.memory.items():
+        assert memory[kind].keys() == values.keys() == net.params.keys()
         for name, value in values.items():
             if kind == 'count':
                 assert type(memory[kind][name]) is int and memory[kind][name] == value == 3
@@ -57,98 +57,97 @@ def test_everything_comes_back_to_the_last_bit(tmp_path, adam, dtype):
     assert about == dict(step=3, machine=machine_info())
 
 
-def test_names_with_a_slash_come_back(tmp_path):
-    n = build('fcn_squeezenet_16s', width=1/16)
-    memory = dict(velocity={name: RNG.standard_normal(w.shape) for name, w in n.params.items()})
-    checkpoint.save(tmp_path / 'a.safetensors', n.params, memory, {})
-    arrays, again, _ = checkpoint.load(tmp_path / 'a.safetensors')
-    assert arrays.keys() == n.params.keys() == again['velocity'].keys()
-    assert any('/' in name for name in arrays)
+def test_names_may_have_a_slash(tmp_path):
+    net = build('fcn_squeezenet_16s', width=1/16)
+    memory = dict(velocity={name: RNG.standard_normal(w.shape) for name, w in net.params.items()})
+    checkpoint.save(tmp_path / 'a.safetensors', net.params, memory, {})
+    loaded = checkpoint.load(tmp_path / 'a.safetensors')
+    assert loaded.weights.keys() == net.params.keys() == loaded.memory['velocity'].keys()
+    assert any('/' in name for name in loaded.weights)
 
 
-def test_what_is_read_can_be_trained_on(tmp_path):
-    """The arrays of a file are writable, and as large as they were in memory."""
-    saved(tmp_path / 'a.safetensors')
-    arrays, memory, _ = checkpoint.load(tmp_path / 'a.safetensors')
-    for w in (*arrays.values(), *memory['velocity'].values()):
+def test_arrays_of_a_checkpoint_are_writable(tmp_path):
+    save_trained(tmp_path / 'a.safetensors')
+    loaded = checkpoint.load(tmp_path / 'a.safetensors')
+    for w in (*loaded.weights.values(), *loaded.memory['velocity'].values()):
         w += 1
 
 
 # ---- as a file of weights ------------------------------------------------------------------------
 
-def checkpoint_of(path, name='fcn_squeezenet_16s'):
-    n = build(name, n_class=3, width=1/16)
-    memory = dict(velocity={key: np.ones_like(w) for key, w in n.params.items()})
-    about = dict(n.about, seed=0, frozen=[], run=dict(step=5))
-    checkpoint.save(path, n.params, memory, about)
-    return n
+def save_checkpoint_of(path, name='fcn_squeezenet_16s'):
+    net = build(name, n_class=3, width=1/16)
+    memory = dict(velocity={key: np.ones_like(w) for key, w in net.params.items()})
+    about = dict(net.about, seed=0, frozen=[], run=dict(step=5))
+    checkpoint.save(path, net.params, memory, about)
+    return net
 
 
-def test_it_is_a_file_of_weights_too(tmp_path):
+def test_a_checkpoint_is_a_file_of_weights_too(tmp_path):
     path = tmp_path / 'a.safetensors'
-    n = checkpoint_of(path)
-    assert bits(tinyfcn.load(path)) == bits(n)
+    net = save_checkpoint_of(path)
+    assert bits(tinyfcn.load(path)) == bits(net)
     arrays, about = weights.read(path)
-    assert {name: w.tobytes() for name, w in arrays.items()} == bits(n)
+    assert {name: w.tobytes() for name, w in arrays.items()} == bits(net)
     assert about['source'] == 'tinyfcn'
     finer = build('fcn_squeezenet_8s', n_class=3, width=1/16)
     assert not weights.transplant(finer, arrays).left
 
 
-def test_weights_alone():
-    assert storage.weights_only({'conv.w': 1, '~velocity/conv.w': 2, 'a~b.w': 3, '~': 4}) == {
+def test_weights_only_leaves_out_the_memory_of_the_optimizer():
+    assert weights_only({'conv.w': 1, '~velocity/conv.w': 2, 'a~b.w': 3, '~': 4}) == {
         'conv.w': 1, 'a~b.w': 3}
 
 
-def test_weights_are_no_checkpoint(tmp_path):
+def test_a_file_of_weights_is_not_a_checkpoint(tmp_path):
     path = tmp_path / 'a.safetensors'
-    net().save(path)
-    with pytest.raises(storage.FormatError, match=rf'{re.escape(str(path))}: weights, but no state '
-                                                  rf'of a run to go on with; begin one with them: '
-                                                  rf'--weights {re.escape(str(path))}'):
+    small_net().save(path)
+    name = re.escape(str(path))
+    with pytest.raises(FormatError, match=f'{name} has weights, but no state of a run to resume; '
+                                          f'start a new run from them with --weights {name}'):
         checkpoint.load(path)
 
 
-def test_nor_are_the_weights_that_were_once_one(tmp_path):
-    """Loaded and saved again as a net, a checkpoint has lost its momentum: no run may go on."""
-    checkpoint_of(tmp_path / 'run.safetensors')
+def test_a_checkpoint_saved_again_as_a_net_is_none_any_more(tmp_path):
+    """It has lost its momentum, so no run may resume from it."""
+    save_checkpoint_of(tmp_path / 'run.safetensors')
     tinyfcn.load(tmp_path / 'run.safetensors').save(tmp_path / 'net.safetensors')
-    with pytest.raises(storage.FormatError, match='no state of a run'):
+    with pytest.raises(FormatError, match='net.safetensors has weights, but no state'):
         checkpoint.load(tmp_path / 'net.safetensors')
 
 
 # ---- where it was written ------------------------------------------------------------------------
 
-def test_what_has_changed_since(tmp_path):
-    saved(tmp_path / 'a.safetensors')
-    _, _, about = checkpoint.load(tmp_path / 'a.safetensors')
-    assert checkpoint.changes(about) == []
+def test_differences_of_the_machine_are_listed(tmp_path):
+    save_trained(tmp_path / 'a.safetensors')
+    about = checkpoint.load(tmp_path / 'a.safetensors').about
+    assert checkpoint.machine_differences(about) == []
     about['machine'].update(numpy='1.0', blas_kernel='Prescott')
     del about['machine']['cpu']
     about['machine']['gpu'] = 'one'
     now = machine_info()
-    assert checkpoint.changes(about) == [
+    assert checkpoint.machine_differences(about) == [
         f'blas_kernel was Prescott and is {now["blas_kernel"]}',
         f'cpu was None and is {now["cpu"]}', 'gpu was one and is None',
         f'numpy was 1.0 and is {now["numpy"]}']
 
 
-# ---- damaged -------------------------------------------------------------------------------------
+# ---- damaged files -------------------------------------------------------------------------------
 
-def test_a_damaged_checkpoint_is_refused(tmp_path):
+def test_a_damaged_checkpoint_is_rejected(tmp_path):
     path = tmp_path / 'a.safetensors'
-    saved(path)
-    whole = path.read_bytes()
-    for at in {0, 7, 8, 100, *range(0, len(whole), 211), len(whole) - 1}:
-        flipped = bytearray(whole)
+    save_trained(path)
+    intact = path.read_bytes()
+    for at in {0, 7, 8, 100, *range(0, len(intact), 211), len(intact) - 1}:
+        flipped = bytearray(intact)
         flipped[at] ^= 16
-        for damaged in bytes(flipped), whole[:at]:
+        for damaged in bytes(flipped), intact[:at]:
             path.write_bytes(damaged)
-            with pytest.raises(storage.FormatError, match='a.safetensors: '):
+            with pytest.raises(FormatError, match='a.safetensors: '):
                 checkpoint.load(path)
 
 
-# ---- a disk that is full, or locked --------------------------------------------------------------
+# ---- a disk that is full, or read-only -----------------------------------------------------------
 
 SAVE = '''
 import resource, signal, sys
@@ -164,109 +163,113 @@ except OSError as error:
 '''
 
 
-def said_by(path, limit=0):
-    """What saving 1.6 MB says, in a process that may write files of `limit` bytes."""
-    ran = subprocess.run([sys.executable, '-c', SAVE, str(path), str(limit)], text=True,
-                         capture_output=True)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+def save_error(path, limit=0):
+    """The error of saving 1.6 MB, in a process that may write files of `limit` bytes."""
+    result = subprocess.run([sys.executable, '-c', SAVE, str(path), str(limit)], text=True,
+                            capture_output=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
-def unharmed(path, before):
+def assert_unchanged(path, before):
     assert path.read_bytes() == before and [*path.parent.iterdir()] == [path]
     checkpoint.load(path)
 
 
 @pytest.mark.parametrize('limit', [4096, 1_000_000])
-def test_a_disk_that_fills_up(tmp_path, limit):
-    """The limit on a file's size ends a write where a full disk would."""
+def test_a_disk_that_becomes_full_leaves_the_file_unchanged(tmp_path, limit):
+    """The limit on a file's size stops a write where a full disk would."""
     path = tmp_path / 'a.safetensors'
-    saved(path)
+    save_trained(path)
     before = path.read_bytes()
-    said = said_by(path, limit)
-    unharmed(path, before)
-    assert 'File too large' in said and str(path) in said
+    error = save_error(path, limit)
+    assert_unchanged(path, before)
+    assert 'File too large' in error and str(path) in error
 
 
 @contextmanager
 def mounted(folder, options):
-    """A tmpfs of its own; skips where nobody may mount."""
+    """A tmpfs of its own; skips where this process may not mount one."""
     folder.mkdir()
     if os.name != 'posix' or not shutil.which('mount') or subprocess.run(
             ['mount', '-t', 'tmpfs', '-o', options, 'tinyfcn-test', str(folder)],
             capture_output=True).returncode:
-        pytest.skip('only who may mount can have a disk that is small or locked')
+        pytest.skip('a small or read-only disk needs the right to mount one')
     try:
         yield folder
     finally:
         subprocess.run(['umount', str(folder)], check=True)
 
 
-def test_a_disk_that_is_full(tmp_path):
+def test_a_full_disk_leaves_the_file_unchanged(tmp_path):
     with mounted(tmp_path / 'disk', 'size=1m') as disk:
         path = disk / 'a.safetensors'
-        saved(path)
+        save_trained(path)
         before = path.read_bytes()
-        said = said_by(path)
-        unharmed(path, before)
-        assert 'No space left on device' in said and str(path) in said
+        error = save_error(path)
+        assert_unchanged(path, before)
+        assert 'No space left on device' in error and str(path) in error
 
 
-def test_a_folder_that_is_locked(tmp_path):
-    """To root a folder's mode is nothing; a disk mounted to be read is."""
+def test_a_read_only_disk_leaves_the_file_unchanged(tmp_path):
+    """Root may write into a folder of any mode, but not onto a read-only disk."""
     with mounted(tmp_path / 'disk', 'size=1m') as disk:
         path = disk / 'a.safetensors'
-        saved(path)
+        save_trained(path)
         before = path.read_bytes()
         subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)
-        said = said_by(path)
-        unharmed(path, before)
-        assert 'Read-only file system' in said and str(path) in said and '.tmp' not in said
+        error = save_error(path)
+        assert_unchanged(path, before)
+        assert 'Read-only file system' in error and str(path) in error and '.tmp' not in error
 
 
-@pytest.mark.skipif(os.name != 'posix' or os.geteuid() == 0, reason='to root no folder is locked')
-def test_a_folder_whose_mode_locks_it(tmp_path):
+@pytest.mark.skipif(os.name != 'posix' or os.geteuid() == 0,
+                    reason='root may write into any folder')
+def test_a_read_only_folder_leaves_the_file_unchanged(tmp_path):
     path = tmp_path / 'a.safetensors'
-    saved(path)
+    save_trained(path)
     before = path.read_bytes()
     tmp_path.chmod(0o555)
     try:
-        said = said_by(path)
+        error = save_error(path)
     finally:
         tmp_path.chmod(0o755)
-    unharmed(path, before)
-    assert 'Permission denied' in said and str(path) in said and '.tmp' not in said
+    assert_unchanged(path, before)
+    assert 'Permission denied' in error and str(path) in error and '.tmp' not in error
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    said = said_by(tmp_path / 'nowhere/a.safetensors')
-    assert str(tmp_path / 'nowhere/a.safetensors') in said and '.tmp' not in said
+def test_a_folder_that_does_not_exist(tmp_path):
+    error = save_error(tmp_path / 'nowhere/a.safetensors')
+    assert str(tmp_path / 'nowhere/a.safetensors') in error and '.tmp' not in error
 
 
-# ---- what a killed process left ------------------------------------------------------------------
+# ---- temporary files of a killed process ---------------------------------------------------------
 
-def test_the_litter_of_the_dead_is_swept_and_not_that_of_the_living(tmp_path):
+def test_temporary_files_of_dead_processes_are_removed_and_of_living_ones_kept(tmp_path):
     path = tmp_path / 'a.safetensors'
     dead = subprocess.Popen([sys.executable, '-c', ''])
     dead.wait()
     with subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE) as living:
-        mine, theirs, others = (tmp_path / name for name in (
-            f'.a.safetensors.{dead.pid}.tmp', f'.a.safetensors.{living.pid}.tmp',
-            f'.b.safetensors.{dead.pid}.tmp'))
-        strange = tmp_path / '.a.safetensors.old.tmp'
-        for left in mine, theirs, others, strange:
-            left.touch()
-        saved(path)
-        assert not mine.exists() and theirs.exists() and others.exists() and strange.exists()
+        of_dead = tmp_path / f'.a.safetensors.{dead.pid}.tmp'
+        of_living = tmp_path / f'.a.safetensors.{living.pid}.tmp'
+        of_other_file = tmp_path / f'.b.safetensors.{dead.pid}.tmp'
+        without_pid = tmp_path / '.a.safetensors.old.tmp'
+        for temporary in of_dead, of_living, of_other_file, without_pid:
+            temporary.touch()
+        save_trained(path)
+        assert not of_dead.exists()
+        assert of_living.exists() and of_other_file.exists() and without_pid.exists()
         checkpoint.load(path)
         living.communicate(b'\n')
 
 
-def test_a_link_is_kept_and_what_it_leads_to_replaced(tmp_path):
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     (tmp_path / 'real').mkdir()
-    link, real = tmp_path / 'last.safetensors', tmp_path / 'real/a.safetensors'
-    saved(real)
+    link = tmp_path / 'last.safetensors'
+    real = tmp_path / 'real/a.safetensors'
+    save_trained(real)
     link.symlink_to(real)
-    n, _ = saved(link, dtype='float64')
-    assert link.is_symlink() and checkpoint.load(real)[0]['conv1.w'].dtype == 'float64'
-    assert [path.name for path in Path(real.parent).iterdir()] == ['a.safetensors']
+    save_trained(link, dtype='float64')
+    assert link.is_symlink()
+    assert checkpoint.load(real).weights['conv1.w'].dtype == 'float64'
+    assert [path.name for path in real.parent.iterdir()] == ['a.safetensors']

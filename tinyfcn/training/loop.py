@@ -211,7 +211,7 @@ def use_workers(net: Net, parts: list[NumberedBatch]) -> bool:
     if net.state or not on_host(*net.params.values()):
         return False
     shapes = Counter(part.batch.image.shape for part in parts)
-    needed = sum(times * n * peak(net, size) for (n, _, *size), times in shapes.items())
+    needed: float = sum(times * n * peak(net, size) for (n, _, *size), times in shapes.items())
     return needed < WORKER_MEMORY
 
 

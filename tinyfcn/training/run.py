@@ -49,6 +49,8 @@ class Progress(NamedTuple):
 def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
               files: Mapping[str, str | Path] | None = None) -> Net:
     """The net of a recipe, with the weights of {'': file}, or {suffix: file} for its branches."""
+    if recipe.net is None:
+        raise ValueError('net is None; the recipe needs the name of a net, such as fcn8s')
     n_class = len(next(iter(by_output(classes).values())))
     net = build(recipe.net, n_class, seed=seed, **recipe.net_kwargs)
     net.about.update(classes=classes, preprocess=recipe.preprocess)
