@@ -266,7 +266,7 @@ assert np.mean(each) == .5 and np.isclose(whole, 100 / 104)
 # and compute the metrics once. The mean over images is a different number, which cannot be compared
 # with the paper. Keep the sum:
 #
-#     hist = sum(confusion(label, pred, n_class) for label, pred in pictures)
+#     hist = sum(confusion(label, pred, n_class) for label, pred in batches)
 #
 # ## Classes that do not occur
 #

@@ -168,7 +168,7 @@ viz.side_by_side({'image': image, 'how much redder': red[0, 0]})
 #
 # | array | shape | |
 # | --- | --- | --- |
-# | x | (N, C, H, W) | N pictures, C channels |
+# | x | (N, C, H, W) | N images, C channels |
 # | w | (K, C, kh, kw) | K kernels (also called filters), each with C channels |
 # | b | (K,) | one for each kernel |
 # | y | (N, K, OH, OW) | one channel for each kernel |

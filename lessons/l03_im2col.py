@@ -262,7 +262,7 @@ assert round(channels_in * n_tap * height * width * 4 / megabyte) == 1123
 # for the backward pass it keeps x and never the columns: they are computed again when they are
 # needed. Second, where it uses columns for large images, it never builds all of them: it fills a
 # block of a few rows of positions, small enough for the CPU's cache, multiplies it, and fills the
-# next block in the same memory (`tinyfcn/kernels/columns.py`). The code above remains the
+# next block in the same memory (`tinyfcn/kernels/cpu/im2col.py`). The code above remains the
 # definition.
 #
 # ## Change this and run again

@@ -195,10 +195,10 @@ edge_repeated = ops.upsample(wider, 32)[0][..., 32:-32, 32:-32]
 
 assert decreasing.shape == edge_repeated.shape
 assert np.allclose(decreasing[..., 32:-32, 32:-32], edge_repeated[..., 32:-32, 32:-32])
-assert not np.allclose(decreasing, edge_repeated)                   # the scores differ at the border
+assert not np.allclose(decreasing, edge_repeated)                  # the scores differ there
 assert (decreasing.argmax(1) == edge_repeated.argmax(1)).all()      # the classes do not
 
-resized, _ = ops.resize(score, (128, 128))                          # the library's: repeats edges too
+resized, _ = ops.resize(score, (128, 128))                          # repeats the edges too
 assert np.allclose(edge_repeated[..., 16:-16, 16:-16], resized)
 
 # %% [markdown]
@@ -260,7 +260,7 @@ for name, taps, stride in (('ones, 3', [1, 1, 1], 2), ('ones, 4', [1, 1, 1, 1], 
           '  noise', *(f'{v:.3g}' for v in noise))
 
 assert gains([1, 1, 1], 2)[0] == [2, 1]                             # a checkerboard
-assert gains(bilinear_1d(3), 2) == ([1, 1], [.5, 1])                # even for a constant, not for noise
+assert gains(bilinear_1d(3), 2) == ([1, 1], [.5, 1])                # even for constants only
 assert gains(bilinear_1d(4), 2) == ([1, 1], [.625, .625])           # even for both
 
 # %% [markdown]

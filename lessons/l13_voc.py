@@ -41,8 +41,8 @@ plt.rcParams.update({'figure.dpi': 60, 'image.interpolation': 'nearest'})
 #
 # | set | images | used for |
 # | --- | --- | --- |
-# | VOC 2011 train | 1,112 | training in the paper's first experiments (its Table 1) |
-# | SBD train (Hariharan et al. 2011) | 8,498 | training in all others: VOC images with new annotations |
+# | VOC 2011 train | 1,112 | training, first experiments (Table 1 of the paper) |
+# | SBD train (Hariharan et al. 2011) | 8,498 | all other training: VOC images, new annotations |
 # | seg11valid | 736 | evaluation (the held-out validation set) |
 #
 # Why 736, and not all of VOC 2011 val? SBD's training set contains images of VOC's val. A net must

@@ -335,7 +335,7 @@ assert family['unet'].sizes((320, 320))['score'] == (148, 148)
 # | `deconv(x, c, 2, stride=2)` | `nn.ConvTranspose2d(…, c, 2, stride=2)` |
 # | `concat(up, skip)` | `torch.cat([up, skip], 1)` |
 # | `avg_pool_to(x, bins)` | `F.adaptive_avg_pool2d(x, bins)` |
-# | `resize(x, like=y, align_corners=True)` | `F.interpolate(…, mode='bilinear', align_corners=True)` |
+# | `resize(x, like=y, align_corners=True)` | `F.interpolate(…, align_corners=True)` |
 #
 # torchvision has `fcn_resnet50` and `deeplabv3_resnet50`. There are many implementations of U-Net;
 # the most popular ones pad their convolutions, use batch normalisation, and resize the upsampled
