@@ -213,6 +213,20 @@ def test_a_pil_image_of_any_mode_is_read_as_its_file_would_be(mode, tmp_path):
     np.testing.assert_array_equal(predict(n, image), predict(n, path))
 
 
+def test_a_file_is_predicted_upright_and_a_pil_image_as_it_is(tmp_path):
+    """A camera stores the orientation in EXIF; what is drawn of a PIL image are its pixels."""
+    n = colour_net()
+    image = random_image(20, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6                                    # rotate by 270 degrees to see it upright
+    path = tmp_path / 'photo.png'
+    Image.fromarray(image).save(path, exif=exif)
+    upright = np.rot90(image, -1)
+    np.testing.assert_array_equal(predict(n, path), predict(n, np.ascontiguousarray(upright)))
+    with Image.open(path) as stored:
+        np.testing.assert_array_equal(predict(n, stored), predict(n, image))
+
+
 def test_arrays_of_more_channels_may_be_floats():
     """RGB and the logarithm of the depth, as of NYUDv2."""
     n = Net(4)
