@@ -43,8 +43,8 @@ class Dataset:
     def __init__(self, classes: Iterable[str] | Mapping[str, Iterable[str]], names: Iterable[str],
                  read: Callable[[str], tuple[Array, Label]],
                  files: Callable[[str], Sequence[Path]] = _no_files) -> None:
-        # `| Any` stands for the dict of several outputs, as in `tinyfcn.predict`: type checkers then
-        # let a user pass these classes, and a label, to what takes those of one output
+        # `| Any` stands for the dict of several outputs, as in `tinyfcn.predict`: a type checker
+        # then accepts these classes, and a label, where those of a single output are needed
         self.classes: tuple[str, ...] | Any
         if isinstance(classes, Mapping):
             self.classes = {output: tuple(names) for output, names in classes.items()}

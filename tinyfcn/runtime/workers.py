@@ -28,11 +28,13 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from mmap import mmap
 from multiprocessing import Pipe
 from threading import Thread
+from typing import Any
 
 import numpy as np
 
@@ -47,12 +49,12 @@ class WorkerPool:
     this process. The workers start at the first step that needs them.
     """
 
-    def __init__(self, net, fn, max_batches):
+    def __init__(self, net: Any, fn: Callable[..., Any], max_batches: int) -> None:
         self.net = net
         self.fn = fn
         self.max_batches = max_batches          # of a step
-        self.pipes = []                         # this end of the pipe of each worker
-        self.processes = []                     # the process id of each worker
+        self.pipes: list[Any] = []              # this end of the pipe of each worker
+        self.processes: list[int] = []          # the process id of each worker
         self.sender = None                      # the thread that sends the batches of a step
 
     def __call__(self, batches):

@@ -33,14 +33,14 @@ from .gradients import (
 )
 from .recipes import Recipe, get_recipe
 
-# the fields of a recipe that data.batches takes: how images are drawn and augmented
+# the fields of a recipe that data.batches.sample takes: how images are drawn and augmented
 AUGMENTATION = 'replace', 'flip', 'scale_range', 'crop_size', 'elastic_sigma'
 # bytes: workers are used where the forward passes of all batches of a step take less memory
 WORKER_MEMORY = 1 << 28
 
 
 class StepRow(TypedDict):
-    """What is known after a step."""
+    """The result of a step."""
     step: int                           # from 1 on
     loss: float                         # the mean over the batches of the step
     lr: float
@@ -116,38 +116,38 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     if recipe.class_weight == 'median':
         recipe = replace(recipe, class_weight=tuple(median_frequency(dataset)))
 
-    size = recipe.iter_size
-    own = rank_batches(recipe, world().rank, world().size)
-    numbers = (step * size + i for step in count(start) for i in own)
+    iter_size = recipe.iter_size
+    own_indices = rank_batches(recipe, world().rank, world().size)
+    numbers = (step * iter_size + i for step in count(start) for i in own_indices)
     augmentation = {name: getattr(recipe, name) for name in AUGMENTATION}
     stream = batches(dataset, preprocess, recipe.batch, seed, numbers, **augmentation)
     broadcast_state(net, optimizer)
-    workers = WorkerPool(net, partial(batch_gradients, recipe=recipe), len(own))
+    workers = WorkerPool(net, partial(batch_gradients, recipe=recipe), len(own_indices))
     with closing(stream), closing(workers):
         for step in range(start, recipe.steps):
             optimizer.lr = learning_rate(recipe, step)
-            parts = [NumberedBatch(step * size + i, next(stream)) for i in own]
-            net.step = (step + 1) * size - 1            # seeds dropout after this step, too
-            loss = _update(net, parts, recipe, optimizer, workers, step)
+            own_batches = [NumberedBatch(step * iter_size + i, next(stream)) for i in own_indices]
+            net.step = (step + 1) * iter_size - 1       # seeds dropout, also after the step
+            loss = _update(net, own_batches, recipe, optimizer, workers, step)
             yield StepRow(step=step + 1, loss=loss, lr=optimizer.lr,
-                          names=[name for part in parts for name in part.batch.names])
+                          names=[name for own in own_batches for name in own.batch.names])
 
 
-def _update(net: Net, parts: list[NumberedBatch], recipe: Recipe,
-            optimizer: optim.SGD | optim.Adam, workers: Any, step: int) -> float:
+def _update(net: Net, own_batches: list[NumberedBatch], recipe: Recipe,
+            optimizer: optim.SGD | optim.Adam, workers: WorkerPool, step: int) -> float:
     """One step of the optimizer, with the gradients of all ranks. -> the loss"""
-    size = recipe.iter_size
+    iter_size = recipe.iter_size
     with np.errstate(all='ignore'):                     # an error message says what is not finite
-        losses, total = accumulate_gradients(net, parts, recipe, workers)
+        losses, total = accumulate_gradients(net, own_batches, recipe, workers)
         loss = float(sum(losses))                       # waits for a GPU, once a step
         if not isfinite(loss):
-            raise ValueError(describe_divergence(net, parts, losses, step, optimizer.lr))
+            raise ValueError(describe_divergence(net, own_batches, losses, step, optimizer.lr))
         total.add('loss', np.array([loss]))
         grads = total.result()
-        loss = float(grads.pop('loss')[0]) / size
+        loss = float(grads.pop('loss')[0]) / iter_size
         for name in net.state.keys() & grads.keys():
             net.state[name] = grads.pop(name) / world().size
-        optimizer.step(net.params, grads, scale=1 / size)
+        optimizer.step(net.params, grads, scale=1 / iter_size)
     return loss
 
 
@@ -171,8 +171,8 @@ def broadcast_state(net: Net, optimizer: optim.SGD | optim.Adam) -> None:
         values.update(world().broadcast(values))
 
 
-def accumulate_gradients(net: Net, parts: list[NumberedBatch], recipe: Recipe,
-                         workers: Any) -> tuple[list[Loss], Any]:
+def accumulate_gradients(net: Net, own_batches: list[NumberedBatch], recipe: Recipe,
+                         workers: WorkerPool) -> tuple[list[Loss], Any]:
     """The losses of this rank's batches, and the sum of all ranks' gradients, still under way.
 
     The all-reduce of a weight's gradient starts once the last backward pass has computed it.
@@ -182,10 +182,10 @@ def accumulate_gradients(net: Net, parts: list[NumberedBatch], recipe: Recipe,
     total = world().all_reduce()
     state_before = dict(net.state)
     results: Iterable[tuple[Loss, NamedGradients]]
-    if use_workers(net, parts):
-        results = workers(parts)
+    if use_workers(net, own_batches):
+        results = workers(own_batches)
     else:
-        results = (batch_gradients(net, part, recipe) for part in parts)
+        results = (batch_gradients(net, numbered, recipe) for numbered in own_batches)
 
     for loss, own_grads in results:
         losses.append(loss)
@@ -194,7 +194,7 @@ def accumulate_gradients(net: Net, parts: list[NumberedBatch], recipe: Recipe,
                 grads[name] += g
             else:
                 grads[name] = g
-            if len(losses) == len(parts):
+            if len(losses) == len(own_batches):
                 total.add(name, grads.pop(name))
     for name, value in net.state.items():
         if value is not state_before[name]:             # running statistics: averaged over ranks
@@ -202,7 +202,7 @@ def accumulate_gradients(net: Net, parts: list[NumberedBatch], recipe: Recipe,
     return losses, total
 
 
-def use_workers(net: Net, parts: list[NumberedBatch]) -> bool:
+def use_workers(net: Net, own_batches: list[NumberedBatch]) -> bool:
     """Whether to compute batches in parallel: two small nets use two cores better than one does.
 
     A net with running statistics computes them one after another: each batch updates what the next
@@ -210,13 +210,14 @@ def use_workers(net: Net, parts: list[NumberedBatch]) -> bool:
     """
     if net.state or not on_host(*net.params.values()):
         return False
-    shapes = Counter(part.batch.image.shape for part in parts)
+    shapes = Counter(numbered.batch.image.shape for numbered in own_batches)
     needed: float = sum(times * n * peak(net, size) for (n, _, *size), times in shapes.items())
     return needed < WORKER_MEMORY
 
 
-def batch_gradients(net: Net, part: NumberedBatch, recipe: Recipe) -> tuple[Loss, NamedGradients]:
+def batch_gradients(net: Net, numbered: NumberedBatch,
+                    recipe: Recipe) -> tuple[Loss, NamedGradients]:
     """The loss of one batch of a step, and its gradients as the backward pass computes them."""
-    net.step = part.number
-    image = part.batch.image.astype(net.dtype, copy=False)
-    return loss_and_gradients(net, image, part.batch.label, recipe, iter)
+    net.step = numbered.number
+    image = numbered.batch.image.astype(net.dtype, copy=False)
+    return loss_and_gradients(net, image, numbered.batch.label, recipe, iter)

@@ -27,7 +27,7 @@ DTYPES = dict(F64='float64', F32='float32', F16='float16', I64='int64', U64='uin
 T = TypeVar('T')
 
 
-def save(path: str | Path, arrays: Mapping[str, NDArray[Any]],
+def save(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]],
          about: Mapping[str, Any] | None = None) -> None:
     """Write {name: array}, and a dict that JSON can hold. `path` is replaced as a whole or not.
 
