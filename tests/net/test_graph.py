@@ -40,7 +40,7 @@ def test_a_box_inside_a_line_is_named_after_it():
     ('conv1', lambda n: relu(n.pool1), NameError,
      r"two boxes are called 'conv1'; the first is conv1 = conv\(data, 4, 3, pad=1\)"),
     ('twin', lambda n: n.conv1, NameError, "'twin' is already called 'conv1': a box has one name"),
-    ('a.b', lambda n: relu(n.conv1), NameError, "'a.b' has a dot, which separates a box from its w"),
+    ('a.b', lambda n: relu(n.conv1), NameError, "'a.b' has a dot, which separates a box from its"),
     ('score', lambda n: relu(conv(n.pool1, 2, 1)), NameError,
      r"conv\(pool1, 2, 1\) inside 'score' has weights: it needs a line and a name"),
     ('foreign', lambda n: relu(small().conv1), NameError, "reads 'conv1', a box of another net"),

@@ -27,7 +27,7 @@ class Model(NamedTuple):
     n_class: int
 
 
-NETS = {name: Model(*row) for name, row in {
+_ROWS: dict[str, tuple[Callable[..., Any], int, int]] = {
     'vgg16': (vgg16, 3, 1000), 'alexnet': (alexnet, 3, 1000),
     'googlenet': (googlenet, 3, 1000), 'squeezenet': (squeezenet, 3, 1000),
     'resnet101': (resnet101, 3, 1000),
@@ -54,7 +54,8 @@ NETS = {name: Model(*row) for name, row in {
     'deeplab_largefov': (deeplab.deeplab_largefov, 3, 21),
     'deeplab_aspp': (deeplab.deeplab_aspp, 3, 21),
     'deeplab_resnet101': (deeplab.deeplab_resnet101, 3, 21), 'pspnet': (pspnet, 3, 21),
-}.items()}
+}
+NETS = {name: Model(*row) for name, row in _ROWS.items()}
 
 
 # how an FCN upsamples its scores

@@ -10,10 +10,10 @@ Out of scope: graphs that depend on the data; weights shared between boxes.
 """
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -220,7 +220,7 @@ class Net(Graph):
             values.update({name: w.astype(dtype) for name, w in values.items()})
         return net
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | Path) -> None:
         """Write weights, state and `about` to one file with checksums, for tinyfcn.load."""
         # imported here: a net that only computes needs no files
         from ..weights.safetensors_file import save
