@@ -9,7 +9,7 @@ The device is 'cpu' in a dry run: the same words, and nothing to wait for.
 from math import ceil
 from time import perf_counter
 
-from side_by_side import alternate, np, peak
+from timing import np, peak_memory, time_alternately
 
 from tinyfcn.runtime.gpu import gpu_status, precision, to_gpu
 from tinyfcn.runtime.machine import available_memory
@@ -44,7 +44,7 @@ def waited(device):
 def held(device):
     """The bytes that CuPy's pool holds, which gives none back: the most that it held so far."""
     if device == 'cpu':
-        return peak()
+        return peak_memory()
     import cupy
     return cupy.get_default_memory_pool().total_bytes()
 
@@ -88,7 +88,7 @@ def in_turn(rivals, device, budget):
         many[name] = synced(_often(run, times[name]), device)
     return {name: {key: value if key == 'rounds' else value / times[name]
                    for key, value in row.items()}
-            for name, row in alternate(many, budget).items()}
+            for name, row in time_alternately(many, budget).items()}
 
 
 def _often(run, count):

@@ -1,10 +1,10 @@
-"""Whether the fully connected CRF sharpens what a net says: mean IU with and without, and the time.
+"""The fully connected CRF after a net: mean IU with and without it, and its time.
 
     python benchmarks/crf.py --data FOLDER --weights FILE --set stanford
 
-The pictures are those that judge in benchmarks/accuracy.py, and the weights may be its own, in
-runs/accuracy/. Its settings are the papers', none of them was tuned on these pictures. A page of
-the first few, with photographs, goes to runs/crf.png.
+The images are those that benchmarks/accuracy.py evaluates on, and the weights may be from its
+folder, runs/accuracy/. The settings are the papers'; none was tuned on these images. A page of the
+first few goes to runs/crf.png.
 """
 import argparse
 import json
@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import mean
 from time import perf_counter
 
-from side_by_side import RESULTS, save, start
+from timing import RESULTS, check_machine, save
 
 # isort: split
 import numpy as np
-from accuracy import FOLDERS, RUNS, opened
+from accuracy import FOLDERS, RUNS, load_train_valid
 
 import tinyfcn
 from tinyfcn import metrics, viz
@@ -24,31 +24,33 @@ from tinyfcn.prediction import crf
 from tinyfcn.prediction.multiscale import predict_probabilities
 from tinyfcn.training import recipes
 
-SHOWN, ITERATIONS = 4, 10
+SHOWN = 4               # images on the page
+ITERATIONS = 10
 
 
-def sharpened(net, image):
+def predict_with_crf(net, image):
     """-> {setting: (pred, seconds)}; 'none' is the net alone"""
     prob = predict_probabilities(net, image)['score']
     found = {'none': (prob.argmax(0), 0.)}
-    for name, how in crf.SETTINGS.items():
+    for name, settings in crf.SETTINGS.items():
         began = perf_counter()
-        found[name] = crf.mean_field(prob, image, how, ITERATIONS).argmax(0), perf_counter() - began
+        pred = crf.mean_field(prob, image, settings, ITERATIONS).argmax(0)
+        found[name] = pred, perf_counter() - began
     return found
 
 
-def noted_in(path=RESULTS / 'crf.json'):
+def load_results(path=RESULTS / 'crf.json'):
     return json.loads(path.read_text('utf-8'))['rows'] if path.exists() else []
 
 
-def section(rows):
+def markdown_section(rows):
     """Lines of Markdown: a row for each setting."""
     if not rows:
         return
     yield '## The fully connected CRF, in per cent\n'
-    yield (f'{rows[0]["pictures"]} pictures of {rows[0]["set"]}, {ITERATIONS} iterations, settings '
+    yield (f'{rows[0]["pictures"]} images of {rows[0]["set"]}, {ITERATIONS} iterations, settings '
            f'as published.\n')
-    yield '| setting | pixel acc | mean IU | seconds a picture |\n| --- | --- | --- | --- |'
+    yield '| setting | pixel acc | mean IU | seconds per image |\n| --- | --- | --- | --- |'
     for row in rows:
         yield (f'| {row["setting"]} | {row["pixel_acc"]:.1f} | {row["mean_iu"]:.1f} | '
                f'{row["seconds"]:.2f} |')
@@ -61,29 +63,32 @@ def main():
     parser.add_argument('--data', type=Path, required=True, metavar='FOLDER')
     parser.add_argument('--weights', type=Path, required=True, metavar='FILE')
     parser.add_argument('--set', choices=FOLDERS, default='stanford')
-    before, args = start(), parser.parse_args()
+    args = parser.parse_args()
+    machine = check_machine()
     net = tinyfcn.load(args.weights)
-    _, valid = opened(recipes.get_recipe(f'{args.set}-4s'), args.data)
-    hists, took, page = {}, {}, []
+    _, valid = load_train_valid(recipes.get_recipe(f'{args.set}-4s'), args.data)
+    hists = {}
+    seconds = {}
+    page = []
     for i, name in enumerate(tqdm(valid.names, disable=None)):
         image, label = valid[i]
-        found = sharpened(net, image)
-        for setting, (pred, seconds) in found.items():
-            hists[setting] = hists.get(setting, 0) + metrics.confusion(
-                label, pred, len(valid.classes))
-            took.setdefault(setting, []).append(seconds)
+        found = predict_with_crf(net, image)
+        for setting, (pred, own_seconds) in found.items():
+            hist = metrics.confusion(label, pred, len(valid.classes))
+            hists[setting] = hists.get(setting, 0) + hist
+            seconds.setdefault(setting, []).append(own_seconds)
         if i < SHOWN:
-            page.append((name, image, label,
-                         *(pred.astype(np.uint8) for pred, _ in found.values())))
+            preds = [pred.astype(np.uint8) for pred, _ in found.values()]
+            page.append((name, image, label, *preds))
     viz.draw_page(RUNS.parent / 'crf.png', page, valid.classes, [*hists])
     rows = []
     for setting, hist in hists.items():
         scores = metrics.scores(hist)
         rows.append(dict(setting=setting, set=args.set, pictures=len(valid),
                          pixel_acc=100 * scores['pixel_acc'], mean_iu=100 * scores['mean_iu'],
-                         seconds=mean(took[setting])))
-    save('crf', rows, before)
-    print(*section(rows), sep='\n')
+                         seconds=mean(seconds[setting])))
+    save('crf', rows, machine)
+    print(*markdown_section(rows), sep='\n')
 
 
 if __name__ == '__main__':

@@ -1,10 +1,10 @@
-"""FCN and its family on CamVid: one recipe, one size, one width; what each costs, what it reaches.
+"""FCN and related nets on CamVid by one recipe, size and width: what each costs and what it scores.
 
-    python benchmarks/family.py --data FOLDER        some forty minutes of a core
+    python benchmarks/family.py --data FOLDER        some forty minutes of one core
 
-Each member runs in a process of its own and leaves a JSON in results/family/; what is there already
-is not done again. All begin with weights that nobody has taught. A page of predictions goes to
-runs/family.png. --steps N tries it out, in runs/family/, and writes nothing to results/.
+Each net is trained in its own process and writes a JSON to results/family/; existing ones are not
+computed again. All start from random weights. A page of predictions goes to runs/family.png. With
+--steps N, for a trial, everything goes to runs/family/, and nothing to results/.
 """
 import argparse
 import json
@@ -12,8 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
-from side_by_side import RESULTS, machine, peak, warn
+from timing import RESULTS, check_machine, is_busy, peak_memory
 
 # isort: split
 import numpy as np
@@ -29,31 +30,40 @@ from tinyfcn.prediction.predict import predict_all
 from tinyfcn.training import loop, recipes, run
 
 RUNS = RESULTS.parent.parent / 'runs'
-ROWS, SHOWN = 121, 3                            # 121×161: the last score at stride 8 is the corner
-HOW = dict(train=('camvid', 'train'), valid=('camvid', 'val'), batch=4, flip=True,
-           preprocess=dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1)),
-           lr=2e-3, lr_power=.9, steps=400, optimizer='adam', rules={}, weight_decay=0.)
+# images become 121×161: at stride 8 the last score is at the corner
+ROWS = 121
+SHOWN = 3               # images whose predictions are kept
+RECIPE = dict(train=('camvid', 'train'), valid=('camvid', 'val'), batch=4, flip=True,
+              preprocess=dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1)),
+              lr=2e-3, lr_power=.9, steps=400, optimizer='adam', rules={}, weight_decay=0.)
 
-# what differs; of each the first convolution has 8 channels. DeconvNet finds no 7×7 window below
-# 193 rows, and U-Net's first score lies 92 pixels inside: so wide a frame of mirror images it gets
+# What differs from RECIPE. `width` gives each net 8 channels in its first convolution. `frame`
+# pixels of mirrored image surround each image: DeconvNet's 7×7 layer needs at least 193 rows, and
+# U-Net's first score is 92 pixels inside the image.
 MEMBERS = {
     'fcn32s': {}, 'fcn16s': {}, 'fcn8s': {}, 'cae_fcn': dict(width=1/2),
     'deconvnet': dict(frame=36), 'segnet': {}, 'segnet_basic': {}, 'unet': dict(frame=92),
     'unet_same': {}, 'deeplab_largefov': {}, 'deeplab_aspp': {}, 'deeplab_resnet101': {},
     'pspnet': dict(loss_at={'score': 1, 'aux': .4}),
 }
+WIDTH = 1/8
 
 
-def planned(member, **changes):
-    """-> the recipe of a member, and how many pixels of mirror images surround each picture"""
+class ResultPaths(NamedTuple):
+    result: Path            # a JSON
+    predictions: Path       # of a few images
+
+
+def member_recipe(member, **changes):
+    """-> the recipe of a member, the width of the frame of mirrored pixels around each image"""
     own = dict(MEMBERS[member])
     frame = own.pop('frame', 0)
-    own['net_kwargs'] = dict(width=own.pop('width', 1/8))
-    return recipes.Recipe.from_dict({**HOW, **own, 'net': member, **changes}), frame
+    own['net_kwargs'] = dict(width=own.pop('width', WIDTH))
+    return recipes.Recipe.from_dict({**RECIPE, **own, 'net': member, **changes}), frame
 
 
-def begun(recipe, classes):
-    """Its net. Where ImageNet has taught no batch norm that could stay as it is, it learns."""
+def build_member(recipe, classes):
+    """The net of a recipe. Batch norm that a pretrained net would freeze is trained."""
     net = run.build_net(recipe, classes)
     net.frozen = set()
     for box in net.boxes.values():
@@ -62,144 +72,152 @@ def begun(recipe, classes):
     return net
 
 
-def opened(data, split):
-    """CamVid's pictures, made smaller."""
-    return changed(load_dataset('camvid', data / 'camvid', split),
-                   lambda image, label: rescale(image, label, ROWS / len(image)))
+def load_camvid(data, split):
+    """CamVid, with images of ROWS rows."""
+    return map_pairs(load_dataset('camvid', data / 'camvid', split),
+                     lambda image, label: rescale(image, label, ROWS / len(image)))
 
 
-def framed(pictures, frame):
-    """Surrounded by their mirror images, of which no label says anything."""
-    return changed(pictures, lambda image, label: (
-        np.pad(image, [(frame, frame), (frame, frame), (0, 0)], mode='symmetric'),
-        np.pad(label, frame, constant_values=VOID))) if frame else pictures
+def add_frame(dataset, frame):
+    """Each image surrounded by its mirrored pixels, whose labels are void."""
+    if not frame:
+        return dataset
+    padding = (frame, frame)
+    return map_pairs(dataset, lambda image, label: (
+        np.pad(image, [padding, padding, (0, 0)], mode='symmetric'),
+        np.pad(label, frame, constant_values=VOID)))
 
 
-def changed(pictures, change):
-    return Dataset(pictures.classes, pictures.names, lambda name: change(*pictures.read(name)),
-                    pictures.files)
+def map_pairs(dataset, function):
+    """function(image, label) -> image, label, for each pair of a data set"""
+    return Dataset(dataset.classes, dataset.names, lambda name: function(*dataset.read(name)),
+                   dataset.files)
 
 
-def said(net, pictures, frame):
-    """-> label, pred of every picture, without its frame"""
-    if first_score_offset(net.score.alignment):       # it is surrounded anyway, and by as much
+def predict_framed(net, dataset, frame):
+    """-> label, pred of every image, predicted with its frame, which is cut off"""
+    if first_score_offset(net.score.alignment):     # then `predict_all` itself adds the same frame
         frame = 0
     inner = slice(frame, -frame or None), slice(frame, -frame or None)
-    for _, _, label, pred in predict_all(net, framed(pictures, frame)):
+    for _, _, label, pred in predict_all(net, add_frame(dataset, frame)):
         yield label[inner], pred[inner]
 
 
-def judged(net, pictures, frame):
-    """-> the metrics, and a few predictions to be shown"""
-    hist, shown = 0, []
-    for i, (label, pred) in enumerate(said(net, pictures, frame)):
-        hist = hist + metrics.confusion(label, pred, len(pictures.classes))
-        shown += [pred] * (i in chosen(pictures))
+def evaluate(net, dataset, frame):
+    """-> the metrics, and the predictions of a few images"""
+    hist = 0
+    shown = []
+    for i, (label, pred) in enumerate(predict_framed(net, dataset, frame)):
+        hist = hist + metrics.confusion(label, pred, len(dataset.classes))
+        if i in shown_indices(dataset):
+            shown.append(pred)
     return run.json_scores(metrics.scores(hist)), shown
 
 
-def chosen(pictures):
-    """The numbers of a few, far apart: neighbours in a film are alike."""
-    return [len(pictures) * i // SHOWN for i in range(SHOWN)]
+def shown_indices(dataset):
+    """A few, far from each other: neighbouring frames of a film look alike."""
+    return [len(dataset) * i // SHOWN for i in range(SHOWN)]
 
 
-def where(folder, member, steps=None):
-    """The paths of a result: its JSON, a few predictions."""
+def result_paths(folder, member, steps=None):
     kept = RUNS / folder / (f'{steps} steps' if steps else '')
-    return (kept if steps else RESULTS / folder) / f'{member}.json', kept / f'{member}.npz'
+    results = kept if steps else RESULTS / folder
+    return ResultPaths(results / f'{member}.json', kept / f'{member}.npz')
 
 
-def learn(data, member, steps=None):
-    """One member, in a process that does nothing else; its result is written down."""
+def train_member(data, member, steps=None):
+    """Train and evaluate one member; write its result."""
     from tqdm import tqdm
-    recipe, frame = planned(member, steps=steps or HOW['steps'])
-    pictures, valid = opened(data, 'train'), opened(data, 'val')
-    net, found = begun(recipe, pictures.classes), warn(machine())
-    rows = loop.train(net, framed(pictures, frame), recipe, loop.make_optimizer(recipe))
+    recipe, frame = member_recipe(member, steps=steps or RECIPE['steps'])
+    dataset = load_camvid(data, 'train')
+    valid = load_camvid(data, 'val')
+    net = build_member(recipe, dataset.classes)
+    machine = check_machine()
+    rows = loop.train(net, add_frame(dataset, frame), recipe, loop.make_optimizer(recipe))
     clock = [perf_counter()]
     for _ in tqdm(rows, member, recipe.steps, disable=None):
         clock.append(perf_counter())
-    most, (scores, shown) = peak(), judged(net, valid, frame)
-    write_down(where('family', member, steps), shown, member=member, frame=frame,
-               recipe=recipe.to_dict(),
-               machine=found, scores=scores, step_seconds=np.median(np.diff(clock)), peak=most,
-               parameters=sum(w.size for name, w in net.params.items()
-                              if not name.startswith('aux')))
+    peak = peak_memory()
+    scores, shown = evaluate(net, valid, frame)
+    parameters = sum(w.size for name, w in net.params.items() if not name.startswith('aux'))
+    write_result(result_paths('family', member, steps), shown, member=member, frame=frame,
+                 recipe=recipe.to_dict(), machine=machine, scores=scores,
+                 step_seconds=np.median(np.diff(clock)), peak=peak, parameters=parameters)
 
 
-def write_down(paths, shown, **result):
-    noted, predicted = paths
+def write_result(paths, shown, **result):
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(predicted, *shown)
-    with open_atomic(noted) as file:                      # last: what is noted is done
+    np.savez(paths.predictions, *shown)
+    with open_atomic(paths.result) as file:     # last, as its existence means that all is written
         file.write(json.dumps(result, indent=1).encode())
 
 
-def in_turn(learn, folder, data, members, steps):
-    """What is not there already, each member in a process of its own. -> their results"""
+def run_members(train, folder, data, members, steps):
+    """Train the members without a result, each in its own process -> all results"""
     for member in members:
-        noted, _ = where(folder, member, steps)
-        if not noted.exists():
+        path = result_paths(folder, member, steps).result
+        if not path.exists():
             with ProcessPoolExecutor(1, get_context('spawn')) as process:
-                process.submit(learn, data, member, steps).result()
-        yield json.loads(noted.read_text('utf-8'))
+                process.submit(train, data, member, steps).result()
+        yield json.loads(path.read_text('utf-8'))
 
 
-# ---- What became of it
+# ---- Results
 
-def noted_in(folder=RESULTS / 'family'):
+def load_results(folder=RESULTS / 'family'):
     """All results, in the order of the members."""
     results = [json.loads(path.read_text('utf-8')) for path in folder.glob('*.json')]
     return sorted(results, key=lambda r: [*MEMBERS].index(r['member']))
 
 
-def section(results):
-    """Lines of Markdown: a row for each member."""
+def markdown_section(results):
+    """A row for each member."""
     if not results:
         return
-    how = results[0]['recipe']
-    yield '## The family on CamVid, in per cent\n'
-    yield (f'From nothing: {how["steps"]} steps of {how["batch"]} pictures, {ROWS} high, by Adam '
-           f'at {how["lr"]:g}; each net so thin that its first convolution has 8 channels. Judged '
-           f'on val. {results[0].get("timed", "")}\n')
-    yield '| member | parameters | seconds a step | peak GB | pixel acc | mean acc | mean IU |'
+    recipe = results[0]['recipe']
+    yield '## The family of nets on CamVid, in per cent\n'
+    yield (f'From random weights: {recipe["steps"]} steps of {recipe["batch"]} images, {ROWS} '
+           f'pixels high, by Adam at {recipe["lr"]:g}; each net with 8 channels in its first '
+           f'convolution. Evaluated on val. {results[0].get("timed", "")}\n')
+    yield '| net | parameters | seconds a step | peak GB | pixel acc | mean acc | mean IU |'
     yield '|' + ' --- |' * 7
-    yield from map(line, results)
-    yield '\n\\* the machine did other work meanwhile: not to be quoted.\n'
+    yield from map(table_row, results)
+    yield '\n\\* other programs kept the machine busy: do not quote.\n'
 
 
-def busy(r):
-    return '*' * ((r['machine']['busy'] or 0) > .2)
+def busy_mark(result):
+    return '*' if is_busy(result['machine']) else ''
 
 
-def line(r):
+def table_row(r):
     scores = ' | '.join(f'{100 * r["scores"][key]:.1f}'
                         for key in ('pixel_acc', 'mean_acc', 'mean_iu'))
-    return (f'| {r["member"]} | {r["parameters"]:,} | {r["step_seconds"]:.2f}{busy(r)} | '
+    return (f'| {r["member"]} | {r["parameters"]:,} | {r["step_seconds"]:.2f}{busy_mark(r)} | '
             f'{r["peak"] / 1e9:.2f} | {scores} |')
 
 
-def page(pictures, folder, results, steps, path):
-    """A few of the pictures that judge, and what each member made of them that was here to see."""
-    paths = {r['member']: where(folder, r['member'], steps)[1] for r in results}
+def draw_predictions(dataset, folder, results, steps, path):
+    """A few images, with the predictions of each member whose file of predictions exists."""
+    paths = {r['member']: result_paths(folder, r['member'], steps).predictions for r in results}
     preds = {member: np.load(path) for member, path in paths.items() if path.exists()}
-    rows = [(pictures.names[i], *pictures[i], *(pred[f'arr_{n}'] for pred in preds.values()))
-            for n, i in enumerate(chosen(pictures))]
-    viz.draw_page(path, rows, pictures.classes, [*preds])
+    rows = [(dataset.names[i], *dataset[i], *(pred[f'arr_{n}'] for pred in preds.values()))
+            for n, i in enumerate(shown_indices(dataset))]
+    viz.draw_page(path, rows, dataset.classes, [*preds])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--data', type=Path, required=True, metavar='FOLDER')
     parser.add_argument('--members', nargs='+', choices=MEMBERS, default=[*MEMBERS])
-    parser.add_argument('--steps', type=int, help='fewer steps, to try it out')
+    parser.add_argument('--steps', type=int, help='fewer steps, for a trial')
     args = parser.parse_args()
-    for r in in_turn(learn, 'family', args.data, args.members, args.steps):
-        print(line(r), flush=True)
-    results = noted_in(where('family', '', args.steps)[0].parent)
-    print('', *section(results), sep='\n')
-    page(opened(args.data, 'val'), 'family', results, args.steps, RUNS / 'family.png')
+    for r in run_members(train_member, 'family', args.data, args.members, args.steps):
+        print(table_row(r), flush=True)
+    results = load_results(result_paths('family', '', args.steps).result.parent)
+    print('', *markdown_section(results), sep='\n')
+    draw_predictions(load_camvid(args.data, 'val'), 'family', results, args.steps,
+                     RUNS / 'family.png')
 
 
 if __name__ == '__main__':

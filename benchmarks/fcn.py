@@ -2,78 +2,100 @@
 
     python benchmarks/fcn.py                    about eight minutes
 
-FCN-8s on VGG-16 and on SqueezeNet (stride 4), at full width, 500×500 and 320×240, one picture and
-four. The scores of all agree to 1e-3 of the largest, which is asserted first. For one picture the
-readable bodies run, too: they are what a lesson steps through.
+FCN-8s on VGG-16 and on SqueezeNet (stride 4), at full width, 500×500 and 320×240, one image and
+four. It is asserted first that all scores agree to 1e-3 of the largest. For one image the reference
+implementations of `ops/` are timed, too.
 """
+import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from side_by_side import SGD, a_step, alternate, apart, save, some_image, some_net, start, words
+from timing import (
+    SGD,
+    check_machine,
+    format_times,
+    random_batch,
+    random_net,
+    run_in_subprocess,
+    save,
+    sgd_step,
+    time_alternately,
+)
 
 # isort: split
 import torch
 import torch.nn.functional as F
-from twin import Twin, agree, export, onnx_runtime, openvino, same
+from torch_nets import (
+    TorchNet,
+    assert_close,
+    assert_same_scores,
+    export_onnx,
+    load_onnx_runtime,
+    load_openvino,
+)
 
 from tinyfcn.dispatch import reference_only
 
 NETS = 'fcn8s', 'fcn_squeezenet_4s'
 SIZES = (500, 500), (240, 320)
 LAYOUTS = {'PyTorch': torch.contiguous_format, 'PyTorch channels_last': torch.channels_last}
-BUDGET = dict(forward={'fcn8s': 30., 'fcn_squeezenet_4s': 5.},      # seconds for all rivals
+BUDGET = dict(forward={'fcn8s': 30., 'fcn_squeezenet_4s': 5.},      # seconds for all together
               step={'fcn8s': 48., 'fcn_squeezenet_4s': 8.})
 
 
-def forwards(net, twins, image):
-    """{name: a forward of this image}, each of which has shown that it gives our scores."""
-    score, rivals = net.forward(image), {'tinyfcn': lambda: net.forward(image)}
-    for name, twin in twins.items():
-        rivals[name] = inference(twin, image, LAYOUTS[name])
-        same(score, rivals[name]().numpy(), name)
+def forward_functions(net, torch_nets, image):
+    """{name: a function that scores this image}, each checked against tinyfcn's score"""
+    score = net.forward(image)
+    functions = {'tinyfcn': lambda: net.forward(image)}
+    for name, torch_net in torch_nets.items():
+        functions[name] = torch_forward(torch_net, image, LAYOUTS[name])
+        assert_close(score, functions[name]().numpy(), name)
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'net.onnx'
-        export(twins['PyTorch'], image, path)
-        for name, runtime in {'ONNX Runtime': onnx_runtime, 'OpenVINO': openvino}.items():
-            run = runtime(path)
+        export_onnx(torch_nets['PyTorch'], image, path)
+        for name, load in {'ONNX Runtime': load_onnx_runtime, 'OpenVINO': load_openvino}.items():
+            run = load(path)
             if run:
-                same(score, run(image), name)
-                rivals[name] = lambda run=run: run(image)
+                assert_close(score, run(image), name)
+                functions[name] = lambda run=run: run(image)
     if len(image) == 1:
-        rivals['readable'] = readable(net, image)
-    return rivals
+        functions['readable'] = reference_forward(net, image)
+    return functions
 
 
-def readable(net, image):
-    """The same forward by the definitions alone."""
+def reference_forward(net, image):
+    """The same by the reference implementations alone."""
     def run():
         with reference_only():
             return net.forward(image)
     return run
 
 
-def inference(twin, image, layout):
+def torch_forward(torch_net, image, layout):
     image = torch.from_numpy(image).contiguous(memory_format=layout)
 
     def run():
         with torch.inference_mode():
-            return twin.eval()(image)
+            return torch_net.eval()(image)
     return run
 
 
-def steps(net, twins, image, label):
-    """{name: a step of SGD on this image}; the paper's momentum, weight decay and dropout."""
-    return {'tinyfcn': a_step(net, image, label),
-            **{name: descent(twin, image, label, LAYOUTS[name]) for name, twin in twins.items()}}
+def step_functions(net, torch_nets, image, label):
+    """{name: a function that does a step of SGD}, with momentum, weight decay and dropout"""
+    functions = {'tinyfcn': sgd_step(net, image, label)}
+    for name, torch_net in torch_nets.items():
+        functions[name] = torch_sgd_step(torch_net, image, label, LAYOUTS[name])
+    return functions
 
 
-def descent(twin, image, label, layout):
+def torch_sgd_step(torch_net, image, label, layout):
     image = torch.from_numpy(image).contiguous(memory_format=layout)
-    label, sgd = torch.from_numpy(label), torch.optim.SGD(twin.parameters(), **SGD)
+    label = torch.from_numpy(label)
+    sgd = torch.optim.SGD(torch_net.parameters(), **SGD)
 
     def step():
-        score = twin.train()(image)
+        score = torch_net.train()(image)
         F.cross_entropy(score, label, ignore_index=255, reduction='sum').backward()
         sgd.step()
         sgd.zero_grad(set_to_none=True)
@@ -82,35 +104,41 @@ def descent(twin, image, label, layout):
 
 def measure(name, **variant):
     """-> rows of one net"""
-    net = some_net(name, **variant)
-    twins = {layout: Twin(net).to(memory_format=form) for layout, form in LAYOUTS.items()}
-    agree(net, twins['PyTorch'], some_image(net, (64, 80))[0])
+    net = random_net(name, **variant)
+    torch_nets = {layout: TorchNet(net).to(memory_format=memory_format)
+                  for layout, memory_format in LAYOUTS.items()}
+    assert_same_scores(net, torch_nets['PyTorch'], random_batch(net, (64, 80))[0])
     for size in SIZES:
         for batch in (1, 4):
-            image, label = some_image(net, size, batch)
+            image, label = random_batch(net, size, batch)
             row = dict(net=name, size=size, batch=batch)
-            row['forward'] = alternate(forwards(net, twins, image), BUDGET['forward'][name])
-            row['step'] = alternate(steps(net, twins, image, label), BUDGET['step'][name])
+            row['forward'] = time_alternately(forward_functions(net, torch_nets, image),
+                                              BUDGET['forward'][name])
+            row['step'] = time_alternately(step_functions(net, torch_nets, image, label),
+                                           BUDGET['step'][name])
             yield row
 
 
-def main(names):
-    """Each net in a process of its own: their weights and memory do not meet."""
-    if len(names) == 1:
-        rows = []
-        for row in measure(*names):
-            rows.append(row)
-            for what in ('forward', 'step'):
-                print(f'{row["net"]} {row["size"]} ×{row["batch"]} {what:8} {words(row[what])}',
-                      file=sys.stderr, flush=True)
-        return rows
-    return [row for name in names for row in apart(__file__, name)]
+def measure_one(name):
+    """In this process; prints the rows as JSON for the process that started it."""
+    rows = []
+    for row in measure(name):
+        rows.append(row)
+        for what in ('forward', 'step'):
+            print(f'{row["net"]} {row["size"]} ×{row["batch"]} {what:8} '
+                  f'{format_times(row[what])}', file=sys.stderr, flush=True)
+    print(json.dumps(rows))
+
+
+def main():
+    """Each net in its own process, so that one's weights do not take memory from the other."""
+    machine = check_machine()
+    rows = [row for name in NETS for row in run_in_subprocess(__file__, name)]
+    save('fcn', rows, machine)
 
 
 if __name__ == '__main__':
-    import json
     if sys.argv[1:]:
-        print(json.dumps(main(sys.argv[1:])))
+        measure_one(sys.argv[1])
     else:
-        before = start()
-        save('fcn', main(NETS), before)
+        main()

@@ -20,7 +20,15 @@ from time import perf_counter
 sys.path.append(str(Path(__file__).parents[1]))
 
 # isort: split
-from side_by_side import RESULTS, a_step, alternate, apart, machine, some_image, some_net
+from timing import (
+    RESULTS,
+    describe_machine,
+    random_batch,
+    random_net,
+    run_in_subprocess,
+    sgd_step,
+    time_alternately,
+)
 
 # isort: split
 import card
@@ -28,7 +36,7 @@ import gpu_rivals
 import torch
 from card import placed
 from gpu_layers import layers
-from twin import same
+from torch_nets import assert_close
 
 from tinyfcn.files import open_atomic
 from tinyfcn.runtime.backend import to_numpy
@@ -39,17 +47,17 @@ SECONDS, COMPILING = 520, 45                    # of all; of what has to be left
 BUDGET = 5.                                     # of a row
 
 
-def nets(net, twins, args):
+def nets(net, torch_nets, args):
     """-> a row for each precision, batch, and forward or step; PyTorch eager, in both layouts"""
     for precision, batch, what in product(args.precisions, BATCHES, ('forward', 'step')):
-        yield attempt(dict(precision=precision, batch=batch, what=what), net, twins, args)
+        yield attempt(dict(precision=precision, batch=batch, what=what), net, torch_nets, args)
 
 
-def attempt(row, net, twins, args, compiled=lambda module: module):
+def attempt(row, net, torch_nets, args, compiled=lambda module: module):
     """The row with its times; where it fails, with the reason: a compiler's, a memory's."""
     gpu_rivals.set_precision(row['precision'])
     try:
-        runs = theirs(net, twins, row['what'], row['batch'], args, compiled)
+        runs = theirs(net, torch_nets, row['what'], row['batch'], args, compiled)
         row['first'] = {name: card.seconds(run, args.device) for name, run in runs.items()}
         row['times'] = in_turn(net, runs, row, args)
     except Exception as error:
@@ -60,17 +68,17 @@ def attempt(row, net, twins, args, compiled=lambda module: module):
 
 def ours(net, what, batch, args):
     """-> a function of one forward or of one step"""
-    image, label = some_image(net, args.size, batch)
+    image, label = random_batch(net, args.size, batch)
     image, label = placed(image, args.device), placed(label.astype('uint8'), args.device)
-    return a_step(net, image, label) if what == 'step' else lambda: net.forward(image)
+    return sgd_step(net, image, label) if what == 'step' else lambda: net.forward(image)
 
 
-def theirs(net, twins, what, batch, args, compiled=lambda module: module):
+def theirs(net, torch_nets, what, batch, args, compiled=lambda module: module):
     """-> {layout: such a function}, on the same pictures"""
-    image, label = some_image(net, args.size, batch)
+    image, label = random_batch(net, args.size, batch)
     if what == 'step':
-        return gpu_rivals.steps(twins, image, label, compiled)
-    return gpu_rivals.forwards(twins, image, compiled)
+        return gpu_rivals.steps(torch_nets, image, label, compiled)
+    return gpu_rivals.forwards(torch_nets, image, compiled)
 
 
 def in_turn(net, rivals, row, args):
@@ -80,9 +88,9 @@ def in_turn(net, rivals, row, args):
         first = [run() for run in runs.values()]        # cuDNN has chosen; our kernels are compiled
         if row['what'] == 'forward':
             for name, score in zip(rivals, first[1:]):
-                same(to_numpy(first[0]), score.cpu().numpy(), name, APART[row['precision']])
+                assert_close(to_numpy(first[0]), score.cpu().numpy(), name, APART[row['precision']])
         del first
-        return alternate({name: card.synced(run, args.device) for name, run in runs.items()},
+        return time_alternately({name: card.synced(run, args.device) for name, run in runs.items()},
                          args.budget, most=31)
 
 
@@ -92,7 +100,7 @@ def emptied(device):
         torch.cuda.empty_cache()
 
 
-def compiled(net, twins, rows, args):
+def compiled(net, torch_nets, rows, args):
     """As `nets`, by torch.compile, in the layout that was quicker."""
     rows = [row for row in rows if 'times' in row]
     for row in sorted(rows, key=lambda row: row['what']):       # forwards first: they compile fast
@@ -102,7 +110,7 @@ def compiled(net, twins, rows, args):
             yield dict(found, failed='no time was left')
         else:
             torch._dynamo.reset()
-            yield attempt(found, net, {layout: twins[layout]}, args,
+            yield attempt(found, net, {layout: torch_nets[layout]}, args,
                           lambda module: torch.compile(module, backend=args.compiler))
 
 
@@ -112,22 +120,23 @@ def memory(args):
         for what in 'forward', 'step':
             row = dict(batch=batch, what=what)
             for rival in ('tinyfcn', *gpu_rivals.LAYOUTS):
-                row[rival] = apart(__file__, '--hold', rival, what, batch, '--device', args.device,
-                                   '--width', args.width, '--size', *args.size)
+                row[rival] = run_in_subprocess(
+                    __file__, '--hold', rival, what, batch, '--device', args.device,
+                    '--width', args.width, '--size', *args.size)
             yield row
 
 
 def hold(args):
     """-> dict of bytes: the most in use and held by a pool, what is gone from the card by then"""
     (rival, what, batch), before = args.hold, card.free(args.device)
-    net = some_net(NAME, width=float(args.width))
+    net = random_net(NAME, width=float(args.width))
     if rival == 'tinyfcn':
         run = ours(net.to(args.device), what, int(batch), args)
     else:
         gpu_rivals.set_precision('float32')
-        twin = gpu_rivals.Twin(net, lends=True).to(
+        torch_net = gpu_rivals.TorchNet(net, share_memory=True).to(
             gpu_rivals.torch_device(args.device), memory_format=gpu_rivals.LAYOUTS[rival])
-        run = theirs(net, {rival: twin}, what, int(batch), args)[rival]
+        run = theirs(net, {rival: torch_net}, what, int(batch), args)[rival]
     for _ in range(2):                              # the second has SGD's velocities from the first
         card.seconds(run, args.device)
     found = dict(held=card.held(args.device)) if rival == 'tinyfcn' else \
@@ -137,7 +146,8 @@ def hold(args):
 
 def go(args):
     """All parts, written down row by row."""
-    found = dict(machine=machine(), card=card.words(args.device), size=args.size, failed={})
+    found = dict(machine=describe_machine(), card=card.words(args.device), size=args.size,
+                 failed={})
 
     def note(part, rows):
         found[part] = []
@@ -162,15 +172,15 @@ def go(args):
     large = {} if args.device == 'gpu' else dict(size=256, copied=1 << 20)
     note('ceilings', [card.ceilings(args.device, **large)])
     emptied(args.device)
-    net = some_net(NAME, width=float(args.width))
-    twins = gpu_rivals.twins_of(net, args.device)
+    net = random_net(NAME, width=float(args.width))
+    torch_nets = gpu_rivals.twins_of(net, args.device)
     net.to(args.device)
-    rows = note('nets', nets(net, twins, args))
+    rows = note('nets', nets(net, torch_nets, args))
     gpu_rivals.set_precision('float32')
     note('layers', layers(net, args.size, args.device, args.budget / 20))
     emptied(args.device)
     note('memory', memory(args))
-    note('compiled', compiled(net, twins, rows, args))
+    note('compiled', compiled(net, torch_nets, rows, args))
 
 
 def main():

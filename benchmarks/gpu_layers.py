@@ -8,13 +8,13 @@ bytes are what an op must read and write at least, sums the products that it add
 from math import prod
 
 from card import in_turn, placed
-from side_by_side import np
+from timing import np
 
 # isort: split
 import torch
 import torch.nn.functional as F
 from gpu_rivals import LAYOUTS, backward, on_device
-from twin import Native, tent
+from torch_nets import TorchOps, bilinear_kernel
 
 from tinyfcn import ops, optim
 
@@ -51,9 +51,9 @@ def told(box, device):
     if name == 'dropout':
         return dict(how, train=True, rng=np.random.default_rng(0)), F.dropout, (how['p'], True)
     if name == 'upsample':
-        own = tent(box).to('cuda' if device == 'gpu' else 'cpu')
-        return how, lambda x: Native.upsample(x, **how, tent=own), ()
-    native = getattr(Native, name)
+        own = bilinear_kernel(box).to('cuda' if device == 'gpu' else 'cpu')
+        return how, lambda x: TorchOps.upsample(x, **how, kernel=own), ()
+    native = getattr(TorchOps, name)
     extra = dict(inplace=False) if name == 'relu' else {}
     return how, lambda x: native(x, **how, **extra), ()
 
@@ -94,12 +94,12 @@ def loss(shape, device, budget):
     times = {'tinyfcn': lambda: ops.softmax_cross_entropy(x, at)}
     for layout in LAYOUTS:
         tx, = on_device(score, device=device, layout=layout, learns=[0])
-        times[layout] = descent(tx, torch.from_numpy(label).to(tx.device))
+        times[layout] = torch_sgd_step(tx, torch.from_numpy(label).to(tx.device))
     yield dict(layer='loss', what='both', sums=0, bytes=2 * score.nbytes + label.size,
                times=in_turn(times, device, budget))
 
 
-def descent(score, label):
+def torch_sgd_step(score, label):
     return lambda: torch.autograd.grad(F.cross_entropy(score, label, ignore_index=255,
                                                        reduction='sum'), [score])
 

@@ -4,13 +4,13 @@
     rivals = forwards(twins, image)             {'PyTorch': run, 'PyTorch channels_last': run}
     rivals = steps(twins, image, label)
 """
-from side_by_side import SGD
+from timing import SGD
 
 # isort: split
 import torch
 import torch.nn.functional as F
 from fcn import LAYOUTS
-from twin import Native, Twin
+from torch_nets import TorchNet, TorchOps
 
 torch.backends.cudnn.benchmark = True           # it tries all its ways once, and keeps the quickest
 
@@ -27,10 +27,10 @@ def torch_device(device):
 class Straight(torch.nn.Module):
     """The boxes of a Twin in a row, with all that depends on the size of an image worked out."""
 
-    def __init__(self, twin, size, train):
+    def __init__(self, torch_net, size, train):
         super().__init__()
-        self.twin, self.row = twin, []
-        net, = twin.net
+        self.torch_net, self.row = torch_net, []
+        net, = torch_net.net
         route, sizes = net.route(train=False), net.sizes(size)
         readers = [name for box in route for name in box.inputs]
         for box in route:
@@ -42,18 +42,19 @@ class Straight(torch.nn.Module):
             if op == 'relu':
                 how['inplace'] = readers.count(box.inputs[0]) == 1 and box.inputs[0] != 'data'
             reads = [name.replace('.', '/') for name in box.reads]
-            tent = f'{box.name}/tent' if op == 'upsample' else None
-            self.row.append((getattr(Native, op), tuple(reads), how, tent, box.name))
+            kernel = f'{box.name}/kernel' if op == 'upsample' else None
+            self.row.append((getattr(TorchOps, op), tuple(reads), how, kernel, box.name))
         last = {name: i for i, (_, reads, *_) in enumerate(self.row) for name in reads}
         self.dying = [[name for name in reads if last[name] == i and '/' not in name]
                       for i, (_, reads, *_) in enumerate(self.row)]
 
     def forward(self, image):
         values = {'data': image}
-        for (op, reads, how, tent, name), dying in zip(self.row, self.dying):
-            arrays = [values[key] if key in values else getattr(self.twin, key) for key in reads]
-            if tent:
-                how = dict(how, tent=getattr(self.twin, tent))
+        for (op, reads, how, kernel, name), dying in zip(self.row, self.dying):
+            arrays = [values[key] if key in values else getattr(self.torch_net, key)
+                      for key in reads]
+            if kernel:
+                how = dict(how, kernel=getattr(self.torch_net, kernel))
             values[name] = op(*arrays, **how)
             for key in dying:
                 del values[key]
@@ -73,22 +74,22 @@ class Loss(torch.nn.Module):
 
 def twins_of(net, device):
     """{layout: a Twin on the device}; the net itself is on the CPU."""
-    return {name: Twin(net).to(torch_device(device), memory_format=form)
+    return {name: TorchNet(net).to(torch_device(device), memory_format=form)
             for name, form in LAYOUTS.items()}
 
 
-def placed(image, twin, layout):
-    device = next(twin.parameters()).device
+def placed(image, torch_net, layout):
+    device = next(torch_net.parameters()).device
     return torch.from_numpy(image).to(device).contiguous(memory_format=LAYOUTS[layout])
 
 
-def forwards(twins, image, compiled=lambda module: module):
-    return {name: forward(twin, placed(image, twin, name), compiled)
-            for name, twin in twins.items()}
+def forwards(torch_nets, image, compiled=lambda module: module):
+    return {name: forward(torch_net, placed(image, torch_net, name), compiled)
+            for name, torch_net in torch_nets.items()}
 
 
-def forward(twin, image, compiled):
-    module = compiled(Straight(twin, tuple(image.shape[2:]), train=False))
+def forward(torch_net, image, compiled):
+    module = compiled(Straight(torch_net, tuple(image.shape[2:]), train=False))
 
     def run():
         with torch.inference_mode():
@@ -96,14 +97,15 @@ def forward(twin, image, compiled):
     return run
 
 
-def steps(twins, image, label, compiled=lambda module: module):
-    return {name: step(twin, placed(image, twin, name), torch.from_numpy(label).long(), compiled)
-            for name, twin in twins.items()}
+def steps(torch_nets, image, label, compiled=lambda module: module):
+    label = torch.from_numpy(label).long()
+    return {name: step(torch_net, placed(image, torch_net, name), label, compiled)
+            for name, torch_net in torch_nets.items()}
 
 
-def step(twin, image, label, compiled):
-    module = compiled(Loss(Straight(twin, tuple(image.shape[2:]), train=True)))
-    sgd, label = torch.optim.SGD(twin.parameters(), fused=True, **SGD), label.to(image.device)
+def step(torch_net, image, label, compiled):
+    module = compiled(Loss(Straight(torch_net, tuple(image.shape[2:]), train=True)))
+    sgd, label = torch.optim.SGD(torch_net.parameters(), fused=True, **SGD), label.to(image.device)
 
     def run():
         module(image, label).backward()

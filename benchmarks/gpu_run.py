@@ -26,7 +26,7 @@ from zipfile import ZipFile
 sys.path.append(str(Path(__file__).parents[1]))
 
 # isort: split
-from side_by_side import RESULTS, machine
+from timing import RESULTS, describe_machine
 
 # isort: split
 import accuracy
@@ -65,7 +65,8 @@ def stages():
     for part, name, own in (('camvid', 'camvid', ''), ('camvid scaled', 'camvid', '-scaled'),
                             ('animals', 'voc_animals', '')):
         for stride in 16, 8, 4:
-            yield part, f'{stride}s', replace(accuracy.planned(name, f'{stride}s{own}')[0], **FOUR)
+            recipe, _ = accuracy.stage_recipe(name, f'{stride}s{own}')
+            yield part, f'{stride}s', replace(recipe, **FOUR)
     yield 'scratch', 'segnet', recipes.get_recipe('camvid-segnet', **SCRATCH)
 
 
@@ -121,7 +122,8 @@ def learn(part, stage, recipe, before, args, seconds):
         shown += [row] * (i % max(1, len(valid) // SHOWN) == 0)     # neighbours look alike
     seen = recipe.steps * recipe.batch * recipe.iter_size
     return net.to('cpu'), dict(
-        part=part, stage=stage, recipe=recipe.to_dict(), pictures=len(pictures), judged_by=len(valid),
+        part=part, stage=stage, recipe=recipe.to_dict(), pictures=len(pictures),
+        judged_by=len(valid),
         scores=run.json_scores(metrics.scores(hist)), epochs=seen / len(pictures),
         train_seconds=taught - began, judge_seconds=perf_counter() - taught,
         images_per_second=seen / (taught - began), memory=memory,
@@ -140,7 +142,7 @@ def page(name, classes, seen, path):
 def go(args, clock):
     """All stages of the parts that are asked for, each noted when it is done."""
     plan = [each for each in stages() if each[0] in args.parts]
-    found = dict(machine=machine(), card=card.words(args.device),
+    found = dict(machine=describe_machine(), card=card.words(args.device),
                  data=json.loads((args.data / NOTE).read_text('utf-8')), rows=[])
     shares = [SHARES[part] * recipe.steps / sum(other.steps for name, _, other in plan
                                                    if name == part) for part, _, recipe in plan]

@@ -2,7 +2,7 @@
 import json
 
 from markdown import table
-from side_by_side import RESULTS
+from timing import RESULTS
 
 # isort: split
 import numpy as np
@@ -12,14 +12,14 @@ METRICS = 'pixel_acc', 'mean_acc', 'mean_iu', 'fw_iu'
 TERA, GIGA, MILLI = 1e12, 1e9, 1e-3
 
 
-def noted_in(folder=RESULTS):
+def load_results(folder=RESULTS):
     """{'gpu': …, 'gpu_run': …} of those that have run on a card."""
     paths = {name: folder / f'{name}.json' for name in ('gpu', 'gpu_run')}
     return {name: json.loads(path.read_text('utf-8'))
             for name, path in paths.items() if path.exists()}
 
 
-def section(found):
+def markdown_section(found):
     """Lines of Markdown."""
     if 'gpu' in found:
         yield from speed(found['gpu'])

@@ -1,4 +1,4 @@
-"""What RESULTS.md is made of."""
+"""Markdown for RESULTS.md."""
 
 
 def table(header, rows):

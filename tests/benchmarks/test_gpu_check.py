@@ -150,7 +150,7 @@ def data(tmp_path_factory):
 
 def test_the_archive_keeps_its_size_and_says_what_it_left_out(data, tmp_path):
     whole = pack_data.pack(data, tmp_path / 'all.zip')
-    assert whole['voc_animals'] == '12 of 12 pictures, drawn by chance'
+    assert whole['voc_animals'] == '12 of 12 images, at random'
     most = (tmp_path / 'all.zip').stat().st_size
     part = pack_data.pack(data, tmp_path / 'some.zip', most)
     kept = int(part['voc_animals'].split()[0])
@@ -161,7 +161,7 @@ def test_the_archive_keeps_its_size_and_says_what_it_left_out(data, tmp_path):
         for name in names:
             archive.getinfo(f'voc_animals/JPEGImages/{name}.jpg')
             archive.getinfo(f'voc_animals/SegmentationClass/{name}.png')
-    with pytest.raises(ValueError, match='even without voc_animals it is .* bytes above 1,000'):
+    with pytest.raises(ValueError, match='even without voc_animals it is .* bytes more than 1,000'):
         pack_data.pack(data, tmp_path / 'none.zip', 1000)
 
 
@@ -180,7 +180,7 @@ def test_the_full_run_dry_on_the_cpu(data, tmp_path):
     pages = {path.stem for path in tmp_path.glob('*.png')}
     assert pages == {'gpu_run', *(part.replace(' ', '-') for part in gpu_run.SHARES)}
     assert not [*tmp_path.glob('*.safetensors')]                # no weights come back
-    lines = [*gpu_tables.section(dict(gpu_run=found))]
+    lines = [*gpu_tables.markdown_section(dict(gpu_run=found))]
     assert sum(line.startswith('| camvid') for line in lines) == 6
 
 
@@ -203,8 +203,8 @@ def small(monkeypatch):
     import gpu
     monkeypatch.setattr(gpu, 'BATCHES', (1,))
     monkeypatch.setattr(card, 'ENOUGH', 1e-9)           # once is often enough
-    monkeypatch.setattr('side_by_side.collect', int)    # a tenth of a second, in hundreds of turns
-    net = gpu.some_net('fcn8s', width=1 / 32)
+    monkeypatch.setattr('timing.collect', int)        # a tenth of a second, hundreds of times
+    net = gpu.random_net('fcn8s', width=1 / 32)
     return gpu, net, gpu.gpu_rivals.twins_of(net, 'cpu'), Namespace(
         device='cpu', size=(24, 32), precisions=['float32'], budget=0., compiling=0.,
         compiler='eager', left=lambda: 1.)
@@ -223,17 +223,17 @@ def test_nets_beside_pytorch_eager_and_compiled(small):
     assert [row['failed'] for row in late] == ['no time was left'] * 2
     found = dict(card='a card', machine=dict(torch='2'), size=[24, 32], nets=rows, compiled=late,
                  ceilings=[{'copy': 1e12, 'product, float32': 1e12}])
-    assert '| float32 | 1 | forward | ' in '\n'.join(gpu_tables.section(dict(gpu=found)))
+    assert '| float32 | 1 | forward | ' in '\n'.join(gpu_tables.markdown_section(dict(gpu=found)))
 
 
 @needs_torch
 def test_one_graph_is_all_that_is_compiled_and_it_gives_our_scores(small):
     import torch
     gpu, net, twins, args = small
-    image, _ = gpu.some_image(net, args.size)
+    image, _ = gpu.random_batch(net, args.size)
     run = gpu.gpu_rivals.forwards({'PyTorch': twins['PyTorch']}, image, lambda module: (
         torch.compile(module, backend='eager', fullgraph=True)))['PyTorch']
-    gpu.same(net.forward(image), run().numpy(), 'PyTorch')
+    gpu.assert_close(net.forward(image), run().numpy(), 'PyTorch')
 
 
 @needs_torch
@@ -244,7 +244,7 @@ def test_a_rival_with_other_scores_is_not_timed(small):
     assert 'times' not in row and 'apart from tinyfcn' in row['failed']
     found = dict(card='a card', machine=dict(torch='2'), size=[24, 32], nets=[row],
                  ceilings=[{'copy': 1e12, 'product, float32': 1e12}])
-    assert 'apart from tinyfcn' in '\n'.join(gpu_tables.section(dict(gpu=found)))
+    assert 'apart from tinyfcn' in '\n'.join(gpu_tables.markdown_section(dict(gpu=found)))
 
 
 @needs_torch

@@ -1,4 +1,4 @@
-"""The family beside FCN: what its benchmark compares, and four real pictures learned by heart."""
+"""The benchmark of FCN's family of nets, and of overfitting four real images."""
 import json
 import os
 import re
@@ -15,10 +15,10 @@ from tinyfcn.prediction.multiscale import first_score_offset
 from tinyfcn.training.loop import loss_and_gradients, make_optimizer
 
 sys.path.append(str(Path(__file__).parents[2] / 'benchmarks'))
-with pytest.MonkeyPatch.context() as patch:             # it asks for two threads; tests need none
+with pytest.MonkeyPatch.context() as patch:             # benchmarks use two threads; tests use one
     patch.setenv('TINYFCN_THREADS', '1')
-    import by_heart
     import family
+    import overfit
 
 DATA = Path(os.environ.get('TINYFCN_DATA', 'nowhere'))
 
@@ -26,133 +26,142 @@ DATA = Path(os.environ.get('TINYFCN_DATA', 'nowhere'))
 # ---- what is compared ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize('member', family.MEMBERS)
-def test_every_member_scores_every_pixel_of_a_picture(member):
-    """Of 121×161, with as much around it as the net needs; with 8 channels to begin with."""
-    recipe, frame = family.planned(member)
-    net = family.begun(recipe, ['a', 'b'])
-    make_optimizer(recipe)._refuse(net.params, {})           # its rules match
+def test_every_member_scores_every_pixel_of_an_image(member):
+    """Of 121×161, with the frame that the net needs; the first convolution has 8 channels."""
+    recipe, frame = family.member_recipe(member)
+    net = family.build_member(recipe, ['a', 'b'])
+    [*make_optimizer(recipe).blocks(net.params, {})]        # its rules match
     first = next(w for w in net.params.values() if w.ndim == 4)
     assert len(first) == 8
-    margin, rows = first_score_offset(net.score.alignment), net.sizes((121 + 2 * frame, 161 + 2 * frame))
+    margin = first_score_offset(net.score.alignment)
     assert margin in (0, frame)
-    high, wide = rows['score']
-    assert high >= 121 + 2 * (frame - margin) and wide >= 161 + 2 * (frame - margin)
+    height, width = net.sizes((121 + 2 * frame, 161 + 2 * frame))['score']
+    assert height >= 121 + 2 * (frame - margin) and width >= 161 + 2 * (frame - margin)
 
 
-def test_a_frame_is_as_narrow_as_it_may_be():
-    for member, how in family.MEMBERS.items():
-        if frame := how.get('frame'):
+def test_a_frame_is_as_narrow_as_possible():
+    for member, changes in family.MEMBERS.items():
+        if frame := changes.get('frame'):
             net = build(member, 2, width=1/16, seed=None)
-            least = first_score_offset(net.score.alignment)
-            assert least == frame or not least
-            if not least:
+            needed = first_score_offset(net.score.alignment)
+            assert needed in (frame, 0)
+            if not needed:
                 with pytest.raises(ValueError):
                     net.sizes((119 + 2 * frame, 161 + 2 * frame))
 
 
-def test_batch_norm_that_nobody_has_taught_learns():
-    net = family.begun(family.planned('deeplab_resnet101')[0], CLASSES)
+def test_batch_norm_without_pretrained_weights_is_trained():
+    recipe, _ = family.member_recipe('deeplab_resnet101')
+    net = family.build_member(recipe, CLASSES)
     before = {name: w.copy() for name, w in net.state.items()}
-    x, label = np.random.default_rng(0).standard_normal((2, 3, 17, 17), 'float32'), np.zeros(
-        (2, 17, 17), 'uint8')
-    _, grads = loss_and_gradients(net, x, label, family.planned('deeplab_resnet101')[0])
+    x = np.random.default_rng(0).standard_normal((2, 3, 17, 17), 'float32')
+    label = np.zeros((2, 17, 17), 'uint8')
+    _, grads = loss_and_gradients(net, x, label, recipe)
     assert grads.keys() == net.params.keys()
     assert all((net.state[name] != w).any() for name, w in before.items())
 
 
-def test_what_is_said_of_a_framed_picture():
-    """As of the picture with its mirror images around, and of these nothing."""
-    chosen, net = small_dataset(3), build('tiny_8s', 3)
+def test_the_prediction_of_a_framed_image():
+    """That of the image surrounded by its mirrored pixels, without the predictions there."""
+    dataset = small_dataset(3)
+    net = build('tiny_8s', 3)
     net.about['preprocess'] = CENTRED
     for i, w in enumerate(net.params.values()):
         w += .1 * np.random.default_rng(i).standard_normal(w.shape).astype('float32')
-    wide = family.framed(chosen, 7)
-    for i, (label, pred) in enumerate(family.said(net, chosen, 7)):
-        image, whole = wide[i]
-        assert (label == chosen[i][1]).all() and (pred == predict(net, image)[7:-7, 7:-7]).all()
-        assert (image[7:-7, 7:-7] == chosen[i][0]).all() and (image[6] == image[7]).all()
-        assert (whole == 255).sum() == (label == 255).sum() + whole.size - label.size
-    plain = [pred for _, pred in family.said(net, chosen, 0)]
-    assert all((pred == predict(net, chosen[i][0])).all() for i, pred in enumerate(plain))
+    framed = family.add_frame(dataset, 7)
+    for i, (label, pred) in enumerate(family.predict_framed(net, dataset, 7)):
+        framed_image, framed_label = framed[i]
+        image, own_label = dataset[i]
+        assert (label == own_label).all()
+        assert (pred == predict(net, framed_image)[7:-7, 7:-7]).all()
+        assert (framed_image[7:-7, 7:-7] == image).all()
+        assert (framed_image[6] == framed_image[7]).all()
+        in_frame = framed_label.size - label.size
+        assert (framed_label == 255).sum() == (label == 255).sum() + in_frame
+    unframed = [pred for _, pred in family.predict_framed(net, dataset, 0)]
+    assert all((pred == predict(net, dataset[i][0])).all() for i, pred in enumerate(unframed))
 
 
 # ---- a whole result ------------------------------------------------------------------------------
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Four pictures under the names of those that are learned by heart."""
+def data(tmp_path, monkeypatch):
+    """Four images under the names of those that the benchmark overfits."""
     rng = np.random.default_rng(0)
     for split in 'train', 'val':
         for folder in split, f'{split}annot':
             (tmp_path / 'camvid' / folder).mkdir(parents=True)
-        for name in by_heart.PICTURES:
+        for name in overfit.IMAGES:
             image = rng.integers(0, 256, (48, 64, 3), 'uint8')
             Image.fromarray(image).save(tmp_path / f'camvid/{split}/{name}.png')
             Image.fromarray(image[..., 0] // 25).save(tmp_path / f'camvid/{split}annot/{name}.png')
     monkeypatch.setattr(family, 'RESULTS', tmp_path / 'results')
     monkeypatch.setattr(family, 'RUNS', tmp_path / 'runs')
-    for module in family, by_heart:
-        monkeypatch.setattr(module, 'machine', lambda: dict(busy=.5))   # it looks for a second
+    for module in family, overfit:
+        monkeypatch.setattr(module, 'check_machine', lambda: dict(busy=.5))     # it takes a second
     return tmp_path
 
 
-def test_a_member_leaves_its_result(place):
-    family.learn(place, 'cae_fcn', 2)
-    noted, predicted = family.where('family', 'cae_fcn', 2)
-    result = json.loads(noted.read_text())
+def test_a_member_writes_its_result(data):
+    family.train_member(data, 'cae_fcn', 2)
+    paths = family.result_paths('family', 'cae_fcn', 2)
+    result = json.loads(paths.result.read_text())
     assert result['recipe']['steps'] == 2 and result['parameters'] == 128_441
-    assert 0 <= result['scores']['mean_iu'] < .5 and np.load(predicted)['arr_0'].shape == (121, 161)
-    assert not (place / 'results').exists(), 'a trial is no result'
-    assert family.where('family', 'cae_fcn')[0] == place / 'results/family/cae_fcn.json'
-    results = family.noted_in(noted.parent)
-    for busy, star in (0., ''), (1., r'\*'):              # a busy machine is named
+    assert 0 <= result['scores']['mean_iu'] < .5
+    assert np.load(paths.predictions)['arr_0'].shape == (121, 161)
+    assert not (data / 'results').exists(), 'a trial does not count as a result'
+    assert family.result_paths('family', 'cae_fcn').result == data / 'results/family/cae_fcn.json'
+    results = family.load_results(paths.result.parent)
+    for busy, star in (0., ''), (1., r'\*'):              # a busy machine is marked
         results[0]['machine']['busy'] = busy
-        lines = '\n'.join(family.section(results))
+        lines = '\n'.join(family.markdown_section(results))
         assert re.search(rf'\| cae_fcn \| 128,441 \| \d+\.\d\d{star} \| ', lines), lines
-    results = family.noted_in(noted.parent)
-    family.page(family.opened(place, 'val'), 'family', results, 2, place / 'page.png')
-    assert drawn(place / 'page.png')
-    assert [*family.in_turn(None, 'family', place, ['cae_fcn'], 2)] == results, 'it is not redone'
+    results = family.load_results(paths.result.parent)
+    valid = family.load_camvid(data, 'val')
+    family.draw_predictions(valid, 'family', results, 2, data / 'page.png')
+    assert is_drawing(data / 'page.png')
+    again = [*family.run_members(None, 'family', data, ['cae_fcn'], 2)]
+    assert again == results, 'it is not computed again'
 
 
-def test_what_is_learned_by_heart_is_drawn(place, monkeypatch):
-    monkeypatch.setattr(by_heart, 'EVERY', 1)
-    by_heart.learn(place, 'cae_fcn', 2)
-    noted, _ = family.where('by_heart', 'cae_fcn', 2)
-    (result,) = by_heart.noted_in(noted.parent)
-    (one, _), (two, right) = result['known']
-    assert (one, two) == (1, 2) and 0 <= right < .9
-    assert f'| cae_fcn | 2 | {100 * right:.1f} | ' in '\n'.join(by_heart.section([result]))
-    by_heart.chart([result], place / 'chart.png')
-    assert drawn(place / 'chart.png')
+def test_overfitting_is_recorded_and_drawn(data, monkeypatch):
+    monkeypatch.setattr(overfit, 'EVALUATE_EVERY', 1)
+    overfit.train_member(data, 'cae_fcn', 2)
+    (result,) = overfit.load_results(family.result_paths('overfit', 'cae_fcn', 2).result.parent)
+    (first_step, _), (last_step, accuracy) = result['pixel_acc']
+    assert (first_step, last_step) == (1, 2) and 0 <= accuracy < .9
+    row = f'| cae_fcn | 2 | {100 * accuracy:.1f} | '
+    assert row in '\n'.join(overfit.markdown_section([result]))
+    overfit.draw_chart([result], data / 'chart.png')
+    assert is_drawing(data / 'chart.png')
 
 
-def drawn(path):
-    with Image.open(path) as picture:
-        return picture.width > picture.height and len(picture.getcolors(1 << 20)) > 50
+def is_drawing(path):
+    with Image.open(path) as image:
+        return image.width > image.height and len(image.getcolors(1 << 20)) > 50
 
 
-@pytest.mark.parametrize('module', [family, by_heart])
+@pytest.mark.parametrize('module', [family, overfit])
 def test_without_results_there_is_no_section(tmp_path, module):
-    assert not [*module.section(module.noted_in(tmp_path))]
+    assert not [*module.markdown_section(module.load_results(tmp_path))]
 
 
-# ---- on real pictures ----------------------------------------------------------------------------
-
-@pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason='TINYFCN_DATA names no folder of real data')
-def test_four_real_pictures_are_learned_by_heart(place):
-    """By one member; benchmarks/by_heart.py does it with all of them."""
-    by_heart.learn(DATA, 'deeplab_resnet101', 150)
-    assert json.loads(family.where('by_heart', 'deeplab_resnet101', 150)[0].read_text())[
-        'known'][-1][1] > by_heart.BAR
-
+# ---- on real images ------------------------------------------------------------------------------
 
 @pytest.mark.realdata
 @pytest.mark.skipif(not DATA.is_dir(), reason='TINYFCN_DATA names no folder of real data')
-def test_none_of_them_is_had_at_a_glance():
-    pictures = family.opened(DATA, 'train').subset(by_heart.PICTURES)
-    labels = [pictures[i][1] for i in range(len(pictures))]
+def test_a_member_overfits_four_real_images(data):
+    """One member; benchmarks/overfit.py does it with all of them."""
+    overfit.train_member(DATA, 'deeplab_resnet101', 150)
+    path = family.result_paths('overfit', 'deeplab_resnet101', 150).result
+    assert json.loads(path.read_text())['pixel_acc'][-1][1] > overfit.TARGET
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not DATA.is_dir(), reason='TINYFCN_DATA names no folder of real data')
+def test_no_class_covers_most_of_these_images():
+    dataset = family.load_camvid(DATA, 'train').subset(overfit.IMAGES)
+    labels = [dataset[i][1] for i in range(len(dataset))]
     assert [label.shape for label in labels] == [(121, 161)] * 4
     for label in labels:
         assert len(np.unique(label)) >= 7 and np.bincount(label.ravel()).max() < .7 * label.size
