@@ -1,4 +1,4 @@
-"""Markdown, equations and code as plain HTML: nothing has to be fetched to read them."""
+"""Markdown, equations and code as plain HTML, without scripts or fonts from elsewhere."""
 import re
 from html import escape
 
@@ -22,30 +22,32 @@ TEX = {
     r'\ ': ' ', r'\!': '', r'\{': '{', r'\}': '}', r'\_': '_', r'\%': '%', r'\$': '$', r'\|': '‖',
     '-': '−', "'": '′',
 }
-UPRIGHT = r'\mathrm', r'\text', r'\operatorname', r'\mathbf'
+UPRIGHT_COMMANDS = r'\mathrm', r'\text', r'\operatorname', r'\mathbf'
 
 
 def equation(tex):
-    """TeX as letters, with <sub> and <sup>; a command that is not in TEX is refused."""
-    html = ''.join(pieces(iter(re.findall(r'\\[A-Za-z]+|\\?.', tex, re.S)), tex))
+    """TeX as HTML text with <sub> and <sup>; a command that is not in TEX raises a ValueError."""
+    tokens = re.findall(r'\\[A-Za-z]+|\\?.', tex, re.S)
+    html = ''.join(convert_tokens(iter(tokens), tex))
     return f'<span class="math">{html.replace("</i><i>", "")}</span>'
 
 
-def pieces(tokens, tex, end=None):
+def convert_tokens(tokens, tex, end=None):
+    """Yield the HTML of an iterator of TeX tokens, up to the token `end`."""
     for token in tokens:
         if token == end:
             return
         elif token == '{':
-            yield from pieces(tokens, tex, '}')
+            yield from convert_tokens(tokens, tex, '}')
         elif token in ('_', '^'):
             tag = 'sub' if token == '_' else 'sup'
-            yield f'<{tag}>{argument(tokens, tex)}</{tag}>'
+            yield f'<{tag}>{convert_argument(tokens, tex)}</{tag}>'
         elif token in (r'\frac', r'\tfrac', r'\dfrac'):
-            yield ' / '.join(together(argument(tokens, tex)) for _ in 'ab')
+            yield ' / '.join(parenthesise(convert_argument(tokens, tex)) for _ in range(2))
         elif token == r'\sqrt':
-            yield f'√{together(argument(tokens, tex))}'
-        elif token in UPRIGHT:
-            yield re.sub('</?i>', '', argument(tokens, tex))
+            yield f'√{parenthesise(convert_argument(tokens, tex))}'
+        elif token in UPRIGHT_COMMANDS:
+            yield re.sub('</?i>', '', convert_argument(tokens, tex))
         elif token in TEX:
             yield TEX[token]
         elif token.startswith('\\'):
@@ -55,35 +57,39 @@ def pieces(tokens, tex, end=None):
             yield f'<i>{token}</i>' if token.isalpha() else escape(token)
 
 
-def argument(tokens, tex):
-    """What a command takes: a group in braces, or one token."""
+def convert_argument(tokens, tex):
+    """The HTML of the next argument of a command: a group in braces, or one token."""
     token = next((token for token in tokens if token != ' '), '')
-    return ''.join(pieces(tokens, tex, '}') if token == '{' else pieces(iter([token]), tex))
+    if token == '{':
+        return ''.join(convert_tokens(tokens, tex, '}'))
+    return ''.join(convert_tokens(iter([token]), tex))
 
 
-def together(html):
-    """A sum is put in parentheses, a product is not."""
-    return f'({html})' if re.search('[ +−]', re.sub('<[^>]*>', '', html)) else html
+def parenthesise(html):
+    """Put a sum in parentheses; leave a product as it is."""
+    text = re.sub('<[^>]*>', '', html)
+    return f'({html})' if re.search('[ +−]', text) else html
 
 
-def coloured(code):
-    """Python, with a class for each kind of token."""
+def highlight_code(code):
+    """Python code as HTML, with a class for each kind of token."""
     return f'<pre class="code">{highlight(code, PythonLexer(), HtmlFormatter(nowrap=True))}</pre>'
 
 
 def slug(html):
+    """An id for a heading: its words in lower case, joined by hyphens."""
     return re.sub(r'\W+', '-', re.sub('<[^>]*>', '', html).lower()).strip('-')
 
 
 class Html(mistune.HTMLRenderer):
-    """where(url) says where a link leads on these pages; None: it is no link here."""
+    """Render Markdown; resolve_link(url) gives the target of a link, or None for no link."""
 
-    def __init__(self, where):
+    def __init__(self, resolve_link):
         super().__init__(escape=False)
-        self.where = where
+        self.resolve_link = resolve_link
 
     def link(self, text, url, title=None):
-        url = self.where(url)
+        url = self.resolve_link(url)
         return text if url is None else f'<a href="{escape(url)}">{text}</a>'
 
     def image(self, text, url, title=None):
@@ -93,7 +99,9 @@ class Html(mistune.HTMLRenderer):
         return f'<h{level} id="{slug(text)}">{text}</h{level}>\n'
 
     def block_code(self, code, info=None):
-        return coloured(code) if info == 'python' else f'<pre class="text">{escape(code)}</pre>\n'
+        if info == 'python':
+            return highlight_code(code)
+        return f'<pre class="text">{escape(code)}</pre>\n'
 
     def table(self, text):
         return f'<div class="wide"><table>{text}</table></div>\n'
@@ -105,6 +113,7 @@ class Html(mistune.HTMLRenderer):
         return f'<p class="equation">{equation(text)}</p>\n'
 
 
-def markdown(text, where=lambda url: url):
-    """-> HTML"""
-    return mistune.create_markdown(renderer=Html(where), plugins=['math', 'table'])(text)
+def markdown(text, resolve_link=lambda url: url):
+    """Markdown with tables and equations -> HTML"""
+    convert = mistune.create_markdown(renderer=Html(resolve_link), plugins=['math', 'table'])
+    return convert(text)
