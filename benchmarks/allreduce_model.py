@@ -25,7 +25,8 @@ class Link(NamedTuple):
 LINKS = {8: Link('8 in one machine, NVLink', 2e11, 3e-6),
          64: Link('8 machines, 200 Gbit/s per GPU', 2e10, 1e-5),
          1024: Link('128 machines, 200 Gbit/s per GPU', 2e10, 1e-5)}
-NET, IMAGE_SIZE = 'fcn8s', (500, 500)
+NET = 'fcn8s'
+IMAGE_SIZE = 500, 500
 IMAGES_PER_GPU = 1, 4, 16                       # in a step
 
 

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from tinyfcn import build, ops
 from tinyfcn.geometry import conv_size
 
-SIZE, PAD = 500, 100
+SIZE = 500
+PAD = 100
 NETS = {'VGG-16': 'fcn32s', 'AlexNet': 'fcn_alexnet', 'GoogLeNet': 'fcn_googlenet',
         'SqueezeNet': 'fcn_squeezenet_16s'}
 # a stage: channels within, channels of its output, stride, channels of its input

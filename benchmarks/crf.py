@@ -48,7 +48,7 @@ def markdown_section(rows):
     if not rows:
         return
     yield '## The fully connected CRF, in per cent\n'
-    yield (f'{rows[0]["pictures"]} images of {rows[0]["set"]}, {ITERATIONS} iterations, settings '
+    yield (f'{rows[0]["images"]} images of {rows[0]["set"]}, {ITERATIONS} iterations, settings '
            f'as published.\n')
     yield '| setting | pixel acc | mean IU | seconds per image |\n| --- | --- | --- | --- |'
     for row in rows:
@@ -84,7 +84,7 @@ def main():
     rows = []
     for setting, hist in hists.items():
         scores = metrics.scores(hist)
-        rows.append(dict(setting=setting, set=args.set, pictures=len(valid),
+        rows.append(dict(setting=setting, set=args.set, images=len(valid),
                          pixel_acc=100 * scores['pixel_acc'], mean_iu=100 * scores['mean_iu'],
                          seconds=mean(seconds[setting])))
     save('crf', rows, machine)

@@ -19,7 +19,8 @@ from timing import RESULTS, check_machine, peak_memory, run_in_subprocess, save
 import numpy as np
 
 NAME = 'voc-fcn8s-at-once'
-STEPS, IMAGES = 40, 10          # each image is used four times
+STEPS = 40
+IMAGES = 10             # each is used four times
 
 
 def measure(data, competitor):

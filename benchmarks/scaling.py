@@ -29,8 +29,11 @@ from tinyfcn.runtime import distributed
 from tinyfcn.training import loop, recipes
 
 RECIPE = 'stanford-16s'
-SIZE, IMAGES, N_CLASS = (240, 320), 64, 8       # Stanford's size and classes
-STEPS, WARM_UP = 10, 2
+SIZE = 240, 320         # as in Stanford Background
+N_CLASS = 8
+IMAGES = 64
+STEPS = 10
+WARM_UP = 2             # steps
 SIZES = [1 << 10, 1 << 16, 1 << 20, 1 << 22, 1 << 24, 1 << 26, FCN_BYTES]
 ROUNDS = 7                                      # of each all-reduce; the first warms up
 

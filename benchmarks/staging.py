@@ -22,12 +22,15 @@ from tinyfcn.data.transforms import prepare
 from tinyfcn.training import run
 
 STRIDES = dict(fire3=4, fire5=8, fire9=16)              # of the boxes that score layers read
-IMAGES, STEPS = 40, 40
+IMAGES = 40
+STEPS = 40
 FIRST = {'16s': 'stride 16 alone', '4s-naive': 'all strides, one rate',
          '4s-at-once': 'all strides, skips at a thirtieth'}
 FINAL = {'16s': '16s', '16s-long': '16s, trained\nas long', '4s-naive': '4s, all\nat once',
         '8s': '8s, from\nthe 16s', '4s': '4s, from\nthe 8s'}
-BLUE, ORANGE, GREEN = '#0072b2', '#d55e00', '#009e73'
+BLUE = '#0072b2'
+ORANGE = '#d55e00'
+GREEN = '#009e73'
 
 
 def build_stage(data, stage):

@@ -18,7 +18,8 @@ from tinyfcn.data.images import read_label
 from tinyfcn.metrics import scores
 
 PAPER = {128: 50.9, 64: 73.3, 32: 86.1, 16: 92.8, 8: 96.4, 4: 98.5}
-N_CLASS, VOID = 21, 255
+N_CLASS = 21
+VOID = 255
 
 
 # ---- The weight of each of n pixels in each cell of `factor` pixels.   -> (n, cells)

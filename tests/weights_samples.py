@@ -13,7 +13,8 @@ def floats(*shape, seed=0):
 
 # ---- Caffe: the part of its schema that concerns weights, as protobuf descriptors
 
-REPEATED, OPTIONAL = 3, 1
+REPEATED = 3
+OPTIONAL = 1
 DOUBLE, FLOAT, INT64, INT32, STRING, MESSAGE, ENUM = 1, 2, 3, 5, 9, 11, 14
 SCHEMA = {
     'BlobShape': [('dim', 1, REPEATED, INT64, 'packed')],

@@ -83,7 +83,7 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     dtype = next(iter(arrays.values())).dtype.name
     net = build(**about['build'], dtype=dtype, seed=None)
     report = transplant(net, arrays)
-    if report.missing or report.left:
+    if report.missing or report.unused:
         raise ValueError(f'{file}: these are not the weights of {about["build"]}\n{report}')
     net.seed = about.pop('seed')
     net.frozen = set(about.pop('frozen'))

@@ -87,7 +87,7 @@ def test_staging_is_one_call_each():
     for finer, new in ('fcn16s', 'score_pool4'), ('fcn8s', 'score_pool3'):
         net = build(finer, width=1/64)
         report = weights.transplant(net, coarse.params)
-        assert report.missing == [f'{new}.w', f'{new}.b'] and not report.left
+        assert report.missing == [f'{new}.w', f'{new}.b'] and not report.unused
         for name, w in coarse.params.items():
             np.testing.assert_array_equal(net.params[name], w)
         assert not net.params[f'{new}.w'].any()

@@ -91,7 +91,7 @@ def test_a_checkpoint_is_a_file_of_weights_too(tmp_path):
     assert {name: w.tobytes() for name, w in arrays.items()} == bits(net)
     assert about['source'] == 'tinyfcn'
     finer = build('fcn_squeezenet_8s', n_class=3, width=1/16)
-    assert not weights.transplant(finer, arrays).left
+    assert not weights.transplant(finer, arrays).unused
 
 
 def test_weights_only_leaves_out_the_memory_of_the_optimizer():

@@ -226,7 +226,7 @@ def test_scores_of_torchvisions_resnet(tmp_path):
     assert about['preprocess']['order'] == 'RGB' and about['preprocess']['mean'][0] == .485
     net = tinyfcn.build('resnet101', n_class=7, width=1/16, seed=None)
     report = weights.transplant(net, arrays)
-    assert report.reshaped == ['fc.w'] and not report.left and not report.missing
+    assert report.reshaped == ['fc.w'] and not report.unused and not report.missing
     assert len(report.copied) + 1 == len(net.params) + len(net.state)
     image = 10 * floats(2, 3, 33, 41)
     with torch.no_grad():
@@ -243,7 +243,7 @@ def test_a_backbone_is_filled_from_resnet(tmp_path, name, deep):
     torch.save(theirs.state_dict(), tmp_path / 'x')
     net = tinyfcn.build(name, width=1/32, seed=None)
     report = weights.transplant(net, weights.read(tmp_path / 'x')[0])
-    assert report.left == ['fc.w', 'fc.b'] and not report.reshaped
+    assert report.unused == ['fc.w', 'fc.b'] and not report.reshaped
     backbone = {name for name in [*net.params, *net.state]
                 if name.startswith(('layer', 'conv1.', 'conv2.', 'conv3.', 'bn1.', 'bn2.', 'bn3.'))}
     assert {*report.copied} == backbone
@@ -253,7 +253,7 @@ def test_the_score_layer_for_other_classes_is_not_filled():
     arrays, _ = to_our_names({name: array.numpy() for name, array in
                       resnet_of_torch(1/32)[1].state_dict().items()})
     report = weights.transplant(tinyfcn.build('resnet101', n_class=9, width=1/32), arrays)
-    assert report.left == ['fc.w', 'fc.b'] and not report.missing
+    assert report.unused == ['fc.w', 'fc.b'] and not report.missing
 
 
 def test_resnets_of_other_depths_are_refused():

@@ -126,7 +126,8 @@ FORMS = pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'older'])
 @FORMS
 @pytest.mark.parametrize('protocol', [2, 4, 5])
 def test_state_dicts_of_torch(tmp_path, zipped, protocol):
-    torch, path = needed('torch'), tmp_path / 'x.pth'
+    torch = needed('torch')
+    path = tmp_path / 'x.pth'
     saved = state_dict()
     expected = {name: as_numpy(tensor) for name, tensor in saved.items()}
     kwargs = dict(_use_new_zipfile_serialization=zipped, pickle_protocol=protocol)
@@ -162,7 +163,9 @@ class Call:
 @FORMS
 @pytest.mark.parametrize('protocol', [2, 4])
 def test_a_pickle_that_would_run_code_is_refused_and_does_not(tmp_path, zipped, protocol):
-    torch, path, proof = needed('torch'), tmp_path / 'x.pth', tmp_path / 'proof'
+    torch = needed('torch')
+    path = tmp_path / 'x.pth'
+    proof = tmp_path / 'proof'
     calls = {'posix.system': Call(os.system, f'touch {proof}'),
             'builtins.eval': Call(eval, f'open({str(proof)!r}, "w")'),
             'builtins.exec': Call(exec, f'open({str(proof)!r}, "w")'),
@@ -177,7 +180,8 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not(tmp_path, zipped, 
 
 @FORMS
 def test_other_objects_than_state_dicts_are_refused(tmp_path, zipped):
-    torch, path = needed('torch'), tmp_path / 'x.pth'
+    torch = needed('torch')
+    path = tmp_path / 'x.pth'
     kwargs = dict(_use_new_zipfile_serialization=zipped)
     for saved, message in [
             (torch.nn.Linear(2, 2), 'would run torch.nn.modules.linear.Linear; nothing was run'),
@@ -231,7 +235,8 @@ def rewrite_zip(path, change=lambda name, data: data, **kwargs):
 
 
 def test_zips_that_torch_does_not_write(tmp_path):
-    torch, path = needed('torch'), tmp_path / 'x.pth'
+    torch = needed('torch')
+    path = tmp_path / 'x.pth'
 
     def check_refused(message, *change, **kwargs):
         torch.save({'w': torch.ones(3)}, path)
@@ -251,7 +256,8 @@ def test_zips_that_torch_does_not_write(tmp_path):
 
 
 def test_a_truncated_file_of_the_older_form(tmp_path):
-    torch, path = needed('torch'), tmp_path / 'x.pth'
+    torch = needed('torch')
+    path = tmp_path / 'x.pth'
     torch.save({'w': torch.ones(9)}, path, _use_new_zipfile_serialization=False)
     data = path.read_bytes()
     path.write_bytes(data[:-4])
@@ -298,7 +304,8 @@ def test_keras(tmp_path, kwargs):
 
 
 def test_keras_files_that_are_refused(tmp_path):
-    h5py, path = needed('h5py'), tmp_path / 'x.h5'
+    h5py = needed('h5py')
+    path = tmp_path / 'x.h5'
     np.zeros(9, 'f4').tofile(tmp_path / 'raw')
     outside = [dict(external=[(str(tmp_path / 'raw'), 0, 36)])]
     for more, message in [*((kwargs, 'conv/w lies in another file') for kwargs in outside),

@@ -25,7 +25,7 @@ def test_weights_are_copied_by_name_in_place_and_cast():
     np.testing.assert_array_equal(net.params['conv.b'], arrays['conv.b'])
     assert not net.params['score.w'].any()
     assert report.copied == ['conv.w', 'conv.b'] and report.reshaped == []
-    assert report.left == ['fc8.w'] and report.missing == ['score.w']
+    assert report.unused == ['fc8.w'] and report.missing == ['score.w']
 
 
 def test_an_fc_layer_fills_a_convolution_channel_by_channel():
@@ -49,12 +49,12 @@ def test_a_fourth_channel_is_the_mean_of_the_three():
 
 @pytest.mark.parametrize('box', ['score_fr', 'score', 'fc8', 'conv10', 'loss3/classifier',
                                  'upscore2', 'aux_score'])
-def test_a_classifier_for_other_classes_is_left(box):
+def test_a_classifier_for_other_classes_is_unused(box):
     net = SimpleNamespace(params={'conv.w': np.zeros(3), f'{box}.w': np.zeros((40, 8, 1, 1)),
                                   f'{box}.b': np.zeros(40)})
     report = transplant(net, {'conv.w': floats(3), f'{box}.w': floats(21, 8),
                               f'{box}.b': floats(21)})
-    assert report.left == [f'{box}.w', f'{box}.b'] and report.copied == ['conv.w']
+    assert report.unused == [f'{box}.w', f'{box}.b'] and report.copied == ['conv.w']
     assert not net.params[f'{box}.w'].any() and report.missing == []
 
 
@@ -105,10 +105,10 @@ def test_the_report_is_a_table():
                               'fc8.w': floats(9, 2)}, messages.append)
     assert messages == [str(report)]
     assert str(report).splitlines() == [
-        'copied 1 · reshaped 1 · left 1 · missing 1',
+        'copied 1 · reshaped 1 · unused 1 · missing 1',
         '            name                        in the file         in the net',
         '  reshaped  fc6.w                       2 × 196             2 × 4 × 7 × 7',
-        '  left      fc8.w                       9 × 2               –',
+        '  unused    fc8.w                       9 × 2               –',
         '  missing   score.w                     –                   21 × 2 × 1 × 1']
     assert str(transplant(net, {'conv.w': floats(4, 3, 3, 3), 'fc6.w': floats(2, 196),
                                 'score.w': floats(21, 2)})).count('\n') == 3
@@ -120,7 +120,7 @@ def test_from_net_to_net():
             for seed, name in enumerate(['fcn32s', 'fcn16s', 'fcn8s'])]
     for coarse, fine, new in zip(nets, nets[1:], ('score_pool4', 'score_pool3')):
         report = transplant(fine, coarse.params)
-        assert report.copied == [*coarse.params] and report.left == report.reshaped == []
+        assert report.copied == [*coarse.params] and report.unused == report.reshaped == []
         assert report.missing == [f'{new}.w', f'{new}.b']
         for name, w in coarse.params.items():
             np.testing.assert_array_equal(fine.params[name], w)

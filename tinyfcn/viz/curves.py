@@ -12,7 +12,8 @@ from ..files import open_atomic
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, FAINT = '#22262e', '#9aa0aa'
+INK = '#22262e'
+FAINT = '#9aa0aa'
 METRICS = {                 # colours, and marks, that can be told apart by colour-blind readers
     'mean_iu': ('mean IU', dict(color='#0072b2', lw=2.2, marker='o')),
     'pixel_acc': ('pixel accuracy', dict(color='#d55e00', lw=1.2, marker='s')),

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # lengths in units of a grid's side
-BAR, GRID = .17, 1.         # the widths of boxes
+BAR = .17                   # the width of a convolution's box
+GRID = 1.                   # of any other box
 GAP = .36                   # between boxes
 ROW = 1.6                   # from one row to the next
-DETOUR, DETOUR_STEP = .2, .14   # how far below its row an arrow runs; how much further the next one
+DETOUR = .2                 # how far below its row an arrow runs
+DETOUR_STEP = .14           # how much further below an arrow that it crosses
 MAX_DETOUR = 1.
 INCH = .72                  # a grid's side in inches
 LINE = '#666666'

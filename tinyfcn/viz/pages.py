@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 # of a tile's longer side, in pixels: a smaller image is enlarged, a larger one reduced
-MIN_SIDE, MAX_SIDE = 200, 320
-MARGIN, GAP = 24, 14        # of the page; between tiles
+MIN_SIDE = 200
+MAX_SIDE = 320
+MARGIN = 24                 # of the page
+GAP = 14                    # between tiles
 FONT_SIZE = 13
 
 

@@ -1,7 +1,7 @@
 """Weights by name, from files of five formats, into nets.
 
     arrays, about = read('fcn8s-heavy-pascal.caffemodel')       # as in net.params: '<box>.w'
-    print(transplant(net, arrays))                              # copied, reshaped, left, missing
+    print(transplant(net, arrays))                              # copied, reshaped, unused, missing
     save('fcn8s.safetensors', net.params, about)
 
 Every format has a module with load(path) -> {name: array}, about, where `about` is a dict of what

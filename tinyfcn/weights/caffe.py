@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 from ..files import FormatError, describe_read_errors
 from .arrays import Arrays
 
-VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5                         # wire types
+# wire types
+VARINT = 0
+EIGHT = 1
+BYTES = 2
+FOUR = 5
 TYPES_V1 = {4: 'Convolution', 14: 'InnerProduct', 39: 'Deconvolution'}
 
 

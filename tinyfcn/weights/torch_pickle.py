@@ -20,8 +20,11 @@ from ..files import FormatError, describe_read_errors
 from .arrays import MAX_BYTES, Arrays, check_size, from_bfloat16, to_native
 from .unpickle import ADVICE, Storage, Tensor, interpret
 
-MAGIC, VERSION = 0x1950a86a20f9469cfc6c, 1001           # how the older form begins
-NESTED = 'state_dict', 'model_state_dict', 'model'      # where a checkpoint has its state dict
+# how the older form begins
+MAGIC = 0x1950a86a20f9469cfc6c
+VERSION = 1001
+# where a checkpoint has its state dict
+NESTED = 'state_dict', 'model_state_dict', 'model'
 
 ReadStorage = Callable[[str], bytes]                    # the key of a storage -> its bytes
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ..runtime.backend import array_module
 
-# Layers with one output per class: for another number of classes they are trained anew, so a
-# mismatch of their shapes is no mistake
+# Layers with one output per class: with other classes they must be trained again, so a mismatch
+# of their shapes is no error
 CLASSIFIERS = 'fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'
 
 
@@ -24,14 +24,14 @@ class Report(NamedTuple):
     """What happened to every array: names, and by name its shapes in the file and in the net."""
     copied: list[str]       # into a weight of the same shape
     reshaped: list[str]     # an fc layer into a convolution, three channels into four
-    left: list[str]         # in the file: the net has no such weight, or for other classes
+    unused: list[str]       # in the file: the net has no such weight, or for other classes
     missing: list[str]      # in the net: unchanged, as the file does not have them
     shapes: dict[str, tuple[tuple[int, ...] | None, ...]]
 
     def __str__(self) -> str:
-        lines = [f'copied {len(self.copied)} · reshaped {len(self.reshaped)} · left '
-                 f'{len(self.left)} · missing {len(self.missing)}']
-        rows = [(what, name) for what in ('reshaped', 'left', 'missing')
+        lines = [f'copied {len(self.copied)} · reshaped {len(self.reshaped)} · unused '
+                 f'{len(self.unused)} · missing {len(self.missing)}']
+        rows = [(what, name) for what in ('reshaped', 'unused', 'missing')
                 for name in getattr(self, what)]
         if rows:
             lines.append(f'  {"":9} {"name":27} {"in the file":19} in the net')
@@ -42,13 +42,13 @@ class Report(NamedTuple):
 
 
 def transplant(net: HasParams, arrays: Mapping[str, NDArray[Any]],
-               say: Callable[[str], object] | None = None) -> Report:
+               log: Callable[[str], object] | None = None) -> Report:
     """net.params[name] ← arrays[name], in place and cast to the net's dtype. -> Report
 
     An fc layer (out, C·kh·kw), channel-major, fills a convolution (out, C, kh, kw). A first
     convolution of four channels takes the three of the file, and their mean as the fourth. A
-    classifier for another number of classes is left. Any other shape is refused, before anything
-    is changed. `say`, such as print, is called with the report as text.
+    classifier for another number of classes is not used. Any other shape is refused, before
+    anything is changed. `log`, such as print, is called with the report as text.
 
     >>> import tinyfcn
     >>> coarse, fine = (tinyfcn.build(name, width=1/64) for name in ('fcn32s', 'fcn16s'))
@@ -68,7 +68,7 @@ def transplant(net: HasParams, arrays: Mapping[str, NDArray[Any]],
         if array is None:
             report.missing.append(name)
         elif w is None or array.shape != w.shape and _is_for_other_classes(name, array, w):
-            report.left.append(name)
+            report.unused.append(name)
         elif (fit := _reshaped(array, w, name == first_conv)) is None:
             refused.append(f'{name} is {array.shape} in the file and {w.shape} in the net')
         else:
@@ -83,8 +83,8 @@ def transplant(net: HasParams, arrays: Mapping[str, NDArray[Any]],
     for name, array in fitted.items():
         w = weights[name]
         w[...] = array_module(w).asarray(array, w.dtype)
-    if say:
-        say(str(report))
+    if log:
+        log(str(report))
     return report
 
 
