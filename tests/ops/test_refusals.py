@@ -54,7 +54,7 @@ def pooling(op):
         *window(op),
         (ValueError, r'pad \(2, 2\) must be smaller than ksize \(2, 2\)', lambda: op(X, 2, pad=2)),
         (ValueError, r'pad \(0, 1\).*ksize \(2, 1\)', lambda: op(X, (2, 1), pad=(0, 1))),
-        (ValueError, r'8×8 every 3×3 pixels .*5×6', lambda: op(X, 8, stride=3)),
+        (ValueError, r'8×8 with stride 3×3 .*5×6', lambda: op(X, 8, stride=3)),
         (ValueError, r'7×7 does not fit .*5×6', lambda: op(X, 7, ceil=False)),
         (ValueError, r'stride is -1', lambda: op(X, 2, stride=-1)),
     ]
