@@ -87,9 +87,16 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         seed: int = 0, command: str = '', resume: bool = False) -> Generator[Row, None, None]:
     """Train and write into the folder; yields a row after each step and after each validation.
 
-    A row is yielded when it is in metrics.jsonl. Closing this generator stops the run between two
-    steps and saves a checkpoint; a generator that is only abandoned, or killed, leaves the previous
-    checkpoint. Of several ranks all read the folder, and only rank 0 writes into it.
+    A row is yielded after it is written to metrics.jsonl. Closing this generator stops the run
+    between two steps and saves a checkpoint. A process that is killed leaves the previous
+    checkpoint, from which the run resumes just as well. Of several ranks all read the folder, and
+    only rank 0 writes into it.
+
+    recipe = get_recipe('shapes-8s', init_from=None)
+    rows = run('runs/mine', build_net(recipe, dataset.classes), dataset, valid, recipe)
+    for row in rows:
+        if enough(row):
+            rows.close()
     """
     folder = Path(folder)
     optimizer = make_optimizer(recipe)
@@ -108,10 +115,10 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     folder.mkdir(parents=True, exist_ok=True)
     append_run_info(folder / 'run.json', command, seed, recipe)
     writer = RunWriter(folder, net, optimizer, recipe, seed, progress)
-    steps = train(net, dataset, recipe, optimizer, seed, progress.step)
-    with closing(steps), closing(writer):
+    step_rows = train(net, dataset, recipe, optimizer, seed, progress.step)
+    with closing(step_rows), closing(writer):
         try:
-            for step_row in steps:
+            for step_row in step_rows:
                 writer.step = step_row['step']
                 rows = [_without_names(step_row)]
                 if is_validation_step(writer.step, recipe):
@@ -140,8 +147,8 @@ class RunWriter:
         self.best = progress.best
         self.history = truncate_log(folder / 'metrics.jsonl', progress.step)
         self.log = open(folder / 'metrics.jsonl', 'a', encoding='utf-8')
-        self.started = perf_counter()
-        self.saved = self.started
+        self.start_time = perf_counter()
+        self.checkpoint_time = self.start_time
 
     def write(self, rows: list[Row]) -> None:
         """Log the row of a step, and that of a validation after it; save what is due.
@@ -149,7 +156,7 @@ class RunWriter:
         Rows are written before the checkpoint: resuming from the one before drops them again.
         """
         for row in rows:
-            row['seconds'] = round(perf_counter() - self.started, 3)
+            row['seconds'] = round(perf_counter() - self.start_time, 3)
             self.log.write(json.dumps(row) + '\n')
         self.log.flush()
         self.history += rows
@@ -160,9 +167,9 @@ class RunWriter:
                 self.best = mean_iu
                 self.save_checkpoint('best')
             viz.draw_curves(self.folder / 'curves.png', self.history)
-        if is_validated or perf_counter() - self.saved > CHECKPOINT_SECONDS:
+        if is_validated or perf_counter() - self.checkpoint_time > CHECKPOINT_SECONDS:
             self.save_checkpoint('last')
-            self.saved = perf_counter()
+            self.checkpoint_time = perf_counter()
 
     def save_checkpoint(self, name: str) -> None:
         """Write the whole state into NAME.safetensors."""
