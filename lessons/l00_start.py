@@ -257,7 +257,7 @@ mine = dict(conv1=None, pool1=None, pool2=None, upscore=None, score=None)
 
 
 def compare(mine, right):
-"""Draw both sizes as rectangles, one over the other."""
+    """Draw both sizes as rectangles, one over the other."""
     _, axes = plt.subplots(1, len(mine), figsize=(8, 1.9), sharex=True, sharey=True)
     for ax, (name, size) in zip(axes, mine.items()):
         h, w = right[name]

@@ -238,7 +238,7 @@ for batch_size in 1, 2:
 #
 # The authors used two recipes. The paper (CVPR 2015) has the *mean* loss over minibatches of twenty
 # images. The nets that they published later were trained with the *sum* over one image and high
-# momentum; they call it "heavy" learning. Here are both, for FCN-32s:
+# momentum; the files are named *heavy*. Here are both, for FCN-32s:
 
 # %%
 older = recipes.get_recipe('voc-fcn32s-table2')
@@ -308,7 +308,7 @@ for wrong in dict(lr=1e-4), dict(loss='mean'):
 # 1e-10 · 5e-4 · 100 · 100,000 = 5e-7. Weight decay is in the authors' settings, but has no effect.
 
 # %%
-shrinkage = heavy['lr'] * heavy['weight_decay'] / (1 - heavy['momentum']) * heavy['steps']
+shrinkage = heavy.lr * heavy.weight_decay / (1 - heavy.momentum) * heavy.steps
 assert np.isclose(shrinkage, 5e-7)
 
 # %% [markdown]

@@ -231,7 +231,7 @@ check('stride_to_dilation', stride_to_dilation_mine)
 # dilation 4.
 
 # %%
-viz.show_source(deeplab.atrous_vgg16)
+viz.show_source(deeplab.dilated_vgg16)
 
 # %%
 largefov = tinyfcn.build('deeplab_largefov', seed=None)
@@ -327,7 +327,7 @@ assert (clean_score[..., 1::2, 1::2] != noisy_score[..., 1::2, 1::2]).all()
 viz.show_source(deeplab.deeplab_aspp)
 
 # %%
-viz.show_source(deeplab.fov)
+viz.show_source(deeplab.dilated_fc6_fc7)
 
 # %% [markdown]
 # Here are the taps of the four on the map of an image of 321×321, which has 41×41 positions. The
