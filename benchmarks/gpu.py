@@ -90,8 +90,8 @@ def in_turn(net, rivals, row, args):
             for name, score in zip(rivals, first[1:]):
                 assert_close(to_numpy(first[0]), score.cpu().numpy(), name, APART[row['precision']])
         del first
-        return time_alternately({name: card.synced(run, args.device) for name, run in runs.items()},
-                         args.budget, most=31)
+        synced = {name: card.synced(run, args.device) for name, run in runs.items()}
+        return time_alternately(synced, args.budget, max_rounds=31)
 
 
 def emptied(device):

@@ -37,7 +37,7 @@ class Straight(torch.nn.Module):
             op, how = box.op.__name__, dict(box.kwargs)
             if box.like:
                 how['size'] = tuple(sizes[box.like])
-            if 'train' in box.asks:
+            if 'train' in box.flags:
                 how['train'] = train
             if op == 'relu':
                 how['inplace'] = readers.count(box.inputs[0]) == 1 and box.inputs[0] != 'data'

@@ -161,7 +161,7 @@ def test_the_archive_keeps_its_size_and_says_what_it_left_out(data, tmp_path):
         for name in names:
             archive.getinfo(f'voc_animals/JPEGImages/{name}.jpg')
             archive.getinfo(f'voc_animals/SegmentationClass/{name}.png')
-    with pytest.raises(ValueError, match='even without voc_animals it is .* bytes more than 1,000'):
+    with pytest.raises(ValueError, match='even without voc_animals it has .* bytes more than 1,000'):
         pack_data.pack(data, tmp_path / 'none.zip', 1000)
 
 
@@ -241,10 +241,10 @@ def test_a_rival_with_other_scores_is_not_timed(small):
     gpu, net, twins, args = small
     net.params['score_fr.b'] += 1.
     row = next(gpu.nets(net, twins, args))
-    assert 'times' not in row and 'apart from tinyfcn' in row['failed']
+    assert 'times' not in row and 'differs from tinyfcn' in row['failed']
     found = dict(card='a card', machine=dict(torch='2'), size=[24, 32], nets=[row],
                  ceilings=[{'copy': 1e12, 'product, float32': 1e12}])
-    assert 'apart from tinyfcn' in '\n'.join(gpu_tables.markdown_section(dict(gpu=found)))
+    assert 'differs from tinyfcn' in '\n'.join(gpu_tables.markdown_section(dict(gpu=found)))
 
 
 @needs_torch
