@@ -5,7 +5,6 @@ convolutions between are bars. A sum continues in the row below; an arrow past o
 below the row.
 """
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -32,15 +31,6 @@ COLOURS = {'data': '#bbbbbb', 'conv2d': '#3b6ea5', 'score': '#e08a3c',
 # ops without a box of their own: the arrow to the next box stands for them
 NOT_DRAWN = {'relu', 'leaky_relu', 'dropout', 'crop', 'scale', 'local_response_norm', 'batch_norm',
              'channels', 'avg_pool_to', 'pad', 'max_switches'}
-
-
-class AlignmentLike(Protocol):
-    """image = scale·i + shift, for both axes, as of `tinyfcn.net.alignment`."""
-
-    @property
-    def scale(self) -> tuple[Fraction, ...]: ...
-    @property
-    def shift(self) -> tuple[Fraction, ...]: ...
 
 
 class BoxLike(Protocol):
@@ -130,11 +120,12 @@ def draw_net(net: NetLike, path: str | PathLike[str], dpi: float = 110) -> None:
     figure.savefig(path)
 
 
-def draw_heatmap(image: NDArray[np.uint8], heat: NDArray[Any], alignment: AlignmentLike,
+def draw_heatmap(image: NDArray[np.uint8], heat: NDArray[Any], alignment: Any,
                  path: str | PathLike[str], title: str) -> None:
     """Where in the image a classifier finds a class, as in the paper's Figure 2.
 
-    image (H, W, 3) uint8; heat (h, w), the scores of one class; alignment, of the box of the score
+    image (H, W, 3) uint8; heat (h, w), the scores of one class; alignment of the box of the score,
+    whose scale and shift place them in the image
 
     >>> import tempfile, tinyfcn
     >>> box = tinyfcn.build('squeezenet', width=1/8, seed=None)['conv10']
