@@ -216,12 +216,12 @@ print(box.line, '    reads', box.inputs, '    channels', box.channels)
 print({name: w.shape for name, w in net.params.items() if name.startswith('conv2')})
 
 # %% [markdown]
-# And a **net** is a list of boxes. Its summary has a line for each. The *stride* of a box is the
-# distance in pixels of the image between neighbouring cells of its output; its *receptive field* is
-# how many pixels of the image, along each axis, one cell depends on; its *shift* is the pixel on
-# which the first cell is centred. The receptive field of a score is 37 pixels, over half the height
-# of our images; you will work these numbers out by hand in lesson 09. Below the table the summary
-# explains the offset of `crop`.
+# And a **net** is a list of boxes. Its summary has a line for each. *stride* is the distance, in
+# pixels of the image, between neighbouring cells of the output; *field* is the **receptive field**,
+# that is how many pixels of the image, along each axis, one cell depends on; *begins* is the pixel
+# on which the first cell is centred. The receptive field of a score is 37 pixels, over half the
+# height of our images; you will work these numbers out by hand in lesson 09. Below the table the
+# summary explains the offset of `crop`.
 
 # %%
 print(net.summary())

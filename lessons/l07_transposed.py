@@ -30,15 +30,17 @@ plt.rcParams['figure.dpi'] = 80
 # %%
 def lines(title, downwards):
     """Draw seven positions above, three below, and the connections between them as arrows."""
-    marks = f'<text x="145" y="14" text-anchor="middle" fill="currentColor">{title}</text>'
+    arrows = ''
     for i in range(3):
         for tap, colour in enumerate(['#c33', '#292', '#36c']):
             ends = f'{40 * (2 * i + tap) + 25} 36', f'{40 * (2 * i + 1) + 25} 104'
             start, end = ends if downwards else ends[::-1]
-            marks += (f'<path d="M{start}L{end}" stroke="{colour}" stroke-width="2" '
-                      f'marker-end="url(#tip)"/>')
+            arrows += f'<path d="M{start}L{end}" stroke="{colour}"/>'
+    squares = ''
     for x, y in [*((25 + 40 * j, 28) for j in range(7)), *((65 + 80 * i, 112) for i in range(3))]:
-        marks += f'<rect x="{x - 7}" y="{y - 7}" width="14" height="14" fill="#f90"/>'
+        squares += f'<path d="M{x - 7} {y - 7}h14v14h-14z"/>'
+    marks = (f'<text x="145" y="14" text-anchor="middle" fill="currentColor">{title}</text>'
+             f'<g stroke-width="2" marker-end="url(#tip)">{arrows}</g><g fill="#f90">{squares}</g>')
     return f'<svg width="290" height="125" font-family="sans-serif" font-size="13">{marks}</svg>'
 
 

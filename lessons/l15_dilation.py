@@ -258,8 +258,8 @@ size = (321, 321)
 fc6 = fcn32s.params['fc6.w'].size
 for name, net, box in ('FCN-32s', fcn32s, 'fc6'), ('LargeFOV', largefov, 'fc6_12'):
     h, w = net.sizes(size)[box]
-    weights = sum(values.size for values in net.params.values())
-    print(f'{name:8} {weights:11,} weights; the whole net costs {cost(net, size):.1f}\n'
+    n_weights = sum(values.size for values in net.params.values())
+    print(f'{name:8} {n_weights:11,} weights; the whole net costs {cost(net, size):.1f}\n'
           f'{"":9}{h}×{w} positions for fc6: a 7×7 with 4096 kernels costs {fc6 * h * w / 1e9:.1f}')
 
 # %% [markdown]
