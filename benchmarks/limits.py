@@ -31,9 +31,15 @@ def scene(height, index):
     """Image `index` of this height, or as many as fill 128×160. -> image, label"""
     size = height, height * 5 // 4
     side = max(1, TRAIN_HEIGHT // height)       # small images in a row of the scene
-    drawn = [shapes.generate(SEED, side ** 2 * index + i, size, **KWARGS) for i in range(side ** 2)]
-    return [np.concatenate([np.concatenate(parts[row * side:(row + 1) * side], 1)
-                            for row in range(side)]) for parts in zip(*drawn)]
+    pairs = [shapes.generate(SEED, side ** 2 * index + i, size, **KWARGS) for i in range(side ** 2)]
+    images, labels = zip(*pairs)
+    return tile(images, side), tile(labels, side)
+
+
+def tile(parts, side):
+    """side × side arrays (h, w, …) -> one (side·h, side·w, …)"""
+    rows = [np.concatenate(parts[row * side:(row + 1) * side], 1) for row in range(side)]
+    return np.concatenate(rows)
 
 
 def evaluate(nets, height):
@@ -71,8 +77,8 @@ def main():
           f'{"shapes":24}' + ''.join(f'{name:>10}' for name in nets))
     rows = []
     for height in HEIGHTS:
-        rows.append(dict(height=height, across=[part * height for part in SHAPE_SIZE],
-                         sees=fields, mean_iu=evaluate(nets, height)))
+        rows.append(dict(height=height, shape_sizes=[part * height for part in SHAPE_SIZE],
+                         receptive_fields=fields, mean_iu=evaluate(nets, height)))
         mean_iu = rows[-1]['mean_iu'].values()
         print(f'{format_sizes(height):24}' + ''.join(f'{iu:10.1f}' for iu in mean_iu)
               + '   as trained' * (height == TRAIN_HEIGHT), flush=True)

@@ -36,7 +36,7 @@ def upper_bounds():
     path = RESULTS / 'upper_bound.json'
     if not path.exists():
         return
-    row = min(json.loads(path.read_text('utf-8'))['rows'], key=lambda row: row['apart'])
+    row = min(json.loads(path.read_text('utf-8'))['rows'], key=lambda row: row['mean_deviation'])
     found = {int(factor): mean_iu for factor, mean_iu in row['mean_iu'].items()}
     yield f'\nThe best possible mean IU on {row["masks"]} true masks, by the downsampling factor:'
     yield upper_bound.format_row('', {factor: factor for factor in found})

@@ -128,9 +128,9 @@ def markdown_section(rows):
     yield f'| down, up | {" | ".join(map(str, PAPER))} | mean deviation |'
     yield '|' + ' --- |' * (len(PAPER) + 2)
     yield f'| **the paper** | {" | ".join(f"{iu:.1f}" for iu in PAPER.values())} | |'
-    for row in sorted(rows, key=lambda row: row['apart']):
+    for row in sorted(rows, key=lambda row: row['mean_deviation']):
         numbers = ' | '.join(f'{iu:.1f}' for iu in row['mean_iu'].values())
-        yield f'| {row["way"]} | {numbers} | {row["apart"]:.2f} |'
+        yield f'| {row["way"]} | {numbers} | {row["mean_deviation"]:.2f} |'
     yield ''
 
 
@@ -150,9 +150,11 @@ def main():
     rows = []
     for way in WAYS:
         found = bounds(masks, way)
-        rows.append(dict(way=way, masks=len(masks), mean_iu=found, apart=mean_deviation(found)))
-        print(format_row(way, found, f'{mean_deviation(found):.2f}'), flush=True)
-    print(f'\nnearest to the paper: {min(rows, key=lambda row: row["apart"])["way"]}')
+        deviation = mean_deviation(found)
+        rows.append(dict(way=way, masks=len(masks), mean_iu=found, mean_deviation=deviation))
+        print(format_row(way, found, f'{deviation:.2f}'), flush=True)
+    nearest = min(rows, key=lambda row: row['mean_deviation'])
+    print(f'\nnearest to the paper: {nearest["way"]}')
     if args.every == 1:
         save('upper_bound', rows)
 

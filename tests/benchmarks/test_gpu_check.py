@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import gpu_check
 import numpy as np
 import pytest
-from fake_cupy import lent
+from fake_cupy import use_fake_cupy
 from optional_deps import needs_torch
 from PIL import Image
 from samples import TABLE
@@ -36,7 +36,7 @@ ROWS = ('conv2d-all-pairs', 'max_pool-padded', 'batch_norm-training', 'dropout-k
 
 @pytest.fixture
 def cupy():
-    with lent() as module:
+    with use_fake_cupy() as module:
         yield module
 
 
@@ -191,7 +191,7 @@ def test_a_part_of_it_on_the_stand_in(cupy, data, tmp_path):
         patch.setattr(gpu_run, 'PACED', 1)
         found = full_run(data, tmp_path, '--parts', 'scratch', '--width', '1/16', '--seconds', '1')
     row, = found['rows']
-    assert 'no card: the host computes' in found['card']
+    assert 'no GPU: the host computes' in found['card']
     assert 1 <= row['recipe']['steps'] < 40_000 and row['epochs'] > 0
 
 
