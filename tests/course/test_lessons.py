@@ -19,7 +19,7 @@ pytestmark = pytest.mark.lessons
 FOLDER = Path(__file__).parents[2] / 'lessons'
 LESSONS = sorted(FOLDER.glob('l[0-9][0-9]_*.py'))
 STEPPED_LESSONS = '05', '11'                    # these step through a net box by box
-MAX_CPU_SECONDS = 30                            # of one lesson, with two threads at work
+MAX_CPU_SECONDS = 20                            # of one lesson
 MAX_TOTAL_CPU_SECONDS = 240
 EXPORTED = {*tinyfcn.__all__, *ops.__all__, *(
     name for name, value in vars(layers).items()

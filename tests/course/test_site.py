@@ -169,7 +169,7 @@ def test_text_and_code_have_enough_contrast(scheme, open_page):
       const low = []
       const background = e => {{
         const colour = getComputedStyle(e).backgroundColor
-        return colour === 'rgba(0, 0, 0, 0)' ? ground(e.parentElement) : colour
+        return colour === 'rgba(0, 0, 0, 0)' ? background(e.parentElement) : colour
       }}
       for (const e of document.querySelectorAll('main *, header a')) {{
         if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue
@@ -205,7 +205,7 @@ def test_an_unknown_tex_command_raises(site_module):
 def test_links_between_notebooks_become_links_between_pages(site_module):
     assert site_module.page_link('l03_im2col.ipynb#a') == 'l03_im2col.html#a'
     assert site_module.page_link('glossary.md#stride') == 'glossary.html#stride'
-    assert site_module.page_link('../tests/test_site.py') is None
+    assert site_module.page_link('../tests/course/test_site.py') is None
     assert site_module.page_link('https://example.org/a.ipynb') == 'https://example.org/a.ipynb'
     with pytest.raises(ValueError, match='a link to l99_none.ipynb, but there is no such file'):
         site_module.page_link('l99_none.ipynb')
