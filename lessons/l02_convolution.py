@@ -275,7 +275,8 @@ viz.side_by_side({name: convolve(grey, kernel) for name, kernel in kernels.items
 # no difference, and the field says convolution; the flipped kernel returns in lesson 07.
 
 # %%
-line, kernel = np.array([1, 2, 4, 8]), np.array([-1, 0, 1])
+line = np.array([1, 2, 4, 8])
+kernel = np.array([-1, 0, 1])
 print('cross-correlation', np.correlate(line, kernel, 'valid'),
       '   convolution', np.convolve(line, kernel, 'valid'))
 

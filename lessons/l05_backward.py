@@ -108,7 +108,8 @@ x = np.array([1., 4, 2, 3])
 w = np.array([5., -1])
 dy = np.array([1., 10, 100])                    # of any loss; these digits are easy to tell apart
 
-dx, dw = np.zeros(4), np.zeros(2)
+dx = np.zeros(4)
+dw = np.zeros(2)
 for i in range(3):                              # window i reads the pixels i and i + 1
     dx[i:i + 2] += dy[i] * w
     dw += dy[i] * x[i:i + 2]

@@ -195,11 +195,12 @@ viz.show_source(ops.conv_transpose2d)
 
 # %%
 rng = np.random.default_rng(0)
-many, filters = rng.standard_normal((1, 3, 4, 4)), rng.standard_normal((3, 2, 3, 3))
-y, _ = ops.conv_transpose2d(many, filters, stride=2)
+many = rng.standard_normal((1, 3, 4, 4))
+kernels = rng.standard_normal((3, 2, 3, 3))
+y, _ = ops.conv_transpose2d(many, kernels, stride=2)
 assert y.shape == (1, 2, 9, 9)
 
-one_by_one = [ops.conv_transpose2d(many[:, [c]], filters[[c]], stride=2)[0] for c in range(3)]
+one_by_one = [ops.conv_transpose2d(many[:, [c]], kernels[[c]], stride=2)[0] for c in range(3)]
 assert np.allclose(y, sum(one_by_one))
 
 # %% [markdown]

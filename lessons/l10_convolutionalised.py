@@ -226,7 +226,8 @@ print(f'{len(crops)} windows one by one against one pass: '
 
 # %%
 # the fully connected form, with rows of 24·7·7 weights, gives the same for a single window
-rows, bias = net.params['fc3.w'].reshape(32, -1), net.params['fc3.b']
+rows = net.params['fc3.w'].reshape(32, -1)
+bias = net.params['fc3.b']
 net.forward(crops[:1], keep=True)
 flat = rows @ net.values['pool2'].ravel() + bias
 # float32 sums 1,176 products, in another order here and there
@@ -337,7 +338,8 @@ print(f'{(difference > 1e-5).sum()} cells of 64 differ, all of them at the borde
 # true: a cell of fc3 is the fully connected layer on *its own window of the map*.
 
 # %%
-rows, bias = padded.params['fc3.w'].reshape(32, -1), padded.params['fc3.b']
+rows = padded.params['fc3.w'].reshape(32, -1)
+bias = padded.params['fc3.b']
 flat = rows @ inner.ravel() + bias
 assert np.allclose(flat, image_fc3[:, i, j], atol=1e-5 * np.abs(flat).max())
 

@@ -350,7 +350,8 @@ assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 # The score changes by r·|x|² times its gradient: the *square* of the magnitude of the features.
 
 # %%
-x, w = np.array([3., 4.]), np.array([.5, -1.])
+x = np.array([3., 4.])
+w = np.array([.5, -1.])
 r = .1
 ds = -.2                                                # a larger s would lower the loss
 before = w @ x

@@ -63,7 +63,8 @@ HTML(f'<table>{rows}</table>')
 # %%
 image, _ = shapes.generate(3, 9, (48, 64), n_class=5, difficulty=.2)
 grey = image.mean(2)[None, None]
-right, down = np.diff(grey, axis=3)[:, :, 1:], np.diff(grey, axis=2)[..., 1:]
+right = np.diff(grey, axis=3)[:, :, 1:]
+down = np.diff(grey, axis=2)[..., 1:]
 outline = np.hypot(right, down)                         # 47×63: the magnitude of the gradient
 
 x = outline

@@ -85,7 +85,8 @@ def solution(after):
 @each
 def test_a_lesson_has_its_parts(path, course):
     cells = course.read_cells(path)
-    number, (kind, first) = path.name[1:3], cells[0]
+    number = path.name[1:3]
+    kind, first = cells[0]
     assert kind == 'markdown' and re.match(rf'# {number}\. \S', first)
     bold = re.findall(r'\*\*([^*]+)\*\*', first)
     questions = [text for text in bold if text.endswith('?')]
