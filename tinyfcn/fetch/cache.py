@@ -25,7 +25,7 @@ def ignore(line: str) -> None:
 
 
 class Source(NamedTuple):
-    """Where an archive is available. None: nobody has published its checksum, or its size.
+    """Where an archive is available. None: no checksum, or no size, is published.
 
     The number of hex digits tells the kind of checksum: 32 are MD5, 40 SHA-1, 64 SHA-256.
     """
