@@ -1,28 +1,43 @@
-"""What FCN-8s is made of, op by op, on the card: beside PyTorch, and beside what the card can do.
+"""The ops of FCN-8s one by one on a GPU, beside PyTorch's and beside what the GPU can reach.
 
     for row in layers(net, size, device, budget): …
 
-bytes are what an op must read and write at least, sums the products that it adds up, counted as two
-(a Winograd convolution takes less than half of them, and may be quicker than its floor).
+`bytes` is what an op must read and write at least. `flops` counts two for each multiplication of
+the direct sum; Winograd needs less than half of them and may be faster than this floor.
 """
 from math import prod
+from typing import Any, NamedTuple
 
-from card import in_turn, placed
+from gpu_timing import time_short, to_device
 from timing import np
 
 # isort: split
 import torch
 import torch.nn.functional as F
-from gpu_rivals import LAYOUTS, backward, on_device
+from gpu_torch import LAYOUTS, backward, to_tensors, torch_device
 from torch_nets import TorchOps, bilinear_kernel
 
 from tinyfcn import ops, optim
 
 BATCH = 1
+OTHER_BOXES = 'relu1_1', 'pool1', 'drop6', 'upscore2', 'upscore8'
+
+
+class Comparison(NamedTuple):
+    """An op of tinyfcn with its arguments, and the same of PyTorch with its own."""
+
+    name: str
+    op: Any
+    shapes: list[tuple[int, ...]]
+    kwargs: dict[str, Any]
+    torch_op: Any
+    torch_args: tuple[Any, ...]
+    flops: int
+    trainable: list[int]            # which arrays need a gradient
 
 
 def layers(net, size, device, budget=.3):
-    """-> dict(layer, what, sums, bytes, times) of each op, forward and backward"""
+    """-> dict(layer, what, flops, bytes, times) of each op, forward and backward"""
     sizes = net.sizes(size)
 
     def shape(name):
@@ -30,87 +45,109 @@ def layers(net, size, device, budget=.3):
 
     seen = set()
     for box in net.boxes.values():
-        if box.op is ops.conv2d:
-            shapes = [shape(box.inputs[0]), *(net.params[w].shape for w in box.reads[1:])]
-            if (key := str((shapes, box.kwargs))) not in seen:
-                seen.add(key)
-                how = [box.kwargs[word] for word in ('stride', 'pad', 'dilation', 'groups')]
-                yield from pair(box.name, box.op, shapes, box.kwargs, F.conv2d, how,
-                                2 * prod(shape(box.name)) * prod(shapes[1][1:]), device, budget,
-                                learns=range(box.inputs[0] == 'data', 3))   # a picture does not
-    for box in map(net.__getitem__, ('relu1_1', 'pool1', 'drop6', 'upscore2', 'upscore8')):
-        yield from pair(box.name, box.op, [shape(box.inputs[0])], *told(box, device), 0, device,
-                        budget, learns=[0])
-    yield from loss(shape('score'), device, budget)
-    yield from update(net.params['fc6.w'].shape, device, budget)
+        if box.op is not ops.conv2d:
+            continue
+        comparison = compare_conv(net, box, shape)
+        key = str((comparison.shapes, comparison.kwargs))
+        if key not in seen:
+            seen.add(key)
+            yield from time_op(comparison, device, budget)
+    for name in OTHER_BOXES:
+        box = net[name]
+        comparison = compare_box(box, shape(box.inputs[0]), device)
+        yield from time_op(comparison, device, budget)
+    yield from time_loss(shape('score'), device, budget)
+    yield from time_update(net.params['fc6.w'].shape, device, budget)
 
 
-def told(box, device):
-    """What an op is told, PyTorch's function, and what that is told."""
-    name, how = box.op.__name__, dict(box.kwargs)
+def compare_conv(net, box, shape):
+    shapes = [shape(box.inputs[0]), *(net.params[w].shape for w in box.reads[1:])]
+    torch_args = tuple(box.kwargs[key] for key in ('stride', 'pad', 'dilation', 'groups'))
+    flops = 2 * prod(shape(box.name)) * prod(shapes[1][1:])
+    trainable = [0, 1, 2] if box.inputs[0] != 'data' else [1, 2]    # an image needs no gradient
+    return Comparison(box.name, box.op, shapes, box.kwargs, F.conv2d, torch_args, flops, trainable)
+
+
+def compare_box(box, shape, device):
+    name = box.op.__name__
+    kwargs = dict(box.kwargs)
+    torch_kwargs = dict(kwargs)
+    torch_op = getattr(TorchOps, name)
     if name == 'dropout':
-        return dict(how, train=True, rng=np.random.default_rng(0)), F.dropout, (how['p'], True)
+        kwargs.update(train=True, rng=np.random.default_rng(0))
+        return Comparison(box.name, box.op, [shape], kwargs, F.dropout, (box.kwargs['p'], True), 0,
+                          [0])
     if name == 'upsample':
-        own = bilinear_kernel(box).to('cuda' if device == 'gpu' else 'cpu')
-        return how, lambda x: TorchOps.upsample(x, **how, kernel=own), ()
-    native = getattr(TorchOps, name)
-    extra = dict(inplace=False) if name == 'relu' else {}
-    return how, lambda x: native(x, **how, **extra), ()
+        torch_kwargs['kernel'] = bilinear_kernel(box).to(torch_device(device))
+    if name == 'relu':
+        torch_kwargs['inplace'] = False
+    return Comparison(box.name, box.op, [shape], kwargs, lambda x: torch_op(x, **torch_kwargs), (),
+                      0, [0])
 
 
-def pair(name, op, shapes, how, native, told, sums, device, budget, learns):
-    """An op, forward and backward, beside PyTorch's in both layouts."""
-    rng, learns = np.random.default_rng(0), [*learns]
-    host = [rng.standard_normal(shape, dtype='float32') for shape in shapes]
-    arrays = [placed(a, device) for a in host]
-    y, cache, *_ = op(*arrays, **how)
-    dy = rng.standard_normal(y.shape, dtype='float32')
-    d, want = placed(dy, device), [i in learns for i in range(len(arrays))]
-    forward = {'tinyfcn': lambda: op(*arrays, **how)}
-    back = {'tinyfcn': lambda: op.backward(d, cache, want=want)}
-    for layout in LAYOUTS:
-        *tensors, td = on_device(*host, dy, device=device, layout=layout, learns=learns)
-        forward[layout] = bare(native, tensors, told)
-        back[layout] = backward(native(*tensors, *told), [tensors[i] for i in learns], td)
-    read, written = sum(a.nbytes for a in host), 4 * y.size
-    yield dict(layer=name, what='forward', sums=sums, bytes=read + written,
-               times=in_turn(forward, device, budget))
-    yield dict(layer=name, what='backward', sums=sums * (1 + (0 in learns)),
-               bytes=read + written + sum(host[i].nbytes for i in learns),
-               times=in_turn(back, device, budget))
-
-
-def bare(native, tensors, told):
-    tensors = [each.detach() for each in tensors]
-    return lambda: native(*tensors, *told)
-
-
-def loss(shape, device, budget):
-    """The loss and its gradient, which tinyfcn gives at once."""
+def time_op(comparison, device, budget):
+    """Rows of an op, forward and backward, beside PyTorch's in both layouts."""
+    name, op, shapes, kwargs, torch_op, torch_args, flops, trainable = comparison
     rng = np.random.default_rng(0)
-    score = rng.standard_normal(shape, dtype='float32')
-    label = rng.integers(0, shape[1], (shape[0], *shape[2:]))
-    x, at = placed(score, device), placed(label.astype('uint8'), device)
-    times = {'tinyfcn': lambda: ops.softmax_cross_entropy(x, at)}
+    host = [rng.standard_normal(shape, dtype='float32') for shape in shapes]
+    arrays = [to_device(a, device) for a in host]
+    y, cache, *_ = op(*arrays, **kwargs)
+    host_dy = rng.standard_normal(y.shape, dtype='float32')
+    dy = to_device(host_dy, device)
+    want = [i in trainable for i in range(len(arrays))]
+    forwards = {'tinyfcn': lambda: op(*arrays, **kwargs)}
+    backwards = {'tinyfcn': lambda: op.backward(dy, cache, want=want)}
     for layout in LAYOUTS:
-        tx, = on_device(score, device=device, layout=layout, learns=[0])
-        times[layout] = torch_sgd_step(tx, torch.from_numpy(label).to(tx.device))
-    yield dict(layer='loss', what='both', sums=0, bytes=2 * score.nbytes + label.size,
-               times=in_turn(times, device, budget))
+        *tensors, torch_dy = to_tensors(*host, host_dy, device=device, layout=layout,
+                                        trainable=trainable)
+        forwards[layout] = without_gradients(torch_op, tensors, torch_args)
+        backwards[layout] = backward(torch_op(*tensors, *torch_args),
+                                     [tensors[i] for i in trainable], torch_dy)
+    read = sum(a.nbytes for a in host)
+    written = 4 * y.size
+    yield dict(layer=name, what='forward', flops=flops, bytes=read + written,
+               times=time_short(forwards, device, budget))
+    yield dict(layer=name, what='backward', flops=flops * (1 + (0 in trainable)),
+               bytes=read + written + sum(host[i].nbytes for i in trainable),
+               times=time_short(backwards, device, budget))
 
 
-def torch_sgd_step(score, label):
+def without_gradients(torch_op, tensors, torch_args):
+    tensors = [tensor.detach() for tensor in tensors]
+    return lambda: torch_op(*tensors, *torch_args)
+
+
+def time_loss(shape, device, budget):
+    """The loss and its gradient, which tinyfcn computes together."""
+    rng = np.random.default_rng(0)
+    host_score = rng.standard_normal(shape, dtype='float32')
+    host_label = rng.integers(0, shape[1], (shape[0], *shape[2:]))
+    score = to_device(host_score, device)
+    label = to_device(host_label.astype('uint8'), device)
+    functions = {'tinyfcn': lambda: ops.softmax_cross_entropy(score, label)}
+    for layout in LAYOUTS:
+        tensor, = to_tensors(host_score, device=device, layout=layout, trainable=[0])
+        functions[layout] = torch_loss(tensor, torch.from_numpy(host_label).to(tensor.device))
+    yield dict(layer='loss', what='both', flops=0, bytes=2 * host_score.nbytes + host_label.size,
+               times=time_short(functions, device, budget))
+
+
+def torch_loss(score, label):
     return lambda: torch.autograd.grad(F.cross_entropy(score, label, ignore_index=255,
                                                        reduction='sum'), [score])
 
 
-def update(shape, device, budget):
-    """A step of SGD with momentum and decay on the weights of fc6."""
-    rng, how = np.random.default_rng(0), dict(lr=0., momentum=.99, weight_decay=5e-4)
+def time_update(shape, device, budget):
+    """A step of SGD with momentum and weight decay on the weights of fc6."""
+    rng = np.random.default_rng(0)
+    options = dict(lr=0., momentum=.99, weight_decay=5e-4)
     w, g = rng.standard_normal((2, *shape), dtype='float32')
-    params, grads = {'w': placed(w, device)}, {'w': placed(g, device)}
-    ours, (tw,) = optim.SGD(**how), on_device(w, device=device, layout='PyTorch', learns=[0])
-    tw.grad, theirs = torch.from_numpy(g).to(tw.device), torch.optim.SGD([tw], fused=True, **how)
-    times = {'tinyfcn': lambda: ours.step(params, grads), 'PyTorch': theirs.step}
-    yield dict(layer='update of fc6', what='step', sums=0, bytes=5 * w.nbytes,
-               times=in_turn(times, device, budget))
+    params = {'w': to_device(w, device)}
+    grads = {'w': to_device(g, device)}
+    sgd = optim.SGD(**options)
+    tensor, = to_tensors(w, device=device, layout='PyTorch', trainable=[0])
+    tensor.grad = torch.from_numpy(g).to(tensor.device)
+    torch_sgd = torch.optim.SGD([tensor], fused=True, **options)
+    functions = {'tinyfcn': lambda: sgd.step(params, grads), 'PyTorch': torch_sgd.step}
+    yield dict(layer='update of fc6', what='step', flops=0, bytes=5 * w.nbytes,
+               times=time_short(functions, device, budget))

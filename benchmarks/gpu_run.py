@@ -1,12 +1,12 @@
-"""The full run on a card, within ten minutes: real pictures, staged as the paper stages them.
+"""Train on a GPU within ten minutes: real images, in the stages of the paper.
 
     python benchmarks/gpu_run.py runs/gpu_data.zip                      into runs/gpu
     python benchmarks/gpu_run.py runs/gpu_data.zip --device cpu --steps 2 --width 1/16
 
-The archive is pack_data.py's. Every stage goes on from the weights of the one before, and takes as
-many steps of its recipe as its share of the time has room for, by the pace of a few steps that
-teach a copy. What comes back: gpu_run.json, gpu_run.png (the losses) and for each part a page of
-predictions; no weights. The first two may go to benchmarks/results; the pages have their terms.
+The archive comes from pack_data.py. Every stage starts from the weights of the one before. It takes
+as many steps of its recipe as its share of the time allows, by the speed of a few steps on a copy.
+Results: gpu_run.json, gpu_run.png (the losses) and a page of predictions for each part; no weights.
+The first two may be copied to benchmarks/results; the pages show images with terms of their own.
 """
 import argparse
 import json
@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from zipfile import ZipFile
 
-# the repository as it lies: on a machine that is lent nothing gets installed
+# import from the repository: tinyfcn need not be installed on the GPU machine
 sys.path.append(str(Path(__file__).parents[1]))
 
 # isort: split
@@ -30,9 +30,9 @@ from timing import RESULTS, describe_machine
 
 # isort: split
 import accuracy
-import card
+import gpu_timing
 import numpy as np
-from gpu_tables import curves, line
+from gpu_tables import draw_losses, training_line
 from pack_data import NOTE
 
 from tinyfcn import metrics, viz, weights
@@ -46,13 +46,17 @@ from tinyfcn.training.recipes.ours import CENTRED
 FOLDERS = dict(accuracy.FOLDERS, voc='voc_native')
 SECONDS = 540                   # of the ten minutes that a command may take
 SHARES = {'vgg': 15, 'camvid': 25, 'camvid scaled': 25, 'animals': 15, 'scratch': 20}
-LEAST = {'vgg': 200}            # steps of a stage, however long they take
-SEED, WARM, PACED, SHOWN, POINTS = 0, 3, 5, 4, 100
+MIN_STEPS = {'vgg': 200}        # of a stage, however long they take
+SEED = 0
+WARM_UP_STEPS = 3
+TIMED_STEPS = 5
+SHOWN = 4                       # images on a page
+POINTS = 100                    # of a loss curve
 
-# four pictures in an array, where the recipe has four arrays of one: of CamVid, whose pictures have
-# one size, that differs by how void pixels count; and a card is not kept waiting for launches
-FOUR = dict(batch=4, iter_size=1)
-VOC = dict(train=('voc', 'train'), valid=None)          # the pictures that are at hand
+# A batch of four images, where the recipe has four batches of one. The images of CamVid have one
+# size, so this differs only in the weight of void pixels; and a GPU needs fewer launches.
+BATCH_OF_FOUR = dict(batch=4, iter_size=1)
+VOC = dict(train=('voc', 'train'), valid=None)          # the images in the archive
 SCRATCH = dict(net_kwargs=dict(width=1 / 2), preprocess=CENTRED, optimizer='adam', lr=1e-3,
                lr_power=.9, batch=8, weight_decay=0., crop_size=(256, 256),
                scale_range=(.75, 1.5), flip=True)
@@ -62,107 +66,126 @@ def stages():
     """-> part, stage, recipe"""
     for stride in 32, 16, 8:
         yield 'vgg', f'{stride}s', recipes.get_recipe(f'voc-fcn{stride}s', **VOC)
-    for part, name, own in (('camvid', 'camvid', ''), ('camvid scaled', 'camvid', '-scaled'),
-                            ('animals', 'voc_animals', '')):
+    for part, name, variant in (('camvid', 'camvid', ''), ('camvid scaled', 'camvid', '-scaled'),
+                                ('animals', 'voc_animals', '')):
         for stride in 16, 8, 4:
-            recipe, _ = accuracy.stage_recipe(name, f'{stride}s{own}')
-            yield part, f'{stride}s', replace(recipe, **FOUR)
+            recipe, _ = accuracy.stage_recipe(name, f'{stride}s{variant}')
+            yield part, f'{stride}s', replace(recipe, **BATCH_OF_FOUR)
     yield 'scratch', 'segnet', recipes.get_recipe('camvid-segnet', **SCRATCH)
 
 
-def opened(recipe, data):
-    """What is learned from, and what judges; each picture is read once, and then remembered."""
+def load_data(recipe, folder):
+    """-> training and validation set; each image is read once and kept in memory"""
     name, split = recipe.train
-    pictures, valid = load_dataset(name, data / FOLDERS[name], split), recipe.valid
-    parts = (pictures, load_dataset(name, data / FOLDERS[name], valid[1])) if valid else \
-        hold_out(pictures)
-    return [Dataset(p.classes, p.names, cache(p.read), p.files) for p in parts]
+    dataset = load_dataset(name, folder / FOLDERS[name], split)
+    if recipe.valid:
+        parts = dataset, load_dataset(name, folder / FOLDERS[name], recipe.valid[1])
+    else:
+        parts = hold_out(dataset)
+    return [Dataset(part.classes, part.names, cache(part.read), part.files) for part in parts]
 
 
-def begun(recipe, classes, data, before):
-    """The net of a stage: with the weights of the one before, or ImageNet's, or as it was drawn."""
-    whole = recipe.net_kwargs.get('width', 1) == 1
-    files = {'': data / accuracy.IMAGENET} if recipe.init_from == 'squeezenet' and whole else None
-    net = run.build_net(recipe, classes, SEED, files)
+def build_stage_net(recipe, classes, folder, before):
+    """A net with the weights of the stage before it, or of ImageNet, or random ones."""
+    full_width = recipe.net_kwargs.get('width', 1) == 1
+    pretrained = recipe.init_from == 'squeezenet' and full_width
+    net = run.build_net(recipe, classes, SEED,
+                        {'': folder / accuracy.IMAGENET} if pretrained else None)
     if before:
         weights.transplant(net, before.params)
     return net
 
 
-def pace(net, pictures, recipe):
-    """Seconds that a step takes, of a copy of the net."""
-    recipe = replace(recipe, steps=WARM + PACED)
-    with closing(loop.train(deepcopy(net), pictures, recipe, loop.make_optimizer(recipe),
-                                SEED)) as rows:
-        list(islice(rows, WARM))
+def seconds_per_step(net, dataset, recipe):
+    """Of a copy of the net."""
+    recipe = replace(recipe, steps=WARM_UP_STEPS + TIMED_STEPS)
+    optimizer = loop.make_optimizer(recipe)
+    with closing(loop.train(deepcopy(net), dataset, recipe, optimizer, SEED)) as rows:
+        list(islice(rows, WARM_UP_STEPS))
         began = perf_counter()
         list(rows)
-    return (perf_counter() - began) / PACED
+    return (perf_counter() - began) / TIMED_STEPS
 
 
-def learn(part, stage, recipe, before, args, seconds):
-    """One stage, taught and judged. -> its net, its row, some predictions"""
+def train_stage(part, stage, recipe, before, args, seconds):
+    """Train and evaluate one stage. -> its net, its row, some predictions"""
     if args.width != 1:
         width = recipe.net_kwargs.get('width', 1) * args.width
         recipe = replace(recipe, net_kwargs=dict(recipe.net_kwargs, width=width))
-    pictures, valid = opened(recipe, args.data)
-    card.emptied(args.device)
-    net = begun(recipe, pictures.classes, args.data, before).to(args.device)
-    steps = args.steps or max(LEAST.get(part, 1), min(
-        recipe.steps, int(seconds / pace(net, pictures, recipe))))
-    recipe = replace(recipe, steps=steps)
+    dataset, valid = load_data(recipe, args.data)
+    gpu_timing.empty_pool(args.device)
+    net = build_stage_net(recipe, dataset.classes, args.data, before).to(args.device)
     if args.steps:
+        steps = args.steps
         valid = valid.subset(valid.names[:SHOWN])
+    else:
+        affordable = int(seconds / seconds_per_step(net, dataset, recipe))
+        steps = max(MIN_STEPS.get(part, 1), min(recipe.steps, affordable))
+    recipe = replace(recipe, steps=steps)
+
     began = perf_counter()
-    losses = [row['loss'] for row in loop.train(net, pictures, recipe,
-                                                    loop.make_optimizer(recipe), SEED)]
-    taught, memory, hist, shown = perf_counter(), card.held(args.device), 0, []
+    optimizer = loop.make_optimizer(recipe)
+    losses = [row['loss'] for row in loop.train(net, dataset, recipe, optimizer, SEED)]
+    trained = perf_counter()
+    memory = gpu_timing.pool_bytes(args.device)
+
+    hist = 0
+    shown = []
     for i, row in enumerate(predict_all(net, valid)):
-        hist = hist + metrics.confusion(*row[2:], len(pictures.classes))
-        shown += [row] * (i % max(1, len(valid) // SHOWN) == 0)     # neighbours look alike
-    seen = recipe.steps * recipe.batch * recipe.iter_size
+        hist = hist + metrics.confusion(row.label, row.pred, len(dataset.classes))
+        if i % max(1, len(valid) // SHOWN) == 0:                # neighbours look alike
+            shown.append(row)
+    images = recipe.steps * recipe.batch * recipe.iter_size
+    parts = np.array_split(losses, min(POINTS, len(losses)))
     return net.to('cpu'), dict(
-        part=part, stage=stage, recipe=recipe.to_dict(), pictures=len(pictures),
-        judged_by=len(valid),
-        scores=run.json_scores(metrics.scores(hist)), epochs=seen / len(pictures),
-        train_seconds=taught - began, judge_seconds=perf_counter() - taught,
-        images_per_second=seen / (taught - began), memory=memory,
-        losses=[float(np.mean(some)) for some in np.array_split(losses, min(POINTS, len(losses)))],
-    ), shown
+        part=part, stage=stage, recipe=recipe.to_dict(), images=len(dataset),
+        valid_images=len(valid), scores=run.json_scores(metrics.scores(hist)),
+        epochs=images / len(dataset), train_seconds=trained - began,
+        eval_seconds=perf_counter() - trained, images_per_second=images / (trained - began),
+        memory=memory, losses=[float(np.mean(some)) for some in parts]), shown
 
 
-# ---- What comes back -----------------------------------------------------------------------------
+# ---- Results -------------------------------------------------------------------------------------
 
-def page(name, classes, seen, path):
-    """Some of the pictures that judge, and what each stage makes of them."""
-    rows = [(*same[0][:3], *(pred for *_, pred in same)) for same in zip(*seen.values())]
-    viz.draw_page(path, rows, classes, [f'{name} {stage}' for stage in seen])
+def draw_predictions(name, classes, shown, path):
+    """Some validation images, and the predictions of each stage."""
+    rows = [(*of_image[0][:3], *(row.pred for row in of_image))
+            for of_image in zip(*shown.values())]
+    viz.draw_page(path, rows, classes, [f'{name} {stage}' for stage in shown])
 
 
-def go(args, clock):
-    """All stages of the parts that are asked for, each noted when it is done."""
+def run_all(args, began):
+    """Run all stages of the chosen parts; each is written when it is done."""
     plan = [each for each in stages() if each[0] in args.parts]
-    found = dict(machine=describe_machine(), card=card.words(args.device),
-                 data=json.loads((args.data / NOTE).read_text('utf-8')), rows=[])
-    shares = [SHARES[part] * recipe.steps / sum(other.steps for name, _, other in plan
-                                                   if name == part) for part, _, recipe in plan]
-    net, seen, last = None, {}, None
+    results = dict(machine=describe_machine(), gpu=gpu_timing.describe_gpu(args.device),
+                   data=json.loads((args.data / NOTE).read_text('utf-8')), rows=[])
+    shares = []
+    for part, _, recipe in plan:
+        steps_of_part = sum(other.steps for name, _, other in plan if name == part)
+        shares.append(SHARES[part] * recipe.steps / steps_of_part)
+
+    net = last_part = None
+    shown = {}
     for i, (part, stage, recipe) in enumerate(plan):
-        if part != last:
-            net, seen, last = None, {}, part
-        left = args.seconds - (perf_counter() - clock)
-        net, row, seen[stage] = learn(part, stage, recipe, net, args,
-                                      left * shares[i] / sum(shares[i:]))
-        found['rows'].append(row)
+        if part != last_part:
+            net = None
+            shown = {}
+            last_part = part
+        seconds_left = args.seconds - (perf_counter() - began)
+        net, row, shown[stage] = train_stage(part, stage, recipe, net, args,
+                                             seconds_left * shares[i] / sum(shares[i:]))
+        results['rows'].append(row)
         with open_atomic(args.out / 'gpu_run.json') as file:
-            file.write(json.dumps(found, indent=1).encode())
-        page(part, net.about['classes'], seen, args.out / f'{part.replace(" ", "-")}.png')
-        curves(found['rows'], args.out / 'gpu_run.png')
-        print(line(row), flush=True)
+            file.write(json.dumps(results, indent=1).encode())
+        page = args.out / f'{part.replace(" ", "-")}.png'
+        draw_predictions(part, net.about['classes'], shown, page)
+        draw_losses(results['rows'], args.out / 'gpu_run.png')
+        print(training_line(row), flush=True)
 
 
 def main():
-    clock, parser = perf_counter(), argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    began = perf_counter()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('archive', type=Path)
     parser.add_argument('--out', type=Path, default=RESULTS.parents[1] / 'runs' / 'gpu')
     parser.add_argument('--parts', nargs='+', choices=SHARES, default=[*SHARES])
@@ -176,7 +199,7 @@ def main():
     with TemporaryDirectory() as folder, ZipFile(args.archive) as archive:
         archive.extractall(folder)
         args.data = Path(folder)
-        go(args, clock)
+        run_all(args, began)
 
 
 if __name__ == '__main__':
