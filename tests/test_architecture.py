@@ -262,7 +262,7 @@ def test_every_op_has_its_backward():
 
 
 def test_importing_tinyfcn_loads_nothing_heavy():
-    """Its time is a bar of `make bench-import`; here only what it loads is checked."""
+    """What it loads decides how long it takes."""
     script = ('import sys\n'
               'import tinyfcn\n'
               'tinyfcn.Net, tinyfcn.build, tinyfcn.ops\n'
