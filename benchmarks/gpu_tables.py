@@ -100,12 +100,12 @@ def layers_section(rows, ceilings):
 
     def cells(row):
         seconds = row['times']['tinyfcn']['median']
-        rivals = [name for name in row['times'] if name != 'tinyfcn']
-        rival = min(rivals, key=lambda name: row['times'][name]['median'])
+        others = [name for name in row['times'] if name != 'tinyfcn']
+        fastest = min(others, key=lambda name: row['times'][name]['median'])
         floor = max(row['bytes'] / ceilings['copy'], row['flops'] / ceilings['product, float32'])
         return [row['layer'], row['what'], f'{row["flops"] / GIGA:.2f}',
                 f'{row["bytes"] / MEGA:.1f}', time_cell(row, 'tinyfcn'),
-                f'{time_cell(row, rival)}, {rival.split()[-1]}', f'{floor / MILLI:.3g}',
+                f'{time_cell(row, fastest)}, {fastest.split()[-1]}', f'{floor / MILLI:.3g}',
                 f'{100 * floor / seconds:.0f} %']
 
     yield from table(['op', 'what', 'GFLOP', 'MB', 'tinyfcn', 'PyTorch, the faster layout',

@@ -2,7 +2,7 @@
 // plays every GPU thread in turn.
 //
 // If the file has a barrier, every GPU thread is a fibre, with a stack of its own, that runs up to
-// the next barrier. The thread sanitizer is told of the fibres, and that only barriers order them.
+// the next barrier. The thread sanitizer knows the fibres, and that only barriers order them.
 // If it has none, then under the thread sanitizer real threads share the work.
 #include <math.h>
 #include <pthread.h>

@@ -45,7 +45,10 @@ def dropout(pick):
 def pool_switches(op):
     """take and unpool with switches as a max pool of 2×2 makes them."""
     def sampler(pick):
-        n, c, h, w = pick(1, 2), pick(1, 2), pick(2, 7), pick(2, 7)
+        n = pick(1, 2)
+        c = pick(1, 2)
+        h = pick(2, 7)
+        w = pick(2, 7)
         rng = stream(seed(pick))
         rows, columns = (2 * np.arange(-(-size // 2)) for size in (h, w))
         shape = n, c, len(rows), len(columns)

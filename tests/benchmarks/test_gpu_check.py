@@ -1,7 +1,7 @@
 """The scripts for a GPU, run without one: `make gpu-check`, the benchmark, the full run.
 
-They run on the fake CuPy or on the CPU. So when there is a GPU, the scripts will run to their end,
-and name what is wrong; how a GPU rounds and how fast it is, they alone can tell.
+They run on the fake CuPy or on the CPU. So on a GPU the scripts will run to their end and report
+what is wrong. These tests say nothing about the rounding and the speed of a GPU.
 """
 import json
 import sys

@@ -11,7 +11,7 @@ What it finds:
 - NumPy and CuPy arrays in one expression, and implicit copies to the host
 - functions, methods and arguments that CuPy does not have, or that CuPy computes in other dtypes
 - waiting: every download and every question whose answer the host needs is counted
-- results that depend on memory nobody has written (it is full of NaN) or on the order of writes
+- results that depend on unwritten memory (it is full of NaN) or on the order of writes
 - wrong arguments to a .cu kernel; tests/cuda_emulator.py compiles and runs the kernels themselves
 
 What it cannot find: errors of CuPy's own kernels, a GPU's rounding and its order of atomic

@@ -134,7 +134,8 @@ def multiply(a, b, out):
     packing and reads the matrices where they are. So the rows of a are cut into pieces of this
     size: measured, up to half as fast again.
     """
-    (*leading, p, c), k = a.shape, b.shape[-1]
+    *leading, p, c = a.shape
+    k = b.shape[-1]
     step = _even(p, max(1, min(p, 10 ** 6 // (c * k))))
     if c * k > SMALL_MATRIX or step == p:
         np.matmul(a, b, out=out)

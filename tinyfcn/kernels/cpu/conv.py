@@ -23,7 +23,9 @@ WINOGRAD_PLACES = 640
 
 def choose_exact(problem):
     """The algorithm that rounds no more than the reference; None where that is as fast."""
-    k, c, ksize = problem.out_channels, problem.in_channels, problem.ksize
+    k = problem.out_channels
+    c = problem.in_channels
+    ksize = problem.ksize
     if min(k, c) <= THIN and problem.places * k * c * ksize[0] * ksize[1] < SMALL:
         return None
     few = k // 8 if ksize == (1, 1) else 3 * k
@@ -32,7 +34,9 @@ def choose_exact(problem):
 
 def choose_winograd(problem):
     """Winograd where it is faster; None elsewhere."""
-    k, c, geometry = problem.out_channels, problem.in_channels, problem.geometry
+    k = problem.out_channels
+    c = problem.in_channels
+    geometry = problem.geometry
     if (problem.ksize, geometry.stride, geometry.dilation) != ((3, 3), (1, 1), (1, 1)):
         return None
     enough = problem.places >= max(2 * k, 2 * c, WINOGRAD_PLACES)
@@ -74,7 +78,8 @@ def correlate(algorithm, x, dy, shape, geometry, groups):
 
 def _groups(shape, groups):
     """For each group, the slice of its filters and the slice of the channels that they read."""
-    k, c = shape[0] // groups, shape[1]
+    k = shape[0] // groups
+    c = shape[1]
     return [(slice(g * k, g * k + k), slice(g * c, g * c + c)) for g in range(groups)]
 
 

@@ -28,7 +28,9 @@ MIN_PLACES = 256        # windows of a block, at least: with fewer, a product mo
 
 def convolve(x, w, b, size, geometry):
     """x (N, H, W, C), w (K, C, kh, kw) -> y (N, *size, K)."""
-    n, k, ksize = len(x), len(w), w.shape[2:]
+    n = len(x)
+    k = len(w)
+    ksize = w.shape[2:]
     matrix = w.transpose(0, 2, 3, 1).reshape(k, -1).T                   # (kh·kw·C, K)
     if matrix.size <= SMALL_MATRIX:
         matrix = matrix.copy('C')               # contiguous, for products in pieces
@@ -79,7 +81,8 @@ def _scatter(dy, w, size, geometry):
     the block are multiplied by that row of filter taps, and the products are added to the pixels
     that the taps had read. A block belongs to one thread, so no two threads add to one pixel.
     """
-    (n, oh, ow, k), (_, c, kh, kw) = dy.shape, w.shape
+    n, oh, ow, k = dy.shape
+    _, c, kh, kw = w.shape
     (s, t), (p, q), (d, e) = geometry                                   # stride, pad, dilation
     filter_rows = np.ascontiguousarray(w.transpose(2, 0, 3, 1)).reshape(kh, k, kw * c)
     dx = np.empty((n, *size, c), dy.dtype)
@@ -107,7 +110,8 @@ def _scatter(dy, w, size, geometry):
 
 def _columns(x, part, size, ksize, geometry):
     """For each block of `part`: where it lies in y, and its columns (windows, kh·kw·C)."""
-    c, (kh, kw) = x.shape[3], ksize
+    c = x.shape[3]
+    kh, kw = ksize
     (s, t), (p, q), (d, e) = geometry
     if (kh, kw, p, q) == (1, 1, 0, 0):                          # a pixel is its own column
         for images, rows in blocks(part, size[0], part.stop):

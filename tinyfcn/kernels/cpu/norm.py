@@ -56,7 +56,8 @@ def local_response_norm_backward(dy, cache):
 
 def _sum_neighbours(x, size, out):
     """The sum over the `size` channels around each.   (…, C)"""
-    c, half = x.shape[-1], size // 2
+    c = x.shape[-1]
+    half = size // 2
     padded = np.zeros((*x.shape[:-1], c + 2 * half), x.dtype)
     padded[..., half:half + c] = x
     out[...] = padded[..., :c]

@@ -118,7 +118,8 @@ def _add_gradients(patch, taps, is_first, dy_bits, down, across):
     groups are added.
     """
     kh, kw, _, rows, ow, _ = taps.shape
-    s, t = down.stride, across.stride
+    s = down.stride
+    t = across.stride
     # the pixels that the first group does not write must be 0; with gaps between windows, all
     written = (s * rows, t * ow) if s <= kh and t <= kw else (0, 0)
     patch[:, written[0]:] = 0
@@ -141,7 +142,8 @@ def _taps(x, shape, top, height, down, across):
     shape (N, rows, OW, C) -> (N, height or more, W or more, C), (kh, kw, N, rows, OW, C)
     """
     count, rows, columns, c = shape
-    s, t = down.stride, across.stride
+    s = down.stride
+    t = across.stride
     patch = scratch('patch', count, max(rows * s - s + down.ksize, height),
                     max(columns * t - t + across.ksize, x.shape[2] + across.pad), c)
     copy_padded(patch, x, top, -across.pad, -np.inf)

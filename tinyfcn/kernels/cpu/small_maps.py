@@ -44,7 +44,8 @@ def correlate(x, dy, shape, geometry):
 
 def transpose(dy, w, size, geometry):
     """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C)."""
-    (n, oh, ow, k), (_, c, kh, kw) = dy.shape, w.shape
+    n, oh, ow, k = dy.shape
+    _, c, kh, kw = w.shape
     (s, t), (p, q), (d, e) = geometry                                   # stride, pad, dilation
     height = max(size[0] + 2 * p, (oh - 1) * s + (kh - 1) * d + 1)
     width = max(size[1] + 2 * q, (ow - 1) * t + (kw - 1) * e + 1)

@@ -72,8 +72,10 @@ def transpose(dy, w, size, geometry):
 def correlate(x, dy, shape, geometry):
     """dw (K, C, 3, 3) = ⟨x, dy⟩."""
     _, pad, _ = geometry
-    (n, oh, ow, k), c = dy.shape, x.shape[3]
-    tile_rows, tile_columns = -(-oh // 4), -(-ow // 4)
+    n, oh, ow, k = dy.shape
+    c = x.shape[3]
+    tile_rows = -(-oh // 4)
+    tile_columns = -(-ow // 4)
     max_rows = _max_tile_rows(tile_columns, c, k)
 
     def work(part):
@@ -101,8 +103,10 @@ def correlate(x, dy, shape, geometry):
 
 def _convolve_tiles(x, u, b, size, pad):
     """x (N, H, W, C), transformed filters u (36, C, K) -> y (N, *size, K)."""
-    (n, _, _, c), k = x.shape, u.shape[2]
-    tile_rows, tile_columns = -(-size[0] // 4), -(-size[1] // 4)
+    n, _, _, c = x.shape
+    k = u.shape[2]
+    tile_rows = -(-size[0] // 4)
+    tile_columns = -(-size[1] // 4)
     max_rows = _max_tile_rows(tile_columns, c, k)
     if c * k <= SMALL_MATRIX:
         u = np.ascontiguousarray(u)                     # for products in pieces
@@ -140,7 +144,8 @@ def _max_tile_rows(tile_columns, c, k):
 
 def _transform(matrix, images, band, pad, tile_columns, out):
     """Gather a band of tile rows and transform it: out (36, tiles, C) = matrix @ tiles."""
-    (n, _, _, c), rows = images.shape, band.stop - band.start
+    n, _, _, c = images.shape
+    rows = band.stop - band.start
     size = 6 if matrix is INPUT else 4
     # 1. the pixels under the band, with zeros around the image
     patch = scratch('patch', n, 4 * rows + size - 4, 4 * tile_columns + size - 4, c)

@@ -45,7 +45,8 @@ def _accepts_col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
 @kernel('col2im', 'cupy', accepts=_accepts_col2im)
 def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
     ksize, *geometry = window(ksize, stride, pad, dilation)
-    n, c = len(cols), cols.shape[1] // prod(ksize)
+    n = len(cols)
+    c = cols.shape[1] // prod(ksize)
     size = tuple(map(int, shape[-2:]))
     x = array_module(cols).empty((n, c, *size), cols.dtype)
     gather(cols, None, x, ksize, conv_size(size, ksize, *geometry), geometry, 0, n, cols.shape[2])
@@ -83,9 +84,12 @@ def transpose(dy, w, b, size, geometry, groups):
 
 def correlate(x, dy, shape, geometry, groups):
     """dw (K, C/G, kh, kw) = ⟨x, dy⟩."""
-    xp, n, size = array_module(x), len(x), dy.shape[2:]
+    xp = array_module(x)
+    n = len(x)
+    size = dy.shape[2:]
     k, *taps = shape
-    length, ksize = prod(taps), taps[1:]
+    length = prod(taps)
+    ksize = taps[1:]
     places = n * size[0] * size[1]
     plan = split_sum(places, k * length, groups * length + k)
     dw = xp.empty((plan.blocks, groups, k // groups, length), x.dtype)

@@ -91,7 +91,7 @@ extern "C" __global__ void take(const REAL* x,                          // plane
     }
 }
 
-// unpool is not told the windows that its switches came from, and a pixel that compared itself with
+// unpool does not know the windows of its switches, and a pixel that compared itself with
 // every switch would be slow. Three kernels find out which switches a pixel has to compare:
 // 1. Between which rows of pixels do the switches of each row of windows lie? And columns?
 extern "C" __global__ void bounds(const long long* switches,            // planes * oh * ow

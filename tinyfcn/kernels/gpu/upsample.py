@@ -95,7 +95,8 @@ def _accepts_separable(x, rows, columns):
 def separable(x, rows, columns):
     xp = array_module(x)
     n, c, h, w = x.shape
-    oh, ow = len(rows.data), len(columns.data)
+    oh = len(rows.data)
+    ow = len(columns.data)
     y = xp.empty((n, c, oh, ow), x.dtype)
     launch('upsample', 'separable', y.size, xp.ascontiguousarray(x), rows.first, rows.data,
            columns.first, columns.data, y, n * c, h, w, oh, ow,
@@ -116,7 +117,8 @@ def upsample(x, factor, ksize=None, pad=0):
 
 
 def _bilinear(xp, n, out, f, k, p):
-    centre, slope = (k - 1) / 2, (k + 1) // 2
+    centre = (k - 1) / 2
+    slope = (k + 1) // 2
     return BandFormula(
         entry=lambda i, j: (1 - abs(i + p - j * f - centre) / slope).clip(0),
         in_row=Band(lambda i: (i + p - k) // f + 1, ceil(k / f)),
