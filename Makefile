@@ -50,7 +50,7 @@ bench: torch
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	for what in fcn memory conv scale report; do $(BIN)/python benchmarks/$$what.py || exit 1; done
 
-# with a card of NVIDIA's; CUDA_MAJOR=13 for a driver of CUDA 13. Its block goes into GPU_STATUS.md
+# needs an NVIDIA GPU; CUDA_MAJOR=13 for a driver of CUDA 13. Its report goes into GPU_STATUS.md
 gpu-check: gpu
 	$(BIN)/python tests/gpu_check.py --full --write
 
