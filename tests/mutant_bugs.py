@@ -414,7 +414,7 @@ BUGS = {
              "runs = train or not str(box.name).startswith('aux')", 'runs = True'),
             ('index', 'aux boxes are those with aux anywhere in their names',
              "train or not str(box.name).startswith('aux')", "train or 'aux' not in str(box.name)"),
-            ('index', 'what lends its size is not walked',
+            ('index', 'what lends its size is not computed',
              'needed.update([*box.inputs, box.like])', 'needed.update(box.inputs)'),
             ('index', 'what lends its size counts as read',
              'read = {name for box in route for name in box.inputs}',

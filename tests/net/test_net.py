@@ -452,9 +452,9 @@ def test_astype_is_a_copy():
 
 # ---- relu takes the memory of what dies there
 
-def walked(net, image, **how):
-    """A copy of every value as it was computed: an array may be overwritten later."""
-    return {box.name: y for box, y in net.walk(image, **how)}
+def walk_values(net, image, **kwargs):
+    """Every value of a forward pass. Its array may be overwritten by a later box."""
+    return {box.name: y for box, y in net.walk(image, **kwargs)}
 
 
 def reluing(first, *, twice=False):
@@ -475,9 +475,9 @@ FIRST = {'conv': lambda x: conv(x, 3, 1), 'max_pool': lambda x: max_pool(x, 2),
 @pytest.mark.parametrize('name', FIRST)
 def test_relu_overwrites_what_a_box_with_weights_made_and_no_other_value(name, train):
     net, x = reluing(FIRST[name]), image(1, 2, 6, 8)
-    computed = walked(net, x, train=train, keep=False)
+    computed = walk_values(net, x, train=train, keep=False)
     assert np.shares_memory(computed['first'], computed['relu']) == (name == 'conv')
-    kept = walked(net, x, train=train, keep=True)
+    kept = walk_values(net, x, train=train, keep=True)
     assert not np.shares_memory(kept['first'], kept['relu'])
     assert kept['first'].min() < 0 or name != 'conv'
     np.testing.assert_array_equal(kept['above'], computed['above'])
@@ -492,6 +492,6 @@ def test_relu_overwrites_what_a_box_with_weights_made_and_no_other_value(name, t
 
 def test_relu_leaves_alone_what_another_reads_too():
     net, x = reluing(FIRST['conv'], twice=True), image(1, 2, 6, 8)
-    computed = walked(net, x, keep=False)
+    computed = walk_values(net, x, keep=False)
     assert computed['first'].min() < 0
     np.testing.assert_array_equal(computed['above'], computed['relu'] + computed['first'])

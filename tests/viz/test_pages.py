@@ -202,6 +202,7 @@ def test_small_images_are_enlarged_by_integers(tmp_path, side, shown):
         assert (truth == palette()[label].repeat(zoom, 0).repeat(zoom, 1)).all()
 
 
+@pytest.mark.demo                       # a clock decides
 def test_a_page_is_quick(tmp_path):
     rows = [(f'image {i}', image, label, label, label, label) for i in range(4)
             for image, label in [generate(1, i, (300, 400))]]

@@ -1,0 +1,71 @@
+"""Bugs planted in the .cu files, each of which must be caught: `make mutants`.
+
+They quote lines of the sources, so they have a mark of their own and no part in `make test`.
+"""
+from pathlib import Path
+
+import cuda_emulator
+import numpy as np
+import pytest
+from gpu_compare import check, single
+from samples import a_loss, a_pointwise, a_pool, a_take
+
+from tinyfcn.kernels.gpu import launch
+
+pytestmark = pytest.mark.mutants
+
+
+@pytest.fixture(autouse=True, scope='module')
+def compiler():
+    cuda_emulator.require_compiler()
+
+
+# file, old code, new code; the sample to run; how to run it; a part of the message
+OVERHANGING = a_pool('max_pool', (5, 7), 2)
+LOSS = a_loss((17, 19))                             # more pixels than threads in a block
+BUGS = {
+    'a read outside the image': (
+        'pool', 'left + kw < w ? left + kw : w;', 'left + kw;',
+        OVERHANGING, dict(sanitize='address'), 'heap-buffer-overflow'),
+    'the last of equal pixels': (
+        'pool', 'value > best ||', 'value >= best ||',
+        OVERHANGING._replace(args=(np.ones((1, 1, 5, 7)),)), {}, None),
+    'no barrier before the sum': (                  # right results, but a race
+        'loss', '= own;\n    __syncthreads();', '= own;', LOSS, dict(sanitize='thread'),
+        'data race'),
+    'no barrier within the sum': (
+        'loss', '        __syncthreads();\n    }', '    }', LOSS, {}, None),
+    'a barrier that some threads never reach': (
+        'loss', 'shared[threadIdx.x] = own;', 'if (threadIdx.x % 2) return;', LOSS, {},
+        'wait at a barrier'),
+    'another type than the caller passes': (
+        'pool', 'const long long* switches,              // planes * windows',
+        'const int* switches,                    // planes * windows',
+        a_take((4, 5), (2, 3)), {}, 'take: switches is int64; this kernel reads int32'),
+    'another size than the caller passes': (
+        'pool', 'const REAL* x,                          // planes * pixels',
+        'const REAL* x,                          // planes * windows',
+        a_take((4, 5), (2, 3)), {}, 'take: x has 80 values'),
+    'a value that no thread writes': (
+        'pointwise', 'dx[i] = dy[i]', 'if (i) dx[i] = dy[i]',
+        a_pointwise('relu', 2, 3, 4, 5), {}, None),
+    'a value that two threads write': (
+        'pointwise', 'dx[i] = dy[i]', 'dx[i / 2] = dy[i]',
+        a_pointwise('relu', 2, 3, 4, 5), dict(sanitize='thread'), 'data race'),
+    'a thread that reads its neighbour\'s result': (
+        'pointwise', 'dx[i] = dy[i]', 'dx[i] = (i ? 0 * dx[i - 1] : 0) + dy[i]',
+        a_pointwise('relu', 2, 3, 4, 5), dict(order='reverse'), None),
+}
+
+
+@pytest.mark.parametrize('file, old, new, sample, kwargs, message', BUGS.values(), ids=BUGS)
+def test_a_planted_bug_is_caught(file, old, new, sample, kwargs, message, tmp_path, monkeypatch):
+    code = (launch.FOLDER / f'{file}.cu').read_text('utf-8')
+    assert code.count(old) == 1
+    with cuda_emulator.emulate(**kwargs):
+        check(single(sample))                           # passes before the bug is planted
+    Path(tmp_path / f'{file}.cu').write_text(code.replace(old, new), 'utf-8')
+    monkeypatch.setattr(launch, 'FOLDER', tmp_path)
+    with cuda_emulator.emulate(**kwargs), \
+            pytest.raises((AssertionError, RuntimeError, TypeError, ValueError), match=message):
+        check(single(sample))
