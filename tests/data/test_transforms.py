@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn.data import images
+from tinyfcn import files
 from tinyfcn.data.images import read_image
 from tinyfcn.data.transforms import flip_left_right, prepare, random_crop, rescale
 
@@ -61,7 +61,7 @@ def test_a_file_that_is_no_image_is_rejected_by_name(tmp_path, data, message):
 def test_too_many_pixels_are_rejected_before_they_are_decoded(tmp_path, monkeypatch):
     path = tmp_path / 'large.png'
     Image.fromarray(RGB).save(path)
-    monkeypatch.setattr(images, 'MAX_PIXELS', 239)
+    monkeypatch.setattr(files.images, 'MAX_PIXELS', 239)
     with pytest.raises(ValueError, match=r'large\.png: 20×12 .* 239'):
         read_image(path)
 

@@ -170,11 +170,13 @@ def test_the_file_and_then_its_folder_are_flushed(path, monkeypatch):
     assert calls == ['fsync', 'replace', 'fsync'][:3 if os.name == 'posix' else 2]
 
 
-def test_a_symbolic_link_stays_one(path):
+def test_a_symbolic_link_is_not_followed(path):
     link = path.with_name('latest')
     link.symlink_to(path)
-    weights.save(link, {'w': floats(9)}, {})
-    assert link.is_symlink() and [*safetensors_file.load(path)[0]] == ['w']
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match='latest: a link'):
+        weights.save(link, {'w': floats(9)}, {})
+    assert link.is_symlink() and path.read_bytes() == before
 
 
 def test_the_file_has_the_usual_permissions(path):

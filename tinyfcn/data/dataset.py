@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from .images import ImageError
+from ..files import ImageError
 from .labels import Array, Label, by_output, first_invalid, invalid_label_message, map_labels
 
 

@@ -11,13 +11,16 @@ from ..fetch.cache import (
     Log,
     fetch_archive,
     ignore,
-    lock_folder,
     set_aside,
     unpack_to,
     verify_archive,
 )
 from ..fetch.download import Report, Unavailable, download, remove_part
+from ..files import lock_folder, make_folder
 from .sources import SOURCES, DatasetSource
+
+IN_USE = ('another process is fetching into this folder; wait until it is done, or name another '
+          'folder')
 
 
 def fetch_dataset(name: str, folder: str | Path, archive: str | Path | None = None,
@@ -31,11 +34,10 @@ def fetch_dataset(name: str, folder: str | Path, archive: str | Path | None = No
         raise ValueError(f'{name!r} is not a data set that can be fetched; these can: '
                          f'{", ".join(SOURCES)}')
     source = SOURCES[name]
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     target = folder / name
     find_root = partial(_find_root, source=source)
-    with lock_folder(folder):
+    with lock_folder(folder, IN_USE):
         if target.exists():
             root = find_root(target)
             log(f'{root} exists already: nothing is written')

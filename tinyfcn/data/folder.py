@@ -2,11 +2,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from ..files import describe_folder
 from .dataset import Dataset
 from .images import Colour, read_label, read_pair
 from .labels import VOID, Array
 from .lists import read_lines, read_split_or_all
-from .paths import describe_folder, images_by_stem
+from .paths import images_by_stem
 
 MAX_CLASSES = 255
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import ImageError
+from ..files import ImageError
 from .labels import Array
 
 Floats = NDArray[np.float64]

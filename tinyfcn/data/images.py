@@ -1,30 +1,17 @@
 """Reading image and mask files."""
-from __future__ import annotations
-
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import ImageError, open_image
+from ..files.images import require_8_bits, to_rgb
 from .labels import Array
-from .paths import describe_folder
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as PILImage
-
-MAX_PIXELS = 50_000_000         # a file of 23 kB can claim 100 million
 
 INTEGER_MODES = '1', 'L', 'P', 'I', 'I;16', 'I;16B'     # Pillow's modes whose pixels are integers
 
 Colour = tuple[int, ...]        # red, green, blue
-
-
-class ImageError(ValueError):
-    """An image or a mask that cannot be used: which file, what is wrong with it, what to do."""
 
 
 def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
@@ -36,9 +23,7 @@ def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None) -> ND
     """
     from PIL import ImageOps
     with open_image(path) as stored:
-        if stored.mode.startswith(('I', 'F')):
-            raise ImageError(f'{path}: {stored.mode} pixels have more than 8 bits; scale them to '
-                             f'0 … 255 and save them as RGB first')
+        require_8_bits(stored, path)            # before they are turned, which forgets the bits
         upright = ImageOps.exif_transpose(stored)
         upright_size = upright.height, upright.width
         stored_size = stored.height, stored.width
@@ -48,9 +33,7 @@ def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None) -> ND
                 size = '{} upright, {}×{} as stored'.format(size, *stored_size)
             raise size_mismatch(path, size, 'mask', mask_size)
         image = upright if mask_size in (None, upright_size) else stored
-        if image.mode == 'P':                           # Pillow warns of transparent palettes
-            image = image.convert('RGBA')
-        return np.array(image.convert('RGB'))
+        return to_rgb(image)
 
 
 def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) -> Array:
@@ -112,52 +95,7 @@ def size_mismatch(source: object, size: str, other: str,
                       f'resize one of them, a mask by nearest neighbour')
 
 
-@contextmanager
-def open_image(path: str | Path) -> Iterator[PILImage]:
-    """Open an image that is not too large; every error names the file and what is wrong."""
-    from PIL import Image, UnidentifiedImageError
-    try:
-        with warnings.catch_warnings():                 # Pillow's, for which MAX_PIXELS stands in
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f'{path}: {image.width}×{image.height} pixels are more than '
-                                 f'{MAX_PIXELS:,}; make it smaller first')
-            yield image
-    except (ImageError, MemoryError):
-        raise
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such file; {describe_folder(Path(path).parent)}') \
-            from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise type(error)(f'{path}: cannot be read ({error.strerror})') from None
-    except UnidentifiedImageError:
-        raise ImageError(f'{path}: not an image: {_describe_content(path)}') from None
-    except Image.DecompressionBombError:
-        raise ImageError(f'{path}: far more than {MAX_PIXELS:,} pixels; make it smaller '
-                         f'first') from None
-    except Exception as error:                          # Pillow's message does not name the file
-        raise ImageError(f'{path}: damaged ({error}), of {_size(path):,} bytes; get it '
-                         f'again') from None
-
-
 def is_transparent(path: str | Path) -> bool:
     """Whether an image has transparent pixels. What is behind them is not known to a net."""
     with open_image(path) as image:
         return bool(image.has_transparency_data)
-
-
-def _size(path: str | Path) -> int:
-    with open(path, 'rb') as file:
-        return file.seek(0, 2)
-
-
-def _describe_content(path: str | Path) -> str:
-    with open(path, 'rb') as file:
-        head = file.read(64).lstrip().lower()
-    if not head:
-        return 'the file is empty (a failed download?); get it again'
-    if head.startswith(b'<'):
-        return 'it is an HTML page (a failed download?); get it again'
-    return f'it begins with {head[:8]!r}'

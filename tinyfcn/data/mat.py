@@ -3,8 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import describe_read_errors
-from .images import ImageError
+from ..files import ImageError, describe_read_errors
 from .labels import VOID, Array
 from .paths import require_file
 

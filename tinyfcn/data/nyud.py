@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import ImageError, open_image
 from .dataset import Dataset
-from .images import ImageError, open_image, read_image, read_label, size_mismatch
+from .images import read_image, read_label, size_mismatch
 from .labels import Array
 from .lists import read_split
 from .mat import from_one_based, read_mat

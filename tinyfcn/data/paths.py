@@ -1,6 +1,7 @@
 """Which files a folder holds, and errors that describe it."""
-from collections import Counter
 from pathlib import Path
+
+from ..files import describe_folder
 
 IMAGE_SUFFIXES = '.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm'.split()
 
@@ -34,12 +35,3 @@ def require_file(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file; {describe_folder(path.parent)}')
     return path
-
-
-def describe_folder(folder: Path) -> str:
-    """'masks has 12 .png, 1 .txt', to end an error message with."""
-    if not folder.is_dir():
-        return f'{folder} is not a folder'
-    suffixes = Counter(path.suffix or 'without suffix' for path in folder.iterdir())
-    counts = ', '.join(f'{count:,} {suffix}' for suffix, count in suffixes.most_common(6))
-    return f'{folder} has {counts}' if counts else f'{folder} is empty'

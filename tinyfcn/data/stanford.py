@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import ImageError
 from .dataset import Dataset
-from .images import ImageError, read_label, read_pair
+from .images import read_label, read_pair
 from .labels import VOID, Array
 from .lists import read_split_or_all
 from .paths import file_stems, require_file

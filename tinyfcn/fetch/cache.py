@@ -5,8 +5,7 @@ unpacked archive appears under its name only when all of it is on the disk.
 """
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -149,25 +148,3 @@ def unpack_to(archive: Path, target: Path, find_root: Callable[[Path], Path],
         shutil.rmtree(new, ignore_errors=True)
         raise
     return target / root
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes from fetching into a folder. A crash leaves no lock behind."""
-    try:
-        import fcntl
-    except ImportError:                                 # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f'{folder}: another process is fetching into this folder; wait until '
-                             f'it is done, or name another folder') from None
-        except OSError:                                 # some file systems have no locks
-            pass
-        yield
-    finally:
-        os.close(handle)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from ..data.dataset import Dataset
 from ..data.images import read_image
 from ..data.labels import by_output
 from ..data.transforms import prepare
+from ..files.images import require_8_bits, to_rgb
 from ..metrics import Scores, confusion, scores
 from ..net.alignment import Alignment, Unaligned
 from ..net.box import Box
@@ -89,7 +90,8 @@ def load_image(image: Input) -> Array:
     if isinstance(image, (str, PathLike)):
         return read_image(Path(image))
     if _is_pil(image):
-        return _from_pil(image)
+        require_8_bits(image, 'image')
+        return to_rgb(image)
     if isinstance(image, np.ndarray) and image.ndim == 3:
         if image.dtype == 'uint8' or image.shape[2] != 3 and image.dtype.kind == 'f':
             return image
@@ -100,19 +102,10 @@ def load_image(image: Input) -> Array:
                     f'RGB')
 
 
-def _is_pil(image: object) -> bool:
+def _is_pil(image: object) -> 'TypeGuard[Image]':
     """Whether this is a PIL image; PIL need not be imported to find out."""
     pil = sys.modules.get('PIL.Image')
     return pil is not None and isinstance(image, pil.Image)
-
-
-def _from_pil(image: Any) -> Array:
-    if image.mode.startswith(('I', 'F')):
-        raise ValueError(f'image has {image.mode} pixels, of more than 8 bits: scale it to 0 … 255 '
-                         f'and convert it to RGB first')
-    if image.mode == 'P':                   # its palette may have transparent colours
-        image = image.convert('RGBA')
-    return np.array(image.convert('RGB'))
 
 
 def argmax_labels(score: Array | dict[str, Array]) -> dict[str, Mask]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .colours import VOID, check_pair, class_shares, colours, palette
-from .images import ImageInput, to_rgb
+from .images import ImageInput, image_pixels
 from .legend import draw_legend
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def overlay(image: ImageInput, label: NDArray[Any], classes: Sequence[str]) -> '
     ('RGB', True)
     """
     from PIL import Image
-    pixels, label = check_pair(to_rgb(image), label, len(classes))
+    pixels, label = check_pair(image_pixels(image), label, len(classes))
     tinted = pixels // 2 + colours(label) // 2
     tinted = np.where((label == VOID)[..., None], pixels, tinted)
 

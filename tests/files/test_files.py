@@ -1,0 +1,267 @@
+"""Files written whole, locked, read safely; text made printable."""
+import os
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import threading
+from struct import pack
+from time import monotonic
+from zlib import compress, crc32
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyfcn.files import (
+    ImageError,
+    lock_folder,
+    make_folder,
+    open_atomic,
+    open_image,
+    open_regular,
+    printable,
+    read_text,
+    require_own,
+)
+from tinyfcn.files.images import has_deep_pixels
+
+TIMEOUT = 30
+
+
+def write(path, data=b'new'):
+    with open_atomic(path) as file:
+        file.write(data)
+
+
+# ---- Written whole
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / 'a'
+    write(path, b'old')
+    with pytest.raises(KeyboardInterrupt), open_atomic(path) as file:
+        file.write(b'half')
+        assert path.read_bytes() == b'old'
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b'old' and os.listdir(tmp_path) == ['a']
+    write(path)
+    assert path.read_bytes() == b'new' and os.listdir(tmp_path) == ['a']
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / 'a'
+    path.touch(0o600)
+    path.chmod(0o640)
+    write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_link_is_refused_and_its_target_is_unchanged(tmp_path):
+    target, link = tmp_path / 'target', tmp_path / 'link'
+    target.write_bytes(b'old')
+    link.symlink_to(target)
+    with pytest.raises(ValueError, match='link'):
+        write(link)
+    assert target.read_bytes() == b'old' and link.is_symlink()
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_replaced(tmp_path, make):
+    make(tmp_path / 'a')
+    with pytest.raises(ValueError, match='not a file'):
+        write(tmp_path / 'a')
+
+
+def test_the_temporary_file_is_new_and_has_no_name_that_could_be_guessed(tmp_path):
+    names = set()
+    for _ in range(2):
+        with open_atomic(tmp_path / 'a'):
+            names.update(os.listdir(tmp_path))
+    assert len(names - {'a'}) == 2
+
+
+def test_temporary_files_of_dead_processes_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, '-c', ''])
+    ended.wait()
+    for process in (ended.pid, os.getpid()):
+        (tmp_path / f'.[a].{process}.0123.tmp').touch()
+    (tmp_path / f'.b.{ended.pid}.0123.tmp').touch()
+    write(tmp_path / '[a]')                             # no pattern: the name has brackets
+    assert sorted(os.listdir(tmp_path)) == [
+        f'.[a].{os.getpid()}.0123.tmp', f'.b.{ended.pid}.0123.tmp', '[a]']
+
+
+def test_files_and_folders_are_flushed_before_their_names(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, 'fsync', lambda handle: (
+        calls.append('folder' if stat.S_ISDIR(os.fstat(handle).st_mode) else 'file'),
+        fsync(handle)))
+    monkeypatch.setattr(os, 'replace', lambda a, b: (calls.append('rename'), replace(a, b)))
+    write(make_folder(tmp_path / 'b' / 'c') / 'a')
+    assert calls == ['folder', 'folder', 'file', 'rename', 'folder']
+
+
+# ---- Only one's own files are overwritten
+
+def test_only_files_of_tinyfcn_are_overwritten(tmp_path):
+    require_own(tmp_path / 'missing')
+    (tmp_path / 'own').write_bytes(b'\x89PNG tEXtSoftware\0tinyfcn ' + bytes(10_000))
+    require_own(tmp_path / 'own')
+    (tmp_path / 'foreign').write_bytes(b'\x89PNG' + bytes(10_000) + b'tinyfcn')
+    with pytest.raises(ValueError, match='foreign: exists.*--overwrite'):
+        require_own(tmp_path / 'foreign')
+    require_own(tmp_path / 'foreign', overwrite=True)
+
+
+# ---- Locks
+
+HOLD = '''
+import sys
+from tinyfcn.files import lock_folder
+with lock_folder(sys.argv[1], 'in use'):
+    print('locked', flush=True)
+    sys.stdin.read()
+'''
+
+
+def held(folder):
+    process = subprocess.Popen([sys.executable, '-c', HOLD, folder], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'locked\n'
+    return process
+
+
+def test_a_lock_is_met_with_the_message_and_ends_with_its_process(tmp_path):
+    with held(tmp_path) as process:
+        with pytest.raises(ValueError, match='in use'), lock_folder(tmp_path, 'in use'):
+            pass
+        process.send_signal(signal.SIGKILL)
+    with lock_folder(tmp_path, 'in use'):
+        pass
+    assert not os.listdir(tmp_path)
+
+
+def test_a_lock_holds_for_other_threads_too(tmp_path):
+    refused = []
+
+    def enter():
+        try:
+            with lock_folder(tmp_path, 'in use'):
+                pass
+        except ValueError:
+            refused.append(True)
+
+    with lock_folder(tmp_path, 'in use'):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+    assert refused == [True]
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path):
+    script = ('import os, sys, time\n'
+              'from tinyfcn.files import lock_folder\n'
+              'with lock_folder(sys.argv[1], "in use"):\n'
+              '    child = os.fork()\n'
+              '    if not child:\n'
+              '        time.sleep(60)\n'
+              '    print(child, flush=True)\n'
+              '    os.kill(os.getpid(), 9)\n')
+    command = [sys.executable, '-c', script, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        child = int(process.stdout.readline())
+    try:
+        with lock_folder(tmp_path, 'in use'):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+# ---- Reading
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    start = monotonic()
+    for path in (tmp_path / 'pipe', '/dev/zero'):
+        with pytest.raises(ValueError, match='a pipe or a device'):
+            open_regular(path)
+    with pytest.raises(ValueError, match="a pipe"), open_image(tmp_path / "pipe"):
+        pass
+    assert monotonic() - start < TIMEOUT                # it would wait for ever
+    with pytest.raises(IsADirectoryError):
+        open_regular(tmp_path)
+
+
+def test_text_is_utf8_of_a_limited_size(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_bytes('\ufeffä\nb'.encode())
+    assert read_text(path) == 'ä\nb'
+    path.write_bytes(b'a\n\xff')
+    with pytest.raises(ValueError, match=r'list.txt:2: not UTF-8'):
+        read_text(path)
+    path.write_bytes(bytes(100))
+    with pytest.raises(ValueError, match='more than 99 bytes'):
+        read_text(path, limit=99)
+
+
+def save_deep(path):
+    if path.suffix == '.tif':
+        entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 3, 122), (259, 3, 1, 1), (262, 3, 1, 2),
+                   (273, 4, 1, 128), (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, 12)]
+        body = struct.pack('<2sHIH', b'II', 42, 8, len(entries))
+        body += b''.join(struct.pack('<HHII', *entry) for entry in entries) + bytes(4)
+        body += struct.pack('<HHH', 16, 16, 16)
+        path.write_bytes(body.ljust(128, b'\0') + np.full(6, 3000, '<u2').tobytes())
+    elif path.suffix == '.ppm':
+        path.write_bytes(b'P6 2 1 1023\n' + np.full(6, 900, '>u2').tobytes())
+    else:
+        rows = compress(b'\0' + np.full(6, 12, '>u2').tobytes())
+        header = pack('>IIBBBBB', 2, 1, 16, 2, 0, 0, 0)
+        chunks = [(b'IHDR', header), (b'IDAT', rows), (b'IEND', b'')]
+        path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(
+            pack('>I', len(data)) + kind + data + pack('>I', crc32(kind + data))
+            for kind, data in chunks))
+
+
+@pytest.mark.parametrize('suffix', ['png', 'tif', 'ppm'])
+def test_16_bit_colours_are_noticed(tmp_path, suffix):
+    save_deep(tmp_path / f'deep.{suffix}')
+    Image.new('RGB', (2, 1)).save(tmp_path / f'plain.{suffix}')
+    with open_image(tmp_path / f'deep.{suffix}') as image:
+        assert has_deep_pixels(image)
+    with open_image(tmp_path / f'plain.{suffix}') as image:
+        assert not has_deep_pixels(image)
+
+
+@pytest.mark.skipif(not os.access('/usr/bin/env', os.X_OK), reason='needs /usr/bin/env')
+def test_no_program_is_started_to_read_an_image(tmp_path, monkeypatch):
+    """A PostScript file named .png: Pillow would hand it to gs."""
+    gs = tmp_path / 'gs'
+    gs.write_text(f'#!/bin/sh\ntouch {tmp_path}/started\n')
+    gs.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    (tmp_path / 'a.png').write_bytes(
+        b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n')
+    with pytest.raises(ImageError, match='not an image'), open_image(tmp_path / 'a.png') as image:
+        image.load()
+    assert not (tmp_path / 'started').exists()
+
+
+# ---- Text
+
+@pytest.mark.parametrize('text, shown', [
+    ('Straße 木.png', 'Straße 木.png'),
+    ('a\x1b[31mb', r'a\x1b[31mb'),
+    ('a\nb\x85c\u2028d', r'a\nb\x85c\u2028d'),
+    ('gpj.\u202egnp', r'gpj.\u202egnp'),
+    ('\udcff', r'\udcff'),
+    ('a' * 301, 'a' * 300 + '…'),
+])
+def test_text_of_unknown_origin_is_printable(text, shown):
+    assert printable(text) == shown
+
+
+def test_line_breaks_can_be_kept():
+    assert printable('a\nb\x1b', keep='\n', limit=None) == 'a\nb\\x1b'

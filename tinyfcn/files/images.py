@@ -1,0 +1,104 @@
+"""Open image files, of the formats that pictures and masks come in."""
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .folders import describe_folder
+from .regular import open_regular
+from .text import printable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+# Pillow would try every format it knows by the content of the file. One of them, PostScript, is
+# read by starting another program.
+FORMATS = 'PNG', 'JPEG', 'TIFF', 'BMP', 'WEBP', 'GIF', 'PPM'
+MAX_PIXELS = 50_000_000         # a file of 23 kB can claim 100 million
+
+
+class ImageError(ValueError):
+    """An image or a mask that cannot be used: which file, what is wrong with it, what to do."""
+
+
+@contextmanager
+def open_image(path: str | os.PathLike[str]) -> Iterator[PILImage]:
+    """Open an image that is not too large; every error names the file and what is wrong."""
+    from PIL import Image, UnidentifiedImageError
+    name = printable(path)
+    with _open_file(path, name) as file:
+        try:
+            with warnings.catch_warnings():             # Pillow's, for which MAX_PIXELS stands in
+                warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+                image = Image.open(file, formats=FORMATS)
+            with image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ImageError(f'{name}: {image.width}×{image.height} pixels are more than '
+                                     f'{MAX_PIXELS:,}; make it smaller first')
+                yield image
+        except (ImageError, MemoryError):
+            raise
+        except UnidentifiedImageError:
+            file.seek(0)
+            raise ImageError(f'{name}: not an image: {_describe(file.read(64))}') from None
+        except Image.DecompressionBombError:
+            raise ImageError(f'{name}: far more than {MAX_PIXELS:,} pixels; make it smaller '
+                             f'first') from None
+        except Exception as error:                      # Pillow's message does not name the file
+            size = os.fstat(file.fileno()).st_size
+            raise ImageError(f'{name}: damaged ({printable(error)}), of {size:,} bytes; get it '
+                             f'again') from None
+
+
+def _open_file(path: str | os.PathLike[str], name: str) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{name}: no such file; {describe_folder(Path(path).parent)}') \
+            from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise type(error)(f'{name}: cannot be read ({error.strerror})') from None
+
+
+def require_8_bits(image: PILImage, name: object) -> None:
+    """Raise for pixels of 16 bits or floats: nothing says which value is white."""
+    if has_deep_pixels(image):
+        raise ImageError(f'{printable(name)}: {image.mode} pixels have more than 8 bits; scale '
+                         f'them to 0 … 255 and save them as RGB first')
+
+
+def to_rgb(image: PILImage) -> NDArray[np.uint8]:
+    """-> (H, W, 3) uint8. Greyscale, palette and CMYK become RGB; transparency is dropped."""
+    if image.mode == 'P':                               # Pillow warns of transparent palettes
+        image = image.convert('RGBA')
+    return np.array(image.convert('RGB'))
+
+
+def has_deep_pixels(image: PILImage) -> bool:
+    """Whether a file has more than 8 bits a channel. Of 16-bit colours Pillow keeps the upper 8."""
+    if image.mode.startswith(('I', 'F')):
+        return True
+    for codec, _, _, args in getattr(image, 'tile', ()):    # how Pillow decodes the file
+        if codec in ('ppm', 'ppm_plain') and args[-1] > 255:    # the largest value
+            return True
+        raw_mode = args if isinstance(args, str) else args[0] if args else ''
+        if ';16' in str(raw_mode):                      # such as 'RGB;16B'
+            return True
+    return False
+
+
+def _describe(head: bytes) -> str:
+    """What a file that is no image begins with."""
+    head = head.lstrip().lower()
+    if not head:
+        return 'the file is empty (a failed download?); get it again'
+    if head.startswith(b'<'):
+        return 'it is an HTML page (a failed download?); get it again'
+    return f'it begins with {head[:8]!r}; the formats are {", ".join(FORMATS)}'

@@ -1,0 +1,22 @@
+"""Keep what a person made: only files that tinyfcn wrote are overwritten."""
+import os
+
+from .regular import open_regular
+
+MARK = 'tinyfcn'                # stands in the head of every file that a command writes
+HEAD = 1 << 12                  # bytes, in which the mark is
+
+
+def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Raise if there is a file at `path` that tinyfcn did not write.
+
+    A file is taken for one of its own if MARK stands in its head: PNG and SVG name the program that
+    wrote them, .safetensors files and run.json have it among their metadata.
+    """
+    if overwrite or not os.path.lexists(path):
+        return
+    with open_regular(path) as file:
+        head = file.read(HEAD)
+    if MARK.encode() not in head:
+        raise ValueError(f'{path}: exists, and was not written by tinyfcn; choose another name, or '
+                         f'--overwrite it')
