@@ -5,20 +5,21 @@ from collections.abc import Iterable
 from copy import copy
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from operator import index
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Pair, Size, axes
+from ..geometry import Pair, Size, axes, count
 from .alignment import Alignment
 from .box import Box
 from .errors import with_context
 
 
 class Graph:
-    """Boxes by name, in order, with their `params` and running `state`.
+    """Boxes by name, in order, with their arrays: `params`, the weights, and running `state`.
 
     n.score_fr = conv(n.drop7, 21, 1) appends a box; n['conv1_1'] = … does the same.
     Boxes whose names begin with aux run in training only.
@@ -31,10 +32,10 @@ class Graph:
         self.params: dict[str, NDArray[Any]] = {}
         self.state: dict[str, NDArray[Any]] = {}
         self.about: dict[str, Any] = {}
-        self.dtype: str = np.dtype(dtype).name
-        self.seed = seed
+        self.dtype = check_dtype(dtype)
+        self.seed = check_seed(seed)
         self.frozen: set[str] = set()
-        data = Box(None, channels=channels, alignment=Alignment())
+        data = Box(None, channels=count(channels, 'channels'), alignment=Alignment())
         data.name = 'data'
         self.boxes['data'] = data
 
@@ -47,6 +48,9 @@ class Graph:
             super().__setattr__(name, value)
 
     def __setitem__(self, name: str, box: Box) -> None:
+        if not isinstance(name, str) or not isinstance(box, Box):
+            raise TypeError(f'net[{name!r}] = {box!r}: a name and a box are needed, such as '
+                            f"net['relu1'] = relu(net.conv1)")
         if name in dir(type(self)) or name in vars(self):
             raise NameError(f'{name!r} is an attribute of every net: give the box another name')
         if name in self.boxes:
@@ -55,37 +59,37 @@ class Graph:
             raise NameError(f'{name!r} is already called {box.name!r}: a box has one name')
         if '.' in name:
             raise NameError(f'{name!r} has a dot, which separates a box from its weights')
-        for read in filter(None, (*box.inputs, box.like)):
-            self._name_inner_box(name, read)
+        for inner in filter(None, (*box.inputs, box.like)):
+            self._name_inner_box(name, inner)
         box.name = name
-        box.inputs = [read.name for read in box.inputs]
+        box.inputs = [x.name for x in box.inputs]
         box.like = box.like and box.like.name
-        if not name.startswith('aux') and any(read.startswith('aux') for read in box.inputs):
+        if not name.startswith('aux') and any(x.startswith('aux') for x in box.inputs):
             raise NameError(f'{box.line}: a box that reads an aux… box must be called aux… too, '
                             f'since both run in training only')
         self._make_weights(box)
         self.boxes[name] = box
 
-    def _name_inner_box(self, name: str, read: Box) -> None:
+    def _name_inner_box(self, name: str, inner: Box) -> None:
         """Name a box that was written inside the line of another: 'fuse/relu1' for fuse."""
-        if not read.name:
-            if read.weights:
-                raise NameError(f'{read} inside {name!r} has weights: it needs a line and a name')
-            stem = f'{name}/{read.op.__name__}'
+        if not inner.name:
+            if inner.weights:
+                raise NameError(f'{inner} inside {name!r} has weights: it needs a line and a name')
+            stem = f'{name}/{inner.op.__name__}'
             number = 1
             while stem + str(number) in self.boxes:
                 number += 1
-            self[stem + str(number)] = read
-        if self.boxes.get(read.name) is not read:
-            raise NameError(f'{name!r} reads {read.name!r}, a box of another net')
+            self[stem + str(number)] = inner
+        if self.boxes.get(inner.name) is not inner:
+            raise NameError(f'{name!r} reads {inner.name!r}, a box of another net')
 
     def _make_weights(self, box: Box) -> None:
         """Draw from (seed, name) alone, in float32 whatever the dtype: equal in any two builds."""
-        rng = np.random.default_rng((self.seed or 0, crc32(str(box.name).encode())))
-        for values, made in (self.params, box.weights), (self.state, box.state):
-            for own, (init, shape) in made.items():
+        rng = np.random.default_rng((self.seed or 0, crc32(box.name.encode())))
+        for arrays, specs in (self.params, box.weights), (self.state, box.state):
+            for short_name, (init, shape) in specs.items():
                 w = np.zeros(shape, self.dtype) if self.seed is None else init(shape, rng)
-                values[f'{box.name}.{own}'] = w.astype(self.dtype, copy=False)
+                arrays[f'{box.name}.{short_name}'] = w.astype(self.dtype, copy=False)
 
     def branch(self, suffix: str) -> Any:
         """A view of this graph in which every new name gets `suffix`: a second stream or head."""
@@ -94,7 +98,7 @@ class Graph:
     # ---- boxes by name -------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Box:
-        if name not in self.boxes:
+        if not isinstance(name, str) or name not in self.boxes:
             raise KeyError(self._unknown(name))
         return self.boxes[name]
 
@@ -105,7 +109,7 @@ class Graph:
         raise AttributeError(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
-        near = get_close_matches(name, vars(self).get('boxes', ()), 1)
+        near = get_close_matches(str(name), vars(self).get('boxes', ()), 1)
         return f'no box called {name!r}' + (f'; did you mean {near[0]!r}?' if near else '')
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,11 +124,12 @@ class Graph:
 
     def route(self, train: bool = True, until: str | Iterable[str] | None = None) -> list[Box]:
         """The boxes to run, in order: all, or those that `until` (one or several names) needs."""
-        needed = {self[name].name for name in as_list(until)}
+        asked_for = as_list(until)
+        needed = {self[name].name for name in asked_for}
         route = []
         for box in reversed(self.boxes.values()):
-            runs = train or not str(box.name).startswith('aux')
-            if box.op and runs and (until is None or box.name in needed):
+            runs = train or not box.name.startswith('aux')
+            if box.op and runs and (not asked_for or box.name in needed):
                 route.append(box)
                 needed.update([*box.inputs, box.like])
         return route[::-1]
@@ -145,32 +150,58 @@ class Graph:
         for box in self.route(train, until):
             inputs = [*box.inputs, box.like] if box.like else box.inputs
             try:
-                sizes[str(box.name)] = box.output_size(*(sizes[name] for name in inputs))
+                sizes[box.name] = box.output_size(*(sizes[name] for name in inputs))
             except ValueError as error:
                 given = {name: sizes[name] for name in inputs}
                 raise ValueError(with_context(error, box, given)) from error
         return sizes
 
-    def differentiated(self, keep: bool) -> set[str]:
+    def find_grad_names(self, image: bool) -> set[str]:
         """The names whose gradient is needed: trained weights, and boxes that depend on one.
 
-        With keep=True the gradient by the image is needed too.
+        image: whether the gradient by the image is needed, and so that of every box.
         """
         for pattern in self.frozen:
             if not any(fnmatchcase(name, pattern) for name in self.params):
                 raise ValueError(f'frozen has {pattern!r}, which matches no weight')
-        names = {'data'} if keep else set()
+        names = {'data'} if image else set()
         names.update(name for name in self.params
                      if not any(fnmatchcase(name, pattern) for pattern in self.frozen))
         for box in self.boxes.values():
             if names.intersection(box.reads):
-                names.add(str(box.name))
+                names.add(box.name)
         return names
 
 
 def as_list(names: str | Iterable[str] | None) -> list[str]:
     """A name, names or None -> a list of names."""
-    return [names] if isinstance(names, str) else list(names or ())
+    if isinstance(names, Iterable) and not isinstance(names, str):
+        return list(names)
+    return [] if names is None else [names]
+
+
+def check_dtype(dtype: Any) -> str:
+    """'float32' or 'float64': what a net computes in."""
+    try:
+        name = str(np.dtype(dtype).name)
+    except (TypeError, ValueError):
+        name = ''
+    if dtype is None or name not in ('float32', 'float64'):
+        raise ValueError(f"dtype is {dtype!r}: a net computes in 'float32' or 'float64'")
+    return name
+
+
+def check_seed(seed: int | None) -> int | None:
+    """An integer of 0 or more, or None."""
+    if seed is None:
+        return None
+    try:
+        number = index(seed)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ValueError(f'seed is {seed!r}: an integer of 0 or more, or None for weights of 0')
+    return number
 
 
 class Branch:

@@ -10,8 +10,9 @@ Out of scope: graphs that depend on the data; weights shared between boxes.
 """
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+import threading
+from collections import ChainMap, Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -25,89 +26,129 @@ from ..runtime.backend import array_module, to_device_of, to_numpy
 from ..runtime.gpu import require_gpu, to_gpu
 from .box import Box
 from .errors import with_context
-from .graph import Graph, as_list
+from .graph import Graph, as_list, check_dtype
 from .summary import summary
 
 __all__ = ['Box', 'Net']
 
 
-class Net(Graph):
-    """A graph that runs. A walk fills `values` by box, `grads` by box and weight, and `caches`.
+class LastWalk(threading.local):
+    """What the last walk left behind, in each thread its own."""
 
+    def __init__(self) -> None:
+        self.values: dict[str, NDArray[Any]] = {}
+        self.caches: dict[str, Any] = {}
+        self.grads: dict[str, NDArray[Any]] = {}
+        self.keep = False
+
+    def __reduce__(self) -> Any:
+        """A copy of a net begins without a last walk."""
+        return LastWalk, ()
+
+
+class Net(Graph):
+    """A graph that runs.
+
+    Two flags decide what outlives a box. train=True keeps its cache for `backward`. keep=True keeps
+    its value, its cache and its gradient too, to inspect; then the image gets a gradient as well.
+    With neither, a value is freed once its last reader has run.
+
+    One net may run in several threads at once: each sees the values and gradients of its own walk.
+    `params`, `state` and `step` belong to the net: train in one thread at a time.
     Randomness is a function of (seed, step, box): training increments `step`.
     """
 
     def __init__(self, channels: int = 3, dtype: str = 'float32', seed: int | None = 0) -> None:
-        self.values: dict[str, NDArray[Any]] = {}
-        self.caches: dict[str, Any] = {}
-        self.grads: dict[str, NDArray[Any]] = {}
         self.step = 0
-        self.keeps = False
+        self._last = LastWalk()
         super().__init__(channels, dtype, seed)
+
+    @property
+    def values(self) -> dict[str, NDArray[Any]]:
+        """The values that the last walk of this thread has computed and kept, by box."""
+        return self._last.values
+
+    @property
+    def caches(self) -> dict[str, Any]:
+        """What each box has kept for the walk back, by box."""
+        return self._last.caches
+
+    @property
+    def grads(self) -> dict[str, NDArray[Any]]:
+        """The gradients of the last walk back of this thread, by box and by weight."""
+        return self._last.grads
 
     # ---- forward and backward, mirror images --------------------------------------------------
 
     def walk(self, image: NDArray[Any], train: bool = False, keep: bool = True,
              until: str | Iterable[str] | None = None) -> Iterator[tuple[Box, NDArray[Any]]]:
-        """Forward, one box at a time: `forward` exhausts this, a lesson calls next() on it.
+        """Forward, one box at a time: fills `values` and `caches`.
 
+        `forward` exhausts this, a lesson calls next() on it.
         image (N, C, H, W) -> (box, y) of every box, or of those that `until` (one, several) needs.
         """
         self._check_image(image)
         route = self.route(train, until)
-        differentiated = self.differentiated(keep)
+        needs_grad = self.find_grad_names(keep)
         sizes = self.sizes(image.shape[2:], train, until)
         readers = [(name, box) for box in route for name in box.inputs]
-        last_reader = dict(readers)
-        wanted = {*as_list(until)}
-        overwritable = set() if keep else self._overwritable(readers) - wanted
-        self.values = {'data': image}
-        self.caches = {}
-        self.grads = {}
-        self.keeps = keep
+        last_reader = dict(readers)         # a later reader replaces an earlier one
+        asked_for = {*as_list(until)}
+        overwritable = set() if keep else self._overwritable(readers) - asked_for
+        last = self._last
+        values = last.values = {'data': image}
+        caches = last.caches = {}
+        last.grads = {}
+        last.keep = keep
+        arrays = ChainMap(values, self.params, self.state)
         for box in route:
-            name = str(box.name)
-            y, cache, *state = self._run(box.op, box, [self._read(read) for read in box.reads],
-                                         **self._op_kwargs(box, train, sizes, overwritable))
-            self.values[name] = y
-            if name in differentiated and (train or keep):
-                self.caches[name] = cache
-            for new in state:
+            inputs = [arrays[name] for name in box.reads]
+            # rest: the new running state, of an op that has one
+            y, cache, *rest = self._run(box.op, box, inputs, arrays,
+                                        **self._op_kwargs(box, train, sizes, overwritable))
+            del inputs                      # this frame would keep them alive until the next box
+            values[box.name] = y
+            if box.name in needs_grad and (train or keep):
+                caches[box.name] = cache
+            for new in rest:
                 self.state.update(zip(box.reads[-len(new):], new))
             if not keep:
-                read_last_here = {read for read in box.inputs if last_reader[read] is box}
-                for read in read_last_here - wanted:
-                    del self.values[read]
-            del cache                       # this frame would keep it alive until the next box
+                read_last_here = {name for name in box.inputs if last_reader[name] is box}
+                for name in read_last_here - asked_for:
+                    del values[name]
+            del cache
             yield box, y
 
     def walk_back(self, **dvalues: NDArray[Any]) -> Iterator[tuple[Box, tuple[Any, ...]]]:
-        """Backward, one box at a time. Where a value was read twice, its gradients add.
+        """Backward, one box at a time: fills `grads`. Where a value was read twice, they add.
 
-        The gradients of outputs, by name -> (box, gradients of everything it read).
+        dvalues: the gradient of the loss by each output, by the output's name
+        -> (box, gradients of everything it read: its inputs, its weights).
         """
-        differentiated = self.differentiated(self.keeps)
-        self._check_output_grads(dvalues, differentiated)
-        self.grads = dict(dvalues)
+        last = self._last
+        caches, keep = last.caches, last.keep
+        needs_grad = self.find_grad_names(keep)
+        self._check_output_grads(dvalues, needs_grad)
+        grads = last.grads = dict(dvalues)
+        arrays = ChainMap(last.values, self.params, self.state)
         for box in reversed(self.boxes.values()):
-            name = str(box.name)
-            if name not in self.grads or name not in self.caches:
+            if box.name not in grads or box.name not in caches:
                 continue                    # no output depends on it, or it depends on no weight
-            want = [read in differentiated for read in box.reads]
-            dreads = self._run(box.op.backward, box, (self.grads[name], self.caches[name]),
+            want = [name in needs_grad for name in box.reads]
+            dreads = self._run(box.op.backward, box, (grads[box.name], caches[box.name]), arrays,
                                want=want)
-            for read, wanted, d in zip(box.reads, want, dreads):
-                if wanted and d is not None:
-                    self.grads[read] = self.grads[read] + d if read in self.grads else d
-            if not self.keeps:
-                del self.grads[name], self.caches[name]
+            for name, needed, d in zip(box.reads, want, dreads):
+                if needed and d is not None:
+                    grads[name] = grads[name] + d if name in grads else d
+            if not keep:
+                del grads[box.name], caches[box.name]
             yield box, dreads
 
     def forward(self, image: NDArray[Any], train: bool = False, keep: bool = False,
-                until: str | Iterable[str] | None = None) -> NDArray[Any] | Any:
+                until: str | Iterable[str] | None = None) -> Any:
         """The value of the output, or of `until`: an array; of several a dict of arrays by name.
 
-        train=True keeps what `backward` needs; keep=True keeps every value and gradient to inspect.
+        image (N, C, H, W) -> y (N, C, h, w), or {name: y}. train, keep: see Net.
         """
         for _ in self.walk(image, train, keep, until):
             pass
@@ -120,22 +161,20 @@ class Net(Graph):
         """The gradients of outputs, by name -> {'conv1_1.w': …} of every weight that is trained."""
         for _ in self.walk_back(**dvalues):
             pass
-        if not self.keeps:
+        if not self._last.keep:
             self.caches.clear()             # of boxes that no gradient reached
         return {name: self.grads[name] for name in self.params if name in self.grads}
 
     # ---- parts of a walk -----------------------------------------------------------------------
 
-    def _run(self, op: Any, box: Box, arrays: Sequence[Any], **kwargs: Any) -> Any:
+    def _run(self, op: Any, box: Box, inputs: Sequence[Any], arrays: Mapping[str, NDArray[Any]],
+             **kwargs: Any) -> Any:
+        """op(*inputs, **kwargs); its error gets the box, and the shapes of what is still there."""
         try:
-            return op(*arrays, **kwargs)
+            return op(*inputs, **kwargs)
         except (TypeError, ValueError) as error:
-            given = {name: self._read(name).shape for name in box.reads
-                     if name in self.values or '.' in name}
+            given = {name: arrays[name].shape for name in box.reads if name in arrays}
             raise type(error)(with_context(error, box, given)) from error
-
-    def _read(self, name: str) -> NDArray[Any]:
-        return next(kind[name] for kind in (self.values, self.params, self.state) if name in kind)
 
     def _overwritable(self, readers: Iterable[tuple[str, Box]]) -> set[str]:
         """The values that their only reader may overwrite, as ReLU does to save a copy.
@@ -162,7 +201,7 @@ class Net(Graph):
         if 'overwrite' in box.flags:
             kwargs['overwrite'] = box.inputs[0] in overwritable
         if 'rng' in box.flags:
-            stream = self.seed or 0, self.step, crc32(str(box.name).encode())
+            stream = self.seed or 0, self.step, crc32(box.name.encode())
             kwargs['rng'] = np.random.default_rng(stream)
         return kwargs
 
@@ -170,21 +209,21 @@ class Net(Graph):
         array_module(image)                 # refuses anything that is not an array
         shape = image.shape
         channels = self.data.channels
-        if len(shape) != 4 or shape[1] != channels or 0 in shape:
+        if len(shape) != 4 or shape[1] != channels or 0 in shape[1:]:
             raise ValueError(f'the image has shape {shape}; this net reads (N, {channels}, H, W)')
         if image.dtype != self.dtype:
             raise TypeError(f'the image is {image.dtype} and this net computes in {self.dtype}: '
                             f'image.astype({self.dtype!r}), or net.astype({str(image.dtype)!r})')
 
     def _check_output_grads(self, dvalues: dict[str, NDArray[Any]],
-                            differentiated: Container[str]) -> None:
+                            needs_grad: Container[str]) -> None:
         if not dvalues:
             raise ValueError(f'backward needs the gradients of the outputs: backward('
                              f'{", ".join(f"{name}=…" for name in self.outputs())})')
         for name, d in dvalues.items():
-            if self[name].name in differentiated and name not in self.caches:
-                raise RuntimeError(f'nothing was kept for the backward of {name!r}: '
-                                   f'call forward(image, train=True) before each backward')
+            if self[name].name in needs_grad and name not in self.caches:
+                raise RuntimeError(f'nothing was kept for the backward of {name!r}: call forward('
+                                   f'image, train=True) before each backward, in the same thread')
             array_module(d)
             y = self.values.get(name, d)
             if (d.shape, d.dtype) != (y.shape, y.dtype):
@@ -193,31 +232,27 @@ class Net(Graph):
 
     # ---- the whole net -------------------------------------------------------------------------
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies: the net without what its last walk left behind."""
-        return {**super().__getstate__(), 'values': {}, 'caches': {}, 'grads': {}}
-
     def to(self, device: str) -> Net:
-        """Move the weights and running state to the 'gpu' or the 'cpu', in place. -> this net"""
+        """Move the weights and running state to the 'gpu' or the 'cpu', in place. -> the net"""
         if device not in ('cpu', 'gpu'):
             raise ValueError(f"device is {device!r}: 'cpu' or 'gpu'")
         if device == 'gpu':
             require_gpu()                   # once here: to_gpu checks nothing unless it fails
         move = to_gpu if device == 'gpu' else to_numpy
-        for values in self.params, self.state:
-            values.update({name: move(w) for name, w in values.items()})
+        for arrays in self.params, self.state:
+            arrays.update({name: move(w) for name, w in arrays.items()})
         return self
 
     def bring(self, x: Any) -> Any:
-        """x on the device of the weights."""
+        """x on the device of the weights: itself, or a copy if it is on another."""
         return to_device_of(x, next(iter(self.params.values()), x))
 
     def astype(self, dtype: str) -> Net:
         """A copy that computes in `dtype`."""
         net = copy(self)
-        net.dtype = np.dtype(dtype).name
-        for values in net.params, net.state:
-            values.update({name: w.astype(dtype) for name, w in values.items()})
+        net.dtype = check_dtype(dtype)
+        for arrays in net.params, net.state:
+            arrays.update({name: w.astype(net.dtype) for name, w in arrays.items()})
         return net
 
     def save(self, path: str | Path) -> None:
