@@ -1,0 +1,61 @@
+"""Print: the one place from which all commands write to the terminal."""
+import errno
+import os
+import sys
+from typing import TextIO
+
+from ..files import printable
+
+# what stands in for characters that the encoding of a terminal lacks; others become escapes
+SUBSTITUTES = str.maketrans({
+    '×': 'x', '–': '-', '—': '-', '−': '-', '…': '...', '→': '->', '·': '*', '±': '+/-',
+    '’': "'", '‘': "'", '“': '"', '”': '"'})
+# nobody reads the output any more: `| head` has ended, or the terminal is closed
+NOT_READ = errno.EPIPE, errno.EIO
+
+
+def say(text: object = '', file: TextIO | None = None) -> None:
+    r"""Print some lines, on stdout by default; progress bars move out of their way.
+
+    Control characters are escaped, since names of files and classes may hold any. What a command
+    computes does not depend on its output: once nobody reads it any more, the rest is dropped.
+
+    >>> say('4×5 pixels of \x1b[2J')
+    4×5 pixels of \x1b[2J
+    """
+    file = file or sys.stdout
+    if file is None:                                    # the command was started without one
+        return
+    lines = encodable(printable(text, keep='\n\t', limit=None), file.encoding or 'utf-8')
+    tqdm = sys.modules.get('tqdm')                      # where it is not imported, no bar is shown
+    try:
+        if tqdm:
+            tqdm.tqdm.write(lines, file=file)
+        else:
+            print(lines, file=file)
+        file.flush()
+    except OSError as error:
+        if error.errno not in NOT_READ:
+            raise
+        drop_output(file)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text with substitutes for the characters that an encoding lacks.
+
+    >>> print(encodable('3×4 pixels of Äcker', 'ascii'))
+    3x4 pixels of \\xc4cker
+    """
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        encoded = text.translate(SUBSTITUTES).encode(encoding, 'backslashreplace')
+        return encoded.decode(encoding)
+    return text
+
+
+def drop_output(file: TextIO) -> None:
+    """Send what is printed from now on nowhere, also what Python flushes when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, file.fileno())
+    os.close(nowhere)
