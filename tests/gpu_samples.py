@@ -101,5 +101,5 @@ SAMPLERS = {
     'winograd': winograd, 'relu': relu, 'dropout': dropout, 'sgd_update': sgd_update,
     'adam_update': adam_update,
 }
-SMALL_THRESHOLDS = (conv, 'WINOGRAD_CHANNELS', 1), (conv, 'WINOGRAD_PLACES', 1)
+SMALL_THRESHOLDS = (conv, 'WINOGRAD_CHANNELS', 1), (conv, 'WINOGRAD_WINDOWS', 1)
 ROUGH_TOLERANCE = dict(conv2d=1e-4, conv_transpose2d=1e-4, winograd=1e-4)    # of the largest

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tinyfcn import ops
 from tinyfcn.dispatch import exact, reference_only
 from tinyfcn.kernels import registry
+from tinyfcn.kernels.convolution import Geometry
 from tinyfcn.kernels.cpu import blocking, conv, im2col, small_maps, winograd
 from tinyfcn.kernels.registry import find_kernel
 
@@ -206,10 +207,10 @@ def test_the_rounding_error_of_winograd_is_small(c, k, size):
     x = np.maximum(rng.standard_normal((1, size, size, c), 'float32'), 0)
     w = rng.standard_normal((k, c, 3, 3), 'float32') * np.float32((2 / 9 / c) ** .5)
     dy = rng.standard_normal((1, size, size, k), 'float32')
-    geometry = (1, 1), (1, 1), (1, 1)
+    geometry = Geometry((1, 1), (1, 1), (1, 1))
     results = (winograd.convolve(x, w, None, (size, size), geometry),
-               winograd.transpose(dy, w, (size, size), geometry),
-               winograd.correlate(x, dy, w.shape, geometry))
+               winograd.convolve_transposed(dy, w, (size, size), geometry),
+               winograd.weight_gradient(x, dy, w.shape, geometry))
     x, w, dy = to_float64([x, w, dy])
     y, cache = ops.conv2d.reference(x.transpose(0, 3, 1, 2), w, pad=1)
     dx, dw, _ = ops.conv2d.backward(dy.transpose(0, 3, 1, 2), cache)
@@ -280,7 +281,7 @@ def test_an_unwanted_gradient_is_not_computed(monkeypatch):
     rng = np.random.default_rng(5)
     x = rng.standard_normal((1, 32, 27, 27), 'float32')
     y, cache = ops.conv2d(x, rng.standard_normal((32, 32, 3, 3), 'float32'), pad=1)
-    monkeypatch.setattr(winograd, 'transpose', None)                # a call raises TypeError
+    monkeypatch.setattr(winograd, 'convolve_transposed', None)      # a call raises TypeError
     dx, dw, _ = ops.conv2d.backward(y, cache, want=(False, True, False))
     assert dx is None and dw.shape == (32, 32, 3, 3)
     with pytest.raises(TypeError):

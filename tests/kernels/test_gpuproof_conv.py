@@ -13,6 +13,7 @@ from test_cpu_conv import problems, to_float64, transposed
 from tinyfcn import ops
 from tinyfcn.dispatch import exact
 from tinyfcn.kernels import registry
+from tinyfcn.kernels.convolution import Geometry
 from tinyfcn.kernels.gpu import conv, conv1x1, im2col, norm, winograd
 from tinyfcn.kernels.registry import find_kernel
 
@@ -110,7 +111,7 @@ def test_an_algorithm_agrees_with_the_reference(cupy, name, dtype, monkeypatch):
     @given(problems_for(name), st.sampled_from(['C order', 'sliced', 'transposed']), st.booleans())
     def run(problem, layout, in_pieces):
         arrays, kwargs, want, rng, _ = problem
-        monkeypatch.setattr(im2col, 'MAX_SCRATCH', 20000 if in_pieces else 1 << 28)
+        monkeypatch.setattr(im2col, 'MAX_PIECE', 20000 if in_pieces else 1 << 28)
         monkeypatch.setattr(im2col, 'MIN_SUM', 3 if in_pieces else 512)
         tolerance = tol if dtype == 'float32' else 1e-12
         check(cupy, ops.conv2d, arrays, kwargs, want, rng, layout, dtype, tolerance)
@@ -151,7 +152,7 @@ def test_layers_of_nets(cupy, case, monkeypatch):
     w = rng.standard_normal((k, c // kwargs.get('groups', 1), ksize, ksize), 'float32')
     b = rng.standard_normal(k, 'float32')
     for algorithm, _ in ALGORITHMS.values():
-        for name in 'convolve', 'transpose', 'correlate':
+        for name in 'convolve', 'convolve_transposed', 'weight_gradient':
             monkeypatch.setattr(algorithm, name,
                                 record_use(algorithm, getattr(algorithm, name), used))
     on_gpu = [cupy.asarray(a) for a in (x, w, b)]
@@ -182,7 +183,7 @@ def test_pieces_cover_every_place_once_and_fit_into_scratch_memory(monkeypatch):
     for _ in range(300):
         places, values, results, scratch = (int(rng.integers(1, largest))
                                             for largest in (900, 400, 200, 3000))
-        monkeypatch.setattr(im2col, 'MAX_SCRATCH', scratch)
+        monkeypatch.setattr(im2col, 'MAX_PIECE', scratch)
         monkeypatch.setattr(im2col, 'MIN_SUM', 7)
         monkeypatch.setattr(im2col, 'MAX_SUMS', 1000)
         firsts, counts = zip(*im2col.pieces(places, values))
@@ -206,9 +207,9 @@ def test_an_incomplete_last_block_reads_nothing_outside_the_arrays(cupy, algorit
     n, size = (1, (13, 1)) if algorithm is im2col else (3, (20, 4))
     rng = np.random.default_rng(9)
     x, dy = (rng.standard_normal((n, c, *size), 'float32') for c in (2, 3))
-    geometry = (1, 1), (1, 1), (1, 1)
+    geometry = Geometry((1, 1), (1, 1), (1, 1))
     with emulate(sanitize='address'):
-        dw = algorithm.correlate(cupy.asarray(x), cupy.asarray(dy), (3, 2, 3, 3), geometry, 1)
+        dw = algorithm.weight_gradient(cupy.asarray(x), cupy.asarray(dy), (3, 2, 3, 3), geometry, 1)
     _, cache = ops.conv2d.reference(x, np.zeros((3, 2, 3, 3), 'float32'), pad=1)
     assert_close(dw, ops.conv2d.backward.reference(dy, cache)[1], 1e-5, 'dw')
 

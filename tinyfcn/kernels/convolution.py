@@ -1,10 +1,18 @@
 """Convolution, its transpose and the backward of both: one registration for every array library.
 
-An algorithm (im2col, Winograd, …) is a module with three functions:
+M is the matrix of a convolution (ops/conv.py). An algorithm (im2col, Winograd, …) is a module with
+three functions, each of the same M, whose shape `Problem` gives:
 
-    convolve        y  = M x + b
-    transpose       dx = Mᵀ dy          also the forward of conv_transpose2d
-    correlate       dw = ⟨x, dy⟩
+    convolve(x, w, b, size, geometry)               y  = M x + b            -> N, *size, K
+    convolve_transposed(dy, w, size, geometry)      dx = Mᵀ dy              -> N, *size, C
+    weight_gradient(x, dy, shape, geometry)         dw[t] = Σ dy · x[t]     -> `shape`, that of w
+
+    w (K, C/groups, kh, kw); x and dy in the image layout of the backend; `size` is (rows, columns)
+    of the result; x[t] is what tap t of w reads, and the sum is over all windows.
+
+The CPU's algorithms compute one group, on (N, H, W, C): cpu/conv.py splits the groups, joins them
+and adds the bias of a transposed convolution. The GPU's have two arguments more, `b` of
+convolve_transposed and `groups`, and compute on (N, C, H, W).
 
 A backend says how its array library lays out memory and calls an algorithm. `choose(problem)` picks
 the algorithm, or returns None where the reference implementation should run.
@@ -13,49 +21,49 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ..geometry import axes, conv_size, transposed_size
+from ..geometry import Pair, Size, axes, conv_size, transposed_size
 from .registry import Library, kernel
 
 Array = Any                             # of NumPy or of CuPy
-Pair = tuple[int, int]
-IntOrPair = int | Sequence[int]         # as an op is called
-Forward = tuple[Array, tuple[Any, ...]]                                     # y, cache
+OutputAndCache = tuple[Array, tuple[Any, ...]]
 Gradients = tuple[Array | None, Array | None, Array | None]                 # dx, dw, db
-Choose = Callable[['Problem'], 'ModuleType | None']
+Chooser = Callable[['Problem'], 'ModuleType | None']
 
 
 class Geometry(NamedTuple):
     """Stride, padding and dilation, each along the height and the width."""
 
-    stride: Pair
-    pad: Pair
-    dilation: Pair
+    stride: Size
+    pad: Size
+    dilation: Size
 
 
 class Problem(NamedTuple):
     """What the choice of an algorithm may depend on.
 
-    `size` is the (OH, OW) of the convolution, also where its transpose is computed.
+    All of it describes the convolution M, also where conv_transpose2d computes with its transpose:
+    there `size` is that of the transpose's input, and out_channels are those that it reads.
     """
 
     dtype: Any                  # of NumPy, as every array has it
-    images: int
-    size: Pair
+    batch_size: int
+    size: Size                  # (OH, OW)
     out_channels: int           # of one group
     in_channels: int            # of one group
-    ksize: Pair
+    ksize: Size
     geometry: Geometry
     groups: int
 
     @property
-    def places(self) -> int:
+    def windows(self) -> int:
         """How many windows there are in all images."""
-        return self.images * self.size[0] * self.size[1]
+        return self.batch_size * self.size[0] * self.size[1]
 
 
 class Backend(NamedTuple):
     """How one array library runs an algorithm."""
 
+    # whose arrays: the first argument of @kernel
     library: Library
     # whether all are arrays of this library, of one dtype that its kernels compute in
     is_supported: Callable[..., bool]
@@ -63,16 +71,16 @@ class Backend(NamedTuple):
     image_layout: Callable[[Array], Array]
     # (K, C, kh, kw) of any strides -> as the algorithms read weights
     weight_layout: Callable[[Array], Array]
-    # (algorithm, x, w, b, output size, geometry, groups) -> (N, C, H, W)
+    # (algorithm, x or dy, w, b, output size, geometry, groups) -> (N, C, H, W)
     convolve: Callable[..., Array]
-    transpose: Callable[..., Array]
+    convolve_transposed: Callable[..., Array]
     # (algorithm, x, dy, shape of w, geometry, groups) -> dw
-    correlate: Callable[..., Array]
+    weight_gradient: Callable[..., Array]
     # dy in the image layout -> db, the sum of each channel
     sum_pixels: Callable[[Array], Array]
 
 
-def register(backend: Backend, choose: Choose, exact: bool) -> None:
+def register(backend: Backend, choose: Chooser, exact: bool) -> None:
     """Register the four ops for `backend`, each by the algorithm that `choose` picks."""
     ops = Convolutions(backend, choose)
     for name, accepts, function in (
@@ -85,60 +93,65 @@ def register(backend: Backend, choose: Choose, exact: bool) -> None:
 
 
 class Convolutions:
-    """The four ops on one array library. Each `accepts_…` is true where an algorithm is chosen."""
+    """Kernels for the four ops on one array library, with the arguments of the ops.
 
-    def __init__(self, backend: Backend, choose: Choose) -> None:
+    Each has its `accepts_…`, which is true where the arrays are supported, fit together, and an
+    algorithm is chosen.
+    """
+
+    def __init__(self, backend: Backend, choose: Chooser) -> None:
         self.backend = backend
         self.choose = choose
 
     # ---- conv2d
 
     def accepts_conv(
-            self, x: Array, w: Array, b: Array | None = None, stride: IntOrPair = 1,
-            pad: IntOrPair = 0, dilation: IntOrPair = 1, groups: int = 1) -> ModuleType | None:
-        if not self._channels_agree(x, w, b, groups, reads=1):
-            return None
-        kwargs = dict(stride=stride, pad=pad, dilation=dilation)
-        size = conv_size(x.shape[2:], w.shape[2:], **kwargs)
-        return self._algorithm(x, w, size, kwargs, groups)
+            self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1,
+            pad: Pair = 0, dilation: Pair = 1, groups: int = 1) -> bool:
+        if not self._fits(x, w, b, groups):
+            return False
+        geometry = as_geometry(stride, pad, dilation)
+        size = conv_size(x.shape[2:], w.shape[2:], *geometry)
+        return self._algorithm(x, w, size, geometry, groups) is not None
 
     def conv(
-            self, x: Array, w: Array, b: Array | None = None, stride: IntOrPair = 1,
-            pad: IntOrPair = 0, dilation: IntOrPair = 1, groups: int = 1) -> Forward:
-        kwargs = dict(stride=stride, pad=pad, dilation=dilation)
-        size = conv_size(x.shape[2:], w.shape[2:], **kwargs)
-        algorithm = self._algorithm(x, w, size, kwargs, groups)
+            self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1,
+            pad: Pair = 0, dilation: Pair = 1, groups: int = 1) -> OutputAndCache:
+        geometry = as_geometry(stride, pad, dilation)
+        size = conv_size(x.shape[2:], w.shape[2:], *geometry)
+        algorithm = self._algorithm(x, w, size, geometry, groups)
         y = self.backend.convolve(
             algorithm, self.backend.image_layout(x), self.backend.weight_layout(w), b, size,
-            resolve(**kwargs), groups)
-        return y, (x, w, b, kwargs, groups)
+            geometry, groups)
+        return y, (x, w, b, dict(stride=stride, pad=pad, dilation=dilation), groups)
 
     def accepts_conv_backward(
-            self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> ModuleType | None:
+            self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> bool:
         x, w, b, kwargs, groups = cache
-        if not self._channels_agree(x, w, b, groups, reads=1):
-            return None
-        size = conv_size(x.shape[2:], w.shape[2:], **kwargs)
+        if not self._fits(x, w, b, groups):
+            return False
+        geometry = as_geometry(**kwargs)
+        size = conv_size(x.shape[2:], w.shape[2:], *geometry)
         if not self._is_gradient(dy, x, (len(x), len(w), *size)):
-            return None
-        return self._algorithm(x, w, size, kwargs, groups)
+            return False
+        return self._algorithm(x, w, size, geometry, groups) is not None
 
     def conv_backward(
             self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> Gradients:
         x, w, b, kwargs, groups = cache
         backend = self.backend
-        geometry = resolve(**kwargs)
-        algorithm = self._algorithm(x, w, dy.shape[2:], kwargs, groups)
+        geometry = as_geometry(**kwargs)
+        algorithm = self._algorithm(x, w, dy.shape[2:], geometry, groups)
         want_dx, want_dw, want_db = _wanted(want, b)
         dx = dw = db = None
 
         dy = backend.image_layout(dy)
         if want_dx:
-            dx = backend.transpose(algorithm, dy, backend.weight_layout(w), None, x.shape[2:],
-                                   geometry, groups)
+            dx = backend.convolve_transposed(algorithm, dy, backend.weight_layout(w), None,
+                                             x.shape[2:], geometry, groups)
         if want_dw:
-            dw = backend.correlate(algorithm, backend.image_layout(x), dy, w.shape, geometry,
-                                   groups)
+            dw = backend.weight_gradient(algorithm, backend.image_layout(x), dy, w.shape, geometry,
+                                         groups)
         if want_db:
             db = backend.sum_pixels(dy)
         return dx, dw, db
@@ -146,43 +159,42 @@ class Convolutions:
     # ---- conv_transpose2d: the same matrix, read the other way
 
     def accepts_conv_transpose(
-            self, x: Array, w: Array, b: Array | None = None, stride: IntOrPair = 1,
-            pad: IntOrPair = 0, dilation: IntOrPair = 1, groups: int = 1,
-            output_padding: IntOrPair = 0) -> ModuleType | None:
-        if not self._channels_agree(x, w, b, groups, reads=0):
-            return None
-        kwargs = dict(stride=stride, pad=pad, dilation=dilation)
-        # raises where the output would be empty or has no such padding
-        transposed_size(x.shape[2:], w.shape[2:], **kwargs, output_padding=output_padding)
-        return self._algorithm(x, w, x.shape[2:], kwargs, groups)
+            self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1,
+            pad: Pair = 0, dilation: Pair = 1, groups: int = 1, output_padding: Pair = 0) -> bool:
+        if not self._fits(x, w, b, groups, transposed=True):
+            return False
+        geometry = as_geometry(stride, pad, dilation)
+        # an output that cannot be is refused here as in the reference
+        transposed_size(x.shape[2:], w.shape[2:], *geometry, output_padding)
+        return self._algorithm(x, w, x.shape[2:], geometry, groups) is not None
 
     def conv_transpose(
-            self, x: Array, w: Array, b: Array | None = None, stride: IntOrPair = 1,
-            pad: IntOrPair = 0, dilation: IntOrPair = 1, groups: int = 1,
-            output_padding: IntOrPair = 0) -> Forward:
-        kwargs = dict(stride=stride, pad=pad, dilation=dilation)
-        size = transposed_size(x.shape[2:], w.shape[2:], **kwargs, output_padding=output_padding)
-        algorithm = self._algorithm(x, w, x.shape[2:], kwargs, groups)
-        y = self.backend.transpose(
+            self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1,
+            pad: Pair = 0, dilation: Pair = 1, groups: int = 1, output_padding: Pair = 0,
+            ) -> OutputAndCache:
+        geometry = as_geometry(stride, pad, dilation)
+        size = transposed_size(x.shape[2:], w.shape[2:], *geometry, output_padding)
+        algorithm = self._algorithm(x, w, x.shape[2:], geometry, groups)
+        y = self.backend.convolve_transposed(
             algorithm, self.backend.image_layout(x), self.backend.weight_layout(w), b, size,
-            resolve(**kwargs), groups)
-        return y, (x, w, b, kwargs, groups, size)
+            geometry, groups)
+        return y, (x, w, b, dict(stride=stride, pad=pad, dilation=dilation), groups, size)
 
     def accepts_conv_transpose_backward(
-            self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> ModuleType | None:
+            self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> bool:
         x, w, b, kwargs, groups, size = cache
-        if not self._channels_agree(x, w, b, groups, reads=0):
-            return None
+        if not self._fits(x, w, b, groups, transposed=True):
+            return False
         if not self._is_gradient(dy, x, (len(x), w.shape[1] * groups, *size)):
-            return None
-        return self._algorithm(x, w, x.shape[2:], kwargs, groups)
+            return False
+        return self._algorithm(x, w, x.shape[2:], as_geometry(**kwargs), groups) is not None
 
     def conv_transpose_backward(
             self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> Gradients:
         x, w, b, kwargs, groups, size = cache
         backend = self.backend
-        geometry = resolve(**kwargs)
-        algorithm = self._algorithm(x, w, x.shape[2:], kwargs, groups)
+        geometry = as_geometry(**kwargs)
+        algorithm = self._algorithm(x, w, x.shape[2:], geometry, groups)
         want_dx, want_dw, want_db = _wanted(want, b)
         dx = dw = db = None
 
@@ -191,39 +203,43 @@ class Convolutions:
             dx = backend.convolve(algorithm, dy, backend.weight_layout(w), None, x.shape[2:],
                                   geometry, groups)
         if want_dw:
-            dw = backend.correlate(algorithm, dy, backend.image_layout(x), w.shape, geometry,
-                                   groups)
+            dw = backend.weight_gradient(algorithm, dy, backend.image_layout(x), w.shape, geometry,
+                                         groups)
         if want_db:
             db = backend.sum_pixels(dy)
         return dx, dw, db
 
     # ---- what all four share
 
-    def _algorithm(self, x: Array, w: Array, size: Sequence[int], kwargs: dict[str, Any],
+    def _algorithm(self, x: Array, w: Array, size: Sequence[int], geometry: Geometry,
                    groups: int) -> ModuleType | None:
         return self.choose(Problem(
-            x.dtype, len(x), (size[0], size[1]), len(w) // groups, w.shape[1], w.shape[2:],
-            resolve(**kwargs), groups))
+            dtype=x.dtype, batch_size=len(x), size=(size[0], size[1]),
+            out_channels=len(w) // groups, in_channels=w.shape[1], ksize=w.shape[2:],
+            geometry=geometry, groups=groups))
 
-    def _channels_agree(self, x: Array, w: Array, b: Array | None, groups: int,
-                        reads: int) -> bool:
-        """Whether x, w and b are supported and fit together; the reference says what does not.
+    def _fits(self, x: Array, w: Array, b: Array | None, groups: int,
+              transposed: bool = False) -> bool:
+        """Whether x, w and b are arrays that the backend supports and have shapes that fit.
 
-        `reads` is the axis of w that x's channels belong to: 1 for conv2d, 0 for its transpose.
+        The reference says what does not.
         """
         arrays = [x, w] if b is None else [x, w, b]
         if not self.backend.is_supported(*arrays):
             return False
         if x.ndim != 4 or w.ndim != 4 or type(groups) is not int or groups < 1 or len(w) % groups:
             return False
-        channels = len(w), w.shape[1] * groups
-        return x.shape[1] == channels[reads] and (b is None or b.shape == (channels[1 - reads],))
+        makes = len(w)
+        reads = w.shape[1] * groups
+        if transposed:
+            makes, reads = reads, makes
+        return x.shape[1] == reads and (b is None or b.shape == (makes,))
 
     def _is_gradient(self, dy: Array, x: Array, shape: tuple[int, ...]) -> bool:
         return self.backend.is_supported(x, dy) and dy.shape == shape
 
 
-def resolve(stride: IntOrPair, pad: IntOrPair, dilation: IntOrPair) -> Geometry:
+def as_geometry(stride: Pair, pad: Pair, dilation: Pair) -> Geometry:
     """Ints or pairs, as the user gave them -> pairs."""
     return Geometry(axes(stride, 'stride', 1), axes(pad, 'pad'), axes(dilation, 'dilation', 1))
 

@@ -57,7 +57,7 @@ def channels_last(x):
             y[block] = x[block]
 
     # to copy a value takes as long as 8 multiplications
-    parallel_for(copy, len(x) * x.shape[1], 8 * x[0, 0].size)
+    parallel_for(copy, count=len(x) * x.shape[1], cost=8 * prod(x.shape[2:]))
     return y
 
 
@@ -163,4 +163,4 @@ def sum_pixels(dy):
             total = total + np.ones(len(rows), dy.dtype) @ rows     # BLAS adds faster than sum()
         return total
 
-    return sum(parallel_for(add_up, len(dy) * dy.shape[1], 8 * dy[0, 0].size))
+    return sum(parallel_for(add_up, count=len(dy) * dy.shape[1], cost=8 * prod(dy.shape[2:])))

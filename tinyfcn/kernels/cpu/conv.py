@@ -18,7 +18,7 @@ from .blocking import channels_last, sum_pixels
 SMALL = 1 << 22                 # multiplications, of a layer with at most THIN channels
 THIN = 8
 WINOGRAD_CHANNELS = 32          # from here on Winograd's transforms pay
-WINOGRAD_PLACES = 640
+WINOGRAD_WINDOWS = 640
 
 
 def choose_exact(problem):
@@ -26,10 +26,10 @@ def choose_exact(problem):
     k = problem.out_channels
     c = problem.in_channels
     ksize = problem.ksize
-    if min(k, c) <= THIN and problem.places * k * c * ksize[0] * ksize[1] < SMALL:
+    if min(k, c) <= THIN and problem.windows * k * c * ksize[0] * ksize[1] < SMALL:
         return None
     few = k // 8 if ksize == (1, 1) else 3 * k
-    return small_maps if problem.places < few else im2col
+    return small_maps if problem.windows < few else im2col
 
 
 def choose_winograd(problem):
@@ -39,7 +39,7 @@ def choose_winograd(problem):
     geometry = problem.geometry
     if (problem.ksize, geometry.stride, geometry.dilation) != ((3, 3), (1, 1), (1, 1)):
         return None
-    enough = problem.places >= max(2 * k, 2 * c, WINOGRAD_PLACES)
+    enough = problem.windows >= max(2 * k, 2 * c, WINOGRAD_WINDOWS)
     return winograd if min(k, c) >= WINOGRAD_CHANNELS and enough else None
 
 
@@ -59,19 +59,19 @@ def convolve(algorithm, x, w, b, size, geometry, groups):
     return _join_groups(parts)
 
 
-def transpose(algorithm, dy, w, b, size, geometry, groups):
+def convolve_transposed(algorithm, dy, w, b, size, geometry, groups):
     """dy (N, OH, OW, K) -> dx (N, C, H, W)."""
-    dx = _join_groups([algorithm.transpose(dy[..., filters], w[filters], size, geometry)
+    dx = _join_groups([algorithm.convolve_transposed(dy[..., filters], w[filters], size, geometry)
                        for filters, _ in _groups(w.shape, groups)])
     if b is not None:
         dx += b[:, None, None]
     return dx
 
 
-def correlate(algorithm, x, dy, shape, geometry, groups):
+def weight_gradient(algorithm, x, dy, shape, geometry, groups):
     """x (N, H, W, C), dy (N, OH, OW, K) -> dw of `shape`."""
     group_shape = shape[0] // groups, *shape[1:]
-    dw = [algorithm.correlate(x[..., channels], dy[..., filters], group_shape, geometry)
+    dw = [algorithm.weight_gradient(x[..., channels], dy[..., filters], group_shape, geometry)
           for filters, channels in _groups(shape, groups)]
     return dw[0] if groups == 1 else np.concatenate(dw)
 
@@ -91,7 +91,8 @@ def _join_groups(parts):
 
 BACKEND = convolution.Backend(
     'numpy', is_supported, image_layout=channels_last, weight_layout=lambda w: w,
-    convolve=convolve, transpose=transpose, correlate=correlate, sum_pixels=sum_pixels)
+    convolve=convolve, convolve_transposed=convolve_transposed, weight_gradient=weight_gradient,
+    sum_pixels=sum_pixels)
 
 
 def register(choose, exact):

@@ -2,10 +2,10 @@
 
     y  = cols · wᵀ + b          gather
     dx = Mᵀ dy                  scatter, one row of taps at a time; each thread has its rows of dx
-    dw = dyᵀ · cols             correlate
+    dw = dyᵀ · cols
 
-cols has the shape (windows, kh·kw·C), one window a row. With the channels of a pixel side by side,
-a window is kh long runs of memory.
+M is the matrix of the convolution. cols has the shape (windows, kh·kw·C), one window a row. With
+the channels of a pixel side by side, a window is kh long runs of memory.
 """
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -23,7 +23,7 @@ from .blocking import (
 )
 
 BLOCK = 1 << 18         # values of the columns of a block, 1 MB
-MIN_PLACES = 256        # windows of a block, at least: with fewer, a product mostly reads w
+MIN_WINDOWS = 256       # windows of a block, at least: with fewer, a product mostly reads w
 
 
 def convolve(x, w, b, size, geometry):
@@ -43,12 +43,12 @@ def convolve(x, w, b, size, geometry):
             if b is not None:
                 out += b
 
-    parallel_for(work, n * size[0], size[1] * w.size)
+    parallel_for(work, count=n * size[0], cost=size[1] * w.size)
     return y
 
 
-def correlate(x, dy, shape, geometry):
-    """dw (K, C, kh, kw) = ⟨x, dy⟩."""
+def weight_gradient(x, dy, shape, geometry):
+    """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, kh, kw) = Σ dyᵀ · cols."""
     n, oh, ow, k = dy.shape
     _, c, kh, kw = shape
 
@@ -56,19 +56,20 @@ def correlate(x, dy, shape, geometry):
         return sum(dy[block].reshape(-1, k).T @ cols
                    for block, cols in _columns(x, part, (oh, ow), (kh, kw), geometry))
 
-    dw = sum(parallel_for(work, n * oh, ow * k * c * kh * kw))
+    dw = sum(parallel_for(work, count=n * oh, cost=ow * k * c * kh * kw))
     return np.ascontiguousarray(dw.reshape(k, kh, kw, c).transpose(0, 3, 1, 2))
 
 
-def transpose(dy, w, size, geometry):
+def convolve_transposed(dy, w, size, geometry):
     """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C)."""
     k, c, kh, kw = w.shape
-    if geometry[0] != (1, 1):
+    if geometry.stride != (1, 1):
         return _scatter(dy, w, size, geometry)
     if kh * kw > 1 and k >= 4 * c:              # the columns of dy would be far larger than of dx
-        return small_maps.transpose(dy, w, size, geometry)
+        return small_maps.convolve_transposed(dy, w, size, geometry)
     # at stride 1 the transpose is a convolution with the filters rotated by 180°
-    _, (p, q), (d, e) = geometry
+    p, q = geometry.pad
+    d, e = geometry.dilation
     rotated = w[:, :, ::-1, ::-1].swapaxes(0, 1)
     pad = d * (kh - 1) - p, e * (kw - 1) - q
     return convolve(dy, rotated, None, size, Geometry((1, 1), pad, (d, e)))
@@ -104,7 +105,7 @@ def _scatter(dy, w, size, geometry):
                     if column_windows.start < column_windows.stop:
                         block[:, pixels, column_pixels] += products[:, :, column_windows, j]
 
-    parallel_for(work, n * size[0], max(1, dy.size * w[0].size // (n * size[0])))
+    parallel_for(work, count=n * size[0], cost=max(1, dy.size * w[0].size // (n * size[0])))
     return dx
 
 
@@ -119,7 +120,7 @@ def _columns(x, part, size, ksize, geometry):
             yield (images, rows), x[images, read, :size[1] * t - t + 1:t].reshape(-1, c)
         return
 
-    max_rows = max(BLOCK // (size[1] * kh * kw * c), -(-MIN_PLACES // size[1]))
+    max_rows = max(BLOCK // (size[1] * kh * kw * c), -(-MIN_WINDOWS // size[1]))
     for images, rows in blocks(part, size[0], max_rows):
         count = images.stop - images.start
         height = rows.stop - rows.start

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from ..registry import kernel
-from .pointwise import for_blocks
+from .pointwise import apply_in_blocks
 
 
 def _accepts(x, size=5, alpha=1e-4, beta=.75, k=1.):
@@ -31,7 +31,7 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
         np.power(s, -beta, out=y)
         y *= x
 
-    for_blocks(normalise, x, y, s)
+    apply_in_blocks(normalise, x, y, s)
     return y, (x, y, s, size, alpha, beta)
 
 
@@ -50,7 +50,7 @@ def local_response_norm_backward(dy, cache):
         dx *= dy
         dx -= through_sums
 
-    for_blocks(backward, dy, x, y, s, dx)
+    apply_in_blocks(backward, dy, x, y, s, dx)
     return dx,
 
 

@@ -35,7 +35,7 @@ def max_pool(x, ksize, stride=None, pad=0, ceil=True):
             _max_along(pixels[images], of_rows, 1, rows.start, down)
             _max_along(of_rows, y[images, rows], 2, 0, across)
 
-    # one block is done before another thread wakes
+    # four blocks for a thread, or it is done before another one wakes
     parallel(pool, split_range(n * oh, 4 * max_rows))
     y = y.transpose(0, 3, 1, 2)
     return y, (x, y, kwargs)

@@ -1,10 +1,10 @@
 """Convolutions with few windows and many filters: no copy of w, and threads share its rows.
 
-    y  = w · cols + b           fc6 of VGG-16: 4096 filters of 7·7·512 at 16·16 places
+    y  = w · cols + b           fc6 of VGG-16: 4096 filters of 7·7·512 at 16·16 windows
     dx = Mᵀ dy                  each thread has its channels of dx
     dw = dy · colsᵀ
 
-cols (C·kh·kw, windows) is small beside w.
+M is the matrix of the convolution; cols (C·kh·kw, windows) is small beside w.
 """
 from itertools import product
 
@@ -25,12 +25,12 @@ def convolve(x, w, b, size, geometry):
         if b is not None:
             y[:, part] += b[part]
 
-    parallel_for(work, len(w), cols.size)
+    parallel_for(work, count=len(w), cost=cols.size)
     return y.reshape(len(x), *size, len(w))
 
 
-def correlate(x, dy, shape, geometry):
-    """dw (K, C, kh, kw) = ⟨x, dy⟩."""
+def weight_gradient(x, dy, shape, geometry):
+    """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, kh, kw) = dy · colsᵀ."""
     cols = _columns(x, shape[2:], dy.shape[1:3], geometry)
     dy = dy.reshape(-1, shape[0])
     dw = np.empty((shape[0], len(cols)), x.dtype)
@@ -38,11 +38,11 @@ def correlate(x, dy, shape, geometry):
     def work(part):
         np.matmul(dy[:, part].T, cols.T, out=dw[part])
 
-    parallel_for(work, len(dw), cols.size)
+    parallel_for(work, count=len(dw), cost=cols.size)
     return dw.reshape(shape)
 
 
-def transpose(dy, w, size, geometry):
+def convolve_transposed(dy, w, size, geometry):
     """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C)."""
     n, oh, ow, k = dy.shape
     _, c, kh, kw = w.shape
@@ -61,7 +61,7 @@ def transpose(dy, w, size, geometry):
             padded[:, :, rows, columns] += products[:, i, j]
         dx[..., part] = padded[:, :, p:p + size[0], q:q + size[1]].transpose(1, 2, 3, 0)
 
-    parallel_for(work, c, dy.size * kh * kw)
+    parallel_for(work, count=c, cost=dy.size * kh * kw)
     return dx
 
 

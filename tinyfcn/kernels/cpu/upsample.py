@@ -45,7 +45,7 @@ def _along_rows(matrix, x):
             np.matmul(band[:, read], x[image, read], out=out)
 
     # to move a value takes as long as 8 multiplications
-    parallel_for(multiply, len(bands), 8 * BAND * w * c)
+    parallel_for(multiply, count=len(bands), cost=8 * BAND * w * c)
     return y
 
 
@@ -58,5 +58,5 @@ def _along_columns(matrix, x):
     def multiply(part):
         np.matmul(matrix, x[part], out=y[part])
 
-    parallel_for(multiply, n * h, w * len(matrix) * c)
+    parallel_for(multiply, count=n * h, cost=w * len(matrix) * c)
     return y.reshape(n, h, len(matrix), c)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 from ...geometry import window
 
 
-class WindowAxis(NamedTuple):
-    """Window i covers the pixels from i·stride − pad on, `ksize` of them."""
+class Window(NamedTuple):
+    """A window along one axis. The i-th covers `ksize` pixels from i·stride − pad on."""
 
     ksize: int
     stride: int
@@ -15,4 +15,4 @@ class WindowAxis(NamedTuple):
 def window_axes(ksize, stride, pad):
     """The window along the height and along the width; the stride defaults to ksize."""
     ksize, stride, pad, _ = window(ksize, ksize if stride is None else stride, pad)
-    return WindowAxis(ksize[0], stride[0], pad[0]), WindowAxis(ksize[1], stride[1], pad[1])
+    return Window(ksize[0], stride[0], pad[0]), Window(ksize[1], stride[1], pad[1])

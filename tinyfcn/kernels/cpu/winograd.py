@@ -1,21 +1,24 @@
 """Winograd's F(4×4, 3×3): 16 outputs of a 3×3 filter by 36 multiplications per channel, not 144.
 
-    y  = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A         Lavin & Gray 2016
-    dw = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ x B)] G        the same equation, solved for w
+    y  = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A         Lavin & Gray 2016, with the names of the paper
+    dw = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ x B)] G        the gradient of that by w: each matrix is transposed
+    dx = Aᵀ [(G w' Gᵀ) ⊙ (Bᵀ dy B)] A       the first once more: w' is w rotated by 180°
 
-How it works:
+In the code u is G w Gᵀ (or A dy Aᵀ), v is Bᵀ x B, m their product summed over the channels, and z
+the outputs of all tiles. How it works:
 
 1. y is cut into tiles of 4×4 outputs. A 3×3 filter reads 6×6 pixels for them, so the tiles of x
    start every 4 pixels, are 6 wide, and overlap by 2.
 2. Bᵀ x B turns the 36 pixels of a tile into 36 other numbers, G w Gᵀ the 9 taps of a filter into
    36. In these numbers the convolution is an elementwise product ⊙.
 3. The sum over the input channels makes that product a matrix product: for each of the 36 numbers
-   one (tiles, C) @ (C, K). This is where the time goes, and it is a quarter of the direct sum.
+   one (tiles, C) @ (C, K). This is where the time goes: 36 multiplications for 16 outputs, where
+   the direct sum has 144.
 4. Aᵀ … A turns the 36 sums of a tile into its 16 outputs.
 
 Each transform acts on the rows and on the columns of a tile. For a flattened tile both together are
 one matrix, a Kronecker product: vec(Bᵀ x B) = (Bᵀ ⊗ Bᵀ) vec(x), of 36×36 values. So a transform of
-all tiles at once is one matrix product. In float32 about 1e-5 of the maximum is lost.
+all tiles at once is one matrix product. In float32 it rounds by about 1e-5 of the largest value.
 """
 from itertools import product
 
@@ -38,6 +41,7 @@ PIECE = 512             # columns of one small product, see _apply
 
 
 def _both_axes(rows):
+    """The transform of an axis -> of both axes of a flattened tile: the Kronecker product."""
     matrix = np.array(rows, 'float32')
     return np.kron(matrix, matrix)
 
@@ -51,27 +55,27 @@ FILTER = _both_axes([                                   # G, for both axes 36×9
 OUTPUT = _both_axes([                                   # Aᵀ, for both axes 16×36
     [1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0],
     [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
-OUTPUT_GRADIENT = OUTPUT.T.copy()                       # A, for both axes 36×16
-BIAS = 7                # the one of the 36 numbers that OUTPUT adds to all 16 outputs
+OUTPUT_GRADIENT = OUTPUT.T.copy()                       # A, for both axes 36×16: dy -> 36 numbers
+BIAS = 7                # the one of the 36 numbers that OUTPUT adds, once, to each of 16 outputs
 
 
 def convolve(x, w, b, size, geometry):
     """x (N, H, W, C), w (K, C, 3, 3) -> y (N, *size, K)."""
-    _, pad, _ = geometry
     u = _transform_filters(w, FILTER).swapaxes(1, 2)
-    return _convolve_tiles(x, u, b, size, pad)
+    return _convolve_tiles(x, u, b, size, geometry.pad)
 
 
-def transpose(dy, w, size, geometry):
-    """A convolution with the filters rotated by 180°, and input and output channels exchanged."""
-    _, pad, _ = geometry
+def convolve_transposed(dy, w, size, geometry):
+    """dy (N, OH, OW, K), w (K, C, 3, 3) -> dx (N, *size, C).
+
+    A convolution with the filters rotated by 180°, and input and output channels exchanged.
+    """
     u = _transform_filters(w, FILTER[:, ::-1])          # reversed columns: rotated filters
-    return _convolve_tiles(dy, u, None, size, [2 - p for p in pad])
+    return _convolve_tiles(dy, u, None, size, [2 - p for p in geometry.pad])
 
 
-def correlate(x, dy, shape, geometry):
-    """dw (K, C, 3, 3) = ⟨x, dy⟩."""
-    _, pad, _ = geometry
+def weight_gradient(x, dy, shape, geometry):
+    """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, 3, 3), the second equation."""
     n, oh, ow, k = dy.shape
     c = x.shape[3]
     tile_rows = -(-oh // 4)
@@ -84,20 +88,20 @@ def correlate(x, dy, shape, geometry):
             tiles = count_rows(images, band) * tile_columns
             v = scratch('v', 36, tiles, c)
             u = scratch('u', 36, tiles, k)
-            _transform(INPUT, x[images], band, pad, tile_columns, out=v)
-            _transform(OUTPUT_GRADIENT, dy[images], band, (0, 0), tile_columns, out=u)
+            _transform(INPUT, 6, x[images], band, geometry.pad, tile_columns, out=v)
+            _transform(OUTPUT_GRADIENT, 4, dy[images], band, (0, 0), tile_columns, out=u)
             dw = u.swapaxes(1, 2) @ v                                       # (36, K, C)
             total = dw if total is None else np.add(total, dw, out=total)
         return total
 
-    totals = parallel_for(work, n * tile_rows, 36 * tile_columns * c * k)
+    totals = parallel_for(work, count=n * tile_rows, cost=36 * tile_columns * c * k)
     dw = np.empty((k, c, 9), x.dtype)
 
     def transform_back(part):
-        total = sum(each[:, part] for each in totals).reshape(36, -1, c)
+        total = sum(each[:, part] for each in totals)                       # (36, K, C)
         np.matmul(FILTER.T, total.swapaxes(0, 1), out=dw[part].swapaxes(1, 2))
 
-    parallel_for(transform_back, k, 324 * c)
+    parallel_for(transform_back, count=k, cost=36 * 9 * c)
     return dw.reshape(shape)
 
 
@@ -117,13 +121,13 @@ def _convolve_tiles(x, u, b, size, pad):
             rows = count_rows(images, band)
             # 1. all tiles of the block, transformed
             v = scratch('v', 36, rows * tile_columns, c)
-            _transform(INPUT, x[images], band, pad, tile_columns, out=v)
+            _transform(INPUT, 6, x[images], band, pad, tile_columns, out=v)
             # 2. 36 products: the sum over the input channels
             m = scratch('m', 36, rows * tile_columns, k)
             multiply(v, u, out=m)
             if b is not None:
                 m[BIAS] += b
-            # 3. back to 4×4 outputs; v has been read, so its memory may be used again
+            # 3. back to 4×4 outputs; v has been read, so its memory serves for z
             z = scratch('v', 16, rows * tile_columns * k)
             _apply(OUTPUT, m.reshape(36, -1), out=z)
             # 4. output (i, j) of every tile goes to every fourth pixel; tiles at the lower and
@@ -133,7 +137,7 @@ def _convolve_tiles(x, u, b, size, pad):
                 out = y[images, 4 * band.start + i:4 * band.stop:4, j::4]
                 out[:] = z[i, j, :, :out.shape[1], :out.shape[2]]
 
-    parallel_for(work, n * tile_rows, 36 * tile_columns * c * k)
+    parallel_for(work, count=n * tile_rows, cost=36 * tile_columns * c * k)
     return y
 
 
@@ -142,11 +146,13 @@ def _max_tile_rows(tile_columns, c, k):
     return max(BLOCK // (36 * tile_columns * max(c, k)), -(-MIN_TILES // tile_columns))
 
 
-def _transform(matrix, images, band, pad, tile_columns, out):
-    """Gather a band of tile rows and transform it: out (36, tiles, C) = matrix @ tiles."""
+def _transform(matrix, size, images, band, pad, tile_columns, out):
+    """Gather the tiles of a band of tile rows, transform them: out (36, tiles, C) = matrix @ tiles.
+
+    images (N, H, W, C), cut every 4 pixels into tiles of size × size; matrix (36, size²)
+    """
     n, _, _, c = images.shape
     rows = band.stop - band.start
-    size = 6 if matrix is INPUT else 4
     # 1. the pixels under the band, with zeros around the image
     patch = scratch('patch', n, 4 * rows + size - 4, 4 * tile_columns + size - 4, c)
     copy_padded(patch, images, 4 * band.start - pad[0], -pad[1])
@@ -159,10 +165,10 @@ def _transform(matrix, images, band, pad, tile_columns, out):
 
 
 def _apply(matrix, tiles, out):
-    """out = matrix @ tiles, in pieces.
+    """out = matrix @ tiles, in pieces.   (a, b) @ (b, columns) -> (a, columns)
 
-    They are so small that OpenBLAS does not pack them (see multiply in blocking.py): measured, a
-    quarter faster.
+    The pieces are so small that OpenBLAS does not pack them (see multiply in blocking.py):
+    measured, a quarter faster.
     """
     whole = tiles.shape[1] // PIECE * PIECE
     tile_pieces, out_pieces = (a[:, :whole].reshape(len(a), -1, PIECE).swapaxes(0, 1)
@@ -181,5 +187,5 @@ def _transform_filters(w, matrix):
     def work(part):
         np.matmul(matrix, taps[part], out=u[:, part].swapaxes(0, 1))
 
-    parallel_for(work, k, 324 * c)
+    parallel_for(work, count=k, cost=36 * 9 * c)
     return u

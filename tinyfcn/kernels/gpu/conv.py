@@ -14,7 +14,7 @@ from .launch import are_gpu_floats
 from .norm import channel_sums
 
 WINOGRAD_CHANNELS = 32          # from here on Winograd's transforms pay
-WINOGRAD_PLACES = 512
+WINOGRAD_WINDOWS = 512
 LARGE_IMAGE = 1024              # pixels of an image whose 1×1 product alone occupies a GPU
 
 
@@ -24,7 +24,7 @@ def choose_exact(problem):
             (1, 1), ((1, 1), (0, 0), (1, 1)), 1):
         return im2col
     height, width = problem.size
-    return conv1x1 if problem.images == 1 or height * width >= LARGE_IMAGE else im2col
+    return conv1x1 if problem.batch_size == 1 or height * width >= LARGE_IMAGE else im2col
 
 
 def choose_winograd(problem):
@@ -34,7 +34,7 @@ def choose_winograd(problem):
             (3, 3), (1, 1), (1, 1), 1):
         return None
     enough = (min(problem.out_channels, problem.in_channels) >= WINOGRAD_CHANNELS
-              and problem.places >= WINOGRAD_PLACES)
+              and problem.windows >= WINOGRAD_WINDOWS)
     return winograd if enough and problem.dtype == 'float32' else None
 
 
@@ -52,17 +52,18 @@ def convolve(algorithm, x, w, b, size, geometry, groups):
     return algorithm.convolve(x, w, c_contiguous(b), size, geometry, groups)
 
 
-def transpose(algorithm, dy, w, b, size, geometry, groups):
-    return algorithm.transpose(dy, w, c_contiguous(b), size, geometry, groups)
+def convolve_transposed(algorithm, dy, w, b, size, geometry, groups):
+    return algorithm.convolve_transposed(dy, w, c_contiguous(b), size, geometry, groups)
 
 
-def correlate(algorithm, x, dy, shape, geometry, groups):
-    return algorithm.correlate(x, dy, shape, geometry, groups)
+def weight_gradient(algorithm, x, dy, shape, geometry, groups):
+    return algorithm.weight_gradient(x, dy, shape, geometry, groups)
 
 
 BACKEND = convolution.Backend(
     'cupy', is_supported, image_layout=c_contiguous, weight_layout=c_contiguous,
-    convolve=convolve, transpose=transpose, correlate=correlate, sum_pixels=channel_sums)
+    convolve=convolve, convolve_transposed=convolve_transposed, weight_gradient=weight_gradient,
+    sum_pixels=channel_sums)
 
 
 def register(choose, exact):

@@ -15,13 +15,13 @@ def convolve(x, w, b, size, geometry, groups):
     return _multiply_channels(w.reshape(w.shape[:2]), x, b)
 
 
-def transpose(dy, w, b, size, geometry, groups):
+def convolve_transposed(dy, w, b, size, geometry, groups):
     """dy (N, K, H, W), w (K, C, 1, 1) -> x (N, C, H, W)."""
     return _multiply_channels(w.reshape(w.shape[:2]).T, dy, b)
 
 
-def correlate(x, dy, shape, geometry, groups):
-    """dw (K, C, 1, 1) = ⟨x, dy⟩."""
+def weight_gradient(x, dy, shape, geometry, groups):
+    """x (N, C, H, W), dy (N, K, H, W) -> dw (K, C, 1, 1)."""
     dw = None
     for pixels, gradient in zip(x, dy):
         part = gradient.reshape(shape[0], -1) @ pixels.reshape(shape[1], -1).T

@@ -16,7 +16,7 @@ from ...runtime.backend import array_module
 from ..registry import kernel
 from .launch import are_gpu_floats, launch
 
-MAX_SCRATCH = 1 << 28   # values of scratch memory in a piece: 1 GiB of float32
+MAX_PIECE = 1 << 28     # values of scratch memory in a piece: 1 GiB of float32
 MIN_SUM = 512           # places that one product sums, at least
 MAX_SUMS = 1 << 23      # values of all partial sums of dw together, about
 
@@ -69,7 +69,7 @@ def convolve(x, w, b, size, geometry, groups):
     return y
 
 
-def transpose(dy, w, b, size, geometry, groups):
+def convolve_transposed(dy, w, b, size, geometry, groups):
     """dy (N, K, OH, OW), w (K, C/G, kh, kw) -> x (N, C, *size)."""
     n, k, *out_size = dy.shape
     _, c, *ksize = w.shape
@@ -82,8 +82,8 @@ def transpose(dy, w, b, size, geometry, groups):
     return x
 
 
-def correlate(x, dy, shape, geometry, groups):
-    """dw (K, C/G, kh, kw) = ⟨x, dy⟩."""
+def weight_gradient(x, dy, shape, geometry, groups):
+    """x (N, C, H, W), dy (N, K, OH, OW) -> dw (K, C/G, kh, kw)."""
     xp = array_module(x)
     n = len(x)
     size = dy.shape[2:]
@@ -146,7 +146,7 @@ def multiply(a, b, out=None):
 
 def pieces(places, values):
     """(first, count) of even pieces whose scratch memory fits, `values` values for a place."""
-    parts = -(-places // max(1, MAX_SCRATCH // values))
+    parts = -(-places // max(1, MAX_PIECE // values))
     count = -(-places // parts)
     for first in range(0, places, count):
         yield first, min(count, places - first)
@@ -167,8 +167,8 @@ def split_sum(places, results, values):
     multiprocessors (an H100 has 132), so the places are split into blocks.
     """
     blocks = max(1, min(places // MIN_SUM, MAX_SUMS // results))
-    count = min(-(-places // blocks), max(1, MAX_SCRATCH // values))
-    return SumPlan(count, -(-places // count), max(1, MAX_SCRATCH // (values * count)))
+    count = min(-(-places // blocks), max(1, MAX_PIECE // values))
+    return SumPlan(count, -(-places // count), max(1, MAX_PIECE // (values * count)))
 
 
 def _flat(ksize, geometry):

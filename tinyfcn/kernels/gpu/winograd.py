@@ -1,7 +1,8 @@
 """Winograd's F(4×4, 3×3) on the GPU: transforms are kernels, the channel sum 36 matrix products.
 
     y  = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A
-    dw = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ x B)] G
+    dw = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ x B)] G        the gradient by w
+    dx = Aᵀ [(G w' Gᵀ) ⊙ (Bᵀ dy B)] A       w' is w rotated by 180°
 
 kernels/cpu/winograd.py explains the steps. Here the transforms act on one axis after the other, in
 the registers of a thread.
@@ -18,22 +19,23 @@ from .launch import launch
 
 def convolve(x, w, b, size, geometry, groups):
     """x (N, C, H, W), w (K, C, 3, 3) -> y (N, K, *size)."""
-    _, pad, _ = geometry
-    return _convolve_tiles(x, _transform_filters(w, False), b, size, pad)
+    return _convolve_tiles(x, _transform_filters(w, False), b, size, geometry.pad)
 
 
-def transpose(dy, w, b, size, geometry, groups):
-    """A convolution with the filters rotated by 180°, and input and output channels exchanged."""
-    _, pad, _ = geometry
-    return _convolve_tiles(dy, _transform_filters(w, True), b, size, [2 - p for p in pad])
+def convolve_transposed(dy, w, b, size, geometry, groups):
+    """dy (N, K, OH, OW), w (K, C, 3, 3) -> dx (N, C, *size).
+
+    A convolution with the filters rotated by 180°, and input and output channels exchanged.
+    """
+    pad = [2 - p for p in geometry.pad]
+    return _convolve_tiles(dy, _transform_filters(w, True), b, size, pad)
 
 
-def correlate(x, dy, shape, geometry, groups):
-    """dw (K, C, 3, 3) = ⟨x, dy⟩."""
+def weight_gradient(x, dy, shape, geometry, groups):
+    """x (N, C, H, W), dy (N, K, OH, OW) -> dw (K, C, 3, 3), the second equation."""
     xp = array_module(x)
     n, c = x.shape[:2]
     k = shape[0]
-    _, pad, _ = geometry
     rows, columns = _tiles(dy.shape[2:])
     plan = split_sum(n * rows * columns, 36 * k * c, 36 * (c + k))
     u = xp.empty((plan.blocks, 36, k, c), x.dtype)
@@ -42,8 +44,9 @@ def correlate(x, dy, shape, geometry, groups):
         v = xp.empty((len(part) * 36, plan.places, c), x.dtype)
         m = xp.empty((len(part) * 36, k, plan.places), x.dtype)
         squares = -(-len(part) * plan.places // 16) * -(-c // 16)       # 16 tiles × 16 channels
-        launch('winograd', 'transform_input_transposed', v.size, x, v, *x.shape, *pad, rows,
-               columns, first, len(part), plan.places, blocks=min(squares, 1 << 16))
+        launch('winograd', 'transform_input_transposed', v.size, x, v, *x.shape,
+               *geometry.pad, rows, columns, first, len(part), plan.places,
+               blocks=min(squares, 1 << 16))
         launch('winograd', 'transform_gradient', len(part) * k * plan.places, dy, m, *dy.shape,
                rows, columns, first, len(part), plan.places)
         multiply(m, v, out=part.reshape(-1, k, c))
