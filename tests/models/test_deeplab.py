@@ -132,6 +132,12 @@ def test_scores_lie_on_every_eighth_pixel(draw):
         assert n.sizes((h, h))['score8'] == (rows, rows)
 
 
+@pytest.mark.parametrize('draw', RESNET)
+def test_pool1_rounds_up_as_in_caffe(draw):
+    """Unlike in torchvision's classifier, from which the weights may come."""
+    assert blank(draw).sizes((224, 64))['pool1'] == (57, 17)
+
+
 @pytest.mark.parametrize('draw', VGG + RESNET)
 def test_where_the_last_score_lies_on_the_last_row_they_are_resized_corner_to_corner(draw):
     n = unsettled(drawn(draw))

@@ -123,6 +123,16 @@ def test_the_score_has_the_size_of_the_image_for_every_height(name):
         assert all(sizes[score] == (h, 2 * h + 1) for score in n.outputs()), h
 
 
+@pytest.mark.parametrize('size, conv1, pool1, layer4', [
+    ((224, 224), (112, 112), (56, 56), (7, 7)), ((64, 96), (32, 48), (16, 24), (2, 3)),
+    ((225, 225), (113, 113), (57, 57), (8, 8)), ((33, 41), (17, 21), (9, 11), (2, 2))])
+def test_sizes_of_torchvisions_resnet(size, conv1, pool1, layer4):
+    """7×7, 3×3 and 3×3 windows of stride 2, all rounded down. Rounded up, 112 rows become 57."""
+    sizes = blank('resnet101').sizes(size)
+    assert (sizes['conv1'], sizes['pool1'], sizes['layer4/2']) == (conv1, pool1, layer4)
+    assert sizes['score'] == (1, 1)
+
+
 def test_pools_that_round_down_lose_rows():
     """With floor, FCN-32s' upscored map is too small for 500 and 375, and fits 224 by luck."""
     n = build('fcn32s', seed=None, width=1/64)

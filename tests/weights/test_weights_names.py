@@ -218,7 +218,7 @@ def resnet_of_torch(width, n_class=7, deep=False):
 
 
 def test_scores_of_torchvisions_resnet(tmp_path):
-    """33×41 becomes 17×21, which both pools halve alike; for an even size tinyfcn's rounds up."""
+    """At even sizes too, where a pool that rounds up has one row more."""
     torch, theirs = resnet_of_torch(1/16)
     torch.save(theirs.state_dict(), tmp_path / 'x')
     arrays, about = weights.read(tmp_path / 'x')
@@ -228,12 +228,14 @@ def test_scores_of_torchvisions_resnet(tmp_path):
     report = weights.transplant(net, arrays)
     assert report.reshaped == ['fc.w'] and not report.unused and not report.missing
     assert len(report.copied) + 1 == len(net.params) + len(net.state)
-    image = 10 * floats(2, 3, 33, 41)
-    with torch.no_grad():
-        expected = theirs(torch.from_numpy(image)).numpy()
-    got = net.forward(image)[:, :, 0, 0]
-    assert abs(got - expected).max() <= 1e-5 * abs(expected).max()      # of 104 layers in float32
-    assert abs(got[0] - got[1]).max() > 1e-3 * abs(expected).max()
+    for size in (33, 41), (64, 96), (224, 224), (225, 225):
+        image = 10 * floats(2, 3, *size)
+        with torch.no_grad():
+            expected = theirs(torch.from_numpy(image)).numpy()
+        got = net.forward(image)[:, :, 0, 0]
+        most = abs(expected).max()
+        assert abs(got - expected).max() <= 1e-5 * most, size           # of 104 layers in float32
+        assert abs(got[0] - got[1]).max() > 1e-3 * most
 
 
 @pytest.mark.parametrize('name, deep', [('deeplab_resnet101', False), ('pspnet', True)])

@@ -3,6 +3,10 @@
 At stride 8 the last two layers no longer halve the size. Their 3×3 convolutions are dilated by 2
 and 4 instead, so the pretrained weights keep their receptive field. Names are torchvision's with /
 for its dots: layer3/5/conv2.
+
+pool1 rounds its size down in the classifier, as torchvision's does and for 224 rows Caffe's: 112
+become 56. In DeepLab and PSPNet it rounds up, as in Caffe, where both were written. The two agree
+wherever H is 1 or 2 more than a multiple of 4, as the papers' 321, 473, 513 and 713 are.
 """
 from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, scale_width
 
@@ -17,21 +21,22 @@ DILATED = (256, False, 1), (512, True, 1), (1024, False, 2), (2048, False, 4)
 
 def resnet101(n, n_class=1000, width=1):
     """The ImageNet classifier, at stride 32."""
-    x = resnet_trunk(n, width, layers=HALVING)
+    x = resnet_trunk(n, width, layers=HALVING, ceil=False)
     n.fc    = conv(x, n_class, 1)
     n.score = avg_pool_to(n.fc, 1)
 
 
 def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DILATED,
-                 blocks=(3, 4, 23, 3)):
+                 blocks=(3, 4, 23, 3), ceil=True):
     """conv1 … pool1 and layer1 at stride 4, layer2 … layer4 at stride 8. -> the last block
 
     strides: of the 1×1 and of the 3×3, one of which halves the size. frozen: of the batch norm.
+    ceil: of pool1.
     """
     x = n.data
     for i, (depth, ksize, stride) in enumerate(stem, start=1):
         x = relu(conv_bn(n, f'conv{i}', x, scale_width(depth, width), ksize, frozen, stride))
-    x = n.pool1 = max_pool(x, 3, stride=2, pad=1)
+    x = n.pool1 = max_pool(x, 3, stride=2, pad=1, ceil=ceil)
 
     for layer, (count, (depth, halves, dilation)) in enumerate(zip(blocks, layers), start=1):
         for i in range(count):
