@@ -68,6 +68,8 @@ def test_voc_of_some_classes(devkit):
         dataset[0]
     with pytest.raises(ValueError, match='VOC has no class zebra; .*background, aeroplane'):
         voc(devkit, only=['zebra'])
+    with pytest.raises(ValueError, match='only names background, cat: each class once, and not'):
+        voc(devkit, only=['background', 'cat'])
 
 
 def test_voc_with_a_list_given_by_its_path(devkit, tmp_path):
@@ -287,6 +289,18 @@ def test_masks_that_do_not_fit_their_image(devkit, image, label, message):
     save(devkit / 'SegmentationClass/one.png', label, palette=True)
     with pytest.raises(ValueError, match=message):
         voc(devkit)[0]
+
+
+def test_several_labels_need_a_file_each():
+    """Of the files of an image, the last ones are those of its labels, output by output."""
+    label = dict(score_sem=LABEL % 2, score_geo=LABEL % 2)
+    classes = dict.fromkeys(label, 'ab')
+    files = ['x.jpg', 'semantic.png', 'geometric.png']
+    dataset = Dataset(classes, ['x'], lambda name: (IMAGE, label), lambda name: files)
+    assert [own.source for own in dataset.output_labels('x', label)] == files[1:]
+    del files[1:]
+    with pytest.raises(ValueError, match='shorter'):
+        dataset.output_labels('x', label)
 
 
 def test_a_label_of_another_size_than_its_image():

@@ -36,6 +36,13 @@ def test_scores_of_the_image_size_keep_the_label():
     assert labels_at(label, Alignment(), (5, 6)) is label
 
 
+def test_a_coarse_box_of_the_size_of_the_label_is_not_on_its_grid():
+    label = random_label(5, 6)
+    coarse = labels_at(label, Alignment((2, 2)), (5, 6))
+    np.testing.assert_array_equal(coarse[:, :3, :3], label[:, ::2, ::2])
+    assert (coarse[:, 3:] == 255).all() and (coarse[:, :, 3:] == 255).all()
+
+
 def test_labels_at_a_coarse_and_at_a_cropped_box_by_hand():
     label = np.arange(63, dtype='uint8').reshape(1, 7, 9)
     coarse = labels_at(label, Alignment((4, 4)), (2, 3))

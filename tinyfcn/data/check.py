@@ -44,11 +44,11 @@ def find_problems(dataset: Dataset, summary: dict[str, Any],
             yield str(error)
             continue
         sizes.append(image.shape[:2])
-        for output, source, part, _ in dataset.labels_by_output(name, label):
-            if part.shape != image.shape[:2]:
-                size = '{}×{} pixels'.format(*part.shape)
-                yield str(size_mismatch(source, size, 'image', image.shape[:2]))
-            counts[output].add(source, part)
+        for own in dataset.output_labels(name, label):
+            if own.label.shape != image.shape[:2]:
+                size = '{}×{} pixels'.format(*own.label.shape)
+                yield str(size_mismatch(own.source, size, 'image', image.shape[:2]))
+            counts[own.output].add(own.source, own.label)
     for count in counts.values():
         yield from count.problems()
     notes = [note for count in counts.values() for note in count.notes()]
@@ -79,14 +79,14 @@ class LabelCounts:
             self.void_only.append(source)
         if invalid := first_invalid(label, len(self.classes)):
             self.first_invalid = self.first_invalid or (source, invalid)
-            self.invalid_pixels += invalid.pixels
+            self.invalid_pixels += invalid.n_invalid
             self.invalid_files += 1
 
     def problems(self) -> Iterator[str]:
         """What only all masks together show: invalid labels, only void, 255 in place of 1."""
         if self.first_invalid:
             source, pixel = self.first_invalid
-            yield invalid_label_message(source, pixel._replace(pixels=self.invalid_pixels),
+            yield invalid_label_message(source, pixel._replace(n_invalid=self.invalid_pixels),
                                         self.invalid_files, len(self.classes),
                                         sorted(self.values))
         elif self.values and set(self.values) == {VOID}:

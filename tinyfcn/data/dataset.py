@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from ..files import ImageError
+from ..files import ImageError, printable
 from .labels import Array, Label, by_output, first_invalid, invalid_label_message, map_labels
 
 
@@ -27,9 +27,9 @@ class Dataset:
     """dataset[i] -> image (H, W, C), label (H, W) uint8 with 0 … n_class−1 and 255 for void.
 
     classes: the names of the classes. names: the names of the images. read(name) returns an image
-    and its label. files(name) lists the files they come from, the label's last.
-    For a net with several outputs classes and label are dicts, keyed by output, and each label has
-    a file of its own.
+    and its label. files(name) lists the files they come from, those of the image first.
+    For a net with several outputs classes and label are dicts, keyed by output. Each label then has
+    a file of its own; these come last, in the order of the dict.
 
     >>> def read(name):
     ...     image = np.zeros((2, 3, 3), 'uint8')
@@ -43,11 +43,11 @@ class Dataset:
     def __init__(self, classes: Iterable[str] | Mapping[str, Iterable[str]], names: Iterable[str],
                  read: Callable[[str], tuple[Array, Label]],
                  files: Callable[[str], Sequence[Path]] = _no_files) -> None:
-        # `| Any` stands for the dict of several outputs, as in `tinyfcn.predict`: a type checker
-        # then accepts these classes, and a label, where those of a single output are needed
+        # `| Any` is the dict of several outputs. Typed as a dict, every user of a single output,
+        # which is nearly every user, would have to rule it out first
         self.classes: tuple[str, ...] | Any
         if isinstance(classes, Mapping):
-            self.classes = {output: tuple(names) for output, names in classes.items()}
+            self.classes = {output: tuple(own) for output, own in classes.items()}
         else:
             self.classes = tuple(classes)
         self.names = list(names)
@@ -62,46 +62,52 @@ class Dataset:
     def __getitem__(self, i: int) -> tuple[Array, Array | Any]:
         name = self.names[i]
         image, label = self.read(name)
-        for _, source, part, classes in self.labels_by_output(name, label):
-            if image.shape[:2] != part.shape:
+        for own in self.output_labels(name, label):
+            if image.shape[:2] != own.label.shape:
                 raise ImageError('{}: the image has {}×{} pixels and its label {}×{}'.format(
-                    name, *image.shape[:2], *part.shape))
-            if invalid := first_invalid(part, len(classes)):
-                raise ImageError(invalid_label_message(source, invalid, 1, len(classes),
-                                                       np.unique(part)))
-        return image, map_labels(lambda part: part.astype('uint8', copy=False), label)
+                    printable(name), *image.shape[:2], *own.label.shape))
+            if invalid := first_invalid(own.label, len(own.classes)):
+                raise ImageError(invalid_label_message(own.source, invalid, 1, len(own.classes),
+                                                       np.unique(own.label)))
+        return image, map_labels(lambda numbers: numbers.astype('uint8', copy=False), label)
 
     def subset(self, names: Iterable[str]) -> 'Dataset':
         """The same data set with only these images."""
         return Dataset(self.classes, names, self.read, self.files)
 
-    def labels_by_output(self, name: str, label: Label) -> list[OutputLabel]:
-        """The label of an image, output by output."""
+    def output_labels(self, name: str, label: Label) -> list[OutputLabel]:
+        """The label of an image for each output, with its file and its classes."""
         labels = by_output(label)
         classes = by_output(self.classes)
-        sources: list[str | Path] = [*self.files(name)[-len(labels):]]
-        if not sources:
-            sources = [name] * len(labels)
+        files = self.files(name)
+        sources: Sequence[str | Path] = files[-len(labels):] if files else [name] * len(labels)
         return [OutputLabel(output, source, labels[output], classes[output])
-                for output, source in zip(labels, sources)]
+                for output, source in zip(labels, sources, strict=True)]
 
 
 def hold_out(dataset: Dataset, share: float = .2) -> tuple[Dataset, Dataset]:
     """Split off about this share of the images for validation. -> the rest, the held-out images
 
-    Whether an image is held out depends only on its name (its CRC-32). So the split is the same on
-    every machine, and adding images moves none from one side to the other.
+    Whether an image is held out depends only on its name: its CRC-32 is as good as a random number
+    from 0 to 2³². So the split is the same on every machine, and adding images moves none from one
+    side to the other.
 
-    >>> dataset = Dataset(['background'], [f'{i:03}' for i in range(100)], read=print)
+    >>> def read(name):
+    ...     return np.zeros((2, 3, 3), 'uint8'), np.zeros((2, 3), 'uint8')
+    >>> dataset = Dataset(['background'], [f'{i:03}' for i in range(100)], read)
     >>> rest, held_out = hold_out(dataset)
     >>> len(rest) + len(held_out), held_out.names[:3]
     (100, ['000', '004', '008'])
     """
     limit = share * 2 ** 32
-    held_out = [name for name in dataset.names if crc32(name.encode()) < limit]
-    rest = [name for name in dataset.names if crc32(name.encode()) >= limit]
+    held_out = [name for name in dataset.names if _hash(name) < limit]
+    rest = [name for name in dataset.names if _hash(name) >= limit]
     if not held_out or not rest:
         raise ValueError(f'a share of {share:g} would hold out {len(held_out)} of {len(dataset)} '
                          f'images: choose another share, or list the images in train.txt and '
                          f'val.txt')
     return dataset.subset(rest), dataset.subset(held_out)
+
+
+def _hash(name: str) -> int:
+    return crc32(name.encode('utf-8', 'backslashreplace'))      # a file name may be no UTF-8

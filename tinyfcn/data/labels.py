@@ -9,8 +9,10 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import printable
+
 VOID = 255
-MAX_VALUES = 30         # how many values of a mask an error message lists
+MAX_LISTED_VALUES = 30  # of those in a mask that an error message reports
 
 Array: TypeAlias = NDArray[Any]
 Label: TypeAlias = 'Array | dict[str, Array]'
@@ -18,16 +20,16 @@ T = TypeVar('T')
 
 
 class InvalidPixel(NamedTuple):
-    """A pixel that is neither a class nor void, and how many such pixels there are."""
+    """The first pixel that is neither a class nor void, and how many such pixels there are."""
 
     value: int
     row: int
     column: int
-    pixels: int
+    n_invalid: int
 
 
 class GridAlignment(Protocol):
-    """Along each axis, unit i is centred on pixel scale·i + shift of the image."""
+    """Where a feature map lies on the image: its pixel i at scale·i + shift, along each axis."""
 
     @property
     def scale(self) -> tuple[Fraction, Fraction]: ...
@@ -37,13 +39,17 @@ class GridAlignment(Protocol):
 
 
 class NoAlignment(Protocol):
-    """No alignment with the image; its text says why."""
+    """Stands where a feature map has no alignment with the image; str() of it gives the reason."""
 
     def __bool__(self) -> Literal[False]: ...
 
 
 def by_output(value: T | dict[str, T]) -> dict[str, T]:
-    """A dict by output stays as it is; anything else belongs to the one output, 'score'."""
+    """As a dict by output: a dict stays as it is; a single value is that of the output 'score'.
+
+    >>> by_output(['sky', 'tree'])
+    {'score': ['sky', 'tree']}
+    """
     if isinstance(value, dict):
         return value
     return {'score': value}
@@ -52,12 +58,12 @@ def by_output(value: T | dict[str, T]) -> dict[str, T]:
 def map_labels(fn: Callable[[Array], Array], label: Label) -> Label:
     """fn(label), or for a dict the dict of fn applied to each label."""
     if isinstance(label, dict):
-        return {output: fn(part) for output, part in label.items()}
+        return {output: fn(own) for output, own in label.items()}
     return fn(label)
 
 
 def first_invalid(label: Array, n_class: int) -> InvalidPixel | None:
-    """The first pixel that is neither a class nor void; None where there is none."""
+    """The first pixel of a label (H, W) that is neither a class nor void; None if all are."""
     invalid = ((label < 0) | (label >= n_class)) & (label != VOID)
     if not invalid.any():
         return None
@@ -68,24 +74,30 @@ def first_invalid(label: Array, n_class: int) -> InvalidPixel | None:
 
 def invalid_label_message(source: object, pixel: InvalidPixel, files: int, n_class: int,
                           values: Sequence[object] | Array) -> str:
-    """Where the first invalid pixel is, how many there are in `files` files, all values found."""
-    listed = ', '.join(str(value) for value in values[:MAX_VALUES])
-    more = ', …' if len(values) > MAX_VALUES else ''
-    pixels = 'pixel' if pixel.pixels == 1 else 'pixels'
+    """Say where the first invalid pixel is, how many there are in `files` files, and all `values`.
+
+    source: the mask that has the pixel. values: all that occur in the masks.
+    """
+    listed = ', '.join(str(value) for value in values[:MAX_LISTED_VALUES])
+    more = ', …' if len(values) > MAX_LISTED_VALUES else ''
+    pixels = 'pixel' if pixel.n_invalid == 1 else 'pixels'
     in_files = 'file' if files == 1 else 'files'
-    return (f'{source}: label {pixel.value} at row {pixel.row}, column {pixel.column}; there are '
-            f'{n_class} classes (0 … {n_class - 1}) and {VOID} is void. {pixel.pixels:,} such '
-            f'{pixels} in {files} {in_files}. Values found: {listed}{more}')
+    return (f'{printable(source)}: label {pixel.value} at row {pixel.row}, column {pixel.column}; '
+            f'there are {n_class} classes (0 … {n_class - 1}) and {VOID} is void. '
+            f'{pixel.n_invalid:,} such {pixels} in {files} {in_files}. '
+            f'Values found: {listed}{more}')
 
 
 def labels_at(label: Array, alignment: GridAlignment | NoAlignment,
               size: Sequence[int]) -> Array:
-    """The label of the pixel that each unit of a box is centred on; void outside the image.
+    """The value of a label, or of a map of weights, under each pixel of a feature map.
 
-    label (N, H, W), the alignment of the box with the image, its size (rows, columns)
-    -> (N, rows, columns). A unit half-way between two pixels takes the first.
+    label (N, H, W), the alignment of the map with the image, its size (rows, columns)
+    -> (N, rows, columns). Half-way between two values the first is taken; outside the image it is
+    void. Weights are 255 there, too, which does not matter, since void has no loss.
     """
-    if label.shape[1:] == tuple(size) and (not alignment or not any(alignment.shift)):
+    has_size = label.shape[1:] == tuple(size)
+    if has_size and (not alignment or _is_on_image_grid(alignment)):
         return label
     if not alignment:
         raise ValueError('the scores are {}×{} and the label is {}×{}: {}'.format(
@@ -95,5 +107,11 @@ def labels_at(label: Array, alignment: GridAlignment | NoAlignment,
         at = np.ceil(float(scale) * np.arange(count) + float(shift) - .5).astype(int)
         outside = (at < 0) | (at >= label.shape[axis])
         inside_label = label.take(np.where(outside, 0, at), axis)
-        label = np.where(np.expand_dims(outside, [0, 3 - axis]), VOID, inside_label)
+        # outside is (rows) or (columns): one value for all of (N, ·, W) or (N, H, ·)
+        along_axis = outside[:, None] if axis == 1 else outside
+        label = np.where(along_axis, VOID, inside_label)
     return label
+
+
+def _is_on_image_grid(alignment: GridAlignment) -> bool:
+    return all(scale == 1 for scale in alignment.scale) and not any(alignment.shift)
