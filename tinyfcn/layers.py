@@ -7,18 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
+from numbers import Real
 from typing import Any
 
 from . import geometry, ops
 from .geometry import Pair, axes
 from .init import he_normal, ones, zeros
 from .net.alignment import Unaligned, common_alignment, offset_between
-from .net.box import Box, Init, Weights, layer
+from .net.box import ArraySpecs, Box, Init, layer
 
 
 def scale_width(channels: int, width: float) -> int:
     """`width` times as many channels, rounded to an even number, since some layers halve them."""
-    return max(2, 2 * round(channels * width / 2))
+    return max(2, 2 * round(channels * check_width(width) / 2))
+
+
+def check_width(width: float) -> float:
+    """A finite number above 0: an int or a float of Python, whatever it was."""
+    message = f'width is {width!r}: a finite number above 0 is needed, such as 1 or 1/16'
+    if not isinstance(width, Real) or isinstance(width, bool):
+        raise TypeError(message)
+    if not 0 < width < inf:
+        raise ValueError(message)
+    return width if isinstance(width, int | float) else float(width)
 
 
 # ---- convolution and its transpose ------------------------------------------------------------
@@ -28,6 +40,7 @@ def conv(x: Box, channels: int, ksize: Pair, stride: Pair = 1, pad: Pair = 0, di
     """A learned convolution."""
     window: dict[str, Any] = dict(stride=stride, pad=pad, dilation=dilation)
     ksize = axes(ksize, 'ksize', 1)
+    groups = geometry.count(groups, 'groups')
     weights = _weights(x, channels, groups, bias, init, (channels, x.channels // groups, *ksize))
     return Box(ops.conv2d, x, channels=channels, weights=weights,
                alignment=x.alignment.window(ksize, **window),
@@ -41,6 +54,7 @@ def deconv(x: Box, channels: int, ksize: Pair, stride: Pair = 1, pad: Pair = 0, 
     """A learned transposed convolution. With init=bilinear it starts as `upsample`."""
     window: dict[str, Any] = dict(stride=stride, pad=pad)
     ksize = axes(ksize, 'ksize', 1)
+    groups = geometry.count(groups, 'groups')
     # an output is a sum over every stride-th tap along each axis
     taps = [-(-k // s) for k, s in zip(ksize, axes(stride, 'stride', 1))]
     init = init or partial(he_normal, fan_in=x.channels // groups * taps[0] * taps[1])
@@ -51,7 +65,7 @@ def deconv(x: Box, channels: int, ksize: Pair, stride: Pair = 1, pad: Pair = 0, 
 
 
 def _weights(x: Box, channels: int, groups: int, bias: bool, init: Init,
-             shape: tuple[int, ...]) -> Weights:
+             shape: tuple[int, ...]) -> ArraySpecs:
     geometry.count(channels, 'channels')
     if x.channels % groups or channels % groups:
         raise ValueError(f'groups={groups} does not divide {x.channels} channels into {channels}')
@@ -186,6 +200,9 @@ def concat(*xs: Box) -> Box:
 @layer
 def channels(x: Box, start: int, stop: int) -> Box:
     """The channels start … stop−1, for instance one of several sensors."""
+    start, stop = axes((start, stop), 'start and stop')
+    if not start < stop <= x.channels:
+        raise ValueError(f'channels {start} to {stop} of a box that has {x.channels}')
     return Box(ops.channels, x, channels=stop - start, start=start, stop=stop)
 
 

@@ -8,7 +8,7 @@ from autograd import value_and_grad
 from optional_deps import needs_torch, torch, torch_oracle
 from oracle_net import run
 
-from tinyfcn import Net, build, ops
+from tinyfcn import Net, build, load, ops
 from tinyfcn.geometry import pool_size
 from tinyfcn.gradcheck import check_net
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
@@ -324,3 +324,69 @@ def test_channels_classes_dtype_and_names():
         build('fcn4s')
     with pytest.raises(ValueError, match="up is 'lerned': 'fixed' or 'learned'"):
         build('fcn8s', up='lerned')
+
+
+@pytest.mark.parametrize('name', ['fcn8s', 'squeezenet'])
+@pytest.mark.parametrize('wrong, error, why', [
+    (dict(n_class=0), ValueError, 'n_class is 0: it must be at least 1'),
+    (dict(n_class=-1), ValueError, 'n_class is -1: it must be at least 1'),
+    (dict(n_class='4'), TypeError, "n_class is '4': an integer is needed"),
+    (dict(n_class=2.5), TypeError, 'n_class is 2.5: an integer is needed'),
+    (dict(channels=0), ValueError, 'channels is 0: it must be at least 1'),
+    (dict(channels=-3), ValueError, 'channels is -3: it must be at least 1'),
+    (dict(channels='3'), TypeError, "channels is '3': an integer is needed"),
+    (dict(width=0), ValueError, 'width is 0: a finite number above 0 is needed'),
+    (dict(width=-1), ValueError, 'width is -1: a finite number above 0'),
+    (dict(width=float('nan')), ValueError, 'width is nan: a finite number above 0'),
+    (dict(width=float('inf')), ValueError, 'width is inf: a finite number above 0'),
+    (dict(width='a'), TypeError, "width is 'a': a finite number above 0"),
+    (dict(width=None), TypeError, 'width is None: a finite number above 0'),
+    (dict(width=True), TypeError, 'width is True: a finite number above 0'),
+    (dict(dtype='int64'), ValueError, "dtype is 'int64': a net computes in 'float32' or 'float64'"),
+    (dict(dtype='float16'), ValueError, "dtype is 'float16'"),
+    (dict(dtype='nonsense'), ValueError, "dtype is 'nonsense'"),
+    (dict(dtype=None), ValueError, 'dtype is None'),
+    (dict(seed=-1), ValueError, 'seed is -1: an integer of 0 or more, or None'),
+    (dict(seed='a'), ValueError, "seed is 'a': an integer of 0 or more"),
+    (dict(seed=.5), ValueError, 'seed is 0.5: an integer of 0 or more'),
+    (dict(stem=3), TypeError, "has no variant 'stem'"),
+    (dict(n=3), TypeError, "has no variant 'n'"),
+])
+def test_build_refuses_what_makes_no_net(name, wrong, error, why):
+    with pytest.raises(error, match=why):
+        build(name, **{'width': 1/64, **wrong})
+
+
+@pytest.mark.parametrize('name', [5, None, ['fcn8s']])
+def test_build_refuses_what_is_no_name(name):
+    with pytest.raises(ValueError, match='no net called .*there are vgg16, '):
+        build(name)
+
+
+@pytest.mark.parametrize('up', [None, 5, ['learned']])
+def test_build_refuses_what_is_no_way_to_upsample(up):
+    with pytest.raises(ValueError, match="up is .*: 'fixed' or 'learned'"):
+        build('fcn8s', up=up)
+
+
+def test_a_variant_that_a_net_lacks_is_refused_with_those_it_has():
+    with pytest.raises(TypeError, match="^fcn8s has no variant 'down'; it has up$"):
+        build('fcn8s', down='learned')
+    with pytest.raises(TypeError, match="^vgg16 has no variant 'up'; it has none$"):
+        build('vgg16', up='learned')
+    with pytest.raises(TypeError, match="^siftflow_8s has no variant 'head'; it has none$"):
+        build('siftflow_8s', head=None)             # part of the name
+
+
+@pytest.mark.parametrize('name', NETS)
+def test_every_net_refuses_a_width_of_nothing(name):
+    with pytest.raises(ValueError, match='width is 0'):
+        NETS[name].draw(Net(NETS[name].channels), width=0)
+
+
+def test_numbers_of_numpy_are_saved_as_those_of_python(tmp_path):
+    n = build('fcn32s', n_class=np.int64(3), channels=np.uint8(3), width=np.float32(1/64),
+              seed=np.int32(2), dtype=np.float64)
+    n.save(tmp_path / 'x')
+    assert load(tmp_path / 'x').about['build'] == \
+        dict(name='fcn32s', n_class=3, channels=3, width=1/64)

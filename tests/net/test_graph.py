@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from tinyfcn import Net, ops
-from tinyfcn.layers import add, batch_norm, conv, crop, deconv, dropout, max_pool, pad, relu, scale
+from tinyfcn.layers import (
+    add,
+    batch_norm,
+    channels,
+    conv,
+    crop,
+    deconv,
+    dropout,
+    max_pool,
+    pad,
+    relu,
+    scale,
+)
 from tinyfcn.net.net import Box
 
 
@@ -57,6 +69,20 @@ def test_a_box_inside_a_line_is_named_after_it():
     ('odd', lambda n: conv(n.conv1, 4, 2.5), TypeError, 'ksize is 2.5: an int or a pair of ints'),
     ('odd', lambda n: conv(image(1, 2, 3, 3), 4, 3), TypeError, 'the first argument must be a box'),
     ('odd', lambda n: pad(n.conv1, -1), ValueError, 'before is -1: it must be at least 0'),
+    ('odd', lambda n: conv(n.conv1, 0, 3), ValueError, 'channels is 0: it must be at least 1'),
+    ('odd', lambda n: conv(n.conv1, 4, 3, groups=0), ValueError, 'groups is 0: it must be at lea'),
+    ('odd', lambda n: deconv(n.conv1, 4, 3, groups=0), ValueError, 'groups is 0: it must be at l'),
+    ('odd', lambda n: conv(n.conv1, 4, 3, groups='2'), TypeError, "groups is '2': an integer is "),
+    ('odd', lambda n: conv('conv1', 4, 3), TypeError, 'the first argument must be a box'),
+    ('odd', lambda n: relu(), TypeError, r'relu\(\): the first argument must be a box'),
+    ('odd', lambda n: add(n.conv1, 3), TypeError, r'(?s)3 is no box, such as n.pool4\n  in add\('),
+    ('odd', lambda n: crop(n.conv1, like='pool1'), TypeError, "'pool1' is no box, such as n.pool"),
+    ('odd', lambda n: crop(n.conv1), TypeError, r"(?s)missing .*'like'\n  in crop\(conv1\)"),
+    ('odd', lambda n: channels(n.conv1, 2, 2), ValueError, 'channels 2 to 2 of a box that has 4'),
+    ('odd', lambda n: channels(n.conv1, 2, 5), ValueError, 'channels 2 to 5 of a box that has 4'),
+    ('odd', lambda n: channels(n.conv1, '0', '2'), TypeError, "start and stop is \\('0', '2'\\): "),
+    ('odd', lambda n: 5, TypeError, r"net\['odd'\] = 5: a name and a box are needed"),
+    (5, lambda n: relu(n.conv1), TypeError, r'net\[5\] = relu\(conv1\): a name and a box'),
 ])
 def test_graphs_that_are_refused(name, box, error, why):
     n = small()
@@ -78,6 +104,37 @@ def test_near_misses_are_suggested():
         relu(n.zzz)
     with pytest.raises(KeyError, match="did you mean 'pool1'"):
         n.forward(image(1, 2, 4, 4), until='pool')
+
+
+@pytest.mark.parametrize('name', [5, None, ['conv1'], b'conv1'])
+def test_what_is_no_name_names_no_box(name):
+    n = small()
+    with pytest.raises(KeyError, match='no box called'):
+        n[name]
+    with pytest.raises(KeyError, match='no box called'):
+        n.forward(image(1, 2, 4, 4), until=[name])
+
+
+def test_until_nothing_is_all():
+    n = small()
+    assert n.forward(image(1, 2, 4, 4), until=[]).shape == (1, 4, 2, 2)
+    with pytest.raises(KeyError, match='no box called 5'):
+        n.forward(image(1, 2, 4, 4), until=5)
+
+
+@pytest.mark.parametrize('wrong, error, why', [
+    (dict(channels=0), ValueError, 'channels is 0'), (dict(dtype='int8'), ValueError, 'dtype is'),
+    (dict(channels=None), TypeError, 'channels is None'), (dict(seed=-1), ValueError, 'seed is -1'),
+])
+def test_a_net_refuses_what_build_refuses(wrong, error, why):
+    with pytest.raises(error, match=why):
+        Net(**wrong)
+
+
+def test_astype_casts_to_floats_alone():
+    for dtype in 'int64', None, 'nonsense':
+        with pytest.raises(ValueError, match=f"dtype is {dtype!r}: a net computes in 'float32'"):
+            small().astype(dtype)
 
 
 # ---- what a walk refuses -----------------------------------------------------------------------

@@ -2,9 +2,11 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
+from inspect import signature
 from typing import Any, NamedTuple
 
-from ..layers import upsample
+from ..geometry import count
+from ..layers import check_width, upsample
 from ..net.net import Net
 from . import deeplab, fcn, nyud, segnet, siftflow, tiny
 from .alexnet import alexnet
@@ -75,16 +77,29 @@ def build(name: str, n_class: int | None = None, channels: int | None = None, wi
     >>> net.sizes((500, 500))['upscore8']
     (568, 568)
     """
-    if name not in NETS:
-        near = get_close_matches(name, NETS, 1)
+    if not isinstance(name, str) or name not in NETS:
+        near = get_close_matches(str(name), NETS, 1)
         hint = f'did you mean {near[0]!r}? ' if near else ''
         raise ValueError(f'no net called {name!r}; {hint}there are {", ".join(NETS)}')
-    if variant.get('up', 'fixed') not in UP:
+    if variant.get('up', 'fixed') not in list(UP):
         raise ValueError(f"up is {variant['up']!r}: {' or '.join(map(repr, UP))}")
     model = NETS[name]
-    n_class = n_class or model.n_class
-    channels = channels or model.channels
+    known = variants(name)
+    for key in variant:
+        if key not in known:
+            raise TypeError(f'{name} has no variant {key!r}; it has {", ".join(known) or "none"}')
+    n_class = model.n_class if n_class is None else count(n_class, 'n_class')
+    channels = model.channels if channels is None else count(channels, 'channels')
+    width = check_width(width)
     net = Net(channels, dtype, seed)
     model.draw(net, n_class, width, **{key: UP.get(value, value) for key, value in variant.items()})
     net.about['build'] = dict(name=name, n_class=n_class, channels=channels, width=width, **variant)
     return net
+
+
+def variants(name: str) -> list[str]:
+    """The keywords of a net beside those of every net, less those that its name decides."""
+    draw = NETS[name].draw
+    decided = getattr(draw, 'keywords', {})             # of a partial
+    _, _, _, *others = signature(draw).parameters       # n, n_class, width
+    return [key for key in others if key not in decided]

@@ -1,4 +1,4 @@
-"""A box: one op of a net, with its name, its weights and its place over the image."""
+"""A box: one op of a net, with its name, its weights and its alignment with the image."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -13,30 +13,32 @@ from .alignment import Alignment, Unaligned
 
 P = ParamSpec('P')
 Init: TypeAlias = Callable[..., NDArray[Any]]               # init(shape, rng) -> float32
-Weights: TypeAlias = Mapping[str, tuple[Init, tuple[int, ...]]]
+# how to make the arrays of a box: {'w': (he_normal, (21, 4096, 1, 1)), …}
+ArraySpecs: TypeAlias = Mapping[str, tuple[Init, tuple[int, ...]]]
 
-FLAGS = {'train', 'rng', 'overwrite'}       # keywords of an op whose values only the walk knows
+FLAGS = {'train', 'rng', 'overwrite'}       # arguments of an op that Net.walk supplies
 
 
 class Box:
     """An op, the boxes it reads, the weights it owns, and its alignment with the image.
 
     `like` lends its size and is not read. `output_size` computes (H, W) from those of the inputs.
-    `weights` and `state` hold (init, shape) by short name: the graph makes the arrays when the box
-    gets its name. `kwargs` are the op's other arguments (stride, pad, …), `flags` those of its
-    arguments that the walk supplies: train, rng, overwrite.
+    `weights` and `state` hold (init, shape) by short name ('w', 'mean'): the graph makes the arrays
+    when the box gets its name. `kwargs` are the op's other arguments (stride, pad, …), `flags`
+    those that Net.walk supplies: train, rng, overwrite.
     """
 
     name: str           # empty until the graph names the box
-    inputs: Any         # boxes; once the box has its name, the names of the boxes
-    like: Any           # a box, or its name; None
+    # boxes until then, names afterwards: a chain of boxes would be too deep to pickle
+    inputs: Any
+    like: Any           # or None
     channels: int
     alignment: Alignment | Unaligned
 
     def __init__(self, op: Callable[..., Any] | None, *inputs: Box, like: Box | None = None,
                  channels: int | None = None, alignment: Alignment | Unaligned | None = None,
-                 output_size: Callable[..., Size] = same_size, weights: Weights | tuple[()] = (),
-                 state: Weights | tuple[()] = (), **kwargs: Any) -> None:
+                 output_size: Callable[..., Size] = same_size, weights: ArraySpecs | None = None,
+                 state: ArraySpecs | None = None, **kwargs: Any) -> None:
         self.op: Any = op
         self.inputs = inputs
         self.like = like
@@ -44,8 +46,8 @@ class Box:
         self.output_size = output_size
         self.channels = inputs[0].channels if channels is None else channels
         self.alignment = inputs[0].alignment if alignment is None else alignment
-        self.weights = dict(weights)
-        self.state = dict(state)
+        self.weights = dict(weights or {})
+        self.state = dict(state or {})
         self.flags = FLAGS.intersection(signature(op).parameters) if op else set()
         self.name = ''
         self.call_text = f'{op.__name__}({", ".join(map(str, inputs))})' if op else 'the image'
@@ -55,17 +57,25 @@ class Box:
 
     @property
     def line(self) -> str:
-        """The line of the model that made the box: score_fr = conv(drop7, 21, 1)."""
+        """The box as a line of its model: score_fr = conv(drop7, 21, 1)."""
         return f'{self.name} = {self.call_text}'
 
     @property
     def reads(self) -> list[str]:
         """The names of the op's arrays, in order: input boxes, own weights, own state."""
-        return [*self.inputs, *(f'{self.name}.{own}' for own in (*self.weights, *self.state))]
+        return [*self.inputs,
+                *(f'{self.name}.{short_name}' for short_name in (*self.weights, *self.state))]
 
 
 def layer(function: Callable[P, Box]) -> Callable[P, Box]:
-    """Make the box remember the call that made it, which errors and summaries quote."""
+    """For a function that makes a box: keep the text of the call, which errors and summaries quote.
+
+    Its first argument is a box, and so is every argument that is annotated as one.
+    """
+    parameters = signature(function)
+    box_names = {name for name, parameter in parameters.parameters.items()
+                 if parameter.annotation in (Box, 'Box')}
+
     @wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> Box:
         named = (f'{name}={getattr(value, "__name__", value)}' for name, value in kwargs.items())
@@ -73,9 +83,19 @@ def layer(function: Callable[P, Box]) -> Callable[P, Box]:
         if not args or not isinstance(args[0], Box):
             raise TypeError(f'{call_text}: the first argument must be a box, such as n.pool4')
         try:
+            for name, value in parameters.bind(*args, **kwargs).arguments.items():
+                if name in box_names:
+                    _check_boxes(value)
             box = function(*args, **kwargs)
         except (TypeError, ValueError) as error:
             raise type(error)(f'{error}\n  in {call_text}') from error
         box.call_text = call_text
         return box
     return make
+
+
+def _check_boxes(value: Any) -> None:
+    """value: an argument, or the tuple of all that a star collects."""
+    for box in value if isinstance(value, tuple) else (value,):
+        if not isinstance(box, Box):
+            raise TypeError(f'{box!r} is no box, such as n.pool4')

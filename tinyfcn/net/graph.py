@@ -49,7 +49,7 @@ class Graph:
 
     def __setitem__(self, name: str, box: Box) -> None:
         if not isinstance(name, str) or not isinstance(box, Box):
-            raise TypeError(f'net[{name!r}] = {box!r}: a name and a box are needed, such as '
+            raise TypeError(f'net[{name!r}] = {box}: a name and a box are needed, such as '
                             f"net['relu1'] = relu(net.conv1)")
         if name in dir(type(self)) or name in vars(self):
             raise NameError(f'{name!r} is an attribute of every net: give the box another name')
@@ -183,10 +183,10 @@ def as_list(names: str | Iterable[str] | None) -> list[str]:
 def check_dtype(dtype: Any) -> str:
     """'float32' or 'float64': what a net computes in."""
     try:
-        name = str(np.dtype(dtype).name)
+        name = '' if dtype is None else str(np.dtype(dtype).name)
     except (TypeError, ValueError):
         name = ''
-    if dtype is None or name not in ('float32', 'float64'):
+    if name not in ('float32', 'float64'):
         raise ValueError(f"dtype is {dtype!r}: a net computes in 'float32' or 'float64'")
     return name
 
