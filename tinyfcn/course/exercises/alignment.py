@@ -38,14 +38,14 @@ def next_shift(f, t, b, k, s, p):
 VGG = [layer for convs in (2, 2, 3, 3, 3) for layer in [*[(3, 1, 1)] * convs, (2, 2, 0)]]
 VGG_PAD_100 = [(3, 1, 100), *VGG[1:]]
 
-ALIGNMENT = Exercise('layers', 'field stride shift', [
+ALIGNMENT = Exercise(inputs='layers', outputs='field stride shift', cases=[
     ([(3, 1, 0)],),
     ([(3, 1, 1), (2, 2, 0)],),
     ([(2, 2, 0), (3, 1, 0)],),
     ([(7, 2, 3), (3, 2, 1), (5, 1, 0)],),
     (VGG_PAD_100[:10],),
     ([*VGG_PAD_100, (7, 1, 0), (1, 1, 0)],),
-], stack_windows, {
+], solution=stack_windows, mistakes={
     'The shift ignores the padding. It grows by ((k − 1) / 2 − pad) · stride.':
         layer_by_layer(next_field, next_stride, lambda f, t, b, k, s, p: b + (k - 1) / 2 * t),
     'The shift is counted in units of the layer. One such unit is `stride` pixels of the image, so '
@@ -92,13 +92,13 @@ def by_rule(rule):
     return mistake
 
 
-CROP = Exercise('fine coarse', 'offset', [
+CROP = Exercise(inputs='fine coarse', outputs='offset', cases=[
     ((3, 1, -2.), (5, 1, 0.)),
     ((4, 2, -3.5), (8, 2, 2.5)),
     ((467, 1, -19.), (1, 1, 0.)),                       # FCN-32s: upscore, and the image: 19
     ((100, 16, -91.5), (436, 16, -11.5)),               # 16s: score_pool4, upscore2: 5
     ((44, 8, -95.5), (468, 8, -23.5)),                  # 8s: score_pool3, upscore_pool4: 9
-], crop_offset, {
+], solution=crop_offset, mistakes={
     'The sign is wrong. Unit `offset` of the fine grid lies where unit 0 of the coarse grid does.':
         by_rule(lambda fields, stride, shifts: (shifts[0] - shifts[1]) / stride),
     'This is in pixels of the image. One unit of the grid is `stride` pixels, so divide by it.':

@@ -142,12 +142,12 @@ def with_asarray(x):
     return standardize(np.asarray(x))
 
 
-STANDARDIZE = Exercise('x', 'y', [
+STANDARDIZE = Exercise(inputs='x', outputs='y', cases=[
     (integers(4),),
     (DeviceArray(integers(4)),),
     (integers(2, 3),),
     (DeviceArray(integers(2, 3)),),
-], standardize, {
+], solution=standardize, mistakes={
     'This calls NumPy by name, and NumPy cannot read an array on a GPU. Get the module of x with '
     'xp = array_module(x), and write xp where np stands.': with_numpy_functions,
     'np.asarray tries to copy the array to NumPy, which a GPU array refuses. Compute where x is, '

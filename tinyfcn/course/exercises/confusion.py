@@ -41,14 +41,14 @@ def background_as_void(label, pred, n_class):
     return confusion(np.where(label == 0, 255, label), pred, n_class)
 
 
-CONFUSION = Exercise('label pred n_class', 'hist', [
+CONFUSION = Exercise(inputs='label pred n_class', outputs='hist', cases=[
     (np.array([[0, 1], [1, 1]]), np.array([[0, 0], [1, 1]]), 2),
     (np.array([[0, 255], [1, 1]]), np.array([[0, 0], [0, 1]]), 2),
     confusion_case(2, 3, 3, seed=1),
     confusion_case(4, 4, 3, n_void=5, seed=2),
     confusion_case(6, 7, 5, n_void=6, seed=3, dtype='uint8'),
     confusion_case(40, 40, 21, n_void=90, seed=4, dtype='uint8'),
-], confusion, {
+], solution=confusion, mistakes={
     'Void pixels are counted. A pixel whose label is 255 belongs in no cell, whatever was '
     'predicted there.': void_as_background,
     'Rows and columns are swapped. The label chooses the row, the prediction the column.':
@@ -92,13 +92,13 @@ def correct_pixels_counted_twice(hist):
     return float(np.nanmean(hist.diagonal() / (hist.sum(1) + hist.sum(0))))
 
 
-MEAN_IU = Exercise('hist', 'mean_iu', [
+MEAN_IU = Exercise(inputs='hist', outputs='mean_iu', cases=[
     (np.array([[3, 1], [1, 5]]),),
     (np.array([[4, 2], [0, 1]]),),
     (np.array([[4, 1, 0], [2, 3, 0], [0, 0, 0]]),),     # class 2 neither labelled nor predicted
     (np.array([[6, 1, 2], [1, 3, 0], [0, 0, 0]]),),     # class 2 predicted, but never labelled
     (np.array([[9, 0, 3, 1], [2, 0, 2, 0], [1, 0, 7, 0], [0, 0, 0, 2]]),),
-], lambda hist: metrics.scores(hist)['mean_iu'], {
+], solution=lambda hist: metrics.scores(hist)['mean_iu'], mistakes={
     'A class that is neither labelled nor predicted has IU 0 / 0, which is nan, and so the mean is '
     'nan too. Leave it out, as np.nanmean does.':
         mean_over_classes(lambda correct, labelled, predicted:

@@ -29,14 +29,14 @@ def conv_case(n, c, h, w, k, kh, kw, stride=1, pad=0, seed=0):
     return x, weights, bias, stride, pad
 
 
-CONV2D = Exercise('x w b stride pad', 'y', [
+CONV2D = Exercise(inputs='x w b stride pad', outputs='y', cases=[
     conv_case(1, 1, 3, 3, 1, 2, 2),
     conv_case(1, 1, 3, 4, 1, 2, 3),
     conv_case(1, 1, 4, 4, 1, 3, 3, pad=1),
     conv_case(1, 1, 5, 5, 1, 2, 2, stride=2),
     conv_case(1, 2, 3, 3, 3, 2, 2),
     conv_case(2, 3, 6, 5, 2, 3, 2, stride=2, pad=1),
-], conv, {
+], solution=conv, mistakes={
     'The kernel is flipped. Convolution in neural nets does not flip it: w[0, 0] is '
     'multiplied by the top left pixel of the window.':
         lambda x, w, *args: conv(x, w[..., ::-1, ::-1], *args),
@@ -82,14 +82,14 @@ def windows_by_column(x, ksize, stride, pad):
     return cols.reshape(len(x), -1, *size).swapaxes(2, 3).reshape(cols.shape)
 
 
-IM2COL = Exercise('x ksize stride pad', 'cols', [
+IM2COL = Exercise(inputs='x ksize stride pad', outputs='cols', cases=[
     (integers(1, 1, 3, 3), (2, 2), 1, 0),
     (integers(1, 1, 3, 4), (2, 3), 1, 0),
     (integers(1, 2, 3, 3), (2, 2), 1, 0),
     (integers(1, 1, 3, 3), (2, 2), 1, 1),
     (integers(1, 1, 4, 5), (2, 2), 2, 0),
     (integers(2, 3, 5, 6), (3, 2), 2, 1),
-], im2col, {
+], solution=im2col, mistakes={
     'The rows of cols are ordered tap by tap. Order them channel by channel, and within a channel '
     'tap by tap, as in w.reshape(K, -1).': taps_before_channels,
     'ky and kx are swapped. Within a channel the taps are in row order: (ky, kx) is row '
@@ -151,14 +151,14 @@ def stride_one_axis(steps):
     return mistake
 
 
-CONV_MATRIX = Exercise('w size stride pad', 'M', [
+CONV_MATRIX = Exercise(inputs='w size stride pad', outputs='M', cases=[
     (integers(1, 1, 2, 2), (3, 3), 1, 0),
     (integers(1, 1, 2, 3), (3, 4), 1, 0),
     (integers(1, 1, 2, 2), (4, 5), 2, 0),
     (integers(1, 1, 3, 3), (3, 3), 1, 1),
     (integers(2, 3, 2, 2), (3, 4), 1, 0),
     (integers(2, 2, 3, 2), (5, 4), 2, 1),
-], conv_matrix, {
+], solution=conv_matrix, mistakes={
     'This is Mᵀ. An output is a row of M, a pixel of the image is a column.':
         lambda *case: conv_matrix(*case).T,
     'The kernel is flipped. w[…, 0, 0] belongs to the top left pixel of the window.':

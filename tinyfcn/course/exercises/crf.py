@@ -54,13 +54,13 @@ def random_image(h, w, seed=0, spread=40):
     return (100 + rng.integers(-spread, spread, (h, w, 3))).astype('uint8')
 
 
-BILATERAL_KERNEL = Exercise('image alpha beta', 'k', [
+BILATERAL_KERNEL = Exercise(inputs='image alpha beta', outputs='k', cases=[
     (np.array([[[10, 20, 30], [10, 20, 34]]], 'uint8'), 2., 4.),
     (np.array([[[90, 80, 70]], [[88, 80, 70]]], 'uint8'), 1., 2.),
     (random_image(2, 2), 1.5, 60.),
     (random_image(2, 3, spread=90), 2., 90.),
     (random_image(4, 3, seed=1), 3., 40.),
-], bilateral_kernel, {
+], solution=bilateral_kernel, mistakes={
     'The kernel is not normalised. Divide by the square roots of the sums of row i and of '
     'column j.': unnormalised,
     'Each row is divided by its own sum, which makes the kernel asymmetric. Divide by the square '
@@ -114,13 +114,13 @@ def mean_field_case(n_class, h, w, iterations, seed=0, **settings):
     return prob / prob.sum(0), random_image(h, w, seed), settings, iterations
 
 
-MEAN_FIELD = Exercise('prob image settings iterations', 'q', [
+MEAN_FIELD = Exercise(inputs='prob image settings iterations', outputs='q', cases=[
     mean_field_case(2, 1, 2, 1),
     mean_field_case(2, 2, 2, 1, w2=0.),
     mean_field_case(2, 2, 2, 2),
     mean_field_case(3, 2, 3, 1),
     mean_field_case(3, 3, 4, 4, seed=1),
-], mean_field, {
+], solution=mean_field, mistakes={
     'From the second iteration on the output of the net is lost. It is always p·exp(message), with '
     'the p that came in.': update_by(lambda p, q, pairs: divide_by_sum(q * np.exp(pairs(q)))),
     'The output of the net is missing. q is p·exp(message), divided by its sum.':

@@ -27,13 +27,13 @@ def dilate_channels(w, dilation):
     return dilate_kernel(w.transpose(2, 3, 0, 1), dilation).transpose(2, 3, 0, 1)
 
 
-DILATE_KERNEL = Exercise('w dilation', 'dilated', [
+DILATE_KERNEL = Exercise(inputs='w dilation', outputs='dilated', cases=[
     (integers(1, 1, 2, 2), 2),
     (integers(1, 1, 2, 3), 3),
     (integers(1, 2, 3, 2), 2),
     (integers(2, 3, 3, 3), 1),
     (integers(2, 3, 3, 3), 4),
-], dilate_kernel, {
+], solution=dilate_kernel, mistakes={
     'There is one zero too many between two taps. The taps are `dilation` apart, so dilation − 1 '
     'zeros lie between them.': lambda w, dilation: dilate_kernel(w, dilation + 1),
     'There are zeros after the last taps too. They belong only between two taps, and the size is '
@@ -78,13 +78,13 @@ def by_rule(next_dilation, dilate_at_once=False):
     return mistake
 
 
-STRIDE_TO_DILATION = Exercise('strides output_stride', 'kept dilations', [
+STRIDE_TO_DILATION = Exercise(inputs='strides output_stride', outputs='kept dilations', cases=[
     (np.array([2, 2, 1]), 2),
     (np.array([1, 2, 1, 2, 1]), 2),
     (np.array([2, 2, 2, 2, 1]), 2),
     (np.array([1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]), 8),                   # VGG-16, ends with fc6
     (np.array([2, 1, 4, 1, 3, 2, 1]), 2),
-], stride_to_dilation, {
+], solution=stride_to_dilation, mistakes={
     'The strides are replaced, but nothing is dilated, so the receptive fields are smaller than in '
     'training. The layers after a replaced stride need dilation.':
         by_rule(lambda dilation, stride: 1),

@@ -11,7 +11,8 @@ class Exercise(NamedTuple):
     outputs: str                            # names of what it returns, 'dx dw db'
     cases: list[tuple[Any, ...]]            # tuples of arguments, small ones first
     solution: Callable[..., Any]            # the library's own function, called the same way
-    mistakes: dict[str, Callable[..., Any]]     # {hint: a function that makes this mistake}
+    # {hint: a function of the same arguments that makes this mistake}
+    mistakes: dict[str, Callable[..., Any]]
 
 
 def integers(*shape, seed=0, dtype='float64'):

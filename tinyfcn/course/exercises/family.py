@@ -33,13 +33,13 @@ def concat_case(n, c, h, w, d, more_rows, more_columns, seed=0):
     return up, skip
 
 
-CONCAT_SKIP = Exercise('up skip', 'y', [
+CONCAT_SKIP = Exercise(inputs='up skip', outputs='y', cases=[
     concat_case(1, 1, 1, 1, 1, 2, 2),
     concat_case(1, 1, 2, 1, 1, 4, 4),
     concat_case(1, 2, 2, 2, 1, 2, 4),
     concat_case(2, 2, 2, 3, 2, 4, 4),
     concat_case(1, 3, 3, 2, 2, 8, 8),
-], concat_skip, {
+], solution=concat_skip, mistakes={
     'The skip is cropped at its top left. U-Net loses as much on each side, so take the centre.':
         crop_at(lambda free: 0),
     'The skip is cropped at its bottom right. U-Net loses as much on each side, so take the '
@@ -90,14 +90,14 @@ def edges_of_one_size(n, bins):
     return [(i * stride, i * stride + n - (bins - 1) * stride) for i in range(bins)]
 
 
-PYRAMID_POOL = Exercise('x bins', 'y', [
+PYRAMID_POOL = Exercise(inputs='x bins', outputs='y', cases=[
     (integers(1, 1, 2, 2), 1),
     (integers(1, 1, 4, 4), 2),
     (integers(1, 1, 3, 3), 2),
     (integers(1, 1, 5, 4), 3),
     (integers(2, 3, 7, 8), 3),
     (integers(1, 2, 11, 9), 6),
-], pyramid_pool, {
+], solution=pyramid_pool, mistakes={
     'The bins do not overlap. Where H is not a multiple of bins they do: bin i ends at '
     '(i + 1)·H / bins, rounded up.': pool_bins(disjoint_edges),
     'The rows and columns that remain are in no bin. Bin i begins at i·H / bins, rounded down, and '

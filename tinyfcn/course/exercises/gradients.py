@@ -1,7 +1,10 @@
 """L05: the transpose of im2col, and the gradients of a convolution."""
+from itertools import product
+
 import numpy as np
 
 from ... import ops
+from ...geometry import conv_size
 from .convolution import conv
 from .exercise import Exercise, integers
 
@@ -14,21 +17,27 @@ def keep_padding(cols, size, ksize, stride, pad):
     return col2im(cols, [n + 2 * pad for n in size], ksize, stride, 0)
 
 
-def overwrite(tap_by_tap):
-    """x = in place of x +=: where windows overlap, only the last value remains."""
+def overwrite(keep):
+    """x[…] = … in place of x[…] += …: where windows overlap, only the last value remains.
+
+    keep: 'last tap' if the outer loop goes over the taps, 'last window' if over the windows
+    """
     def mistake(cols, size, ksize, stride, pad):
         h, w = size
         kh, kw = ksize
         n = len(cols)
         c = cols.shape[1] // (kh * kw)
-        output_size = [(m + 2 * pad - k) // stride + 1 for m, k in zip(size, ksize)]
+        oh, ow = conv_size(size, ksize, stride, pad)
+        taps = np.ndindex(kh, kw)
+        windows = np.ndindex(oh, ow)
+        if keep == 'last tap':
+            pairs = list(product(taps, windows))
+        else:
+            pairs = [(tap, window) for window, tap in product(windows, taps)]
         x = np.zeros((n, c, h + 2 * pad, w + 2 * pad))
-        cols = cols.reshape(n, c, kh, kw, *output_size)
-        outer, inner = (ksize, output_size) if tap_by_tap else (output_size, ksize)
-        for first in np.ndindex(*outer):
-            for second in np.ndindex(*inner):
-                (ky, kx), (i, j) = (first, second) if tap_by_tap else (second, first)
-                x[:, :, stride * i + ky, stride * j + kx] = cols[:, :, ky, kx, i, j]
+        cols = cols.reshape(n, c, kh, kw, oh, ow)
+        for (ky, kx), (i, j) in pairs:
+            x[:, :, stride * i + ky, stride * j + kx] = cols[:, :, ky, kx, i, j]
         return x[:, :, pad:pad + h, pad:pad + w]
     return mistake
 
@@ -39,41 +48,46 @@ def average(cols, *args):
 
 
 def swap_taps(cols, size, ksize, *args):
-    n, rows, count = cols.shape
-    swapped = cols.reshape(n, -1, ksize[1], ksize[0], count).swapaxes(2, 3)
+    """(N, C·kh·kw, OH·OW), read as (N, C, kw, kh, OH·OW)"""
+    kh, kw = ksize
+    n, _, count = cols.shape
+    swapped = cols.reshape(n, -1, kw, kh, count).swapaxes(2, 3)
     return col2im(swapped.reshape(cols.shape), size, ksize, *args)
 
 
 def taps_before_channels(cols, size, ksize, *args):
-    n, rows, count = cols.shape
-    swapped = cols.reshape(n, ksize[0] * ksize[1], -1, count).swapaxes(1, 2)
+    """(N, C·kh·kw, OH·OW), read as (N, kh·kw, C, OH·OW)"""
+    kh, kw = ksize
+    n, _, count = cols.shape
+    swapped = cols.reshape(n, kh * kw, -1, count).swapaxes(1, 2)
     return col2im(swapped.reshape(cols.shape), size, ksize, *args)
 
 
 def windows_by_column(cols, size, ksize, stride, pad):
-    oh, ow = ((m + 2 * pad - k) // stride + 1 for m, k in zip(size, ksize))
+    """(N, C·kh·kw, OH·OW), read as (N, C·kh·kw, OW, OH)"""
+    oh, ow = conv_size(size, ksize, stride, pad)
     swapped = cols.reshape(*cols.shape[:2], ow, oh).swapaxes(2, 3)
     return col2im(swapped.reshape(cols.shape), size, ksize, stride, pad)
 
 
-COL2IM = Exercise('cols size ksize stride pad', 'x', [
+COL2IM = Exercise(inputs='cols size ksize stride pad', outputs='x', cases=[
     (integers(1, 4, 4), (3, 3), (2, 2), 1, 0),
     (integers(1, 6, 4), (3, 4), (2, 3), 1, 0),
     (integers(1, 8, 4), (3, 3), (2, 2), 1, 0),
     (integers(1, 4, 16), (3, 3), (2, 2), 1, 1),
     (integers(1, 9, 6), (5, 7), (3, 3), 2, 0),
     (integers(2, 18, 12), (6, 7), (3, 2), 2, 1),
-], col2im, {
+], solution=col2im, mistakes={
     'Where windows overlap only one value is left, that of the last tap. Add the values of all '
-    'windows: +=, not =.': overwrite(True),
+    'windows: +=, not =.': overwrite(keep='last tap'),
     'Where windows overlap only one value is left, that of the last window. Add the values of all '
-    'windows: +=, not =.': overwrite(False),
-    'This is the mean over the windows. im2col reads a pixel several times, and its transpose adds '
-    'as often: nothing is divided.': average,
+    'windows: +=, not =.': overwrite(keep='last window'),
+    'This is the mean over the windows. Add their values without dividing: im2col reads a pixel '
+    'several times, and its transpose adds as often.': average,
     'ky and kx are swapped. Row c·kh·kw + ky·kw + kx of cols is tap (ky, kx).': swap_taps,
     'The rows of cols are read tap by tap. They are ordered channel by channel: row '
     'c·kh·kw + ky·kw + kx belongs to channel c.': taps_before_channels,
-    'The windows are read in column order. Column i·OW + j of cols is window (i, j).':
+    'The windows are read from top to bottom first. Column i·OW + j of cols is window (i, j).':
         windows_by_column,
     'The padding is still there. Crop `pad` rows and columns on all four sides.': keep_padding,
     'The padding is cropped at the bottom and at the right only. The image begins at row and '
@@ -88,7 +102,10 @@ def conv2d_backward(dy, x, w, stride, pad):
 
 
 def change_gradients(change):
-    """change(dx, dw, db, dy, x, w, stride, pad) -> the wrong gradients, made of the correct ones"""
+    """The mistake that turns the correct gradients into wrong ones.
+
+    change(dx, dw, db, dy, x, w, stride, pad) -> dx, dw, db
+    """
     return lambda *case: change(*conv2d_backward(*case), *case)
 
 
@@ -98,17 +115,18 @@ def flip_kernel(dy, x, w, *args):
     return dx, dw, db
 
 
-def dx_with_padding(dx, dw, db, dy, x, w, stride, pad):
+def keep_padding_of_dx(dx, dw, db, dy, x, w, stride, pad):
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     return conv2d_backward(dy, padded, w, stride, 0)[0], dw, db
 
 
-def dx_cropped_bottom_right(dx, dw, db, dy, x, w, stride, pad):
-    padded, _, _ = dx_with_padding(dx, dw, db, dy, x, w, stride, pad)
+def crop_dx_at_bottom_right(dx, dw, db, dy, x, w, stride, pad):
+    padded, _, _ = keep_padding_of_dx(dx, dw, db, dy, x, w, stride, pad)
     return padded[:, :, :x.shape[2], :x.shape[3]], dw, db
 
 
-def dx_too_small(dx, dw, db, dy, x, w, stride, pad):
+def drop_last_rows_of_dx(dx, dw, db, dy, x, w, stride, pad):
+    # without output_padding the result ends with the last window
     return ops.conv_transpose2d(dy, w, None, stride, pad)[0], dw, db
 
 
@@ -118,36 +136,38 @@ def dw_of_last_image(dy, x, w, *args):
     return dx, dw, db
 
 
-def backward_case(n, c, h, wide, k, kh, kw, stride=1, pad=0, seed=0):
-    x = integers(n, c, h, wide, seed=seed)
-    w = integers(k, c, kh, kw, seed=seed + 1)
-    output_shape = conv(x, w, np.zeros(k), stride, pad).shape
-    dy = integers(*output_shape, seed=seed + 2)
+def backward_case(x_shape, w_shape, stride=1, pad=0):
+    """x (N, C, H, W), w (K, C, kh, kw), and a dy of the shape of y"""
+    x = integers(*x_shape)
+    w = integers(*w_shape, seed=1)
+    y = conv(x, w, np.zeros(len(w)), stride, pad)
+    dy = integers(*y.shape, seed=2)
     return dy, x, w, stride, pad
 
 
-CONV2D_BACKWARD = Exercise('dy x w stride pad', 'dx dw db', [
-    backward_case(1, 1, 3, 3, 1, 2, 2),
-    backward_case(1, 1, 3, 4, 1, 2, 3),
-    backward_case(1, 1, 3, 3, 1, 3, 3, pad=1),
-    backward_case(2, 1, 3, 3, 2, 2, 2),
-    backward_case(1, 1, 6, 5, 1, 2, 3, stride=2),
-    backward_case(2, 3, 6, 7, 2, 3, 2, stride=2, pad=1),
-], conv2d_backward, {
-    'dx: the kernel is flipped once too often. dx = Mᵀ dy adds dy·w at every window, with w as it '
-    'is. Only if you write it as a convolution is w flipped.': flip_kernel,
+CONV2D_BACKWARD = Exercise(inputs='dy x w stride pad', outputs='dx dw db', cases=[
+    backward_case((1, 1, 3, 3), (1, 1, 2, 2)),
+    backward_case((1, 1, 3, 4), (1, 1, 2, 3)),
+    backward_case((1, 1, 3, 3), (1, 1, 3, 3), pad=1),
+    backward_case((2, 1, 3, 3), (2, 1, 2, 2)),
+    backward_case((1, 1, 6, 5), (1, 1, 2, 3), stride=2),
+    backward_case((2, 3, 6, 7), (2, 3, 3, 2), stride=2, pad=1),
+], solution=conv2d_backward, mistakes={
+    'dx is made with a flipped w. dx = Mᵀ dy adds dy·w at every window, with w as it is. (If you '
+    'write it as a convolution of dy, flip w once.)': flip_kernel,
     'dx still has the padding around it. Crop `pad` rows and columns on all four sides.':
-        change_gradients(dx_with_padding),
+        change_gradients(keep_padding_of_dx),
     'dx: the padding is cropped at the bottom and at the right only. The image begins at row and '
-    'column `pad`.': change_gradients(dx_cropped_bottom_right),
+    'column `pad`.': change_gradients(crop_dx_at_bottom_right),
     'dx is smaller than x. The last rows and columns, which are in no window, have gradient 0.':
-        change_gradients(dx_too_small),
-    'dw is flipped: dw[…, ky, kx] = Σ x[…, i + ky, j + kx] · dy[…, i, j].':
+        change_gradients(drop_last_rows_of_dx),
+    'dw is flipped: dw[k, c, ky, kx] = Σ x[n, c, stride·i + ky, stride·j + kx] · dy[n, k, i, j], '
+    'with x padded.':
         change_gradients(lambda dx, dw, db, *_: (dx, dw[..., ::-1, ::-1], db)),
     'dw is the gradient of the last image only. Add the gradients of all images, +=.':
         dw_of_last_image,
-    'dw is divided by the number of images. The gradient is that of the sum. For a mean, '
-    'divide the loss.': change_gradients(lambda dx, dw, db, dy, *_: (dx, dw / len(dy), db)),
+    'dw is divided by the number of images. Do not divide: dw is the sum over the images. For a '
+    'mean, divide the loss.': change_gradients(lambda dx, dw, db, dy, *_: (dx, dw / len(dy), db)),
     'db is not summed over the images. b is the same for all of them, so sum over N, OH and OW.':
         change_gradients(lambda dx, dw, db, dy, *_: (dx, dw, dy.sum((2, 3)))),
     'db is a mean. b is added to every pixel, so its gradient is the sum of dy over all pixels.':

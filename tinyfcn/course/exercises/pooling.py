@@ -10,18 +10,18 @@ def max_pool(x, ksize, stride):
 
 
 def pad_with_zeros(x, ksize, stride):
-    """The last windows reach beyond the edge, where this has zeros."""
+    """Zeros where the last windows reach beyond the image, as if they were pixels."""
     output_size = max_pool(x, ksize, stride).shape[2:]
-    missing = [(size - 1) * stride + ksize - n for n, size in zip(x.shape[2:], output_size)]
-    padding = [(0, max(0, count)) for count in missing]
+    covered = [(count - 1) * stride + ksize for count in output_size]
+    padding = [(0, max(0, c - size)) for c, size in zip(covered, x.shape[2:])]
     return max_pool(np.pad(x, ((0, 0), (0, 0), *padding)), ksize, stride)
 
 
-def forget_stride(axis):
-    """Stride 1 along one axis, and as many windows as there should be."""
+def forget_stride(direction):
+    """Stride 1 in the 'vertical' or the 'horizontal' direction, and the right number of windows."""
     def mistake(x, ksize, stride):
         oh, ow = max_pool(x, ksize, stride).shape[2:]
-        strides = (1, stride) if axis == 'rows' else (stride, 1)
+        strides = (1, stride) if direction == 'vertical' else (stride, 1)
         return max_pool(x, ksize, strides)[:, :, :oh, :ow]
     return mistake
 
@@ -31,14 +31,14 @@ def max_over_channels(x, ksize, stride):
     return np.broadcast_to(y.max(1, keepdims=True), y.shape)
 
 
-MAX_POOL = Exercise('x ksize stride', 'y', [
+MAX_POOL = Exercise(inputs='x ksize stride', outputs='y', cases=[
     (integers(1, 1, 4, 4), 2, 2),
     (integers(1, 1, 3, 5), 2, 2),
-    (-1 - abs(integers(1, 1, 3, 3)), 2, 2),
+    (-1 - abs(integers(1, 1, 3, 3)), 2, 2),         # all pixels are negative
     (integers(1, 1, 5, 6), 3, 2),
     (integers(2, 2, 5, 7), 3, 3),
     (integers(1, 3, 8, 6), 3, 2),
-], max_pool, {
+], solution=max_pool, mistakes={
     'The number of windows is rounded down. Round it up, ⌈(H − k) / stride⌉ + 1: the last window '
     'may reach beyond the edge.':
         lambda x, ksize, stride: ops.max_pool(x, ksize, stride, ceil=False)[0],
@@ -49,31 +49,38 @@ MAX_POOL = Exercise('x ksize stride', 'y', [
         lambda x, *args: -max_pool(-x, *args),
     'The stride is taken to be ksize. Windows begin every `stride` pixels, and may overlap.':
         lambda x, ksize, stride: max_pool(x, ksize, ksize),
-    'The stride is missing along the rows. Window i begins at row stride·i.':
-        forget_stride('rows'),
-    'The stride is missing along the columns. Window j begins at column stride·j.':
-        forget_stride('columns'),
+    'The vertical stride is missing. Window (i, j) begins at row stride·i.':
+        forget_stride('vertical'),
+    'The horizontal stride is missing. Window (i, j) begins at column stride·j.':
+        forget_stride('horizontal'),
     'This is the maximum over all channels. Pool each channel separately.': max_over_channels,
 })
 
 
 def unpool(y, switches, size):
+    """y, switches (N, C, OH, OW), size (H, W) -> x (N, C, H, W)"""
     return ops.unpool(y, switches, size)[0]
 
 
 def keep_last_value(y, switches, size):
-    planes = y.shape[:2]
-    x = np.zeros((*planes, size[0] * size[1]))
-    np.put_along_axis(x, switches.reshape(*planes, -1), y.reshape(*planes, -1), 2)
-    return x.reshape(*planes, *size)
+    """x[switch] = y in place of x[switch] += y."""
+    n, c = y.shape[:2]
+    h, w = size
+    x = np.zeros((n, c, h * w))
+    np.put_along_axis(x, switches.reshape(n, c, -1), y.reshape(n, c, -1), 2)
+    return x.reshape(n, c, h, w)
 
 
 def switches_by_column(y, switches, size):
-    return unpool(y, switches % size[0] * size[1] + switches // size[0], size)
+    h, w = size
+    column, row = np.divmod(switches, h)
+    return unpool(y, row * w + column, size)
 
 
 def width_of_y(y, switches, size):
-    return unpool(y, switches // size[1] * y.shape[3] + switches % size[1], size)
+    _, w = size
+    row, column = np.divmod(switches, w)
+    return unpool(y, row * y.shape[3] + column, size)
 
 
 def all_into_first_plane(y, switches, size):
@@ -88,25 +95,27 @@ def ones_at_switches(y, switches, size):
 
 
 def unpool_case(n, c, h, w, ksize, stride, seed=0):
+    """The switches of an image of integers, and other integers to put there."""
     switches, _ = ops.max_switches(integers(n, c, h, w, seed=seed), ksize, stride)
     return integers(*switches.shape, seed=seed + 1), switches, (h, w)
 
 
-UNPOOL = Exercise('y switches size', 'x', [
+UNPOOL = Exercise(inputs='y switches size', outputs='x', cases=[
     unpool_case(1, 1, 4, 4, 2, 2),
     unpool_case(1, 1, 3, 5, 2, 2),
+    # three windows of a 3×3 image have their maximum at its centre, pixel 4
     (np.array([[[[2., 3.], [4., 5.]]]]), np.array([[[[4, 4], [4, 8]]]]), (3, 3)),
     unpool_case(1, 2, 4, 5, 3, 1),
     unpool_case(2, 3, 5, 7, 3, 2),
-], unpool, {
+], solution=unpool, mistakes={
     'Windows overlap, so two switches may point to one pixel, and their values should be added. '
     'x[s] = y and x[s] += y both keep only the last one; np.add.at adds them.': keep_last_value,
     'The switch is read as column·H + row. It is row·W + column.': switches_by_column,
-    'The switch is split with the width of y. It counts in rows of the image before pooling: '
-    'row·W + column.': width_of_y,
+    'The pixels are counted with the width of y. Compute the flat index with the width of the '
+    'image before pooling: row·W + column.': width_of_y,
     'All values are in the first plane. A switch counts within its own image and channel.':
         all_into_first_plane,
-    'The switches are set to 1. Put the value of y where its switch points.': ones_at_switches,
+    'x is 1 wherever a switch points. Put the value of y there.': ones_at_switches,
 })
 
 EXERCISES = dict(max_pool=MAX_POOL, unpool=UNPOOL)

@@ -17,13 +17,13 @@ def to_conv(w, channels, size):
     return net.params['fc.w']
 
 
-TO_CONV = Exercise('w channels size', 'filters', [
+TO_CONV = Exercise(inputs='w channels size', outputs='filters', cases=[
     (integers(1, 4), 1, (2, 2)),
     (integers(2, 4), 1, (2, 2)),
     (integers(1, 8), 2, (2, 2)),
     (integers(2, 12), 2, (2, 3)),
     (integers(4, 36), 4, (3, 3)),
-], to_conv, {
+], solution=to_conv, mistakes={
     'The weights are read in the order (h, w, channels). A row of w begins with all the weights of '
     'channel 0.':
         lambda w, channels, size: w.reshape(len(w), *size, channels).transpose(0, 3, 1, 2),
@@ -103,14 +103,14 @@ def loss_case(n, c, h, w, n_void=0, scale=1., seed=0):
     return scale * integers(n, c, h, w, seed=seed), label
 
 
-SOFTMAX_CROSS_ENTROPY = Exercise('score label', 'loss dscore', [
+SOFTMAX_CROSS_ENTROPY = Exercise(inputs='score label', outputs='loss dscore', cases=[
     (np.array([[[[1.]], [[2.]]]]), np.array([[[0]]])),
     loss_case(1, 2, 1, 3, n_void=1, scale=.25),
     loss_case(1, 3, 2, 2, scale=.25),
     loss_case(2, 3, 2, 3, n_void=4, scale=.25),
     loss_case(1, 3, 2, 2, n_void=1, scale=500.),
     (integers(1, 2, 2, 2), np.full((1, 2, 2), 255)),
-], softmax_cross_entropy, {
+], solution=softmax_cross_entropy, mistakes={
     'The loss is divided by the number of valid pixels. Return the sum, with which the paper '
     'trains.': divide_by(lambda label: max(1, (label != 255).sum())),
     'The loss is divided by the number of all pixels. Return the sum, with which the paper trains.':
@@ -140,12 +140,12 @@ def subtract_in_uint8(image):
     return difference.transpose(2, 0, 1).astype('float32')
 
 
-PREPROCESS = Exercise('image', 'x', [
+PREPROCESS = Exercise(inputs='image', outputs='x', cases=[
     (np.array([[[200, 150, 120]]], 'uint8'),),
     (np.array([[[10, 20, 30], [40, 250, 60]]], 'uint8'),),
     (np.random.default_rng(1).integers(0, 256, (2, 3, 3), 'uint8'),),
     (np.random.default_rng(2).integers(0, 256, (5, 4, 3), 'uint8'),),
-], preprocess, {
+], solution=preprocess, mistakes={
     'The channels are still red, green, blue. Reverse them: these weights expect blue first.':
         lambda image: preprocess(image, 'RGB'),
     'The mean is subtracted before the channels are reversed. 104 is the mean of blue.':
@@ -205,12 +205,12 @@ def move_by_old_velocity(w, g, v, *args):
     return w - v, new_v
 
 
-SGD_STEP = Exercise('w g v lr momentum decay', 'w v', [
+SGD_STEP = Exercise(inputs='w g v lr momentum decay', outputs='w v', cases=[
     (np.array([4.]), np.array([2.]), np.array([0.]), .5, 0., 0.),
     (np.array([4.]), np.array([2.]), np.array([1.]), .5, .5, 0.),
     (np.array([4.]), np.array([2.]), np.array([1.]), .5, .5, .25),
     (integers(2, 3), integers(2, 3, seed=1), integers(2, 3, seed=2), .1, .9, .01),
-], sgd, {
+], solution=sgd, mistakes={
     'The learning rate multiplies the velocity, as in PyTorch. In Caffe v ← μ·v + lr·g, '
     'w ← w − v.': lr_times_velocity,
     'The weight decay is missing. Write g + decay·w in place of g.':

@@ -46,14 +46,14 @@ def transpose_case(n, c, h, wide, k, kh, kw, stride=1, pad=0, seed=0):
     return x, w, stride, pad
 
 
-CONV_TRANSPOSE2D = Exercise('x w stride pad', 'y', [
+CONV_TRANSPOSE2D = Exercise(inputs='x w stride pad', outputs='y', cases=[
     transpose_case(1, 1, 2, 2, 1, 2, 2),
     transpose_case(1, 1, 2, 3, 1, 3, 2, stride=2),
     transpose_case(1, 1, 2, 2, 1, 3, 3, pad=1),
     transpose_case(1, 2, 2, 3, 2, 3, 3, stride=2),
     transpose_case(1, 2, 3, 2, 3, 4, 4, stride=2, pad=1),
     transpose_case(2, 3, 3, 4, 2, 3, 4, stride=3, pad=1),
-], conv_transpose2d, {
+], solution=conv_transpose2d, mistakes={
     'Padding is added to y. In the transpose it is cropped: `pad` rows and columns on all four '
     'sides of y.': add_padding,
     'x is padded. In the transpose the padding is cropped from y: `pad` rows and columns on all '
@@ -96,7 +96,8 @@ def add_axes(factor):
     return np.add.outer(w, w) / 2
 
 
-BILINEAR = Exercise('factor', 'w', [(2,), (3,), (4,), (8,)], bilinear, {
+BILINEAR = Exercise(inputs='factor', outputs='w', cases=[(2,), (3,), (4,), (8,)],
+                    solution=bilinear, mistakes={
     'The centre is half a pixel too late. 2·factor taps have their centre between two pixels, at '
     'factor − ½.': triangle(lambda f: f, lambda f: f),
     'The centre is half a pixel too early. factor − 1 is the centre of 2·factor − 1 taps; 2·factor '
@@ -143,13 +144,13 @@ def fuse_case(n, c, h, w, offset, more, seed=0):
     return integers(n, c, h, w, seed=seed), integers(n, c, *size, seed=seed + 1), offset
 
 
-FUSE = Exercise('coarse skip offset', 'y', [
+FUSE = Exercise(inputs='coarse skip offset', outputs='y', cases=[
     fuse_case(1, 1, 1, 1, 1, 0),
     fuse_case(1, 1, 1, 2, 0, 2),
     fuse_case(1, 2, 2, 1, 2, 1),
     fuse_case(2, 3, 2, 3, 5, 6),
     fuse_case(1, 2, 3, 2, 9, 8),
-], fuse, {
+], solution=fuse, mistakes={
     'The skip is not cropped at its offset: y[i, j] = up[i, j] + skip[i + offset, j + offset].':
         crop_at(lambda free, offset: 0),
     'The skip is cropped at its centre. The two grids are aligned at the offset, see lesson 09.':
