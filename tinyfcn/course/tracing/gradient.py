@@ -1,6 +1,8 @@
 """Backward: where windows overlap, gradients add."""
+import numpy as np
+
 from ... import ops
-from ...geometry import axes, extent
+from ...geometry import axes
 from .captions import increment, subscript
 from .grid import (
     all_cells,
@@ -12,26 +14,28 @@ from .grid import (
     make_player,
     most_covered,
     pad_planes,
+    padding_cells,
     set_cells,
     window_cells,
 )
 
 
 def backward(x, w, dy, stride=1, pad=0):
-    """For each dy: dw += dy · its window of x, and dx += dy · w in that window.
+    """For each number of dy: dw += dy · its window of x, and dx += dy · w in that window.
 
     x (C, H, W), w (C, kh, kw), dy (OH, OW) -> Player with the grids x (padded), w, dy, dw, dx
     """
-    x = as_array(x, 'x')
     w = as_array(w, 'w')
     dy = as_array(dy, 'dy')
-    x, padding = pad_planes(x, pad)
-    _, cache = ops.conv2d(x[None], w[None], stride=stride)
-    windows = window_cells(x.shape[1:], w.shape[1:], stride)
+    padded, padding = pad_planes(as_array(x, 'x'), pad)
+    _, cache = ops.conv2d(padded[None], w[None], stride=stride)
+    windows = window_cells(padded.shape[1:], w.shape[1:], stride)
     outputs = all_cells(dy.shape[1:])
     taps = all_cells(w.shape[1:])
-    x_names, w_names, dx_names, dw_names = (channel_names(name, x)
-                                            for name in ('x', 'w', 'dx', 'dw'))
+    x_names = channel_names('x', padded)
+    w_names = channel_names('w', w)
+    dx_names = channel_names('dx', padded)
+    dw_names = channel_names('dw', w)
 
     def gradients_after(n):
         """dx and dw of the first n numbers of dy."""
@@ -41,47 +45,52 @@ def backward(x, w, dy, stride=1, pad=0):
     def frame(n):
         _, dw_before = gradients_after(n)
         dx, dw = gradients_after(n + 1)
-        factors = dy.flat[n], x[0][tuple(windows[n][0])]
+        # the caption shows the sum of one cell, dw[0,0]: it reads the first cell of each window
+        i, j = windows[n][0]
+        factors = dy.flat[n], padded[0, i, j]
         sum_text = increment(f'{dw_names[0]}[0,0]', dw_before.flat[0], factors, dw.flat[0])
         cell = subscript(outputs[n])
+        changed = set_cells(dw_names, dw, taps)
+        changed.update(set_cells(dx_names, dx, windows[n]))
+        highlight = {'dy': [outputs[n]]}
+        highlight.update(dict.fromkeys([*x_names, *dx_names], windows[n]))
+        highlight.update(dict.fromkeys([*w_names, *dw_names], taps))
         return dict(caption=f'dy{cell}:  dw += dy · window,  dx += dy · w,  {sum_text}',
-                    set={**set_cells(dw_names, dw, taps), **set_cells(dx_names, dx, windows[n])},
-                    highlight={'dy': [outputs[n]],
-                               **dict.fromkeys([*x_names, *dx_names], windows[n]),
-                               **dict.fromkeys([*w_names, *dw_names], taps)})
+                    set=changed, highlight=highlight)
 
-    grids = [*make_grids('x', 'input x, padded' if padding else 'input x', x, padding),
+    grids = [*make_grids('x', 'input x, padded' if padding else 'input x', padded, padding),
              *make_grids('w', 'kernel w', w), make_grid('dy', 'dy', dy[0]),
-             *make_grids('dw', 'dw, so far', 0 * w),
-             *make_grids('dx', 'dx, so far', 0 * x, padding)]
+             *make_grids('dw', 'dw, so far', np.zeros_like(w)),
+             *make_grids('dx', 'dx, so far', np.zeros_like(padded), padding)]
     return make_player('Backward: each dy adds to dw and dx', grids, len(outputs), frame)
 
 
 def col2im(cols, size, ksize, stride=1, pad=0):
-    """Column by column, added back onto the pixels it was read from.
+    """Column by column, each number is added to the pixel that im2col read it from.
 
     cols (C·kh·kw, OH·OW), size (H, W) -> Player with the grids cols, x (padded)
     """
     cols = as_array(cols, 'cols', 2)
-    h, w = extent(size, None)
-    padded_size = [n + 2 * p for n, p in zip((h, w), axes(pad, 'pad'))]
+    size = axes(size, 'size', 1)
+    padded_size = [n + 2 * p for n, p in zip(size, axes(pad, 'pad'))]
     windows = window_cells(padded_size, ksize, stride)
 
     def x_after(n):
-        """x of the first n columns."""
-        part = first_values(cols.T, n * len(cols)).T
-        return ops.col2im(part[None], padded_size, ksize, stride)[0][0]
+        """The sums x (padded) after the first n columns."""
+        first_columns = np.zeros_like(cols)
+        first_columns[:, :n] = cols[:, :n]
+        return ops.col2im(first_columns[None], padded_size, ksize, stride)[0][0]
 
     zeros = x_after(0)
-    _, padding = pad_planes(zeros[:, :h, :w], pad)
+    padding = padding_cells(size, pad)
     x_names = channel_names('x', zeros)
 
     def frame(n):
         x = x_after(n + 1)
-        tap = most_covered(windows, n)
-        i, j = windows[n][tap]
+        row = most_covered(windows, n)          # of cols: in channel 0, so it is the tap's number
+        i, j = windows[n][row]
         name = f'{x_names[0]}{subscript([i, j])}'
-        caption = increment(name, x_after(n)[0, i, j], (cols[tap, n],), x[0, i, j])
+        caption = increment(name, x_after(n)[0, i, j], (cols[row, n],), x[0, i, j])
         return dict(caption=caption,
                     set=set_cells(x_names, x, windows[n]),
                     highlight={'cols': [[k, n] for k in range(len(cols))],

@@ -61,9 +61,15 @@ def first_values(x, count):
 def pad_planes(x, pad):
     """x (C, H, W) with its padding, and the cells [i, j] of the padding."""
     pad = axes(pad, 'pad')
-    wide, _ = ops.pad(x[None], pad, pad)
-    inside, _ = ops.pad(np.ones_like(x[None]), pad, pad)
-    return wide[0], np.argwhere(inside[0, 0] == 0).tolist()
+    padded, _ = ops.pad(x[None], pad, pad)
+    return padded[0], padding_cells(x.shape[1:], pad)
+
+
+def padding_cells(size, pad):
+    """The cells [i, j] of the padding around a plane of `size`."""
+    pad = axes(pad, 'pad')
+    inside, _ = ops.pad(np.ones((1, 1, *size)), pad, pad)
+    return np.argwhere(inside[0, 0] == 0).tolist()
 
 
 def window_cells(size, ksize, stride=1, dilation=1):
@@ -74,7 +80,7 @@ def window_cells(size, ksize, stride=1, dilation=1):
 
 
 def most_covered(windows, n):
-    """Which cell of window n lies in most windows before it, as a caption that shows a sum needs.
+    """Number of the cell of window n that lies in most windows before it: its sum has most terms.
 
     n counts on over several channels, each of which goes over all windows.
     """

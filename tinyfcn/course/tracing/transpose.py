@@ -15,6 +15,7 @@ from .grid import (
     make_player,
     most_covered,
     pad_planes,
+    padding_cells,
     set_cells,
     window_cells,
 )
@@ -28,7 +29,7 @@ def scatter(x, w, stride=1, pad=0):
     x = as_array(x, 'x')
     w = as_array(w, 'w')
     cropped, _ = ops.conv_transpose2d(x[None], w[:, None], stride=stride, pad=pad)
-    _, border = pad_planes(cropped[0], pad)
+    border = padding_cells(cropped.shape[2:], pad)
 
     def y_after(n):
         """y of the first n numbers of x."""
