@@ -38,6 +38,15 @@ def is_alive(process):
         return False
 
 
+def start_script(script):
+    """Start Python with a script that can import these tests."""
+    tests = os.path.dirname(os.path.dirname(__file__))
+    environ = {**os.environ, 'TINYFCN_THREADS': '3',
+               'PYTHONPATH': os.pathsep.join([tests, os.path.join(tests, 'training')])}
+    return subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True,
+                            cwd=os.path.dirname(__file__), env=environ)
+
+
 # ---- Which process computes what
 
 def test_processes_take_turns_and_results_come_in_order():
@@ -147,11 +156,7 @@ def test_workers_end_when_their_parent_is_killed():
               'results = list(WorkerPool(small_net(), report_process, 3)([1, 2, 3]))\n'
               'print(*[process for process, _ in results], flush=True)\n'
               'sleep(600)')
-    tests = os.path.dirname(os.path.dirname(__file__))
-    environ = {**os.environ, 'TINYFCN_THREADS': '3',
-               'PYTHONPATH': os.pathsep.join([tests, os.path.join(tests, 'training')])}
-    parent = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True,
-                              cwd=os.path.dirname(__file__), env=environ)
+    parent = start_script(script)
     with parent:
         first, *others = map(int, parent.stdout.readline().split())
         assert first == parent.pid
@@ -169,3 +174,74 @@ def test_a_signal_that_ends_a_job_does_not_end_a_worker(number):
         _, (worker, _) = pool([1, 2])
         os.kill(worker, number)
         assert [process for process, _ in pool([1, 2])] == [os.getpid(), worker]
+
+
+@pytest.mark.parametrize('number', [signal.SIGHUP, signal.SIGTERM])
+def test_a_stopped_worker_does_not_outlive_its_parent(number):
+    """A stopped process does not notice that its pipe is closed: the system kills it."""
+    script = ('from test_workers import WorkerPool, os, report_process, signal, sleep, small_net\n'
+              '_, (worker, _) = WorkerPool(small_net(), report_process, 2)([1, 2])\n'
+              'os.kill(worker, signal.SIGSTOP)\n'
+              'print(worker, flush=True)\n'
+              'sleep(600)')
+    parent = start_script(script)
+    with parent:
+        assert int(parent.stdout.readline()) != parent.pid
+        parent.send_signal(number)
+        rest, _ = parent.communicate(timeout=TIMEOUT)   # the worker has inherited this pipe
+    assert rest == ''
+
+
+def test_a_closed_terminal_does_not_end_a_worker():
+    with closing(WorkerPool(small_net(), report_process, 2)) as pool:
+        _, (worker, _) = pool([1, 2])
+        os.kill(worker, signal.SIGHUP)
+        assert [process for process, _ in pool([1, 2])] == [os.getpid(), worker]
+
+
+def test_a_pool_closes_although_its_thread_did_not_start(monkeypatch):
+    """As with too many threads, or too little memory for one more."""
+    class UnstartableThread(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(workers, 'Thread', UnstartableThread)
+    pool = WorkerPool(small_net(), report_process, 2)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        list(pool([1, 2]))
+    (worker,) = pool.processes
+    pool.close()
+    assert not is_alive(worker)
+
+
+def test_a_pool_closes_although_its_workers_were_waited_for():
+    """As by a program that ignores SIGCHLD."""
+    pool = WorkerPool(small_net(), report_process, 2)
+    _, (worker, _) = pool([1, 2])
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    pool.close()
+    assert not pool.processes
+
+
+def test_a_signal_while_workers_start_waits(monkeypatch):
+    """In the worker it would run what the parent does on Ctrl-C; the parent would lose the worker.
+    """
+    fork = os.fork
+
+    def fork_during_ctrl_c():
+        os.kill(os.getpid(), signal.SIGINT)
+        process = fork()
+        if not process:
+            os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(workers.os, 'fork', fork_during_ctrl_c)
+    pool = WorkerPool(small_net(), report_process, 2)
+    with pytest.raises(KeyboardInterrupt):
+        list(pool([1, 2]))
+    monkeypatch.undo()
+    (worker,) = pool.processes
+    assert is_alive(worker)
+    pool.close()
+    assert not is_alive(worker)

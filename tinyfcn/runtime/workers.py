@@ -22,8 +22,10 @@ second, 3 here again, and so on.
 When something fails. An exception in a worker comes back through its pipe and is raised here, when
 the result of that batch is due. When a worker dies (killed, out of memory), its end of the pipe is
 closed by the system, and an OSError is raised here. When this process dies, the pipes of the
-workers are closed, and they exit. `close` kills the workers, whether they are busy or not.
+workers are closed, and they exit; one that is stopped and would never notice is killed by the
+system. `close` kills the workers, whether they are busy or not.
 """
+import ctypes
 import os
 import signal
 import sys
@@ -33,13 +35,16 @@ from contextlib import suppress
 from copy import copy
 from mmap import mmap
 from multiprocessing import Pipe
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import numpy as np
 
 from .distributed import world
+from .signals import STOP_SIGNALS, hold_stop_signals
 from .threads import one_thread, parallel, thread_count
+
+PR_SET_PDEATHSIG = 1                    # of prctl, as numbered in prctl.h
 
 
 class WorkerPool:
@@ -73,8 +78,9 @@ class WorkerPool:
         # 2. A thread sends the workers their batches, while this one computes its own. It has to be
         #    a thread: a pipe holds less than an image, so send() waits until a worker receives
         processes = 1 + len(self.processes)
-        self.sender = Thread(target=self._send, args=(batches, processes), daemon=True)
-        self.sender.start()
+        sender = Thread(target=self._send, args=(batches, processes), daemon=True)
+        sender.start()
+        self.sender = sender                    # only now: `close` waits for a thread that runs
         with one_thread():
             own_results = [self._compute(batch) for batch in batches[::processes]]
 
@@ -88,15 +94,16 @@ class WorkerPool:
 
     def close(self):
         """Kill the workers and forget them; the next step would start new ones."""
-        for process in self.processes:
-            os.kill(process, signal.SIGKILL)    # a worker has no files or state that could be lost
-            os.waitpid(process, 0)
+        while self.processes:
+            process = self.processes.pop()
+            with suppress(ProcessLookupError, ChildProcessError):   # someone has waited for it
+                os.kill(process, signal.SIGKILL)    # it has no files or state that could be lost
+                os.waitpid(process, 0)
         if self.sender:
             self.sender.join()                  # its send() fails now that the workers are gone
-        for pipe in self.pipes:
-            pipe.close()
-        self.pipes = []
-        self.processes = []
+            self.sender = None
+        while self.pipes:
+            self.pipes.pop().close()
 
     def _compute(self, batch):
         # a forward pass keeps its values in the net: each batch gets a (shallow) copy of its own
@@ -124,29 +131,33 @@ class WorkerPool:
 
     def _start(self, workers):
         self.weights, *self.gradients = shared_buffers(self.net, 1 + self.max_batches)
+        parent = os.getpid() if current_thread() is main_thread() else None
         for _ in range(workers):
             here, there = Pipe()
-            with warnings.catch_warnings():
+            # Ctrl-C must not raise an exception in the worker before it is one, nor in this process
+            # before it knows the worker
+            with warnings.catch_warnings(), hold_stop_signals():
                 # Python ≥ 3.12 warns that fork copies no other threads; the worker needs none
                 warnings.simplefilter('ignore', DeprecationWarning)
                 process = os.fork()
-            if not process:
-                # this is the worker. It has copies of all pipe ends that this process holds
-                self._worker_loop(there, [*self.pipes, here])
+                if not process:
+                    # this is the worker. It has copies of all pipe ends that this process holds
+                    self._worker_loop(there, [*self.pipes, here], parent)
+                self.pipes.append(here)
+                self.processes.append(process)
             there.close()
-            self.pipes.append(here)
-            self.processes.append(process)
 
-    def _worker_loop(self, pipe, parent_ends):
+    def _worker_loop(self, pipe, parent_ends, parent):
         """The life of a worker: compute batches until the pipe is closed. Never returns."""
         try:
+            # Ctrl-C goes to all processes of a terminal. The parent decides when to stop
+            for number in STOP_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            _die_with(parent)
             # A pipe counts as closed when all copies of its other end are closed. If the worker
             # kept these, neither it nor another worker would notice that the parent has died
             for end in parent_ends:
                 end.close()
-            # Ctrl-C goes to all processes of a terminal. The parent decides when to stop
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
             self.net.params.update(self.weights)
             with suppress(EOFError, OSError), one_thread():
                 while True:
@@ -166,6 +177,19 @@ class WorkerPool:
             return loss, names
         except Exception as error:              # raised by _receive, in the parent
             return error
+
+
+def _die_with(parent):
+    """Let the system kill this worker when its parent dies, also if the worker is stopped then.
+
+    Not for a pool of another thread than the main one: to the system, the parent is the thread that
+    has forked, which may end before the process.
+    """
+    libc = ctypes.CDLL(None)
+    if parent is not None and hasattr(libc, 'prctl'):
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:              # it has died before
+            os._exit(0)
 
 
 def may_fork():
