@@ -33,6 +33,11 @@ def check_width(width: float) -> float:
     return width if isinstance(width, int | float) else float(width)
 
 
+def check_n_class(n_class: int) -> int:
+    """An integer, 1 or more."""
+    return geometry.count(n_class, 'n_class')
+
+
 # ---- convolution and its transpose ------------------------------------------------------------
 @layer
 def conv(x: Box, channels: int, ksize: Pair, stride: Pair = 1, pad: Pair = 0, dilation: Pair = 1,

@@ -5,8 +5,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, NamedTuple
 
-from ..geometry import count
-from ..layers import check_width, upsample
+from ..layers import check_n_class, check_width, upsample
 from ..net.net import Net
 from . import deeplab, fcn, nyud, segnet, siftflow, tiny
 from .alexnet import alexnet
@@ -88,12 +87,12 @@ def build(name: str, n_class: int | None = None, channels: int | None = None, wi
     for key in variant:
         if key not in known:
             raise TypeError(f'{name} has no variant {key!r}; it has {", ".join(known) or "none"}')
-    n_class = model.n_class if n_class is None else count(n_class, 'n_class')
-    channels = model.channels if channels is None else count(channels, 'channels')
+    n_class = model.n_class if n_class is None else check_n_class(n_class)
     width = check_width(width)
-    net = Net(channels, dtype, seed)
+    net = Net(model.channels if channels is None else channels, dtype, seed)
     model.draw(net, n_class, width, **{key: UP.get(value, value) for key, value in variant.items()})
-    net.about['build'] = dict(name=name, n_class=n_class, channels=channels, width=width, **variant)
+    net.about['build'] = dict(name=name, n_class=n_class, channels=net.data.channels, width=width,
+                              **variant)
     return net
 
 
