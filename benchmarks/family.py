@@ -25,8 +25,8 @@ from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.labels import VOID
 from tinyfcn.data.transforms import rescale
 from tinyfcn.files import open_atomic
-from tinyfcn.prediction.multiscale import first_score_offset
 from tinyfcn.prediction.predict import predict_all
+from tinyfcn.prediction.tiles import first_score_offset
 from tinyfcn.training import loop, recipes, run
 
 RUNS = RESULTS.parent.parent / 'runs'

@@ -515,11 +515,13 @@ BUGS = {
         ],
         'prediction/multiscale.py': [
             ('index', 'a flipped prediction is not flipped back',
-             'p = p[..., ::-1]', 'pass'),
+             'one = one[..., ::-1]', 'pass'),
             ('accumulate', 'windows are summed and not averaged',
-             '(p / count)[:, :, :h, :w]', 'p[:, :, :h, :w]'),
+             'p /= count', 'pass'),
             ('stride', 'the last window ends before the image does',
              '(size - window) * i // max(1, steps)', '(size - window) * i // (steps + 1)'),
+        ],
+        'prediction/tiles.py': [
             ('index', 'a net without padding gets zeros around the image',
              "mode='symmetric'", "mode='constant'"),
         ],

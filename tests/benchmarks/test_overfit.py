@@ -11,7 +11,7 @@ from PIL import Image
 from training_samples import CENTRED, CLASSES, small_dataset
 
 from tinyfcn import build, predict
-from tinyfcn.prediction.multiscale import first_score_offset
+from tinyfcn.prediction.tiles import first_score_offset
 from tinyfcn.training.loop import loss_and_gradients, make_optimizer
 
 sys.path.append(str(Path(__file__).parents[2] / 'benchmarks'))

@@ -18,13 +18,8 @@ from tinyfcn.models.deeplab import deeplab_aspp, deeplab_largefov, deeplab_resne
 from tinyfcn.models.pspnet import auxiliary, pspnet, pyramid
 from tinyfcn.models.resnet import DEEP, resnet_trunk
 from tinyfcn.net.summary import depth
-from tinyfcn.prediction.predict import (
-    argmax_labels,
-    max_stride,
-    predict,
-    predict_tiled,
-    tile_margin,
-)
+from tinyfcn.prediction.predict import argmax_mask, predict
+from tinyfcn.prediction.tiles import iter_tiles, join, max_stride, tile_margin
 from tinyfcn.weights.transplant import transplant
 
 VGG, RESNET = [deeplab_largefov, deeplab_aspp], [deeplab_resnet101, pspnet]
@@ -160,10 +155,11 @@ def test_at_any_size_every_eighth_pixel_has_its_own_score(draw, size):
 def test_tiles_equal_the_whole_image(draw, size):
     """Were the scores resized to the image, a tile would stretch otherwise than the whole."""
     n, x = unsettled(drawn(draw)), image(1, 3, *size)
-    whole, core = argmax_labels(n.forward(x)), 6 * max_stride(n)
+    whole, core = argmax_mask(n.forward(x)), 6 * max_stride(n)
     assert max(size) > core + tile_margin(n), 'some tile does not see all of the image'
-    assert len(np.unique(whole['score'])) > 1
-    np.testing.assert_array_equal(predict_tiled(n, x, core)['score'], whole['score'])
+    assert len(np.unique(whole)) > 1
+    tiled = join(iter_tiles(n, x, core), size, argmax_mask)
+    np.testing.assert_array_equal(tiled['score'], whole)
 
 
 def test_pspnet_refuses_tiles():

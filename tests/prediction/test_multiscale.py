@@ -11,12 +11,12 @@ from tinyfcn.layers import conv
 from tinyfcn.prediction import crf
 from tinyfcn.prediction.multiscale import (
     predict_probabilities,
-    predict_scores,
     predict_windows,
     softmax,
     window_starts,
 )
 from tinyfcn.prediction.predict import predict
+from tinyfcn.prediction.tiles import predict_scores
 
 RNG = np.random.default_rng(4)
 IMAGE = RNG.integers(0, 256, (23, 31, 3)).astype('uint8')

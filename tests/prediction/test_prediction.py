@@ -19,15 +19,12 @@ from tinyfcn.layers import avg_pool_to, conv, resize
 from tinyfcn.net.summary import peak
 from tinyfcn.prediction.predict import (
     add_confusion,
-    argmax_labels,
+    argmax_mask,
     evaluate,
-    largest_tile,
-    max_stride,
     predict,
     predict_all,
-    predict_tiled,
-    tile_margin,
 )
+from tinyfcn.prediction.tiles import iter_tiles, join, largest_tile, max_stride, tile_margin
 
 RNG = np.random.default_rng(5)
 
@@ -65,12 +62,12 @@ def test_tiles_equal_the_whole(name, size):
     """In float64, where sums in another order have the same argmax."""
     n = thin_net(name)
     x = prepare(random_image(*size), CENTRED, 'float64')
-    whole = argmax_labels(n.forward(x))
+    whole = argmax_mask(n.forward(x))
     core = 6 * max_stride(n)
-    tiled = predict_tiled(n, x, core)
+    tiled = join(iter_tiles(n, x, core), size, argmax_mask)
     assert max(size) > core + tile_margin(n), 'every tile sees all of the image'
-    assert len(np.unique(whole['score'])) > 1
-    np.testing.assert_array_equal(tiled['score'], whole['score'])
+    assert len(np.unique(whole)) > 1
+    np.testing.assert_array_equal(tiled['score'], whole)
     assert tiled['score'].dtype == 'uint8'
     assert tiled.keys() == {'score'}
 
@@ -166,9 +163,9 @@ def test_several_outputs_give_a_dict():
     assert all(own.shape == (20, 30) for own in pred.values())
     assert pred['score_geo'].max() < 3 <= pred['score_sem'].max()
     x = prepare(random_image(9, 330), CENTRED, 'float64')
-    tiled = predict_tiled(n, x, 64)
-    for output, own in argmax_labels(n.forward(x)).items():
-        np.testing.assert_array_equal(tiled[output], own)
+    tiled = join(iter_tiles(n, x, 64), (9, 330), argmax_mask)
+    for output, score in n.forward(x).items():
+        np.testing.assert_array_equal(tiled[output], argmax_mask(score))
 
 
 def test_a_net_without_preprocess_is_refused():

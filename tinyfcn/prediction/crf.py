@@ -14,14 +14,16 @@ makes a sum over all pairs affordable, is Adams, Baek & Davis's (Eurographics 20
 """
 from collections.abc import Callable, Mapping
 from math import inf, prod
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from ..data.labels import Array
 from ..runtime.backend import array_module
+from ..runtime.machine import available_memory
+from .tiles import MEMORY_SHARE
 
-Array: TypeAlias = NDArray[Any]
 Filter: TypeAlias = Callable[[Array], Array]            # K̂ as a function: x (N, C) -> K̂ x (N, C)
 
 SETTINGS: dict[str, dict[str, float]] = {
@@ -54,6 +56,26 @@ def mean_field(prob: Array, image: Array, settings: Mapping[str, float], iterati
         np.exp(q, out=q)
         q /= q.sum(1, keepdims=True)
     return np.ascontiguousarray(q.T).reshape(prob.shape)
+
+
+def memory_needed(size: tuple[int, int], n_class: int) -> float:
+    """The most bytes that `mean_field` takes with the lattice, as measured for float32.
+
+    A pixel takes as much if no other is near it in position and colour, as in noise; in photos most
+    pixels share their lattice points, and it is a half.
+    """
+    h, w = size
+    return h * w * (1650 + 32 * n_class) + 32 * (h * h + w * w)
+
+
+def require_memory(size: tuple[int, int], n_class: int, max_memory: float | None = None) -> None:
+    """Raise if `mean_field` may take more than max_memory bytes; by default most of the memory."""
+    limit = MEMORY_SHARE * available_memory() if max_memory is None else max_memory
+    needed = memory_needed(size, n_class)
+    if needed > limit:
+        raise ValueError(f'the CRF of {size[0]}×{size[1]} pixels and {n_class} classes takes up to '
+                         f'{needed / 1e6:,.0f} MB of memory, and {limit / 1e6:,.0f} MB may be '
+                         f'used: reduce the image with longest=640, or leave out crf')
 
 
 def energy(q: Array, prob: Array, image: Array, settings: Mapping[str, float]) -> float:

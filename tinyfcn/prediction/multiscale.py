@@ -5,50 +5,113 @@
 Each prediction is resized to the size of the image, mirrored back where the image was mirrored,
 and averaged with the others.
 """
-from collections.abc import Iterable, Mapping
-from math import ceil
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, inf
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..data.labels import by_output
+from ..data.labels import Array
 from ..data.transforms import prepare, rescale
-from ..net.alignment import Alignment, Unaligned
 from ..net.net import Net
 from ..ops import resize
-from ..runtime.backend import array_module, to_numpy
-
-Array: TypeAlias = NDArray[Any]
+from ..runtime.backend import on_host, to_numpy
+from ..runtime.machine import available_memory
+from .tiles import MEMORY_SHARE, iter_scores, join, usable_memory
 
 OVERLAP = 1 / 3         # of a window, at least, lies over the one before
 
 
 def predict_probabilities(net: Net, image: Array, scales: Iterable[float] = (1,),
-                          flip: bool = False, window: int | None = None) -> dict[str, Array]:
+                          flip: bool = False, window: int | None = None,
+                          max_memory: float | None = None) -> dict[str, Array]:
     """The mean of softmax(score) over all predictions.   (H, W, 3) uint8 -> {output: (C, H, W)}
 
-    scales: factors of the image's size; flip: also predict the mirrored image;
+    scales: factors of the image's size
+    flip: also predict the mirrored image
     window: predict in overlapping windows of so many pixels
+    max_memory: in bytes; by default most of what is available
     """
     scales = list(scales)
-    if not scales:
-        raise ValueError('scales is empty; give at least one factor, such as scales=(1,)')
+    check_options(scales, window)
     flips = (False, True) if flip else (False,)
     count = len(scales) * len(flips)
     preprocess = get_preprocess(net)
-    total: dict[str, Any] = {}
+    max_memory = memory_for_tiles(net, image, scales, window, max_memory)
+    total: dict[str, Array] = {}
     for scale in scales:
         scaled = image if scale == 1 else rescale(image, {}, scale)[0]
         for flipped in flips:
             x = prepare(scaled[:, ::-1] if flipped else scaled, preprocess, net.dtype)
-            for output, p in predict_windows(net, x, window).items():
-                if p.shape[2:] != image.shape[:2]:
-                    p, _ = resize(p, image.shape[:2])
-                if flipped:
-                    p = p[..., ::-1]
-                total[output] = total.get(output, 0) + p[0] / count
+            for output, p in predict_windows(net, x, window, max_memory).items():
+                if output not in total:
+                    total[output] = np.zeros((p.shape[1], *image.shape[:2]), p.dtype)
+                add_resized(total[output], p, flipped, count)
     return total
+
+
+def add_resized(total: Array, p: Array, flipped: bool, count: int) -> None:
+    """total += p/count, p (1, C, h, w) at the size of total (C, H, W), mirrored back if flipped.
+
+    One class after another: a resized copy of all of them would take as much memory as total.
+    """
+    for i, of_class in enumerate(total):
+        one = p[:, i:i + 1]
+        if one.shape[2:] != of_class.shape:
+            one, _ = resize(one, of_class.shape)
+        if flipped:
+            one = one[..., ::-1]
+        of_class += one[0, 0] / count
+
+
+def argmax_resized(p: Array, size: tuple[int, int]) -> Array:
+    """argmax over the classes of p (C, h, w), resized to (H, W).   -> (H, W) integers
+
+    As in `add_resized` one class after another.
+    """
+    if p.shape[1:] == size:
+        whole: Array = p.argmax(0)
+        return whole
+    best = np.full(size, -inf, p.dtype)
+    label = np.zeros(size, 'int16')
+    for i in range(len(p)):
+        resized, _ = resize(p[None, i:i + 1], size)
+        is_better = resized[0, 0] > best
+        label[is_better] = i
+        best[is_better] = resized[0, 0][is_better]
+    return label
+
+
+def check_options(scales: Sequence[float], window: int | None) -> None:
+    if not scales:
+        raise ValueError('scales is empty; give at least one factor, such as scales=(1,)')
+    for scale in scales:
+        if not 0 < scale < inf:
+            raise ValueError(f'a scale is {scale}; give factors above 0, such as .75 or 1.25')
+    if window is not None and window < 1:
+        raise ValueError(f'window is {window}; give a number of pixels, such as 321')
+
+
+def memory_for_tiles(net: Net, image: Array, scales: Sequence[float], window: int | None,
+                     max_memory: float | None) -> float:
+    """What is left of max_memory beside the probabilities of all pixels, in bytes.
+
+    These are on the host: their mean, of the size of the image, and those of the largest scale.
+    """
+    memory = usable_memory(net) if max_memory is None else max_memory
+    h, w, channels = image.shape
+    scaled_h, scaled_w = (max(n * max(scales), window or 0) for n in (h, w))
+    n_class = sum(net[output].channels for output in net.outputs(train=False))
+    numbers = n_class * h * w + (n_class + channels) * scaled_h * scaled_w
+    needed = np.dtype(net.dtype).itemsize * numbers
+    is_on_gpu = not on_host(*net.params.values())
+    limit = MEMORY_SHARE * available_memory() if is_on_gpu else memory
+    if needed > limit:
+        raise ValueError(f'the probabilities of {n_class} classes in {h}×{w} pixels take '
+                         f'{needed / 1e6:,.0f} MB of memory, and {limit / 1e6:,.0f} MB may be '
+                         f'used: reduce the image with longest=640, or leave out scales, flip, '
+                         f'window and crf')
+    return memory if is_on_gpu else memory - needed
 
 
 def get_preprocess(net: Net) -> Mapping[str, Any]:
@@ -61,14 +124,15 @@ def get_preprocess(net: Net) -> Mapping[str, Any]:
     return preprocess
 
 
-def predict_windows(net: Net, x: Array, window: int | None = None) -> dict[str, Array]:
+def predict_windows(net: Net, x: Array, window: int | None = None,
+                    max_memory: float = inf) -> dict[str, Array]:
     """softmax(score) of x (1, C, H, W), averaged where windows overlap. -> {output: (1, C, H, W)}
 
     An image smaller than the window is padded with zeros, which are the mean colour.
     """
-    if window is None:
-        return {output: softmax(score) for output, score in predict_scores(net, x).items()}
     h, w = x.shape[2:]
+    if window is None:
+        return join(iter_scores(net, x, max_memory), (h, w), softmax)
     x = np.pad(x, [(0, 0), (0, 0), (0, max(0, window - h)), (0, max(0, window - w))])
     size = x.shape[2:]
     count = np.zeros(size, x.dtype)
@@ -77,11 +141,14 @@ def predict_windows(net: Net, x: Array, window: int | None = None) -> dict[str, 
         for left in window_starts(size[1], window):
             at = (..., slice(top, top + window), slice(left, left + window))
             count[at] += 1
-            for output, p in predict_windows(net, np.ascontiguousarray(x[at])).items():
+            part = np.ascontiguousarray(x[at])
+            for output, p in predict_windows(net, part, None, max_memory).items():
                 if output not in total:
                     total[output] = np.zeros((1, p.shape[1], *size), p.dtype)
                 total[output][at] += p
-    return {output: (p / count)[:, :, :h, :w] for output, p in total.items()}
+    for p in total.values():
+        p /= count
+    return {output: p[:, :, :h, :w] for output, p in total.items()}
 
 
 def window_starts(size: int, window: int) -> list[int]:
@@ -94,36 +161,10 @@ def window_starts(size: int, window: int) -> list[int]:
     return [(size - window) * i // max(1, steps) for i in range(steps + 1)]
 
 
-def predict_scores(net: Net, x: Array) -> dict[str, Array]:
-    """The scores of every pixel of x (1, C, H, W). -> {output: (1, classes, H, W)}"""
-    score = by_output(net.forward(net.bring(mirror_pad(net, x))))
-    h, w = x.shape[2:]
-    return {output: own[:, :, :h, :w] for output, own in score.items()}
-
-
-def mirror_pad(net: Net, x: Array) -> Array:
-    """x, padded by mirroring where the net's convolutions are not padded.
-
-    "Extrapolated by mirroring" (U-Net): without it the first score would lie inside the image.
-    """
-    margin = max(first_score_offset(net[output].alignment) for output in net.outputs(train=False))
-    if not margin:
-        return x
-    around = [(0, 0), (0, 0), (margin, margin), (margin, margin)]
-    padded: Array = array_module(x).pad(x, around, mode='symmetric')
-    return padded
-
-
-def first_score_offset(alignment: Alignment | Unaligned) -> int:
-    """How many pixels of the image lie before its first score."""
-    if isinstance(alignment, Unaligned):
-        return 0
-    return max(0, *map(ceil, alignment.shift))
-
-
 def softmax(score: Array) -> Array:
     """(1, C, H, W) -> the same shape, positive and with sum 1 over C, on the host."""
     score = to_numpy(score)
-    p = np.exp(score - score.max(1, keepdims=True))
-    result: Array = p / p.sum(1, keepdims=True)
-    return result
+    p: Array = score - score.max(1, keepdims=True)
+    np.exp(p, out=p)
+    p /= p.sum(1, keepdims=True)
+    return p

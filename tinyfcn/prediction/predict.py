@@ -1,7 +1,6 @@
 """The classes of all pixels of an image of any size, and the metrics of a net on a data set."""
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from math import ceil
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard, TypeVar
@@ -11,35 +10,23 @@ from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..data.images import read_image
-from ..data.labels import by_output
-from ..data.transforms import prepare
+from ..data.labels import Array, by_output
+from ..data.transforms import prepare, rescale
 from ..files.images import require_8_bits, to_rgb
 from ..metrics import Scores, confusion, scores
-from ..net.alignment import Alignment, Unaligned
-from ..net.box import Box
 from ..net.net import Net
-from ..net.summary import peak
-from ..runtime.backend import array_module, to_numpy
+from ..runtime.backend import to_numpy
 from ..runtime.distributed import world
-from ..runtime.machine import available_memory
-from .crf import mean_field
-from .multiscale import (
-    first_score_offset,
-    get_preprocess,
-    mirror_pad,
-    predict_probabilities,
-    predict_scores,
-)
+from .crf import mean_field, require_memory
+from .multiscale import argmax_resized, get_preprocess, predict_probabilities
+from .tiles import iter_scores, join, usable_memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image  # a type alone: PIL is imported on first use
 
-Array: TypeAlias = NDArray[Any]
 Mask: TypeAlias = NDArray[np.uint8]
 Input: TypeAlias = 'str | PathLike[str] | Image | Array'
 T = TypeVar('T')
-
-MEMORY_SHARE = .8       # of the available memory, which a forward pass may take
 
 
 # A net with several outputs gives a dict. `X | dict[str, X]` would make every user check which of
@@ -47,16 +34,21 @@ MEMORY_SHARE = .8       # of the available memory, which a forward pass may take
 # for this: a type checker treats the result as X, and accepts it where a dict is needed.
 def predict(net: Net, image: Input, max_memory: float | None = None,
             crf: Mapping[str, float] | None = None, scales: Iterable[float] | None = None,
-            flip: bool = False, window: int | None = None) -> Mask | Any:
-    """The class of every pixel: argmax over the scores.   -> (H, W) uint8
+            flip: bool = False, window: int | None = None,
+            longest: int | None = None) -> Mask | Any:
+    """The class of every pixel: argmax over its scores, or over its mean probabilities.
+
+    -> (H, W) uint8; a net with several outputs gives a dict of masks, {output: (H, W)}
 
     image: the path of an image file, a PIL image, or an array (H, W, 3) uint8, RGB
-    scales, flip, window: average several predictions, see `predict_probabilities`
+    scales: average the predictions for the image enlarged and reduced by these factors
+    flip: average those for the image and its mirror image
+    window: predict in overlapping windows of so many pixels, and average where they overlap
     crf: a row of `prediction.crf.SETTINGS`, to refine the probabilities by the fully connected CRF
-    max_memory: in bytes; by default most of what is available. A larger image is predicted in tiles
-    that overlap by the receptive field, so the result is identical
-
-    A net with several outputs gives a dict of masks, {output: (H, W)}.
+    longest: first reduce a larger image, so that its longer side has so many pixels; the
+    probabilities are enlarged again
+    max_memory: in bytes; by default most of what is available. Scores that take more are predicted
+    in tiles that overlap by the receptive field, so the result is identical
 
     >>> import tinyfcn
     >>> net = tinyfcn.build('tiny_8s', n_class=3, width=1/8)
@@ -65,24 +57,30 @@ def predict(net: Net, image: Input, max_memory: float | None = None,
     (40, 50)
     """
     image = load_image(image)
-    if crf or flip or window or scales is not None:
-        prob = predict_probabilities(net, image, (1,) if scales is None else scales, flip, window)
-        if crf:
-            prob = {output: mean_field(p, image[..., :3], crf) for output, p in prob.items()}
-        return unwrap_single({output: p.argmax(0).astype('uint8') for output, p in prob.items()})
+    size = image.shape[:2]
+    reduced = reduce_to(image, longest)
+    if not (crf or flip or window is not None or scales is not None or reduced is not image):
+        x = prepare(image, get_preprocess(net), net.dtype)
+        memory = usable_memory(net) if max_memory is None else max_memory
+        return unwrap_single(join(iter_scores(net, x, memory), size, argmax_mask))
 
-    x = net.bring(prepare(image, get_preprocess(net), net.dtype))
-    if max_memory is None:
-        max_memory = MEMORY_SHARE * available_memory(x)
-    if peak(net, mirror_pad(net, x).shape[2:]) <= max_memory:
-        return unwrap_single(argmax_labels(predict_scores(net, x)))
-    return unwrap_single(predict_tiled(net, x, largest_tile(net, max_memory)))
+    factors = (1,) if scales is None else scales
+    if crf:
+        n_class = max(net[output].channels for output in net.outputs(train=False))
+        require_memory(reduced.shape[:2], n_class, max_memory)
+    prob = predict_probabilities(net, reduced, factors, flip, window, max_memory)
+    if crf:
+        # the colours alone; a net may also read depth
+        prob = {output: mean_field(p, reduced[..., :3], crf) for output, p in prob.items()}
+    return unwrap_single({output: as_mask(argmax_resized(p, size), len(p))
+                          for output, p in prob.items()})
 
 
 def load_image(image: Input) -> Array:
-    """A path, a PIL image or an array -> (H, W, 3) uint8, RGB; other channels as they are.
+    """A path, a PIL image or an array -> (H, W, 3) uint8, RGB.
 
-    Nets that read more than three channels (depth) take arrays of floats, too.
+    For nets that read other channels, such as depth, an array (H, W, C) of uint8, or of finite
+    floats if C is not 3, is taken as it is.
 
     >>> load_image(np.zeros((4, 5, 3), 'uint8')).shape
     (4, 5, 3)
@@ -92,14 +90,36 @@ def load_image(image: Input) -> Array:
     if _is_pil(image):
         require_8_bits(image, 'image')
         return to_rgb(image)
-    if isinstance(image, np.ndarray) and image.ndim == 3:
-        if image.dtype == 'uint8' or image.shape[2] != 3 and image.dtype.kind == 'f':
-            return image
     found = type(image).__name__
     if isinstance(image, np.ndarray):
         found = f'an array {image.shape} of {image.dtype}'
+        if image.ndim == 3 and image.size:
+            if image.dtype == 'uint8':
+                return image
+            if image.dtype.kind == 'f' and image.shape[2] != 3:
+                _require_finite(image)
+                return image
     raise TypeError(f'image is {found}; give a path, a PIL image, or an array (H, W, 3) of uint8, '
                     f'RGB')
+
+
+def _require_finite(image: Array) -> None:
+    invalid = np.argwhere(~np.isfinite(image))
+    if len(invalid):
+        row, column, channel = invalid[0].tolist()
+        raise ValueError(f'image is {image[row, column, channel]} at row {row}, column {column}, '
+                         f'channel {channel}, and {len(invalid):,} such values in all; replace '
+                         f'them, for example by the mean')
+
+
+def reduce_to(image: Array, longest: int | None) -> Array:
+    """The image (H, W, C) with at most `longest` pixels on its longer side."""
+    if longest is None:
+        return image
+    if longest < 1:
+        raise ValueError(f'longest is {longest}; give a number of pixels, such as 640')
+    longer = max(image.shape[:2])
+    return image if longer <= longest else rescale(image, {}, longest / longer)[0]
 
 
 def _is_pil(image: object) -> 'TypeGuard[Image]':
@@ -108,84 +128,19 @@ def _is_pil(image: object) -> 'TypeGuard[Image]':
     return pil is not None and isinstance(image, pil.Image)
 
 
-def argmax_labels(score: Array | dict[str, Array]) -> dict[str, Mask]:
-    """The best class of every pixel of one image.   (1, C, H, W), or a dict -> {output: (H, W)}"""
-    return {output: to_numpy(own[0].argmax(0).astype('uint8'))
-            for output, own in by_output(score).items()}
+def argmax_mask(score: Array) -> Array:
+    """The best class of every pixel of one image.   (1, C, H, W) -> (H, W), on the host"""
+    return as_mask(to_numpy(score[0].argmax(0)), score.shape[1])
+
+
+def as_mask(label: Array, n_class: int) -> Array:
+    """The class of every pixel as uint8; as uint16 if there are more classes than fit into it."""
+    return label.astype('uint8' if n_class <= 256 else 'uint16')
 
 
 def unwrap_single(outputs: dict[str, T]) -> T | Any:
     """The inverse of `by_output`: the value of the only output, or the dict of several."""
-    return outputs.get('score', outputs)
-
-
-# ---- Tiles
-
-def predict_tiled(net: Net, x: Array, core: int) -> dict[str, Mask]:
-    """Predict x (1, C, H, W) in tiles of core×core pixels. -> {output: (H, W)}
-
-    Each tile is predicted with a margin of what its scores see around it. Tiles begin at multiples
-    of the largest stride, so that every pool has the same windows as in the whole image.
-    """
-    margin = tile_margin(net)
-    h, w = x.shape[2:]
-    whole: dict[str, Mask] = {}
-    for top in range(0, h, core):
-        for left in range(0, w, core):
-            y0 = max(0, top - margin)
-            x0 = max(0, left - margin)
-            tile = x[:, :, y0:top + core + margin, x0:left + core + margin]
-            tile = array_module(x).ascontiguousarray(tile)
-            for output, pred in argmax_labels(net.forward(tile)).items():
-                if output not in whole:
-                    whole[output] = np.empty((h, w), 'uint8')
-                own = pred[top - y0:, left - x0:][:core, :core]
-                whole[output][top:top + core, left:left + core] = own
-    return whole
-
-
-def largest_tile(net: Net, max_memory: float) -> int:
-    """The largest size of a tile without its margin, a multiple of the largest stride."""
-    stride = max_stride(net)
-    margins = 2 * tile_margin(net)
-    needed = peak(net, [margins + stride] * 2)
-    if needed > max_memory:
-        raise ValueError(f'even the smallest tile takes {needed / 1e6:,.0f} MB of memory with this '
-                         f'net, and {max_memory / 1e6:,.0f} MB may be used')
-    core = stride
-    while peak(net, [margins + 2 * core] * 2) <= max_memory:
-        core *= 2
-    return core
-
-
-def max_stride(net: Net) -> int:
-    """The largest stride of any box: tiles begin at its multiples."""
-    alignments = _alignments(net.route(train=False))
-    if any(first_score_offset(net[output].alignment) for output in net.outputs(train=False)):
-        raise ValueError(_cannot_tile('its first scores lie inside the image'))
-    return max(ceil(max(alignment.scale)) for alignment in alignments)
-
-
-def tile_margin(net: Net) -> int:
-    """How far a score sees beyond its own pixel, rounded up to a multiple of the largest stride."""
-    stride = max_stride(net)
-    outputs = _alignments(net[output] for output in net.outputs(train=False))
-    field = max(max(alignment.field) for alignment in outputs)
-    return ceil(field / 2 / stride) * stride
-
-
-def _alignments(boxes: Iterable[Box]) -> list[Alignment]:
-    found = []
-    for box in boxes:
-        if isinstance(box.alignment, Unaligned):
-            raise ValueError(_cannot_tile(str(box.alignment)))
-        found.append(box.alignment)
-    return found
-
-
-def _cannot_tile(reason: str) -> str:
-    return (f'this image needs more memory than may be used, and this net cannot predict it in '
-            f'tiles: {reason}. Use a smaller image, or window=')
+    return outputs['score'] if outputs.keys() == {'score'} else outputs
 
 
 # ---- Data sets
@@ -194,15 +149,15 @@ class Prediction(NamedTuple):
     """An image of a data set and its prediction. label and pred are dicts for several outputs."""
 
     name: str
-    image: Array
-    label: Array | Any
-    pred: Mask | Any
+    image: Array                    # (H, W, C)
+    label: Array | Any              # (H, W)
+    pred: Mask | Any                # (H, W)
 
 
 def predict_all(net: Net, dataset: Dataset, **options: Any) -> Iterator[Prediction]:
     """Predict one image after another, with the options of `predict`.
 
-    Several ranks split the images between them.
+    Under MPI the ranks split the images between them.
 
     >>> import tinyfcn
     >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48)).subset(['0', '1'])
@@ -233,7 +188,7 @@ def add_confusion(hists: dict[str, NDArray[np.int64]], dataset: Dataset, label: 
     preds = by_output(pred)
     for output, classes in by_output(dataset.classes).items():
         hist = confusion(labels[output], preds[output], len(classes))
-        hists[output] = hists[output] + hist if output in hists else hist
+        hists[output] = hists.get(output, 0) + hist
 
 
 def total_confusion(hists: Mapping[str, NDArray[np.int64]],
@@ -246,13 +201,13 @@ def total_confusion(hists: Mapping[str, NDArray[np.int64]],
     {'score': array([[1, 1],
            [0, 2]])}
     """
-    total = world().all_reduce()
+    over_ranks = world().begin_all_reduce()
     for output, classes in by_output(dataset.classes).items():
         hist = hists.get(output)
         if hist is None:                    # of a rank that got no image
             hist = np.zeros([len(classes)] * 2, 'int64')
-        total.add(output, hist)
-    sums: dict[str, NDArray[np.int64]] = total.result()
+        over_ranks.add(output, hist)
+    sums: dict[str, NDArray[np.int64]] = over_ranks.result()
     return sums
 
 

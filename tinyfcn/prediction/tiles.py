@@ -1,0 +1,192 @@
+"""The scores of an image of any size: at once, or in tiles where they need too much memory.
+
+Tiles overlap by the receptive field and begin where the pools of the whole image have a window, so
+their scores are those of the whole image.
+"""
+from collections.abc import Callable, Iterable, Iterator
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+
+from ..data.labels import Array, by_output
+from ..net.alignment import Alignment, Unaligned
+from ..net.box import Box
+from ..net.net import Net
+from ..net.summary import peak
+from ..runtime.backend import array_module, to_numpy
+from ..runtime.machine import available_memory
+
+# of the available memory, the part that a prediction may take: `peak` does not count the scratch
+# memory of the kernels, which takes up to a quarter more
+MEMORY_SHARE = .8
+
+
+class Piece(NamedTuple):
+    """The scores of a part of an image, {output: (1, classes, h, w)}."""
+
+    rows: slice
+    columns: slice
+    scores: dict[str, Array]
+
+
+def usable_memory(net: Net) -> float:
+    """The bytes that a prediction may take on the device of the net, its weights included."""
+    weights = [*net.params.values(), *net.state.values()]
+    free = available_memory(weights[0] if weights else None)
+    return MEMORY_SHARE * free + sum(w.nbytes for w in weights)
+
+
+def iter_scores(net: Net, x: Array, max_memory: float) -> Iterator[Piece]:
+    """The scores of x (1, C, H, W): in one piece if max_memory bytes are enough, else in tiles."""
+    x = net.bring(x)
+    h, w = x.shape[2:]
+    margin = border(net)
+    if peak(net, (h + 2 * margin, w + 2 * margin)) <= max_memory:
+        yield Piece(slice(0, h), slice(0, w), predict_scores(net, x))
+    else:
+        yield from iter_tiles(net, x, largest_tile(net, max_memory))
+
+
+def join(pieces: Iterable[Piece], size: tuple[int, int],
+         convert: Callable[[Array], Array]) -> dict[str, Array]:
+    """convert(scores) of all pieces, in their places. -> {output: (…, H, W)}
+
+    convert: (1, classes, h, w) -> (…, h, w), on the host
+    """
+    whole: dict[str, Array] = {}
+    for rows, columns, scores in pieces:
+        for output, score in scores.items():
+            require_finite(score, output, rows.start, columns.start)
+            part = convert(score)
+            if part.shape[-2:] == size:
+                whole[output] = part
+                continue
+            if output not in whole:
+                whole[output] = np.empty((*part.shape[:-2], *size), part.dtype)
+            whole[output][..., rows, columns] = part
+    return whole
+
+
+def require_finite(score: Array, output: str, top: int, left: int) -> None:
+    """Raise if a score (1, classes, h, w), whose first pixel is at top, left, is nan or inf.
+
+    The largest of such scores would be class 0 everywhere.
+    """
+    is_finite = array_module(score).isfinite(score)
+    if not is_finite.all():
+        number, row, column = np.argwhere(~to_numpy(is_finite[0]))[0].tolist()
+        value = float(score[0, number, row, column])
+        raise ValueError(f'{output} of class {number} at row {top + row}, column {left + column} '
+                         f'is {value}, which is no score: the weights, or what net.about says '
+                         f'about mean and std, are damaged')
+
+
+# ---- At once
+
+def predict_scores(net: Net, x: Array) -> dict[str, Array]:
+    """The scores of every pixel of x (1, C, H, W). -> {output: (1, classes, H, W)}"""
+    h, w = x.shape[2:]
+    scores = {output: score[:, :, :h, :w]
+              for output, score in by_output(net.forward(mirror_pad(net, x))).items()}
+    for output, score in scores.items():
+        if score.shape[2:] != (h, w):
+            raise ValueError(f'{output} has {score.shape[2]}×{score.shape[3]} scores for an image '
+                             f'of {h}×{w} pixels: this net does not predict the class of every '
+                             f'pixel')
+    return scores
+
+
+def mirror_pad(net: Net, x: Array) -> Array:
+    """x, padded by mirroring where the net's convolutions are not padded.
+
+    "Extrapolated by mirroring" (U-Net): without it the first score would lie inside the image.
+    """
+    margin = border(net)
+    if not margin:
+        return x
+    around = [(0, 0), (0, 0), (margin, margin), (margin, margin)]
+    padded: Array = array_module(x).pad(x, around, mode='symmetric')
+    return padded
+
+
+def border(net: Net) -> int:
+    """How many pixels `mirror_pad` adds on each side."""
+    return max(first_score_offset(net[output].alignment) for output in net.outputs(train=False))
+
+
+def first_score_offset(alignment: Alignment | Unaligned) -> int:
+    """How many pixels of the image lie before its first score."""
+    if isinstance(alignment, Unaligned):
+        return 0
+    return max(0, *map(ceil, alignment.shift))
+
+
+# ---- In tiles
+
+def iter_tiles(net: Net, x: Array, core: int) -> Iterator[Piece]:
+    """The scores of x (1, C, H, W) in squares of core×core pixels, each predicted with a margin.
+
+    `core` is a multiple of the largest stride: every pool then has the same windows as in the whole
+    image.
+    """
+    margin = tile_margin(net)
+    h, w = x.shape[2:]
+    for top in range(0, h, core):
+        for left in range(0, w, core):
+            bottom = min(h, top + core)
+            right = min(w, left + core)
+            row0 = max(0, top - margin)         # the tile begins here, and its core at top, left
+            col0 = max(0, left - margin)
+            tile = x[:, :, row0:bottom + margin, col0:right + margin]
+            tile = array_module(x).ascontiguousarray(tile)
+            scores = {output: score[:, :, top - row0:bottom - row0, left - col0:right - col0]
+                      for output, score in by_output(net.forward(tile)).items()}
+            yield Piece(slice(top, bottom), slice(left, right), scores)
+
+
+def largest_tile(net: Net, max_memory: float) -> int:
+    """The largest core of a tile: the largest stride, doubled as long as it fits into the memory.
+
+    max_memory: in bytes, for a tile with its margins on both sides
+    """
+    require_tileable(net)
+    stride = max_stride(net)
+    margins = 2 * tile_margin(net)
+    needed = peak(net, [margins + stride] * 2)
+    if needed > max_memory:
+        raise ValueError(f'even the smallest tile takes {needed / 1e6:,.0f} MB of memory with this '
+                         f'net, and {max_memory / 1e6:,.0f} MB may be used')
+    core = stride
+    while peak(net, [margins + 2 * core] * 2) <= max_memory:
+        core *= 2
+    return core
+
+
+def require_tileable(net: Net) -> None:
+    """Raise if tiles of an image would have other scores than the whole."""
+    reasons = [str(box.alignment) for box in net.route(train=False)
+               if isinstance(box.alignment, Unaligned)]
+    if border(net):
+        reasons.append('its first scores lie inside the image')
+    if reasons:
+        raise ValueError(f'this image needs more memory than may be used, and this net cannot '
+                         f'predict it in tiles: {reasons[0]}. Reduce the image with longest=640, '
+                         f'or predict it in windows with window=')
+
+
+def max_stride(net: Net) -> int:
+    """The largest stride of any box."""
+    return max(ceil(max(alignment.scale)) for alignment in _alignments(net.route(train=False)))
+
+
+def tile_margin(net: Net) -> int:
+    """Half of the receptive field of a score, rounded up to a multiple of the largest stride."""
+    stride = max_stride(net)
+    outputs = _alignments(net[output] for output in net.outputs(train=False))
+    field = max(max(alignment.field) for alignment in outputs)
+    return ceil(field / 2 / stride) * stride
+
+
+def _alignments(boxes: Iterable[Box]) -> list[Alignment]:
+    return [box.alignment for box in boxes if isinstance(box.alignment, Alignment)]
