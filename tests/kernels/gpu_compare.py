@@ -14,7 +14,7 @@ TOLERANCE = dict(float32=1e-5, float64=1e-12)
 
 
 def map_arrays(value, change):
-    """The same tuples and dicts, with change(x) in place of every other value."""
+    """change(value); of a tuple or a dict, the same with each of its values changed."""
     if isinstance(value, tuple):
         return tuple(map_arrays(each, change) for each in value)
     if isinstance(value, dict):
@@ -23,7 +23,7 @@ def map_arrays(value, change):
 
 
 def download(x):
-    """The same in NumPy arrays; sparse matrices become dense ones."""
+    """The same with NumPy arrays for those of the fake GPU, and dense for sparse matrices."""
     def to_numpy(value):
         if hasattr(value, 'toarray'):
             return download(value.toarray())
@@ -48,11 +48,12 @@ def assert_close(a, b, tol):
         np.testing.assert_equal(a, b)
 
 
-def single(sample, dtype='float32'):
+def with_dtype(sample, dtype='float32'):
+    """The sample with all its floating-point arrays in `dtype`."""
     return changed(sample, lambda v: v.astype(dtype) if v.dtype.kind == 'f' else v)
 
 
-def check(sample, tol=TOLERANCE['float32']):
+def compare_with_reference(sample, tol=TOLERANCE['float32']):
     """An op on the GPU agrees with its reference: values, arrays written in place, gradients."""
     op = getattr(ops, sample.op, None) or MORE_OPS[sample.op]
     with use_fake_cupy() as cupy:

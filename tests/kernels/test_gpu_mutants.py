@@ -7,7 +7,7 @@ from pathlib import Path
 import cuda_emulator
 import numpy as np
 import pytest
-from gpu_compare import check, single
+from gpu_compare import compare_with_reference, with_dtype
 from samples import a_loss, a_pointwise, a_pool, a_take
 
 from tinyfcn.kernels.gpu import launch
@@ -63,9 +63,9 @@ def test_a_planted_bug_is_caught(file, old, new, sample, kwargs, message, tmp_pa
     code = (launch.FOLDER / f'{file}.cu').read_text('utf-8')
     assert code.count(old) == 1
     with cuda_emulator.emulate(**kwargs):
-        check(single(sample))                           # passes before the bug is planted
+        compare_with_reference(with_dtype(sample))          # passes before the bug is planted
     Path(tmp_path / f'{file}.cu').write_text(code.replace(old, new), 'utf-8')
     monkeypatch.setattr(launch, 'FOLDER', tmp_path)
     with cuda_emulator.emulate(**kwargs), \
             pytest.raises((AssertionError, RuntimeError, TypeError, ValueError), match=message):
-        check(single(sample))
+        compare_with_reference(with_dtype(sample))
