@@ -4,8 +4,9 @@
     python tests/mutants.py pool loss       some groups
     python tests/mutants.py --check         only whether every bug still fits the source
 
-The bugs are in mutant_bugs.py. One at a time goes into a copy of the repository. If the tests of
-its group pass, all other tests run; if they pass too, the bug has survived and is shown.
+The bugs are in mutant_bugs.py. One at a time goes into a copy of the repository. A test that fails
+has found it. The tests of its group run first, then all others; if they pass too, the bug has
+survived and is shown.
 """
 import ast
 import os
@@ -25,12 +26,11 @@ from mutant_bugs import BUGS
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIES = 2                                      # of the repository, each with a test run of its own
-TIMEOUT = 'did not end within'
-# without PyTorch, which takes a second to import: the suite must find the bugs without it
+# PyTorch is hidden: it takes a second to import, and the suite must find the bugs without it
 PYTEST = "import sys, pytest; sys.modules['torch'] = None; sys.exit(pytest.console_main())"
 KINDS = 'index sign stride accumulate rounding lifetime randomness'.split()
-LEAST_BUGS = dict(conv=20, pool=20, loss=20)
-LEAST_KILLED = .95
+MIN_BUGS = dict(conv=20, pool=20, loss=20)
+MIN_FOUND = .95                                 # of the bugs of a group
 
 # The tests that run first for a group, the fastest before the slowest. Hypothesis comes last,
 # because it spends time on shrinking what it finds.
@@ -57,7 +57,7 @@ SUBSETS = {
     **{group: [Subset(tuple(files), keywords) for files in STAGES]
        for group, keywords in KEYWORDS.items()},
     'net': [Subset(('net/test_graph.py', 'net/test_alignment.py', 'net/test_net.py'))],
-    'family': [
+    'family': [                     # training, prediction and what they read
         Subset(('training/test_heads.py', 'prediction/test_multiscale.py',
                 'data/test_unet_augmentation.py')),
         Subset(('prediction/test_crf.py', 'prediction/test_prediction.py', 'net/test_summary.py')),
@@ -83,7 +83,7 @@ def bugs_of(groups):
 
 
 def misfits(bugs):
-    """The bugs that no longer fit the source: planted in vain, they would count as survivors."""
+    """A complaint for each bug that cannot be planted, because the source has changed since."""
     for bug in bugs:
         text = (ROOT / 'tinyfcn' / bug.file).read_text('utf-8')
         where = f'{bug.file}: {bug.mistake}'
@@ -116,45 +116,74 @@ def run_python(folder, *args, limit=60):
                           capture_output=True, text=True)
 
 
+class Failure(NamedTuple):
+    """The first test that failed; or none of them, because the run did not end in time."""
+
+    test: str | None
+    message: str
+
+
 def first_failure(folder, tests, keywords='', limit=60):
-    """-> the first test that fails; None if all pass"""
+    """-> Failure; None if all tests pass"""
     try:
         run = run_python(folder, '-c', PYTEST, '-x', '-q', '--tb=no', '-p', 'no:cacheprovider',
                          *tests, '-k', keywords, limit=limit)
     except subprocess.TimeoutExpired:
-        return f'{TIMEOUT} {limit} s'
+        return Failure(None, f'did not end within {limit} s')
     if run.returncode == 0:
         return None
     found = re.search(r'^(?:FAILED|ERROR) (.+?)(?: - .*)?$', run.stdout, re.M)
     assert found and run.returncode in (1, 2), f'pytest itself failed:\n{run.stdout}{run.stderr}'
-    return found[1]
+    return Failure(found[1], found[1])
 
 
 def failure_in_subset(subset, folder):
     return first_failure(folder, [f'tests/{file}' for file in subset.files], subset.keywords)
 
 
-def find_bug(bug, folder):
-    """Plant the bug. -> the first test that fails; None if the bug survives"""
+def plant(bug, folder):
+    """Plant the bug, run the tests, and restore the file. -> Failure; None if the bug survives"""
     file = folder / 'tinyfcn' / bug.file
     text = file.read_text('utf-8')
     try:
         file.write_text(text.replace(bug.old, bug.new), 'utf-8')
         for subset in SUBSETS[bug.group]:
-            if test := failure_in_subset(subset, folder):
-                return test
+            if failure := failure_in_subset(subset, folder):
+                return failure
         # all others, except the tests of style: a line that is too long does not find a bug
-        test = first_failure(folder, ['tests', '--ignore=tests/test_architecture.py'], limit=300)
+        failure = first_failure(folder, ['tests', '--ignore=tests/test_architecture.py'],
+                                limit=300)
     finally:
         file.write_text(text, 'utf-8')
-    if test and not test.startswith(TIMEOUT):   # the subsets are known to pass, the rest is not
-        require_pass(first_failure(folder, [test.split('::')[0]], limit=300))
-    return test
+    # before any bug only the subsets were run: does this file pass without the bug?
+    if failure and failure.test:
+        require_pass(first_failure(folder, [failure.test.split('::')[0]], limit=300))
+    return failure
 
 
-def require_pass(failed_test):
-    if failed_test:
-        sys.exit(f'{failed_test} fails without any bug: mend it first')
+def require_pass(failure):
+    if failure:
+        sys.exit(f'{failure.message} fails without any bug: mend it first')
+
+
+def run_all(bugs, groups):
+    """Plant each bug, several at a time, each in a copy of its own. -> (bug, Failure or None)"""
+    with TemporaryDirectory() as parent, ThreadPoolExecutor(COPIES) as pool:
+        copies = Queue()
+        for i in range(COPIES):
+            copies.put(copy_repository(Path(parent, f'copy{i}')))
+
+        def in_a_copy(function, *args):
+            folder = copies.get()
+            try:
+                return function(*args, folder)
+            finally:
+                copies.put(folder)
+
+        subsets = dict.fromkeys(subset for group in groups for subset in SUBSETS[group])
+        for failure in pool.map(partial(in_a_copy, failure_in_subset), subsets):
+            require_pass(failure)
+        yield from zip(bugs, pool.map(partial(in_a_copy, plant), bugs))
 
 
 # ---- The report
@@ -162,46 +191,37 @@ def require_pass(failed_test):
 def main(groups):
     start = perf_counter()
     bugs = bugs_of(groups)
-    survivors = {group: [] for group in groups}
-    with TemporaryDirectory() as parent, ThreadPoolExecutor(COPIES) as pool:
-        folders = Queue()
-        for i in range(COPIES):
-            folders.put(copy_repository(Path(parent, f'copy{i}')))
-
-        def in_a_copy(work):
-            folder = folders.get()
-            try:
-                return work(folder)
-            finally:
-                folders.put(folder)
-
-        subsets = dict.fromkeys(subset for group in groups for subset in SUBSETS[group])
-        for test in pool.map(in_a_copy, [partial(failure_in_subset, subset) for subset in subsets]):
-            require_pass(test)
-        for bug, test in zip(bugs, pool.map(in_a_copy, [partial(find_bug, bug) for bug in bugs])):
-            print(f'{bug.group:6}  {bug.kind:10}  {bug.mistake:.58}'.ljust(80), test or 'SURVIVED',
-                  flush=True)
-            if not test:
-                survivors[bug.group].append(bug)
-    print(f'\n{"group":8} {"planted":>7} {"killed":>7}')
-    passed = True
-    for group, alive in survivors.items():
-        count = sum(bug.group == group for bug in bugs)
-        share = 1 - len(alive) / count
-        passed &= share >= LEAST_KILLED and count >= LEAST_BUGS.get(group, 0)
-        print(f'{group:8} {count:7} {count - len(alive):7} {share:6.0%}')
-    for bug in sum(survivors.values(), []):
-        print(f'\nsurvived: {bug.mistake}  ({bug.group}, {bug.kind})\n  {bug.file}\n'
-              f'    - {bug.old}\n    + {bug.new}')
+    survivors = []
+    for bug, failure in run_all(bugs, groups):
+        print(f'{bug.group:6}  {bug.kind:10}  {bug.mistake:.58}'.ljust(80),
+              failure.message if failure else 'SURVIVED', flush=True)
+        if not failure:
+            survivors.append(bug)
+    passed = report(bugs, survivors, groups)
     print(f'\n{len(bugs)} bugs in {perf_counter() - start:.0f} s')
     return 0 if passed else 1
 
 
+def report(bugs, survivors, groups):
+    """Print how many bugs were found, and those that were not. -> whether that is enough"""
+    print(f'\n{"group":8} {"planted":>7} {"found":>7}')
+    passed = True
+    for group in groups:
+        planted = sum(bug.group == group for bug in bugs)
+        found = planted - sum(bug.group == group for bug in survivors)
+        passed &= found >= MIN_FOUND * planted and planted >= MIN_BUGS.get(group, 0)
+        print(f'{group:8} {planted:7} {found:7} {found / planted:6.0%}')
+    for bug in survivors:
+        print(f'\nsurvived: {bug.mistake}  ({bug.group}, {bug.kind})\n  {bug.file}\n'
+              f'    - {bug.old}\n    + {bug.new}')
+    return passed
+
+
 if __name__ == '__main__':
     check_only = '--check' in sys.argv
-    asked = [word for word in sys.argv[1:] if word != '--check'] or list(BUGS)
-    if unknown := set(asked) - set(BUGS):
+    asked_for = [word for word in sys.argv[1:] if word != '--check'] or list(BUGS)
+    if unknown := set(asked_for) - set(BUGS):
         sys.exit(f'{", ".join(unknown)}: no such group; there are {", ".join(BUGS)}')
-    if complaints := list(misfits(bugs_of(asked))):
+    if complaints := list(misfits(bugs_of(asked_for))):
         sys.exit('\n'.join(complaints))
-    sys.exit(0 if check_only else main(asked))
+    sys.exit(0 if check_only else main(asked_for))
