@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from tinyfcn.cli import main
 from tinyfcn.runtime import blas as openblas, threads as threads_module
 from tinyfcn.runtime.threads import one_blas_thread, parallel, split_range, thread_count
 
@@ -49,10 +50,23 @@ def test_thread_count(monkeypatch):
     assert 1 <= thread_count() <= os.cpu_count()
     monkeypatch.setenv('TINYFCN_THREADS', '5')
     assert thread_count() == 5
-    for setting in '0', 'two', '-1', '1.5':
-        monkeypatch.setenv('TINYFCN_THREADS', setting)
-        with pytest.raises(ValueError, match=f"TINYFCN_THREADS is '{setting}'"):
-            thread_count()
+    monkeypatch.setenv('TINYFCN_THREADS', ' 1024 ')
+    assert thread_count() == 1024
+
+
+@pytest.mark.parametrize('setting', [
+    '0', 'two', '-1', '1.5', '1025', '1000000000', '9' * 5000, '²', '٣', '1 2'])
+def test_a_thread_count_that_makes_no_sense_is_refused(setting, monkeypatch):
+    monkeypatch.setenv('TINYFCN_THREADS', setting)
+    with pytest.raises(ValueError, match=f"TINYFCN_THREADS is '{setting[:30]}'; .* 1 to 1,024"):
+        thread_count()
+
+
+def test_a_wrong_thread_count_is_reported_before_anything_is_computed(monkeypatch, capsys):
+    monkeypatch.setenv('TINYFCN_THREADS', 'all')
+    assert main(['train', 'nosuch']) == 2
+    assert capsys.readouterr().err.strip() == (
+        "tinyfcn: TINYFCN_THREADS is 'all'; set it to a number of threads, 1 to 1,024")
 
 
 def test_a_process_bound_to_one_core_has_one_thread():
@@ -123,6 +137,24 @@ def test_an_error_is_raised_and_no_other_part_is_begun(three_threads, two_blas_t
     monkeypatch.undo()
     assert parallel(abs, [-1, -2]) == [1, 2]
     assert blas_threads() == 2
+
+
+def test_without_a_further_thread_the_others_do_the_work(three_threads, monkeypatch):
+    """As under a limit on processes or memory."""
+    pool = threads_module._pool(os.getpid(), 2)
+    monkeypatch.setattr(threads_module, '_pool', lambda process, size: pool)
+    submit = pool.submit
+    calls = []
+
+    def submit_once(*args):
+        calls.append(args)
+        if len(calls) > 1:
+            raise RuntimeError("can't start new thread")
+        return submit(*args)
+
+    monkeypatch.setattr(pool, 'submit', submit_once)
+    assert parallel(abs, range(-9, 0)) == [*range(9, 0, -1)]
+    assert len(calls) == 2
 
 
 def test_within_a_part_a_call_is_a_plain_loop(three_threads):

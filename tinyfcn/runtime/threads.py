@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import cache
 from threading import Lock
@@ -20,17 +20,27 @@ Part = TypeVar('Part')
 Result = TypeVar('Result')
 
 
+MAX_THREADS = 1024      # more than any machine has cores; so many still start
+
+
 def thread_count() -> int:
     """TINYFCN_THREADS, or else the number of cores that this process may use."""
     setting = os.environ.get('TINYFCN_THREADS', '')
     if setting:
-        if not setting.isdecimal() or int(setting) < 1:
-            raise ValueError(f'TINYFCN_THREADS is {setting!r}; set it to a number of threads, '
-                             f'1 or more')
-        return int(setting)
+        return _parse_count(setting)
     if hasattr(os, 'sched_getaffinity'):                # on Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@cache                                                  # every op asks for it
+def _parse_count(setting: str) -> int:
+    digits = setting.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_THREADS))
+            and 1 <= int(digits) <= MAX_THREADS):
+        raise ValueError(f'TINYFCN_THREADS is {setting[:30]!r}; set it to a number of threads, 1 '
+                         f'to {MAX_THREADS:,}')
+    return int(digits)
 
 
 def split_range(count: int, min_length: float = 1) -> list[slice]:
@@ -77,7 +87,11 @@ def parallel(function: Callable[[Part], Result], parts: Iterable[Part]) -> list[
 
     with one_blas_thread():
         pool = _pool(os.getpid(), thread_count() - 1)
-        helpers = [pool.submit(copy_context().run, work) for _ in parts[1:thread_count()]]
+        helpers = []
+        # where memory or a limit leaves no further thread, those that there are do the work
+        with suppress(RuntimeError):
+            for _ in parts[1:thread_count()]:
+                helpers.append(pool.submit(copy_context().run, work))
         try:
             copy_context().run(work)
         finally:
