@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyfcn.runtime.distributed import BUCKET_BYTES, world
+from tinyfcn.runtime.all_reduce import BUCKET_BYTES
+from tinyfcn.runtime.distributed import world
 
 SHAPES = {
     'small': (3, 5),
@@ -35,7 +36,7 @@ NAMES = ['small float32', 'large float32', 'one float64', 'bucket float32', 'lar
 
 def main(folder):
     rank = world().rank
-    sums = world().all_reduce()
+    sums = world().begin_all_reduce()
     assert world().broadcast(rank) == 0
     for name in NAMES:
         sums.add(name, sample(name, rank))

@@ -59,7 +59,7 @@ def wait_for(process, seconds=100):
 
 def test_one_process_has_everything_to_itself():
     world = distributed.SingleProcess()
-    sums = world.all_reduce()
+    sums = world.begin_all_reduce()
     x = np.ones(3)
     sums.add('x', x)
     world.barrier()

@@ -4,32 +4,39 @@
     world.rank, world.size              this process, 0 … size − 1, and how many there are
     world.rank_slice                    the share of this rank: items[world.rank_slice]
     value = world.broadcast(value)      the value of rank 0, on every rank
-    sums = world.all_reduce()           sums {name: array} over all ranks, bucket by bucket
-    sums.add(name, array)               begins the sum; the next array is computed meanwhile
-    sums.result()                       {name: sum}, the same bits on every rank
+    values = world.all_gather(value)    the values of all ranks, on every rank
+    total = world.begin_all_reduce()    a sum of {name: array} over all ranks, still empty
+    total.add(name, array)              begins to sum this array; the next is computed meanwhile
+    total.result()                      waits -> {name: sum}, the same bits on every rank
     world.barrier()                     wait until all ranks are here
+
+    require_agreement(description)      raises on all ranks if they are about to do different things
 
 All ranks make the same calls in the same order. If one rank fails, it ends the job for all, with
 `abort_with`: otherwise the others would wait for it for ever.
 """
+import atexit
 import os
+import pickle
+import stat
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, cached_property
-from time import sleep
-from typing import NamedTuple
+from time import monotonic, sleep
+from typing import Any
 
 import numpy as np
 
+from .all_reduce import BUCKET_BYTES, AllReduce, LocalSum
 from .backend import array_module
 from .gpu import nccl
+from .job_watch import JobWatch
+from .signals import ignore_stop_signals
 
-# Arrays are collected until they have this many bytes and then summed as one: fewer, longer
-# messages, and still small enough to stay in a cache
-BUCKET_BYTES = 4 << 20
 # The number of processes, as the mpiexec of MPICH, that of Open MPI, and srun set it
 SIZE_VARIABLES = ('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE', 'SLURM_STEP_NUM_TASKS')
+DELIVERY_SECONDS = 2    # for a message to be read by mpiexec before the job ends
+SHOWN_DIFFERENCES = 3
 
 
 @cache
@@ -38,6 +45,37 @@ def world():
     values = [os.environ.get(variable, '') for variable in SIZE_VARIABLES]
     sizes = [int(value) for value in values if value.isdecimal()]
     return MPIProcesses(sizes[0]) if sizes and sizes[0] > 1 else SingleProcess()
+
+
+def require_agreement(description: dict[str, Any]) -> None:
+    """Raise ValueError on all ranks, with the same message, if their descriptions differ.
+
+    description: what this rank is about to do, in plain values; {key: {key: value}} is compared
+    value by value.
+    """
+    if world().size == 1:
+        return
+    first, *others = (_flattened(each) for each in world().all_gather(description))
+    for rank, other in enumerate(others, 1):
+        keys = [key for key in {**first, **other} if first.get(key) != other.get(key)]
+        if keys:
+            shown = [f'{key}: {first.get(key, "nothing")} on rank 0, {other.get(key, "nothing")} '
+                     f'on rank {rank}' for key in keys[:SHOWN_DIFFERENCES]]
+            if len(keys) > len(shown):
+                shown.append(f'{len(keys) - len(shown)} more')
+            raise ValueError(f'the ranks of this job do not agree ({"; ".join(shown)}): start all '
+                             f'ranks with the same command, data and versions')
+
+
+def _flattened(description: dict[str, Any]) -> dict[str, str]:
+    """{'recipe': {'lr': .1}, 'seed': 0} -> {'recipe lr': '0.1', 'seed': '0'}"""
+    flat = {}
+    for key, value in description.items():
+        if isinstance(value, dict):
+            flat.update({f'{key} {inner}': text for inner, text in _flattened(value).items()})
+        else:
+            flat[str(key)] = repr(value)
+    return flat
 
 
 class SingleProcess:
@@ -50,11 +88,17 @@ class SingleProcess:
     def broadcast(self, value):
         return value
 
-    def all_reduce(self):
+    def all_gather(self, value):
+        return [value]
+
+    def begin_all_reduce(self):
         return LocalSum()
 
     def barrier(self):
         pass
+
+    def is_any_asked_to_stop(self, is_asked):
+        return is_asked
 
     def mute(self):
         pass
@@ -63,19 +107,14 @@ class SingleProcess:
         return nullcontext()
 
 
-class LocalSum(dict):
-    """The sum over one rank: the arrays themselves."""
-    add = dict.__setitem__
-
-    def result(self):
-        return self
-
-
 class MPIProcesses:
     """The processes of an MPI job. Arrays on GPUs are summed by NCCL, directly between the GPUs.
 
     `local_rank` counts the processes of one machine; each takes a GPU of its own. They share the
     cores of the machine, unless TINYFCN_THREADS says how many threads each may use.
+
+    Nothing here waits inside MPI: `watch.wait` handles signals, and notices if a process that is
+    waited for has ended.
     """
 
     def __init__(self, started):
@@ -94,16 +133,46 @@ class MPIProcesses:
         cores = set().union(*same_machine.allgather(_own_cores()))
         _limit_threads(len(cores) // same_machine.size)
 
+        self.watch = JobWatch(self.mpi, self.comm)
+        _unlink_shared_memory(same_machine)
+        atexit.register(self.watch.leave)
         self._abort_on_uncaught_errors()
 
     def broadcast(self, value):
-        return self.comm.bcast(value)
+        data = np.frombuffer(pickle.dumps(value) if self.rank == 0 else b'', 'uint8')
+        size = np.array([data.size])
+        self.watch.wait([self.comm.Ibcast(size)])
+        if self.rank == 0:
+            self.watch.wait([self.comm.Ibcast(data)])
+            return value
+        data = np.empty(size[0], 'uint8')
+        self.watch.wait([self.comm.Ibcast(data)])
+        return pickle.loads(data)
 
-    def all_reduce(self):
-        return AllReduce(self)
+    def all_gather(self, value):
+        data = np.frombuffer(pickle.dumps(value), 'uint8')
+        sizes = np.empty(self.size, 'int64')
+        self.watch.wait([self.comm.Iallgather(np.array([data.size]), sizes)])
+        together = np.empty(sizes.sum(), 'uint8')
+        self.watch.wait([self.comm.Iallgatherv(data, [together, sizes])])
+        return [pickle.loads(part) for part in np.split(together, np.cumsum(sizes)[:-1])]
+
+    def begin_all_reduce(self):
+        return AllReduce(self._begin_sum)
 
     def barrier(self):
-        self.comm.Barrier()
+        self.watch.wait([self.comm.Ibarrier()])
+
+    def is_any_asked_to_stop(self, is_asked):
+        """On rank 0, whether any rank has been asked to stop; the others tell rank 0.
+
+        Unlike the calls above, this one does not wait for the others.
+        """
+        if self.rank == 0:
+            return self.watch.is_asked_to_stop() or is_asked
+        if is_asked:
+            self.watch.ask_to_stop()
+        return is_asked
 
     def mute(self):
         """Print on rank 0 only; `abort_with` turns the output on again."""
@@ -117,6 +186,7 @@ class MPIProcesses:
         Often all ranks fail alike, and one message is enough. So the others wait a little before
         they print, and rank 0 ends them meanwhile.
         """
+        ignore_stop_signals()
         if self.rank:
             sleep(1 + .1 * min(self.rank, 30))
         sys.stdout = sys.__stdout__
@@ -124,8 +194,10 @@ class MPIProcesses:
         try:
             yield
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in sys.stdout, sys.stderr:
+                _deliver(stream)
+            # MPI would add a line of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stderr__.fileno())
             self.comm.Abort(code)
 
     def _abort_on_uncaught_errors(self):
@@ -138,9 +210,7 @@ class MPIProcesses:
 
         sys.excepthook = print_and_abort
 
-    # ---- Used by AllReduce
-
-    def begin_sum(self, flat):
+    def _begin_sum(self, flat):
         """Begin to sum flat (N,) over all ranks, in place. -> wait()"""
         if array_module(flat) is not np:
             return self._begin_sum_on_gpus(flat)
@@ -151,7 +221,7 @@ class MPIProcesses:
             requests.append(self.comm.Iallreduce(self.mpi.IN_PLACE, part))
         # MPI makes progress only inside its own calls: this one starts the transfer
         requests[-1].Test()
-        return lambda: self.mpi.Request.Waitall(requests)
+        return lambda: self.watch.wait(requests)
 
     @cached_property
     def _gpus(self):
@@ -172,54 +242,6 @@ class MPIProcesses:
         self._gpus.all_reduce(flat, flat, 'sum', stream)
         summed.record(stream)                           # and what reads it waits for the sum
         return lambda: cuda.get_current_stream().wait_event(summed)
-
-
-class _Bucket(NamedTuple):
-    """Arrays that are summed as one flat array."""
-    shapes: dict                        # {name: shape}
-    ends: list                          # where each array but the last ends in flat
-    flat: np.ndarray
-    wait: Callable[[], None]            # returns when flat is the sum
-
-
-class AllReduce:
-    """Sums {name: array} over the ranks. The caller must not use an array after adding it."""
-
-    def __init__(self, world):
-        self.world = world
-        self.collected = {}             # {name: array} of the next bucket
-        self.kind = None                # the type and dtype of its arrays
-        self.buckets = []               # whose sums have begun
-
-    def add(self, name, array):
-        """Add an array; its sum begins as soon as a bucket is full."""
-        kind = (type(array), array.dtype)
-        if self.collected and self.kind != kind:
-            self._begin_bucket()
-        self.kind = kind
-        self.collected[name] = array
-        if sum(other.nbytes for other in self.collected.values()) >= BUCKET_BYTES:
-            self._begin_bucket()
-
-    def result(self):
-        """Wait for all sums. -> {name: sum}"""
-        if self.collected:
-            self._begin_bucket()
-        sums = {}
-        for bucket in self.buckets:
-            bucket.wait()
-            parts = array_module(bucket.flat).split(bucket.flat, bucket.ends)
-            for (name, shape), part in zip(bucket.shapes.items(), parts):
-                sums[name] = part.reshape(shape)
-        return sums
-
-    def _begin_bucket(self):
-        arrays = [array.ravel() for array in self.collected.values()]
-        flat = arrays[0] if len(arrays) == 1 else array_module(arrays[0]).concatenate(arrays)
-        shapes = {name: array.shape for name, array in self.collected.items()}
-        ends = np.cumsum([array.size for array in arrays])[:-1].tolist()
-        self.buckets.append(_Bucket(shapes, ends, flat, self.world.begin_sum(flat)))
-        self.collected = {}
 
 
 def _import_mpi(started):
@@ -245,3 +267,39 @@ def _limit_threads(threads):
     os.environ.setdefault('TINYFCN_THREADS', str(threads))
     for blas in ThreadpoolController().select(user_api='blas').lib_controllers:
         blas.set_num_threads(min(threads, blas.num_threads))
+
+
+def _unlink_shared_memory(same_machine):
+    """Remove the names of the memory that the ranks of a machine share.
+
+    MPICH removes them in MPI_Finalize, so a rank that is aborted or killed would leave 2 MB in
+    /dev/shm for ever. All ranks have mapped it by now; without a name it ends with the last of
+    them.
+    """
+    same_machine.Barrier()
+    if same_machine.rank == 0 and os.path.exists('/proc/self/maps'):
+        with open('/proc/self/maps') as file:
+            paths = {line.split()[-1] for line in file if '/dev/shm/mpich_shm_' in line}
+        for path in paths:
+            with suppress(OSError):
+                os.unlink(path)
+
+
+def _deliver(stream):
+    """Flush, and wait until mpiexec has read what is in the pipe to it.
+
+    A job that ends at once ends before its last message is read.
+    """
+    import fcntl
+    import termios
+    with suppress(OSError, ValueError):                 # nobody reads any more
+        stream.flush()
+        pipe = stream.fileno()
+        if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
+            return
+        end = monotonic() + DELIVERY_SECONDS
+        while monotonic() < end:
+            unread = int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+            if not unread:
+                return
+            sleep(.005)
