@@ -11,13 +11,17 @@ from ..fetch.cache import (
     Log,
     fetch_archive,
     ignore,
+    move_into_place,
     set_aside,
     unpack_to,
     verify_archive,
 )
-from ..fetch.download import Report, Unavailable, download, remove_part
+from ..fetch.download import Report, download, remove_part
+from ..fetch.http import Unavailable
 from ..files import lock_folder, make_folder
 from .sources import SOURCES, DatasetSource
+
+MAX_LIST = 1 << 24                      # bytes: more than half a million names
 
 IN_USE = ('another process is fetching into this folder; wait until it is done, or name another '
           'folder')
@@ -88,8 +92,8 @@ def _add_lists(root: Path, source: DatasetSource, log: Log) -> None:
             continue
         part = path.with_name(f'{path.name}.part')
         try:
-            download(mirror, part)
-            os.replace(part, path)
+            download(mirror, part, max_bytes=MAX_LIST)
+            move_into_place(part, path)
             remove_part(part)
         except Unavailable as error:
             log(f'{mirror}: {error}; this list is missing: put it at {path}')

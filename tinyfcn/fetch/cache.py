@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-from ..files import open_atomic
+from ..files import open_atomic, open_regular, read_text
+from ..files.atomic import sync_folder
 from .checksum import ALGORITHMS, checksum_problem, file_digest
-from .download import Report, Unavailable, check_free_space, download, remove_part
+from .download import Report, check_free_space, download, remove_part
+from .http import Unavailable
 from .unpack import unpack
+
+MAX_NOTE = 1 << 16                      # bytes of a file with a checksum
 
 # log(line) gets what a reader should know: which mirror failed, what could not be verified
 Log = Callable[[str], object]
@@ -59,7 +63,7 @@ def fetch_archive(source: Source, folder: Path, advice: str = '', report: Report
         if not problem:
             if not source.checksum:
                 _note_sha256(path, log_sha256(part, source, log))
-            os.replace(part, path)
+            move_into_place(part, path)
             for other in parts.values():
                 remove_part(other)
             return path
@@ -84,12 +88,13 @@ def _download_and_verify(mirror: str, part: Path, source: Source, report: Report
 
 def archive_problem(path: Path, source: Source) -> str:
     """What is wrong with an archive, as far as its size and checksum are known; '' if nothing."""
-    size = path.stat().st_size
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
     if source.size and size != source.size:
         return f'{size:,} bytes instead of {source.size:,}'
     expected = source.checksum or ''
     if not expected and _sha256_file(path).exists():    # at least what it was when it was fetched
-        expected = _sha256_file(path).read_text('utf-8').partition(' ')[0]
+        expected = read_text(_sha256_file(path), MAX_NOTE).partition(' ')[0]
     if len(expected) not in ALGORITHMS:
         return ''
     return checksum_problem(path, expected)
@@ -123,8 +128,14 @@ def _note_sha256(path: Path, digest: str) -> None:
 def set_aside(path: Path) -> Path:
     """Rename a bad archive to .bad, so that the next run does not use it again."""
     bad = Path(f'{path}.bad')
-    os.replace(path, bad)
+    move_into_place(path, bad)
     return bad
+
+
+def move_into_place(new: Path, path: Path) -> None:
+    """Rename a complete file or folder, so that its name is still there after a power cut."""
+    os.replace(new, path)
+    sync_folder(path.parent)
 
 
 def unpack_to(archive: Path, target: Path, find_root: Callable[[Path], Path],
@@ -143,7 +154,7 @@ def unpack_to(archive: Path, target: Path, find_root: Callable[[Path], Path],
         root = find_root(new).relative_to(new)
         if hasattr(os, 'sync'):
             os.sync()                                   # the files must be on the disk before …
-        os.replace(new, target)                         # … the name that says they are complete
+        move_into_place(new, target)                    # … the name that says they are complete
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise

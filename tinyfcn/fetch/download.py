@@ -1,43 +1,49 @@
 """Download a file from a mirror; a download that was cut off continues at its last byte."""
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from typing import NamedTuple
+from urllib.request import Request
+
+from ..files import open_atomic, printable, read_text
+from .http import Unavailable, open_url, unavailable_on_error
 
 # report(bytes done, bytes in total or None, mirror or file) is called as bytes come
 Report = Callable[[int, int | None, str], object]
 
 CHUNK = 1 << 20                         # bytes
-TIMEOUT = 30                            # seconds of silence
+MAX_BYTES = 1 << 33                     # of a file whose size is not known: 8 GiB
 WAIT = 2                                # seconds before the next try
 TRIES = 3                               # in a row that bring less than a chunk
+LENGTH = re.compile('[0-9]{1,19}')
+CONTENT_RANGE = re.compile('bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|[*])')
 
 
-class Unavailable(Exception):
-    """Why a mirror does not deliver a file; `retry`: whether another try may succeed."""
+class Version(NamedTuple):
+    """Which version of a file a mirror has: its ETag, or its date, and its length if known."""
 
-    def __init__(self, why: str, retry: bool = True):
-        super().__init__(why)
-        self.retry = retry
+    tag: str
+    length: int | None
 
 
-def download(mirror: str, part: Path, size: int | None = None,
-             report: Report | None = None) -> None:
+def download(mirror: str, part: Path, size: int | None = None, report: Report | None = None,
+             max_bytes: int | None = None) -> None:
     """Complete the file `part` from where it ends. Raises Unavailable if this mirror cannot.
 
     The mirror's version of the file is noted beside it, in .tag: the rest of one version is never
-    appended to the beginning of another. `size`, if known, is verified before the download.
+    appended to the beginning of another. `size`, if known, is verified before the download. Of a
+    file of unknown size at most `max_bytes` are read.
     """
+    limit = size or max_bytes or MAX_BYTES
     tries_left = TRIES
     while True:
         before = _length(part)
         try:
-            return _resume(mirror, part, size, report)
+            return _resume(mirror, part, size, limit, report)
         except Unavailable as error:
             has_progressed = _length(part) - before >= CHUNK
             tries_left = (TRIES if has_progressed else tries_left) - 1
@@ -69,50 +75,77 @@ def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _resume(mirror: str, part: Path, size: int | None, report: Report | None) -> None:
+def _resume(mirror: str, part: Path, size: int | None, limit: int, report: Report | None) -> None:
     """One request: the whole file, or the rest of it after the bytes that `part` has."""
-    version = version_file(part)
-    start = _length(part) if version.exists() else 0
+    noted = _read_version(part)
+    start = _length(part) if noted else 0
     headers = {'User-Agent': 'tinyfcn'}
-    if start:                                           # If-Range: unless the file has changed
+    if noted and start:                                 # If-Range: unless the file has changed
         headers['Range'] = f'bytes={start}-'
-        headers['If-Range'] = version.read_text('utf-8')
-    request = Request(mirror, headers=headers)
-    with _unavailable_on_error(urlopen, request, timeout=TIMEOUT) as response:
-        if response.status == 416:                      # range not satisfiable
-            version.unlink()
-            if response.headers['Content-Range'] == f'bytes */{start}':
+        headers['If-Range'] = noted.tag
+    with open_url(Request(mirror, headers=headers), limit) as response:
+        if not start and response.status in (206, 416):
+            raise Unavailable(f'HTTP {response.status}, though no part of the file was requested')
+        if response.status == 416:
+            version_file(part).unlink()
+            is_end = response.headers['Content-Range'] == f'bytes */{start}'
+            if is_end and noted and noted.length in (start, None):
                 return                                  # the part is already complete
             raise Unavailable('it does not have this part of the file')
         is_whole = response.status != 206               # Range was ignored, or the file is new
         if is_whole:
             start = 0
-        elif not (response.headers['Content-Range'] or '').startswith(f'bytes {start}-'):
-            version.unlink()
-            raise Unavailable('it sent another part of the file than requested')
-        length = response.headers['Content-Length'] or ''
-        total = start + int(length) if length.isdecimal() else None
+            total = _content_length(response)
+        else:
+            total = _total_length(response, start, noted, part)
         if size and total not in (size, None):
             raise Unavailable(f'{total:,} bytes instead of {size:,}', retry=False)
+        if total and total > limit:
+            raise Unavailable(f'{total:,} bytes are more than {limit:,}', retry=False)
         check_free_space(part.parent, (total or size or start) - start)
-        _append(response, part, start, total, is_whole, mirror, report)
+        _append(response, part, start, total, limit, is_whole, mirror, report)
 
 
-def _append(response: HTTPResponse, part: Path, at: int, total: int | None, is_whole: bool,
-            mirror: str, report: Report | None) -> None:
+def _content_length(response: HTTPResponse) -> int | None:
+    text = response.headers['Content-Length']
+    if text is None or response.chunked:
+        return None
+    if not LENGTH.fullmatch(text):
+        raise Unavailable(f'its length is {printable(text, limit=40)!r}', retry=False)
+    return int(text)
+
+
+def _total_length(response: HTTPResponse, start: int, noted: Version | None,
+                  part: Path) -> int | None:
+    """The length of the file whose rest is sent; raises if it is another one than requested."""
+    found = CONTENT_RANGE.fullmatch(response.headers['Content-Range'] or '')
+    if not found or int(found[1]) != start:
+        version_file(part).unlink()
+        raise Unavailable('it sent another part of the file than requested')
+    length = None if found[2] == '*' else int(found[2])
+    # a server may not know If-Range, and send the rest of another version
+    if not noted or not _may_be_same(noted, Version(_tag(response.headers), length)):
+        version_file(part).unlink()
+        raise Unavailable('it sent the rest of another version of the file')
+    return length
+
+
+def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limit: int,
+            is_whole: bool, mirror: str, report: Report | None) -> None:
     """Write the response to the end of `part`; a whole file replaces what is there."""
-    def read_chunk():
+    def read_chunk() -> bytes:
         most = CHUNK if total is None else min(CHUNK, total - at)
-        return _unavailable_on_error(response.read1, most)
+        chunk: bytes = unavailable_on_error(response.read1, most)
+        return chunk
 
     chunk = read_chunk()
     if is_whole:
         if chunk.lstrip()[:1] == b'<':                  # from a proxy, say; the part is kept
             raise Unavailable('a web page instead of an archive', retry=False)
         remove_part(part)
-        _note_version(part, response.headers)
+        _note_version(part, Version(_tag(response.headers), total))
     with open(part, 'ab') as file:
-        while chunk:
+        while chunk and at <= limit:
             file.write(chunk)
             at += len(chunk)
             if report:
@@ -120,33 +153,43 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, is_w
             chunk = read_chunk()
         file.flush()
         os.fsync(file.fileno())
+    if at > limit:
+        remove_part(part)
+        raise Unavailable(f'more than {limit:,} bytes', retry=False)
     if total is not None and at < total:
         raise Unavailable(f'the connection ended at byte {at:,} of {total:,}')
 
 
-def _note_version(part: Path, headers: HTTPMessage) -> None:
-    """By its ETag, or its date. A weak ETag (W/…) does not tell versions apart byte by byte."""
-    version = headers['ETag'] or ''
-    if not version.startswith('"'):
-        version = headers['Last-Modified'] or ''
-    if version:
-        version_file(part).write_text(version, 'utf-8')
+# ---- versions ------------------------------------------------------------------------------------
+
+def _tag(headers: HTTPMessage) -> str:
+    """The ETag, or the date. A weak ETag (W/…) does not tell versions apart byte by byte."""
+    etag = headers['ETag'] or ''
+    tag = etag if etag.startswith('"') else headers['Last-Modified'] or ''
+    return tag if _is_valid(tag) else ''
 
 
-def _unavailable_on_error(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """call(…), in which every failure of the network becomes Unavailable.
+def _is_valid(tag: str) -> bool:
+    """Whether a tag can be sent in a header. Others are not noted, nor believed if found."""
+    return tag.isascii() and tag.isprintable() and not tag.startswith('W/') and bool(tag.strip())
 
-    It must not write to the disk: a full disk is not the mirror's fault.
-    """
+
+def _may_be_same(old: Version, new: Version) -> bool:
+    return old.tag == new.tag and (old.length == new.length or None in (old.length, new.length))
+
+
+def _note_version(part: Path, version: Version) -> None:
+    if version.tag:
+        with open_atomic(version_file(part)) as file:
+            file.write(f'{version.tag}\n{version.length or ""}\n'.encode())
+
+
+def _read_version(part: Path) -> Version | None:
+    """What is noted of the version of a part; None if it must be downloaded again."""
     try:
-        return call(*args, **kwargs)
-    except HTTPError as error:
-        if error.code == 416:
-            return error                                # it can be read like a response
-        with error:
-            retry = error.code >= 500 or error.code in (408, 429)
-            raise Unavailable(f'HTTP {error.code} {error.reason}', retry) from None
-    except URLError as error:
-        raise Unavailable(str(error.reason)) from None
-    except (OSError, HTTPException, ValueError) as error:
-        raise Unavailable(f'{type(error).__name__}: {error}') from None
+        tag, _, length = read_text(version_file(part), CHUNK).partition('\n')
+    except (OSError, ValueError):                       # no note, or a damaged one
+        return None
+    if not _is_valid(tag):
+        return None
+    return Version(tag, int(length) if LENGTH.fullmatch(length.strip()) else None)
