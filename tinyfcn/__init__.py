@@ -71,12 +71,13 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     """
     # as everything else in here, imported when it is used
     from .models import build
-    from .weights import transplant
+    from .weights import require_finite, transplant
     from .weights.safetensors_file import load as load_arrays, weights_only
 
     file = _weights_file(Path(path))
     arrays, about = load_arrays(file)
     arrays = weights_only(arrays)
+    require_finite(arrays, file)
     if 'build' not in about:
         raise ValueError(f'{file} has weights, but does not say of which net: build the net, then '
                          f'tinyfcn.weights.transplant(net, tinyfcn.weights.read(file)[0])')

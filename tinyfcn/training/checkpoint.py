@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..files import FormatError
 from ..runtime.backend import to_numpy
 from ..runtime.machine import machine_info
-from ..weights import safetensors_file
+from ..weights import require_finite, safetensors_file
 
 Array = NDArray[Any]
 # {kind: {name of the weight: array or count}}, such as {'velocity': {'conv1.w': …}}
@@ -47,6 +47,7 @@ def load(path: str | Path) -> Checkpoint:
     if 'machine' not in about:
         raise FormatError(f'{path} has weights, but no state of a run to resume; start a new run '
                           f'from them with --weights {path}')
+    require_finite(arrays, path)
     weights: dict[str, Array] = {}
     memory: Memory = {}
     for name, array in arrays.items():

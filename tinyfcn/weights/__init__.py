@@ -14,10 +14,11 @@ from ..files import FormatError, describe_read_errors
 from . import caffe, keras_h5, names, npz, safetensors_file, torch_pickle
 from .arrays import Arrays
 from .detect import detect_format
+from .finite import require_finite
 from .safetensors_file import save
 from .transplant import Report, transplant
 
-__all__ = ['FormatError', 'Report', 'read', 'read_raw', 'save', 'transplant']
+__all__ = ['FormatError', 'Report', 'read', 'read_raw', 'require_finite', 'save', 'transplant']
 
 LOADERS = dict(safetensors=safetensors_file.load, torch=torch_pickle.load, npz=npz.load,
                keras=keras_h5.load, caffe=caffe.load)
@@ -46,7 +47,7 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     about['source']: where the weights come from, 'tinyfcn' for a file of `save`.
     about['preprocess']: dict(order, scale, mean, std), the image → (scale·image − mean) / std that
     they were trained on; None if unknown. about['bilinear']: the fixed upsampling layers of a
-    .caffemodel.
+    .caffemodel. Weights that are nan or infinite are refused; `read_raw` returns them.
 
     >>> import tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +59,10 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     arrays, about = read_raw(path)
     if about['format'] == 'safetensors' and safetensors_file.is_tinyfcn_file(path):
         arrays = safetensors_file.weights_only(arrays)
-        return arrays, dict(source='tinyfcn', preprocess=None) | about
-    with describe_read_errors(path, 'file of weights'):
-        arrays, found = names.to_our_names(arrays)
-    return arrays, about | found
+        about = dict(source='tinyfcn', preprocess=None) | about
+    else:
+        with describe_read_errors(path, 'file of weights'):
+            arrays, found = names.to_our_names(arrays)
+        about |= found
+    require_finite(arrays, path)
+    return arrays, about
