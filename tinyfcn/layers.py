@@ -45,6 +45,7 @@ def conv(x: Box, channels: int, ksize: Pair, stride: Pair = 1, pad: Pair = 0, di
     """A learned convolution."""
     window: dict[str, Any] = dict(stride=stride, pad=pad, dilation=dilation)
     ksize = axes(ksize, 'ksize', 1)
+    channels = geometry.count(channels, 'channels')
     groups = geometry.count(groups, 'groups')
     weights = _weights(x, channels, groups, bias, init, (channels, x.channels // groups, *ksize))
     return Box(ops.conv2d, x, channels=channels, weights=weights,
@@ -59,6 +60,7 @@ def deconv(x: Box, channels: int, ksize: Pair, stride: Pair = 1, pad: Pair = 0, 
     """A learned transposed convolution. With init=bilinear it starts as `upsample`."""
     window: dict[str, Any] = dict(stride=stride, pad=pad)
     ksize = axes(ksize, 'ksize', 1)
+    channels = geometry.count(channels, 'channels')
     groups = geometry.count(groups, 'groups')
     # an output is a sum over every stride-th tap along each axis
     taps = [-(-k // s) for k, s in zip(ksize, axes(stride, 'stride', 1))]
@@ -71,7 +73,8 @@ def deconv(x: Box, channels: int, ksize: Pair, stride: Pair = 1, pad: Pair = 0, 
 
 def _weights(x: Box, channels: int, groups: int, bias: bool, init: Init,
              shape: tuple[int, ...]) -> ArraySpecs:
-    geometry.count(channels, 'channels')
+    if not callable(init):
+        raise TypeError(f'init is {init!r}: a function (shape, rng) is needed, such as init.zeros')
     if x.channels % groups or channels % groups:
         raise ValueError(f'groups={groups} does not divide {x.channels} channels into {channels}')
     weights: dict[str, tuple[Init, tuple[int, ...]]] = {'w': (init, shape)}

@@ -73,6 +73,7 @@ def test_a_box_inside_a_line_is_named_after_it():
     ('odd', lambda n: conv(n.conv1, 4, 3, groups=0), ValueError, 'groups is 0: it must be at lea'),
     ('odd', lambda n: deconv(n.conv1, 4, 3, groups=0), ValueError, 'groups is 0: it must be at l'),
     ('odd', lambda n: conv(n.conv1, 4, 3, groups='2'), TypeError, "groups is '2': an integer is "),
+    ('odd', lambda n: conv(n.conv1, 4, 3, init='zeros'), TypeError, "init is 'zeros': a function"),
     ('odd', lambda n: conv('conv1', 4, 3), TypeError, 'the first argument must be a box'),
     ('odd', lambda n: relu(), TypeError, r'relu\(\): the first argument must be a box'),
     ('odd', lambda n: add(n.conv1, 3), TypeError, r'(?s)3 is no box, such as n.pool4\n  in add\('),
@@ -219,6 +220,14 @@ def test_a_frozen_pattern_that_names_nothing_is_refused():
     n = small()
     n.frozen = {'covn*'}
     with pytest.raises(ValueError, match=r"frozen has 'covn\*', which matches no weight"):
+        n.forward(image(1, 2, 4, 4), train=True)
+
+
+@pytest.mark.parametrize('frozen', ['conv*', None, 5, {5}, ['conv*', None]])
+def test_frozen_is_a_set_of_patterns(frozen):
+    n = small()
+    n.frozen = frozen
+    with pytest.raises(TypeError, match="frozen is .*: a set of patterns is needed, such as "):
         n.forward(image(1, 2, 4, 4), train=True)
 
 

@@ -161,6 +161,10 @@ class Graph:
 
         image: whether the gradient by the image is needed, and so that of every box.
         """
+        if isinstance(self.frozen, str) or not isinstance(self.frozen, Iterable) \
+                or not all(isinstance(pattern, str) for pattern in self.frozen):
+            raise TypeError(f"frozen is {self.frozen!r}: a set of patterns is needed, such as "
+                            f"{{'conv*'}}")
         for pattern in self.frozen:
             if not any(fnmatchcase(name, pattern) for name in self.params):
                 raise ValueError(f'frozen has {pattern!r}, which matches no weight')
@@ -214,11 +218,11 @@ class Branch:
         vars(self).update(graph=graph, suffix=suffix)       # past our own __setattr__
 
     def __setitem__(self, name: str, box: Box) -> None:
-        self.graph[name + self.suffix] = box
+        self.graph[f'{name}{self.suffix}'] = box
 
     def __getitem__(self, name: str) -> Any:
-        own = name + self.suffix
-        return self.graph[own if own in self.graph.boxes else name]
+        own_name = f'{name}{self.suffix}'
+        return self.graph[own_name if own_name in self.graph.boxes else name]
 
     __setattr__ = __setitem__
     __getattr__ = __getitem__

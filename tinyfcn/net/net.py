@@ -51,7 +51,8 @@ class Net(Graph):
 
     Two flags decide what outlives a box. train=True keeps its cache for `backward`. keep=True keeps
     its value, its cache and its gradient too, to inspect; then the image gets a gradient as well.
-    With neither, a value is freed once its last reader has run.
+    With neither, a value is freed once its last reader has run. `walk` keeps unless told otherwise,
+    `forward` does not.
 
     One net may run in several threads at once: each sees the values and gradients of its own walk.
     `params`, `state` and `step` belong to the net: train in one thread at a time.
