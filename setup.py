@@ -24,6 +24,6 @@ setup(
         'nvrtc': ['nvidia-cuda-nvrtc-cu12'],
         'h5': ['h5py'],
     },
-    entry_points={'console_scripts': ['tinyfcn = tinyfcn.cli:main']},
+    entry_points={'console_scripts': ['tinyfcn = tinyfcn.__main__:main']},
     classifiers=['Intended Audience :: Education', 'Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering'],
 )

@@ -1,6 +1,15 @@
 """`python -m tinyfcn` is the command `tinyfcn`."""
 import sys
 
-from .cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line; Ctrl-C is quiet also while its modules are imported."""
+    try:
+        from .cli import main as run
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from bad_input_samples import BAD_INPUT, NAMES, write_dataset
+from bad_input_samples import BAD_INPUT, write_dataset
 from PIL import Image
 
 from tinyfcn import build, load, metrics, weights
@@ -143,23 +143,6 @@ def test_files_that_hold_no_weights(tmp_path, capsys):
 
 # ---- Images of your own: check, train, evaluate, predict -----------------------------------------
 
-FOUR_STEPS = ['--set', 'steps=4', 'validate_every=2', 'crop_size=(40, 56)']
-
-
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-    """A folder of twelve images, and the folder of a run of four steps on it."""
-    root = tmp_path_factory.mktemp('my')
-    run = tmp_path_factory.mktemp('runs') / 'my'
-    write_dataset(root)
-    for i in range(9):
-        for folder, suffix in ('images', '.jpg'), ('masks', '.png'):
-            (root / folder / f'{i}{suffix}').write_bytes(
-                (root / folder / f'{NAMES[i % 3]}{suffix}').read_bytes())
-    assert main(['train', 'folder', '--data', str(root), '--run', str(run), *FOUR_STEPS]) == 0
-    return root, run
-
-
 def test_check_describes_a_data_set(trained, capsys):
     root, _ = trained
     code, out, _ = run_main(capsys, 'check', root)
@@ -189,12 +172,12 @@ def test_a_manifest_detects_a_flipped_bit(tmp_path, capsys):
     assert '1 problem in 3 images' in err
 
 
-def test_a_run_has_these_files_and_is_not_overwritten(trained, capsys):
+def test_a_run_has_these_files_and_is_not_overwritten(trained, four_steps, capsys):
     root, run = trained
     assert {path.name for path in run.iterdir()} == {
         'run.json', 'metrics.jsonl', 'last.safetensors', 'best.safetensors', 'curves.png',
         'predictions.png'}
-    code, _, err = run_main(capsys, 'train', 'folder', '--data', root, '--run', run, *FOUR_STEPS)
+    code, _, err = run_main(capsys, 'train', 'folder', '--data', root, '--run', run, *four_steps)
     assert code == 2 and str(run) in err and '--resume' in err
 
 
@@ -244,7 +227,7 @@ def test_predict_overwrites_no_image_and_no_other_mask(trained, capsys, tmp_path
     assert code == 2 and str(image) in err and '-o FOLDER' in err
     code, _, err = run_main(capsys, 'predict', run, image, image, '-o', tmp_path / 'out')
     assert code == 2 and 'two images are called x' in err
-    assert image.read_bytes() == before and not [*(tmp_path / 'out').iterdir()]
+    assert image.read_bytes() == before and not (tmp_path / 'out').exists()
 
 
 def test_a_class_without_pixels_is_absent_and_not_nan():

@@ -8,16 +8,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..runtime.distributed import world
+from .. import __version__
+from ..runtime.distributed import require_agreement, world
 from ..runtime.malloc import tune_allocator
+from ..runtime.threads import thread_count
 from .device import use_device
-from .interrupt import Interrupted
+from .errors import NO_THREAD, describe_error, describe_shortage
+from .interrupt import Aborted, Interrupted
+from .names import did_you_mean
+from .output import say
+from .values import natural_number
 
 BAD_INPUT = 2
 RESUMABLE = 75                  # EX_TEMPFAIL: the same command with --resume continues
-ABORTED = 130                   # what a shell reports after Ctrl-C
+ABORTED = 130                   # what a shell reports after Ctrl-C; 128 + the number of a signal
 
 
 class Command(NamedTuple):
@@ -40,12 +46,21 @@ COMMANDS = {
 }
 
 
-def make_parser(command: str | None) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser that prints as all commands do."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            say(message.rstrip('\n'), file or sys.stderr)
+
+
+def make_parser(command: str | None) -> Parser:
     """A parser of all commands, in which only `command` has its arguments."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='tinyfcn',
         description='Fully convolutional networks for semantic segmentation, from scratch.',
         epilog='`tinyfcn COMMAND --help` explains the arguments of a command.')
+    parser.add_argument('--version', action='version', version=f'tinyfcn {__version__}')
     subparsers = parser.add_subparsers(metavar='COMMAND', required=True)
     for name, row in COMMANDS.items():
         if name != command:
@@ -53,18 +68,32 @@ def make_parser(command: str | None) -> argparse.ArgumentParser:
             continue
         module = import_module(f'.{row.module}', __name__)
         subparser = subparsers.add_parser(
-            name, help=row.help, description=module.__doc__,
+            name, help=row.help,
+            description=module.__doc__ or row.help,     # python -OO drops docstrings
             formatter_class=argparse.RawDescriptionHelpFormatter)
-        subparser.add_argument('--seed', type=int, default=0, help='random seed (default: 0)')
+        subparser.add_argument('--seed', type=natural_number, default=0,
+                               help='random seed (default: 0)')
         subparser.set_defaults(run=module.run)
         module.add_arguments(subparser)
     return parser
 
 
+def chosen_command(argv: Sequence[str]) -> str | None:
+    """The first word that is not an option."""
+    return next((word for word in argv if not word.startswith('-')), None)
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command line, with the command's own function as `run`."""
-    command = next((word for word in argv if not word.startswith('-')), None)
-    args = make_parser(command).parse_args(argv)
+    command = chosen_command(argv)
+    parser = make_parser(command)
+    if not argv:
+        parser.print_help(sys.stderr)
+        parser.exit(BAD_INPUT)
+    if command is not None and command not in COMMANDS:
+        hint = did_you_mean(command, COMMANDS, '`tinyfcn --help` lists them')
+        parser.error(f'no command {command!r}; {hint}')
+    args = parser.parse_args(argv)
     args.command = ['tinyfcn', *argv]
     return args
 
@@ -78,12 +107,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         world().mute()
     except OSError as error:                            # several ranks, and no usable MPI
-        print(f'tinyfcn: {error}', file=sys.stderr)
+        say(f'tinyfcn: {error}', sys.stderr)
         return BAD_INPUT
     tune_allocator()                                    # this process runs nothing else
     # on a terminal, a progress bar may have left the cursor in the middle of a line
-    newline = '\n' if sys.stderr.isatty() else ''
+    newline = '\n' if sys.stderr and sys.stderr.isatty() else ''
     try:
+        thread_count()                                  # refuses a wrong TINYFCN_THREADS
+        require_agreement({'command': chosen_command(argv), 'version': __version__})
         args = parse(argv)
         with use_device(args):
             args.run(args)
@@ -91,16 +122,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as stop:
         message = f'\ntinyfcn: {stop}'
         code = RESUMABLE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         message = '\ntinyfcn: aborted'
-        code = ABORTED
-    except MemoryError as error:
-        message = (f'\ntinyfcn: not enough memory: {error}. Use smaller images, or fewer in a '
-                   f'batch: --set batch=1 crop_size=…')
+        code = 128 + stop.number if isinstance(stop, Aborted) else ABORTED
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and str(error) != NO_THREAD:
+            raise
+        message = f'\ntinyfcn: {describe_shortage(error)}'
         code = BAD_INPUT
     except (OSError, ValueError) as error:
-        message = f'{newline}tinyfcn: {error}'
+        message = f'{newline}tinyfcn: {describe_error(error)}'
         code = BAD_INPUT
     with world().abort_with(code):
-        print(message, file=sys.stderr)
+        say(message, sys.stderr)
     return code

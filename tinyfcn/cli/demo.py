@@ -2,10 +2,14 @@
 
 Each net starts from the weights of the one before, as in the paper. Prints a
 table of scores on test images, and draws test images with the three
-predictions. Takes a few minutes and needs no files.
+predictions. Takes a few minutes and needs no files. The nets know the five
+classes of these images, and nothing else.
 """
 import argparse
+import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -17,8 +21,9 @@ from ..net import Net
 from ..prediction import evaluate, predict
 from ..training import recipes, run as runs
 from .device import add_device_arguments
+from .output import say
 from .paths import train_val_sets
-from .progress import follow
+from .progress import show_progress
 from .tables import score_table
 
 DRAWN = 5                       # test images in the drawing
@@ -44,11 +49,14 @@ def run(args: argparse.Namespace) -> None:
         scores[label] = evaluate(nets[label], test)
         init_files = {'': checkpoint}
 
-    print(f'\nOn {len(test)} test images, in per cent:\n{score_table(scores, seconds=seconds)}')
+    say(f'\nOn {len(test)} test images, in per cent:\n{score_table(scores, seconds=seconds)}')
     page = args.output / 'demo.png'
     draw(page, nets, test)
-    print(f'\nTest images with the three predictions: {page}\n'
-          f'An image of your own: tinyfcn predict {args.output / "shapes-8s"} IMAGE')
+    say(f'\nTest images with the three predictions: {page}')
+    say(f'These nets know {", ".join(test.classes)}, and would find them in any photo. To train '
+        f'on images of your own:\n'
+        f'  {own_command()} check FOLDER             # it has images/, masks/ and classes.txt\n'
+        f'  {own_command()} train folder --data FOLDER')
 
 
 def train_stage(args: argparse.Namespace, name: str, label: str,
@@ -59,12 +67,12 @@ def train_stage(args: argparse.Namespace, name: str, label: str,
     train, valid = train_val_sets(recipe, None)
     net = runs.build_net(recipe, train.classes, args.seed, init_files).to(args.device)
     origin = 'from the weights of the net before' if init_files else 'from random weights'
-    print(f'{label}: {net}, {recipe.steps} steps of {recipe.batch} images, {origin}')
+    title = f'{label}: {net}, {recipe.steps} steps of {recipe.batch} images, {origin}'
 
     checkpoint = folder / 'last.safetensors'
     checkpoint.unlink(missing_ok=True)                  # of an earlier demo
-    command = shlex.join(args.command)
-    follow(runs.run(folder, net, train, valid, recipe, args.seed, command), recipe, folder)
+    rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command))
+    show_progress(rows, recipe, folder, title)
     return net, checkpoint
 
 
@@ -86,3 +94,21 @@ def draw(path: Path, nets: dict[str, Net], dataset: Dataset) -> None:
         preds = [predict(net, image) for net in nets.values()]
         rows.append((dataset.names[i], image, label, *preds))
     viz.draw_page(path, rows, dataset.classes, list(nets))
+
+
+def own_command() -> str:
+    """How this program can be called from here: 'tinyfcn', or '.venv/bin/tinyfcn'."""
+    program = Path(sys.argv[0]).absolute()
+    if program.stem != 'tinyfcn':                       # python -m tinyfcn
+        return f'{from_here(Path(sys.executable))} -m tinyfcn'
+    found = shutil.which('tinyfcn')
+    if found and Path(found).resolve() == program.resolve():
+        return 'tinyfcn'
+    return from_here(program)
+
+
+def from_here(path: Path) -> str:
+    """The path as a shell takes it, relative to this folder if it is in it."""
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(os.fspath(path))

@@ -3,24 +3,33 @@
 Prints pixel accuracy, mean accuracy, mean IU and frequency weighted IU, then
 the IU of every class.
 
-  tinyfcn eval runs/folder --data my    on the validation set of its run
+  tinyfcn eval runs/my                  on the validation set of its run
   tinyfcn eval fcn8s.safetensors voc --data /data/voc2012
-  tinyfcn eval runs/folder my --split train --scales .75 1 1.25 --flip
+  tinyfcn eval runs/my --scales .75 1 1.25 --flip
 """
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
-from tqdm import tqdm
+import numpy as np
+from numpy.typing import NDArray
 
 from .. import load, metrics, viz
 from ..data.dataset import Dataset
 from ..data.labels import by_output
+from ..files import printable, require_own
+from ..net import Net
 from ..prediction.predict import add_confusion, predict_all, total_confusion
 from ..training import Recipe
+from .bar import show_bar
 from .device import add_device_arguments
-from .paths import add_data_argument, open_dataset, train_val_sets
+from .output import say
+from .paths import add_data_argument, open_dataset, train_val_sets, weights_file
 from .predict_options import add_predict_arguments, predict_options
 from .tables import iu_table, score_table
+
+Confusions: TypeAlias = dict[str, NDArray[np.int64]]            # by output, (C, C)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,50 +39,123 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='its name, such as voc, or a folder of your own (default: the '
                              'validation set of the run)')
     add_data_argument(parser)
-    parser.add_argument('--split', default='val',
-                        help='of the data set that is named (default: %(default)s)')
+    parser.add_argument('--split',
+                        help='the split of DATASET (default: val), or of the data set of the run')
     parser.add_argument('--export', type=Path, metavar='FOLDER',
                         help='also write the predictions as palette PNGs, as the VOC evaluation '
                              'server expects them')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='let --export overwrite files that tinyfcn did not write')
     add_predict_arguments(parser)
     add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    net = load(args.weights).to(args.device)
+    net = load(weights_file(args.weights)).to(args.device)
     run_state = net.about.get('run')                    # of a file that a run wrote
     recipe = Recipe.from_dict(run_state['recipe']) if run_state else None
-    dataset = evaluation_set(args, recipe)
-    hists: dict = {}
-    predictions = tqdm(predict_all(net, dataset, **predict_options(args)), total=len(dataset),
-                       unit='image', disable=None)
-    for name, _, label, pred in predictions:
-        add_confusion(hists, dataset, label, pred)
+    root = args.data
+    dataset = evaluation_set(args, recipe, root)
+    require_same_classes(net, dataset)
+    if args.export:
+        require_own_exports(args.export, net, dataset.names, args.overwrite)
+    trained_on = count_trained_on(dataset, recipe, root)
+    if trained_on:
+        say(f'{trained_on:,} of these {len(dataset):,} images were trained on: on new images, '
+            f'scores are lower')
+
+    confusions: Confusions = {}
+    predictions = predict_all(net, dataset, **predict_options(args))
+    for name, _, label, pred in show_bar(predictions, len(dataset), 'image'):
+        add_confusion(confusions, dataset, label, pred)
         if args.export:
             export(args.export, name, by_output(pred))
 
-    for head, hist in total_confusion(hists, dataset).items():
-        scores = metrics.scores(hist)
-        print(score_table({f'{args.weights}: {head}': scores}, recipe.target if recipe else None,
-                          recipe.source if recipe else ''))
-        print()
-        print(iu_table(scores, hist, by_output(dataset.classes)[head]))
+    is_validation_set = not (args.dataset or args.split)
+    for output, confusion in total_confusion(confusions, dataset).items():
+        scores = metrics.scores(confusion)
+        title = f'{args.weights}: {output}'
+        if recipe and is_validation_set:                # what the target is for
+            table = score_table({title: scores}, recipe.target, recipe.source)
+        else:
+            table = score_table({title: scores})
+        say(f'{table}\n')
+        say(iu_table(scores, confusion, by_output(dataset.classes)[output]))
     if args.export:
-        print(f'\n{len(dataset):,} predictions as palette PNGs: {args.export}')
+        say(f'\n{len(dataset):,} predictions as palette PNGs: {args.export}')
 
 
-def evaluation_set(args: argparse.Namespace, recipe: Recipe | None) -> Dataset:
+# ---- the data set --------------------------------------------------------------------------------
+
+def evaluation_set(args: argparse.Namespace, recipe: Recipe | None, root: Path | None) -> Dataset:
     """The data set of the command line, or the validation set of the run that trained the net."""
     if args.dataset:
-        return open_dataset(args.dataset, args.data, args.split)
-    if not recipe:
+        return open_dataset(args.dataset, args.data, args.split or 'val')
+    if not recipe or not recipe.train:
         raise ValueError(f'{args.weights} does not say what it was trained on: name a data set')
-    _, valid = train_val_sets(recipe, args.data)
+    if root and not root.is_dir():
+        raise ValueError(f'{root}: the folder with the data of this run is not there; say with '
+                         f'--data FOLDER where it is')
+    if args.split:
+        return open_dataset(recipe.train[0], root, args.split)
+    _, valid = train_val_sets(recipe, root)
     return valid
 
 
+def require_same_classes(net: Net, dataset: Dataset) -> None:
+    """Raise if the classes of a data set are not those that the net was trained on."""
+    names_by_output = by_output(net.about.get('classes') or {})
+    for output, classes in by_output(dataset.classes).items():
+        names = tuple(names_by_output.get(output, ()))
+        if not names:                                   # of a net that was saved without names
+            names = classes[:net[output].channels]
+        for i in range(max(len(names), len(classes))):
+            then = names[i] if i < len(names) else None
+            now = classes[i] if i < len(classes) else None
+            if then != now:
+                raise ValueError(f'class {i} is {quote(then)} for the net and {quote(now)} in the '
+                                 f'data set, so scores would be of the wrong classes. The net was '
+                                 f'trained on {", ".join(map(printable, names))}: list the classes '
+                                 f'of the data set in this order')
+
+
+def quote(name: str | None) -> str:
+    return 'missing' if name is None else f'{printable(name)!r}'
+
+
+def count_trained_on(dataset: Dataset, recipe: Recipe | None, root: Path | None) -> int:
+    """How many images of a data set the net was trained on, as far as the training set is here."""
+    if not recipe:
+        return 0
+    try:
+        train, _ = train_val_sets(recipe, root)
+    except (OSError, ValueError):
+        return 0
+    trained_on = image_files(train)
+    return len(trained_on & image_files(dataset))
+
+
+def image_files(dataset: Dataset) -> set[Path]:
+    """The files of all images; none of a data set that is generated."""
+    return {Path(files[0]).resolve() for name in dataset.names if (files := dataset.files(name))}
+
+
+# ---- the predictions as files --------------------------------------------------------------------
+
+def require_own_exports(folder: Path, net: Net, names: Iterable[str], overwrite: bool) -> None:
+    """Raise if one of the files to be written is not tinyfcn's own."""
+    for output in net.outputs(train=False):
+        for name in names:
+            require_own(export_file(folder, output, name), overwrite)
+
+
 def export(folder: Path, name: str, preds: dict) -> None:
-    """Write a prediction as FOLDER/OUTPUT/NAME.png for each output of the net."""
-    for head, pred in preds.items():
-        (folder / head).mkdir(parents=True, exist_ok=True)
-        viz.write_label(folder / head / f'{name}.png', pred)
+    """Write the prediction of an image for each output of the net."""
+    for output, pred in preds.items():
+        file = export_file(folder, output, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        viz.write_label(file, pred)
+
+
+def export_file(folder: Path, output: str, name: str) -> Path:
+    return folder / output / f'{name}.png'

@@ -1,6 +1,7 @@
-"""Where data sets are: found by their names, or in a folder of your own."""
+"""Where data sets and weights are: found by their names, or in folders of your own."""
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,13 +9,16 @@ from ..data import DATASETS, Dataset, load_dataset
 from ..data.dataset import hold_out
 from ..data.fetch import fetched_root
 from ..data.sources import SOURCES
+from .errors import describe_error
+from .names import did_you_mean
+from .output import say
 
 if TYPE_CHECKING:
     from ..training.recipes import Recipe
 
 # data sets whose archive has another name; the first one that is there is used
 ARCHIVES = dict(
-    voc=['voc2012', 'voc2011'],
+    dict.fromkeys(('voc', 'voc_animals'), ['voc2012', 'voc2011']),
     **dict.fromkeys(('nyud_rgb', 'nyud_rgbd', 'nyud_hha', 'nyud_rgb_hha'), ['nyud']))
 
 
@@ -38,19 +42,35 @@ def data_folder() -> Path:
 
 def find_dataset(name: str, root: Path | None = None) -> Location:
     """Where a data set is. `name` may also be a folder with images/ and masks/."""
-    if name not in DATASETS and Path(name).is_dir():
-        return Location('folder', Path(name))
+    if name not in DATASETS:
+        if Path(name).is_dir():
+            return Location('folder', Path(name))
+        listed = f'there are {", ".join(DATASETS)}'
+        raise ValueError(f'{name}: neither a folder nor the name of a data set; '
+                         f'{did_you_mean(name, DATASETS, listed)}')
     root = root or data_folder()
-    for archive in ARCHIVES.get(name, [name]):
-        if archive in SOURCES and (fetched := fetched_root(archive, root)):
+    for archive in archives(name):
+        if fetched := fetched_root(archive, root):
             return Location(name, fetched)
     return Location(name, root / name if (root / name).is_dir() else root)
+
+
+def archives(name: str) -> list[str]:
+    """The archives that `tinyfcn data` can fetch this data set from."""
+    return [archive for archive in ARCHIVES.get(name, [name]) if archive in SOURCES]
 
 
 def open_dataset(name: str, root: Path | None, split: str) -> Dataset:
     """A split of a data set, by its name or by a folder of your own."""
     found = find_dataset(name, root)
-    return load_dataset(found.name, found.folder, split)
+    try:
+        return load_dataset(found.name, found.folder, split)
+    except (OSError, ValueError) as error:
+        fetchable = archives(name)
+        if found.folder != (root or data_folder()) or not fetchable:
+            raise
+        raise ValueError(f'{describe_error(error)}. `tinyfcn data {fetchable[0]}` downloads this '
+                         f'data set; if you have it, name its folder with --data FOLDER') from None
 
 
 def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Dataset]:
@@ -68,3 +88,13 @@ def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Datase
     if (find_dataset(name, root).folder / 'val.txt').exists():
         return train, open_dataset(name, root, 'val')
     return hold_out(train)
+
+
+def weights_file(path: Path) -> Path:
+    """`path`, or if it is the folder of a run the best checkpoint in it, else the last one."""
+    last = path / 'last.safetensors'
+    if last.exists() and not (path / 'best.safetensors').exists():
+        say(f'{path} has no best.safetensors, as no validation has had a score yet: taking '
+            f'last.safetensors', sys.stderr)
+        return last
+    return path

@@ -1,78 +1,169 @@
 """Segment images of any size.
 
 For each image, writes a palette PNG with the number of a class in each pixel
-and an overlay with a legend.
+and an overlay with a legend. Images that cannot be read are reported and
+skipped; the exit code is then 2.
 
-  tinyfcn predict runs/folder photo.jpg
-  tinyfcn predict runs/folder *.jpg -o masks --scales .75 1 1.25 --flip
+  tinyfcn predict runs/my photo.jpg
+  tinyfcn predict runs/my photos -o masks           all images of a folder
+  tinyfcn predict runs/my *.jpg -o masks --scales .75 1 1.25 --flip
 
 An image that needs more memory than is free is predicted in tiles that overlap
 by the receptive field, so the result is the same.
 """
 import argparse
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import load, viz
 from ..data.images import read_image
 from ..data.labels import by_output
+from ..data.paths import IMAGE_SUFFIXES
+from ..files import describe_folder, make_folder, require_own
 from ..net import Net
 from ..prediction import predict
+from .bar import show_bar
 from .device import add_device_arguments
+from .errors import describe_error
+from .output import say
+from .paths import weights_file
 from .predict_options import add_predict_arguments, predict_options
 
 LISTED = 5                      # classes in the line that is printed for an image
 
 
+class Outputs(NamedTuple):
+    """The files that are written for an image and an output of the net."""
+    label: Path
+    overlay: Path
+
+
+Plan: TypeAlias = 'dict[Path, dict[str, Outputs]]'      # by image and by output
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('weights', type=Path, metavar='WEIGHTS',
                         help='a file of weights, or the folder of a run')
-    parser.add_argument('images', type=Path, nargs='+', metavar='IMAGE')
+    parser.add_argument('images', nargs='+', metavar='IMAGE',
+                        help='an image, or a folder of images')
     parser.add_argument('-o', '--output', type=Path, default=Path('predictions'), metavar='FOLDER',
                         help='where to write the PNGs (default: %(default)s)')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='overwrite files there that tinyfcn did not write')
     add_predict_arguments(parser)
     add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    net = load(args.weights).to(args.device)
+    images = find_images(args.images)
+    net = load(weights_file(args.weights)).to(args.device)
     classes = by_output(net.about.get('classes') or numbered_classes(net))
-    args.output.mkdir(parents=True, exist_ok=True)
-    check_outputs(args.images, args.output)
+    plan = plan_outputs(images, args.output, net.outputs(train=False))
+    require_free(plan, args.overwrite)
+    make_folder(args.output)
     options = predict_options(args)
-    for path in tqdm(args.images, unit='image', disable=None):
-        image = read_image(path)
-        for head, pred in by_output(predict(net, image, **options)).items():
-            stem = path.stem if head == 'score' else f'{path.stem}.{head}'
-            label_file = args.output / f'{stem}.png'
-            overlay_file = args.output / f'{stem}.overlay.png'
-            viz.write_label(label_file, pred)
-            viz.write_png(overlay_file, viz.overlay(image, pred, classes[head]))
-            print(f'{overlay_file}   {describe(pred, classes[head])}')
+    failed = 0
+    for path in show_bar(plan, len(plan), 'image'):
+        try:
+            image = read_image(path)
+            preds = by_output(predict(net, image, **options))
+        except (OSError, ValueError, MemoryError) as error:
+            if len(plan) == 1:
+                raise
+            failed += 1
+            say(f'tinyfcn: skipped: {describe_error(error) or path}', sys.stderr)
+            continue
+        for output, pred in preds.items():
+            files = plan[path][output]
+            viz.write_label(files.label, pred)
+            viz.write_png(files.overlay, viz.overlay(image, pred, classes[output]))
+            say(f'{files.overlay}   {describe_shares(pred, classes[output])}')
+    if failed:
+        raise ValueError(f'{failed:,} of {len(plan):,} images were skipped, see above; the others '
+                         f'are in {args.output}')
 
 
-def check_outputs(images: Sequence[Path], output: Path) -> None:
-    """Refuse to overwrite an image with its own mask, or one mask with another."""
-    stems = [path.stem for path in images]
-    duplicates = [stem for stem in stems if stems.count(stem) > 1]
-    if duplicates:
-        raise ValueError(f'two images are called {duplicates[0]}: predict them one after the '
-                         f'other, each with its own -o FOLDER')
-    for path in images:
-        for file in output / f'{path.stem}.png', output / f'{path.stem}.overlay.png':
-            if file.exists() and file.samefile(path):
-                raise ValueError(f'{path} would be overwritten: choose another -o FOLDER')
+# ---- which files are read and written ------------------------------------------------------------
+
+def find_images(arguments: Iterable[str]) -> list[Path]:
+    """The images of the command line, and those in its folders."""
+    images: list[Path] = []
+    for argument in arguments:
+        if '://' in argument:
+            raise ValueError(f'{argument}: an address; download the image first, for example with '
+                             f'curl -O, and give the file')
+        path = Path(argument)
+        images += images_in(path) if path.is_dir() else [path]
+    return images
 
 
-def numbered_classes(net: Net) -> dict[str, list[str]]:
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder, sorted."""
+    found = [path for path in sorted(folder.iterdir())
+             if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')]
+    if not found:
+        raise ValueError(f'{folder}: no images ({", ".join(IMAGE_SUFFIXES)}); '
+                         f'{describe_folder(folder)}')
+    return found
+
+
+def plan_outputs(images: Iterable[Path], folder: Path, outputs: Iterable[str]) -> Plan:
+    """Which files to write for each image; no two images may have the same ones."""
+    plan: Plan = {}
+    image_of: dict[Path, Path] = {}
+    for image in images:
+        files_of_image = {}
+        for output in outputs:
+            stem = image.stem if output == 'score' else f'{image.stem}.{output}'
+            files = Outputs(folder / f'{stem}.png', folder / f'{stem}.overlay.png')
+            for file in files:
+                if file in image_of:
+                    raise ValueError(describe_collision(image_of[file], image, file))
+                image_of[file] = image
+            files_of_image[output] = files
+        plan[image] = files_of_image
+    return plan
+
+
+def describe_collision(first: Path, second: Path, file: Path) -> str:
+    if first.stem == second.stem:
+        found = f'{first} and {second}: two images are called {first.stem}'
+    else:
+        found = f'{first} and {second} would both write {file}'
+    return f'{found}; predict them one after the other, each with its own -o FOLDER'
+
+
+def require_free(plan: Plan, overwrite: bool) -> None:
+    """Raise if an image, or a file that tinyfcn did not write, would be overwritten."""
+    images = {identity(path): path for path in plan if path.exists()}
+    for files_of_image in plan.values():
+        for files in files_of_image.values():
+            for file in files:
+                if file.exists() and (image := images.get(identity(file))):
+                    raise ValueError(f'{image} would be overwritten: choose another -o FOLDER')
+                require_own(file, overwrite)
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """The same for two names of one file."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+# ---- what is printed -----------------------------------------------------------------------------
+
+def numbered_classes(net: Net) -> Mapping[str, Sequence[str]]:
     """Names for the classes of a net that was saved without names: class 0, class 1, …"""
-    return {name: [f'class {i}' for i in range(net[name].channels)] for name in net.outputs()}
+    return {output: [f'class {i}' for i in range(net[output].channels)]
+            for output in net.outputs()}
 
 
-def describe(pred, classes: Sequence[str]) -> str:
+def describe_shares(pred: np.ndarray, classes: Sequence[str]) -> str:
     """The largest classes of a prediction with their shares: 'sky 63%, tree 20%'."""
     shares = np.bincount(pred.ravel(), minlength=len(classes)) / pred.size
     largest = np.argsort(-shares, kind='stable')[:LISTED]

@@ -3,42 +3,55 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..runtime.distributed import world
 from ..training.recipes import Recipe
 from ..training.run import Row
+from .bar import Bar
 from .interrupt import Interrupted, interruptible
+from .output import say
+from .tables import percent
 
 
-def follow(rows: Generator[Row, None, None], recipe: Recipe, folder: Path) -> Row:
-    """Show the rows of training.run.run as they come. -> the last validation's scores
+def show_progress(rows: Generator[Row, None, None], recipe: Recipe, folder: Path,
+                  title: str) -> Row:
+    """Train to the end, or until Ctrl-C, and show how far it is. -> the last validation's scores
 
-    The first Ctrl-C closes `rows`, which writes a checkpoint.
+    rows: from training.run.run, which trains as they are taken: one for each step, which has a
+    loss, and one for each validation; their seconds count from the start of this command. folder:
+    of the run. After Ctrl-C, the step is finished, a checkpoint written, and Interrupted raised.
     """
     scores: Row = {}
-    first_step = None
-    with closing(rows), tqdm(total=recipe.steps, unit='step', disable=None) as bar, \
-            interruptible(bar.write) as interrupted:
+    steps_before = None                                 # of earlier commands, if this one resumes
+    with closing(rows), Bar(recipe.steps, 'step') as bar, interruptible(say) as is_interrupted:
         for row in rows:
             step = row['step']
-            if first_step is None:
-                first_step = step - 1
-                bar.initial = first_step
-                bar.n = first_step
+            if steps_before is None:
+                say(title)                              # nothing is wrong: training has begun
+                steps_before = step - 1
+                bar.start(steps_before)
             if 'loss' in row:
-                bar.update(step - bar.n)
-                images = recipe.batch * recipe.iter_size * (step - first_step)
-                images_per_second = images / max(row['seconds'], 1e-9)
-                bar.set_postfix_str(f'loss {row["loss"]:.4g}, '
-                                    f'mean IU {scores.get("mean_iu") or 0:.3f}, '
-                                    f'{images_per_second:.1f} images/s')
+                images = recipe.batch * recipe.iter_size * (step - steps_before)
+                bar.update(step, step_note(row, images, scores))
             else:
                 scores = row
-                bar.write(f'  step {step:6}   mean IU {row["mean_iu"] or 0:.3f}   '
-                          f'pixel acc {row["pixel_acc"] or 0:.3f}   {row["seconds"]:.0f} s')
-            if interrupted() and step < recipe.steps and not world().rank:
-                rows.close()
+                say(f'  step {step:6}   mean IU {in_percent(row["mean_iu"]):>5}   '
+                    f'pixel acc {in_percent(row["pixel_acc"]):>5}   {row["seconds"]:.0f} s')
+
+            stops_early = world().is_any_asked_to_stop(is_interrupted()) and step < recipe.steps
+            # whichever rank has received the signal, rank 0 writes the checkpoint and ends them all
+            if stops_early and world().rank == 0:
+                rows.close()                            # before the message says that it is there
                 raise Interrupted(f'stopped at step {step} of {recipe.steps}; run the same '
                                   f'command with --resume to continue in {folder}')
     return scores
+
+
+def step_note(row: Row, images: int, scores: Row) -> str:
+    """'loss 0.53, 12.1 images/s', and the mean IU once there is one"""
+    note = f'loss {row["loss"]:.4g}, {images / max(row["seconds"], 1e-9):.1f} images/s'
+    return f'{note}, mean IU {in_percent(scores["mean_iu"])}' if scores else note
+
+
+def in_percent(share: float | None) -> str:
+    """.571 -> '57.1'"""
+    return percent(share if share is None else 100 * share)

@@ -4,9 +4,13 @@ The run is kept in a folder: checkpoints, curves, a page of predictions and
 metrics.jsonl with the loss of every step. Ctrl-C saves a checkpoint, and the
 same command with --resume continues bit for bit as if it had not been stopped.
 
+  tinyfcn train list                    all recipes
   tinyfcn train folder --data my        your own images/, masks/ and classes.txt
-  tinyfcn train stanford-16s --weights squeezenet.npz
+  tinyfcn train folder-squeezenet --data my --weights squeezenet.npz
   tinyfcn train voc-fcn32s --set lr=1e-4 loss=mean
+
+Recipe folder starts from random weights; folder-squeezenet starts from ImageNet
+weights, which needs fewer images and is more accurate.
 
 There is a recipe for every row of the paper's tables, with the scores that the
 paper reports. In voc-fcn32s, voc-fcn16s, voc-fcn8s and voc-fcn8s-at-once the
@@ -17,50 +21,109 @@ loss, and vice versa.
 """
 import argparse
 import shlex
-from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
+from ..files import printable, require_own
 from ..training import recipes, run as runs
 from .device import add_device_arguments
-from .paths import add_data_argument, train_val_sets
-from .progress import follow
-from .tables import score_table
+from .names import did_you_mean
+from .output import say
+from .paths import add_data_argument, data_folder, train_val_sets
+from .progress import show_progress
+from .tables import recipe_table, score_table
+
+RUN_FILES = ('run.json', 'last.safetensors', 'best.safetensors', 'metrics.jsonl', 'curves.png',
+             'predictions.png')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('recipe', metavar='RECIPE',
-                        help='the name of a recipe; a wrong name lists them all')
+                        help='the name of a recipe; `list` prints a table of them')
     add_data_argument(parser)
-    parser.add_argument('--weights', type=Path, nargs='+', default=[], metavar='FILE',
+    parser.add_argument('--weights', type=Path, nargs='+', action='extend', default=[],
+                        metavar='FILE',
                         help='the weights to start from (default: best.safetensors of the run that '
                              'the recipe builds on)')
     parser.add_argument('--run', type=Path, metavar='FOLDER', dest='run_folder',
-                        help='the folder of the run (default: runs/RECIPE)')
+                        help='the folder of the run (default: runs/RECIPE; with images of your '
+                             'own, the name of their folder stands for `folder`)')
     parser.add_argument('--resume', action='store_true',
                         help='continue the run in that folder from its last checkpoint')
-    parser.add_argument('--set', type=recipe_change, nargs='+', default=[], metavar='KEY=VALUE',
-                        help='change the recipe, for example lr=1e-4 steps=500')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='overwrite files of the same names there that tinyfcn did not write')
+    parser.add_argument('--set', type=recipe_change, nargs='+', action='extend', default=[],
+                        metavar='KEY=VALUE',
+                        help='change the recipe, for example lr=1e-4 steps=500; of several values '
+                             'for a key the last one counts')
     add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    recipe = recipes.get_recipe(args.recipe, **dict(args.set))
-    folder = args.run_folder or Path('runs') / args.recipe
-    train, valid = train_val_sets(recipe, args.data)
+    if args.recipe == 'list':
+        say(recipe_table({name: recipes.get_recipe(name) for name in recipes.RECIPES}))
+        return
+    recipe = get_recipe(args.recipe, dict(args.set))
+    folder = args.run_folder or default_run_folder(args.recipe, args.data)
+    require_own_run(folder, args.overwrite)
+    root = args.data
+    train, valid = train_val_sets(recipe, root)
     resumes = args.resume and (folder / 'last.safetensors').exists()
     files = {} if resumes else initial_weights(recipe, args.weights)
     net = runs.build_net(recipe, train.classes, args.seed, files).to(args.device)
-    print(f'{args.recipe}: training {net} on {len(train):,} images, validating on {len(valid):,} '
-          f'others. In {folder}:')
 
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
                     args.resume)
-    scores = follow(rows, recipe, folder)
-    print()
-    print(score_table({args.recipe: scores}, recipe.target, recipe.source))
-    print(f'\ncurves.png, predictions.png and best.safetensors are in {folder}')
+    title = (f'{args.recipe}: training {net} on {len(train):,} images, validating on '
+             f'{len(valid):,} others. In {folder}:')
+    scores = show_progress(rows, recipe, folder, title)
+    if not scores:
+        say(f'{args.recipe}: all {recipe.steps:,} steps of the run in {folder} were done before')
+        return
+    say()
+    say(score_table({args.recipe: scores}, recipe.target, recipe.source))
+    written = [name for name in RUN_FILES if (folder / name).exists()]
+    say(f'\nIn {folder}: {", ".join(written)}')
 
+
+def get_recipe(name: str, changes: dict[str, Any]) -> recipes.Recipe:
+    if name not in recipes.RECIPES:
+        hint = did_you_mean(name, recipes.RECIPES, 'see')
+        raise ValueError(f'no recipe called {printable(name)!r}; {hint} `tinyfcn train list` '
+                         f'prints a table of them')
+    return recipes.get_recipe(name, **changes)
+
+
+# ---- the folder and the data ---------------------------------------------------------------------
+
+def default_run_folder(recipe_name: str, data: Path | None) -> Path:
+    """runs/RECIPE; for images of your own, the name of their folder in place of `folder`.
+
+    >>> default_run_folder('folder-squeezenet', Path('my')).as_posix()
+    'runs/my-squeezenet'
+    """
+    own = data.resolve().name if data else ''
+    if own and recipe_name.split('-')[0] == 'folder':
+        recipe_name = own + recipe_name.removeprefix('folder')
+    return Path('runs') / recipe_name
+
+
+def require_own_run(folder: Path, overwrite: bool) -> None:
+    """Raise if there is a file in the folder that no run of tinyfcn has written."""
+    for name in RUN_FILES:
+        require_own(folder / name, overwrite)
+        if (folder / name).exists():                    # a run, then, and the other files are its
+            return
+
+
+def data_location(recipe: recipes.Recipe, root: Path | None) -> tuple[str, Path | None]:
+    """What the run remembers of its data: the name, and where --data found it."""
+    assert recipe.train                                 # as get_recipe has checked
+    name = recipe.train[0]
+    return name, None if name == 'shapes' else (root or data_folder()).resolve()
+
+
+# ---- the recipe ----------------------------------------------------------------------------------
 
 def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path]:
     """The files of weights that a recipe starts from, by the suffix of the branch they are for.
@@ -82,8 +145,12 @@ def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path
     found = {suffix: Path('runs') / name / 'best.safetensors' for suffix, name in names.items()}
     for name, file in zip(names.values(), found.values()):
         if not file.exists():
+            if name in recipes.RECIPES:
+                advice = f'train it first, which writes {file}'
+            else:
+                advice = f'put it at {file}; docs/nets.md says where it can be had'
             raise ValueError(f'this recipe starts from the weights of {name}: give --weights FILE, '
-                             f'or if {name} is a recipe, train it first (it writes {file})')
+                             f'or {advice}')
     return found
 
 
@@ -91,8 +158,6 @@ def recipe_change(text: str) -> tuple[str, Any]:
     """'lr=1e-4' -> ('lr', 0.0001)"""
     key, equals, value = text.partition('=')
     if not equals:
-        raise argparse.ArgumentTypeError(f'{text!r} is not KEY=VALUE, such as lr=1e-4')
-    try:
-        return key, literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value                               # a word without quotes, such as sum
+        raise argparse.ArgumentTypeError(f'{printable(text, limit=40)!r} is not KEY=VALUE, such '
+                                         f'as lr=1e-4')
+    return key, recipes.parse_value(value)

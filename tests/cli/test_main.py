@@ -1,0 +1,137 @@
+"""The command `tinyfcn` itself: help, version, wrong names, closed streams, no docstrings."""
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tinyfcn import __version__
+from tinyfcn.cli import COMMANDS, main
+from tinyfcn.cli.errors import describe_error, describe_shortage
+
+
+def run_command(*args, python=(), **kwargs):
+    return subprocess.run([sys.executable, *python, '-m', 'tinyfcn', *args], capture_output=True,
+                          text=True, **kwargs)
+
+
+# ---- Help ----------------------------------------------------------------------------------------
+
+def test_without_a_command_the_help_is_printed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    printed = capsys.readouterr()
+    assert stop.value.code == 2 and not printed.out
+    assert all(re.search(f'^ +{name} ', printed.err, re.M) for name in COMMANDS)
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(['--version'])
+    assert stop.value.code == 0 and capsys.readouterr().out == f'tinyfcn {__version__}\n'
+
+
+def test_the_help_fits_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    with pytest.raises(SystemExit):
+        main(['--help'])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name, command in COMMANDS.items():
+        assert any(line.split(None, 1) == [name, command.help] for line in lines), name
+
+
+@pytest.mark.parametrize('typed, meant', [('trian', 'train'), ('evaluate', 'eval'),
+                                          ('Predict', 'predict')])
+def test_a_wrong_command_is_answered_with_a_near_one(typed, meant, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([typed])
+    assert stop.value.code == 2
+    assert f'no command {typed!r}; did you mean {meant}?' in capsys.readouterr().err
+
+
+def test_without_docstrings_every_command_has_help():
+    """-OO drops docstrings, which otherwise are the help."""
+    script = ('import tinyfcn.cli\n'
+              'from tinyfcn.cli import COMMANDS, make_parser\n'
+              'assert tinyfcn.cli.__doc__ is None or __debug__\n'
+              'for name, command in COMMANDS.items():\n'
+              '    text = make_parser(name)._subparsers._group_actions[0].choices[name]'
+              '.format_help()\n'
+              '    print(name, command.help in " ".join(text.split()))\n')
+    done = subprocess.run([sys.executable, '-OO', '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f'{name} True' for name in COMMANDS]
+
+
+# ---- Terminals -----------------------------------------------------------------------------------
+
+def test_an_ascii_terminal_gets_every_help_and_table():
+    env = {**os.environ, 'PYTHONIOENCODING': 'ascii:strict', 'COLUMNS': '80'}
+    for args in ['train', '--help'], ['train', 'list'], ['summary', 'tiny_8s']:
+        done = run_command(*args, env=env)
+        assert done.returncode == 0 and done.stdout.isascii(), done.stderr
+
+
+def test_a_wrong_argument_is_printed_without_its_escapes(capsys):
+    with pytest.raises(SystemExit):
+        main(['summary', 'tiny_8s', '--\x1b[2J'])
+    err = capsys.readouterr().err
+    assert r'\x1b[2J' in err and '\x1b' not in err
+    assert main(['train', '\x1b[2J']) == 2
+    assert '\x1b' not in capsys.readouterr().err
+
+
+def test_a_reader_that_ends_leaves_no_traceback():
+    """As in `tinyfcn train list | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, '-m', 'tinyfcn', 'train', 'list'], stdout=write,
+                          stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, '')
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='only Linux has /dev/full')
+def test_a_full_disk_is_an_error():
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run([sys.executable, '-m', 'tinyfcn', 'train', 'list'], stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and 'No space left on device' in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+# ---- Errors --------------------------------------------------------------------------------------
+
+def test_errors_of_the_system_are_sentences():
+    assert describe_error(OSError(28, 'No space left on device')) == 'No space left on device'
+    assert describe_error(OSError(13, 'Permission denied', 'a.png')) == 'a.png: Permission denied'
+    assert describe_error(OSError('runs: is full')) == 'runs: is full'
+
+
+@pytest.mark.parametrize('error, message', [
+    (MemoryError(), r'not enough memory\. Use smaller images'),
+    (MemoryError('4 GB'), r'not enough memory: 4 GB\. Use smaller'),
+    (ImportError('failed to map segment'), r'a library cannot be loaded: failed .*ulimit -v'),
+    (RuntimeError("can't start new thread"), "not enough memory: can't start .*TINYFCN_THREADS")])
+def test_where_memory_is_short_the_message_says_what_to_do(error, message, monkeypatch, capsys):
+    assert re.match(message, describe_shortage(error))
+
+    def run(args):
+        raise error
+
+    monkeypatch.setattr('tinyfcn.cli.doctor.run', run)
+    assert main(['doctor']) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_ctrl_c_during_imports_is_quiet(tmp_path):
+    """A module that is imported raises KeyboardInterrupt, as if Ctrl-C came just then."""
+    (tmp_path / 'tqdm.py').write_text('raise KeyboardInterrupt')
+    (tmp_path / 'numpy.py').write_text('raise KeyboardInterrupt')
+    done = run_command('check', 'x', env={**os.environ, 'PYTHONPATH': str(tmp_path)})
+    assert done.returncode == 130 and 'Traceback' not in done.stderr
+    (tmp_path / 'numpy.py').unlink()
+    done = run_command('check', 'x', env={**os.environ, 'PYTHONPATH': str(tmp_path)})
+    assert done.returncode == 130 and done.stderr == '\ntinyfcn: aborted\n'

@@ -1,0 +1,36 @@
+"""Numbers on the command line, checked where they are parsed."""
+import argparse
+from collections.abc import Callable
+from math import isfinite
+from typing import TypeVar
+
+Number = TypeVar('Number', int, float)
+
+MAX_FACTOR = 100                # of an image's size; 1/MAX_FACTOR is the smallest
+
+
+def natural_number(text: str) -> int:
+    """'0' -> 0"""
+    return _parse(int, text, lambda number: number >= 0, 'a whole number, 0 or more')
+
+
+def positive_number(text: str) -> int:
+    """'321' -> 321"""
+    return _parse(int, text, lambda number: number > 0, 'a whole number above 0')
+
+
+def size_factor(text: str) -> float:
+    """'.75' -> 0.75"""
+    return _parse(float, text, lambda x: isfinite(x) and 1 / MAX_FACTOR <= x <= MAX_FACTOR,
+                  f'a factor from {1 / MAX_FACTOR:g} to {MAX_FACTOR}, such as .75')
+
+
+def _parse(kind: type[Number], text: str, accepts: Callable[[Number], bool], what: str) -> Number:
+    try:
+        number = kind(text)
+    except ValueError:
+        pass
+    else:
+        if accepts(number):
+            return number
+    raise argparse.ArgumentTypeError(f'{text[:40]!r} is not {what}')
