@@ -153,6 +153,9 @@ def test_real_images_of_a_dozen_sizes(name):
         score = n.forward(image(name, *size))
         for y in score.values() if isinstance(score, dict) else [score]:
             assert y.shape[2:] == size
+    nothing = n.forward(image(name, 40, 50)[:0])
+    for y in nothing.values() if isinstance(nothing, dict) else [nothing]:
+        assert y.shape[0] == 0 and y.shape[2:] == (40, 50)
 
 
 # ---- how training begins -----------------------------------------------------------------------

@@ -308,6 +308,22 @@ def test_walk_back_frees_each_cache_as_it_passes():
     assert held[-1] < 4 * x.nbytes and not n.caches
 
 
+# ---- a batch without images
+
+@pytest.mark.parametrize('train', [False, True])
+def test_no_images_have_no_scores_and_gradients_of_zero(train):
+    n = chain()
+    n.pool = max_pool(n.relu4, 2)
+    n.score = upsample(n.pool, 2, pad=1)
+    score = n.forward(image(0, 3, 6, 8), train=train, keep=True)
+    assert (score.shape, score.dtype) == ((0, 3, 6, 8), 'float32')
+    grads = n.backward(score=score)
+    assert grads.keys() == n.params.keys()
+    assert all(grad.shape == n.params[name].shape and not grad.any()
+               for name, grad in grads.items())
+    assert n.grads['data'].shape == (0, 3, 6, 8)
+
+
 # ---- sizes, without running --------------------------------------------------------------------
 
 def random_word(n, rng):
