@@ -15,7 +15,7 @@ from ..runtime.distributed import require_agreement, world
 from ..runtime.malloc import tune_allocator
 from ..runtime.threads import thread_count
 from .device import use_device
-from .errors import NO_THREAD, describe_error, describe_shortage
+from .errors import describe_error, describe_shortage, is_shortage
 from .interrupt import Aborted, Interrupted
 from .names import did_you_mean
 from .output import say
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = '\ntinyfcn: aborted'
         code = 128 + stop.number if isinstance(stop, Aborted) else ABORTED
     except (MemoryError, ImportError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and str(error) != NO_THREAD:
+        if not is_shortage(error):
             raise
         message = f'\ntinyfcn: {describe_shortage(error)}'
         code = BAD_INPUT

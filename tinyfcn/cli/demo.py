@@ -71,7 +71,8 @@ def train_stage(args: argparse.Namespace, name: str, label: str,
 
     checkpoint = folder / 'last.safetensors'
     checkpoint.unlink(missing_ok=True)                  # of an earlier demo
-    rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command))
+    rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
+                    data=('shapes', None), log=say)
     show_progress(rows, recipe, folder, title)
     return net, checkpoint
 

@@ -2,6 +2,13 @@
 NO_THREAD = "can't start new thread"                    # the text of a RuntimeError
 
 
+def is_shortage(error: Exception) -> bool:
+    """Whether an error may come of too little memory; any other is a mistake in this program."""
+    if isinstance(error, ImportError):
+        return not (error.name or '').startswith('tinyfcn')
+    return isinstance(error, MemoryError) or str(error) == NO_THREAD
+
+
 def describe_error(error: Exception) -> str:
     """The message of an error; one of the system's in the form 'file: what is wrong'.
 

@@ -27,6 +27,7 @@ from .device import add_device_arguments
 from .output import say
 from .paths import add_data_argument, open_dataset, train_val_sets, weights_file
 from .predict_options import add_predict_arguments, predict_options
+from .run_data import run_data_folder
 from .tables import iu_table, score_table
 
 Confusions: TypeAlias = dict[str, NDArray[np.int64]]            # by output, (C, C)
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     net = load(weights_file(args.weights)).to(args.device)
     run_state = net.about.get('run')                    # of a file that a run wrote
     recipe = Recipe.from_dict(run_state['recipe']) if run_state else None
-    root = args.data
+    root = args.data or run_data_folder(args.weights)
     dataset = evaluation_set(args, recipe, root)
     require_same_classes(net, dataset)
     if args.export:

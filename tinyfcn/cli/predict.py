@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> None:
     require_free(plan, args.overwrite)
     make_folder(args.output)
     options = predict_options(args)
+    colours = net.about.get('colours')                  # of a data set that has its own
     failed = 0
     for path in show_bar(plan, len(plan), 'image'):
         try:
@@ -80,8 +81,8 @@ def run(args: argparse.Namespace) -> None:
             continue
         for output, pred in preds.items():
             files = plan[path][output]
-            viz.write_label(files.label, pred)
-            viz.write_png(files.overlay, viz.overlay(image, pred, classes[output]))
+            viz.write_label(files.label, pred, viz.class_colours(classes[output], colours))
+            viz.write_png(files.overlay, viz.overlay(image, pred, classes[output], colours))
             say(f'{files.overlay}   {describe_shares(pred, classes[output])}')
     if failed:
         raise ValueError(f'{failed:,} of {len(plan):,} images were skipped, see above; the others '

@@ -28,6 +28,5 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
 def predict_options(args: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of tinyfcn.predict that the command line asks for."""
     options = dict(scales=args.scales, flip=args.flip or None, window=args.window,
-                   longest=args.longest,
-                   crf=args.crf and CRF_SETTINGS[args.crf])
+                   longest=args.longest, crf=args.crf and CRF_SETTINGS[args.crf])
     return {name: value for name, value in options.items() if value is not None}

@@ -21,6 +21,8 @@ loss, and vice versa.
 """
 import argparse
 import shlex
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from .names import did_you_mean
 from .output import say
 from .paths import add_data_argument, data_folder, train_val_sets
 from .progress import show_progress
+from .run_data import run_data_folder
 from .tables import recipe_table, score_table
 
 RUN_FILES = ('run.json', 'last.safetensors', 'best.safetensors', 'metrics.jsonl', 'curves.png',
@@ -66,19 +69,18 @@ def run(args: argparse.Namespace) -> None:
     recipe = get_recipe(args.recipe, dict(args.set))
     folder = args.run_folder or default_run_folder(args.recipe, args.data)
     require_own_run(folder, args.overwrite)
-    root = args.data
+    root = args.data or (run_data_folder(folder) if args.resume else None)
     train, valid = train_val_sets(recipe, root)
     resumes = args.resume and (folder / 'last.safetensors').exists()
     files = {} if resumes else initial_weights(recipe, args.weights)
     net = runs.build_net(recipe, train.classes, args.seed, files).to(args.device)
 
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
-                    args.resume)
+                    args.resume, data_location(recipe, root), partial(say, file=sys.stderr))
     title = (f'{args.recipe}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} others. In {folder}:')
     scores = show_progress(rows, recipe, folder, title)
-    if not scores:
-        say(f'{args.recipe}: all {recipe.steps:,} steps of the run in {folder} were done before')
+    if not scores:                                      # the run was finished before
         return
     say()
     say(score_table({args.recipe: scores}, recipe.target, recipe.source))

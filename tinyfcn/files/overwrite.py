@@ -2,6 +2,7 @@
 import os
 
 from .regular import open_regular
+from .text import printable
 
 MARK = 'tinyfcn'                # stands in the head of every file that a command writes
 HEAD = 1 << 12                  # bytes, in which the mark is
@@ -11,12 +12,16 @@ def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Raise if there is a file at `path` that tinyfcn did not write.
 
     A file is taken for one of its own if MARK stands in its head: PNG and SVG name the program that
-    wrote them, .safetensors files and run.json have it among their metadata.
+    wrote them, .safetensors files and run.json have it among their metadata. A link is refused, as
+    by `open_atomic`, before anything is written.
     """
+    if os.path.islink(path):
+        raise ValueError(f'{printable(path)}: a link to {printable(os.readlink(path))}; remove the '
+                         f'link, or choose another name')
     if overwrite or not os.path.lexists(path):
         return
     with open_regular(path) as file:
         head = file.read(HEAD)
     if MARK.encode() not in head:
-        raise ValueError(f'{path}: exists, and was not written by tinyfcn; choose another name, or '
-                         f'--overwrite it')
+        raise ValueError(f'{printable(path)}: exists, and was not written by tinyfcn; choose '
+                         f'another name, or --overwrite it')
