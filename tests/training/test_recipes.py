@@ -6,7 +6,7 @@ import pytest
 from tinyfcn import data
 from tinyfcn.models import NETS
 from tinyfcn.training import Recipe, get_recipe
-from tinyfcn.training.recipes import RECIPES
+from tinyfcn.training.recipes import RECIPES, parse_value
 
 CLASSIFIERS = {name for name, (_, _, n_class) in NETS.items() if n_class == 1000}
 ALL = pytest.mark.parametrize('name', RECIPES)
@@ -167,8 +167,8 @@ def test_means(name, mean):
 
 @pytest.mark.parametrize('name, changes, message', [
     ('voc-fcn33s', {}, "no recipe called 'voc-fcn33s'; there are voc-fcn32s, voc-fcn16s, v"),
-    ('voc-fcn32s', dict(stpes=5, learning_rate=1), 'voc-fcn32s has no learning_rate, stpes; it has '
-                                                   'net, train, valid'),
+    ('voc-fcn32s', dict(stpes=5, learning_rate=1),
+     'voc-fcn32s: no field called learning_rate, stpes; the fields are net, train, valid'),
     ('voc-fcn32s', dict(loss='max'), "loss is 'max'; it must be 'sum' or 'mean', over the pixels"),
     ('voc-fcn32s', dict(lr=0), 'lr is 0; it must be a number above 0'),
     ('voc-fcn32s', dict(lr=-1e-10), 'lr is -1e-10; it must be a number above 0'),
@@ -239,7 +239,76 @@ def test_a_recipe_survives_json(name):
 
 def test_names_of_version_0_1_are_read_only_in_its_files():
     """They are converted in a dict that has all of them; `--set every=5` is a mistake."""
-    with pytest.raises(ValueError, match='has no every; '):
+    with pytest.raises(ValueError, match='no field called every; '):
         get_recipe('stanford-16s', every=5)
-    with pytest.raises(ValueError, match='has no adam, every; '):
+    with pytest.raises(ValueError, match='no field called adam, every; '):
         Recipe.from_dict(dict(lr=.1, steps=5, every=5, adam=True))
+
+
+# ---- values of any kind --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('text', [
+    'scale_range=(1,1e999)', 'scale_range=(1.2,.8)', "net=['fcn8s']", 'init_from=5', 'init_from={}',
+    "init_from={'color':1}", 'net_kwargs=5', "net_kwargs={'width':{1,2}}", 'net_kwargs={1:2}',
+    "rules={'*.b':5}", "rules={'*.b':{'lr':'high'}}", "rules={'*.b':{'momentum':1}}",
+    'rules={5:{}}',
+    "loss_at={'nosuch':'a'}", 'loss_at={}', 'class_weight=()', 'class_weight=(1,-1)',
+    'class_weight={1}', 'class_weight=mean', 'target=5', "target={'mean_iu':'high'}", 'source=5',
+    'lr=' + '-' * 5000 + '1', 'lr=' + '(' * 5000, 'lr=' + '9' * 5000, 'lr=1e999', 'lr=True',
+    'lr=10**400', 'steps=' + '9' * 400, 'flip=yes', 'replace=1', "train=('folder',5)",
+    "valid=('folder',)", 'crop_size=(True,2)', 'momentum=-.1', "preprocess={'order':'RGB'}",
+    "preprocess={'order':'RGB','scale':1,'mean':(1,1,1),'std':(1,0,1)}",
+    "preprocess={'order':'RGB','scale':1,'mean':(1,1,1),'std':(1,1)}",
+    "preprocess={'order':5,'scale':1,'mean':(1,),'std':(1,)}", 'border_weight=(1,1e999)',
+    'lr=\x1b[2J'])
+def test_any_value_of_a_wrong_type_is_rejected_with_its_field(text):
+    key, _, value = text.partition('=')
+    with pytest.raises(ValueError) as error:
+        get_recipe('stanford-16s', **{key: parse_value(value)})
+    message = str(error.value)
+    assert message.startswith(f'{key} is ') and '; it must be ' in message
+    assert len(message) < 300 and message.isprintable()
+
+
+@pytest.mark.parametrize('text, value', [
+    ('1e-4', 1e-4), (' 5', 5), ('(1, 2)', (1, 2)), ('mean', 'mean'), ('None', None),
+    ("{'*.b': {'lr': 2}}", {'*.b': {'lr': 2}}), ('two words', 'two words'), ('', ''),
+    ('-' * 5000, '-' * 5000), ('[' * 5000, '[' * 5000), ('9' * 20_000, '9' * 20_000)])
+def test_a_text_of_the_command_line_is_a_value_or_a_word(text, value):
+    assert parse_value(text) == value
+
+
+def test_two_schedules_of_the_learning_rate_are_rejected():
+    with pytest.raises(ValueError, match='lr_power is 0.9 and lr_step is 5; .* set lr_power=0 or'):
+        get_recipe('stanford-16s', lr_step=5)
+    assert get_recipe('stanford-16s', lr_step=5, lr_power=0).lr_step == 5
+
+
+@pytest.mark.parametrize('wrong, near', [('voc-fcn8', 'voc-fcn8s'), ('folder-squeeznet',
+                                                                     'folder-squeezenet')])
+def test_a_recipe_of_a_similar_name_is_offered(wrong, near):
+    with pytest.raises(ValueError, match=rf'Did you mean .*{near}'):
+        get_recipe(wrong)
+
+
+# ---- of other versions ---------------------------------------------------------------------------
+
+def test_a_saved_recipe_may_have_a_field_more_or_less():
+    """Another version may have written it; what it does not have is at its default."""
+    recipe = get_recipe('stanford-16s')
+    saved = json.loads(json.dumps(recipe.to_dict()))
+    assert Recipe.from_saved({**saved, 'of_the_future': 1}, 'run.json') == recipe
+    del saved['elastic_sigma'], saved['source']
+    assert Recipe.from_saved(saved, 'run.json') == recipe
+
+
+@pytest.mark.parametrize('saved', [5, None, [], {}, dict(lr=.1), dict(lr='a', steps=1), {5: 6}])
+def test_a_saved_recipe_of_another_shape_is_rejected_with_its_file(saved):
+    with pytest.raises(ValueError, match='^run.json: '):
+        Recipe.from_saved(saved, 'run.json')
+
+
+@pytest.mark.parametrize('name', [name for name in RECIPES if name.startswith('folder')])
+def test_images_of_the_users_own_are_cropped(name):
+    """A photo of 12 million pixels would take some 20 GB a step."""
+    assert max(get_recipe(name).crop_size) < 400

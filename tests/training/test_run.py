@@ -12,7 +12,8 @@ from tinyfcn.data.batches import sample
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.prediction.predict import evaluate
 from tinyfcn.training import checkpoint
-from tinyfcn.training.run import build_net, run, truncate_log
+from tinyfcn.training.run import build_net, run
+from tinyfcn.training.run_files import truncate_log
 
 LAST = 'last.safetensors'
 BEST = 'best.safetensors'
@@ -162,7 +163,8 @@ def test_a_folder_with_another_run_is_rejected_and_unchanged(finished):
     with pytest.raises(ValueError, match='already holds a run: --resume continues it, --run FOLDER '
                                          'chooses another folder'):
         list(start_run(folder, run_recipe(steps=5)))
-    for changes, fields in [(dict(lr=.2), 'lr'), (dict(steps=9, momentum=.5), 'momentum, steps'),
+    for changes, fields in [(dict(batch=2), 'batch'),
+                            (dict(steps=9, momentum=.5), 'momentum, steps'),
                             (dict(optimizer='adam', rules={}), 'optimizer, rules')]:
         with pytest.raises(ValueError, match=f'{LAST} is of a run with another {fields}: '):
             list(start_run(folder, run_recipe(**{'steps': 5, **changes}), resume=True))
@@ -261,14 +263,14 @@ def test_killed_before_the_first_checkpoint_a_run_starts_again(uninterrupted, tm
 @pytest.mark.parametrize('cut', [1, 5, 20])
 def test_a_line_that_was_cut_is_dropped(tmp_path, cut):
     path = tmp_path / 'metrics.jsonl'
-    rows = [dict(step=i, loss=1 / i) for i in (1, 2, 3)]
+    rows = [dict(step=i, loss=1 / i, lr=.1) for i in (1, 2, 3)]
     text = ''.join(json.dumps(row) + '\n' for row in rows)
     path.write_text(text[:-cut])
     complete = rows[:3 if cut == 1 else 2]
-    assert truncate_log(path, 9) == complete
+    assert truncate_log(path, 9, print) == complete
     assert path.read_text() == ''.join(json.dumps(row) + '\n' for row in complete)
-    assert truncate_log(path, 1) == rows[:1] and len(path.read_text().splitlines()) == 1
-    assert truncate_log(tmp_path / 'none.jsonl', 5) == []
+    assert truncate_log(path, 1, print) == rows[:1] and len(path.read_text().splitlines()) == 1
+    assert truncate_log(tmp_path / 'none.jsonl', 5, print) == []
 
 
 # ---- these comparisons can fail ------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """The loss of one batch, and its gradient with respect to every weight."""
-from collections.abc import Callable, Iterator, Sequence
-from math import isfinite
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -42,8 +41,8 @@ def loss_and_gradients(net: Net, image: Array, label: Label, recipe: Recipe,
 
     image (N, C, H, W), label (N, H, W) or {output: (N, H, W)}
     L is the weighted sum of the losses at the boxes of recipe.loss_at, or the sum of the losses at
-    all outputs. collect=iter delays the backward pass: each gradient is computed when the iterator
-    reaches it.
+    all outputs. collect=dict runs the backward pass at once. collect=iter returns an iterator of
+    (name, gradient), which computes each gradient when it reaches it.
     """
     loss_weights = recipe.loss_at or dict.fromkeys(net.outputs(), 1)
     scores = net.forward(net.bring(image), train=True, until=[*loss_weights])
@@ -53,22 +52,22 @@ def loss_and_gradients(net: Net, image: Array, label: Label, recipe: Recipe,
 
     loss: Loss = 0.
     output_grads = {}
-    for head, loss_weight in loss_weights.items():
-        # a label without names of outputs is that of every head
-        head_label = labels[head if head in labels else 'score']
-        head_loss, dscore = _loss_of_head(net, head, scores[head], head_label, recipe)
-        loss = loss + loss_weight * head_loss
-        output_grads[head] = dscore if loss_weight == 1 else dscore * float(loss_weight)
+    for output, loss_weight in loss_weights.items():
+        # a label without names of outputs is that of every output
+        output_label = labels[output if output in labels else 'score']
+        output_loss, dscore = _loss_at(net, output, scores[output], output_label, recipe)
+        loss = loss + loss_weight * output_loss
+        output_grads[output] = dscore if loss_weight == 1 else dscore * float(loss_weight)
     return loss, collect(iter_gradients(net, output_grads))
 
 
-def _loss_of_head(net: Net, head: str, score: Array, label: Array,
-                  recipe: Recipe) -> tuple[Loss, Array]:
-    """The loss at one box, and its gradient with respect to the scores there.
+def _loss_at(net: Net, output: str, score: Array, label: Array,
+             recipe: Recipe) -> tuple[Loss, Array]:
+    """The loss at one box, an output or an inner one, and its gradient by the scores there.
 
     score (N, C, h, w), label (N, H, W) of the whole image
     """
-    alignment = net[head].alignment
+    alignment = net[output].alignment
     size = score.shape[2:]
     label_there = labels_at(label, alignment, size)
     class_weight = None
@@ -95,32 +94,3 @@ def iter_gradients(net: Net, output_grads: dict[str, Array]) -> NamedGradients:
             if name in net.params and name in net.grads:
                 yield name, net.grads.pop(name)
     net.caches.clear()                                  # of boxes that no gradient reached
-
-
-def describe_divergence(net: Net, batches: Sequence[NumberedBatch],
-                        losses: Sequence[Loss], step: int, lr: float) -> str:
-    """An error message for a loss that is not finite: where the first such value appeared.
-
-    batches: of this step, with their losses in the same order
-    """
-    loss, (number, batch) = next((float(loss), numbered) for loss, numbered in zip(losses, batches)
-                                 if not isfinite(float(loss)))
-    return (f'the loss is {loss} at step {step + 1}, image {", ".join(batch.names)}, lr {lr:g}: '
-            f'{_first_not_finite(net, number, batch.image)}. Try a smaller lr; the last checkpoint '
-            f'is unchanged')
-
-
-def _first_not_finite(net: Net, number: int, image: Array) -> str:
-    """Search image, weights and boxes in this order for a value that is not finite."""
-    net.step = number                                   # repeats the dropout of this batch
-    image = image.astype(net.dtype, copy=False)
-    if not np.isfinite(image).all():
-        return 'the image itself is not finite'
-    for name, w in net.params.items():
-        if not np.isfinite(w).all():
-            return f'the weights {name} are not finite'
-    with np.errstate(all='ignore'):
-        for box, y in net.walk(net.bring(image), train=True, keep=False):
-            if not np.isfinite(y).all():
-                return f'{box.line} is the first box whose values are not finite'
-    return 'the scores of a pixel are too far apart to subtract'

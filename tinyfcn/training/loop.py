@@ -4,7 +4,7 @@
     rows = fit(net, dataset, recipe)                                all steps at once
 """
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -24,16 +24,14 @@ from ..net.summary import peak
 from ..runtime.backend import on_host
 from ..runtime.distributed import world
 from ..runtime.workers import WorkerPool
-from .gradients import (
-    Loss,
-    NamedGradients,
-    NumberedBatch,
-    describe_divergence,
-    loss_and_gradients,
-)
+from .diverged import Diverged, describe_divergence
+from .gradients import Loss, NamedGradients, NumberedBatch, loss_and_gradients
+from .ranks import require_same_training
 from .recipes import Recipe, get_recipe
+from .requirements import require_trainable
 
-# the fields of a recipe that data.batches.sample takes: how images are drawn and augmented
+# the fields of a recipe that data.batches.sample takes: how images are drawn (`replace`) and
+# augmented
 AUGMENTATION = 'replace', 'flip', 'scale_range', 'crop_size', 'elastic_sigma'
 # bytes: workers are used where the forward passes of all batches of a step take less memory
 WORKER_MEMORY = 1 << 28
@@ -48,10 +46,13 @@ class StepRow(TypedDict):
 
 
 def fit(net: Net, dataset: Dataset, recipe: str | Recipe | Mapping[str, Any], seed: int = 0,
-        device: str = 'cpu') -> list[StepRow]:
-    """Train for all steps of a recipe: its name, a Recipe or a dict of its fields. -> a row a step
+        device: str = 'cpu', report: Callable[[StepRow], object] | None = None) -> list[StepRow]:
+    """Train a net in place, from the weights it has, for all steps of a recipe. -> a row for each
 
+    recipe: its name, a Recipe, or a dict of its fields. Of these net, init_from, train and valid
+    are not used: net and dataset are given, and nothing is validated or written.
     device: 'cpu' or 'gpu', where the net then is
+    report: is called with the row of each step, for example print
 
     >>> import tinyfcn
     >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48))
@@ -64,7 +65,13 @@ def fit(net: Net, dataset: Dataset, recipe: str | Recipe | Mapping[str, Any], se
         recipe = get_recipe(recipe)
     elif not isinstance(recipe, Recipe):
         recipe = Recipe.from_dict(recipe)
-    return [*train(net.to(device), dataset, recipe, make_optimizer(recipe), seed)]
+    rows = []
+    for row in train(net.to(device), dataset, recipe, make_optimizer(recipe), seed):
+        rows.append(row)
+        if report:
+            report(row)
+    net.about['classes'] = dataset.classes
+    return rows
 
 
 def make_optimizer(recipe: Recipe) -> optim.SGD | optim.Adam:
@@ -94,12 +101,14 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | optim.Adam,
-          seed: int = 0, start: int = 0) -> Generator[StepRow, None, None]:
-    """Steps start … recipe.steps − 1; yields a row after each.
+          seed: int = 0, first_step: int = 0) -> Generator[StepRow, None, None]:
+    """Train for the steps first_step … recipe.steps − 1, counted from 0; yields a row after each.
 
     A step adds up the gradients of `iter_size` batches and divides by their number. It depends on
-    (seed, step), the weights and the optimizer alone, so that starting at `start` resumes. Several
+    (seed, step), the weights and the optimizer alone, so that a later first_step resumes. Several
     ranks split the batches of a step; the result is the same up to the order of the sums.
+    As with any generator, nothing happens, and no error is raised, before the first row is asked
+    for. net.about then says how the net's images are preprocessed.
 
     >>> import tinyfcn
     >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48))
@@ -108,61 +117,63 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     >>> [row['step'] for row in train(net, dataset, recipe, make_optimizer(recipe))]
     [1, 2]
     """
-    preprocess = recipe.preprocess or net.about.get('preprocess')
+    require_same_training(net, dataset, recipe, seed, first_step)
+    preprocess = require_trainable(net, dataset, recipe, optimizer)
     net.about['preprocess'] = preprocess
-    if not preprocess:
-        raise ValueError('neither the recipe nor the weights say how images are preprocessed: '
-                         'give the recipe preprocess=dict(order=…, scale=…, mean=…, std=…)')
     if recipe.class_weight == 'median':
         recipe = replace(recipe, class_weight=tuple(median_frequency(dataset)))
 
     iter_size = recipe.iter_size
-    own_indices = rank_batches(recipe, world().rank, world().size)
-    numbers = (step * iter_size + i for step in count(start) for i in own_indices)
+    in_step = rank_batches(recipe, world().rank, world().size)
+    # batches are numbered through the whole run: a step has iter_size of them
+    numbers = (step * iter_size + i for step in count(first_step) for i in in_step)
     augmentation = {name: getattr(recipe, name) for name in AUGMENTATION}
     stream = batches(dataset, preprocess, recipe.batch, seed, numbers, **augmentation)
     broadcast_state(net, optimizer)
-    workers = WorkerPool(net, partial(batch_gradients, recipe=recipe), len(own_indices))
+    workers = WorkerPool(net, partial(batch_gradients, recipe=recipe), len(in_step))
     with closing(stream), closing(workers):
-        for step in range(start, recipe.steps):
+        for step in range(first_step, recipe.steps):
             optimizer.lr = learning_rate(recipe, step)
-            own_batches = [NumberedBatch(step * iter_size + i, next(stream)) for i in own_indices]
-            net.step = (step + 1) * iter_size - 1       # seeds dropout, also after the step
-            loss = _update(net, own_batches, recipe, optimizer, workers, step)
+            step_batches = [NumberedBatch(step * iter_size + i, next(stream)) for i in in_step]
+            # the net's `step` is the number of a batch, and seeds dropout. After the step it is
+            # that of the last batch, on every rank
+            net.step = (step + 1) * iter_size - 1
+            loss = _update(net, step_batches, recipe, optimizer, workers, step)
             yield StepRow(step=step + 1, loss=loss, lr=optimizer.lr,
-                          names=[name for own in own_batches for name in own.batch.names])
+                          names=[name for _, batch in step_batches for name in batch.names])
 
 
-def _update(net: Net, own_batches: list[NumberedBatch], recipe: Recipe,
+def _update(net: Net, step_batches: list[NumberedBatch], recipe: Recipe,
             optimizer: optim.SGD | optim.Adam, workers: WorkerPool, step: int) -> float:
     """One step of the optimizer, with the gradients of all ranks. -> the loss"""
     iter_size = recipe.iter_size
     with np.errstate(all='ignore'):                     # an error message says what is not finite
-        losses, total = accumulate_gradients(net, own_batches, recipe, workers)
-        loss = float(sum(losses))                       # waits for a GPU, once a step
-        if not isfinite(loss):
-            raise ValueError(describe_divergence(net, own_batches, losses, step, optimizer.lr))
-        total.add('loss', np.array([loss]))
-        grads = total.result()
+        losses, sums = accumulate_gradients(net, step_batches, recipe, workers)
+        rank_loss = float(sum(losses))                  # waits for a GPU, once a step
+        if not isfinite(rank_loss):
+            raise Diverged(describe_divergence(net, step_batches, losses, step, optimizer.lr))
+        sums.add('loss', np.array([rank_loss]))
+        grads = sums.result()
         loss = float(grads.pop('loss')[0]) / iter_size
-        for name in net.state.keys() & grads.keys():
+        for name in net.state.keys() & grads.keys():    # the mean over all ranks
             net.state[name] = grads.pop(name) / world().size
         optimizer.step(net.params, grads, scale=1 / iter_size)
     return loss
 
 
 def rank_batches(recipe: Recipe, rank: int, ranks: int) -> range:
-    """Which batches of a step this rank computes, out of so many ranks."""
-    size = recipe.iter_size
-    if size < ranks:
-        images = recipe.batch * size
+    """Which of the iter_size batches of a step rank number `rank` of `ranks` computes."""
+    iter_size = recipe.iter_size
+    if iter_size < ranks:
+        images = recipe.batch * iter_size
         if images >= ranks and images % ranks == 0:
             remedy = f'iter_size={ranks} batch={images // ranks} splits the same images'
         else:
             remedy = f'iter_size={ranks} makes a step of as many batches'
-        raise ValueError(f'{ranks} ranks split the batches of a step, and this recipe has {size} '
-                         f'(iter_size={size}, batch={recipe.batch}): --set {remedy}')
-    return range(size)[rank::ranks]
+        raise ValueError(f'{ranks} ranks split the batches of a step, and this recipe has '
+                         f'{iter_size} (iter_size={iter_size}, batch={recipe.batch}): --set '
+                         f'{remedy}')
+    return range(iter_size)[rank::ranks]
 
 
 def broadcast_state(net: Net, optimizer: optim.SGD | optim.Adam) -> None:
@@ -171,53 +182,61 @@ def broadcast_state(net: Net, optimizer: optim.SGD | optim.Adam) -> None:
         values.update(world().broadcast(values))
 
 
-def accumulate_gradients(net: Net, own_batches: list[NumberedBatch], recipe: Recipe,
+def accumulate_gradients(net: Net, step_batches: list[NumberedBatch], recipe: Recipe,
                          workers: WorkerPool) -> tuple[list[Loss], Any]:
-    """The losses of this rank's batches, and the sum of all ranks' gradients, still under way.
+    """The losses of this rank's batches, and the sums of all ranks' gradients by name.
 
-    The all-reduce of a weight's gradient starts once the last backward pass has computed it.
+    The sums are still under way, and .result() waits for them. That of a weight starts once the
+    last backward pass of this rank has computed the weight's gradient.
     """
     losses: list[Loss] = []
     grads: dict[str, Array] = {}
-    total = world().all_reduce()
+    sums = world().begin_all_reduce()
     state_before = dict(net.state)
     results: Iterable[tuple[Loss, NamedGradients]]
-    if use_workers(net, own_batches):
-        results = workers(own_batches)
+    if can_use_workers(net, step_batches):
+        results = workers(step_batches)
     else:
-        results = (batch_gradients(net, numbered, recipe) for numbered in own_batches)
+        results = (batch_gradients(net, numbered, recipe) for numbered in step_batches)
 
-    for loss, own_grads in results:
+    for loss, batch_grads in results:
         losses.append(loss)
-        for name, g in own_grads:
+        for name, g in batch_grads:
             if name in grads:
                 grads[name] += g
             else:
                 grads[name] = g
-            if len(losses) == len(own_batches):
-                total.add(name, grads.pop(name))
+            if len(losses) == len(step_batches):
+                sums.add(name, grads.pop(name))
     for name, value in net.state.items():
-        if value is not state_before[name]:             # running statistics: averaged over ranks
-            total.add(name, value)
-    return losses, total
+        if value is not state_before[name]:             # running statistics; _update divides them
+            sums.add(name, value)
+    return losses, sums
 
 
-def use_workers(net: Net, own_batches: list[NumberedBatch]) -> bool:
-    """Whether to compute batches in parallel: two small nets use two cores better than one does.
+def can_use_workers(net: Net, step_batches: list[NumberedBatch]) -> bool:
+    """Whether the batches of a step can be computed in parallel, by processes with a net each.
 
-    A net with running statistics computes them one after another: each batch updates what the next
-    one finds.
+    Two small nets use two cores better than one net does; two large ones do not fit the memory.
+    A net with running statistics computes one batch after another: each updates what the next one
+    finds.
     """
     if net.state or not on_host(*net.params.values()):
         return False
-    shapes = Counter(numbered.batch.image.shape for numbered in own_batches)
-    needed: float = sum(times * n * peak(net, size) for (n, _, *size), times in shapes.items())
+    sizes = Counter(numbered.batch.image.shape for numbered in step_batches)
+    needed = 0.
+    for (images, _, *size), times in sizes.items():
+        needed += times * images * peak(net, size)
     return needed < WORKER_MEMORY
 
 
 def batch_gradients(net: Net, numbered: NumberedBatch,
                     recipe: Recipe) -> tuple[Loss, NamedGradients]:
-    """The loss of one batch of a step, and its gradients as the backward pass computes them."""
+    """Compute the loss of one batch of a step, and its gradients as the backward pass does.
+
+    The number of the batch seeds dropout, as net.step.
+    """
     net.step = numbered.number
     image = numbered.batch.image.astype(net.dtype, copy=False)
-    return loss_and_gradients(net, image, numbered.batch.label, recipe, iter)
+    # iter: each gradient is computed when the iterator reaches it
+    return loss_and_gradients(net, image, numbered.batch.label, recipe, collect=iter)

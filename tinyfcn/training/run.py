@@ -1,58 +1,76 @@
-"""A run: the folder into which a training writes, and from which it resumes.
+"""A run: the folder in which a training keeps everything, and from which it resumes.
 
-    run.json            the commands, the seed, the recipe, the machine
-    metrics.jsonl       a line for each step, and one for each validation
+    run.json            the commands, the seed, the recipe, the machine, the data set
+    metrics.jsonl       a row for each step, and one for each validation
     last.safetensors    the latest checkpoint
     best.safetensors    the checkpoint with the best mean IU so far
     curves.png          the loss and the metrics
     predictions.png     predictions for a few validation images
 """
-import json
+import os
+import shlex
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .. import metrics, optim, viz, weights
+from .. import optim, weights
 from ..data.dataset import Dataset
-from ..data.labels import Array, Label, by_output
-from ..files import open_atomic
+from ..data.fingerprint import fingerprint, fingerprint_differences, only_dates_differ
+from ..data.labels import by_output
+from ..files import lock_folder, make_folder, printable
 from ..models import build
 from ..net import Net
-from ..prediction.predict import add_confusion, predict_all, total_confusion
 from ..runtime.distributed import world
-from ..runtime.machine import machine_info
 from . import checkpoint
+from .diverged import Diverged
 from .loop import StepRow, make_optimizer, train
 from .recipes import Recipe
+from .requirements import require_trainable
+from .run_files import LOG, RUN_INFO, Change, Log, Row, read_run_info, update_run_info
+from .validation import validate
+from .writer import BEST, CURVES, LAST, PAGE, Progress, RunWriter
 
-PAGE_IMAGES = 4                 # in predictions.png
-CHECKPOINT_SECONDS = 600        # between two checkpoints, where validations are rarer
+__all__ = ['Row', 'build_net', 'read_run_info', 'run']
 
-# a line of metrics.jsonl
-Row: TypeAlias = dict[str, Any]
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
+IN_USE = ('another process is training in this folder; wait until it has ended, or choose another '
+          'folder with --run')
+# what may differ between the command that began a run and the one that resumes it
+DESCRIPTIVE = 'target', 'source'
+CHANGEABLE = 'lr',
+HASHED_BYTES = 1 << 26          # of a data set whose fingerprint hashes the contents of its files
 
-class Progress(NamedTuple):
-    """How far a run is."""
-    step: int                   # steps that are done
-    best: float                 # the best mean IU so far
+
+def ignore(note: str) -> None:
+    """A log that keeps nothing."""
 
 
 # ---- the net -------------------------------------------------------------------------------------
 
 def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
               files: Mapping[str, str | Path] | None = None) -> Net:
-    """The net of a recipe, with the weights of {'': file}, or {suffix: file} for its branches."""
+    """The net of a recipe, with its first weights.
+
+    files: {'': file} of weights whose names are those of the net's boxes. For a net with several
+    branches, {suffix: file}: with {'color': file} the weights of conv1_1 go to conv1_1color.
+
+    >>> recipe = Recipe(net='tiny_8s', lr=.1, steps=10, net_kwargs=dict(width=1/8))
+    >>> build_net(recipe, ('sky', 'tree'))
+    <Net of 27 boxes, 6,260 parameters>
+    """
     if recipe.net is None:
         raise ValueError('net is None; the recipe needs the name of a net, such as fcn8s')
-    n_class = len(next(iter(by_output(classes).values())))
-    net = build(recipe.net, n_class, seed=seed, **recipe.net_kwargs)
+    class_names, *_ = by_output(classes).values()       # of the first output
+    try:
+        net = build(recipe.net, len(class_names), seed=seed, **recipe.net_kwargs)
+    except TypeError as error:                          # an argument that the net does not have
+        raise ValueError(f'net_kwargs is {recipe.net_kwargs}, which {recipe.net} does not take: '
+                         f'{error}') from None
     net.about.update(classes=classes, preprocess=recipe.preprocess)
     for suffix, file in (files or {}).items():
         arrays, about = weights.read(file)
@@ -61,236 +79,243 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
             box, _, weight = name.rpartition('.')
             renamed[f'{box}{suffix}.{weight}'] = array
         weights.transplant(net, renamed)
-        net.about['preprocess'] = resolve_preprocess(recipe.preprocess, about.get('preprocess'),
-                                                     file)
+        net.about['preprocess'] = resolve_preprocess(net.about['preprocess'],
+                                                     about.get('preprocess'), file)
     return net
 
 
-def resolve_preprocess(of_recipe: dict[str, Any] | None, of_file: dict[str, Any] | None,
+def resolve_preprocess(known: dict[str, Any] | None, of_file: dict[str, Any] | None,
                        file: str | Path) -> dict[str, Any] | None:
-    """How images are preprocessed, when recipe and weights both say; they must agree.
+    """How images are preprocessed, when it is known and a file of weights says it, too.
 
-    Weights for BGR images give bad scores for RGB images, and no error.
+    known: from the recipe, or from the file of another branch
+    Order and scale must agree: weights for BGR images give bad scores for RGB images, and no error.
+    Means may be rounded differently, and a net of several branches has one for all its channels.
     """
-    if of_recipe and of_file:
+    if known and of_file:
         for key in 'order', 'scale':
-            if of_recipe[key] != of_file[key]:
+            if known[key] != of_file[key]:
                 raise ValueError(f'{file} was trained on images of {key} {of_file[key]!r}, and '
-                                 f'the recipe preprocesses them with {of_recipe[key]!r}: change '
+                                 f'the recipe preprocesses them with {known[key]!r}: change '
                                  f'its preprocess')
-    return of_recipe or of_file
+    return known or of_file
 
 
 # ---- the run -------------------------------------------------------------------------------------
 
 def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
-        seed: int = 0, command: str = '', resume: bool = False) -> Generator[Row, None, None]:
+        seed: int = 0, command: str = '', resume: bool = False,
+        data: tuple[str, Path | None] | None = None, log: Log = ignore,
+        ) -> Generator[Row, None, None]:
     """Train and write into the folder; yields a row after each step and after each validation.
 
     A row is yielded after it is written to metrics.jsonl. Closing this generator stops the run
     between two steps and saves a checkpoint. A process that is killed leaves the previous
     checkpoint, from which the run resumes just as well. Of several ranks all read the folder, and
-    only rank 0 writes into it.
+    only rank 0 writes into it. No second process can train in the folder meanwhile.
 
-    recipe = get_recipe('shapes-8s', init_from=None)
-    rows = run('runs/mine', build_net(recipe, dataset.classes), dataset, valid, recipe)
-    for row in rows:
-        if enough(row):
-            rows.close()
+    data: the name of the data set and its folder, to be found in run.json later
+    log: is called with each sentence that a user should know, for example print
+
+    >>> import tempfile, tinyfcn
+    >>> valid = tinyfcn.data.load_dataset('shapes', split='val', size=(32, 48)).subset('012')
+    >>> recipe = tinyfcn.training.get_recipe('shapes-8s', steps=4, validate_every=2)
+    >>> net = build_net(recipe, valid.classes)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = run(folder, net, valid, valid, recipe)
+    ...     steps = [row['step'] for row in rows]       # trains
+    ...     files = sorted(os.listdir(folder))
+    >>> steps
+    [1, 2, 2, 3, 4, 4]
+    >>> files[-2:]
+    ['predictions.png', 'run.json']
     """
     folder = Path(folder)
     optimizer = make_optimizer(recipe)
-    progress = Progress(step=0, best=0.)
-    if (folder / 'last.safetensors').exists():
-        if not resume:
-            raise ValueError(f'{folder} already holds a run: --resume continues it, --run FOLDER '
-                             f'chooses another folder')
-        progress = restore(folder / 'last.safetensors', net, optimizer, recipe, seed)
-    progress = world().broadcast(progress)
     if world().rank:
+        progress = world().broadcast(None)
         yield from train_without_writing(net, dataset, valid, recipe, optimizer, seed,
                                          progress.step)
         return
 
-    folder.mkdir(parents=True, exist_ok=True)
-    append_run_info(folder / 'run.json', command, seed, recipe)
-    writer = RunWriter(folder, net, optimizer, recipe, seed, progress)
-    step_rows = train(net, dataset, recipe, optimizer, seed, progress.step)
-    with closing(step_rows), closing(writer):
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f'{printable(folder)}: a file, not a folder; choose another with --run')
+    with lock_folder(make_folder(folder), IN_USE):
+        marks = fingerprints(dataset, valid)
+        progress, changes = open_run(folder, net, optimizer, recipe, seed, resume, marks, log)
+        require_trainable(net, dataset, recipe, optimizer)
+        world().broadcast(progress)
+        if progress.step >= recipe.steps:
+            log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
+        update_run_info(folder, command, seed, recipe, data, changes)
+        writer = RunWriter(folder, net, optimizer, recipe, seed, progress, marks, log)
+        with closing(writer):
+            try:
+                yield from train_and_write(writer, dataset, valid)
+            except Diverged as error:
+                raise Diverged(f'{error}. {writer.describe_checkpoint()}') from None
+
+
+def train_and_write(writer: RunWriter, dataset: Dataset,
+                    valid: Dataset) -> Generator[Row, None, None]:
+    """Train from the step that the writer has reached. Closing the generator saves a checkpoint."""
+    net, recipe = writer.net, writer.recipe
+    step_rows = train(net, dataset, recipe, writer.optimizer, writer.seed, writer.step)
+    with closing(step_rows):
         try:
             for step_row in step_rows:
                 writer.step = step_row['step']
-                rows = [_without_names(step_row)]
+                validation = None
                 if is_validation_step(writer.step, recipe):
-                    rows.append(dict(step=writer.step, **validate(net, valid, folder)))
-                writer.write(rows)
-                yield from rows
+                    writer.require_finite()             # predictions of such a net are meaningless
+                    validation = validate(net, valid)
+                yield from writer.write(without_names(step_row), validation, valid)
         except GeneratorExit:
-            writer.save_checkpoint('last')
+            with writer.name_disk_errors():
+                writer.save_checkpoint('last')
             raise
-        except OSError as error:
-            raise OSError(f'{error}, at step {writer.step}. The previous checkpoint is unchanged: '
-                          f'make room, then --resume') from None
-
-
-class RunWriter:
-    """Writes the rows, the checkpoints and the curves of one run."""
-
-    def __init__(self, folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe,
-                 seed: int, progress: Progress) -> None:
-        self.folder = folder
-        self.net = net
-        self.optimizer = optimizer
-        self.recipe = recipe
-        self.seed = seed
-        self.step = progress.step
-        self.best = progress.best
-        self.history = truncate_log(folder / 'metrics.jsonl', progress.step)
-        self.log = open(folder / 'metrics.jsonl', 'a', encoding='utf-8')
-        self.start_time = perf_counter()
-        self.checkpoint_time = self.start_time
-
-    def write(self, rows: list[Row]) -> None:
-        """Log the row of a step, and that of a validation after it; save what is due.
-
-        Rows are written before the checkpoint: resuming from the one before drops them again.
-        """
-        for row in rows:
-            row['seconds'] = round(perf_counter() - self.start_time, 3)
-            self.log.write(json.dumps(row) + '\n')
-        self.log.flush()
-        self.history += rows
-        is_validated = len(rows) > 1
-        if is_validated:
-            mean_iu = rows[-1]['mean_iu'] or 0.         # None where every label is void
-            if mean_iu > self.best:
-                self.best = mean_iu
-                self.save_checkpoint('best')
-            viz.draw_curves(self.folder / 'curves.png', self.history)
-        if is_validated or perf_counter() - self.checkpoint_time > CHECKPOINT_SECONDS:
-            self.save_checkpoint('last')
-            self.checkpoint_time = perf_counter()
-
-    def save_checkpoint(self, name: str) -> None:
-        """Write the whole state into NAME.safetensors."""
-        run_state = dict(step=self.step, best=self.best, recipe=self.recipe.to_dict(),
-                         seed=self.seed)
-        about = dict(self.net.about, seed=self.net.seed, frozen=sorted(self.net.frozen),
-                     run=run_state)
-        checkpoint.save(self.folder / f'{name}.safetensors',
-                        {**self.net.params, **self.net.state}, self.optimizer.memory, about)
-
-    def close(self) -> None:
-        self.log.close()
-
-
-def _without_names(row: StepRow) -> Row:
-    return {key: value for key, value in row.items() if key != 'names'}
-
-
-def is_validation_step(step: int, recipe: Recipe) -> bool:
-    return step % recipe.validate_every == 0 or step == recipe.steps
 
 
 def train_without_writing(net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
                           optimizer: optim.SGD | optim.Adam, seed: int,
-                          step: int) -> Generator[Row, None, None]:
+                          first_step: int) -> Generator[Row, None, None]:
     """What `run` does on all ranks but the first: the same steps and validations."""
-    for step_row in train(net, dataset, recipe, optimizer, seed, step):
-        yield dict(step_row, seconds=0.)
+    for step_row in train(net, dataset, recipe, optimizer, seed, first_step):
+        yield dict(without_names(step_row), seconds=0.)
         if is_validation_step(step_row['step'], recipe):
-            yield dict(step=step_row['step'], seconds=0., **validate(net, valid))
+            yield dict(step=step_row['step'], seconds=0., **validate(net, valid).row)
+
+
+def without_names(row: StepRow) -> Row:
+    """The row for metrics.jsonl, without the names of images: the recipe and the seed give them."""
+    return {key: value for key, value in row.items() if key != 'names'}
+
+
+def is_validation_step(step: int, recipe: Recipe) -> bool:
+    """Whether the net is validated after so many steps."""
+    return step % recipe.validate_every == 0 or step == recipe.steps
+
+
+def fingerprints(dataset: Dataset, valid: Dataset) -> dict[str, Any]:
+    """The fingerprint of the training set, in which `valid` is that of the validation set."""
+    def of(part: Dataset) -> dict[str, Any]:
+        found = fingerprint(part)
+        if 0 < found['bytes'] <= HASHED_BYTES:          # read in a moment
+            found = fingerprint(part, contents=True)
+        return found
+
+    return dict(of(dataset), valid=of(valid))
 
 
 # ---- resuming ------------------------------------------------------------------------------------
 
-def restore(path: str | Path, net: Net, optimizer: optim.SGD | optim.Adam,
-            recipe: Recipe, seed: int) -> Progress:
+def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
+             resume: bool, marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
+    """Read what a folder holds, and change none of it. -> how far its run is, what is changed
+
+    net and optimizer get the state of its last checkpoint. marks: the fingerprints of the data
+    """
+    for name in RUN_INFO, LOG, LAST, BEST, CURVES, PAGE:
+        if (folder / name).is_symlink():
+            raise ValueError(f'{printable(folder / name)}: a link to '
+                             f'{printable(os.readlink(folder / name))}, which a run would replace; '
+                             f'remove it, or choose another folder with --run')
+    info = read_run_info(folder)
+    if (folder / LAST).exists():
+        if not resume:
+            raise ValueError(f'{printable(folder)} already holds a run: --resume continues it, '
+                             f'--run FOLDER chooses another folder')
+        return restore(folder / LAST, net, optimizer, recipe, seed, marks, log)
+    if (folder / BEST).exists():
+        raise ValueError(f'{printable(folder)} has {BEST} and no {LAST}, so its run cannot be '
+                         f'resumed, and a new one would replace it: choose another folder with '
+                         f'--run; --weights {shlex.quote(str(folder / BEST))} starts from it')
+    if (folder / LOG).exists() and not info:
+        raise ValueError(f'{printable(folder / LOG)}: no {RUN_INFO} beside it says that a run of '
+                         f'tinyfcn wrote it: choose another folder with --run, or move it away')
+    if resume:
+        log(f'{printable(folder)}: there is no checkpoint to resume from; the run begins at step 0')
+    return Progress(step=0, best=0.), []
+
+
+def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
+            marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
     """Bring net and optimizer into the state of a checkpoint; the run must be the same."""
     saved = checkpoint.load(path)
-    then = saved.about['run']
-    other = differing_fields(Recipe.from_dict(then['recipe'], f'the recipe in {path}'), recipe)
-    if then['seed'] != seed:
-        other.append('seed')
-    if other:
-        raise ValueError(f'{path} is of a run with another {", ".join(sorted(other))}: resume '
-                         f'with the same command, or start a new run with --run FOLDER')
+    then = checkpoint.require_run_state(path, saved.about)
+    changes = _require_same_recipe(path, then, recipe, seed)
+    for change in changes:
+        log(f'{change.field} is {change.after!r} from step {change.step} on; it was '
+            f'{change.before!r}')
+    _require_same_data(path, saved.about, marks, log)
+    _require_same_arrays(path, saved, net, optimizer, recipe)
+    if differences := checkpoint.machine_differences(saved.about):
+        log(f'this machine is not the one of the checkpoint ({"; ".join(differences)}): what is '
+            f'computed from here on may differ in the last bits')
 
-    own = {**net.params, **net.state}
-    own_shapes = {name: array.shape for name, array in own.items()}
-    if own_shapes != {name: array.shape for name, array in saved.weights.items()}:
-        raise ValueError(f'{path} does not hold the weights of {recipe.net}; start a new run with '
-                         f'--run FOLDER')
-    for name, array in own.items():
+    for name, array in {**net.params, **net.state}.items():
         array[...] = net.bring(saved.weights[name])
     for kind, values in saved.memory.items():
         for name, value in values.items():
+            # Adam's counts of steps are numbers and stay on the host
             optimizer.memory[kind][name] = net.bring(value) if np.ndim(value) else value
     net.about['preprocess'] = saved.about['preprocess']
-    return Progress(then['step'], then['best'])
+    return Progress(then['step'], then['best']), changes
+
+
+def _require_same_recipe(path: Path, then: dict[str, Any], recipe: Recipe,
+                         seed: int) -> list[Change]:
+    """Raise unless only fields differ that may be changed on the way. -> those"""
+    before = Recipe.from_saved(then['recipe'], f'the recipe in {printable(path)}')
+    differing = differing_fields(before, recipe)
+    fixed = sorted(set(differing) - set(CHANGEABLE))
+    if fixed or then['seed'] != seed:
+        settings = ' '.join(shlex.quote(f'{name}={getattr(before, name)!r}') for name in fixed)
+        if settings:
+            settings = f' (--set {settings})'
+        if then['seed'] != seed:
+            fixed.append('seed')
+        raise ValueError(f'{printable(path)} is of a run with another {", ".join(sorted(fixed))}: '
+                         f'resume with the same command{settings}, or start a new run with --run '
+                         f'FOLDER')
+    return [Change(then['step'], name, getattr(before, name), getattr(recipe, name))
+            for name in differing]
 
 
 def differing_fields(a: Recipe, b: Recipe) -> list[str]:
     """The fields in which two recipes differ, of those that training depends on."""
-    return [field.name for field in fields(Recipe) if field.name not in ('target', 'source')
+    return [field.name for field in fields(Recipe) if field.name not in DESCRIPTIVE
             and getattr(a, field.name) != getattr(b, field.name)]
 
 
-def truncate_log(path: Path, step: int) -> list[Row]:
-    """Cut metrics.jsonl after the rows of `step`, for later steps are computed again. -> the rows
-    """
-    rows: list[Row] = []
-    for line in path.read_text('utf-8').splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:                              # a kill cut the last line
-            break
-    rows = [row for row in rows if row['step'] <= step]
-    with open_atomic(path) as file:
-        file.write(''.join(json.dumps(row) + '\n' for row in rows).encode())
-    return rows
+def _require_same_data(path: Path, about: dict[str, Any], marks: dict[str, Any],
+                       log: Log) -> None:
+    """Raise if the data set is not that of the checkpoint. Version 0.1 noted only its classes."""
+    names = by_output(about.get('classes') or {})
+    classes = {output: [*of_output] for output, of_output in names.items()}
+    then = about['run'].get('data') or dict(classes=classes)
+    for what, before, now in [('training', then, marks),
+                              ('validation', then.get('valid', {}), marks['valid'])]:
+        if differences := fingerprint_differences(before, now):
+            raise ValueError(f'{printable(path)}: the {what} set is not that of this run: '
+                             f'{"; ".join(differences)}. Resume with the same data (--data), or '
+                             f'start a new run with --run FOLDER')
+        if only_dates_differ(before, now):
+            log(f'files of the {what} set have another date than at the last checkpoint, and the '
+                f'same size: a copy, or were they changed?')
 
 
-def append_run_info(path: Path, command: str, seed: int, recipe: Recipe) -> None:
-    """Add a command to run.json; seed, recipe and machine stand there once."""
-    try:
-        commands = json.loads(path.read_text('utf-8'))['commands']
-    except (OSError, ValueError, KeyError):             # missing or damaged: start a new list
-        commands = []
-    info = dict(commands=[*commands, command], seed=seed, recipe=recipe.to_dict(),
-                machine=machine_info())
-    with open_atomic(path) as file:
-        file.write(json.dumps(info, indent=1, ensure_ascii=False).encode())
-
-
-# ---- validation ----------------------------------------------------------------------------------
-
-def validate(net: Net, valid: Dataset, folder: Path | None = None) -> Row:
-    """The metrics on all images of `valid`, and predictions.png in the folder. -> dict for JSON
-
-    Of a net with several outputs the metrics of the others stand under their names.
-    """
-    hists: dict[str, Any] = {}
-    shown: list[tuple[str, Array, Label, Label]] = []
-    for name, image, label, pred in predict_all(net, valid):
-        add_confusion(hists, valid, label, pred)
-        if len(shown) < PAGE_IMAGES:
-            shown.append((name, image, label, pred))
-    totals = total_confusion(hists, valid)
-    by_head = {head: json_scores(metrics.scores(hist)) for head, hist in totals.items()}
-    first, *others = by_head
-    if folder:
-        page = [(name, image[..., :3], by_output(label)[first], by_output(pred)[first])
-                for name, image, label, pred in shown]
-        viz.draw_page(folder / 'predictions.png', page, by_output(valid.classes)[first],
-                      ['prediction'])
-    return by_head[first] | {head: by_head[head] for head in others}
-
-
-def json_scores(scores: Mapping[str, Any]) -> Row:
-    """Scores with None in place of nan, which JSON does not have."""
-    def number(x: float) -> float | None:
-        return None if np.isnan(x) else float(x)
-
-    return {key: [number(x) for x in value] if key == 'iu' else number(value)
-            for key, value in scores.items()}
+def _require_same_arrays(path: Path, saved: checkpoint.Checkpoint, net: Net,
+                         optimizer: optim.SGD | optim.Adam, recipe: Recipe) -> None:
+    """Raise unless the arrays of a checkpoint are those of the net and its optimizer."""
+    shapes = {name: array.shape for name, array in {**net.params, **net.state}.items()}
+    if shapes != {name: array.shape for name, array in saved.weights.items()}:
+        raise ValueError(f'{printable(path)} does not hold the weights of {recipe.net}; start a '
+                         f'new run with --run FOLDER')
+    for kind, values in saved.memory.items():
+        for name, value in values.items():
+            if kind not in optimizer.memory or name not in net.params or \
+                    np.ndim(value) and np.shape(value) != shapes[name]:
+                raise ValueError(f'{printable(path)} does not hold the memory of this optimizer: '
+                                 f'{printable(kind)} of {printable(name)}; start a new run with '
+                                 f'--run FOLDER')

@@ -1,12 +1,14 @@
 """Recipes: one for every row of the paper's tables, for FCN's family, and for small data sets."""
+from difflib import get_close_matches
 from typing import Any
 
+from .checks import show
 from .family import FAMILY
 from .ours import OURS
 from .paper import PAPER
-from .recipe import Recipe
+from .recipe import Recipe, parse_value
 
-__all__ = ['RECIPES', 'Recipe', 'get_recipe']
+__all__ = ['RECIPES', 'Recipe', 'get_recipe', 'parse_value']
 
 # {name: the fields of a Recipe that differ from their defaults}
 RECIPES: dict[str, dict[str, Any]] = {**PAPER, **FAMILY, **OURS}
@@ -21,7 +23,9 @@ def get_recipe(name: str, /, **changes: Any) -> Recipe:
     500
     """
     if name not in RECIPES:
-        raise ValueError(f'no recipe called {name!r}; there are {", ".join(RECIPES)}')
+        near = get_close_matches(str(name), RECIPES, 3)
+        hint = f'. Did you mean {" or ".join(near)}?' if near else ''
+        raise ValueError(f'no recipe called {show(name)}; there are {", ".join(RECIPES)}{hint}')
     recipe = Recipe.from_dict({**RECIPES[name], **changes}, name)
     if recipe.train is None:
         raise ValueError(f'train is None; the recipe {name} needs a data set and a split')

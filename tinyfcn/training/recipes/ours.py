@@ -42,9 +42,11 @@ OURS: dict[str, dict[str, Any]] = {
     **squeezenet_stages('stanford', None, 458, 20),
     **squeezenet_stages('camvid', ('camvid', 'val'), 367, 25),
     **squeezenet_stages('voc_animals', None, 2509, 4),
-    # a folder of the user's images: from ImageNet weights, or from random ones
+    # a folder of the user's images: from ImageNet weights, or from random ones. Photos are trained
+    # on crops, so that a step takes as long and as much memory for images of any size
     'folder-squeezenet': dict(SQUEEZENET, net='fcn_squeezenet_16s', init_from='squeezenet',
-                              lr=1e-3, steps=1000, train=('folder', 'train'), validate_every=100),
+                              lr=1e-3, steps=1000, train=('folder', 'train'), validate_every=100,
+                              crop_size=(320, 320)),
     'folder': dict(TINY, net='tiny_8s', lr=3e-3, lr_power=.9, steps=1000,
-                   train=('folder', 'train'), validate_every=100, flip=True),
+                   train=('folder', 'train'), validate_every=100, flip=True, crop_size=(256, 256)),
 }

@@ -1,18 +1,20 @@
 """How one net is trained, as a frozen dataclass that checks itself.
 
-Two ways to reduce a loss over pixels are in use, and their learning rates differ by a factor of
-10⁵. The paper takes the *mean*, over twenty images a step. The reference nets take the *sum*, over
-one image a step, with a momentum so high that it averages over steps. A learning rate that suits
-one is useless with the other, so a recipe that mixes them up is rejected.
+Two ways to reduce a loss over pixels are in use. The paper takes the *mean*, over twenty images a
+step, with lr 1e-4 and momentum 0.9. The reference nets take the *sum*, over one image a step, with
+lr 1e-10 and momentum 0.99, which averages over steps. The sum over an image of 500×375 pixels is
+187,500 times the mean, and the momentum makes up for the rest. A learning rate that suits one is
+useless with the other, so a recipe that mixes them up is rejected.
 """
-from collections.abc import Callable, Mapping
+from ast import literal_eval
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
 from typing import Any, Literal
 
-# no summed loss over some 10⁵ pixels has a higher learning rate, and no mean loss a lower one
-MAX_LR_OF_SUM = 1e-6
-MIN_LR_OF_MEAN = 1e-9
+from ...files import printable
+from .checks import check_fields, show
+
+MAX_TEXT = 10_000               # characters of a value; 255 class weights have fewer
 
 # what version 0.1 called these fields, in the run folders and checkpoints that it wrote
 V01_NAMES = dict(
@@ -51,7 +53,7 @@ class Recipe:
     loss: Literal['sum', 'mean'] = 'mean'
     # the learning rate of the first step
     lr: float
-    # of SGD
+    # of SGD; Adam's betas are .9 and .999
     momentum: float = .9
     weight_decay: float = 5e-4
     optimizer: Literal['sgd', 'adam'] = 'sgd'
@@ -62,12 +64,12 @@ class Recipe:
     loss_at: dict[str, float] | None = None
     # a weight for each class, or 'median' for median frequency balancing
     class_weight: tuple[float, ...] | str | None = None
-    # (w0, sigma in pixels): U-Net's weight of background between two cells
+    # (w0, sigma in pixels): U-Net's weight of background between two cells, up to 1 + w0
     border_weight: tuple[float, float] | None = None
 
     # lr · (1 − step / steps)^lr_power; 0 keeps lr
     lr_power: float = 0.
-    # lr is divided by 10 every so many steps
+    # lr is divided by 10 every so many steps; with lr_power, None
     lr_step: int | None = None
     # optimizer steps
     steps: int
@@ -84,25 +86,20 @@ class Recipe:
     scale_range: tuple[float, float] | None = None
     # (rows, columns) of a random crop
     crop_size: tuple[int, int] | None = None
-    # elastic deformation by so many pixels
+    # the standard deviation of an elastic deformation, in pixels
     elastic_sigma: float | None = None
 
     # steps between two validations, each followed by a checkpoint
     validate_every: int = 500
-    # the scores to reach, in per cent, and where they are published
+    # the scores that are published, in per cent, and where
     target: dict[str, float] | None = None
     source: str = ''
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            # a frozen dataclass has no other way to set a field
-            object.__setattr__(self, one.name, _with_tuples(getattr(self, one.name)))
-        for requirement in REQUIREMENTS:
-            for name in requirement.fields:
-                value = getattr(self, name)
-                if not requirement.accepts(value):
-                    raise ValueError(f'{name} is {value!r}; it must be {requirement.text}')
-        _check_learning_rate(self.loss, self.lr)
+        values = {name: _with_tuples(getattr(self, name)) for name in FIELDS}
+        check_fields(values)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)       # a frozen dataclass has no other way
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], name: str = 'a recipe') -> 'Recipe':
@@ -111,26 +108,63 @@ class Recipe:
         >>> Recipe.from_dict(dict(lr=1e-4, steps=10, crop_size=[32, 48])).crop_size
         (32, 48)
         """
-        # version 0.1 always wrote all of its fields, so these together identify one of its files
-        if {*V01_NAMES, 'adam'} <= values.keys():
-            values = _convert_v01(values)
-        known = [one.name for one in fields(cls)]
-        if unknown := values.keys() - set(known):
-            raise ValueError(f'{name} has no {", ".join(sorted(unknown))}; it has '
-                             f'{", ".join(known)}')
+        values = _convert_v01(values)
+        if unknown := values.keys() - set(FIELDS):
+            names = printable(', '.join(sorted(map(str, unknown))))
+            raise ValueError(f'{name}: no field called {names}; the fields are '
+                             f'{", ".join(FIELDS)}')
         # lr and steps have no default: where they are missing, the check of None reports them
         required: dict[str, Any] = dict(lr=None, steps=None)
         return cls(**{**required, **values})
+
+    @classmethod
+    def from_saved(cls, values: object, name: str) -> 'Recipe':
+        """The recipe in a file that some version of tinyfcn wrote; `name` stands in errors.
+
+        A field that the file lacks has its default. One that this version lacks is left out.
+
+        >>> Recipe.from_saved(dict(lr=1e-4, steps=10, of_the_future=1), 'run.json').flip
+        False
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f'{name}: {show(values)} is not a recipe')
+        known = {key: value for key, value in _convert_v01(values).items() if key in FIELDS}
+        try:
+            return cls.from_dict(known, name)
+        except ValueError as error:
+            raise ValueError(f'{name}: {error}') from None
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, which JSON can hold: the inverse of `from_dict`."""
         return asdict(self)
 
 
+FIELDS = [each.name for each in fields(Recipe)]
+
+
+def parse_value(text: str) -> Any:
+    """The value that a text on the command line stands for; of a word the word itself.
+
+    >>> parse_value('1e-4'), parse_value('(256, 256)'), parse_value('mean')
+    (0.0001, (256, 256), 'mean')
+    """
+    if len(text) > MAX_TEXT:
+        return text
+    try:
+        return literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):      # of thousands of brackets
+        return text
+
+
 def _convert_v01(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe that version 0.1 wrote, under the names of today."""
+    """A recipe that version 0.1 wrote, under the names of today; any other as it is."""
+    # version 0.1 always wrote all of its fields, so these together identify one of its files
+    if not {*V01_NAMES, 'adam'} <= values.keys():
+        return dict(values)
     converted = {V01_NAMES.get(key, key): value for key, value in values.items()}
     converted['optimizer'] = 'adam' if converted.pop('adam') else 'sgd'
+    if converted['lr_power']:
+        converted['lr_step'] = None                     # which version 0.1 then ignored
     return converted
 
 
@@ -141,87 +175,3 @@ def _with_tuples(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_with_tuples(part) for part in value)
     return value
-
-
-# ---- checks --------------------------------------------------------------------------------------
-
-@dataclass(frozen=True)
-class Requirement:
-    """What some fields must be, as a text and as a function."""
-    fields: tuple[str, ...]
-    text: str
-    accepts: Callable[[Any], bool]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and isfinite(value)
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value > 0
-
-
-def _is_pair_of(accepts: Callable[[Any], bool], value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(accepts, value))
-
-
-def _is_dict_of(accepts: Callable[[Any], bool], value: Any) -> bool:
-    return isinstance(value, dict) and all(map(accepts, value.values()))
-
-
-def _is_class_weight(value: Any) -> bool:
-    return value == 'median' or (isinstance(value, (list, tuple))
-                                 and all(map(_is_positive, value)))
-
-
-def _is_preprocess(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {'order', 'scale', 'mean', 'std'}
-
-
-REQUIREMENTS = [
-    Requirement(('lr',), 'a number above 0', _is_positive),
-    Requirement(('momentum', 'weight_decay', 'lr_power'), 'a number of at least 0',
-                lambda value: _is_number(value) and value >= 0),
-    Requirement(('steps', 'batch', 'iter_size', 'validate_every'), 'a whole number above 0',
-                _is_count),
-    Requirement(('optimizer',), "'sgd' or 'adam'", lambda value: value in ('sgd', 'adam')),
-    Requirement(('loss',), "'sum' or 'mean', over the pixels of a batch",
-                lambda value: value in ('sum', 'mean')),
-    Requirement(('scale_range',), 'None, or a low and a high factor',
-                lambda value: value is None or _is_pair_of(_is_positive, value)),
-    Requirement(('border_weight',), 'None, or a weight and a distance in pixels',
-                lambda value: value is None or _is_pair_of(_is_positive, value)),
-    Requirement(('elastic_sigma',), 'None, or a number of pixels above 0',
-                lambda value: value is None or _is_positive(value)),
-    Requirement(('lr_step',), 'None, or a whole number above 0',
-                lambda value: value is None or _is_count(value)),
-    Requirement(('crop_size',), 'None, or numbers of rows and columns',
-                lambda value: value is None or _is_pair_of(_is_count, value)),
-    Requirement(('net_kwargs',), 'a dict of further arguments of tinyfcn.build',
-                lambda value: isinstance(value, dict)),
-    Requirement(('loss_at',), 'None, or a dict of boxes and the weights of their losses',
-                lambda value: value is None or (bool(value) and _is_dict_of(_is_positive, value))),
-    Requirement(('class_weight',), "None, 'median' or a number above 0 for each class",
-                lambda value: value is None or _is_class_weight(value)),
-    Requirement(('train', 'valid'), 'None, or a data set and a split',
-                lambda value: value is None or _is_pair_of(lambda part: True, value)),
-    Requirement(('rules',), 'a dict of patterns and their factors',
-                lambda value: _is_dict_of(lambda rule: isinstance(rule, dict), value)),
-    Requirement(('preprocess',), 'None, or a dict of order, scale, mean and std',
-                lambda value: value is None or _is_preprocess(value)),
-]
-
-
-def _check_learning_rate(loss: str, lr: float) -> None:
-    """A learning rate suits one way to reduce the loss; with the other, training fails silently."""
-    if loss == 'sum' and lr > MAX_LR_OF_SUM:
-        raise ValueError(f'lr {lr:g} suits a mean loss, and this loss is a sum: over 500×375 '
-                         f'pixels its steps are 187,500 times as long, and it is soon nan. Set '
-                         f'loss="mean", or an lr such as 1e-10 (lesson 13)')
-    if loss == 'mean' and lr < MIN_LR_OF_MEAN:
-        raise ValueError(f'lr {lr:g} suits a summed loss, and this loss is a mean: the weights '
-                         f'would hardly move. Set loss="sum", or an lr such as 1e-4 (lesson 13)')

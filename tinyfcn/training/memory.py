@@ -1,0 +1,105 @@
+"""How much memory a training step takes, before the first one is begun."""
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..data.batches import PREFETCH
+from ..data.dataset import Dataset
+from ..files import open_image
+from ..net import Net
+from ..net.summary import megabytes
+from ..runtime.machine import available_memory
+from .recipes import Recipe
+
+Size = tuple[int, int]
+
+# Bytes that reading an image takes for each of its pixels: image, label and copies of both
+READ_BYTES = 16
+# ... and those of its elastic deformation: where each pixel comes from, in float64
+ELASTIC_BYTES = 48
+# The values of all boxes are kept for the backward pass. Measured peaks of nine nets are .85 to 1.3
+# times their sum; gradients on the way back, masks of ReLUs and statistics are the rest
+SHARE_OF_VALUES = 1.15
+SAMPLED = 200                   # images whose sizes are looked up
+CROPS = 512, 384, 320, 256, 192, 128, 96, 64        # which an error proposes
+
+
+def step_memory(net: Net, recipe: Recipe, dataset: Dataset) -> int:
+    """About how many bytes a training step takes in addition to what the net takes already.
+
+    >>> import tinyfcn
+    >>> dataset = tinyfcn.data.load_dataset('shapes', size=(480, 640))
+    >>> net = tinyfcn.build('tiny_8s', n_class=5)
+    >>> recipe = tinyfcn.training.get_recipe('shapes-8s')
+    >>> round(step_memory(net, recipe, dataset) / 1e9, 1)
+    0.7
+    """
+    return _step_memory(net, recipe, largest_size(dataset))
+
+
+def require_memory(net: Net, recipe: Recipe, dataset: Dataset) -> None:
+    """Raise ValueError if a training step takes more memory than the device of the net has left."""
+    size = largest_size(dataset)
+    needed = _step_memory(net, recipe, size)
+    available = available_memory(next(iter(net.params.values()), None))
+    if needed <= available:
+        return
+    height, width = input_size(recipe, size)
+    raise ValueError(f'a step on images of {height}×{width} pixels takes about {needed / 1e9:,.1f} '
+                     f'GB of memory, and {available / 1e9:,.1f} GB are available: '
+                     f'{_remedy(net, recipe, size, available)}')
+
+
+def _remedy(net: Net, recipe: Recipe, size: Size, available: int) -> str:
+    """The largest crops that fit."""
+    for side in CROPS:
+        cropped = replace(recipe, crop_size=(side, side))
+        if min(input_size(recipe, size)) > side and _step_memory(net, cropped, size) <= available:
+            return f'--set crop_size={side},{side} trains on crops'
+    return 'smaller images, batch=1 or a smaller net take less'
+
+
+def _step_memory(net: Net, recipe: Recipe, size: Size) -> int:
+    height, width = input_size(recipe, size)
+    outputs = [*recipe.loss_at] if recipe.loss_at else None
+    sizes = net.sizes((height, width), train=True, until=outputs)
+    # `data`, the image, is counted below
+    values = sum(megabytes(net, box, sizes) for box in net.route(True, outputs)) * 1e6
+    weights = sum(w.nbytes for w in net.params.values())
+    # the gradients of this batch, those of the step, and the optimizer's memory
+    arrays = (1 + (recipe.iter_size > 1) + (2 if recipe.optimizer == 'adam' else 1)) * weights
+    item = 8 if net.dtype == 'float64' else 4
+    batch = recipe.batch * height * width * (net['data'].channels * item + 1)
+    reading = (READ_BYTES + ELASTIC_BYTES * bool(recipe.elastic_sigma)) * size[0] * size[1]
+    return int(SHARE_OF_VALUES * recipe.batch * values + arrays + (PREFETCH + 2) * batch + reading)
+
+
+def input_size(recipe: Recipe, size: Size) -> Size:
+    """The size of an image of (height, width) once it is augmented, at most."""
+    factor = recipe.scale_range[1] if recipe.scale_range else 1
+    height, width = (max(1, round(length * factor)) for length in size)
+    if recipe.crop_size is None:
+        return height, width
+    return min(height, recipe.crop_size[0]), min(width, recipe.crop_size[1])
+
+
+def largest_size(dataset: Dataset) -> Size:
+    """The largest height and the largest width of the images of a data set, or of 200 of them."""
+    sizes = [*_sizes(dataset)] or [(0, 0)]
+    heights, widths = zip(*sizes)
+    return max(heights), max(widths)
+
+
+def _sizes(dataset: Dataset) -> Iterator[Size]:
+    """The sizes that the heads of the files say, or that of the first image of a generated set."""
+    names = dataset.names[::1 + len(dataset) // SAMPLED]
+    for name in names:
+        files = dataset.files(name)
+        try:
+            if not files:
+                image, _ = dataset.read(name)
+                yield image.shape[0], image.shape[1]
+                return
+            with open_image(files[0]) as stored:
+                yield stored.height, stored.width
+        except (OSError, ValueError):                   # which reading it will report
+            continue

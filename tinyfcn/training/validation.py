@@ -1,0 +1,81 @@
+"""Validation of a net during its training: the metrics, and a page of predictions."""
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import metrics, viz
+from ..data.dataset import Dataset
+from ..data.labels import Array, Label, by_output
+from ..files import printable
+from ..net import Net
+from ..prediction.predict import add_confusion, predict_all, total_confusion
+from .run_files import Row
+
+FIRST = 2               # images on the page: so many of the first ones,
+WORST = 2               # and so many of those with the fewest pixels right
+
+
+class Example(NamedTuple):
+    """An image on the page of predictions."""
+    share: float        # of its pixels that are right
+    name: str
+    image: Array
+    label: Label
+    pred: Label
+
+
+class Validation(NamedTuple):
+    """The metrics of all validation images, and some of the images."""
+    row: Row            # for metrics.jsonl, still without the step
+    examples: list[Example]
+
+
+def validate(net: Net, valid: Dataset) -> Validation:
+    """Predict all images of `valid`. -> their metrics, the first images and the worst
+
+    For a net with several outputs, the metrics of the first one, and those of each other output
+    under its name. Of several ranks each predicts a share of the images, and all get the metrics.
+    """
+    hists: dict[str, Any] = {}
+    first: list[Example] = []
+    worst: list[Example] = []
+    for name, image, label, pred in predict_all(net, valid):
+        add_confusion(hists, valid, label, pred)
+        example = Example(_share_right(label, pred), name, image, label, pred)
+        if len(first) < FIRST:
+            first.append(example)
+        else:
+            worst = sorted([*worst, example], key=lambda each: each.share)[:WORST]
+    totals = total_confusion(hists, valid)
+    by_name = {output: json_scores(metrics.scores(hist)) for output, hist in totals.items()}
+    output, *others = by_name
+    row = by_name[output] | {other: by_name[other] for other in others}
+    return Validation(row, [*first, *worst])
+
+
+def draw_examples(path: Path, examples: list[Example], valid: Dataset) -> None:
+    """Draw images, their labels and the predictions of the first output."""
+    output, classes = next(iter(by_output(valid.classes).items()))
+    rows = [(printable(each.name), each.image[..., :3], by_output(each.label)[output],
+             by_output(each.pred)[output]) for each in examples]
+    viz.draw_page(path, rows, classes, ['prediction'])
+
+
+def _share_right(label: Label, pred: Label) -> float:
+    """The share of the pixels with a class that the first output predicts right; of none 1."""
+    output, truth = next(iter(by_output(label).items()))
+    is_known = truth != 255
+    count = np.count_nonzero(is_known)
+    right = np.count_nonzero((truth == by_output(pred)[output]) & is_known)
+    return right / count if count else 1.
+
+
+def json_scores(scores: Mapping[str, Any]) -> Row:
+    """Scores with None in place of nan, which JSON does not have."""
+    def number(x: float) -> float | None:
+        return None if np.isnan(x) else float(x)
+
+    return {key: [number(x) for x in value] if key == 'iu' else number(value)
+            for key, value in scores.items()}
