@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from local_mirror import FILES, HALF, LENGTH, OTHER, RNG, SHA256, TAR
@@ -300,6 +301,22 @@ def test_interrupted_unpacking_leaves_no_data_set(server, small, tmp_path):
     (tmp_path / '.small.part/in').mkdir(parents=True)  # as a kill would leave it
     assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
     assert holds_only(tmp_path, 'small', 'small.tar')
+
+
+def test_the_name_of_a_new_data_set_survives_a_power_cut(server, small, tmp_path, monkeypatch):
+    """Its folder is flushed after each renaming; whatever is not flushed may be gone."""
+    events = []
+    rename = os.replace
+    flush = os.fsync
+    monkeypatch.setattr(os, 'replace', lambda old, new: (rename(old, new),
+                                                         events.append(('name', Path(new)))))
+    monkeypatch.setattr(os, 'fsync', lambda handle: (
+        flush(handle), events.append(('flush', Path(os.readlink(f'/proc/self/fd/{handle}'))))))
+    small(server.serve('a', TAR), lists={'labels/train.txt': server.serve('t', b'a\n')})
+    root = fetch_dataset('small', tmp_path)
+    for path in tmp_path / 'small.tar', tmp_path / 'small', root / 'labels/train.txt':
+        named = events.index(('name', path))
+        assert ('flush', path.parent) in events[named:], path
 
 
 def test_a_folder_that_holds_something_else(small, tmp_path):

@@ -122,6 +122,17 @@ def sparse_by_pax():
     return info.tobuf(tarfile.PAX_FORMAT) + b'1'.ljust(512, b'\0') + bytes(1024)
 
 
+def tar_with_header(kind, keys, times=1):
+    """A file after pax headers, of its own or for all that follow."""
+    text = b''.join(f'{len(key) + len(value) + 5} {key}={value}\n'.encode()
+                    for key, value in keys.items())
+    header = tarfile.TarInfo('header')
+    header.type = kind
+    header.size = len(text)
+    text += bytes(-len(text) % 512)
+    return (header.tobuf() + text) * times + tar_of({'set/a': b'1'})
+
+
 NAMES = {
     '..': ('../evil', 'points outside the folder'),
     'a .. within': ('set/../../evil', 'points outside the folder'),
@@ -133,6 +144,7 @@ NAMES = {
     'a dot at its end': ('set/a.', 'has a name that not every system can write'),
     'too long a name': ('n' * 256, 'has a name that not every system can write'),
 }
+NESTED = [('/'.join('d' * 200) + f'/{i}', b'') for i in range(3)]
 NOT_A_FILE = "'set/a' is neither a file nor a folder"
 BOMB = 'decompression bomb'
 BELOW_A_FILE = 'is in a folder that is also a file'
@@ -156,6 +168,14 @@ MALICIOUS = {
     'tar: bomb at its end': (gzip.compress(tar_of({'set/a': b'1'}) + bytes(64 << 20)), BOMB),
     'zip: bomb': (zip_of({'set/a': bytes(64 << 20)}), f'set/a expands it .* {BOMB}'),
     'zip: many that are small': (zip_of({f'{i}': bytes(4 << 20) for i in range(16)}), BOMB),
+    'tar: folders in folders': (tar_of(NESTED), 'is in 200 folders, one in another'),
+    'zip: folders in folders': (zip_of(NESTED), 'is in 200 folders, one in another'),
+    'tar: a pax header of many keys': (
+        tar_with_header(tarfile.XHDTYPE, {f'k{i:05}': 'v' for i in range(20_000)}), 'header of'),
+    'tar: keys for all members': (
+        tar_with_header(tarfile.XGLTYPE, {f'k{i:05}': 'v' for i in range(500)}), '500 pax keys'),
+    'tar: headers before headers': (
+        tar_with_header(tarfile.XHDTYPE, {f'k{i:05}': 'v' for i in range(100)}, 200), 'headers'),
     'tar: twice': (tar_of([('set/a', b'1'), ('./set//a', b'2')]), './set//a occurs twice'),
     'zip: twice': (zip_of([('set/a', b'1'), ('./set//a', b'2')]), './set//a occurs twice'),
     'tar: below a file': (tar_of([('a', b'1'), ('a/b', b'2')]), f'a/b {BELOW_A_FILE}'),
@@ -180,6 +200,16 @@ def test_more_members_than_any_data_set_has(tmp_path, monkeypatch):
     monkeypatch.setattr(unpack_module, 'MAX_MEMBERS', len(FILES) - 1)
     with pytest.raises(ValueError, match='archive: more than 4 members'):
         unpack(write_archive(tmp_path, GOOD['zip']), tmp_path / 'new')
+
+
+def test_more_folders_than_a_small_archive_may_have(tmp_path, monkeypatch):
+    """Folders count, too: here 20 files need 620 of them."""
+    monkeypatch.setattr(unpack_module, 'FREE_MEMBERS', 60)
+    files = [(f'{i}/' + '/'.join('d' * 30) + '/x', b'') for i in range(20)]
+    archive = write_archive(tmp_path, gzip.compress(tar_of(files)))
+    with pytest.raises(ValueError, match=r'archive: more than \d\d members in \d\d\d bytes; no'):
+        unpack(archive, tmp_path / 'new')
+    assert [*tmp_path.iterdir()] == [archive]
 
 
 def huge_header():
@@ -282,3 +312,43 @@ def test_a_damaged_archive_is_refused_or_complete(tmp_path, kind, count):
                 n_complete += 1
     # a .tar.gz has one checksum over everything, so hardly any damage goes unnoticed
     assert n_refused > count / 10 and (n_complete or kind == 'tar.gz'), (n_complete, n_refused)
+
+
+# ---- few open files, a bounded list of members ---------------------------------------------------
+
+def test_a_refused_archive_leaves_nothing_where_few_files_may_be_open(tmp_path):
+    """What it left before: folders so deep that removing them opened too many at once."""
+    deep = [('/'.join('d' * 30) + f'/{i}', b'') for i in range(9)]
+    archive = write_archive(tmp_path, tar_of([*deep, ('../evil', b'')]))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = max(int(name) for name in os.listdir('/proc/self/fd'))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 8, limits[1]))
+    try:
+        with pytest.raises(ValueError, match='points outside'):
+            unpack(archive, tmp_path / 'new')
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [*tmp_path.iterdir()] == [archive]
+
+
+def test_the_list_of_a_zip_is_not_read_beyond_its_limit(tmp_path, monkeypatch):
+    """zipfile reads it whole, and makes an object of each entry."""
+    monkeypatch.setattr(unpack_module, 'MAX_ZIP_LIST', 10_000)
+    archive = write_archive(tmp_path, zip_of({f'{i:030}': b'' for i in range(200)}))
+    with pytest.raises(ValueError, match='archive: its list of members has more than 10,000 bytes'):
+        unpack(archive, tmp_path / 'new')
+    assert [*tmp_path.iterdir()] == [archive]
+
+
+def test_a_pipe_is_no_archive(tmp_path):
+    os.mkfifo(tmp_path / 'archive')
+    with pytest.raises(ValueError, match='archive: a pipe or a device, not a file'):
+        unpack(tmp_path / 'archive', tmp_path / 'new')
+    assert not (tmp_path / 'new').exists()
+
+
+def test_names_are_shown_printable(tmp_path):
+    archive = write_archive(tmp_path, tar_of([('a', b'1'), ('a/\u202e\x1b[2J', b'2')]))
+    with pytest.raises(ValueError) as error:
+        unpack(archive, tmp_path / 'new')
+    assert str(error.value).isprintable()

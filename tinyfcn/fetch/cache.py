@@ -4,7 +4,6 @@ A download that was cut off continues at its last byte: `folder` keeps a .part f
 unpacked archive appears under its name only when all of it is on the disk.
 """
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from ..files.atomic import sync_folder
 from .checksum import ALGORITHMS, checksum_problem, file_digest
 from .download import Report, check_free_space, download, remove_part
 from .http import Unavailable
-from .unpack import unpack
+from .unpack import remove_folder, unpack
 
 MAX_NOTE = 1 << 16                      # bytes of a file with a checksum
 
@@ -147,7 +146,7 @@ def unpack_to(archive: Path, target: Path, find_root: Callable[[Path], Path],
     """
     new = target.with_name(f'.{target.name}.part')
     if new.exists():
-        shutil.rmtree(new)                              # left by a run that was killed
+        remove_folder(new)                              # left by a run that was killed
     check_free_space(new.parent, archive.stat().st_size)
     try:
         unpack(archive, new, report)
@@ -156,6 +155,6 @@ def unpack_to(archive: Path, target: Path, find_root: Callable[[Path], Path],
             os.sync()                                   # the files must be on the disk before …
         move_into_place(new, target)                    # … the name that says they are complete
     except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
+        remove_folder(new)
         raise
     return target / root

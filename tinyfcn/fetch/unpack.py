@@ -4,21 +4,33 @@
 
 .tar, .tar.gz and .zip are recognised by their content. Only folders and regular files with plain
 names are written, below `folder`, each once. Anything else is refused by name, and nothing is left.
+
+An archive of s bytes may expand to 100 s bytes and to 1,000 + s / 16 files and folders. Unpacking
+takes a few MB of memory; of a zip, whose list of members is read at once, 20 times that list.
 """
 import gzip
 import io
-import shutil
+import math
+import os
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ..files import open_regular, printable
 from .download import Report
 
-MAX_MEMBERS = 500_000                   # more than any data set has
+MAX_MEMBERS = 500_000                   # files and folders, more than any data set has
+FREE_MEMBERS = 1_000                    # however small the archive; beyond them …
+BYTES_PER_MEMBER = 16                   # … each takes at least this much of it, compressed
+MAX_DEPTH = 32                          # folders in folders
+MAX_NAME = 1_000                        # bytes
+MAX_HEADERS = 1 << 16                   # bytes before one member of a tar: long names, pax keys
+MAX_KEYS = 100                          # pax keys that one member has
+MAX_ZIP_LIST = 1 << 25                  # bytes of the list of members of a zip
 MAX_BYTES = 1 << 36                     # 64 GiB
 MAX_RATIO = 100                         # images hardly compress, tables of numbers about 20 times
 CHUNK = 1 << 20
@@ -47,73 +59,113 @@ def unpack(archive, folder, report: Report | None = None):
     """
     archive = Path(archive)
     folder = Path(folder)
-    size = archive.stat().st_size
-    limit = min(MAX_BYTES, MAX_RATIO * size + CHUNK)
-    members = 0
-    written = 0
+    with open_regular(archive) as file:
+        size = os.fstat(file.fileno()).st_size
     folder.mkdir(parents=True)
     try:
-        for member in _members(archive, limit):
-            members += 1
-            if members > MAX_MEMBERS:
-                raise ValueError(f'{archive}: more than {MAX_MEMBERS:,} members; no data set has '
-                                 f'as many')
-            path = folder / _safe_path(archive, member.name)
-            if member.is_folder:
-                _make_folder(archive, member.name, path)
-                continue
-            _make_folder(archive, member.name, path.parent)
-            with _create(archive, member.name, path) as file:
-                for chunk, done in member.chunks:
-                    written += len(chunk)
-                    if written > limit:
-                        raise ValueError(f'{archive}: {member.name} expands it from {size:,} to '
-                                         f'over {limit:,} bytes, more than any data set: a '
-                                         f'decompression bomb')
-                    file.write(chunk)
-                    if report:
-                        report(done, size, archive.name)
-        if not members:
-            raise ValueError(f'{archive}: the archive is empty; get it again')
+        _write_members(archive, size, folder, report)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         raise
+
+
+def _write_members(archive, size, folder, report):
+    limit = min(MAX_BYTES, MAX_RATIO * size + CHUNK)
+    target = _Target(archive, size, folder)
+    written = 0
+    for member in _members(archive, limit):
+        target.count()
+        path = folder / _safe_path(archive, member.name)
+        target.make_folder(member.name, path if member.is_folder else path.parent)
+        if member.is_folder:
+            continue
+        with _create(archive, member.name, path) as file:
+            for chunk, done in member.chunks:
+                written += len(chunk)
+                if written > limit:
+                    raise ValueError(f'{archive}: {printable(member.name)} expands it from '
+                                     f'{size:,} to over {limit:,} bytes, more than any data set: '
+                                     f'a decompression bomb')
+                file.write(chunk)
+                if report:
+                    report(done, size, archive.name)
+    if not target.members:
+        raise ValueError(f'{archive}: the archive is empty; get it again')
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and all in it, as far as the system allows, with few files open at once."""
+    for path, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            with suppress(OSError):
+                os.unlink(os.path.join(path, name))
+        for name in folders:
+            with suppress(OSError):
+                os.rmdir(os.path.join(path, name))
+    with suppress(OSError):
+        folder.rmdir()
 
 
 # ---- what is written -----------------------------------------------------------------------------
 
+class _Target:
+    """The folder that an archive is written to; what is in it is counted."""
+
+    def __init__(self, archive: Path, size: int, folder: Path) -> None:
+        self.archive = archive
+        self.size = size
+        self.max_members = min(MAX_MEMBERS, FREE_MEMBERS + size // BYTES_PER_MEMBER)
+        self.folders = {folder}
+        self.members = 0
+
+    def count(self) -> None:
+        """One member more, or one folder that is made for it."""
+        self.members += 1
+        if self.members > self.max_members:
+            raise ValueError(f'{self.archive}: more than {self.max_members:,} members in '
+                             f'{self.size:,} bytes; no data set has as many')
+
+    def make_folder(self, name: str, folder: Path) -> None:
+        """Make a folder and those that it is in; `name` is the member that needs them."""
+        if folder in self.folders:
+            return
+        self.make_folder(name, folder.parent)
+        self.count()
+        try:
+            folder.mkdir(exist_ok=True)                 # it exists where a and A are one folder
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(f'{self.archive}: {printable(name)} is in a folder that is also a '
+                             f'file; get the archive elsewhere') from None
+        self.folders.add(folder)
+
+
 def _safe_path(archive, name):
     """The name as a relative path that stays below the folder."""
     def refusal(why):
-        return ValueError(f'{archive}: the member {name!r} {why}; get the archive elsewhere')
+        return ValueError(f"{archive}: the member '{printable(name)}' {why}; get the archive "
+                          f"elsewhere")
 
     if name.startswith('/') or '\\' in name or ':' in name:
         raise refusal('is not a path relative to the folder (/, \\ or a drive)')
     parts = [part for part in name.split('/') if part not in ('', '.')]
     if '..' in parts:
         raise refusal('points outside the folder (..)')
+    if len(parts) > MAX_DEPTH:
+        raise refusal(f'is in {len(parts) - 1} folders, one in another')
     if any(part.split('.')[0].strip().lower() in DEVICES for part in parts):
         raise refusal('has the name of a device')
-    if (not name.isprintable() or len(name) > 1000
+    if (not name.isprintable() or len(name.encode()) > MAX_NAME
             or any(part != part.rstrip(' .') or len(part.encode()) > 255 for part in parts)):
         raise refusal('has a name that not every system can write')
     return Path(*parts)
-
-
-def _make_folder(archive, name, folder):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise ValueError(f'{archive}: {name} is in a folder that is also a file; get the archive '
-                         f'elsewhere') from None
 
 
 def _create(archive, name, path):
     try:
         return open(path, 'xb')                         # x: an existing file is an error
     except FileExistsError:
-        raise ValueError(f'{archive}: {name} occurs twice, or in two spellings that are the same '
-                         f'file here; get the archive elsewhere') from None
+        raise ValueError(f'{archive}: {printable(name)} occurs twice, or in two spellings that are '
+                         f'the same file here; get the archive elsewhere') from None
 
 
 # ---- what is read --------------------------------------------------------------------------------
@@ -131,13 +183,13 @@ def _describe_errors(archive):
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
-        raise ValueError(f'{archive}: damaged ({type(error).__name__}: {error}); get it '
-                         f'again') from None
+        raise ValueError(f'{archive}: damaged ({type(error).__name__}: {printable(error)}); get '
+                         f'it again') from None
 
 
 def _members(archive, limit) -> Iterator[Member]:
     """The members of a .tar, .tar.gz or .zip."""
-    with _describe_errors(archive), open(archive, 'rb') as file:
+    with _describe_errors(archive), open_regular(archive) as file:
         head = file.read(512)
         file.seek(0)
         if head[:4] in (b'PK\3\4', b'PK\5\6'):
@@ -161,14 +213,15 @@ def _chunks(archive, content, position):
 
 
 def _not_a_file(name):
-    return Refused(f'the member {name!r} is neither a file nor a folder but a link, a device or '
-                   f'the like; get the archive elsewhere')
+    return Refused(f"the member '{printable(name)}' is neither a file nor a folder but a link, a "
+                   f"device or the like; get the archive elsewhere")
 
 
 class _LimitedFile:
-    """A file that is never read further than `limit`, nor by more than a chunk at once.
+    """A file that is never read further than `limit`, and of headers only MAX_HEADERS in a row.
 
-    tarfile reads as much as a header claims that the next header takes.
+    tarfile reads as much as a header claims that the next header takes, and as many headers as
+    there are before a member.
     """
 
     def __init__(self, file, limit):
@@ -176,18 +229,23 @@ class _LimitedFile:
         self.limit = limit
         self.seek = file.seek
         self.tell = file.tell
+        self.headers_left: float = MAX_HEADERS
 
     def read(self, size):
-        if size > CHUNK or self.tell() > self.limit:
-            raise Refused(f'a header of {size:,} bytes, or more than {self.limit:,} bytes in all, '
-                          f'more than any data set: a decompression bomb')
+        if size > self.headers_left:
+            raise Refused(f'a header of {size:,} bytes, or {MAX_HEADERS:,} bytes of headers before '
+                          f'one member, more than any data set: a decompression bomb')
+        if self.tell() > self.limit:
+            raise Refused(f'more than {self.limit:,} bytes, more than any data set: a '
+                          f'decompression bomb')
+        self.headers_left -= size
         return self.file.read(size)
 
 
 def _tar_members(archive, file, plain) -> Iterator[Member]:
     """`file` is the archive, `plain` its uncompressed content."""
     with tarfile.open(fileobj=plain, mode='r:') as tar:
-        while (member := tar.next()) is not None:
+        while (member := _next_member(tar, plain)) is not None:
             tar.members.clear()     # type: ignore[attr-defined]    # a list that would only grow
             is_plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
             if not is_plain or member.issparse():
@@ -202,8 +260,33 @@ def _tar_members(archive, file, plain) -> Iterator[Member]:
             pass
 
 
+def _next_member(tar, plain):
+    plain.headers_left = MAX_HEADERS
+    member = tar.next()
+    plain.headers_left = math.inf                       # what follows is the content of the member
+    if member and len(member.pax_headers) > MAX_KEYS:   # each is copied for every member
+        raise Refused(f'{len(member.pax_headers):,} pax keys; get the archive elsewhere')
+    return member
+
+
+class _ZipReader:
+    """A zip as zipfile reads it, but that its list of members has a limit."""
+
+    def __init__(self, file):
+        self.file = file
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def read(self, size=-1):
+        if size > MAX_ZIP_LIST:                         # members are read in chunks
+            raise Refused(f'its list of members has more than {MAX_ZIP_LIST:,} bytes; unpack it by '
+                          f'hand')
+        return self.file.read(size)
+
+
 def _zip_members(archive, file) -> Iterator[Member]:
-    with zipfile.ZipFile(file) as zipped:
+    with zipfile.ZipFile(_ZipReader(file)) as zipped:
         members = zipped.infolist()
         _verify_member_count(archive, file, len(members))
         for member in members:
@@ -213,8 +296,8 @@ def _zip_members(archive, file) -> Iterator[Member]:
             is_encrypted = member.flag_bits & 1
             if is_encrypted or member.compress_type not in (zipfile.ZIP_STORED,
                                                             zipfile.ZIP_DEFLATED):
-                raise Refused(f'the member {member.orig_filename!r} is encrypted, or compressed '
-                              f'by another method than deflate; unpack it by hand')
+                raise Refused(f"the member '{printable(member.orig_filename)}' is encrypted, or "
+                              f"compressed by another method than deflate; unpack it by hand")
             content = None if member.is_dir() else zipped.open(member)
             yield Member(member.orig_filename, member.is_dir(),
                          _chunks(archive, content, file.tell))
