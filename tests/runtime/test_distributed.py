@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import copytree
 
@@ -16,6 +15,7 @@ import mpi_steps
 import mpi_sums
 import numpy as np
 import pytest
+from mpi_jobs import ENDS_WITHIN, ENVIRONMENT, assert_one_message, mpi, start_job, wait_for
 from test_crash import read_run
 from training_samples import make_recipe, write_bright_halves
 
@@ -25,34 +25,7 @@ from tinyfcn.training import checkpoint
 from tinyfcn.training.loop import rank_batches
 
 HERE = Path(__file__).parent
-MPIEXEC = Path(sys.executable).with_name('mpiexec')
-ENVIRONMENT = {**os.environ, 'OPENBLAS_NUM_THREADS': '1', 'PYTHONWARNINGS': 'error'}
-ENDS_WITHIN = 10        # seconds, when one rank has ended or none can go on
 ROUNDING = dict(float32=1e-6, float64=1e-14)
-
-
-def mpi(test):
-    """A test with real ranks. Without MPI it is skipped, and with CI=true it fails."""
-    installed = MPIEXEC.exists() and find_spec('mpi4py')
-    if not installed and os.environ.get('CI') != 'true':
-        test = pytest.mark.skip(reason='mpi4py is not installed: pip install "tinyfcn[mpi]"')(test)
-    return pytest.mark.mpi(test)
-
-
-def start_job(ranks, *args):
-    """Start a Python program on so many ranks."""
-    return subprocess.Popen([MPIEXEC, '-n', str(ranks), sys.executable, *map(str, args)],
-                            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True)
-
-
-def wait_for(process, seconds=100):
-    """-> exit code, stderr"""
-    try:
-        _, stderr = process.communicate(timeout=seconds)
-    finally:
-        process.kill()
-    return process.returncode, stderr
 
 
 # ---- One process
@@ -212,12 +185,6 @@ def start_until_checkpoint(data, folder):
             if f'PMI_RANK={rank}'.encode() in environ and bytes(folder) in command:
                 ranks[rank] = int(path.name)
     return process, ranks
-
-
-def assert_one_message(stderr, message):
-    """Nothing but one line with this message, and MPI's own line about the end."""
-    lines = [line for line in stderr.splitlines() if line and not line.startswith('Abort(')]
-    assert len(lines) == 1 and message in lines[0], stderr
 
 
 @mpi

@@ -16,7 +16,7 @@ from typing import Any
 from .signals import ignore_stop_signals
 
 CHECK_SECONDS = .05     # between two checks of the others
-PATIENCE = 3            # seconds that what an ended process has sent may still be on its way
+PATIENCE = 2            # seconds that what an ended process has sent may still be on its way
 LEFT = 1                # tags of messages
 STOP = 2
 
@@ -34,6 +34,7 @@ class JobWatch:
 
     def wait(self, requests: list[Any]) -> None:
         """Wait until all requests are complete. -> OSError if a process that has ended is needed"""
+        self._require_launcher()
         started = monotonic()
         checked = started
         while not self.mpi.Request.Testall(requests):
@@ -75,14 +76,17 @@ class JobWatch:
         self.sent.append(self.comm.Isend(b'', rank, tag))
 
     def _check(self, started: float, now: float) -> None:
-        if self._launcher_has_ended():
-            raise OSError('the process that started this rank has ended: mpiexec or srun was '
-                          'killed')
+        self._require_launcher()
         self._receive()
         for rank, since in self.left.items():
             if now - max(started, since) > PATIENCE:
                 raise OSError(f'rank {rank} has ended, and rank {self.comm.rank} waits for it: '
                               f'all ranks must run the same program with the same arguments')
+
+    def _require_launcher(self) -> None:
+        if self._launcher_has_ended():
+            raise OSError('the process that started this rank has ended: mpiexec or srun was '
+                          'killed')
 
     def _receive(self) -> None:
         """Read the messages that have come."""
