@@ -27,7 +27,7 @@ from mutant_bugs import BUGS
 ROOT = Path(__file__).resolve().parent.parent
 COPIES = 2                                      # of the repository, each with a test run of its own
 # PyTorch is hidden: it takes a second to import, and the suite must find the bugs without it
-PYTEST = "import sys, pytest; sys.modules['torch'] = None; sys.exit(pytest.console_main())"
+PYTEST = "import sys, pytest; sys.modules['torch'] = None; sys.exit(pytest.main())"
 KINDS = 'index sign stride accumulate rounding lifetime randomness'.split()
 MIN_BUGS = dict(conv=20, pool=20, loss=20)
 MIN_FOUND = .95                                 # of the bugs of a group

@@ -83,7 +83,7 @@ def build(name: str, n_class: int | None = None, channels: int | None = None, wi
     if variant.get('up', 'fixed') not in list(UP):
         raise ValueError(f"up is {variant['up']!r}: {' or '.join(map(repr, UP))}")
     model = NETS[name]
-    known = variants(name)
+    known = _variants(name)
     for key in variant:
         if key not in known:
             raise TypeError(f'{name} has no variant {key!r}; it has {", ".join(known) or "none"}')
@@ -96,7 +96,7 @@ def build(name: str, n_class: int | None = None, channels: int | None = None, wi
     return net
 
 
-def variants(name: str) -> list[str]:
+def _variants(name: str) -> list[str]:
     """The keywords of a net beside those of every net, less those that its name decides."""
     draw = NETS[name].draw
     decided = getattr(draw, 'keywords', {})             # of a partial

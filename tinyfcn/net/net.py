@@ -146,10 +146,11 @@ class Net(Graph):
             yield box, dreads
 
     def forward(self, image: NDArray[Any], train: bool = False, keep: bool = False,
-                until: str | Iterable[str] | None = None) -> Any:
+                until: str | Iterable[str] | None = None) -> NDArray[Any] | Any:
         """The value of the output, or of `until`: an array; of several a dict of arrays by name.
 
-        image (N, C, H, W) -> y (N, C, h, w), or {name: y}. train, keep: see Net.
+        image (N, C, H, W) -> y (N, C, h, w), or {name: y}, which is the Any of the type: the names
+        decide which. train, keep: see Net.
         """
         for _ in self.walk(image, train, keep, until):
             pass
