@@ -14,8 +14,7 @@ from .recipes import Recipe
 
 def require_same_training(net: Net, dataset: Dataset, recipe: Recipe, seed: int,
                           first_step: int) -> None:
-    """Raise ValueError on all ranks if one has another recipe, data set, seed, step, net or version.
-    """
+    """Raise ValueError on all ranks if one has another recipe, data set, seed, net or version."""
     if world().size == 1:                               # a fingerprint takes a while
         return
     weights = {name: (w.shape, w.dtype.name) for name, w in {**net.params, **net.state}.items()}
