@@ -71,7 +71,7 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     """
     # as everything else in here, imported when it is used
     from .models import build
-    from .weights import require_finite, transplant
+    from .weights import FormatError, require_finite, transplant
     from .weights.safetensors_file import load as load_arrays, weights_only
 
     file = _weights_file(Path(path))
@@ -81,13 +81,18 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     if 'build' not in about:
         raise ValueError(f'{file} has weights, but does not say of which net: build the net, then '
                          f'tinyfcn.weights.transplant(net, tinyfcn.weights.read(file)[0])')
+    if not arrays:
+        raise FormatError(f'{file} has no weights: train the net first, or get the file again')
     dtype = next(iter(arrays.values())).dtype.name
-    net = build(**about['build'], dtype=dtype, seed=None)
+    try:
+        net = build(**about['build'], dtype=dtype, seed=None)
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise FormatError(f'{file}: its net cannot be built, {about["build"]}: {error}') from None
     report = transplant(net, arrays)
     if report.missing or report.unused:
         raise ValueError(f'{file}: these are not the weights of {about["build"]}\n{report}')
-    net.seed = about.pop('seed')
-    net.frozen = set(about.pop('frozen'))
+    net.seed = about.pop('seed', None)
+    net.frozen = set(about.pop('frozen', []))
     about.pop('machine', None)                          # a fact of the run, not of the net
     net.about = about
     return net

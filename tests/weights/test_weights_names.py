@@ -305,3 +305,76 @@ def test_an_unknown_source_is_described(tmp_path, arrays, message):
         weights.read(tmp_path / 'x')
     raw, _ = weights.read_raw(tmp_path / 'x')
     assert raw.keys() == safetensors_file.load(tmp_path / 'x')[0].keys()
+
+
+# ---- Prefixes ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('prefix', [
+    '_orig_mod.', 'module.', 'model.', 'timm_model.', 'backbone.', 'module._orig_mod.',
+    '_orig_mod.module.', 'model.backbone.', 'model.module._orig_mod.timm_model.'])
+def test_a_prefix_that_all_names_share_is_stripped(prefix):
+    arrays = {f'{prefix}{name}': array for name, array in as_torch(TORCHVISION).items()}
+    read, about = to_our_names(arrays)
+    assert_same_as_ours(read)
+    assert about['source'] == 'VGG-16 of torchvision'
+
+
+def test_a_prefix_that_most_names_share_is_stripped():
+    """A backbone and the head of a user's own class beside it."""
+    arrays = {f'model.backbone.{name}': array for name, array in as_torch(TORCHVISION).items()}
+    read, _ = to_our_names({**arrays, 'model.head.weight': floats(2), 'loss.weight': floats(3)})
+    assert read.keys() - OURS.keys() == {'head.w', 'loss.w'}
+
+
+def test_a_prefix_of_a_few_names_is_kept():
+    arrays = {**as_torch(TORCHVISION), 'model.extra.weight': floats(2), 'module.b.bias': floats(1)}
+    assert to_our_names(arrays)[0].keys() - OURS.keys() == {'model.extra.w', 'module.b.b'}
+
+
+def test_names_that_would_collide_keep_their_prefix():
+    arrays = {f'model.{name}': array for name, array in as_torch(TORCHVISION).items()}
+    with pytest.raises(FormatError, match=r'of no known source'):
+        to_our_names({**arrays, 'features.0.weight': floats(2)})
+
+
+# ---- Keras ---------------------------------------------------------------------------------------
+
+def keras_vgg(path, side):
+    """A Keras VGG-16 for images of 32·side pixels: fc1 has side·side·512 inputs, here ·5."""
+    layers = {}
+    for name, w in LAYERS.items():
+        layer = dict(fc6='fc1', fc7='fc2', fc8='predictions').get(
+            name, f'block{name[4:5]}_{name[:4]}{name[-1]}')
+        if name == 'fc6':
+            w = floats(6, side)
+        layers[layer] = {'kernel:0': w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T,
+                         'bias:0': OURS[f'{name}.b']}
+    keras_file(path, layers)
+    return layers['fc1']['kernel:0']
+
+
+@pytest.mark.parametrize('k', [1, 4, 7, 14])
+def test_a_keras_vgg_for_images_of_another_size(tmp_path, k):
+    w = keras_vgg(tmp_path / 'x.h5', 5 * k * k)
+    arrays, about = weights.read(tmp_path / 'x.h5')
+    assert arrays['fc6.w'].shape == (6, 5, k, k) and about['source'] == 'VGG-16 of Keras'
+    y, x = k - 1, k // 2
+    np.testing.assert_array_equal(arrays['fc6.w'][2, 3, y, x], w[(y * k + x) * 5 + 3, 2])
+
+
+def test_a_keras_vgg_whose_fc_layer_is_no_square_is_not_called_damaged(tmp_path):
+    keras_vgg(tmp_path / 'x.h5', 5 * 3 * 4)
+    with pytest.raises(FormatError, match='has 60 inputs, which is no square of the 5 channels of '
+                                          'conv5_3.*include_top=False') as error:
+        weights.read(tmp_path / 'x.h5')
+    assert 'damaged' not in str(error.value)
+
+
+def test_the_weights_of_keras_3_are_described(tmp_path):
+    h5py = needed('h5py')
+    with h5py.File(tmp_path / 'x.weights.h5', 'w') as file:
+        file['layers/conv2d/vars/0'] = floats(3, 3, 2, 2)
+        file.create_group('layers/input_layer/vars')
+        file.create_group('optimizer/vars')
+    with pytest.raises(FormatError, match=r"of Keras 3.*model\.save\('net\.h5'\)"):
+        weights.read(tmp_path / 'x.weights.h5')

@@ -5,13 +5,11 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .folders import describe_folder
 from .regular import open_regular
 from .text import printable
 
@@ -33,7 +31,7 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[PILImage]:
     """Open an image that is not too large; every error names the file and what is wrong."""
     from PIL import Image, UnidentifiedImageError
     name = printable(path)
-    with _open_file(path, name) as file:
+    with open_regular(path) as file:
         try:
             with warnings.catch_warnings():             # Pillow's, for which MAX_PIXELS stands in
                 warnings.simplefilter('ignore', Image.DecompressionBombWarning)
@@ -55,16 +53,6 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[PILImage]:
             size = os.fstat(file.fileno()).st_size
             raise ImageError(f'{name}: damaged ({printable(error)}), of {size:,} bytes; get it '
                              f'again') from None
-
-
-def _open_file(path: str | os.PathLike[str], name: str) -> BinaryIO:
-    try:
-        return open_regular(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{name}: no such file; {describe_folder(Path(path).parent)}') \
-            from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise type(error)(f'{name}: cannot be read ({error.strerror})') from None
 
 
 def require_8_bits(image: PILImage, name: object) -> None:

@@ -2,7 +2,11 @@
 import errno
 import os
 import stat
+from pathlib import Path
 from typing import BinaryIO
+
+from .folders import describe_folder
+from .text import printable
 
 MAX_TEXT = 1 << 26              # bytes; a list of a million names has less
 
@@ -12,14 +16,25 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     flags = os.O_RDONLY
     for name in 'O_NONBLOCK', 'O_CLOEXEC', 'O_BINARY':  # without O_NONBLOCK a pipe would wait here
         flags |= getattr(os, name, 0)
-    handle = os.open(path, flags)
-    mode = os.fstat(handle).st_mode
-    if stat.S_ISREG(mode):
-        return os.fdopen(handle, 'rb')
-    os.close(handle)
+    name = printable(path, limit=None)
+    try:
+        handle = os.open(path, flags)
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISREG(mode):
+            return os.fdopen(handle, 'rb')
+        os.close(handle)
+    except FileNotFoundError:
+        folder = describe_folder(Path(path).parent)
+        raise FileNotFoundError(f'{name}: no such file; {folder}') from None
+    except PermissionError as error:
+        raise PermissionError(f'{name}: cannot be read ({error.strerror})') from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise FileNotFoundError(f'{printable(path)}: no such file; its name is too long') from None
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    raise ValueError(f'{path}: a pipe or a device, not a file; save its content into a file first')
+        raise IsADirectoryError(f'{name}: cannot be read (Is a directory)')
+    raise ValueError(f'{name}: a pipe or a device, not a file; save its content into a file first')
 
 
 def read_text(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> str:

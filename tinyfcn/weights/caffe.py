@@ -6,6 +6,9 @@
     BlobProto           5: floats   8: doubles   7: shape   1 2 3 4: num channels height width
 
 Every length is checked against the message around it before anything is read.
+
+Budget: the arrays, the largest four times (that is how a bilinear one is recognised), and 32 times
+the names and lists; 2 s for each megabyte of fields, and .01 s a megabyte of packed numbers.
 """
 import mmap
 from collections.abc import Iterator
@@ -16,14 +19,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import FormatError, describe_read_errors
-from .arrays import Arrays
+from ..files import FormatError, describe_read_errors, open_regular
+from .arrays import MAX_AXES, Arrays
 
 # wire types
 VARINT = 0
 EIGHT = 1
 BYTES = 2
 FOUR = 5
+# a layer that has more is none of a net
+MAX_NAME = 1000                 # bytes
+MAX_BLOBS = 64
 TYPES_V1 = {4: 'Convolution', 14: 'InnerProduct', 39: 'Deconvolution'}
 
 
@@ -67,7 +73,7 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     ksize is listed in `bilinear`, and its weights are not returned; those of a learned one are.
     The blobs of any other layer (BatchNorm, Scale, …) are name.0, name.1, … in Caffe's order.
     """
-    with describe_read_errors(path, '.caffemodel'), open(path, 'rb') as file:
+    with open_regular(path) as file, describe_read_errors(path, '.caffemodel'):
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         arrays: Arrays = {}
         net_name = ''
@@ -75,7 +81,7 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
 
         for field in _fields(data, Span(0, len(data))):
             if (field.number, field.wire) == (1, BYTES):
-                net_name = data[slice(*field.span)].decode()
+                net_name = _text(data, field.span)
             if field.number not in LAYER_FIELDS or field.wire != BYTES:
                 continue
             layer = _layer(data, field.span, LAYER_FIELDS[field.number])
@@ -100,7 +106,7 @@ def is_bilinear(w: NDArray[Any]) -> bool:
     Along one axis it is 1 − |i − (k − 1)/2| / ⌈k/2⌉, which Caffe calls its bilinear filler.
     """
     channels, depth, *ksize = w.shape
-    if depth not in (1, channels):
+    if not w.size or depth not in (1, channels):
         return False
     rows, columns = (1 - abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2) for k in ksize)
     expected = np.zeros_like(w)
@@ -116,14 +122,23 @@ def _layer(data: mmap.mmap, message: Span, numbers: LayerFields) -> Layer:
     for field in _fields(data, message):
         key = field.number, field.wire
         if key == (numbers.name, BYTES):
-            name = data[slice(*field.span)].decode()
+            name = _text(data, field.span)
         elif key == (numbers.type, BYTES):
-            type_ = data[slice(*field.span)].decode()
+            type_ = _text(data, field.span)
         elif key == (numbers.type, VARINT):
             type_ = TYPES_V1.get(field.varint, str(field.varint))
         elif key == (numbers.blobs, BYTES):
             blobs.append(_blob(data, field.span))
+        if len(blobs) > MAX_BLOBS:
+            raise FormatError(f'{name} has more than {MAX_BLOBS} blobs; no layer needs that')
     return Layer(name, type_, blobs)
+
+
+def _text(data: mmap.mmap, span: Span) -> str:
+    if span.end - span.start > MAX_NAME:
+        raise FormatError(f'a name of {span.end - span.start:,} bytes at byte {span.start:,}; that '
+                          f'of a layer has less than {MAX_NAME:,}')
+    return data[slice(*span)].decode()
 
 
 def _named_blobs(layer: Layer) -> Arrays:
@@ -150,16 +165,23 @@ def _named_blobs(layer: Layer) -> Arrays:
 def _blob(data: mmap.mmap, message: Span) -> NDArray[Any]:
     shape = None
     old_shape: dict[int, int] = {}                              # num, channels, height, width
-    parts = []
+    floats = bytearray()
+    doubles = bytearray()
+    view = memoryview(data)
     for field in _fields(data, message):
         if (field.number, field.wire) == (7, BYTES):
             shape = _shape(data, field.span)
         elif field.number in (1, 2, 3, 4) and field.wire == VARINT:
             old_shape[field.number] = field.varint
         elif field.number in (5, 8) and field.wire != VARINT:   # packed, or one number at a time
-            parts.append(_numbers(data, field.span, '<f4' if field.number == 5 else '<f8'))
+            _check_whole(field.span, 4 if field.number == 5 else 8)
+            numbers = floats if field.number == 5 else doubles
+            numbers += view[slice(*field.span)]
 
-    array = np.concatenate(parts or [np.zeros(0)], dtype='float32')
+    if doubles:                                                 # instead of floats, as in Caffe
+        array = np.frombuffer(doubles, '<f8').astype('float32')
+    else:
+        array = np.frombuffer(floats, '<f4').astype('float32', copy=False)
     if shape is None:
         shape = [old_shape.get(axis, 0) for axis in (1, 2, 3, 4)] if old_shape else [array.size]
     if prod(shape) != array.size:
@@ -177,16 +199,21 @@ def _shape(data: mmap.mmap, message: Span) -> list[int]:
             while i < end:
                 size, i = _varint(data, i, end)
                 shape.append(size)
+                _check_axes(shape)
+        _check_axes(shape)
     return shape
 
 
-def _numbers(data: mmap.mmap, span: Span, dtype: str) -> NDArray[Any]:
+def _check_axes(shape: list[int]) -> None:
+    if len(shape) > MAX_AXES:
+        raise FormatError(f'a blob of more than {MAX_AXES} axes; no layer needs that')
+
+
+def _check_whole(span: Span, itemsize: int) -> None:
     length = span.end - span.start
-    count, rest = divmod(length, np.dtype(dtype).itemsize)
-    if rest:
+    if length % itemsize:
         raise FormatError(f'{length} bytes at byte {span.start:,} are not a whole number of '
-                          f'{dtype}')
-    return np.frombuffer(data, dtype, count, span.start)
+                          f'<f{itemsize}')
 
 
 def _fields(data: mmap.mmap, message: Span) -> Iterator[Field]:

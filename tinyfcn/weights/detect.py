@@ -2,8 +2,9 @@
 import os
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
-from ..files import FormatError, describe_read_errors
+from ..files import FormatError, describe_read_errors, open_regular
 
 # What a file of no known format begins with, and what to tell its owner
 NOT_WEIGHTS = {
@@ -23,11 +24,9 @@ def detect_format(path: str | Path) -> str:
 
     A file of no known format is a FormatError that says what it seems to be.
     """
-    with describe_read_errors(path, 'file of weights'):
-        size = os.path.getsize(path)
-        with open(path, 'rb') as file:
-            head = file.read(64)
-
+    with open_regular(path) as file, describe_read_errors(path, 'file of weights'):
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(64)
         if not size:
             raise FormatError('the file is empty: a failed download? Get it again')
         if head[5:9] == b'\0\0\0{':                     # a length of 8 bytes, then JSON
@@ -35,7 +34,7 @@ def detect_format(path: str | Path) -> str:
         if head.startswith(b'\x89HDF\r\n\x1a\n'):
             return 'keras'
         if head.startswith(b'PK'):
-            return _zip_format(path, size)
+            return _zip_format(file, size)
         if head[:1] == b'\x80' and b'\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.' in head:
             return 'torch'                              # its older form: a pickled magic number
 
@@ -50,15 +49,19 @@ def detect_format(path: str | Path) -> str:
                           f'formats, .safetensors, .caffemodel, .pth, .npz and .h5')
 
 
-def _zip_format(path: str | Path, size: int) -> str:
-    if not zipfile.is_zipfile(path):
+def _zip_format(file: BinaryIO, size: int) -> str:
+    if not zipfile.is_zipfile(file):
         raise FormatError(f'a zip without its index, which is at its end: the download stopped '
                           f'after {size:,} bytes. Get the file again')
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
     if any(name.split('/')[-1] == 'data.pkl' for name in names):
         return 'torch'
     if names and all(name.endswith('.npy') for name in names):
         return 'npz'
+    advice = ''
+    if 'model.weights.h5' in names:
+        advice = (". This is a .keras file: in Keras, model.save('net.h5') writes the older form, "
+                  "which is read")
     raise FormatError(f'a zip, but neither of torch.save nor of numpy.savez; it holds '
-                      f'{", ".join(names[:5]) or "nothing"}')
+                      f'{", ".join(names[:5]) or "nothing"}{advice}')

@@ -5,7 +5,8 @@ A source also determines the preprocessing that its weights were trained on, ima
 say it, and a net that gets RGB instead of BGR is wrong without any error.
 """
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from math import isqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,18 +62,29 @@ TORCH: Preprocess = dict(order='RGB', scale=1 / 255, mean=(.485, .456, .406),
 FCN_MEANS = {21: VOC_MEAN, 60: (104.007, 116.669, 122.679)}
 
 
-def unchanged(box: str, w: NDArray[Any]) -> NDArray[Any]:
+def unchanged(box: str, w: NDArray[Any], channels: int) -> NDArray[Any]:
     return w
 
 
-def fc6_from_hwc(box: str, w: NDArray[Any]) -> NDArray[Any]:
-    """fc6 of a net that flattens (H, W, C).   (out, 7·7·C) -> (out, C, 7, 7), channel-major"""
-    return w.reshape(len(w), 7, 7, -1).transpose(0, 3, 1, 2) if box == 'fc6' else w
+def fc6_from_hwc(box: str, w: NDArray[Any], channels: int) -> NDArray[Any]:
+    """fc6 of a net that flattens (H, W, C).   (out, k·k·C) -> (out, C, k, k), channel-major
+
+    k is 7 if the net was made for images of 224×224, and another number for others.
+    """
+    if box != 'fc6':
+        return w
+    k = isqrt(w.shape[1] // max(1, channels))
+    if k * k * channels != w.shape[1]:
+        raise FormatError(f'its first fc layer has {w.shape[1]:,} inputs, which is no square of '
+                          f'the {channels:,} channels of conv5_3: it does not follow pool5, or '
+                          f'the net was made for images that are not square; save it without its '
+                          f'fc layers (in Keras: include_top=False)')
+    return w.reshape(len(w), k, k, channels).transpose(0, 3, 1, 2)
 
 
-def from_tensorflow(box: str, w: NDArray[Any]) -> NDArray[Any]:
+def from_tensorflow(box: str, w: NDArray[Any], channels: int) -> NDArray[Any]:
     """(kh, kw, in, out) -> (out, in, kh, kw), and (in, out) -> (out, in)"""
-    return w.transpose(3, 2, 0, 1) if w.ndim == 4 else fc6_from_hwc(box, w.T)
+    return w.transpose(3, 2, 0, 1) if w.ndim == 4 else fc6_from_hwc(box, w.T, channels)
 
 
 class Source(NamedTuple):
@@ -82,7 +94,8 @@ class Source(NamedTuple):
     required: dict[str, str]
     optional: dict[str, str]
     suffixes: dict[str, str] = {'.w': '.w', '.b': '.b'}
-    convert: Callable[[str, NDArray[Any]], NDArray[Any]] = unchanged    # box, its w -> w
+    # box, its w, channels of conv5_3 -> w
+    convert: Callable[[str, NDArray[Any], int], NDArray[Any]] = unchanged
 
 
 # num_batches_tracked counts the updates of the running statistics, which no net needs
@@ -116,6 +129,7 @@ SOURCES = [
     Source('ResNet-101 of torchvision', TORCH, {box.replace('/', '.'): box for box in RESNET},
            same_names('fc', *DEEP_STEM), PYTORCH),
 ]
+PREFIXES = '_orig_mod.', 'module.', 'model.', 'timm_model.', 'backbone.'
 BACKBONE_LAYER = re.compile(r'(conv\d|features\.|fire\d|inception|block\d|layer\d)')
 
 
@@ -124,10 +138,11 @@ def to_our_names(arrays: Arrays) -> tuple[Arrays, dict[str, Any]]:
 
     A layer that is not in the source's table, such as a score layer, keeps its name.
     """
-    if all(name.startswith('module.') for name in arrays):      # saved through DataParallel
-        arrays = {name.removeprefix('module.'): array for name, array in arrays.items()}
+    arrays = without_prefixes(arrays)
     source = _source_of(arrays)
     boxes = source.required | source.optional
+    channels = next((array.size for name, array in arrays.items()
+                     if _box_and_suffix(name, source) == ('conv5_3', '.b')), 0)
 
     renamed = {}
     for name, array in arrays.items():
@@ -137,7 +152,7 @@ def to_our_names(arrays: Arrays) -> tuple[Arrays, dict[str, Any]]:
             continue
         box = boxes.get(layer, layer)
         if our_suffix == '.w':
-            array = np.ascontiguousarray(source.convert(box, array))
+            array = np.ascontiguousarray(source.convert(box, array, channels))
         renamed[name if our_suffix is None else f'{box}{our_suffix}'] = array
 
     preprocess = source.preprocess
@@ -145,6 +160,32 @@ def to_our_names(arrays: Arrays) -> tuple[Arrays, dict[str, Any]]:
         mean = FCN_MEANS.get(len(renamed['score_fr.w']))
         preprocess = bgr(*mean) if mean else None
     return renamed, dict(source=source.name, preprocess=preprocess)
+
+
+def without_prefixes(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Names without what torch.compile, DataParallel and classes around a net put before them.
+
+    A prefix goes if most names have it: a backbone may have a head beside it.
+
+    >>> [*without_prefixes({'module.backbone.conv1.weight': ..., 'module.classifier.bias': ...,
+    ...                     'module.backbone.bn1.bias': ...})]
+    ['conv1.weight', 'classifier.bias', 'bn1.bias']
+    """
+    stripped = dict(arrays)
+    while True:
+        for prefix in PREFIXES:
+            shorter = {name.removeprefix(prefix): array for name, array in stripped.items()}
+            count = sum(name.startswith(prefix) for name in stripped)
+            if count > len(stripped) / 2 and len(shorter) == len(stripped):
+                stripped = shorter
+                break
+        else:
+            return stripped
+
+
+def _box_and_suffix(name: str, source: Source) -> tuple[str, str | None]:
+    layer, suffix = _split_name(name, source)
+    return source.required.get(layer, layer), source.suffixes.get(suffix)
 
 
 def _source_of(arrays: Arrays) -> Source:

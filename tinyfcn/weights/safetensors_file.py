@@ -3,28 +3,49 @@
     save('fcn8s.safetensors', net.params, dict(net='fcn8s', n_class=21))
     arrays, about = load('fcn8s.safetensors')
 
-The format itself has no checksum. A tinyfcn file has one text in its metadata, called 'tinyfcn':
-the CRC-32 of a JSON text that holds `about` and, by name, the CRC-32 of every array.
+A file is the length of its header, the header in JSON, and then the arrays, one after another
+without gaps. The format itself has no checksum. A tinyfcn file has one text in its metadata, called
+'tinyfcn': the CRC-32 of a JSON text that holds `about` and, by name, the CRC-32 of every array.
+
+Budget of `load`: the arrays, the largest one twice, and 30 times the header, which has at most
+8 MiB; 0.2 s a megabyte.
 """
 import json
 import os
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from reprlib import repr as short_repr
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 from zlib import crc32
 
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save as serialize
 
-from ..files import FormatError, describe_read_errors, open_atomic
-from .arrays import Arrays, from_bfloat16, to_native
+from ..files import FormatError, describe_read_errors, open_atomic, open_regular
+from .about import check_about
+from .arrays import Arrays, from_bfloat16, is_shape, to_native
 
 METADATA_KEY = 'tinyfcn'
+MAX_HEADER = 8 << 20            # bytes; that of a net of 600 arrays has 60,000
 DTYPES = dict(F64='float64', F32='float32', F16='float16', I64='int64', U64='uint64', I32='int32',
               U32='uint32', I16='int16', U16='uint16', I8='int8', U8='uint8', BOOL='bool')
+STORED_DTYPES = dict(DTYPES, BF16='uint16')
 T = TypeVar('T')
+
+
+class Entry(NamedTuple):
+    """Where an array stands in the file, and as what."""
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+
+
+class Header(NamedTuple):
+    """What a file says before its arrays."""
+    text: str | None                # of `save`; None in a file of another program
+    entries: dict[str, Entry]
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]],
@@ -49,7 +70,11 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]],
 
     checksums = {name: _checksum(name, array) for name, array in stored.items()}
     text = json.dumps(dict(about=about or {}, crc32=checksums), separators=(',', ':'))
+    check_about(json.loads(text)['about'])              # else `load` would refuse the file
     data = serialize(stored, {METADATA_KEY: f'{crc32(text.encode()):08x} {text}'})
+    if int.from_bytes(data[:8], 'little') > MAX_HEADER:
+        raise ValueError(f'{path}: {len(stored):,} arrays and what is said about them need a '
+                         f'header of more than {MAX_HEADER:,} bytes')
     with open_atomic(path) as file:
         file.write(data)
 
@@ -60,20 +85,23 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     A .safetensors of another program has no checksums: its about is {}, and its float16 and
     bfloat16 become float32. All other dtypes stay what they are.
     """
-    with describe_read_errors(path, 'safetensors file'):
-        text, arrays = _read(path)
+    with open_regular(path) as file, describe_read_errors(path, 'safetensors file'):
+        text, entries = _read_header(file)
         if text is None:
-            return {name: to_native(name, array) for name, array in arrays.items()}, {}
+            return {name: to_native(name, _read_array(file, name, entry))
+                    for name, entry in entries.items()}, {}
 
         about, checksums = _parsed_metadata(text)
-        if unlisted := checksums.keys() ^ arrays.keys():
+        if unlisted := checksums.keys() ^ entries.keys():
             raise FormatError(f'damaged: {sorted(unlisted)} should be both in the list of arrays '
                               f'and in the file; get the file again')
-        for name, array in arrays.items():
-            if _checksum(name, array) != checksums[name]:
+        arrays = {}
+        for name, checksum in checksums.items():        # in the order of saving
+            array = arrays[name] = _read_array(file, name, entries[name])
+            if _checksum(name, array) != checksum:
                 raise FormatError(f'damaged: {name} is not what was saved (another CRC-32); get '
                                   f'the file again')
-        return {name: arrays[name] for name in checksums}, about    # in the order of saving
+        return arrays, about
 
 
 def weights_only(arrays: Mapping[str, T]) -> dict[str, T]:
@@ -83,42 +111,64 @@ def weights_only(arrays: Mapping[str, T]) -> dict[str, T]:
 
 def is_tinyfcn_file(path: str | Path) -> bool:
     """Whether `save` wrote this file."""
-    with describe_read_errors(path, 'safetensors file'), open(path, 'rb') as file:
-        return _read_metadata(file) is not None
+    with open_regular(path) as file, describe_read_errors(path, 'safetensors file'):
+        return _read_header(file).text is not None
 
 
-def _read(path: str | Path) -> tuple[str | None, Arrays]:
-    """-> the text of `save`, or None; and the arrays as the file has them, not yet checked"""
-    with open(path, 'rb') as file:
-        text = _read_metadata(file)
-        file.seek(0)
-        tensors = safetensors.deserialize(file.read())      # type: ignore[no-untyped-call]
-        return text, {name: _array(name, **tensor) for name, tensor in tensors}
-
-
-def _read_metadata(file: BinaryIO) -> str | None:
-    """The text that `save` put into the metadata; None in a file of another program.
+def _read_header(file: BinaryIO) -> Header:
+    """Every size is checked here, against the file, before an array is read.
 
     A file whose key is damaged must not pass as one of another program: its values show it.
     """
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), 'little')
-    if size < 8 + length:
-        raise FormatError(f'{size:,} bytes, and the header alone has {8 + length:,}: truncated, or '
+    start = 8 + length
+    if size < start:
+        raise FormatError(f'{size:,} bytes, and the header alone has {start:,}: truncated, or '
                           f'not a safetensors file; get the file again')
-    header = json.loads(file.read(length))
+    if length > MAX_HEADER:
+        raise FormatError(f'a header of {length:,} bytes; that of a net has less than '
+                          f'{MAX_HEADER:,}')
+    header = json.loads(file.read(length).decode())
     metadata: dict[str, str] = header.pop('__metadata__', None) or {}
-    ends = (tensor['data_offsets'][1] for tensor in header.values())
-    needed = 8 + length + max(ends, default=0)
-    if size < needed:
-        raise FormatError(f'truncated: {size:,} bytes of {needed:,}; get the file again')
+
+    entries = {}
+    spans = []
+    for name, value in header.items():
+        dtype, shape, (begin, end) = value['dtype'], value['shape'], value['data_offsets']
+        if dtype not in STORED_DTYPES:
+            raise FormatError(f'{name} is {dtype}, which NumPy does not know')
+        itemsize = np.dtype(STORED_DTYPES[dtype]).itemsize
+        if not is_shape(shape) or len(value) != 3 or end - begin != prod(shape) * itemsize:
+            raise FormatError(f'{name} is {dtype} of shape {short_repr(shape)} in bytes '
+                              f'{short_repr(begin)} to {short_repr(end)}: damaged; get the file '
+                              f'again')
+        entries[name] = Entry(dtype, tuple(shape), start + begin)
+        spans.append((begin, end))
+    _check_spans(spans, start, size)
 
     if not any(METADATA_KEY in key or 'crc32' in value for key, value in metadata.items()):
-        return None
+        return Header(None, entries)
     if [*metadata] != [METADATA_KEY]:
         raise FormatError(f'damaged: a tinyfcn file with the metadata {[*metadata]}; get the file '
                           f'again')
-    return metadata[METADATA_KEY]
+    return Header(metadata[METADATA_KEY], entries)
+
+
+def _check_spans(spans: list[tuple[int, int]], start: int, size: int) -> None:
+    """The arrays fill the rest of the file, without gaps and without overlaps."""
+    needed = start + max((end for _, end in spans), default=0)
+    if size < needed:
+        raise FormatError(f'truncated: {size:,} bytes of {needed:,}; get the file again')
+    at = 0
+    for begin, end in sorted(spans):
+        if begin != at:
+            raise FormatError(f'an array begins at byte {start + begin:,}, and the one before it '
+                              f'ends at byte {start + at:,}: damaged; get the file again')
+        at = end
+    if needed < size:
+        raise FormatError(f'{size - needed:,} bytes follow its arrays: damaged, or not a '
+                          f'safetensors file; get it again')
 
 
 def _parsed_metadata(text: str) -> tuple[dict[str, Any], dict[str, int]]:
@@ -127,17 +177,16 @@ def _parsed_metadata(text: str) -> tuple[dict[str, Any], dict[str, int]]:
     if checksum != f'{crc32(content.encode()):08x}':
         raise FormatError('damaged: its header is not what was saved (another CRC-32); get the '
                           'file again')
-    about, checksums = json.loads(content).values()
-    return about, checksums
+    note = json.loads(content)
+    return check_about(note['about']), note['crc32']
 
 
-def _array(name: str, dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:
-    if dtype == 'BF16':
-        return from_bfloat16(np.frombuffer(data, '<u2').reshape(shape))
-    if dtype not in DTYPES:
-        raise FormatError(f'{name} is {dtype}, which NumPy does not know')
-    native = np.dtype(DTYPES[dtype])
-    stored = np.frombuffer(data, native.newbyteorder('<')).reshape(shape)
+def _read_array(file: BinaryIO, name: str, entry: Entry) -> NDArray[Any]:
+    native = np.dtype(STORED_DTYPES[entry.dtype])
+    file.seek(entry.start)
+    stored = np.fromfile(file, native.newbyteorder('<'), prod(entry.shape)).reshape(entry.shape)
+    if entry.dtype == 'BF16':
+        return from_bfloat16(stored)
     array: NDArray[Any] = np.require(stored, native, ['W'])
     return array
 

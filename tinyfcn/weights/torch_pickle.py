@@ -2,23 +2,35 @@
 
 Both hold a pickle, which `unpickle` interprets without running it, and the raw bytes of every
 storage.
+
+Budget: the tensors, the largest storage once more, and 100 times the pickles, which run at most
+MAX_OPCODES steps each; 5 s a megabyte of pickle, and .1 s a megabyte of tensors. Storages together
+are no larger than the file, and each is read once.
 """
 import mmap
+import os
 import zipfile
 from collections.abc import Callable
-from functools import lru_cache
+from io import BytesIO
 from math import prod
 from pathlib import Path
-from reprlib import repr as short_repr
 from struct import unpack_from
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import FormatError, describe_read_errors
-from .arrays import MAX_BYTES, Arrays, check_size, from_bfloat16, to_native
-from .unpickle import ADVICE, Storage, Tensor, interpret
+from ..files import FormatError, describe_read_errors, open_regular
+from .arrays import (
+    MAX_BYTES,
+    Arrays,
+    check_size,
+    from_bfloat16,
+    is_shape,
+    largest_expansion,
+    to_native,
+)
+from .unpickle import ADVICE, Storage, Tensor, interpret, short_repr
 
 # how the older form begins
 MAGIC = 0x1950a86a20f9469cfc6c
@@ -35,11 +47,13 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     float16 and bfloat16 become float32. Of a checkpoint {'state_dict': …, 'epoch': …} the tensors
     of the state dict are read, and nothing else.
     """
-    with describe_read_errors(path, 'state dict of torch.save'), open(path, 'rb') as file:
+    with open_regular(path) as file, describe_read_errors(path, 'state dict of torch.save'):
+        size = os.fstat(file.fileno()).st_size
         if file.read(2) == b'PK':
-            with zipfile.ZipFile(path) as archive:
-                return _arrays(*_read_zip(archive)), {}
-        return _arrays(*_read_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))), {}
+            with zipfile.ZipFile(file) as archive:
+                return _arrays(*_read_zip(archive), size), {}
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return _arrays(*_read_legacy(data), size), {}
 
 
 def _read_zip(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
@@ -54,13 +68,8 @@ def _read_zip(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
     folder = pickles[0].removesuffix('data.pkl')
     if f'{folder}byteorder' in members and archive.read(f'{folder}byteorder') != b'little':
         raise FormatError('saved on a big-endian machine: save it again on a little-endian one')
-    with archive.open(pickles[0]) as file:
-        found = interpret(file)
-
-    @lru_cache(1)                               # tensors of one storage usually follow each other
-    def read_storage(key: str) -> bytes:
-        return archive.read(f'{folder}data/{key}')
-    return found, read_storage
+    found = interpret(BytesIO(archive.read(pickles[0])))
+    return found, lambda key: archive.read(f'{folder}data/{key}')
 
 
 def _read_legacy(file: mmap.mmap) -> tuple[Any, ReadStorage]:
@@ -88,10 +97,24 @@ def _read_legacy(file: mmap.mmap) -> tuple[Any, ReadStorage]:
     return found, lambda key: file[spans[key]]
 
 
-def _arrays(found: Any, read_storage: ReadStorage) -> Arrays:
+def _arrays(found: Any, read_storage: ReadStorage, file_size: int) -> Arrays:
     tensors = _tensors(found)
-    check_size(sum(_size(name, t) for name, t in tensors.items()), MAX_BYTES, 'tensors')
-    return {name: _array(name, t, read_storage(t.storage.key)) for name, t in tensors.items()}
+    limit = min(MAX_BYTES, largest_expansion(file_size))
+    check_size(sum(_size(name, t) for name, t in tensors.items()), limit, 'tensors')
+    storages = {t.storage.key: t.storage for t in tensors.values()}
+    total = sum(storage.size * np.dtype(storage.dtype).itemsize for storage in storages.values())
+    if total > file_size:
+        raise FormatError(f'truncated: its {len(storages):,} storages have {total:,} bytes, and '
+                          f'the file {file_size:,}; get the file again')
+
+    arrays = {}
+    key = None
+    for name in sorted(tensors, key=lambda name: tensors[name].storage.key):
+        if tensors[name].storage.key != key:            # each storage is read once
+            key = tensors[name].storage.key
+            data = read_storage(key)
+        arrays[name] = _array(name, tensors[name], data)
+    return {name: arrays[name] for name in tensors}
 
 
 def _tensors(found: Any) -> dict[str, Tensor]:
@@ -109,8 +132,8 @@ def _tensors(found: Any) -> dict[str, Tensor]:
 def _size(name: str, tensor: Tensor) -> int:
     """The bytes of a tensor, which is refused if it reaches beyond its storage."""
     storage, offset, shape, stride = tensor
-    numbers_valid = all(type(n) is int and n >= 0 for n in (offset, *shape, *stride))
-    if not numbers_valid or len(shape) != len(stride):
+    is_valid = is_shape(shape) and is_shape(stride) and is_shape([offset, storage.size])
+    if not is_valid or len(shape) != len(stride):
         raise FormatError(f'{name} has shape {short_repr(shape)}, stride {short_repr(stride)} and '
                           f'offset {short_repr(offset)}: whole numbers are needed')
     count = prod(shape)

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
+from ..files import printable
 from ..runtime.backend import array_module
 
 # Layers with one output per class: with other classes they must be trained again, so a mismatch
 # of their shapes is no error
+MAX_MESSAGE = 2000              # characters
 CLASSIFIERS = 'fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'
 
 
@@ -37,7 +39,7 @@ class Report(NamedTuple):
             lines.append(f'  {"":9} {"name":27} {"in the file":19} in the net')
         for what, name in rows:
             file, net = map(_format_shape, self.shapes[name])
-            lines.append(f'  {what:9} {name:27} {file:19} {net}')
+            lines.append(f'  {what:9} {printable(name):27} {file:19} {net}')
         return '\n'.join(lines)
 
 
@@ -76,8 +78,8 @@ def transplant(net: HasParams, arrays: Mapping[str, NDArray[Any]],
             (report.copied if array.shape == w.shape else report.reshaped).append(name)
 
     if refused:
-        raise ValueError(f'{"; ".join(refused)}: another net, or another width? Nothing was '
-                         f'copied')
+        names = printable('; '.join(refused), limit=MAX_MESSAGE)
+        raise ValueError(f'{names}: another net, or another width? Nothing was copied')
     if not fitted:
         raise ValueError(_no_common_name(weights, arrays))
     for name, array in fitted.items():
@@ -115,9 +117,11 @@ def _no_common_name(weights: Mapping[str, NDArray[Any]],
     for name in weights:
         for close in get_close_matches(name, arrays, 1):
             similar.append(f'{name} is perhaps {close}')
-    return (f'nothing to copy: the net has {", ".join([*weights][:4])} …, and the file has '
-            f'{", ".join([*arrays][:4]) or "nothing"} …' + '; '.join(['', *similar[:3]])
-            + '. `read` in tinyfcn.weights returns the names that tinyfcn uses')
+    return printable(f'nothing to copy: the net has {", ".join([*weights][:4])} …, and the file '
+                     f'has {", ".join([*arrays][:4]) or "nothing"} …'
+                     + '; '.join(['', *similar[:3]])
+                     + '. `read` in tinyfcn.weights returns the names that tinyfcn uses',
+                     limit=MAX_MESSAGE)
 
 
 def _format_shape(shape: tuple[int, ...] | None) -> str:

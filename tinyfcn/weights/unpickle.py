@@ -6,11 +6,12 @@ import becomes a Name, and must be one of a few; anything else is refused.
 
 A tuple may hold another one twice, which holds another one twice, and so on: a pickle of a few
 hundred bytes would take ages to print or to hash. So no value is printed in full, or hashed, before
-its type is known.
+its type is known. A pickle may also use one long tuple a thousand times; so values are counted
+where they are copied, and no program runs more than MAX_OPCODES steps.
 """
 import pickletools
 from collections.abc import Callable, Iterable
-from reprlib import repr as short_repr
+from reprlib import Repr
 from typing import IO, Any, NamedTuple
 
 from ..files import FormatError
@@ -22,7 +23,19 @@ ORDERED_DICT = 'collections OrderedDict'
 PARAMETER = 'torch._utils _rebuild_parameter'
 TENSORS = 'torch._utils _rebuild_tensor_v2', 'torch._utils _rebuild_tensor'
 KNOWN = {ORDERED_DICT, PARAMETER, *TENSORS, *(f'torch {storage}' for storage in DTYPES)}
+MAX_OPCODES = 1_000_000         # that of a ResNet-101 with its optimizer has 40,000
+MAX_ARGUMENTS = 8               # of a call; a tensor has 6 or 7
 ADVICE = 'only state dicts are read: in torch, torch.save(model.state_dict(), …)'
+
+
+class ShortRepr(Repr):
+    """The beginning of a value's repr; Python refuses to print numbers of thousands of digits."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if abs(x) < 1 << 64 else 'a number beyond 64 bits'
+
+
+short_repr = ShortRepr().repr
 
 
 class Name(NamedTuple):
@@ -51,7 +64,9 @@ def interpret(file: IO[bytes] | Any, storages: dict[str, Storage] | None = None)
     `storages` is filled with every Storage that the pickle mentions, by its key.
     """
     machine = Machine({} if storages is None else storages)
-    for opcode, argument, _ in pickletools.genops(file):
+    for machine.steps, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if machine.steps > MAX_OPCODES:
+            raise FormatError(f'its pickle has more than {MAX_OPCODES:,} opcodes; {ADVICE}')
         if opcode.name == 'STOP':
             return machine.stack.pop()
         if opcode.name not in EXECUTE:
@@ -69,6 +84,8 @@ class Machine:
         self.marks: list[int] = []              # heights of the stack
         self.memo: dict[int, Any] = {}          # values that are used again later
         self.storages = storages
+        self.steps = 0
+        self.copied = 0                         # items of lists that became dicts
 
     def ignore(self, _: Any) -> None:
         pass
@@ -139,14 +156,18 @@ class Machine:
         self.push(_checked_name(' '.join([module, name])))
 
     def persistent_id(self, _: Any) -> None:
-        storage = _storage(*self.stack[-1])
+        storage = _storage(*_few(self.stack[-1]))
         self.stack[-1] = storage
         self.storages[storage.key] = storage
 
     def reduce(self, _: Any) -> None:
         """The opcode says "call": build the known result instead."""
-        arguments = self.stack.pop()
+        arguments = _few(self.stack.pop())
         name = self.stack.pop()
+        for argument in arguments if name.text == ORDERED_DICT else ():
+            self.copied += len(argument)
+        if self.copied > self.steps:            # a step makes at most one item
+            raise FormatError(f'its pickle copies the same values again and again; {ADVICE}')
         self.push(_result_of_call(name, *arguments))
 
     def build(self, _: Any) -> None:
@@ -202,6 +223,13 @@ def _storage(tag: str, name: Name, key: str, device: str, size: int, view: Any =
         raise FormatError(f'storage {short_repr(key)} of {short_repr(size)} numbers, viewed as '
                           f'{short_repr(view)}: {ADVICE}')
     return Storage(dtype, key, size)
+
+
+def _few(arguments: Any) -> tuple[Any, ...]:
+    """The arguments of a call, of which there are only a few."""
+    if not isinstance(arguments, tuple) or len(arguments) > MAX_ARGUMENTS:
+        raise FormatError(f'its pickle calls something with {short_repr(arguments)}; {ADVICE}')
+    return arguments
 
 
 def _result_of_call(name: Name, *arguments: Any) -> Any:

@@ -1,0 +1,110 @@
+"""Read files of weights in a process of its own, which has little memory and little time.
+
+Such a process answers one file after another. It measures the memory that each needed at most, and
+how long it took; a limit of the system (RLIMIT_AS) stands behind it, and a time limit that kills.
+"""
+import json
+import resource
+import select
+import subprocess
+import sys
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from time import process_time
+from typing import NamedTuple
+
+STATUS = Path('/proc/self/status')
+LIMIT = 2 << 30                 # bytes of addresses beyond those that the process begins with
+TIMEOUT = 30                    # seconds without an answer
+
+
+class Outcome(NamedTuple):
+    """What became of one file."""
+    kind: str                   # 'read', 'refused' by a FormatError, or what else was raised
+    message: str
+    memory: int                 # bytes at most, beyond those before
+    seconds: float              # of the processor
+    names: list                 # of the arrays that were read
+    size: int                   # bytes of these arrays
+
+
+class BoundedReader:
+    """A process that reads files with `tinyfcn.weights.<module>.load`, or with weights.read_raw."""
+
+    def __init__(self, limit=LIMIT):
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(limit)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True)
+
+    def read(self, path, module='', timeout=TIMEOUT):
+        """-> Outcome.   AssertionError if the process dies or does not answer."""
+        print(json.dumps([str(path), module]), file=self.process.stdin, flush=True)
+        answered, _, _ = select.select([self.process.stdout], [], [], timeout)
+        if not answered:
+            self.close()
+            raise AssertionError(f'{path}: no answer within {timeout} s')
+        line = self.process.stdout.readline()
+        assert line, f'{path}: the process died, with exit code {self.process.wait()}'
+        return Outcome(*json.loads(line))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@contextmanager
+def bounded_reader(**kwargs):
+    reader = BoundedReader(**kwargs)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def status(key):
+    """Bytes, by a line of /proc/self/status."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f'{key}:'))
+    return int(line.split()[1]) << 10
+
+
+def read(path, module):
+    from tinyfcn import weights
+    load = import_module(f'tinyfcn.weights.{module}').load if module else weights.read_raw
+    arrays = {}
+    message = ''
+    Path('/proc/self/clear_refs').write_text('5')       # the peak begins anew
+    before = status('VmRSS')
+    start = process_time()
+    try:
+        arrays, _ = load(path)
+        kind = 'read'
+    except weights.FormatError as error:
+        kind = 'refused'
+        message = str(error)
+    except Exception as error:
+        kind = type(error).__name__
+        message = str(error)
+    seconds = process_time() - start
+    memory = max(0, status('VmHWM') - before)
+    size = sum(array.nbytes for array in arrays.values())
+    return Outcome(kind, message, memory, seconds, [*arrays][:100], size)
+
+
+def serve(limit):
+    for module in 'caffe', 'keras_h5', 'npz', 'safetensors_file', 'torch_pickle':
+        import_module(f'tinyfcn.weights.{module}')
+    try:
+        import_module('h5py')
+    except ImportError:
+        pass
+    most = status('VmSize') + limit
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    for line in sys.stdin:
+        print(json.dumps(read(*json.loads(line))), flush=True)
+
+
+if __name__ == '__main__':
+    serve(int(sys.argv[1]))

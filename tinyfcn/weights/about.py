@@ -1,0 +1,126 @@
+"""What a tinyfcn file says beside its arrays, checked as a whole before anything is made of it.
+
+The checksums show damage, not intent: a file may say anything. Each of these entries may be absent,
+and whoever needs one says so; other entries may be anything, and are only printed.
+"""
+from collections.abc import Callable
+from reprlib import repr as short_repr
+from typing import Any, NamedTuple
+
+from ..files import FormatError
+
+MAX_CLASSES = 65_536
+MAX_CHANNELS = 65_536
+MAX_WIDTH = 64                  # times as wide as in the paper
+MAX_STEPS = 1 << 48
+MAX_NUMBER = 1e30               # nan and infinity are not below it
+
+
+class Rule(NamedTuple):
+    """What an entry must be, and how a message says it."""
+    is_valid: Callable[[Any], bool]
+    wanted: str
+
+
+def is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < MAX_NUMBER      # type: ignore[arg-type]
+
+
+def is_count(value: object, least: int = 0, most: int = MAX_STEPS) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def is_seed(value: object) -> bool:
+    return value is None or is_count(value, most=(1 << 128) - 1)
+
+
+def is_list(value: object, is_item: Callable[[Any], bool] = is_text) -> bool:
+    return isinstance(value, list) and all(map(is_item, value))
+
+
+def is_build(value: object) -> bool:
+    """The arguments of tinyfcn.build, without dtype and seed, which stand elsewhere."""
+    return (isinstance(value, dict)
+            and is_text(value.get('name'))
+            and is_count(value.get('n_class'), 1, MAX_CLASSES)
+            and is_count(value.get('channels'), 1, MAX_CHANNELS)
+            and is_number(value.get('width')) and 0 < value['width'] <= MAX_WIDTH
+            and not value.keys() & {'dtype', 'seed'}
+            and all(type(x) in (str, int, float, bool, type(None)) for x in value.values()))
+
+
+def is_classes(value: object) -> bool:
+    """The names of the classes; of a net with several outputs, those of each."""
+    if isinstance(value, dict):
+        return len(value) > 0 and all(map(is_classes_of_output, value.values()))
+    return value is None or is_classes_of_output(value)
+
+
+def is_classes_of_output(value: object) -> bool:
+    return is_list(value) and 0 < len(value) <= MAX_CLASSES         # type: ignore[arg-type]
+
+
+def is_preprocess(value: object) -> bool:
+    if value is None:
+        return True
+    return (isinstance(value, dict) and value.keys() == {'order', 'scale', 'mean', 'std'}
+            and value['order'] in ('RGB', 'BGR')
+            and is_number(value['scale']) and value['scale'] != 0
+            and is_list(value['mean'], is_number) and is_list(value['std'], is_number)
+            and len(value['mean']) == len(value['std']) > 0
+            and all(std > 0 for std in value['std']))
+
+
+def is_run(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return all(RUN[key].is_valid(value[key]) for key in RUN.keys() & value.keys())
+
+
+def is_machine(value: object) -> bool:
+    scalars = (str, int, float, bool, type(None))
+    return isinstance(value, dict) and all(type(x) in scalars for x in value.values())
+
+
+RUN = {
+    'step': Rule(is_count, 'a whole number'),
+    'best': Rule(is_number, 'a number'),
+    'seed': Rule(is_seed, 'a whole number'),
+    'recipe': Rule(lambda value: isinstance(value, dict), 'a dict'),
+    'data': Rule(lambda value: value is None or isinstance(value, dict), 'a dict'),
+}
+ABOUT = {
+    'build': Rule(is_build, 'a dict of name, n_class, channels, width and variants'),
+    'classes': Rule(is_classes, 'a list of names, or a dict of such lists'),
+    'preprocess': Rule(is_preprocess, 'a dict of order (RGB or BGR), scale, mean and std'),
+    'seed': Rule(is_seed, 'a whole number'),
+    'frozen': Rule(is_list, 'a list of names'),
+    'run': Rule(is_run, 'a dict of step, best, recipe and seed'),
+    'machine': Rule(is_machine, 'a dict of texts and numbers'),
+    'source': Rule(is_text, 'a text'),
+    'format': Rule(is_text, 'a text'),
+}
+
+
+def check_about(about: object) -> dict[str, Any]:
+    """-> about.   Refuse what no tinyfcn writes, with the entry and what it should be.
+
+    >>> check_about({'seed': 0, 'frozen': ['conv1_1']})
+    {'seed': 0, 'frozen': ['conv1_1']}
+    """
+    if not isinstance(about, dict):
+        raise FormatError(f'what it says about its weights is {short_repr(about)}, and should be '
+                          f'a dict; tinyfcn did not write it')
+    for key, rule in ABOUT.items():
+        if key in about and not rule.is_valid(about[key]):
+            raise FormatError(f'its entry {key!r} is {short_repr(about[key])}, and should be '
+                              f'{rule.wanted}; tinyfcn did not write it')
+    build, classes = about.get('build'), about.get('classes')
+    if build and isinstance(classes, list) and len(classes) != build['n_class']:
+        raise FormatError(f'it names {len(classes):,} classes, and its net has '
+                          f'{build["n_class"]:,}; tinyfcn did not write it')
+    return about
