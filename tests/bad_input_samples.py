@@ -402,7 +402,15 @@ UNUSUAL_INPUT |= {
 
 @bad(r'train\.txt: no such list; the \.txt files in .* are: classes\.txt, val\.txt')
 def a_list_that_is_missing(root):
+    (root / 'img').mkdir()
     (root / 'val.txt').write_text('one\n')
+    return 'sbd'
+
+
+@unusual(lambda dataset: dataset.names == ['two'])
+def lists_of_validation_and_test_alone(root):
+    (root / 'val.txt').write_text('one.jpg\n')
+    (root / 'test.txt').write_text('three\n')
 
 
 @bad(r'masks.two\.png: no such file; .*masks has 2 \.png')
@@ -456,6 +464,7 @@ def two_images_of_one_name(root):
 
 @bad(r'Segmentation.train\.txt: no such list; the \.txt files in .*Segmentation are: none')
 def a_devkit_without_lists(root):
+    (root / 'JPEGImages').mkdir()
     return 'voc'
 
 

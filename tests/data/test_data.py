@@ -223,8 +223,9 @@ def test_a_folder_with_lists(own_folder):
     assert len(folder(own_folder, 'train')) == 4            # all, as there is no list
     (own_folder / 'val.txt').write_text('bmp\n')
     assert folder(own_folder, 'val').names == ['bmp'] and len(folder(own_folder)) == 4
-    with pytest.raises(FileNotFoundError, match=r'train\.txt: .* classes\.txt, val\.txt'):
-        folder(own_folder, 'train')                     # not all, which includes those of val.txt
+    assert sorted(folder(own_folder, 'train').names) == ['PNG', 'jpg', 'tiff']      # the rest
+    with pytest.raises(FileNotFoundError, match=r'test\.txt: .* classes\.txt, val\.txt'):
+        folder(own_folder, 'test')
 
 
 def test_rgb_masks(own_folder):

@@ -50,7 +50,7 @@ CLASSES = 'its classes were dark, bright and '
 @pytest.mark.parametrize('classes, sentence', [
     ('bright\ndark\n', f'{CLASSES}stand in another order now: bright, dark'),
     ('dark\nlight\n', f'{CLASSES}are dark, light'),
-    ('dark\nbright\nnew\x1b[2J\n', f'{CLASSES}are dark, bright, new\\x1b[2J')])
+    ('dark\nbright\nnew\u200b\n', f'{CLASSES}are dark, bright, new\\u200b')])
 def test_other_classes(root, classes, sentence):
     found, _ = changed(root, lambda: (root / 'classes.txt').write_text(classes))
     assert found == [sentence]

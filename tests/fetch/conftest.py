@@ -6,7 +6,7 @@ from local_mirror import LENGTH, SHA256, Server
 
 from tinyfcn.data.sources import SOURCES, DatasetSource
 from tinyfcn.fetch import download
-from tinyfcn.fetch.cache import Source
+from tinyfcn.fetch.source import Source
 
 
 @pytest.fixture

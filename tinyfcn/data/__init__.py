@@ -10,6 +10,7 @@ from typing import Any
 
 from . import camvid, folder, nyud, sbd, shapes, siftflow, stanford, voc
 from .dataset import Dataset
+from .sources import require_data
 
 __all__ = ['DATASETS', 'Dataset', 'load_dataset']
 
@@ -38,6 +39,8 @@ def load_dataset(name: str, root: str | Path | None = None, split: str | Path | 
     """
     if name not in DATASETS:
         raise ValueError(f'{name!r} is not a data set; the data sets are {", ".join(DATASETS)}')
-    if root is None and name != 'shapes':
-        raise ValueError(f'{name}: root is missing; pass the folder of the data set')
+    if name != 'shapes':
+        if root is None:
+            raise ValueError(f'{name}: root is missing; pass the folder of the data set')
+        require_data(name, Path(root))
     return DATASETS[name](root, split, **kwargs)

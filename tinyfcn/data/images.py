@@ -1,13 +1,17 @@
 """Reading image and mask files."""
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import ImageError, open_image
+from ..files import ImageError, open_image, printable
 from ..files.images import require_8_bits, to_rgb
 from .labels import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 INTEGER_MODES = '1', 'L', 'P', 'I', 'I;16', 'I;16B'     # Pillow's modes whose pixels are integers
 
@@ -42,26 +46,46 @@ def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) ->
     A palette or greyscale PNG, for example. A JPEG is rejected: its numbers are not those that were
     saved. RGB is read only with a table {(red, green, blue): number}.
     """
+    source = printable(path)
     with open_image(path) as image:
         if image.format == 'JPEG':
-            raise ImageError(f'{path}: a JPEG blurs the numbers of a mask; save it as PNG')
+            raise ImageError(f'{source}: a JPEG blurs the numbers of a mask; save it as PNG')
         is_coloured = bool(colours) and image.mode in ('RGB', 'RGBA')
-        if image.mode not in INTEGER_MODES and not is_coloured:
+        if is_coloured:
+            require_8_bits(image, path)
+        elif image.mode not in INTEGER_MODES:
             advice = ('' if colours is None else
                       "; or give every class its colour, by lines 'R G B name' in classes.txt")
             raise ImageError(
-                f'{path}: {image.mode} pixels are colours; a mask holds the number of a class in '
+                f'{source}: {image.mode} pixels are colours; a mask holds the number of a class in '
                 f'each pixel, as a palette or greyscale PNG{advice} (lesson 13)')
+        elif _is_rescaled(image):
+            raise ImageError(f'{source}: its numbers are rescaled or inverted when it is read; '
+                             f'save it as a PNG of 8 bits')
         image.verify()                                  # a flipped bit would change a class
     with open_image(path) as image:                     # verify() leaves the image unusable
         pixels = np.array(image.convert('RGB') if is_coloured else image)
     if colours and is_coloured:
-        return _numbers_of_colours(path, pixels, colours)
+        return _numbers_of_colours(source, pixels, colours)
     label: Array = pixels * np.uint8(1)                 # bool becomes uint8, others stay
     return label
 
 
-def _numbers_of_colours(path: str | Path, mask: Array,
+def _is_rescaled(image: 'PILImage') -> bool:
+    """Whether Pillow changes the numbers of a grey image, so that its brightest pixel is white.
+
+    It does so for 2 and 4 bits, for TIFFs in which 0 is white, and for PGMs of other maxima.
+    """
+    for codec, _, _, args in getattr(image, 'tile', ()):    # how Pillow decodes the file
+        if codec in ('ppm', 'ppm_plain'):
+            return args[-1] not in (255, 65535)         # the largest value
+        layout = args if isinstance(args, str) else args[0] if args else ''
+        if image.mode == 'L' and isinstance(layout, str) and layout not in ('L', 'L;R'):
+            return True
+    return False
+
+
+def _numbers_of_colours(source: str, mask: Array,
                         colours: Mapping[Colour, int]) -> NDArray[np.uint8]:
     """(H, W, 3) colours -> (H, W), the number that the table gives each"""
     weights = np.array([1 << 16, 1 << 8, 1])            # a colour as one integer
@@ -74,7 +98,7 @@ def _numbers_of_colours(path: str | Path, mask: Array,
         row, column = np.unravel_index(unknown.argmax(), unknown.shape)
         colour = ' '.join(map(str, mask[row, column]))
         raise ImageError(
-            f'{path}: colour {colour} at row {row}, column {column} is not in classes.txt; '
+            f'{source}: colour {colour} at row {row}, column {column} is not in classes.txt; '
             f'{unknown.sum():,} pixels have {len(np.unique(codes[unknown])):,} such colours; add a '
             f"line '{colour} name', or '{colour} void' if it is no class")
     return np.asarray(numbers[at], 'uint8')
@@ -91,8 +115,8 @@ def size_mismatch(source: object, size: str, other: str,
                   other_size: tuple[int, ...] | None) -> ImageError:
     """An error to raise where image and mask differ in size."""
     rows, columns = other_size or (0, 0)
-    return ImageError(f'{source}: {size} (rows × columns), and its {other} has {rows}×{columns}; '
-                      f'resize one of them, a mask by nearest neighbour')
+    return ImageError(f'{printable(source)}: {size} (rows × columns), and its {other} has '
+                      f'{rows}×{columns}; resize one of them, a mask by nearest neighbour')
 
 
 def is_transparent(path: str | Path) -> bool:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import ImageError, describe_read_errors
+from ..files import ImageError, describe_read_errors, printable
 from .labels import VOID, Array
 from .paths import require_file
 
@@ -16,8 +16,8 @@ def read_mat(path: Path, *keys: str) -> Array:
     available = [name for name in value if not name.startswith('__')]
     for key in keys:
         if key not in available:
-            raise ImageError(f'{path}: it has no {key!r}, only '
-                             f'{", ".join(available) or "nothing"}')
+            raise ImageError(f'{printable(path)}: it has no {key!r}, only '
+                             f'{printable(", ".join(available)) or "nothing"}')
         value = value[key]
         while value.dtype == object and value.size == 1:        # MATLAB boxes fields
             value = value.item()
@@ -26,8 +26,8 @@ def read_mat(path: Path, *keys: str) -> Array:
     if label.dtype.kind == 'f' and (label == np.round(label)).all():   # MATLAB's default is double
         label = label.astype('int64')
     if label.dtype.kind not in 'iu' or label.ndim != 2:
-        raise ImageError(f'{path}: {keys[-1]} is {label.dtype} {label.shape}; a label is a matrix '
-                         f'of integers, one for each pixel')
+        raise ImageError(f'{printable(path)}: {keys[-1]} is {label.dtype} {label.shape}; a label '
+                         f'is a matrix of integers, one for each pixel')
     return label
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import ImageError, open_image
+from ..files import ImageError, open_image, printable
 from .dataset import Dataset
 from .images import read_image, read_label, size_mismatch
 from .labels import Array
@@ -58,15 +58,15 @@ def read_log_depth(path: Path, mask_size: tuple[int, ...]) -> NDArray[np.float32
     """ln of the depth in millimetres, from a 16-bit greyscale PNG. -> (H, W) float32"""
     with open_image(path) as image:
         if not image.mode.startswith('I'):
-            raise ImageError(f'{path}: {image.mode} pixels; a depth is in millimetres, as a '
-                             f'greyscale PNG of 16 bits')
+            raise ImageError(f'{printable(path)}: {image.mode} pixels; a depth is in millimetres, '
+                             f'as a greyscale PNG of 16 bits')
         depth = np.array(image)
     if depth.shape != mask_size:
         raise size_mismatch(path, '{}×{} pixels'.format(*depth.shape), 'mask', mask_size)
     missing = depth <= 0
     if missing.any():
         row, column = np.argwhere(missing)[0]
-        raise ImageError(f'{path}: depth 0 at row {row}, column {column}, and '
+        raise ImageError(f'{printable(path)}: depth 0 at row {row}, column {column}, and '
                          f'{np.count_nonzero(missing):,} such pixels in all; fill in the missing '
                          f'depths first')
     log_depth: NDArray[np.float32] = np.log(depth.astype('float32'))

@@ -1,7 +1,7 @@
 """Which files a folder holds, and errors that describe it."""
 from pathlib import Path
 
-from ..files import describe_folder
+from ..files import describe_folder, open_regular, printable
 
 IMAGE_SUFFIXES = '.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm'.split()
 
@@ -10,7 +10,8 @@ def file_stems(folder: Path, suffix: str) -> list[str]:
     """The sorted names, without suffix, of the files that have this suffix."""
     found = sorted(path.stem for path in folder.glob(f'*{suffix}'))
     if not found:
-        raise ValueError(f'{folder}: no file *{suffix}; {describe_folder(folder)}')
+        raise ValueError(f'{printable(folder)}: no file *{suffix}; '
+                         f'{describe_folder(folder)}')
     return found
 
 
@@ -21,17 +22,16 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith('.'):
             continue
         if path.stem in found:
-            raise ValueError(f'{path} and {found[path.stem].name}: two images of one name; rename '
-                             f'one of them')
+            raise ValueError(f'{printable(path)} and {printable(found[path.stem].name)}: two '
+                             f'images of one name; rename one of them')
         found[path.stem] = path
     if not found:
-        raise ValueError(f'{folder}: no images ({", ".join(IMAGE_SUFFIXES)}); '
+        raise ValueError(f'{printable(folder)}: no images ({", ".join(IMAGE_SUFFIXES)}); '
                          f'{describe_folder(folder)}')
     return found
 
 
 def require_file(path: Path) -> Path:
-    """The path itself, if it is a file."""
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file; {describe_folder(path.parent)}')
-    return path
+    """The path itself, if it is a file, and not a pipe, which would block its reader."""
+    with open_regular(path):
+        return path

@@ -1,8 +1,11 @@
 """Where each data set is available: one row a data set."""
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from ..fetch.cache import Source
+from ..fetch.source import Source
+from ..files import printable
 
 
 class DatasetSource(NamedTuple):
@@ -88,3 +91,19 @@ SOURCES = dict(
         'Truth Database, Pattern Recognition Letters 2009; the split is that of Badrinarayanan, '
         'Kendall & Cipolla, SegNet, PAMI 2017'),
 )
+
+# data sets whose source has another name
+SOURCE_OF = dict(
+    voc='voc2012', voc_animals='voc2012',
+    **dict.fromkeys(('nyud_rgb', 'nyud_rgbd', 'nyud_hha', 'nyud_rgb_hha'), 'nyud'))
+
+
+def require_data(name: str, root: Path) -> None:
+    """Raise if nothing of a published data set is in `root`, and say how to get it."""
+    source = SOURCE_OF.get(name, name)
+    if source not in SOURCES:
+        return
+    contents = SOURCES[source].contents
+    if not any(os.path.exists(root / part) for part in contents):
+        raise ValueError(f'{name} is not in {printable(root)}: `tinyfcn data {source}` fetches it; '
+                         f'or name the folder that has {", ".join(contents)}')

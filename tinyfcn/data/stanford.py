@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import ImageError
+from ..files import ImageError, printable, read_text
 from .dataset import Dataset
 from .images import read_label, read_pair
 from .labels import VOID, Array
@@ -16,7 +16,8 @@ CLASSES = 'sky tree road grass water building mountain foreground'.split()
 def stanford(root: str | Path, split: str | Path | None = None) -> Dataset:
     """root/images/<name>.jpg and root/labels/<name>.png, or <name>.regions.txt as published.
 
-    `split` is a list of names, root/<split>.txt or a path; without it all images are taken.
+    `split` is a list of names, root/<split>.txt or a path; without it all images are taken, and
+    for 'train' without train.txt those that val.txt and test.txt do not name.
     """
     root = Path(root)
 
@@ -29,16 +30,16 @@ def stanford(root: str | Path, split: str | Path | None = None) -> Dataset:
         image, label = files(name)
         return read_pair(image, label, read_regions if label.suffix == '.txt' else read_label)
 
-    names = read_split_or_all(root, split, lambda: file_stems(root / 'images', '.jpg'))
+    names = read_split_or_all(root, split, file_stems(root / 'images', '.jpg'))
     return Dataset(CLASSES, names, read, files)
 
 
 def read_regions(path: Path) -> Array:
     """A line of integers for each row of pixels; below 0 is void. -> (H, W)"""
     try:
-        text = require_file(path).read_text('utf-8').strip()
+        text = read_text(require_file(path)).strip()
         label = np.loadtxt(text.splitlines() or ['no rows'], dtype='int64', ndmin=2)
     except ValueError as error:
-        raise ImageError(f'{path}: not a line of integers for each row of pixels ({error}); get it '
-                         f'again') from None
+        raise ImageError(f'{printable(path)}: not a line of integers for each row of pixels '
+                         f'({printable(error)}); get it again') from None
     return np.where(label < 0, VOID, label)

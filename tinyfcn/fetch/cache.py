@@ -4,9 +4,8 @@ A download that was cut off continues at its last byte: `folder` keeps a .part f
 unpacked archive appears under its name only when all of it is on the disk.
 """
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 from ..files import open_atomic, open_regular, read_text
@@ -14,6 +13,7 @@ from ..files.atomic import sync_folder
 from .checksum import ALGORITHMS, checksum_problem, file_digest
 from .download import Report, check_free_space, download, remove_part
 from .http import Unavailable
+from .source import Source
 from .unpack import remove_folder, unpack
 
 MAX_NOTE = 1 << 16                      # bytes of a file with a checksum
@@ -24,18 +24,6 @@ Log = Callable[[str], object]
 
 def ignore(line: str) -> None:
     """Log nothing."""
-
-
-class Source(NamedTuple):
-    """Where an archive is available. None: no checksum, or no size, is published.
-
-    The number of hex digits tells the kind of checksum: 32 are MD5, 40 SHA-1, 64 SHA-256.
-    """
-
-    file: str
-    mirrors: Sequence[str]
-    checksum: str | None = None
-    size: int | None = None
 
 
 def fetch_archive(source: Source, folder: Path, advice: str = '', report: Report | None = None,

@@ -229,7 +229,7 @@ class _LimitedFile:
         self.limit = limit
         self.seek = file.seek
         self.tell = file.tell
-        self.headers_left: float = MAX_HEADERS
+        self.headers_left = MAX_HEADERS
 
     def read(self, size):
         if size > self.headers_left:

@@ -1,0 +1,15 @@
+"""Where an archive is available."""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Source(NamedTuple):
+    """An archive, its mirrors, and what is published of it: None is nothing.
+
+    The number of hex digits tells the kind of checksum: 32 are MD5, 40 SHA-1, 64 SHA-256.
+    """
+
+    file: str
+    mirrors: Sequence[str]
+    checksum: str | None = None
+    size: int | None = None
