@@ -9,6 +9,8 @@ from test_prediction import random_image
 from training_samples import CENTRED, small_net
 
 from tinyfcn import build, evaluate, predict
+from tinyfcn.cli import parse
+from tinyfcn.cli.predict_options import predict_options
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.transforms import prepare, rescale
 from tinyfcn.net.summary import peak
@@ -134,6 +136,12 @@ def test_a_larger_image_is_reduced_and_its_probabilities_are_enlarged(net):
 def test_an_image_that_is_small_enough_is_not_reduced(net):
     np.testing.assert_array_equal(predict(net, IMAGE, longest=200), predict(net, IMAGE))
     assert {*net.sizes_given} == {(60, 200)}
+
+
+def test_the_command_line_has_the_option():
+    args = parse(['predict', 'net', 'image', '--longest', '640'])
+    assert predict_options(args) == {'longest': 640}
+    assert predict_options(parse(['eval', 'net', '--longest', '640'])) == {'longest': 640}
 
 
 def test_the_crf_refines_the_reduced_image(net):

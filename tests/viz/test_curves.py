@@ -117,7 +117,7 @@ def test_curves_in_a_thread_and_as_svg_without_pyplot(tmp_path):
 
 @pytest.mark.parametrize('name, rows, message', [
     ('a.png', [], "a.png: no row has a 'loss' or a 'mean_iu' beside its 'step'"),
-    ('a.txt', [dict(step=1, loss=1.)], 'a.txt: unknown image format.* png'),
+    ('a.txt', [dict(step=1, loss=1.)], r'a.txt: unknown image format.* \.png, \.svg, \.pdf'),
 ])
 def test_errors_of_draw_curves(tmp_path, name, rows, message):
     with pytest.raises(ValueError, match=message):

@@ -25,3 +25,10 @@ def test_matrices_show_every_number_and_colour_what_is_not_zero():
     cells = [re.findall(r'<td( style=.*?)?>([^<]*)', body) for _, body in tables]
     assert [[(bool(style), text) for style, text in body] for body in cells] == [
         [(False, '0'), (True, '1.5'), (True, '-2'), (False, '0')], [(True, '1')]]
+
+
+def test_titles_are_escaped():
+    page = show_matrices(**{'<script>alert(1)</script>_&': np.eye(2), 'a\u202eb': np.eye(1)})
+    assert '<script' not in page
+    assert '&lt;script&gt;alert(1)&lt;/script&gt; &amp;</caption>' in page
+    assert r'a\u202eb</caption>' in page

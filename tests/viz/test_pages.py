@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from tinyfcn.data.shapes import CLASSES, generate
-from tinyfcn.viz import draw_page, error_map, overlay, palette
+from tinyfcn.viz import class_colours, draw_page, error_map, overlay
 from tinyfcn.viz.colours import ERRORS
 from tinyfcn.viz.legend import draw_legend, fit_columns, load_font, truncate
 
 RIGHT, WRONG, VOID = ERRORS.values()
 GREY = np.full((200, 200, 3), 100, 'uint8')
+TABLE = class_colours([f'class {i}' for i in range(60)])    # of any classes but VOC's
 
 
 def quarters(*classes):
@@ -34,14 +35,14 @@ def legend_classes(pixels, size=13):
     The frame of a square, one pixel wide, has a greyer colour.
     """
     counts = colours_in(pixels)
-    return {i for i, colour in enumerate(palette(60).tolist())
+    return {i for i, colour in enumerate(TABLE[:60].tolist())
             if counts.get(tuple(colour), 0) >= (size - 2) ** 2}
 
 
 # ---- the legend
 
 def test_a_legend_has_a_square_for_each_entry_and_clips_no_text():
-    entries = [(palette()[i], f'class {i} {"long " * (i == 2)}') for i in range(5)]
+    entries = [(TABLE[i], f'class {i} {"long " * (i == 2)}') for i in range(5)]
     wide = np.asarray(draw_legend(entries, 260, 13))
     assert wide.shape[1] == 260 and legend_classes(wide) == {0, 1, 2, 3, 4}
     assert (wide[:, -3:] == 255).all() and (wide[-1] == 255).all()
@@ -75,7 +76,7 @@ def test_an_overlay_is_half_image_half_colour_and_void_is_the_image():
     # the page is enlarged by 2: one pixel in each of the four squares
     positions = {1: (100, 100), 2: (100, 300), 255: (300, 100), 20: (300, 300)}
     for i, (row, column) in positions.items():
-        expected = [100] * 3 if i == 255 else 50 + palette()[i].astype(int) // 2
+        expected = [100] * 3 if i == 255 else 50 + TABLE[i].astype(int) // 2
         assert page[row, column].tolist() == list(expected), i
     assert (page[10:390, 199] == 255).all() and (page[199, 10:390] == 255).all(), 'outlines'
     assert (page[10:190, 10:190] == page[100, 100]).all(), 'no outline elsewhere'
@@ -86,8 +87,8 @@ def test_class_shares_exclude_void_and_are_sorted():
     label = quarters(3, 3, 255, 1)
     label[0, :9] = 0                                    # 9 of 30,000
     page = np.asarray(overlay(GREY, label, list('abcd')))
-    entries = [(palette()[3], 'd  66.6 %'), (palette()[1], 'b  33.3 %'),
-               (palette()[0], 'a  < 0.1 %')]
+    entries = [(TABLE[3], 'd  66.6 %'), (TABLE[1], 'b  33.3 %'),
+               (TABLE[0], 'a  < 0.1 %')]
     legend = draw_legend(entries, 36 * 13 - 2 * 13, 13)
     shown = page[400 + 6:400 + 6 + legend.height, 13:13 + legend.width]
     assert (shown == np.asarray(legend)).all()
@@ -107,6 +108,35 @@ def test_overlays_of_any_size_have_room_for_their_legend(size, n_class):
     assert legend_classes(legend, font_size) == {*np.unique(label).tolist()}
     margins = legend[:, -font_size // 2:], legend[-2:]
     assert all((margin == 255).all() for margin in margins), 'nothing is clipped'
+
+
+def test_the_background_keeps_the_colours_of_the_image_if_it_is_called_so():
+    label = quarters(0, 1, 0, 1)
+    page = np.asarray(overlay(GREY, label, ['background', 'cell']))
+    assert (page[100, 100] == 100).all(), 'the image'
+    assert page[100, 300].tolist() == (50 + TABLE[0].astype(int) // 2).tolist(), 'tinted'
+    page = np.asarray(overlay(GREY, label, ['sky', 'background']))
+    assert page[100, 100].tolist() == (50 + TABLE[0].astype(int) // 2).tolist()
+    assert (page[100, 300] == 100).all()
+
+
+def test_own_colours_are_drawn(tmp_path):
+    own = {'road': (1, 2, 3), 'sky': (250, 10, 10)}
+    label = quarters(0, 1, 2, 2)
+    page = np.asarray(overlay(GREY, label, ['sky', 'tree', 'road'], own))
+    assert page[100, 100].tolist() == [50 + 125, 50 + 5, 50 + 5]
+    assert colours_in(page[400:])[1, 2, 3] >= 11 * 11, 'in the legend, too'
+    draw_page(tmp_path / 'page.png', [('one', GREY, label)], ['sky', 'tree', 'road'], [], None, own)
+    with Image.open(tmp_path / 'page.png') as page:
+        counts = colours_in(page)
+    assert counts[1, 2, 3] >= 20_000 + 11 * 11 and counts[250, 10, 10] >= 10_000 + 11 * 11
+
+
+@pytest.mark.parametrize('size', [(1, 20_000), (20_000, 1), (3, 9000)])
+def test_the_letters_of_a_narrow_image_do_not_grow_with_its_length(size):
+    """An overlay of 20,000 pixels had 551 MB of letters and paper."""
+    page = overlay(np.zeros((*size, 3), 'uint8'), np.zeros(size, int), ['sky'])
+    assert page.width * page.height * 3 < 40e6
 
 
 def test_an_overlay_of_a_void_label():
@@ -139,7 +169,7 @@ def test_a_page_shows_image_truth_prediction_and_errors(tmp_path):
     pred = quarters(0, 1, 1, 4)
     page = page_pixels(tmp_path / 'page.png', [('one', GREY, truth, pred)], 'abcdefg', ['FCN-8s'])
     tiles = [page[51:251, x:x + 200] for x in (25 + i * (202 + 14) for i in range(4))]
-    for tile, expected in zip(tiles, [GREY, palette()[truth], palette()[pred],
+    for tile, expected in zip(tiles, [GREY, TABLE[truth], TABLE[pred],
                                       error_map(truth, pred)]):
         assert (tile == expected).all()
     assert colours_in(tiles[3]) == {RIGHT: 20_000, WRONG: 10_000, VOID: 10_000}
@@ -170,7 +200,7 @@ def test_several_predictions_are_side_by_side_without_errors(tmp_path):
     assert page.shape[1] == 4 * 202 + 3 * 14 + 2 * 24
     for i, label in enumerate([truth, *preds]):
         left = 25 + (i + 1) * (202 + 14)
-        assert (page[51:251, left:left + 200] == palette()[label]).all()
+        assert (page[51:251, left:left + 200] == TABLE[label]).all()
         has_caption = (page[253:278, left:left + 200] < 160).any()
         assert has_caption == (i > 0), 'predictions have captions, the truth has none'
     assert WRONG not in colours_in(page) and legend_classes(page[285:]) == {0, 1}
@@ -181,7 +211,7 @@ def test_images_of_any_size_keep_their_aspect_ratio(tmp_path):
     rows = [(f'{h}×{w}', np.full((h, w, 3), 90, 'uint8'), np.ones((h, w), 'uint8'),
              np.full((h, w), 2)) for h, w in sizes]
     page = page_pixels(tmp_path / 'page.png', rows, 'abc', ['FCN-8s'])
-    truth = (page == palette()[1]).all(-1)[:-70]        # without the legend
+    truth = (page == TABLE[1]).all(-1)[:-70]        # without the legend
     starts = np.flatnonzero(np.diff(truth.any(1).astype(int), prepend=0) == 1)
     ends = np.flatnonzero(np.diff(truth.any(1).astype(int), append=0) == -1) + 1
     tiles = [(int(end - start), int(truth[start].sum())) for start, end in zip(starts, ends)]
@@ -196,10 +226,10 @@ def test_small_images_are_enlarged_by_integers(tmp_path, side, shown):
                    'abc', [])
     assert page.shape[1] == 2 * (shown + 2) + 14 + 2 * 24
     truth = page[51:51 + shown, -25 - shown:-25]
-    assert colours_in(truth).keys() <= {*map(tuple, palette(3).tolist())}, 'no interpolated colours'
+    assert colours_in(truth).keys() <= {*map(tuple, TABLE[:3].tolist())}, 'no interpolated colours'
     if shown % side == 0:
         zoom = shown // side
-        assert (truth == palette()[label].repeat(zoom, 0).repeat(zoom, 1)).all()
+        assert (truth == TABLE[label].repeat(zoom, 0).repeat(zoom, 1)).all()
 
 
 @pytest.mark.demo                       # a clock decides

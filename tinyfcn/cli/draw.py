@@ -15,8 +15,11 @@ from typing import Any
 from .. import build, viz, weights
 from ..data.images import read_image
 from ..data.transforms import prepare
+from ..files import make_folder, read_text, require_own
 from ..net import Net
 from ..net.alignment import Unaligned
+from ..viz.files import figure_suffix
+from .output import say
 
 LISTED = 8                      # class names in an error message
 
@@ -25,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('net', metavar='NET', help='such as fcn8s; a wrong name lists them all')
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FILE',
                         help='the file to write: .png, .svg or .pdf')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='overwrite a file there that tinyfcn did not write')
     parser.add_argument('--classes', type=int, metavar='N',
                         help='number of classes (default: as in the paper)')
     parser.add_argument('--heatmap', nargs=2, metavar=('CLASS', 'IMAGE'),
@@ -39,20 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     net = build(args.net, args.classes, seed=None)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    figure_suffix(args.output)
+    require_own(args.output, args.overwrite)
+    make_folder(args.output.parent)
     if args.heatmap:
         draw_heatmap(args, net)
     elif args.activations:
         draw_activations(args, net)
     else:
         viz.draw_net(net, args.output)
-    print(args.output)
+    say(args.output)
 
 
 def draw_heatmap(args: argparse.Namespace, net: Net) -> None:
     """Figure 2 of the paper: the score of a class at every position of an image."""
     preprocess = load_weights(net, args.weights, '--heatmap')
-    names = args.names.read_text('utf-8').splitlines() if args.names else []
+    names = read_text(args.names).splitlines() if args.names else []
     wanted, image_file = args.heatmap
     number = class_number(wanted, names)
     image = read_image(image_file)
@@ -68,9 +75,9 @@ def draw_heatmap(args: argparse.Namespace, net: Net) -> None:
     viz.draw_heatmap(image, score[number], box.alignment, args.output, class_name(number, names))
     rows, columns = score[number].shape
     best = int(score.mean((1, 2)).argmax())
-    print(f'{class_name(number, names)}: {score[number].mean():.2f} on average over '
-          f'{rows}×{columns} positions, {score[number].max():.2f} at most; the class of the whole '
-          f'image is {class_name(best, names)}')
+    say(f'{class_name(number, names)}: {score[number].mean():.2f} on average over '
+        f'{rows}×{columns} positions, {score[number].max():.2f} at most; the class of the whole '
+        f'image is {class_name(best, names)}')
 
 
 def draw_activations(args: argparse.Namespace, net: Net) -> None:

@@ -5,14 +5,15 @@ from .regular import open_regular
 from .text import printable
 
 MARK = 'tinyfcn'                # stands in the head of every file that a command writes
-HEAD = 1 << 12                  # bytes, in which the mark is
+HEAD = 1 << 12                  # bytes, in which the mark is; at the end of a PDF in as many
 
 
 def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Raise if there is a file at `path` that tinyfcn did not write.
 
     A file is taken for one of its own if MARK stands in its head: PNG and SVG name the program that
-    wrote them, .safetensors files and run.json have it among their metadata. A link is refused, as
+    wrote them, .safetensors files and run.json have it among their metadata. PDF files name the
+    program at their end. A link is refused, as
     by `open_atomic`, before anything is written.
     """
     if os.path.islink(path):
@@ -22,6 +23,10 @@ def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
         return
     with open_regular(path) as file:
         head = file.read(HEAD)
-    if MARK.encode() not in head:
+        tail = b''
+        if head.startswith(b'%PDF'):
+            file.seek(max(0, os.fstat(file.fileno()).st_size - HEAD))
+            tail = file.read(HEAD)
+    if MARK.encode() not in head + tail:
         raise ValueError(f'{printable(path)}: exists, and was not written by tinyfcn; choose '
                          f'another name, or --overwrite it')

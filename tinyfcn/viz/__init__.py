@@ -6,6 +6,7 @@
     viz.draw_page('page.png', rows, classes, titles)        image, truth and predictions in rows
     viz.draw_curves('curves.png', rows)                     loss and metrics over the steps
     viz.write_label('label.png', label)                     a palette PNG, as the VOC server wants
+    viz.class_colours(classes)                              the colours that all of these use
     viz.show_source(ops.conv2d, backward=True)              the code of an op, in a notebook
     viz.side_by_side({'image': image})                      a row of small images, in a notebook
     viz.show_matrices(x=x, y=y)                             a few small matrices, in a notebook
@@ -13,14 +14,16 @@
 Nothing here has global state or opens a window, so a training may draw in a thread.
 """
 from .activations import draw_activations
-from .colours import class_shares, colours, error_map, palette, write_label, write_png
+from .colours import class_colours, class_shares, colours, error_map, palette
 from .curves import draw_curves
+from .files import write_label, write_png
+from .heatmap import draw_heatmap
 from .inline import show_matrices, side_by_side
-from .nets import draw_heatmap, draw_net, layout
+from .nets import draw_net, layout
 from .overlays import overlay
 from .pages import draw_page
 from .source import show_source
 
-__all__ = ['class_shares', 'colours', 'draw_activations', 'draw_curves', 'draw_heatmap', 'draw_net',
-           'draw_page', 'error_map', 'layout', 'overlay', 'palette', 'show_matrices', 'show_source',
-           'side_by_side', 'write_label', 'write_png']
+__all__ = ['class_colours', 'class_shares', 'colours', 'draw_activations', 'draw_curves',
+           'draw_heatmap', 'draw_net', 'draw_page', 'error_map', 'layout', 'overlay', 'palette',
+           'show_matrices', 'show_source', 'side_by_side', 'write_label', 'write_png']

@@ -6,6 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import printable
+from .files import figure_suffix, write_figure
+from .legend import MAX_NAME
+
 TILES_PER_ROW = 5
 
 
@@ -19,6 +23,7 @@ def draw_activations(values: Mapping[str, NDArray[Any]], path: str | PathLike[st
     ...     draw_activations({'conv1': np.ones((2, 8, 8))}, f'{folder}/conv1.png')
     """
     from matplotlib.figure import Figure
+    figure_suffix(path)                         # raises before anything is drawn
     rows = -(-len(values) // TILES_PER_ROW)
     h, w = max((y.shape[1:] for y in values.values()), key=np.prod)
     figure = Figure(figsize=(2.2 * TILES_PER_ROW, rows * (2.2 * h / w + .35)), dpi=110,
@@ -30,5 +35,6 @@ def draw_activations(values: Mapping[str, NDArray[Any]], path: str | PathLike[st
         strongest = int(abs(y).mean((1, 2)).argmax())
         ax.imshow(abs(y[strongest]), cmap='inferno', interpolation='nearest')
         h, w = y.shape[1:]
-        ax.set_title(f'{name}\n{h}×{w}, channel {strongest} of {len(y)}', fontsize=7)
-    figure.savefig(path)
+        title = f'{printable(name, limit=MAX_NAME)}\n{h}×{w}, channel {strongest} of {len(y)}'
+        ax.set_title(title, fontsize=7, parse_math=False)
+    write_figure(path, figure)

@@ -1,20 +1,94 @@
-"""A colour for every class, and image files whose pixels are classes."""
-from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+"""A colour for every class, and labels in the colours of their classes."""
+from collections.abc import Iterator, Mapping, Sequence
+from colorsys import hsv_to_rgb
+from itertools import count
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import open_atomic
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as PILImage
+from ..files import printable
 
 VOID = 255
 # these three differ in brightness, too, for a print without colours
 ERRORS = {'right': (222, 222, 222), 'wrong': (200, 30, 45), 'void, not evaluated': (255, 255, 255)}
+
+Colour: TypeAlias = tuple[int, int, int]
+
+VOC_CLASSES = tuple('''background aeroplane bicycle bird boat bottle bus car cat chair cow
+diningtable dog horse motorbike person pottedplant sheep sofa train tvmonitor'''.split())
+BACKGROUND_NAMES = {'background', '_background_', 'bg', 'none', 'void', 'unlabeled', 'unlabelled'}
+BACKGROUND = 236, 238, 241
+# The first seven are Okabe & Ito's. The others were chosen one by one, each as far as possible from
+# all before it, from white and from the ink of text; also as a colour-blind reader sees them
+LIGHT_COLOURS = '''56b4e9 e69f00 009e73 f0e442 d55e00 0072b2 cc79a7 8877ff aa2233 00cc77 aa1177
+00ddee eeaabb aadd77 0055cc aa5522 7799ff cc8844 ee77cc bb66dd dd6677 aa5577 ddee99
+8877aa'''.split()
+GOLDEN_RATIO = .618034
+
+
+def class_colours(classes: Sequence[str],
+                  own: Mapping[str, Sequence[int]] | None = None) -> NDArray[np.uint8]:
+    """The colour of each class and, in row 255, of void.   -> (256, 3) uint8
+
+    own: {class: (red, green, blue)}, as in `Dataset.colours`
+    The 21 classes of VOC have VOC's colours. All other classes have light colours, which can be
+    told apart on a photo and by colour-blind readers; a background is nearly white.
+
+    >>> class_colours(['background', 'sky', 'road'], {'road': (128, 64, 128)})[:3].tolist()
+    [[236, 238, 241], [86, 180, 233], [128, 64, 128]]
+    """
+    table = palette()
+    own_colours = _check_own(own or {})
+    light = _light_colours()
+    for i, name in enumerate(classes):
+        if name in own_colours:
+            table[i] = own_colours[name]
+        elif tuple(classes) != VOC_CLASSES:
+            unused = (colour for colour in light if colour not in own_colours.values())
+            table[i] = BACKGROUND if is_background(name) else next(unused)
+    return table
+
+
+def is_background(name: str) -> bool:
+    """Whether a class is the background by its name; the first class need not be.
+
+    >>> is_background('Background'), is_background('sky')
+    (True, False)
+    """
+    return name.strip().lower() in BACKGROUND_NAMES
+
+
+def _light_colours() -> Iterator[Colour]:
+    """LIGHT_COLOURS; then hues that the golden ratio spreads around the circle."""
+    colours: list[Colour] = []
+    for code in LIGHT_COLOURS:
+        red, green, blue = bytes.fromhex(code)
+        colours.append((red, green, blue))
+    yield from colours
+    for i in count():
+        saturation, value = [(.5, .95), (.8, .8), (.35, .75)][i % 3]
+        rgb = hsv_to_rgb(i * GOLDEN_RATIO % 1, saturation, value)
+        red, green, blue = (round(255 * part) for part in rgb)
+        if (red, green, blue) not in colours:
+            colours.append((red, green, blue))
+            yield red, green, blue
+
+
+def _check_own(own: Mapping[str, Sequence[int]]) -> dict[str, Colour]:
+    """Colours as tuples; a file of weights may say anything about them."""
+    if not isinstance(own, Mapping):
+        raise ValueError(f'the colours of the classes are {printable(own)}; {{class: (red, green, '
+                         f'blue)}} is needed')
+    checked = {}
+    for name, colour in own.items():
+        match colour:
+            case [int(red), int(green), int(blue)] if 0 <= min(colour) and max(colour) <= 255:
+                checked[name] = red, green, blue
+            case _:
+                raise ValueError(f'the colour of class {printable(name)} is {printable(colour)}; '
+                                 f'it has three numbers 0 … 255: red, green, blue')
+    return checked
 
 
 def palette(n: int = 256) -> NDArray[np.uint8]:
@@ -33,7 +107,7 @@ def palette(n: int = 256) -> NDArray[np.uint8]:
 
 
 def colours(label: NDArray[Any], n_class: int | None = None) -> NDArray[np.uint8]:
-    """Each pixel in the colour of its class.   label (…) integers -> (…, 3) uint8
+    """Each pixel in VOC's colour of its class.   label (…) integers -> (…, 3) uint8
 
     Classes are 0 … n_class−1, or any number below 255, which is void and cream.
 
@@ -62,38 +136,6 @@ def class_shares(label: NDArray[Any], classes: Sequence[str]) -> list[tuple[int,
     label = check_label(label, len(classes))
     count = np.bincount(label[label != VOID], minlength=len(classes))
     return [(i, classes[i], count[i] / count.sum()) for i in np.flatnonzero(count).tolist()]
-
-
-def write_label(path: str | PathLike[str], label: NDArray[Any]) -> None:
-    """A .png of mode P whose pixels are the classes and whose colours are VOC's.   label (H, W)
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_label(f'{folder}/label.png', np.zeros((4, 5), 'uint8'))
-    """
-    from PIL import Image
-    label = check_label(label)
-    if label.ndim != 2 or not label.size:
-        raise ValueError(f'{path}: the label has shape {label.shape}; one class for each pixel of '
-                         f'an image is needed, (H, W)')
-    image = Image.fromarray(label)
-    image.putpalette(palette().tobytes())
-    write_png(path, image)
-
-
-def write_png(path: str | PathLike[str], image: 'PILImage') -> None:
-    """A PIL image as a .png, which keeps every colour exactly. An existing file is replaced.
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_png(f'{folder}/image.png', Image.new('RGB', (5, 4)))
-    """
-    if Path(path).suffix.lower() != '.png':
-        raise ValueError(f'{path}: only a .png keeps colours that stand for classes; give the file '
-                         f'the ending .png')
-    with open_atomic(path) as file:
-        image.save(file, 'PNG')
 
 
 def check_label(label: NDArray[Any], n_class: int | None = None) -> NDArray[np.uint8]:

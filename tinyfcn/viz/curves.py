@@ -1,13 +1,12 @@
 """The loss and the four metrics of a training run, over its steps."""
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import open_atomic
+from .files import figure_suffix, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,13 +52,8 @@ def draw_curves(path: str | PathLike[str], rows: Iterable[Row]) -> None:
         raise ValueError(f"{path}: no row has a 'loss' or a 'mean_iu' beside its 'step'; the rows "
                          f'of a metrics.jsonl are needed')
 
-    suffix = Path(path).suffix[1:].lower()
+    figure_suffix(path)                                     # raises before anything is drawn
     figure = Figure(figsize=(9, .5 + 2.7 * len(panels)), dpi=110, layout='constrained')
-    known = figure.canvas.get_supported_filetypes()
-    if suffix not in known:
-        raise ValueError(f'{path}: unknown image format; give the file one of the endings '
-                         f'{", ".join(known)}')
-
     axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for ax, draw in zip(axes, panels):
         ax.grid(color='#e6e8eb', lw=.7)
@@ -73,8 +67,7 @@ def draw_curves(path: str | PathLike[str], rows: Iterable[Row]) -> None:
     figure.align_ylabels()
     axes[-1].set_xlabel('step', color=INK)
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
-    with open_atomic(path) as file:
-        figure.savefig(file, format=suffix)
+    write_figure(path, figure)
 
 
 def split(rows: Iterable[Row]) -> list[Stage]:

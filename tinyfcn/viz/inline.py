@@ -1,9 +1,12 @@
 """Small images and matrices, as the output of a notebook's cell."""
 from collections.abc import Mapping
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ..files import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -24,7 +27,7 @@ def side_by_side(images: Mapping[str, NDArray[Any]], width: float = 1.75) -> 'PI
     axes = figure.subplots(1, len(images), squeeze=False)[0]
     for ax, (title, image) in zip(axes, images.items()):
         ax.imshow(image, cmap='gray', interpolation='nearest')
-        ax.set_title(title, fontsize=9)
+        ax.set_title(printable(title, keep='\n'), fontsize=9, parse_math=False)
         ax.axis('off')
     canvas = FigureCanvasAgg(figure)
     canvas.draw()                                           # type: ignore[no-untyped-call]
@@ -47,11 +50,12 @@ def show_matrices(**arrays: ArrayLike) -> HTML:
     """
     tables = []
     for name, array in arrays.items():
+        title = escape(printable(name.replace('_', ' ')))
         rows = []
         for row in np.asarray(array):
             rows.append(''.join(map(_cell, row)))
         tables.append(f'<table style="display:inline-table;margin:.5em;text-align:right">'
-                      f'<caption style="white-space:nowrap">{name.replace("_", " ")}</caption>'
+                      f'<caption style="white-space:nowrap">{title}</caption>'
                       f'<tr>{"<tr>".join(rows)}</table>')
     return HTML(''.join(tables))
 

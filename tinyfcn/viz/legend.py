@@ -4,6 +4,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import printable
+
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
     from PIL.ImageFont import FreeTypeFont
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 INK = 34, 38, 46
 FAINT = 112, 117, 127
 LINE = 200, 203, 208
+
+MAX_NAME = 60           # characters of a name that are drawn
 
 # a square's colour, red, green, blue; its name
 Entry = tuple[Iterable[int], str]
@@ -34,12 +38,13 @@ def draw_legend(entries: Sequence[Entry], width: int, size: int) -> 'PILImage':
     font = load_font(size)
     gap = round(1.5 * size)
     row_height = round(1.7 * size)
-    widths = [gap + ceil(font.getlength(name)) for _, name in entries]
+    names = [printable(name, limit=MAX_NAME) for _, name in entries]
+    widths = [gap + ceil(font.getlength(name)) for name in names]
     lefts, needed_width = fit_columns(widths, width, gap)
     rows = ceil(len(entries) / len(lefts))
     image = Image.new('RGB', (max(width, needed_width), row_height * rows), 'white')
     draw = ImageDraw.Draw(image)
-    for i, (colour, name) in enumerate(entries):
+    for i, ((colour, _), name) in enumerate(zip(entries, names)):
         x = lefts[i % len(lefts)]
         y = i // len(lefts) * row_height + (row_height - size) // 2
         fill: tuple[Any, ...] = tuple(map(int, colour))
@@ -60,6 +65,7 @@ def fit_columns(widths: Sequence[int], width: int, gap: int) -> tuple[list[int],
 
 def truncate(text: str, font: 'FreeTypeFont', width: int) -> str:
     """The text, or as much of it as fits into `width` pixels, and an ellipsis."""
+    text = printable(text)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + '…') > width:

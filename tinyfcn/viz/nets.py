@@ -1,15 +1,17 @@
-"""Nets as diagrams, and a heat map over an image.
+"""Nets as diagrams.
 
 As in the paper's Figure 3, what pools, predicts or fuses is a grid as coarse as its stride, and the
 convolutions between are bars. A sum continues in the row below; an arrow past other boxes runs
-below the row.
+below the row. A net that goes down and up again with arrows across is drawn as a U, a row for each
+stride. A very long net is folded into lines.
 """
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .files import figure_suffix, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +20,21 @@ if TYPE_CHECKING:
 BAR = .17                   # the width of a convolution's box
 GRID = 1.                   # of any other box
 GAP = .36                   # between boxes
-ROW = 1.6                   # from one row to the next
+ROW = 1.6                   # from one row to the next, at least
+LINE_HEIGHT = .17           # of a name
 DETOUR = .2                 # how far below its row an arrow runs
 DETOUR_STEP = .14           # how much further below an arrow that it crosses
 MAX_DETOUR = 1.
+MAX_WIDTH = 36.             # a wider net is folded into lines
+LINE_WIDTH = 24.            # of about this width
+CONTINUATION = 1.3          # at the begin of a line, for the name of the box that it goes on from
 INCH = .72                  # a grid's side in inches
 LINE = '#666666'
 COLOURS = {'data': '#bbbbbb', 'conv2d': '#3b6ea5', 'score': '#e08a3c',
            **dict.fromkeys(['max_pool', 'avg_pool', 'take'], '#7ba7cf'),
-           **dict.fromkeys(['upsample', 'conv_transpose2d', 'unpool', 'resize'], '#f2c48d'),
+           **dict.fromkeys(['upsample', 'conv_transpose2d', 'resize', 'unpool'], '#f2c48d'),
            **dict.fromkeys(['add', 'concat', 'multiply'], '#7fae6a')}
+UPSAMPLING = {'upsample', 'conv_transpose2d', 'unpool', 'resize'}
 # ops without a box of their own: the arrow to the next box stands for them
 NOT_DRAWN = {'relu', 'leaky_relu', 'dropout', 'crop', 'scale', 'local_response_norm', 'batch_norm',
              'channels', 'avg_pool_to', 'pad', 'max_switches'}
@@ -57,10 +64,11 @@ class NetLike(Protocol):
 
 
 class Place(NamedTuple):
-    """Where a box is drawn: its left edge, its row and its width."""
+    """Where a box is drawn: its left edge, its row, its width and its bottom."""
     x: float
     row: int
     width: float
+    y: float = 0.           # depends on the arrows below the row above; `draw_net` sets it
 
     @property
     def right(self) -> float:
@@ -92,16 +100,16 @@ def draw_net(net: NetLike, path: str | PathLike[str], dpi: float = 110) -> None:
     ...     draw_net(tinyfcn.build('fcn8s', width=1/64, seed=None), f'{folder}/fcn8s.png')
     """
     from matplotlib.figure import Figure
+    figure_suffix(path)                         # raises before anything is drawn
     places, arrows = layout(net)
     detours = detour_depths(places, arrows)
-    rows = 1 + max(place.row for place in places.values())
+    bottoms = _row_bottoms(places, detours)
+    places = {name: place._replace(y=bottoms[place.row]) for name, place in places.items()}
 
     left = -.3
     right = max(place.right for place in places.values()) + .3
-    below_last_row = [depth for arrow, depth in detours.items()
-                      if places[arrow[1]].row == rows - 1]
-    low = -ROW * (rows - 1) - .25 - max(below_last_row, default=0.)
-    high = 1.4
+    low = bottoms[-1] - .25 - _deepest(detours, places, len(bottoms) - 1)
+    high = 1.23 + LINE_HEIGHT * _name_lines(places, 0)
     figure = Figure(figsize=(INCH * (right - left), INCH * (high - low)), dpi=dpi)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(left, right), ylim=(low, high))
@@ -116,41 +124,33 @@ def draw_net(net: NetLike, path: str | PathLike[str], dpi: float = 110) -> None:
         _draw_arrow(ax, source, places[arrow.target], arrow.text,
                     source.x == row_ends[source.row], detour)
     for name, place in places.items():
-        _draw_box(ax, net.boxes[name], place)
-    figure.savefig(path)
+        if name in net.boxes:
+            _draw_box(ax, net.boxes[name], place)
+        else:
+            _draw_continuation(ax, name, place)
+    write_figure(path, figure)
 
 
-def draw_heatmap(image: NDArray[np.uint8], heat: NDArray[Any], alignment: Any,
-                 path: str | PathLike[str], title: str) -> None:
-    """Where in the image a classifier finds a class, as in the paper's Figure 2.
+def _row_bottoms(places: Mapping[str, Place],
+                 detours: Mapping[tuple[str, str], float]) -> list[float]:
+    """The y of the bottom of each row, below the names of its boxes and the arrows above these."""
+    bottoms = [0.]
+    for row in range(1, 1 + max(place.row for place in places.values())):
+        between = .3 + _deepest(detours, places, row - 1) + LINE_HEIGHT * _name_lines(places, row)
+        bottoms.append(bottoms[-1] - max(ROW, 1 + between))
+    return bottoms
 
-    image (H, W, 3) uint8; heat (h, w), the scores of one class; alignment of the box of the score,
-    whose scale and shift place them in the image
 
-    >>> import tempfile, tinyfcn
-    >>> box = tinyfcn.build('squeezenet', width=1/8, seed=None)['conv10']
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     draw_heatmap(np.zeros((64, 64, 3), 'uint8'), np.ones((4, 4)), box.alignment,
-    ...                  f'{folder}/heat.png', 'tabby cat')
-    """
-    from matplotlib.figure import Figure
-    h, w, _ = image.shape
-    edges = []
-    for shift, scale, n in zip(alignment.shift, alignment.scale, heat.shape):
-        edges.append((float(shift - scale / 2), float(shift + scale * (n - .5))))
-    (top, bottom), (left, right) = edges
+def _deepest(detours: Mapping[tuple[str, str], float], places: Mapping[str, Place],
+             row: int) -> float:
+    """How far the arrows of a row run below it."""
+    return max((depth for (source, _), depth in detours.items() if places[source].row == row),
+               default=0.)
 
-    figure = Figure(figsize=(10, 10 * h / w / 2 + .6), dpi=110, layout='constrained')
-    axes = figure.subplots(1, 2)
-    for ax in axes:
-        ax.imshow(image, extent=(0, w, h, 0))
-        ax.axis('off')
-    heat_map = axes[1].imshow(heat, extent=(left, right, bottom, top), cmap='inferno', alpha=.7,
-                              vmin=0)
-    axes[1].set(xlim=(0, w), ylim=(h, 0))
-    figure.colorbar(heat_map, ax=axes[1], shrink=.8, label='score')
-    figure.suptitle(title, fontsize=11)
-    figure.savefig(path)
+
+def _name_lines(places: Mapping[str, Place], row: int) -> int:
+    """The most lines of a name above a box of a row."""
+    return max(1 + ('/' in name) for name, place in places.items() if place.row == row)
 
 
 def layout(net: NetLike) -> tuple[dict[str, Place], list[Arrow]]:
@@ -192,7 +192,107 @@ def layout(net: NetLike) -> tuple[dict[str, Place], list[Arrow]]:
         drawn_as[box.name] = _Source(box.name, '')
         if _op_name(box) == 'take':             # max_switches and take are one pool
             drawn_as[box.inputs[1]] = _Source(box.name, '')
+    if levels := _levels_of_u(net, places, arrows):
+        places = _in_levels(places, levels)
+    if max(place.right for place in places.values()) > MAX_WIDTH:
+        return _fold(places, arrows)
     return places, arrows
+
+
+# ---- A net that goes down and up again
+
+def _levels_of_u(net: NetLike, places: Mapping[str, Place],
+                 arrows: Sequence[Arrow]) -> dict[str, int]:
+    """{box: its row} if the net is drawn as a U, else {}.
+
+    Rows are strides, the finest on top. What upsamples stands in the row that it reads from. The
+    net is a U if it is one path, and two or more arrows cross from its way down to its way up.
+    """
+    strides: dict[str, float] = {}
+    inputs = {arrow.target: arrow.source for arrow in reversed(arrows)}
+    for name in places:
+        box = net.boxes[name]
+        if not box.alignment or max(place.row for place in places.values()):
+            return {}
+        strides[name] = float(box.alignment.scale[0])
+        if _op_name(box) in UPSAMPLING:
+            strides[name] = float(net.boxes[inputs[name]].alignment.scale[0])
+    levels = sorted({*strides.values()})
+    rows = {name: levels.index(stride) for name, stride in strides.items()}
+
+    deepest = max(rows, key=lambda name: rows[name])
+    across = [*detour_depths(places, arrows)]
+    is_u = len(across) > 1 and all(
+        rows[source] == rows[target] and places[source].x < places[deepest].x < places[target].x
+        for source, target in across)
+    return rows if is_u else {}
+
+
+def _in_levels(places: Mapping[str, Place], levels: Mapping[str, int]) -> dict[str, Place]:
+    """Each box in its row; a bar at the begin of a row leaves space for the arrow from below."""
+    moved: dict[str, Place] = {}
+    shift = 0.
+    before = None
+    for name, place in places.items():
+        if before and levels[before] != levels[name]:
+            shift += max(0., GAP - (place.x - places[before].right))
+        moved[name] = place._replace(x=place.x + shift, row=levels[name])
+        before = name
+    return moved
+
+
+# ---- Lines
+
+def _fold(places: Mapping[str, Place],
+          arrows: Sequence[Arrow]) -> tuple[dict[str, Place], list[Arrow]]:
+    """Lines of about LINE_WIDTH, one below the other.
+
+    A line ends where all arrows that go on come from one box. That box is named at the begin of the
+    next line by a place without width, NAME…, from which these arrows come then.
+    """
+    folded: dict[str, Place] = {}
+    new_arrows = list(arrows)
+    rows_above = 0
+    indent = 0.
+    names = sorted(places, key=lambda name: places[name].x)
+    while names:
+        left = places[names[0]].x
+        end = _line_end(names, places, new_arrows)
+        line = names[:end]
+        names = names[end:]
+        rows = sorted({places[name].row for name in line})
+        for name in line:
+            place = places[name]
+            row = rows_above + rows.index(place.row)
+            folded[name] = place._replace(x=place.x - left + indent, row=row)
+        if names:
+            rows_above += len(rows)
+            source = next(arrow.source for arrow in new_arrows
+                          if arrow.source in line and arrow.target in names)
+            begin = f'{source.removesuffix("…")}…'
+            folded[begin] = Place(0., rows_above, 0.)
+            indent = CONTINUATION
+            new_arrows = [arrow._replace(source=begin) if arrow.target in names
+                          and arrow.source == source else arrow for arrow in new_arrows]
+    return folded, new_arrows
+
+
+def _line_end(names: Sequence[str], places: Mapping[str, Place],
+              arrows: Sequence[Arrow]) -> int:
+    """How many of the boxes, from left to right, are on a line."""
+    left = places[names[0]].x
+    end = 0
+    if places[names[-1]].right - left <= LINE_WIDTH:
+        return len(names)
+    for i in range(1, len(names)):
+        here = {*names[:i]}
+        going_on = {arrow.source for arrow in arrows
+                    if arrow.source in here and arrow.target not in here}
+        if len(going_on) == 1 and {*going_on} == {names[i - 1]}:
+            if places[names[i - 1]].right - left > LINE_WIDTH and end:
+                return end
+            end = i
+    return len(names)
 
 
 def _place(box: BoxLike, row: int, sources: list[_Source], places: dict[str, Place]) -> Place:
@@ -254,8 +354,7 @@ def _is_bar(box: BoxLike) -> bool:
 
 def _draw_box(ax: 'Axes', box: BoxLike, place: Place) -> None:
     from matplotlib.patches import Rectangle
-    x, row, width = place
-    y = -ROW * row
+    x, _, width, y = place
     kind = 'score' if _is_score(box) else _op_name(box) or 'data'
     colour = COLOURS.get(kind, '#cccccc')
     ax.add_patch(Rectangle((x, y), width, 1, facecolor=colour, edgecolor='#333333', lw=.7))
@@ -270,8 +369,13 @@ def _draw_box(ax: 'Axes', box: BoxLike, place: Place) -> None:
     for i in range(1, cells):
         ax.plot([x + i / cells] * 2, [y, y + 1], color='#333333', lw=.35)
         ax.plot([x, x + 1], [y + i / cells] * 2, color='#333333', lw=.35)
-    name = box.name.replace('/', '\n') if box.op else 'image'
+    name = '\n'.join(box.name.rsplit('/', 1)) if box.op else 'image'
     ax.text(x + .5, y + 1.06, name, ha='center', va='bottom', fontsize=6.5, color='#222222')
+
+
+def _draw_continuation(ax: 'Axes', name: str, place: Place) -> None:
+    """The name of the box that a line goes on from."""
+    ax.text(place.x, place.y + .54, name, ha='left', va='bottom', fontsize=5.5, color=LINE)
 
 
 def _draw_arrow(ax: 'Axes', source: Place, target: Place, text: str, is_row_end: bool,
@@ -283,8 +387,8 @@ def _draw_arrow(ax: 'Axes', source: Place, target: Place, text: str, is_row_end:
     if detour:
         _draw_detour(ax, source, target, text, detour)
         return
-    y0 = .5 - ROW * source.row
-    y1 = .5 - ROW * target.row
+    y0 = source.y + .5
+    y1 = target.y + .5
     before_target = target.x - .17
     if source.row == target.row:
         points = [(source.right, y0)]
@@ -300,12 +404,13 @@ def _draw_arrow(ax: 'Axes', source: Place, target: Place, text: str, is_row_end:
 
 
 def _draw_detour(ax: 'Axes', source: Place, target: Place, text: str, detour: float) -> None:
-    """From below the one box to below the other."""
-    start = source.middle
-    end = target.middle
-    row_y = -ROW * source.row
+    """From below the one box to below the other, right and left of their middles."""
+    start = source.middle + source.width / 6
+    end = target.middle - target.width / 6
+    row_y = target.y
+    start_y = row_y if source.width else row_y + .5     # a line begins in the middle of its row
     y = row_y - detour
-    ax.plot([start, start, end, end], [row_y, y, y, row_y], lw=.8, color=LINE, zorder=0)
+    ax.plot([start, start, end, end], [start_y, y, y, row_y], lw=.8, color=LINE, zorder=0)
     _draw_arrow_head(ax, (end, y), (end, row_y))
     if text:
         ax.text((start + end) / 2, y + .02, text, ha='center', va='bottom', fontsize=5.5,

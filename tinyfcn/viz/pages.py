@@ -1,12 +1,14 @@
 """A page of predictions beside the truth: what a net predicts, and where it is wrong."""
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .colours import ERRORS, VOID, check_pair, class_shares, colours, error_map, palette, write_png
+from ..files import printable
+from .colours import ERRORS, VOID, check_pair, class_colours, class_shares, error_map
+from .files import write_png
 from .legend import FAINT, INK, LINE, Entry, draw_legend, load_font, truncate
 
 if TYPE_CHECKING:
@@ -29,11 +31,13 @@ class PageRow(NamedTuple):
 
 
 def draw_page(path: str | PathLike[str], rows: Iterable[Sequence[Any]], classes: Sequence[str],
-              titles: Sequence[str], captions: Sequence[Sequence[str]] | None = None) -> None:
+              titles: Sequence[str], captions: Sequence[Sequence[str]] | None = None,
+              colours: Mapping[str, Sequence[int]] | None = None) -> None:
     """Image, truth and each prediction under its title; of a single prediction its errors too.
 
     rows: (name, image, truth, pred, …), with one prediction for each title; path: a .png
     captions: for each row, a text under each of its predictions
+    colours: {class: (red, green, blue)}; other classes have the colours of `class_colours`
 
     >>> import tempfile
     >>> image = np.zeros((4, 6, 3), 'uint8')
@@ -55,7 +59,8 @@ def draw_page(path: str | PathLike[str], rows: Iterable[Sequence[Any]], classes:
     show_errors = len(titles) == 1
     headings = ['image', 'truth', *titles] + ['errors'] * show_errors
     side = _tile_side(checked)
-    tiles = [_row_tiles(row, side, show_errors) for row in checked]
+    table = class_colours(classes, colours)
+    tiles = [_row_tiles(row, side, table, show_errors) for row in checked]
     texts = []
     for row, own_captions in zip(checked, captions):
         text = [row.name, '', *own_captions]
@@ -64,7 +69,7 @@ def draw_page(path: str | PathLike[str], rows: Iterable[Sequence[Any]], classes:
     tile_width = max(tile.width for row_tiles in tiles for tile in row_tiles)
     strips = [_heading_strip(headings, tile_width)]
     strips += [_row_strip(*row, tile_width) for row in zip(tiles, texts)]
-    legends = _legends(checked, classes, show_errors)
+    legends = _legends(checked, classes, table, show_errors)
     strips += [draw_legend(entries, strips[0].width, FONT_SIZE) for entries in legends]
     write_png(path, _stack(strips))
 
@@ -73,13 +78,13 @@ def _check_row(classes: Sequence[str], count: int, name: str, image: NDArray[Any
                *labels: NDArray[Any]) -> PageRow:
     """A row whose sizes agree, and whose labels have no values but classes and void."""
     if len(labels) != 1 + count:
-        raise ValueError(f'{name}: {len(labels)} labels; one truth, and a prediction for each of '
-                         f'{count} titles are needed')
+        raise ValueError(f'{printable(name)}: {len(labels)} labels; one truth, and a prediction '
+                         f'for each of {count} titles are needed')
     try:
         truth, *preds = (check_pair(image, label, len(classes))[1] for label in labels)
         return PageRow(name, np.asarray(image), truth, preds)
     except ValueError as error:
-        raise ValueError(f'{name}: {error}') from None
+        raise ValueError(f'{printable(name)}: {error}') from None
 
 
 def _tile_side(rows: list[PageRow]) -> int:
@@ -88,9 +93,10 @@ def _tile_side(rows: list[PageRow]) -> int:
     return side * -(-MIN_SIDE // side) if side < MIN_SIDE else min(side, MAX_SIDE)
 
 
-def _row_tiles(row: PageRow, side: int, show_errors: bool) -> 'list[PILImage]':
+def _row_tiles(row: PageRow, side: int, table: NDArray[np.uint8],
+               show_errors: bool) -> 'list[PILImage]':
     tiles = [_tile(row.image, side, 'LANCZOS')]
-    tiles += [_tile(colours(label), side) for label in (row.truth, *row.preds)]
+    tiles += [_tile(table[label], side) for label in (row.truth, *row.preds)]
     if show_errors:
         tiles.append(_tile(error_map(row.truth, row.preds[0]), side))
     return tiles
@@ -138,13 +144,13 @@ def _error_rate(truth: NDArray[np.uint8], pred: NDArray[np.uint8]) -> str:
     return f'{100 * wrong.mean():.1f} % wrong' if wrong.size else 'all void'
 
 
-def _legends(rows: list[PageRow], classes: Sequence[str],
+def _legends(rows: list[PageRow], classes: Sequence[str], table: NDArray[np.uint8],
              show_errors: bool) -> Iterator[list[Entry]]:
     """One of the classes that occur; and one of the colours of errors."""
     labels = np.concatenate([label.ravel() for row in rows for label in (row.truth, *row.preds)])
-    entries: list[Entry] = [(palette()[i], name) for i, name, _ in class_shares(labels, classes)]
+    entries: list[Entry] = [(table[i], name) for i, name, _ in class_shares(labels, classes)]
     if (labels == VOID).any():
-        entries.append((palette()[VOID], 'void'))
+        entries.append((table[VOID], 'void'))
     yield entries
     if show_errors:
         yield [(colour, name) for name, colour in ERRORS.items()]
