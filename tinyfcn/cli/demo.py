@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import metrics, viz
 from ..data import Dataset, load_dataset
+from ..files import require_own
 from ..net import Net
 from ..prediction import evaluate, predict
 from ..training import recipes, run as runs
@@ -24,8 +25,10 @@ from .device import add_device_arguments
 from .output import say
 from .paths import train_val_sets
 from .progress import show_progress
+from .run_folder import require_own_run
 from .tables import score_table
 
+STRIDES = 32, 16, 8
 DRAWN = 5                       # test images in the drawing
 
 
@@ -36,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    page = args.output / 'demo.png'
+    require_own_demo(args.output, page)
     test = load_dataset('shapes', split='test')
     scores: dict[str, metrics.Scores] = {'all background': background_scores(test)}
     seconds: dict[str, float] = {}
     nets: dict[str, Net] = {}
     init_files: dict[str, Path] = {}
-    for stride in 32, 16, 8:
+    for stride in STRIDES:
         label = f'FCN-{stride}s'
         start = perf_counter()
         nets[label], checkpoint = train_stage(args, f'shapes-{stride}s', label, init_files)
@@ -50,13 +55,20 @@ def run(args: argparse.Namespace) -> None:
         init_files = {'': checkpoint}
 
     say(f'\nOn {len(test)} test images, in per cent:\n{score_table(scores, seconds=seconds)}')
-    page = args.output / 'demo.png'
     draw(page, nets, test)
     say(f'\nTest images with the three predictions: {page}')
     say(f'These nets know {", ".join(test.classes)}, and would find them in any photo. To train '
         f'on images of your own:\n'
         f'  {own_command()} check FOLDER             # it has images/, masks/ and classes.txt\n'
         f'  {own_command()} train folder --data FOLDER')
+
+
+def require_own_demo(folder: Path, page: Path) -> None:
+    """Raise if a file that would be overwritten is not of an earlier demo."""
+    stages = [folder / f'shapes-{stride}s' for stride in STRIDES]
+    for stage in stages:
+        require_own_run(stage)
+    require_own(page, overwrite=all((stage / 'run.json').exists() for stage in stages))
 
 
 def train_stage(args: argparse.Namespace, name: str, label: str,
@@ -69,12 +81,12 @@ def train_stage(args: argparse.Namespace, name: str, label: str,
     origin = 'from the weights of the net before' if init_files else 'from random weights'
     title = f'{label}: {net}, {recipe.steps} steps of {recipe.batch} images, {origin}'
 
-    checkpoint = folder / 'last.safetensors'
-    checkpoint.unlink(missing_ok=True)                  # of an earlier demo
+    for file in 'best.safetensors', 'last.safetensors':
+        (folder / file).unlink(missing_ok=True)         # of an earlier demo
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
                     data=('shapes', None), log=say)
-    show_progress(rows, recipe, folder, title)
-    return net, checkpoint
+    show_progress(rows, recipe, title, 'the next demo starts again')
+    return net, folder / 'last.safetensors'
 
 
 def background_scores(dataset: Dataset) -> metrics.Scores:

@@ -27,7 +27,7 @@ from .device import add_device_arguments
 from .output import say
 from .paths import add_data_argument, open_dataset, train_val_sets, weights_file
 from .predict_options import add_predict_arguments, predict_options
-from .run_data import run_data_folder
+from .run_folder import run_data_folder
 from .tables import iu_table, score_table
 
 Confusions: TypeAlias = dict[str, NDArray[np.int64]]            # by output, (C, C)

@@ -1,7 +1,6 @@
 """The progress of a run: a bar, a line for each validation, and Ctrl-C."""
 from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
 
 from ..runtime.distributed import world
 from ..training.recipes import Recipe
@@ -12,13 +11,15 @@ from .output import say
 from .tables import percent
 
 
-def show_progress(rows: Generator[Row, None, None], recipe: Recipe, folder: Path,
-                  title: str) -> Row:
+def show_progress(rows: Generator[Row, None, None], recipe: Recipe, title: str,
+                  how_to_continue: str) -> Row:
     """Train to the end, or until Ctrl-C, and show how far it is. -> the last validation's scores
 
     rows: from training.run.run, which trains as they are taken: one for each step, which has a
-    loss, and one for each validation; their seconds count from the start of this command. folder:
-    of the run. After Ctrl-C, the step is finished, a checkpoint written, and Interrupted raised.
+    loss, and one for each validation; their seconds count from the start of this command.
+    title: is printed once training has begun, so not before an error
+    After Ctrl-C the step is finished, a checkpoint written, and Interrupted raised, with
+    `how_to_continue` in its message.
     """
     scores: Row = {}
     steps_before = None                                 # of earlier commands, if this one resumes
@@ -26,7 +27,7 @@ def show_progress(rows: Generator[Row, None, None], recipe: Recipe, folder: Path
         for row in rows:
             step = row['step']
             if steps_before is None:
-                say(title)                              # nothing is wrong: training has begun
+                say(title)
                 steps_before = step - 1
                 bar.start(steps_before)
             if 'loss' in row:
@@ -41,8 +42,7 @@ def show_progress(rows: Generator[Row, None, None], recipe: Recipe, folder: Path
             # whichever rank has received the signal, rank 0 writes the checkpoint and ends them all
             if stops_early and world().rank == 0:
                 rows.close()                            # before the message says that it is there
-                raise Interrupted(f'stopped at step {step} of {recipe.steps}; run the same '
-                                  f'command with --resume to continue in {folder}')
+                raise Interrupted(f'stopped at step {step} of {recipe.steps}; {how_to_continue}')
     return scores
 
 

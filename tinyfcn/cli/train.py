@@ -26,18 +26,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..files import printable, require_own
+from ..files import printable
 from ..training import recipes, run as runs
 from .device import add_device_arguments
 from .names import did_you_mean
 from .output import say
 from .paths import add_data_argument, data_folder, train_val_sets
 from .progress import show_progress
-from .run_data import run_data_folder
+from .run_folder import RUN_FILES, require_own_run, run_data_folder
 from .tables import recipe_table, score_table
-
-RUN_FILES = ('run.json', 'last.safetensors', 'best.safetensors', 'metrics.jsonl', 'curves.png',
-             'predictions.png')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +76,8 @@ def run(args: argparse.Namespace) -> None:
                     args.resume, data_location(recipe, root), partial(say, file=sys.stderr))
     title = (f'{args.recipe}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} others. In {folder}:')
-    scores = show_progress(rows, recipe, folder, title)
+    scores = show_progress(rows, recipe, title, 'run the same command with --resume to continue '
+                                                f'in {folder}')
     if not scores:                                      # the run was finished before
         return
     say()
@@ -108,14 +106,6 @@ def default_run_folder(recipe_name: str, data: Path | None) -> Path:
     if own and recipe_name.split('-')[0] == 'folder':
         recipe_name = own + recipe_name.removeprefix('folder')
     return Path('runs') / recipe_name
-
-
-def require_own_run(folder: Path, overwrite: bool) -> None:
-    """Raise if there is a file in the folder that no run of tinyfcn has written."""
-    for name in RUN_FILES:
-        require_own(folder / name, overwrite)
-        if (folder / name).exists():                    # a run, then, and the other files are its
-            return
 
 
 def data_location(recipe: recipes.Recipe, root: Path | None) -> tuple[str, Path | None]:

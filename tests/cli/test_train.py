@@ -1,0 +1,125 @@
+"""tinyfcn train: which values it takes, where a run is kept, and what it refuses at once."""
+import json
+import os
+import re
+
+import pytest
+
+from tinyfcn.cli import parse
+from tinyfcn.cli.train import default_run_folder
+from tinyfcn.training import recipes
+
+# ---- --set ---------------------------------------------------------------------------------------
+
+def changes(*words):
+    return dict(parse(['train', 'folder', *words]).set)
+
+
+def test_several_set_accumulate_and_the_last_value_counts():
+    assert changes('--set', 'lr=1e-3', 'steps=5', '--set', 'batch=2', '--set', 'steps=7') == dict(
+        lr=1e-3, steps=7, batch=2)
+    assert changes() == {} == changes()                 # nothing is kept from call to call
+
+
+def test_several_weights_accumulate():
+    args = parse(['train', 'nyud-rgb-hha-32s', '--weights', 'a', '--weights', 'b'])
+    assert [str(path) for path in args.weights] == ['a', 'b']
+
+
+@pytest.mark.parametrize('change', [
+    'steps=' + '-' * 5000 + '1', 'steps=' + '(' * 5000, 'steps=' + '9' * 5000, 'lr=1e999',
+    'lr=nan', 'lr=-1', 'lr=True', 'steps=2.5', 'scale_range=(1, 1e999)', 'scale_range=(2, 1)',
+    'net=[1]', 'net="nosuch"', 'init_from=5', 'net_kwargs=3', 'net_kwargs={"wide": 2}',
+    'rules={"*.b": 3}', 'rules=5', 'loss_at={"nosuch": 1}', 'loss_at={}', 'class_weight=()',
+    'class_weight=(1, 2)', 'target=3', 'target={"mean_iu": "x"}', 'source=4', 'flip=2',
+    'train=("folder", 3)', 'valid=5', 'crop_size=(0, 5)', 'preprocess={"order": "RGB"}',
+    'optimizer="lion"', 'nosuch=1', '=1', '\x1b[2J=1', 'lr=\x1b[2J'])
+def test_values_are_checked_before_anything_starts(change, trained, run_main, tmp_path):
+    """Each is exit code 2 and one sentence, and leaves no trace of a run."""
+    folder = tmp_path / 'run'
+    code, out, err = run_main('train', 'folder', '--data', trained[0], '--run', folder, '--set',
+                              change)
+    assert code == 2 and not out and '\x1b' not in err
+    assert len(err) < 1500 and len(err.splitlines()) == 1
+    assert not folder.exists() or not os.listdir(folder)
+
+
+# ---- Recipes -------------------------------------------------------------------------------------
+
+def test_list_prints_a_row_for_every_recipe(run_main):
+    code, out, _ = run_main('train', 'list')
+    header, *rows = out.splitlines()
+    assert code == 0 and [row.split()[0] for row in rows] == [*recipes.RECIPES]
+    assert re.search(r'^voc-fcn8s +fcn8s +sbd +65\.5 +voc-fcn16s$', out, re.M)
+
+
+@pytest.mark.parametrize('typed, meant', [('foldr', 'folder'), ('stanford16s', 'stanford-16s'),
+                                          ('voc_fcn8s', 'voc-fcn8s')])
+def test_a_wrong_recipe_is_answered_with_near_ones(typed, meant, run_main):
+    code, _, err = run_main('train', typed)
+    assert code == 2 and re.search(f"no recipe called '{typed}'; did you mean .*{meant}", err)
+    assert 'tinyfcn train list' in err and len(err) < 300
+
+
+@pytest.mark.parametrize('args, pattern', [
+    (['check', 'stanfrod'], 'stanfrod: .*did you mean stanford'),
+    (['eval', 'RUN', 'camvd'], 'camvd: .*did you mean camvid'),
+    (['train', 'stanford-16s', '--weights', 'x'], '`tinyfcn data stanford` downloads .*--data'),
+    (['train', 'voc_animals-16s', '--weights', 'x'], '`tinyfcn data voc2012` downloads'),
+    (['train', 'folder-squeezenet', '--data', 'DATA'], 'weights of squeezenet: .*docs/nets.md'),
+    (['train', 'folder', '--data', 'DATA', '--weights', 'gone.pth'], 'gone.pth')])
+def test_what_is_missing_is_named_with_a_remedy(args, pattern, trained, run_main, tmp_path,
+                                                monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root, run = trained
+    code, out, err = run_main(*[{'RUN': run, 'DATA': root}.get(arg, arg) for arg in args])
+    assert code == 2 and not out and re.search(pattern, err), err
+
+
+# ---- The folder of a run -------------------------------------------------------------------------
+
+def test_the_run_is_called_like_its_data(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'cells').mkdir()
+    for recipe, data, folder in [('folder', 'cells', 'cells'), ('folder', None, 'folder'),
+                                 ('folder-unet', 'cells/', 'cells-unet'),
+                                 ('stanford-16s', 'cells', 'stanford-16s')]:
+        data = data and tmp_path / data
+        assert default_run_folder(recipe, data).as_posix() == f'runs/{folder}'
+    monkeypatch.chdir(tmp_path / 'cells')
+    assert default_run_folder('folder', tmp_path.cwd().relative_to(tmp_path.cwd())).name == 'cells'
+
+
+def test_a_run_remembers_its_data(trained):
+    root, run = trained
+    info = json.loads((run / 'run.json').read_text())
+    assert info['data'] == dict(name='folder', folder=str(root.resolve()))
+
+
+@pytest.mark.parametrize('name', ['metrics.jsonl', 'run.json', 'curves.png', 'best.safetensors'])
+def test_files_of_others_are_not_overwritten(name, trained, four_steps, run_main, tmp_path):
+    (tmp_path / name).write_text('written by another program')
+    command = ['train', 'folder', '--data', trained[0], '--run', tmp_path, *four_steps]
+    code, out, err = run_main(*command)
+    assert code == 2 and not out
+    assert f'{tmp_path / name}: exists, and was not written by tinyfcn' in err
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_finished_run_is_not_announced_again(trained, four_steps, run_main):
+    root, run = trained
+    code, out, err = run_main('train', 'folder', '--data', root, '--run', run, '--resume',
+                              *four_steps)
+    assert code == 0 and not out and 'finished' in err
+
+
+def test_resuming_what_is_not_there_says_so(trained, four_steps, run_main, tmp_path):
+    code, out, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path / 'new',
+                              '--resume', *four_steps)
+    assert code == 0 and 'no checkpoint to resume' in err and 'best.safetensors' in out
+
+
+def test_a_refused_training_is_not_announced(trained, four_steps, run_main):
+    root, run = trained
+    code, out, err = run_main('train', 'folder', '--data', root, '--run', run, *four_steps)
+    assert code == 2 and not out and 'already holds a run' in err
