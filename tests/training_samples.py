@@ -2,7 +2,7 @@
 import numpy as np
 from PIL import Image
 
-from tinyfcn import Net
+from tinyfcn import Net, viz
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.layers import batch_norm, conv, dropout, relu
 from tinyfcn.training import Recipe
@@ -50,6 +50,12 @@ def make_recipe(**changes):
 def bits(net):
     """Every weight and running statistic of a net, as bytes."""
     return {name: array.tobytes() for name, array in {**net.params, **net.state}.items()}
+
+
+def draw_nothing(monkeypatch):
+    """Leave out the pictures of a run, which take most of the time of a short one."""
+    monkeypatch.setattr(viz, 'draw_curves', lambda path, rows: path.touch())
+    monkeypatch.setattr(viz, 'draw_page', lambda path, *rest: path.touch())
 
 
 def write_bright_halves(root):

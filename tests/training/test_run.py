@@ -1,19 +1,31 @@
 """A run writes down what it does, and resumes bit for bit wherever it was stopped."""
 import json
+import os
 from itertools import islice
 
 import numpy as np
 import pytest
 from PIL import Image
-from training_samples import CENTRED, CLASSES, bits, make_recipe, small_dataset, small_net
+from training_samples import (
+    CENTRED,
+    CLASSES,
+    bits,
+    draw_nothing,
+    make_recipe,
+    small_dataset,
+    small_net,
+    write_bright_halves,
+)
 
 from tinyfcn import build
+from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import sample
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.prediction.predict import evaluate
-from tinyfcn.training import checkpoint
+from tinyfcn.training import checkpoint, run as run_module
 from tinyfcn.training.run import build_net, run
 from tinyfcn.training.run_files import truncate_log
+from tinyfcn.weights import safetensors_file
 
 LAST = 'last.safetensors'
 BEST = 'best.safetensors'
@@ -212,7 +224,8 @@ OPTIMIZERS = {'SGD': dict(),
 
 
 @pytest.mark.parametrize('changes', OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_stopped_after_any_row_a_run_ends_as_if_it_had_not_been(tmp_path, changes):
+def test_stopped_after_any_row_a_run_ends_as_if_it_had_not_been(tmp_path, changes, monkeypatch):
+    draw_nothing(monkeypatch)
     recipe = run_recipe(**changes)
     rows = list(start_run(tmp_path / 'whole', recipe))
     whole = read_run(tmp_path / 'whole')
@@ -230,7 +243,8 @@ def test_stopped_after_any_row_a_run_ends_as_if_it_had_not_been(tmp_path, change
     assert any(' norm1.mean' in key for key in whole) and any(memory in key for key in whole)
 
 
-def test_stopped_after_every_row(uninterrupted, tmp_path):
+def test_stopped_after_every_row(uninterrupted, tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     while run_until(tmp_path / 'run', run_recipe(), 1, resume=True):
         pass
     assert read_run(tmp_path / 'run') == uninterrupted
@@ -293,6 +307,106 @@ def test_a_run_that_loses_something_ends_differently(uninterrupted, tmp_path, lo
     assert read_run(tmp_path)[key] != uninterrupted[key]
 
 
+# ---- another data set, another machine ----------------------------------------------------------
+
+def stopped_run(folder, dataset=None, valid=VALID):
+    run_until(folder, run_recipe(), 1, dataset=dataset, valid=valid)
+    return {path: path.read_bytes() for path in folder.iterdir()}
+
+
+OTHER_DATA = {
+    'classes in another order': (dict(classes=('blob', 'ground', 'stripe')), {},
+                                 'the training set .* stand in another order now: blob, ground, s'),
+    'classes of other names': (dict(classes=('ground', 'blob', 'line')), {},
+                               'the training set .* are ground, blob, line'),
+    'a number of images': (dict(count=5), {}, 'the training set .* had 6 images and has 5'),
+    'images': (dict(seed=1), {}, 'the training set .* first image, or the label of it, is another'),
+    'validation images': ({}, dict(seed=1), 'the validation set .* first image'),
+    'a number of validation images': ({}, dict(count=3), 'the validation set .* had 2 images and')}
+
+
+@pytest.mark.parametrize('changes, valid_changes, message', OTHER_DATA.values(), ids=OTHER_DATA)
+def test_a_run_is_not_resumed_on_another_data_set(tmp_path, changes, valid_changes, message):
+    before = stopped_run(tmp_path)
+    valid = small_dataset(**{**dict(count=2, seed=9), **valid_changes})
+    with pytest.raises(ValueError, match=f'{LAST}: {message}.*Resume with the same data .--data., '
+                                         f'or start a new run with --run FOLDER'):
+        next(start_run(tmp_path, run_recipe(), resume=True, dataset=small_dataset(**changes),
+                       valid=valid))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def change_a_mask(root):
+    path = root / 'masks/04.png'
+    label = np.array(Image.open(path))
+    Image.fromarray(1 - label).save(path)
+
+
+FILES = {'a mask': (change_a_mask, 'the training set .* its files had '),
+         'the list': (lambda root: (root / 'train.txt').write_text('01\n02\n'), 'has 2')}
+
+
+@pytest.mark.parametrize('change, message', FILES.values(), ids=FILES)
+def test_a_run_is_not_resumed_on_changed_files(tmp_path, change, message):
+    root = tmp_path / 'data'
+    root.mkdir()
+    write_bright_halves(root)
+    folder = tmp_path / 'run'
+    recipe = run_recipe(steps=1)
+    run_until(folder, recipe, 1, dataset=load_dataset('folder', root))
+    os.utime(root / 'masks/05.png', (1, 1))             # of the same contents
+    run_until(folder, recipe, 1, dataset=load_dataset('folder', root), resume=True)
+    change(root)
+    with pytest.raises(ValueError, match=message):
+        next(start_run(folder, recipe, resume=True, dataset=load_dataset('folder', root)))
+
+
+def test_the_classes_of_a_run_of_version_0_1_are_compared(tmp_path):
+    """It noted nothing else of its data."""
+    stopped_run(tmp_path)
+    weights, memory, about = checkpoint.load(tmp_path / LAST)
+    del about['run']['data'], about['machine']
+    about['classes'] = [*CLASSES]
+    checkpoint.save(tmp_path / LAST, weights, memory, about)
+    with pytest.raises(ValueError, match='stand in another order now'):
+        next(start_run(tmp_path, run_recipe(), resume=True, dataset=small_dataset(
+            classes=('blob', 'ground', 'stripe'))))
+    run_until(tmp_path, run_recipe(), 1, resume=True, dataset=small_dataset(count=5))
+
+
+def test_large_files_of_another_date_are_noted(tmp_path, monkeypatch):
+    """Their contents are not read at the start of a run."""
+    monkeypatch.setattr(run_module, 'HASHED_BYTES', 0)
+    write_bright_halves(tmp_path)
+    recipe = run_recipe(steps=2)
+    folder = tmp_path / 'run'
+    run_until(folder, recipe, 1, dataset=load_dataset('folder', tmp_path))
+    os.utime(tmp_path / 'masks/05.png', (1, 1))
+    notes = []
+    rows = run(folder, stateful_net(), load_dataset('folder', tmp_path), VALID, recipe,
+               resume=True, log=notes.append)
+    next(rows)
+    rows.close()
+    assert notes == ['files of the training set have another date than at the last checkpoint, and '
+                     'the same size: a copy, or were they changed?']
+
+
+def test_another_machine_is_noted(tmp_path):
+    stopped_run(tmp_path)
+    weights, memory, about = checkpoint.load(tmp_path / LAST)
+    machine = {**about.pop('machine'), 'blas_threads': 77}
+    safetensors_file.save(tmp_path / LAST, {**weights, **checkpoint.memory_arrays(memory)},
+                          {**about, 'machine': machine})
+    notes = []
+    rows = run(tmp_path, stateful_net(), small_dataset(), VALID, run_recipe(), resume=True,
+               log=notes.append)
+    next(rows)
+    rows.close()
+    note, = notes
+    assert note.startswith('this machine is not the one of the checkpoint (blas_threads was 77 and')
+    assert 'may differ in the last bits' in note
+
+
 # ---- unusual data sets ---------------------------------------------------------------------------
 
 def test_two_heads(tmp_path):
@@ -328,8 +442,12 @@ def test_a_validation_on_void_is_never_the_best(tmp_path):
         return np.zeros((6, 7, 3), 'uint8'), np.full((6, 7), 255, 'uint8')
 
     void = Dataset(CLASSES, ['a'], read)
-    *_, validation = start_run(tmp_path, run_recipe(steps=2), valid=void)
+    notes = []
+    *_, validation = run(tmp_path, stateful_net(), small_dataset(), void, run_recipe(steps=2),
+                         log=notes.append)
     assert validation['mean_iu'] is None and (tmp_path / LAST).exists()
+    assert notes == [f'step 2: all pixels of the validation images are void, so no {BEST} is '
+                     f'written']
 
 
 def test_the_preprocess_of_the_weights_is_restored_with_them(tmp_path):

@@ -77,9 +77,13 @@ def require_finite(score: Array, output: str, top: int, left: int) -> None:
     if not is_finite.all():
         number, row, column = np.argwhere(~to_numpy(is_finite[0]))[0].tolist()
         value = float(score[0, number, row, column])
-        raise ValueError(f'{output} of class {number} at row {top + row}, column {left + column} '
-                         f'is {value}, which is no score: the weights, or what net.about says '
-                         f'about mean and std, are damaged')
+        raise NotFinite(f'{output} of class {number} at row {top + row}, column {left + column} '
+                        f'is {value}, which is no score: the weights, or what net.about says '
+                        f'about mean and std, are damaged')
+
+
+class NotFinite(ValueError):
+    """A score that is nan or infinite."""
 
 
 # ---- At once

@@ -24,14 +24,16 @@ from ..data.labels import by_output
 from ..files import lock_folder, make_folder, printable
 from ..models import build
 from ..net import Net
+from ..prediction.tiles import NotFinite
 from ..runtime.distributed import world
 from . import checkpoint
 from .diverged import Diverged
 from .loop import StepRow, make_optimizer, train
+from .ranks import require_same_data
 from .recipes import Recipe
 from .requirements import require_trainable
 from .run_files import LOG, RUN_INFO, Change, Log, Row, read_run_info, update_run_info
-from .validation import validate
+from .validation import Validation, validate
 from .writer import BEST, CURVES, LAST, PAGE, Progress, RunWriter
 
 __all__ = ['Row', 'build_net', 'read_run_info', 'run']
@@ -132,6 +134,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     """
     folder = Path(folder)
     optimizer = make_optimizer(recipe)
+    require_same_data(dataset, valid)
     if world().rank:
         progress = world().broadcast(None)
         yield from train_without_writing(net, dataset, valid, recipe, optimizer, seed,
@@ -168,12 +171,22 @@ def train_and_write(writer: RunWriter, dataset: Dataset,
                 validation = None
                 if is_validation_step(writer.step, recipe):
                     writer.require_finite()             # predictions of such a net are meaningless
-                    validation = validate(net, valid)
+                    validation = _validate(net, valid)
                 yield from writer.write(without_names(step_row), validation, valid)
         except GeneratorExit:
             with writer.name_disk_errors():
                 writer.save_checkpoint('last')
             raise
+
+
+def _validate(net: Net, valid: Dataset) -> Validation:
+    try:
+        with np.errstate(all='ignore'):
+            return validate(net, valid)
+    except NotFinite as error:
+        score, _, _ = str(error).partition(', which')
+        raise Diverged(f'the weights are finite, and so large that a score is not: {score}') \
+            from None
 
 
 def train_without_writing(net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
@@ -183,7 +196,7 @@ def train_without_writing(net: Net, dataset: Dataset, valid: Dataset, recipe: Re
     for step_row in train(net, dataset, recipe, optimizer, seed, first_step):
         yield dict(without_names(step_row), seconds=0.)
         if is_validation_step(step_row['step'], recipe):
-            yield dict(step=step_row['step'], seconds=0., **validate(net, valid).row)
+            yield dict(step=step_row['step'], seconds=0., **_validate(net, valid).row)
 
 
 def without_names(row: StepRow) -> Row:
@@ -221,15 +234,17 @@ def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: 
                              f'{printable(os.readlink(folder / name))}, which a run would replace; '
                              f'remove it, or choose another folder with --run')
     info = read_run_info(folder)
-    if (folder / LAST).exists():
-        if not resume:
-            raise ValueError(f'{printable(folder)} already holds a run: --resume continues it, '
-                             f'--run FOLDER chooses another folder')
-        return restore(folder / LAST, net, optimizer, recipe, seed, marks, log)
-    if (folder / BEST).exists():
-        raise ValueError(f'{printable(folder)} has {BEST} and no {LAST}, so its run cannot be '
-                         f'resumed, and a new one would replace it: choose another folder with '
-                         f'--run; --weights {shlex.quote(str(folder / BEST))} starts from it')
+    # both hold the whole state. A kill between the two leaves the best one alone
+    found = [folder / name for name in (LAST, BEST) if (folder / name).exists()]
+    if found and not resume:
+        raise ValueError(f'{printable(folder)} already holds a run: --resume continues it, --run '
+                         f'FOLDER chooses another folder')
+    if found:
+        progress, changes = restore(found[0], net, optimizer, recipe, seed, marks, log)
+        if found[0].name == BEST:
+            log(f'{printable(folder)} has no {LAST}: the run goes on from {BEST}, of step '
+                f'{progress.step}')
+        return progress, changes
     if (folder / LOG).exists() and not info:
         raise ValueError(f'{printable(folder / LOG)}: no {RUN_INFO} beside it says that a run of '
                          f'tinyfcn wrote it: choose another folder with --run, or move it away')

@@ -1,0 +1,118 @@
+"""One run in one folder: a second training is refused, and a killed one leaves no lock behind."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+
+import pytest
+from training_samples import draw_nothing, make_recipe, small_dataset, small_net
+
+from tinyfcn.training.run import run
+
+VALID = small_dataset(2, seed=9)
+pytestmark = pytest.mark.usefixtures('no_drawing')
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    draw_nothing(monkeypatch)
+
+
+def start(folder, resume=False, **changes):
+    return run(folder, small_net(), small_dataset(), VALID, make_recipe(steps=4, **changes),
+               resume=resume)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_a_second_training_in_the_folder_is_refused(tmp_path, resume):
+    """Also from another seed or by --resume; and the first one goes on as if nothing had been."""
+    first = start(tmp_path)
+    rows = [*islice(first, 3)]                          # step 2, validated and saved
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match='another process is training in this folder; wait until '
+                                         'it has ended, or choose another folder with --run'):
+        next(start(tmp_path, resume))
+    assert contents(tmp_path) == before
+    rows += first
+    assert [row['step'] for row in rows] == [1, 2, 2, 3, 4, 4]
+
+
+def test_the_lock_is_released_when_a_run_is_closed_or_fails(tmp_path):
+    rows = start(tmp_path)
+    next(rows)
+    rows.close()
+    with pytest.raises(ValueError, match='already holds a run'):
+        next(start(tmp_path))
+    assert len([*start(tmp_path, resume=True)]) == 5
+
+
+# a run whose steps are computed by two processes; it says where the worker is, and waits
+TRAIN = '''
+import sys
+from training_samples import make_recipe, small_dataset, small_net
+from tinyfcn.runtime import workers
+from tinyfcn.training.run import run
+
+start = workers.WorkerPool._start
+def start_and_tell(self, count):
+    start(self, count)
+    print(*self.processes, flush=True)
+workers.WorkerPool._start = start_and_tell
+recipe = make_recipe(steps=10**6, iter_size=2, validate_every=10**6)
+for row in run(sys.argv[1], small_net(), small_dataset(), small_dataset(2), recipe):
+    pass
+'''
+
+
+@pytest.mark.crash
+@pytest.mark.skipif(sys.platform != 'linux', reason='worker processes are used on Linux only')
+def test_the_lock_of_a_killed_run_is_not_kept_by_its_workers(tmp_path):
+    """The worker is stopped, so that it cannot notice that its parent is dead."""
+    environment = {**os.environ, 'TINYFCN_THREADS': '2',
+                   'PYTHONPATH': os.pathsep.join(['tests', *sys.path])}
+    process = subprocess.Popen([sys.executable, '-c', TRAIN, str(tmp_path)], env=environment,
+                               stdout=subprocess.PIPE, text=True)
+    worker = int(process.stdout.readline())
+    while not (tmp_path / 'metrics.jsonl').read_bytes():
+        time.sleep(.01)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with pytest.raises(ValueError, match='another process is training'):
+            next(start(tmp_path, resume=True))
+        process.kill()
+        process.communicate()
+        os.kill(worker, 0)                              # it still lives
+        rows = start(tmp_path, resume=True)
+        assert next(rows)['step'] == 1
+        rows.close()
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.crash
+def test_of_two_trainings_in_one_folder_one_is_refused_twenty_times(tmp_path):
+    """Two real processes that start at once: the one that comes second exits with a sentence."""
+    script = ('import sys; from tinyfcn.cli import main; '
+              'sys.exit(main(["train", "shapes-8s", "--run", sys.argv[1], "--resume", "--set", '
+              '"init_from=None", "net_kwargs={\'width\': .125}", "steps=3", "validate_every=1", '
+              '"crop_size=(32,32)"]))')
+    from tinyfcn.data.shapes import SPLITS
+    script = f'from tinyfcn.data import shapes; shapes.SPLITS["val"] = {SPLITS["val"][0]}, 1; ' \
+             + script
+    for number in range(20):
+        folder = tmp_path / str(number)
+        both = [subprocess.Popen([sys.executable, '-c', script, str(folder)], text=True,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                for _ in range(2)]
+        errors = [process.communicate(timeout=120)[1] for process in both]
+        codes = sorted(process.returncode for process in both)
+        assert codes in ([0, 0], [0, 2]), errors        # [0, 0]: the second resumed after the end
+        assert codes == [0, 0] or 'another process is training' in ''.join(errors)
+        steps = (folder / 'metrics.jsonl').read_text().count('"loss"')
+        assert steps == 3
