@@ -70,6 +70,7 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     <Net of 36 boxes, 4,285 parameters>
     """
     # as everything else in here, imported when it is used
+    from .files import printable
     from .models import build
     from .weights import FormatError, require_finite, transplant
     from .weights.safetensors_file import load as load_arrays, weights_only
@@ -87,8 +88,12 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     try:
         net = build(**about['build'], dtype=dtype, seed=None)
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise FormatError(f'{file}: its net cannot be built, {about["build"]}: {error}') from None
-    report = transplant(net, arrays)
+        reason = printable(f'{about["build"]}: {error}', limit=1000)
+        raise FormatError(f'{file}: its net cannot be built, {reason}') from None
+    try:
+        report = transplant(net, arrays)
+    except ValueError as error:
+        raise FormatError(f'{file}: {error}') from None
     if report.missing or report.unused:
         raise ValueError(f'{file}: these are not the weights of {about["build"]}\n{report}')
     net.seed = about.pop('seed', None)

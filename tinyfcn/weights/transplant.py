@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from ..files import printable
 from ..runtime.backend import array_module
 
+MAX_MESSAGE = 1000              # characters
 # Layers with one output per class: with other classes they must be trained again, so a mismatch
 # of their shapes is no error
-MAX_MESSAGE = 2000              # characters
 CLASSIFIERS = 'fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'
 
 
