@@ -290,9 +290,9 @@ def _deliver(stream):
 
     A job that ends at once ends before its last message is read.
     """
-    import fcntl
-    import termios
-    with suppress(OSError, ValueError):                 # nobody reads any more
+    with suppress(OSError, ValueError, ImportError):    # nobody reads any more, or Windows
+        import fcntl
+        import termios
         stream.flush()
         pipe = stream.fileno()
         if not stat.S_ISFIFO(os.fstat(pipe).st_mode):

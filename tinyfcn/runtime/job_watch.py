@@ -15,6 +15,7 @@ from typing import Any
 
 from .signals import ignore_stop_signals
 
+SPIN_SECONDS = 1e-4     # for short messages, before the core is offered to others
 CHECK_SECONDS = .05     # between two checks of the others
 PATIENCE = 2            # seconds that what an ended process has sent may still be on its way
 LEFT = 1                # tags of messages
@@ -39,6 +40,8 @@ class JobWatch:
         checked = started
         while not self.mpi.Request.Testall(requests):
             now = monotonic()
+            if now - started > SPIN_SECONDS:
+                os.sched_yield()                # others may need this core
             if now - checked > CHECK_SECONDS:
                 self._check(started, now)
                 checked = now
