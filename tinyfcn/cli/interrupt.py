@@ -1,12 +1,45 @@
-"""Ctrl-C once finishes the step, saves and exits; twice exits at once. SIGTERM is like Ctrl-C."""
+"""Ctrl-C once finishes the step, saves and exits; twice exits at once.
+
+SIGTERM and SIGHUP, which comes when a terminal is closed, are like Ctrl-C. A signal that the
+program was started to ignore stays ignored, as with nohup.
+"""
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
 from types import FrameType
+from typing import Any
+
+from ..runtime.signals import STOP_SIGNALS
+
+AGAIN_SECONDS = .3      # what comes sooner is not pressed again: `timeout` and shells send it twice
+CLEAN_UP_SECONDS = 1    # after an exception was raised, in which no further one disturbs it
 
 
 class Interrupted(Exception):
     """The user stopped a run; the message says how to continue it."""
+
+
+class Aborted(KeyboardInterrupt):
+    """A signal ended a command that cannot be continued."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__()
+
+
+def abort_on_stop_signals() -> None:
+    """From now on, a signal that asks to stop raises Aborted in the command that runs."""
+    raised = -float(CLEAN_UP_SECONDS)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal raised
+        now = monotonic()
+        if now - raised >= CLEAN_UP_SECONDS:
+            raised = now
+            raise Aborted(number)
+
+    _set_handler(handle)
 
 
 @contextmanager
@@ -15,18 +48,35 @@ def interruptible(report: Callable[[str], object]) -> Iterator[Callable[[], bool
 
     `report(line)` is called at the first press.
     """
-    received = []
+    pressed: list[float] = []                           # when
 
     def handle(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
+        now = monotonic()
+        if not pressed:
+            pressed.append(now)
+            # the terminal may be gone, or Python be in the middle of another line
+            with suppress(OSError, RuntimeError):
+                report('stopping after this step; Ctrl-C once more aborts at once')
+            return
+        wait = AGAIN_SECONDS if len(pressed) == 1 else CLEAN_UP_SECONDS
+        # a shell that ends with its terminal repeats SIGHUP
+        if now - pressed[-1] >= wait and number != getattr(signal, 'SIGHUP', None):
+            pressed.append(now)
             raise Interrupted('aborted; the last checkpoint is intact: --resume continues from it')
-        report('stopping after this step; Ctrl-C once more aborts at once')
 
-    previous = {number: signal.signal(number, handle)
-                for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = _set_handler(handle)
     try:
-        yield lambda: bool(received)
+        yield lambda: bool(pressed)
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            # once stopped, the command only ends: what is pressed now changes nothing
+            signal.signal(number, signal.SIG_IGN if pressed else handler)
+
+
+def _set_handler(handle: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Handle all signals that ask to stop. -> {number: the handler before}"""
+    previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handled = {number: before for number, before in previous.items() if before != signal.SIG_IGN}
+    for number in handled:
+        signal.signal(number, handle)
+    return handled
