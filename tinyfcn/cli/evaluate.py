@@ -8,15 +8,16 @@ the IU of every class.
   tinyfcn eval runs/my --scales .75 1 1.25 --flip
 """
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import load, metrics, viz
 from ..data.dataset import Dataset
+from ..data.fingerprint import fingerprint, fingerprint_differences
 from ..data.labels import by_output
 from ..files import printable, require_own
 from ..net import Net
@@ -60,8 +61,11 @@ def run(args: argparse.Namespace) -> None:
     require_same_classes(net, dataset)
     if args.export:
         require_own_exports(args.export, net, dataset.names, args.overwrite)
-    trained_on = count_trained_on(dataset, recipe, root)
-    if trained_on:
+    is_validation_set = not (args.dataset or args.split)
+    if is_validation_set:
+        for change in changes_of_data(run_state, dataset):
+            say(f'since the training, the validation set has changed: {change}')
+    if trained_on := count_trained_on(dataset, recipe, root):
         say(f'{trained_on:,} of these {len(dataset):,} images were trained on: on new images, '
             f'scores are lower')
 
@@ -72,7 +76,6 @@ def run(args: argparse.Namespace) -> None:
         if args.export:
             export(args.export, name, by_output(pred))
 
-    is_validation_set = not (args.dataset or args.split)
     for output, confusion in total_confusion(confusions, dataset).items():
         scores = metrics.scores(confusion)
         title = f'{args.weights}: {output}'
@@ -122,6 +125,12 @@ def require_same_classes(net: Net, dataset: Dataset) -> None:
 
 def quote(name: str | None) -> str:
     return 'missing' if name is None else f'{printable(name)!r}'
+
+
+def changes_of_data(run_state: Mapping[str, Any] | None, valid: Dataset) -> list[str]:
+    """In what a validation set differs from that of the run; a sentence each."""
+    marks = (run_state or {}).get('data') or {}         # version 0.1 wrote none
+    return fingerprint_differences(marks.get('valid') or {}, fingerprint(valid))
 
 
 def count_trained_on(dataset: Dataset, recipe: Recipe | None, root: Path | None) -> int:

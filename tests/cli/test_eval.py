@@ -1,0 +1,133 @@
+"""tinyfcn eval: it finds the data of a run, and says when its scores are not what they seem."""
+import json
+import re
+from shutil import copy, copytree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyfcn import load
+
+
+@pytest.fixture
+def moved(trained, tmp_path):
+    """Copies of the data set and of the run, which remembers the copy."""
+    root, run = tmp_path / 'data', tmp_path / 'run'
+    copytree(trained[0], root)
+    copytree(trained[1], run)
+    info = json.loads((run / 'run.json').read_text())
+    info['data']['folder'] = str(root)
+    (run / 'run.json').write_text(json.dumps(info))
+    return root, run
+
+
+# ---- The data set --------------------------------------------------------------------------------
+
+def test_a_run_knows_its_data(trained, run_main, monkeypatch, tmp_path):
+    """From any folder, and also by its checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    root, run = trained
+    code, named, err = run_main('eval', run, '--data', root)
+    assert code == 0, err
+    for weights in run, run / 'best.safetensors':
+        code, out, err = run_main('eval', weights)
+        assert code == 0, err
+        assert out.splitlines()[1].split()[-4:] == named.splitlines()[1].split()[-4:]
+    assert 'trained on' not in out
+
+
+def test_data_that_was_moved_is_asked_for(moved, run_main, tmp_path):
+    root, run = moved
+    root.rename(tmp_path / 'elsewhere')
+    code, _, err = run_main('eval', run)
+    assert code == 2 and f'{root}: the folder with the data' in err and '--data FOLDER' in err
+    assert run_main('eval', run, '--data', tmp_path / 'elsewhere')[0] == 0
+
+
+def test_weights_without_a_run_need_a_data_set(moved, run_main, tmp_path):
+    net = load(moved[1])
+    del net.about['run']
+    net.save(tmp_path / 'alone.safetensors')
+    code, _, err = run_main('eval', tmp_path / 'alone.safetensors')
+    assert code == 2 and 'name a data set' in err
+    assert run_main('eval', tmp_path / 'alone.safetensors', moved[0], '--split', 'train')[0] == 0
+
+
+def test_before_a_validation_the_last_checkpoint_is_taken(moved, run_main):
+    root, run = moved
+    (run / 'best.safetensors').unlink()
+    code, _, err = run_main('eval', run)
+    assert code == 0 and 'no best.safetensors' in err and 'taking last.safetensors' in err
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_images_that_were_trained_on_are_counted(named, trained, run_main):
+    root, run = trained
+    code, out, _ = run_main('eval', run, *[root] * named, '--split', 'train')
+    trained_on = int(re.search(r'(\d+) of these 12 images were trained on', out).group(1))
+    assert code == 0 and 5 < trained_on < 12
+
+
+def test_a_changed_validation_set_is_reported(moved, run_main):
+    root, run = moved
+    code, out, _ = run_main('eval', run)
+    assert code == 0 and 'has changed' not in out
+    for i in range(20, 40):
+        copy(root / 'images/one.jpg', root / f'images/{i}.jpg')
+        copy(root / 'masks/one.png', root / f'masks/{i}.png')
+    code, out, _ = run_main('eval', run)
+    assert code == 0 and re.search('validation set has changed: it had 3 images and has', out)
+
+
+# ---- Classes -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('classes, message', [
+    ('sky\nroad\ntree\n', "class 1 is 'tree' for the net and 'road' in the data set"),
+    ('sky\ntree\nroad\ncar\n', "class 3 is missing for the net and 'car' in the data set"),
+    ('sky\ntree\n', "class 2 is 'road' for the net and missing in the data set")])
+def test_other_classes_than_those_of_the_net_are_refused(classes, message, moved, run_main):
+    root, run = moved
+    assert (root / 'classes.txt').read_text().split() == ['sky', 'tree', 'road']
+    (root / 'classes.txt').write_text(classes)
+    for args in ['eval', run], ['eval', run, root, '--split', 'train']:
+        code, out, err = run_main(*args)
+        assert code == 2 and not out and message in err, err
+        assert 'sky, tree, road' in err
+
+
+def test_a_net_without_names_is_compared_by_their_number(moved, run_main, tmp_path):
+    root, run = moved
+    net = load(run)
+    del net.about['run'], net.about['classes']
+    net.save(tmp_path / 'unnamed.safetensors')
+    assert run_main('eval', tmp_path / 'unnamed.safetensors', root, '--split', 'train')[0] == 0
+    with open(root / 'classes.txt', 'a') as file:
+        file.write('\ncar\n')
+    code, _, err = run_main('eval', tmp_path / 'unnamed.safetensors', root, '--split', 'train')
+    assert code == 2 and "class 3 is missing for the net and 'car'" in err
+
+
+# ---- Files and tables ----------------------------------------------------------------------------
+
+def test_export_overwrites_no_mask_drawn_by_hand(trained, run_main, tmp_path):
+    root, run = trained
+    (tmp_path / 'score').mkdir()
+    drawn = tmp_path / 'score/two.png'
+    Image.fromarray(np.full((40, 56), 1, 'uint8')).save(drawn)
+    before = drawn.read_bytes()
+    args = ['eval', run, root, '--split', 'train', '--export', tmp_path]
+    code, _, err = run_main(*args)
+    assert code == 2 and f'{drawn}: exists' in err
+    assert drawn.read_bytes() == before and [*(tmp_path / 'score').iterdir()] == [drawn]
+    assert run_main(*args, '--overwrite')[0] == 0 and drawn.read_bytes() != before
+    assert run_main(*args)[0] == 0                      # these are its own
+
+
+def test_the_published_scores_are_printed_for_their_data_set_alone(moved, run_main):
+    root, run = moved
+    net = load(run / 'last.safetensors')
+    net.about['run']['recipe'].update(target=dict(mean_iu=65.5), source='a paper')
+    net.save(run / 'best.safetensors')
+    assert 'target: a paper' in run_main('eval', run)[1]
+    assert 'target' not in run_main('eval', run, root, '--split', 'train')[1]
