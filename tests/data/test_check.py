@@ -9,7 +9,7 @@ from bad_input_samples import LABEL, RGB, edit_bytes, save, write_dataset
 from PIL import Image
 
 from tinyfcn.data import load_dataset
-from tinyfcn.data.check import find_problems
+from tinyfcn.data.check import find_overlaps, find_problems
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.images import read_image
 from tinyfcn.data.manifest import verify_manifest, write_manifest
@@ -91,6 +91,55 @@ def test_a_label_of_another_size_than_its_image():
     dataset = Dataset(dict.fromkeys(label, 'abc'), ['x'], lambda name: (RGB, label))
     problem, = find_problems(dataset, {})
     assert problem.startswith('x: 40×55 pixels') and '40×56' in problem
+
+
+# ---- what the lists and the names of files show --------------------------------------------------
+
+def test_equal_problems_of_many_files_are_one(tmp_path):
+    for i in range(20):
+        save(tmp_path / f'images/{i:02}.jpg', RGB)
+        save(tmp_path / f'masks/{i:02}.png', RGB)
+    (tmp_path / 'classes.txt').write_text('sky\ntree\n')
+    (tmp_path / 'masks/07.png').write_bytes(b'')
+    colours, empty = find_problems(load_dataset('folder', tmp_path), {})
+    assert colours.startswith(f'{tmp_path}/masks/00.png: RGB pixels are colours; ')
+    assert colours.endswith(f'. The same of 18 more: {tmp_path}/masks/01.png, '
+                            f'{tmp_path}/masks/02.png, {tmp_path}/masks/03.png, …')
+    assert empty.startswith(f'{tmp_path}/masks/07.png: not an image: the file is empty')
+
+
+def test_a_name_that_a_list_has_more_than_once(tmp_path):
+    write_dataset(tmp_path)
+    (tmp_path / 'train.txt').write_text('one\ntwo\none\nthree\none.jpg\n')
+    problem, = find_problems(load_dataset('folder', tmp_path), {})
+    assert problem == 'one: 3 times in the list; list it once, or it is trained on more often'
+
+
+def test_images_in_two_splits(tmp_path):
+    write_dataset(tmp_path)
+    for split, names in dict(train='one two three', val='two.jpg', test='one two').items():
+        (tmp_path / f'{split}.txt').write_text('\n'.join(names.split()))
+    splits = {split: load_dataset('folder', tmp_path, split) for split in ('train', 'val', 'test')}
+    assert [*find_overlaps(splits)] == [
+        'two is in train and in val: remove it from one of them; a score on images that a net was '
+        'trained on says nothing of others',
+        'one, two are in train and in test: remove them from one of them; a score on images that a '
+        'net was trained on says nothing of others',
+        'two is in val and in test: remove it from one of them; a score on images that a net was '
+        'trained on says nothing of others']
+    names = dict(train=['0', '1'], val=['0'])
+    generated = {split: Dataset(['a'], own, lambda name: (RGB, LABEL * 0))
+                 for split, own in names.items()}
+    assert not [*find_overlaps(generated)]              # equal names alone are not equal images
+
+
+def test_names_in_problems_and_notes_are_printable():
+    name = 'a\x1b[2J'
+    for label in LABEL + 9, LABEL * 0 + 255, LABEL[1:]:
+        dataset = Dataset(['sky', 'tree'], [name, name], lambda name, label=label: (RGB, label))
+        summary = {}
+        lines = [*find_problems(dataset, summary), *summary['notes']]
+        assert len(lines) > 1 and all(line.isprintable() for line in lines)
 
 
 # ---- the manifest --------------------------------------------------------------------------------

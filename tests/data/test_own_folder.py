@@ -155,12 +155,12 @@ def test_with_all_that_is_needed_nothing_else_matters(own, make):
 
 
 def test_a_published_data_set_that_was_not_fetched(tmp_path):
-    with pytest.raises(ValueError, match=r'stanford is not in .*: `tinyfcn data stanford` fetches '
-                                         r'it; or name the folder that has images, labels'):
+    with pytest.raises(ValueError, match=r'stanford is not in .*: `tinyfcn data stanford` downloa'
+                                         r'ds it; .* folder that holds images, labels \(--data'):
         load_dataset('stanford', tmp_path)
-    with pytest.raises(ValueError, match='`tinyfcn data voc2012` fetches it'):
+    with pytest.raises(ValueError, match='`tinyfcn data voc2012` downloads it'):
         load_dataset('voc_animals', tmp_path / 'nowhere')
-    with pytest.raises(ValueError, match='`tinyfcn data nyud` fetches it'):
+    with pytest.raises(ValueError, match='`tinyfcn data nyud` downloads it'):
         load_dataset('nyud_rgb_hha', tmp_path)
 
 

@@ -1,22 +1,37 @@
 """Validate every image and mask of a data set, before training on it.
 
 Each problem is reported with file, value, pixel and what to do; then the share
-of each class is printed.
+of each class is printed, and for images of your own what a training step takes.
 
   tinyfcn check my                      a folder with images/, masks/ and classes.txt
   tinyfcn check voc --split train
 """
 import argparse
+import os
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from time import perf_counter
 
-from tqdm import tqdm
-
-from ..data.check import find_problems
+from ..data import Dataset, load_dataset
+from ..data.check import find_overlaps, find_problems
+from ..data.folder import masks_without_image
 from ..data.labels import by_output
 from ..data.manifest import verify_manifest, write_manifest
-from .paths import add_data_argument, find_dataset, open_dataset
+from ..files import printable
+from ..net import Net
+from ..training import recipes
+from ..training.loop import make_optimizer, train
+from ..training.memory import require_memory, step_memory
+from ..training.run import build_net
+from .bar import show_bar
+from .output import say
+from .paths import Location, add_data_argument, find_dataset, open_dataset
 
 PRINTED = 20                    # problems; the others are only counted
+SPLITS = 'train', 'val', 'test' # which should have no image in common
+OWN_RECIPE = 'folder'
+TIMED_STEPS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,30 +46,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     dataset = open_dataset(args.dataset, args.data, args.split)
-    manifest = find_dataset(args.dataset, args.data).folder / 'manifest.sha256'
+    found = find_dataset(args.dataset, args.data)
+    manifest = found.folder / 'manifest.sha256'
     summary: dict = {}
-    n_problems = 0
-    with tqdm(range(len(dataset)), unit='image', disable=None) as indices:
-        for problem in find_problems(dataset, summary, indices):
-            n_problems += 1
-            if n_problems <= PRINTED:
-                indices.write(f'  {problem}')
-    if manifest.exists() and not args.write_manifest:
-        for problem in verify_manifest(dataset, manifest):
-            n_problems += 1
-            if n_problems <= PRINTED:
-                print(f'  {problem}')
-    if n_problems > PRINTED:
-        print(f'  … and {n_problems - PRINTED:,} more')
-    for line in describe(summary, by_output(dataset.classes)):
-        print(line)
+    numbers = show_bar(range(len(dataset)), len(dataset), 'image')
+    problems = [*find_problems(dataset, summary, numbers),
+                *find_problems_of_names(found, dataset, args.split)]
+    if os.path.lexists(manifest) and not args.write_manifest:
+        problems += verify_manifest(dataset, manifest)
 
-    if n_problems:
-        noun = 'problem' if n_problems == 1 else 'problems'
-        raise ValueError(f'{n_problems:,} {noun} in {len(dataset):,} images')
+    for problem in problems[:PRINTED]:
+        say(f'  {problem}')
+    if len(problems) > PRINTED:
+        say(f'  … and {len(problems) - PRINTED:,} more')
+    for line in describe(summary, by_output(dataset.classes)):
+        say(line)
+    if problems:
+        noun = 'problem' if len(problems) == 1 else 'problems'
+        raise ValueError(f'{len(problems):,} {noun} in {len(dataset):,} images')
     if args.write_manifest:
         write_manifest(dataset, manifest)
-        print(f'{manifest}: the SHA-256 of every file; later checks compare with it')
+        say(f'{manifest}: the SHA-256 of every file; later checks compare with it')
+    if found.name == OWN_RECIPE:
+        say(describe_step(found, dataset))
+
+
+def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Iterator[str]:
+    """Images in two splits, and masks that belong to no image."""
+    splits = {split: dataset}
+    for other in SPLITS:
+        if split in SPLITS and other != split:
+            try:
+                splits[other] = load_dataset(found.name, found.folder, other)
+            except (OSError, ValueError):               # there is no such list
+                continue
+    yield from find_overlaps(splits)
+    orphans = masks_without_image(found.folder) if found.name == 'folder' else []
+    if orphans:
+        first, *others = map(printable, orphans)
+        more = f'. The same of {len(others):,} more: {", ".join(others[:3])}' if others else ''
+        yield (f'{first}: no image of this name in {printable(found.folder / "images")}; rename '
+               f'one of the two, or remove the mask{more}')
 
 
 def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str]:
@@ -70,3 +102,33 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
         for name in classes[output]:
             yield f'  {name:20} {pixels.get(name, 0) / total:7.2%}'
     yield from summary['notes']
+
+
+# ---- a training step -----------------------------------------------------------------------------
+
+def describe_step(found: Location, dataset: Dataset) -> str:
+    """The memory and the time that a step of the recipe for images of one's own takes here."""
+    command = f'`tinyfcn train {OWN_RECIPE} --data {found.folder}`'
+    recipe = recipes.get_recipe(OWN_RECIPE)
+    net = build_net(recipe, dataset.classes)
+    try:
+        require_memory(net, recipe, dataset)
+    except ValueError as error:
+        return f'{command}: {error}'
+    memory = step_memory(net, recipe, dataset) / 1e9
+    seconds = step_seconds(net, recipe, dataset)
+    total = seconds * recipe.steps
+    duration = f'{total:.0f} s' if total < 120 else f'{total / 60:.0f} minutes'
+    return (f'{command}: a step takes about {seconds:.2g} s and {max(memory, .01):.2g} GB of '
+            f'memory, {recipe.steps:,} steps about {duration}')
+
+
+def step_seconds(net: Net, recipe: recipes.Recipe, dataset: Dataset) -> float:
+    """The time that a step takes here, measured. The first one, which compiles kernels, is not."""
+    few = replace(recipe, steps=1 + TIMED_STEPS)
+    with closing(train(net, dataset, few, make_optimizer(few))) as rows:
+        next(rows)
+        start = perf_counter()
+        for _ in rows:
+            pass
+        return (perf_counter() - start) / TIMED_STEPS

@@ -12,6 +12,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..data.fetch import fetch_dataset
+from ..files import printable
+from .output import say
 from .paths import add_data_argument, data_folder
 
 NAME_WIDTH = 40                 # characters of a mirror's address in the progress bar
@@ -30,8 +32,8 @@ def run(args: argparse.Namespace) -> None:
         def report(done: int, total: int | None, source: object) -> None:
             bar.total = total
             bar.n = done
-            bar.set_description(str(source)[-NAME_WIDTH:], refresh=False)
+            bar.set_description(printable(source)[-NAME_WIDTH:], refresh=False)
             bar.update(0)
 
-        root = fetch_dataset(args.name, folder, args.archive, report, bar.write)
-    print(root)
+        root = fetch_dataset(args.name, folder, args.archive, report, say)
+    say(root)

@@ -9,7 +9,6 @@ from ..data import DATASETS, Dataset, load_dataset
 from ..data.dataset import hold_out
 from ..data.fetch import fetched_root
 from ..data.sources import SOURCES
-from .errors import describe_error
 from .names import did_you_mean
 from .output import say
 
@@ -63,14 +62,7 @@ def archives(name: str) -> list[str]:
 def open_dataset(name: str, root: Path | None, split: str) -> Dataset:
     """A split of a data set, by its name or by a folder of your own."""
     found = find_dataset(name, root)
-    try:
-        return load_dataset(found.name, found.folder, split)
-    except (OSError, ValueError) as error:
-        fetchable = archives(name)
-        if found.folder != (root or data_folder()) or not fetchable:
-            raise
-        raise ValueError(f'{describe_error(error)}. `tinyfcn data {fetchable[0]}` downloads this '
-                         f'data set; if you have it, name its folder with --data FOLDER') from None
+    return load_dataset(found.name, found.folder, split)
 
 
 def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Dataset]:

@@ -1,20 +1,25 @@
 """Read every image of a data set before training on it, and report every problem at once."""
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import printable
 from .dataset import Dataset
 from .images import is_transparent, size_mismatch
 from .labels import VOID, Array, InvalidPixel, by_output, first_invalid, invalid_label_message
 
-MAX_NAMES = 3           # how many names a note lists
+MAX_NAMES = 3           # how many names a sentence lists
 
 
 def find_problems(dataset: Dataset, summary: dict[str, Any],
                   numbers: Iterable[int] | None = None) -> Iterator[str]:
-    """Read every image. Yields a sentence for each problem, and at the end fills `summary`.
+    """Read every image, then yield a sentence for each problem, and at the end fill `summary`.
+
+    Files with the same problem are in one sentence.
 
     summary: images (how many were read), smallest and largest (height, width), notes, and labels:
     for each output dict(pixels={class: count}, void=share, values). `numbers` may select images,
@@ -34,6 +39,7 @@ def find_problems(dataset: Dataset, summary: dict[str, Any],
               for output, classes in by_output(dataset.classes).items()}
     sizes: list[tuple[int, ...]] = []
     transparent: list[str] = []
+    file_problems = FileProblems()
     for i in range(len(dataset)) if numbers is None else numbers:
         name = dataset.names[i]
         try:
@@ -41,14 +47,20 @@ def find_problems(dataset: Dataset, summary: dict[str, Any],
             if any(is_transparent(path) for path in dataset.files(name)[:1]):
                 transparent.append(name)
         except (ValueError, OSError) as error:
-            yield str(error)
+            file_problems.add([*dataset.files(name), name], str(error))
             continue
         sizes.append(image.shape[:2])
         for own in dataset.output_labels(name, label):
             if own.label.shape != image.shape[:2]:
                 size = '{}×{} pixels'.format(*own.label.shape)
-                yield str(size_mismatch(own.source, size, 'image', image.shape[:2]))
+                mismatch = size_mismatch(own.source, size, 'image', image.shape[:2])
+                file_problems.add([own.source], str(mismatch))
             counts[own.output].add(own.source, own.label)
+    yield from file_problems.sentences()
+    for name, times in Counter(dataset.names).items():
+        if times > 1:
+            yield (f'{printable(name)}: {times} times in the list; list it once, or it is trained '
+                   f'on more often')
     for count in counts.values():
         yield from count.problems()
     notes = [note for count in counts.values() for note in count.notes()]
@@ -58,6 +70,38 @@ def find_problems(dataset: Dataset, summary: dict[str, Any],
         images=len(sizes), smallest=min(sizes, key=np.prod, default=None),
         largest=max(sizes, key=np.prod, default=None),
         labels={output: count.summary() for output, count in counts.items()}, notes=notes)
+
+
+def find_overlaps(splits: Mapping[str, Dataset]) -> Iterator[str]:
+    """Yields a sentence for two splits that have images in common."""
+    for (first, one), (second, other) in combinations(splits.items(), 2):
+        files = {path for name in other.names for path in other.files(name)[:1]}
+        common = [name for name in dict.fromkeys(one.names) if {*one.files(name)[:1]} & files]
+        if common:
+            are, them = ('is', 'it') if len(common) == 1 else ('are', 'them')
+            yield (f'{_shorten(common)} {are} in {first} and in {second}: remove {them} from one '
+                   f'of them; a score on images that a net was trained on says nothing of others')
+
+
+class FileProblems:
+    """What is wrong with files. Where several have the same problem, one sentence names them."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, list[str]] = {}         # by problem
+
+    def add(self, sources: Iterable[str | Path], message: str) -> None:
+        """message: of an error, which begins with one of these sources."""
+        for source in map(printable, sources):
+            if message.startswith(f'{source}: '):
+                self.sources.setdefault(message.removeprefix(source), []).append(source)
+                return
+        self.sources.setdefault(message, []).append('')
+
+    def sentences(self) -> Iterator[str]:
+        for problem, sources in self.sources.items():
+            first, *others = dict.fromkeys(sources)
+            more = f'. The same of {len(others):,} more: {_shorten(others)}' if others else ''
+            yield f'{first}{problem}{more}'
 
 
 class LabelCounts:
@@ -101,7 +145,7 @@ class LabelCounts:
         """What is unusual and may be intended."""
         absent = [name for i, name in enumerate(self.classes) if not self.values[i]]
         if absent and len(absent) < len(self.classes):
-            yield f'no pixel is {", ".join(absent)}'
+            yield f'no pixel is {printable(", ".join(absent), limit=None)}'
         if self.void_only:
             yield _list_names(self.void_only, 'void in every pixel')
 
@@ -114,5 +158,10 @@ class LabelCounts:
 
 def _list_names(names: Sequence[object], what: str) -> str:
     """'5 with transparency: a, b, c, …'"""
+    return f'{len(names):,} {what}: {_shorten(names)}'
+
+
+def _shorten(names: Sequence[object]) -> str:
+    """'a, b, c, …'"""
     more = ', …' if len(names) > MAX_NAMES else ''
-    return f'{len(names):,} {what}: {", ".join(map(str, names[:MAX_NAMES]))}{more}'
+    return f'{", ".join(map(printable, names[:MAX_NAMES]))}{more}'

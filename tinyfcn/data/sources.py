@@ -105,5 +105,6 @@ def require_data(name: str, root: Path) -> None:
         return
     contents = SOURCES[source].contents
     if not any(os.path.exists(root / part) for part in contents):
-        raise ValueError(f'{name} is not in {printable(root)}: `tinyfcn data {source}` fetches it; '
-                         f'or name the folder that has {", ".join(contents)}')
+        raise ValueError(f'{name} is not in {printable(root)}: `tinyfcn data {source}` downloads '
+                         f'it; if you have it, name the folder that holds {", ".join(contents)} '
+                         f'(--data FOLDER)')

@@ -1,0 +1,81 @@
+"""tinyfcn check: splits that overlap, masks without images, what a training step takes."""
+import re
+
+import numpy as np
+import pytest
+from bad_input_samples import LABEL, RGB, save, write_dataset
+from PIL import Image
+
+from tinyfcn.cli import check as check_command, main
+from tinyfcn.training import memory
+
+
+@pytest.fixture
+def my(tmp_path):
+    write_dataset(tmp_path / 'my')
+    return tmp_path / 'my'
+
+
+def check(capsys, *args):
+    code = main(['check', *map(str, args)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_an_image_in_two_lists_is_a_problem(my, capsys):
+    (my / 'train.txt').write_text('one\ntwo\n')
+    (my / 'val.txt').write_text('two\nthree\n')
+    code, out, err = check(capsys, my)
+    assert code == 2 and '1 problem in 2 images' in err
+    assert '  two is in train and in val: remove it from one of them' in out
+    code, out, _ = check(capsys, my, '--split', 'val')
+    assert code == 2 and 'two is in val and in train' in out
+
+
+def test_a_list_of_validation_alone_overlaps_with_nothing(my, capsys):
+    (my / 'val.txt').write_text('two\n')
+    code, out, _ = check(capsys, my)
+    assert code == 0 and '2 images, from 40×56' in out
+
+
+def test_a_mask_without_its_image_is_a_problem(my, capsys):
+    save(my / 'masks/four.png', LABEL)
+    save(my / 'masks/five\x1b.png', LABEL)
+    code, out, err = check(capsys, my)
+    assert code == 2 and '1 problem in' in err
+    assert re.search(r'masks/five\\x1b\.png: no image of this name in .*images.* 1 more: '
+                     r'.*masks/four\.png', out)
+
+
+def test_twenty_equal_problems_are_one_line(my, capsys):
+    for i in range(20):
+        save(my / f'images/{i}.jpg', RGB)
+        save(my / f'masks/{i}.png', RGB)
+    code, out, err = check(capsys, my)
+    assert code == 2 and '1 problem in 23 images' in err
+    assert out.count('pixels are colours') == 1 and 'The same of 19 more' in out
+
+
+def test_the_cost_of_a_step_is_said(my, capsys):
+    save(my / 'images/one.jpg', np.tile(RGB, (4, 4, 1)))
+    save(my / 'masks/one.png', np.tile(LABEL, (4, 4)))
+    code, out, _ = check(capsys, my)
+    assert code == 0
+    found = re.search(r'`tinyfcn train folder --data \S+my`: a step takes about ([\d.]+) s and '
+                      r'([\d.]+) GB of memory, ([\d,]+) steps about (.*)', out)
+    assert found and 0 < float(found[1]) < 100 and 0 < float(found[2]) < 10
+
+
+def test_a_step_that_does_not_fit_is_said(my, capsys, monkeypatch):
+    """Nothing is computed then."""
+    monkeypatch.setattr(memory, 'available_memory', lambda array: 1000)
+    monkeypatch.setattr(check_command, 'step_seconds', None)
+    code, out, _ = check(capsys, my)
+    assert code == 0 and re.search(r'`tinyfcn train folder --data \S+my`: a step on images of '
+                                   r'40×56 pixels takes about .* GB of memory, and 0\.0 GB', out)
+
+
+def test_nothing_is_said_of_steps_where_there_are_problems(my, capsys):
+    Image.fromarray(LABEL * 0 + 9).save(my / 'masks/one.png')
+    code, out, _ = check(capsys, my)
+    assert code == 2 and 'a step takes' not in out
