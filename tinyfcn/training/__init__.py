@@ -1,5 +1,7 @@
 """Training: the loop, its recipes, and the folder of a run."""
 from .loop import StepRow, fit, learning_rate, make_optimizer, train
+from .memory import step_memory
 from .recipes import Recipe, get_recipe
 
-__all__ = ['Recipe', 'StepRow', 'fit', 'get_recipe', 'learning_rate', 'make_optimizer', 'train']
+__all__ = ['Recipe', 'StepRow', 'fit', 'get_recipe', 'learning_rate', 'make_optimizer',
+           'step_memory', 'train']

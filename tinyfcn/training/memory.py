@@ -39,6 +39,8 @@ def step_memory(net: Net, recipe: Recipe, dataset: Dataset) -> int:
 def require_memory(net: Net, recipe: Recipe, dataset: Dataset) -> None:
     """Raise ValueError if a training step takes more memory than the device of the net has left."""
     size = largest_size(dataset)
+    if size == (0, 0):                                  # no image can be read
+        return
     needed = _step_memory(net, recipe, size)
     available = available_memory(next(iter(net.params.values()), None))
     if needed <= available:
@@ -83,7 +85,7 @@ def input_size(recipe: Recipe, size: Size) -> Size:
 
 
 def largest_size(dataset: Dataset) -> Size:
-    """The largest height and the largest width of the images of a data set, or of 200 of them."""
+    """The largest height and width of the images of a data set, or of 200 of them; 0, 0 of none."""
     sizes = [*_sizes(dataset)] or [(0, 0)]
     heights, widths = zip(*sizes)
     return max(heights), max(widths)

@@ -1,0 +1,148 @@
+"""What does not fit together is rejected before the first step, and before anything is written."""
+import numpy as np
+import pytest
+from PIL import Image
+from training_samples import CENTRED, CLASSES, bits, make_recipe, small_dataset, small_net
+
+import tinyfcn
+from tinyfcn import build
+from tinyfcn.data import load_dataset
+from tinyfcn.data.dataset import Dataset
+from tinyfcn.training import fit, get_recipe, memory, step_memory
+from tinyfcn.training.run import build_net, run
+
+
+def reject(folder, message, net=None, dataset=None, **changes):
+    """Both fit and run raise with this message; the net is as before, and no file is written."""
+    net = net or small_net()
+    before = bits(net)
+    dataset = dataset or small_dataset()
+    recipe = make_recipe(**changes)
+    with pytest.raises((ValueError, TypeError), match=message):
+        fit(net, dataset, recipe)
+    with pytest.raises((ValueError, TypeError), match=message):
+        next(run(folder, net, dataset, small_dataset(2), recipe))
+    assert bits(net) == before and not [*folder.iterdir()]
+
+
+# ---- net, data set and recipe --------------------------------------------------------------------
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(loss_at={'nosuch': 1}), "loss_at has 'nosuch', which is no box of this net; its outputs "
+                                  "are score"),
+    (dict(loss_at={'a\x1b[2J': 1}), r"loss_at has 'a\\x1b"),
+    (dict(class_weight=(1, 2)), 'class_weight has 2 values, and score has scores for 3 classes'),
+    (dict(rules={'*.nosuch': dict(lr=2)}), r"rule '\*.nosuch' matches none of the params"),
+    (dict(preprocess=dict(order='RGB', scale=1, mean=(0,), std=(1,))),
+     'preprocess has a mean of 1 values, and the net reads 3 channels')])
+def test_a_recipe_that_does_not_fit_the_net_is_rejected(tmp_path, changes, message):
+    reject(tmp_path, message, **changes)
+
+
+def test_more_classes_than_scores_are_rejected(tmp_path):
+    reject(tmp_path, 'score has scores for 3 classes, and the data set has 4; build the net with '
+                     'n_class=4', dataset=small_dataset(classes=(*CLASSES, 'more')))
+
+
+def test_an_output_without_classes_is_rejected(tmp_path):
+    single = small_dataset()
+    dataset = Dataset(dict(other=CLASSES), single.names, single.read)
+    with pytest.raises(ValueError, match='the net has an output score, and the data set has '
+                                         'classes for other'):
+        fit(small_net(), dataset, make_recipe())
+
+
+def test_a_name_in_place_of_a_data_set_is_rejected():
+    with pytest.raises(TypeError, match="dataset is 'palette'; give a data set, such as "
+                                        r'tinyfcn.data.load_dataset\(name, folder\)'):
+        fit(small_net(), 'palette', 'folder')
+
+
+@pytest.mark.parametrize('kwargs, message', [
+    (dict(nosuch=5), 'net_kwargs is .*nosuch.*which tiny_8s does not take'),
+    (dict(n_class=5), 'net_kwargs is .*which tiny_8s does not take'),
+    (dict(width=-1), 'width'), (dict(dtype='int64'), 'dtype')])
+def test_arguments_that_build_does_not_take_are_rejected(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        build_net(make_recipe(net='tiny_8s', net_kwargs=kwargs), CLASSES)
+
+
+def test_a_net_that_does_not_exist_is_rejected():
+    with pytest.raises(ValueError, match="no net called 'fcn8'"):
+        build_net(make_recipe(net='fcn8'), CLASSES)
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+def photos(root, height=3024, width=4032):
+    """A user's folder with one large photo, which no test reads."""
+    (root / 'images').mkdir()
+    (root / 'masks').mkdir()
+    (root / 'classes.txt').write_text('sky\ntree\n')
+    Image.new('RGB', (width, height)).save(root / 'images/a.jpg')
+    Image.new('L', (width, height)).save(root / 'masks/a.png')
+    return load_dataset('folder', root)
+
+
+def test_a_step_that_does_not_fit_the_memory_is_rejected(tmp_path, monkeypatch):
+    (tmp_path / 'data').mkdir()
+    dataset = photos(tmp_path / 'data')
+    monkeypatch.setattr(memory, 'available_memory', lambda x: 4 * 10**9)
+    recipe = get_recipe('folder', crop_size=None)
+    with pytest.raises(ValueError, match=r'a step on images of 3024×4032 pixels takes about '
+                                         r'2\d.\d GB of memory, and 4.0 GB are available: --set '
+                                         r'crop_size=512,512 trains on crops'):
+        next(run(tmp_path / 'run', build_net(recipe, dataset.classes), dataset, dataset, recipe))
+    assert not [*(tmp_path / 'run').iterdir()]
+    monkeypatch.setattr(memory, 'available_memory', lambda x: 0)
+    with pytest.raises(ValueError, match='smaller images, batch=1 or a smaller net take less'):
+        fit(build('tiny_8s', 2), dataset, recipe)
+
+
+@pytest.mark.parametrize('name', ['folder', 'folder-squeezenet', 'folder-unet'])
+def test_a_photo_fits_into_4_gigabytes_by_the_recipes_for_a_folder(tmp_path, name):
+    dataset = photos(tmp_path)
+    recipe = get_recipe(name)
+    net = build(recipe.net, 2, seed=None)
+    needed = step_memory(net, recipe, dataset)
+    assert needed < 2.5e9 < step_memory(net, get_recipe(name, crop_size=None), dataset)
+    memory.require_memory(net, recipe, dataset)
+
+
+def test_memory_grows_with_what_a_step_holds():
+    net = build('tiny_8s', 5)
+    shapes = load_dataset('shapes')
+    base = step_memory(net, get_recipe('shapes-8s'), shapes)
+    for changes in dict(batch=8), dict(iter_size=2), dict(scale_range=(.5, 2.)):
+        assert step_memory(net, get_recipe('shapes-8s', **changes), shapes) > base
+    for changes in dict(batch=1), dict(crop_size=(32, 32)), dict(optimizer='sgd'):
+        assert step_memory(net, get_recipe('shapes-8s', **changes), shapes) < base
+    assert step_memory(net, get_recipe('shapes-8s', crop_size=(999, 999)), shapes) == base
+
+
+def test_a_file_that_cannot_be_read_is_left_for_training_to_report(tmp_path):
+    dataset = photos(tmp_path, 30, 40)
+    (tmp_path / 'images/a.jpg').write_bytes(b'')
+    assert memory.largest_size(dataset) == (0, 0)
+    with pytest.raises(ValueError, match='a.jpg: not an image'):
+        fit(build('unet', 2, width=1/8), dataset, get_recipe('folder'))
+
+
+# ---- fit -----------------------------------------------------------------------------------------
+
+def test_fit_reports_every_row():
+    rows = []
+    assert fit(small_net(), small_dataset(), make_recipe(), report=rows.append) == rows
+    assert len(rows) == 5
+
+
+def test_a_net_that_fit_has_trained_knows_its_classes_and_preprocess(tmp_path):
+    net = build('tiny_8s', 3, width=1/8)
+    fit(net, small_dataset(size=(32, 32)), make_recipe(steps=1))
+    net.save(tmp_path / 'net.safetensors')
+    about = tinyfcn.load(tmp_path / 'net.safetensors').about
+    assert about['classes'] == [*CLASSES]
+    assert about['preprocess'] == {key: [*value] if isinstance(value, tuple) else value
+                                   for key, value in CENTRED.items()}
+    image = np.zeros((32, 32, 3), 'uint8')
+    assert tinyfcn.predict(tinyfcn.load(tmp_path / 'net.safetensors'), image).shape == (32, 32)
