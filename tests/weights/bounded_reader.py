@@ -14,6 +14,8 @@ from pathlib import Path
 from time import process_time
 from typing import NamedTuple
 
+from tinyfcn import weights
+
 STATUS = Path('/proc/self/status')
 LIMIT = 2 << 30                 # bytes of addresses beyond those that the process begins with
 TIMEOUT = 30                    # seconds without an answer
@@ -30,16 +32,16 @@ class Outcome(NamedTuple):
 
 
 class BoundedReader:
-    """A process that reads files with `tinyfcn.weights.<module>.load`, or with weights.read_raw."""
+    """A process that reads files with tinyfcn.weights.<name>: a function, or a module's `load`."""
 
     def __init__(self, limit=LIMIT):
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(limit)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True)
 
-    def read(self, path, module='', timeout=TIMEOUT):
+    def read(self, path, name='read_raw', timeout=TIMEOUT):
         """-> Outcome.   AssertionError if the process dies or does not answer."""
-        print(json.dumps([str(path), module]), file=self.process.stdin, flush=True)
+        print(json.dumps([str(path), name]), file=self.process.stdin, flush=True)
         answered, _, _ = select.select([self.process.stdout], [], [], timeout)
         if not answered:
             self.close()
@@ -49,9 +51,9 @@ class BoundedReader:
         return Outcome(*json.loads(line))
 
     def close(self):
+        self.process.stdin.close()
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
         self.process.stdout.close()
 
 
@@ -70,9 +72,9 @@ def status(key):
     return int(line.split()[1]) << 10
 
 
-def read(path, module):
-    from tinyfcn import weights
-    load = import_module(f'tinyfcn.weights.{module}').load if module else weights.read_raw
+def read(path, name):
+    reader = getattr(weights, name)
+    load = getattr(reader, 'load', reader)
     arrays = {}
     message = ''
     Path('/proc/self/clear_refs').write_text('5')       # the peak begins anew
@@ -94,9 +96,7 @@ def read(path, module):
 
 
 def serve(limit):
-    for module in 'caffe', 'keras_h5', 'npz', 'safetensors_file', 'torch_pickle':
-        import_module(f'tinyfcn.weights.{module}')
-    try:
+    try:                                                # before the limit holds
         import_module('h5py')
     except ImportError:
         pass

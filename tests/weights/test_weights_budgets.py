@@ -407,9 +407,8 @@ def test_the_limit_of_all_formats_is_the_same():
     assert MAX_EXPANSION == 16 and FREE_BYTES == 16 << 20
 
 
-@pytest.mark.parametrize('module', ['caffe', 'keras_h5', 'npz', 'safetensors_file',
-                                    'torch_pickle'])
-def test_a_pipe_is_refused_by_every_reader(reader, tmp_path, module):
+@pytest.mark.parametrize('name', ['caffe', 'keras_h5', 'npz', 'safetensors_file', 'torch_pickle'])
+def test_a_pipe_is_refused_by_every_reader(reader, tmp_path, name):
     os.mkfifo(tmp_path / 'x')
-    outcome = reader.read(tmp_path / 'x', module)
+    outcome = reader.read(tmp_path / 'x', name)
     assert 'a pipe or a device, not a file' in outcome.message and 'damaged' not in outcome.message

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..files import FormatError, describe_read_errors
 from . import caffe, keras_h5, names, npz, safetensors_file, torch_pickle
+from .about import is_complete
 from .arrays import Arrays
 from .detect import detect_format
 from .finite import require_finite
@@ -60,6 +61,8 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     if about['format'] == 'safetensors' and safetensors_file.is_tinyfcn_file(path):
         arrays = safetensors_file.weights_only(arrays)
         about = dict(source='tinyfcn', preprocess=None) | about
+        if not is_complete(about['preprocess']):
+            about['preprocess'] = None
     else:
         with describe_read_errors(path, 'file of weights'):
             arrays, found = names.to_our_names(arrays)

@@ -65,14 +65,17 @@ def is_classes_of_output(value: object) -> bool:
 
 
 def is_preprocess(value: object) -> bool:
+    """None if unknown; what stands in it must be right, though it need not be complete."""
     if value is None:
         return True
-    return (isinstance(value, dict) and value.keys() == {'order', 'scale', 'mean', 'std'}
-            and value['order'] in ('RGB', 'BGR')
-            and is_number(value['scale']) and value['scale'] != 0
-            and is_list(value['mean'], is_number) and is_list(value['std'], is_number)
-            and len(value['mean']) == len(value['std']) > 0
-            and all(std > 0 for std in value['std']))
+    return (isinstance(value, dict) and value.keys() <= PREPROCESS.keys()
+            and all(PREPROCESS[key](x) for key, x in value.items())
+            and len({len(value[key]) for key in ('mean', 'std') if key in value}) <= 1)
+
+
+def is_complete(preprocess: dict[str, Any] | None) -> bool:
+    """Whether images can be prepared by it."""
+    return preprocess is not None and preprocess.keys() == PREPROCESS.keys()
 
 
 def is_run(value: object) -> bool:
@@ -86,6 +89,12 @@ def is_machine(value: object) -> bool:
     return isinstance(value, dict) and all(type(x) in scalars for x in value.values())
 
 
+PREPROCESS: dict[str, Callable[[Any], bool]] = {
+    'order': lambda value: is_text(value) and value in ('RGB', 'BGR'),
+    'scale': lambda value: is_number(value) and value != 0,
+    'mean': lambda value: is_list(value, is_number) and len(value) > 0,
+    'std': lambda value: is_list(value, is_number) and len(value) > 0 and min(value) > 0,
+}
 RUN = {
     'step': Rule(is_count, 'a whole number'),
     'best': Rule(is_number, 'a number'),
@@ -123,4 +132,8 @@ def check_about(about: object) -> dict[str, Any]:
     if build and isinstance(classes, list) and len(classes) != build['n_class']:
         raise FormatError(f'it names {len(classes):,} classes, and its net has '
                           f'{build["n_class"]:,}; tinyfcn did not write it')
+    preprocess = about.get('preprocess')
+    if build and preprocess is not None and not is_complete(preprocess):
+        raise FormatError(f'its preprocess has only {[*preprocess]}, and a net needs '
+                          f'{[*PREPROCESS]}; tinyfcn did not write it')
     return about
