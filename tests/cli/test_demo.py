@@ -1,14 +1,18 @@
 """The demo: three stages, each from the one before, a table and a page; shortened, except in CI."""
 import json
 import re
+import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tinyfcn.cli import main
+from tinyfcn.cli.demo import own_command
 from tinyfcn.data.shapes import SPLITS
 from tinyfcn.training import checkpoint, get_recipe, recipes
 
@@ -35,13 +39,18 @@ def run_short_demo(folder):
 
 @pytest.fixture(scope='module')
 def short_demo(tmp_path_factory):
+    """-> its folder, its exit code, and what it has printed"""
     folder = tmp_path_factory.mktemp('demo')
-    return folder, run_short_demo(folder)
+    with redirect_stdout(StringIO()) as printed:
+        code = run_short_demo(folder)
+    return folder, code, printed.getvalue()
 
 
 def test_it_trains_three_stages_and_draws_them(short_demo):
-    folder, code = short_demo
+    folder, code, printed = short_demo
     assert code == 0
+    assert 'These nets know background, disc, triangle, ring, flower' in printed
+    assert re.search(r'^  \S.* train folder --data FOLDER$', printed, re.M)
     with Image.open(folder / 'demo.png') as page:
         assert page.width > 1000 and len(np.unique(np.asarray(page))) > 100
     for stride in 32, 16, 8:
@@ -51,7 +60,7 @@ def test_it_trains_three_stages_and_draws_them(short_demo):
 
 def test_each_stage_starts_from_the_weights_of_the_one_before(short_demo):
     """After six steps the trunk has changed, but not far from that of the stage before."""
-    folder, _ = short_demo
+    folder, _, _ = short_demo
     before, after = (checkpoint.load(folder / f'shapes-{stride}s/last.safetensors').weights
                      for stride in (32, 16))
     assert get_recipe('shapes-16s').init_from == 'shapes-32s'
@@ -62,7 +71,7 @@ def test_each_stage_starts_from_the_weights_of_the_one_before(short_demo):
 
 def test_a_second_demo_starts_again(short_demo):
     """It replaces the files of an earlier demo; with the same seed it has the same losses."""
-    folder, _ = short_demo
+    folder, _, _ = short_demo
     log = folder / 'shapes-8s/metrics.jsonl'
 
     def losses():
@@ -71,6 +80,38 @@ def test_a_second_demo_starts_again(short_demo):
     before = losses()
     assert run_short_demo(folder) == 0
     assert losses() == before
+
+
+def test_it_ends_with_commands_that_can_be_typed(monkeypatch, tmp_path):
+    """As it was called itself: by a path, by its name, or by `python -m`."""
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / '.venv/bin/tinyfcn'
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    monkeypatch.setenv('PATH', str(tmp_path / 'nowhere'))
+    monkeypatch.setattr(sys, 'argv', ['.venv/bin/tinyfcn', 'demo'])
+    assert own_command() == '.venv/bin/tinyfcn'
+    monkeypatch.setattr(sys, 'argv', [str(program), 'demo'])
+    assert own_command() == '.venv/bin/tinyfcn'
+    monkeypatch.setenv('PATH', str(program.parent))
+    assert own_command() == 'tinyfcn'
+    monkeypatch.setattr(sys, 'argv', ['/lib/tinyfcn/__main__.py', 'demo'])
+    assert own_command() == f'{shlex.quote(sys.executable)} -m tinyfcn'
+    (tmp_path / 'another').mkdir()
+    monkeypatch.chdir(tmp_path / 'another')
+    monkeypatch.setattr(sys, 'argv', [str(program), 'demo'])
+    monkeypatch.setenv('PATH', '')
+    assert own_command() == str(program)
+
+
+def test_what_is_not_of_a_demo_is_not_overwritten(tmp_path, capsys):
+    for name in 'demo.png', 'shapes-16s/last.safetensors':
+        theirs = tmp_path / name.replace('/', '_') / name
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text('by another program')
+        assert main(['demo', '-o', str(tmp_path / name.replace('/', '_'))]) == 2
+        assert f'{theirs}: exists' in capsys.readouterr().err
+        assert theirs.read_text() == 'by another program'
 
 
 def test_an_output_that_is_a_file_is_rejected(tmp_path, capsys):

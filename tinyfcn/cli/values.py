@@ -1,4 +1,4 @@
-"""Numbers on the command line, checked where they are parsed."""
+"""Numbers and sizes on the command line, checked where they are parsed."""
 import argparse
 from collections.abc import Callable
 from math import isfinite
@@ -23,6 +23,18 @@ def size_factor(text: str) -> float:
     """'.75' -> 0.75"""
     return _parse(float, text, lambda x: isfinite(x) and 1 / MAX_FACTOR <= x <= MAX_FACTOR,
                   f'a factor from {1 / MAX_FACTOR:g} to {MAX_FACTOR}, such as .75')
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """'375x500' -> (375, 500)"""
+    try:
+        h, w = (int(number) for number in text.split('x'))
+    except ValueError:
+        h = w = 0
+    if min(h, w) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text[:40]!r} is not a size: height x width, such as 375x500')
+    return h, w
 
 
 def _parse(kind: type[Number], text: str, accepts: Callable[[Number], bool], what: str) -> Number:
