@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     require_own_run(folder, args.overwrite)
     root = args.data or (run_data_folder(folder) if args.resume else None)
     train, valid = train_val_sets(recipe, root)
-    resumes = args.resume and (folder / 'last.safetensors').exists()
+    resumes = args.resume and any((folder / file).exists() for file in (runs.LAST, runs.BEST))
     files = {} if resumes else initial_weights(recipe, args.weights)
     net = runs.build_net(recipe, train.classes, args.seed, files).to(args.device)
 

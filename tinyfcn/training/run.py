@@ -36,7 +36,7 @@ from .run_files import LOG, RUN_INFO, Change, Log, Row, read_run_info, update_ru
 from .validation import Validation, validate
 from .writer import BEST, CURVES, LAST, PAGE, Progress, RunWriter
 
-__all__ = ['Row', 'build_net', 'read_run_info', 'run']
+__all__ = ['BEST', 'LAST', 'Row', 'build_net', 'read_run_info', 'run']
 
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
