@@ -124,7 +124,12 @@ def test_a_server_that_stalls(server, small, tmp_path, log, monkeypatch):
     monkeypatch.setattr(http, 'TIMEOUT', .1)
     monkeypatch.setattr(download, 'TRIES', 2)
     small(server.serve('a', TAR, 'stall:0'), server.serve('b', TAR))
-    assert is_complete(fetch_dataset('small', tmp_path, log=log.append), tmp_path)
+
+    def be_patient(line):
+        log.append(line)
+        monkeypatch.setattr(http, 'TIMEOUT', 30)
+
+    assert is_complete(fetch_dataset('small', tmp_path, log=be_patient), tmp_path)
     assert 'timed out' in log[0] and [path for path, _ in server.requests] == ['a', 'a', 'b']
 
 
@@ -301,6 +306,42 @@ def test_interrupted_unpacking_leaves_no_data_set(server, small, tmp_path):
     (tmp_path / '.small.part/in').mkdir(parents=True)  # as a kill would leave it
     assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
     assert holds_only(tmp_path, 'small', 'small.tar')
+
+
+def test_a_link_in_place_of_what_a_kill_left_is_not_followed(server, small, tmp_path):
+    precious = tmp_path / 'precious'
+    precious.mkdir()
+    (precious / 'photo.jpg').touch()
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/.small.part').symlink_to(precious)
+    small(server.serve('a', TAR))
+    assert is_complete(fetch_dataset('small', tmp_path / 'data'), tmp_path / 'data')
+    assert holds_only(precious, 'photo.jpg')
+    (tmp_path / 'data/small').rename(tmp_path / 'old')
+    (tmp_path / 'data/.small.part').mkdir()
+    (tmp_path / 'data/.small.part/link').symlink_to(precious)
+    assert is_complete(fetch_dataset('small', tmp_path / 'data'), tmp_path / 'data')
+    assert holds_only(precious, 'photo.jpg')
+
+
+def test_names_of_folders_are_shown_printable(server, small, tmp_path, log):
+    folder = tmp_path / 'a\x1b[2J'
+    small(server.serve('a', TAR), checksum=None)
+    fetch_dataset('small', folder, log=log.append)
+    fetch_dataset('small', folder, log=log.append)
+    assert len(log) > 2 and all(line.isprintable() for line in log)
+    own = folder / 'own\x1b.tar'
+    for data in TAR[:999], b'<html>':
+        own.write_bytes(data)
+        (folder / 'small').rename(tmp_path / f'{len(data)}') if (folder / 'small').exists() else 0
+        small(server.serve('a', TAR), checksum=None, size=None)
+        with pytest.raises(ValueError) as error:
+            fetch_dataset('small', folder, archive=own)
+        assert str(error.value).isprintable()
+    (folder / 'small').mkdir()
+    with pytest.raises(ValueError) as error:
+        fetch_dataset('small', folder)
+    assert str(error.value).isprintable()
 
 
 def test_the_name_of_a_new_data_set_survives_a_power_cut(server, small, tmp_path, monkeypatch):

@@ -259,6 +259,16 @@ def test_the_version_is_noted_before_the_first_byte(server, tmp_path):
     assert version_file(part).read_text() == f'"1"\n{LENGTH}\n'
 
 
+def test_a_link_in_place_of_a_part_is_not_followed(server, small, tmp_path):
+    part = first_half(server, small, tmp_path, ETag='"1"')
+    precious = tmp_path / 'precious'
+    part.rename(precious)
+    part.symlink_to(precious)
+    server.behaviours['a'] = ['ok']
+    assert is_complete(fetch_dataset('small', tmp_path), tmp_path)
+    assert precious.read_bytes() == TAR[:HALF] and not list(tmp_path.glob('*.part'))
+
+
 # ---- an archive that is not a file ---------------------------------------------------------------
 
 @pytest.mark.parametrize('device', ['/dev/zero', 'pipe'])

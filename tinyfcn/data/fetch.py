@@ -18,7 +18,7 @@ from ..fetch.cache import (
 )
 from ..fetch.download import Report, download, remove_part
 from ..fetch.http import Unavailable
-from ..files import lock_folder, make_folder
+from ..files import lock_folder, make_folder, printable
 from .sources import SOURCES, DatasetSource
 
 MAX_LIST = 1 << 24                      # bytes: more than half a million names
@@ -44,7 +44,7 @@ def fetch_dataset(name: str, folder: str | Path, archive: str | Path | None = No
     with lock_folder(folder, IN_USE):
         if target.exists():
             root = find_root(target)
-            log(f'{root} exists already: nothing is written')
+            log(f'{printable(root)} exists already: nothing is written')
         elif archive:
             verify_archive(Path(archive), source.archive, log)
             root = unpack_to(Path(archive), target, find_root, report)
@@ -70,7 +70,7 @@ def _download(name: str, source: DatasetSource, target: Path, report: Report | N
     except ValueError as error:
         bad = set_aside(archive)
         raise ValueError(f'{error} (it is {bad.name} now)') from None
-    log(f'{archive} is no longer needed')
+    log(f'{printable(archive)} is no longer needed')
     return root
 
 
@@ -80,8 +80,8 @@ def _find_root(folder: Path, source: DatasetSource) -> Path:
         folders.sort()
         if all((Path(path) / part).exists() for part in source.contents):
             return Path(path)
-    raise ValueError(f'{folder}: no folder in it has {", ".join(source.contents)}, as this data '
-                     f'set should: it is another one, or incomplete; move it away')
+    raise ValueError(f'{printable(folder)}: no folder in it has {", ".join(source.contents)}, as '
+                     f'this data set should: it is another one, or incomplete; move it away')
 
 
 def _add_lists(root: Path, source: DatasetSource, log: Log) -> None:
@@ -96,4 +96,4 @@ def _add_lists(root: Path, source: DatasetSource, log: Log) -> None:
             move_into_place(part, path)
             remove_part(part)
         except Unavailable as error:
-            log(f'{mirror}: {error}; this list is missing: put it at {path}')
+            log(f'{mirror}: {error}; this list is missing: put it at {printable(path)}')

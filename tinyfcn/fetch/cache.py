@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
-from ..files import open_atomic, open_regular, read_text
+from ..files import open_atomic, open_regular, printable, read_text
 from ..files.atomic import sync_folder
 from .checksum import ALGORITHMS, checksum_problem, file_digest
 from .download import Report, check_free_space, download, remove_part
@@ -37,11 +37,11 @@ def fetch_archive(source: Source, folder: Path, advice: str = '', report: Report
     if path.exists():
         problem = archive_problem(path, source)
         if not problem:
-            log(f'{path} exists already')
+            log(f'{printable(path)} exists already')
             return path
         set_aside(path)
         _sha256_file(path).unlink(missing_ok=True)
-        log(f'{path}: {problem}; it is {path.name}.bad now, and is fetched again')
+        log(f'{printable(path)}: {problem}; it is {path.name}.bad now, and is fetched again')
     parts = {mirror: folder / f'{source.file}.{crc32(mirror.encode()):08x}.part'
              for mirror in source.mirrors}
     problems = []
@@ -90,7 +90,8 @@ def archive_problem(path: Path, source: Source) -> str:
 def verify_archive(path: Path, source: Source, log: Log = ignore) -> None:
     """Raise if an archive is not the right one, as far as that is known."""
     if problem := archive_problem(path, source):
-        raise ValueError(f'{path}: {problem}; it is another archive, or damaged: get it again')
+        raise ValueError(f'{printable(path)}: {problem}; it is another archive, or damaged: get it '
+                         f'again')
     if not source.checksum:
         log_sha256(path, source, log)
 
@@ -133,7 +134,7 @@ def unpack_to(archive: Path, target: Path, find_root: Callable[[Path], Path],
     left. -> that folder, below `target`
     """
     new = target.with_name(f'.{target.name}.part')
-    if new.exists():
+    if os.path.lexists(new):
         remove_folder(new)                              # left by a run that was killed
     check_free_space(new.parent, archive.stat().st_size)
     try:

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from http.client import HTTPMessage, HTTPResponse
@@ -56,8 +57,8 @@ def check_free_space(folder: Path, needed: int) -> None:
     """Raise before anything is written if the disk of `folder` has fewer than `needed` bytes."""
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise OSError(f'{folder}: {needed:,} bytes are needed and {free:,} are free; free some '
-                      f'space, or name a folder on another disk')
+        raise OSError(f'{printable(folder)}: {needed:,} bytes are needed and {free:,} are free; '
+                      f'free some space, or name a folder on another disk')
 
 
 def remove_part(part: Path) -> None:
@@ -71,8 +72,13 @@ def version_file(part: Path) -> Path:
     return part.with_suffix('.tag')
 
 
-def _length(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _length(part: Path) -> int:
+    """How many bytes there are; none where a link or a pipe stands in place of the file."""
+    try:
+        found = part.lstat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _resume(mirror: str, part: Path, size: int | None, limit: int, report: Report | None) -> None:
@@ -144,7 +150,7 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
             raise Unavailable('a web page instead of an archive', retry=False)
         remove_part(part)
         _note_version(part, Version(_tag(response.headers), total))
-    with open(part, 'ab') as file:
+    with open(part, 'ab', opener=_open_no_link) as file:
         while chunk and at <= limit:
             file.write(chunk)
             at += len(chunk)
@@ -158,6 +164,10 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
         raise Unavailable(f'more than {limit:,} bytes', retry=False)
     if total is not None and at < total:
         raise Unavailable(f'the connection ended at byte {at:,} of {total:,}')
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, 'O_NOFOLLOW', 0), 0o666)
 
 
 # ---- versions ------------------------------------------------------------------------------------

@@ -64,46 +64,52 @@ def unpack(archive, folder, report: Report | None = None):
     folder.mkdir(parents=True)
     try:
         _write_members(archive, size, folder, report)
-    except BaseException:
+    except BaseException as error:
         remove_folder(folder)
+        if isinstance(error, Refused):
+            raise ValueError(f'{printable(archive)}: {error}') from None
         raise
 
 
 def _write_members(archive, size, folder, report):
     limit = min(MAX_BYTES, MAX_RATIO * size + CHUNK)
-    target = _Target(archive, size, folder)
+    target = _Target(size, folder)
     written = 0
     for member in _members(archive, limit):
         target.count()
-        path = folder / _safe_path(archive, member.name)
+        path = folder / _safe_path(member.name)
         target.make_folder(member.name, path if member.is_folder else path.parent)
         if member.is_folder:
             continue
-        with _create(archive, member.name, path) as file:
+        with _create(member.name, path) as file:
             for chunk, done in member.chunks:
                 written += len(chunk)
                 if written > limit:
-                    raise ValueError(f'{archive}: {printable(member.name)} expands it from '
-                                     f'{size:,} to over {limit:,} bytes, more than any data set: '
-                                     f'a decompression bomb')
+                    raise Refused(f'{printable(member.name)} expands it from {size:,} to over '
+                                  f'{limit:,} bytes, more than any data set: a decompression bomb')
                 file.write(chunk)
                 if report:
                     report(done, size, archive.name)
     if not target.members:
-        raise ValueError(f'{archive}: the archive is empty; get it again')
+        raise Refused('the archive is empty; get it again')
 
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder and all in it, as far as the system allows, with few files open at once."""
-    for path, folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            with suppress(OSError):
-                os.unlink(os.path.join(path, name))
-        for name in folders:
-            with suppress(OSError):
-                os.rmdir(os.path.join(path, name))
+    if not folder.is_symlink():
+        for path, folders, files in os.walk(folder, topdown=False):
+            for name in [*files, *folders]:
+                _remove(os.path.join(path, name))
+    _remove(folder)
+
+
+def _remove(path: str | Path) -> None:
+    """Remove a file, a link or an empty folder."""
     with suppress(OSError):
-        folder.rmdir()
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.rmdir(path)
+        else:
+            os.unlink(path)
 
 
 # ---- what is written -----------------------------------------------------------------------------
@@ -111,8 +117,7 @@ def remove_folder(folder: Path) -> None:
 class _Target:
     """The folder that an archive is written to; what is in it is counted."""
 
-    def __init__(self, archive: Path, size: int, folder: Path) -> None:
-        self.archive = archive
+    def __init__(self, size: int, folder: Path) -> None:
         self.size = size
         self.max_members = min(MAX_MEMBERS, FREE_MEMBERS + size // BYTES_PER_MEMBER)
         self.folders = {folder}
@@ -122,8 +127,8 @@ class _Target:
         """One member more, or one folder that is made for it."""
         self.members += 1
         if self.members > self.max_members:
-            raise ValueError(f'{self.archive}: more than {self.max_members:,} members in '
-                             f'{self.size:,} bytes; no data set has as many')
+            raise Refused(f'more than {self.max_members:,} members in {self.size:,} bytes; no data '
+                          f'set has as many')
 
     def make_folder(self, name: str, folder: Path) -> None:
         """Make a folder and those that it is in; `name` is the member that needs them."""
@@ -134,16 +139,15 @@ class _Target:
         try:
             folder.mkdir(exist_ok=True)                 # it exists where a and A are one folder
         except (FileExistsError, NotADirectoryError):
-            raise ValueError(f'{self.archive}: {printable(name)} is in a folder that is also a '
-                             f'file; get the archive elsewhere') from None
+            raise Refused(f'{printable(name)} is in a folder that is also a file; get the archive '
+                          f'elsewhere') from None
         self.folders.add(folder)
 
 
-def _safe_path(archive, name):
+def _safe_path(name):
     """The name as a relative path that stays below the folder."""
     def refusal(why):
-        return ValueError(f"{archive}: the member '{printable(name)}' {why}; get the archive "
-                          f"elsewhere")
+        return Refused(f"the member '{printable(name)}' {why}; get the archive elsewhere")
 
     if name.startswith('/') or '\\' in name or ':' in name:
         raise refusal('is not a path relative to the folder (/, \\ or a drive)')
@@ -160,54 +164,52 @@ def _safe_path(archive, name):
     return Path(*parts)
 
 
-def _create(archive, name, path):
+def _create(name, path):
     try:
         return open(path, 'xb')                         # x: an existing file is an error
     except FileExistsError:
-        raise ValueError(f'{archive}: {printable(name)} occurs twice, or in two spellings that are '
-                         f'the same file here; get the archive elsewhere') from None
+        raise Refused(f'{printable(name)} occurs twice, or in two spellings that are the same file '
+                      f'here; get the archive elsewhere') from None
 
 
 # ---- what is read --------------------------------------------------------------------------------
 
 @contextmanager
-def _describe_errors(archive):
-    """Any error from a damaged archive becomes a ValueError that names the archive.
+def _refuse_damaged():
+    """Any error from a damaged archive becomes Refused.
 
     The block must only read: the error of a full disk must stay what it is.
     """
     try:
         yield
-    except Refused as error:
-        raise ValueError(f'{archive}: {error}') from None
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
+    except (Refused, FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
-        raise ValueError(f'{archive}: damaged ({type(error).__name__}: {printable(error)}); get '
-                         f'it again') from None
+        raise Refused(f'damaged ({type(error).__name__}: {printable(error)}); get it '
+                      f'again') from None
 
 
 def _members(archive, limit) -> Iterator[Member]:
     """The members of a .tar, .tar.gz or .zip."""
-    with _describe_errors(archive), open_regular(archive) as file:
+    with _refuse_damaged(), open_regular(archive) as file:
         head = file.read(512)
         file.seek(0)
         if head[:4] in (b'PK\3\4', b'PK\5\6'):
-            yield from _zip_members(archive, file)
+            yield from _zip_members(file)
         elif head[:2] == b'\x1f\x8b':
             with gzip.GzipFile(fileobj=file) as plain:
-                yield from _tar_members(archive, file, _LimitedFile(plain, limit))
+                yield from _tar_members(file, _LimitedFile(plain, limit))
         elif head[257:262] == b'ustar' or tarfile.is_tarfile(io.BytesIO(head)):
-            yield from _tar_members(archive, file, _LimitedFile(file, limit))
+            yield from _tar_members(file, _LimitedFile(file, limit))
         else:
             page = ': a web page' if head.lstrip()[:1] == b'<' else ''
             raise Refused(f'not a .tar, .tar.gz or .zip (it begins with {head[:16]!r}{page}); get '
                           f'it again')
 
 
-def _chunks(archive, content, position):
+def _chunks(content, position):
     """The content of a member in chunks; position() is how far the archive has been read."""
-    with _describe_errors(archive):
+    with _refuse_damaged():
         while chunk := content.read(CHUNK):
             yield chunk, position()
 
@@ -242,7 +244,7 @@ class _LimitedFile:
         return self.file.read(size)
 
 
-def _tar_members(archive, file, plain) -> Iterator[Member]:
+def _tar_members(file, plain) -> Iterator[Member]:
     """`file` is the archive, `plain` its uncompressed content."""
     with tarfile.open(fileobj=plain, mode='r:') as tar:
         while (member := _next_member(tar, plain)) is not None:
@@ -251,7 +253,7 @@ def _tar_members(archive, file, plain) -> Iterator[Member]:
             if not is_plain or member.issparse():
                 raise _not_a_file(member.name)
             content = None if member.isdir() else tar.extractfile(member)
-            yield Member(member.name, member.isdir(), _chunks(archive, content, file.tell))
+            yield Member(member.name, member.isdir(), _chunks(content, file.tell))
         # tarfile takes a header that it cannot read for the end, but the end is a block of zeros
         plain.seek(tar.offset)
         if plain.read(512) != bytes(512):
@@ -285,10 +287,10 @@ class _ZipReader:
         return self.file.read(size)
 
 
-def _zip_members(archive, file) -> Iterator[Member]:
+def _zip_members(file) -> Iterator[Member]:
     with zipfile.ZipFile(_ZipReader(file)) as zipped:
         members = zipped.infolist()
-        _verify_member_count(archive, file, len(members))
+        _verify_member_count(file, len(members))
         for member in members:
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -299,13 +301,13 @@ def _zip_members(archive, file) -> Iterator[Member]:
                 raise Refused(f"the member '{printable(member.orig_filename)}' is encrypted, or "
                               f"compressed by another method than deflate; unpack it by hand")
             content = None if member.is_dir() else zipped.open(member)
-            yield Member(member.orig_filename, member.is_dir(),
-                         _chunks(archive, content, file.tell))
+            yield Member(member.orig_filename, member.is_dir(), _chunks(content, file.tell))
 
 
-def _verify_member_count(archive, file, count):
+def _verify_member_count(file, count):
     """zipfile goes by the length of the list of members alone: whole entries may be missing."""
-    file.seek(max(0, archive.stat().st_size - ZIP_TRAILER))
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - ZIP_TRAILER))
     end = file.read()
     end = end[end.rfind(b'PK\5\6'):]
     claimed = int.from_bytes(end[10:12], 'little')
