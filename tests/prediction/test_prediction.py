@@ -260,15 +260,16 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
 
 # ---- Memory
 
-@pytest.mark.parametrize('name, size', [
+@pytest.mark.parametrize('name, size, width', [(name, size, 1/8) for name, size in [
     ('fcn8s', (60, 70)), ('fcn32s', (1, 1)), ('fcn_squeezenet_16s', (160, 120)),
-    ('fcn_squeezenet_4s', (160, 120)), ('fcn_alexnet', (90, 80)), ('siftflow_8s', (40, 50))])
-def test_the_predicted_peak_is_the_memory_taken(name, size):
+    ('fcn_squeezenet_4s', (160, 120)), ('fcn_alexnet', (90, 80)), ('siftflow_8s', (40, 50))]] + [
+        ('tiny_8s', (320, 240), 1), ('segnet_basic', (60, 80), 1), ('cae_fcn', (160, 120), 1)])
+def test_the_predicted_peak_is_the_memory_taken(name, size, width):
     """Traced by tracemalloc, to which NumPy reports every array: at most 1.25 of the prediction.
 
     And at least a half of it, or images would be tiled without need.
     """
-    n = build(name, width=1/8)
+    n = build(name, width=width)
     x = np.zeros((1, 3, *size), 'float32')
     n.forward(x)                                        # makes what is made only once
     n.values.clear()

@@ -30,6 +30,7 @@ class Dataset:
     and its label. files(name) lists the files they come from, those of the image first.
     For a net with several outputs classes and label are dicts, keyed by output. Each label then has
     a file of its own; these come last, in the order of the dict.
+    colours: {class: (red, green, blue)} where the classes have colours to be drawn in.
 
     >>> def read(name):
     ...     image = np.zeros((2, 3, 3), 'uint8')
@@ -42,7 +43,8 @@ class Dataset:
 
     def __init__(self, classes: Iterable[str] | Mapping[str, Iterable[str]], names: Iterable[str],
                  read: Callable[[str], tuple[Array, Label]],
-                 files: Callable[[str], Sequence[Path]] = _no_files) -> None:
+                 files: Callable[[str], Sequence[Path]] = _no_files,
+                 colours: Mapping[str, Sequence[int]] | None = None) -> None:
         # `| Any` is the dict of several outputs. Typed as a dict, every user of a single output,
         # which is nearly every user, would have to rule it out first
         self.classes: tuple[str, ...] | Any
@@ -53,6 +55,7 @@ class Dataset:
         self.names = list(names)
         self.read = read
         self.files = files
+        self.colours = dict(colours or {})
         if not self.names:
             raise ValueError('no images: a data set needs at least one')
 
@@ -73,7 +76,7 @@ class Dataset:
 
     def subset(self, names: Iterable[str]) -> 'Dataset':
         """The same data set with only these images."""
-        return Dataset(self.classes, names, self.read, self.files)
+        return Dataset(self.classes, names, self.read, self.files, self.colours)
 
     def output_labels(self, name: str, label: Label) -> list[OutputLabel]:
         """The label of an image for each output, with its file and its classes."""

@@ -32,8 +32,9 @@ def folder(root: str | Path, split: str | Path | None = None) -> Dataset:
     """root/images/<name>.*, root/masks/<name>.* and root/classes.txt, one class a line.
 
     Greyscale and palette masks hold numbers: 0 is the first class and 255 is void. For RGB masks a
-    line of classes.txt is 'R G B name', and 'R G B void' is the colour of void. root/<split>.txt
-    may list names; without train.txt, what val.txt and test.txt do not list is trained on.
+    line of classes.txt is 'R G B name', and 'R G B void' is the colour of void; predictions are
+    drawn in these colours. root/<split>.txt may list names; without train.txt, what val.txt and
+    test.txt do not list is trained on.
     """
     root = Path(root)
     is_complete = all(os.path.exists(root / part) for part in ('images', 'masks', 'classes.txt'))
@@ -51,7 +52,9 @@ def folder(root: str | Path, split: str | Path | None = None) -> Dataset:
     def read(name: str) -> tuple[Array, Array]:
         return read_pair(*files(name), lambda path: read_label(path, classes.colours))
 
-    return Dataset(classes.names, read_split_or_all(root, split, images), read, files)
+    colours = {classes.names[number]: colour for colour, number in classes.colours.items()
+               if number != VOID}
+    return Dataset(classes.names, read_split_or_all(root, split, images), read, files, colours)
 
 
 # ---- masks ---------------------------------------------------------------------------------------

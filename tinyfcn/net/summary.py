@@ -108,8 +108,8 @@ def megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float:
 def peak(net: Graph, size: Pair) -> float:
     """The most bytes that `forward` takes for one image of `size`, weights included.
 
-    Counted at every box: the values that are still to be read, the one it makes, and in float64 the
-    columns of im2col; in float32 the kernels make them block by block.
+    Counted at every box: the values that are still to be read, the one it makes, and what the op
+    makes on the way, as far as it is as large as a value.
     """
     sizes = net.sizes(size, train=False)
     route = net.route(train=False)
@@ -119,13 +119,17 @@ def peak(net: Graph, size: Pair) -> float:
     for box in route:
         alive.add(str(box.name))
         values = sum(megabytes(net, net[name], sizes) for name in alive)
-        most = max(most, values + _im2col_megabytes(net, box, sizes))
+        most = max(most, values + _scratch_megabytes(net, box, sizes))
         alive -= {name for name in box.inputs if last_reader[name] is box}
     weights = sum(w.nbytes for w in {**net.params, **net.state}.values())
     return 1e6 * most + weights
 
 
-def _im2col_megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float:
+def _scratch_megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float:
+    """What an op makes on its way from its inputs to its value, for one image."""
+    if box.op.__name__ == 'batch_norm':
+        return 2 * megabytes(net, box, sizes)           # x̂ for backward, and w·x̂
+    # of convolutions the columns of im2col; in float32 the kernels make them block by block
     w = net.params.get(f'{box.name}.w')
     if net.dtype == 'float32' or w is None or w.ndim != 4 or w.shape[2:] == (1, 1):
         return 0.

@@ -38,14 +38,29 @@ def usable_memory(net: Net) -> float:
 
 
 def iter_scores(net: Net, x: Array, max_memory: float) -> Iterator[Piece]:
-    """The scores of x (1, C, H, W): in one piece if max_memory bytes are enough, else in tiles."""
+    """The scores of x (1, C, H, W): in one piece if max_memory bytes are enough, else in tiles.
+
+    What is left of the memory may be in parts that are too small for an array, or be taken by
+    another process meanwhile. Then smaller tiles begin anew.
+    """
     x = net.bring(x)
     h, w = x.shape[2:]
     margin = border(net)
     if peak(net, (h + 2 * margin, w + 2 * margin)) <= max_memory:
-        yield Piece(slice(0, h), slice(0, w), predict_scores(net, x))
-    else:
-        yield from iter_tiles(net, x, largest_tile(net, max_memory))
+        try:
+            yield Piece(slice(0, h), slice(0, w), predict_scores(net, x))
+            return
+        except MemoryError:
+            max_memory /= 2
+    core = largest_tile(net, max_memory)
+    while True:
+        try:
+            yield from iter_tiles(net, x, core)
+            return
+        except MemoryError:
+            if core == max_stride(net):
+                raise
+            core //= 2
 
 
 def join(pieces: Iterable[Piece], size: tuple[int, int],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backend import on_host
+from .malloc import free_heap_bytes
 
 UNKNOWN_MEMORY = 2 << 30        # bytes, where the system does not report any
 PROC = Path('/proc')
@@ -97,7 +98,7 @@ def _address_space() -> Iterator[int]:
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
             pages = int((PROC / 'self/statm').read_text().split()[0])
-            yield limit - pages * resource.getpagesize()
+            yield limit - pages * resource.getpagesize() + free_heap_bytes()
 
 
 def _table(path: Path) -> dict[str, int]:

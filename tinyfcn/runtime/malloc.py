@@ -17,6 +17,23 @@ M_MMAP_MAX = -4
 MADV_HUGEPAGE = 14
 
 
+class HeapInfo(ctypes.Structure):
+    """struct mallinfo2 of malloc.h."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        'arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks', 'fsmblks', 'uordblks',
+        'fordblks', 'keepcost')]
+
+
+def free_heap_bytes() -> int:
+    """What the process has freed and glibc keeps for it; 0 with another libc."""
+    libc = ctypes.CDLL(None) if sys.platform == 'linux' else None
+    if libc is None or not hasattr(libc, 'mallinfo2'):
+        return 0
+    libc.mallinfo2.restype = HeapInfo
+    return int(libc.mallinfo2().fordblks)
+
+
 @cache
 def tune_allocator():
     """Let glibc keep freed memory and use huge pages. -> whether it could be done

@@ -120,6 +120,8 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     require_same_training(net, dataset, recipe, seed, first_step)
     preprocess = require_trainable(net, dataset, recipe, optimizer)
     net.about['preprocess'] = preprocess
+    if dataset.colours:
+        net.about['colours'] = dataset.colours
     if recipe.class_weight == 'median':
         recipe = replace(recipe, class_weight=tuple(median_frequency(dataset)))
 

@@ -8,18 +8,18 @@ import numpy as np
 from .. import metrics, viz
 from ..data.dataset import Dataset
 from ..data.labels import Array, Label, by_output
-from ..files import printable
 from ..net import Net
 from ..prediction.predict import add_confusion, predict_all, total_confusion
 from .run_files import Row
 
 FIRST = 2               # images on the page: so many of the first ones,
-WORST = 2               # and so many of those with the fewest pixels right
+WORST = 2               # and so many of those with the lowest mean IU
 
 
 class Example(NamedTuple):
     """An image on the page of predictions."""
-    share: float        # of its pixels that are right
+    choice: str         # 'first' or 'worst'
+    mean_iu: float      # of the classes that the image or its prediction has
     name: str
     image: Array
     label: Label
@@ -43,11 +43,12 @@ def validate(net: Net, valid: Dataset) -> Validation:
     worst: list[Example] = []
     for name, image, label, pred in predict_all(net, valid):
         add_confusion(hists, valid, label, pred)
-        example = Example(_share_right(label, pred), name, image, label, pred)
-        if len(first) < FIRST:
+        choice = 'first' if len(first) < FIRST else 'worst'
+        example = Example(choice, _mean_iu(valid, label, pred), name, image, label, pred)
+        if choice == 'first':
             first.append(example)
         else:
-            worst = sorted([*worst, example], key=lambda each: each.share)[:WORST]
+            worst = sorted([*worst, example], key=lambda each: each.mean_iu)[:WORST]
     totals = total_confusion(hists, valid)
     by_name = {output: json_scores(metrics.scores(hist)) for output, hist in totals.items()}
     output, *others = by_name
@@ -58,18 +59,18 @@ def validate(net: Net, valid: Dataset) -> Validation:
 def draw_examples(path: Path, examples: list[Example], valid: Dataset) -> None:
     """Draw images, their labels and the predictions of the first output."""
     output, classes = next(iter(by_output(valid.classes).items()))
-    rows = [(printable(each.name), each.image[..., :3], by_output(each.label)[output],
+    rows = [(each.name, each.image[..., :3], by_output(each.label)[output],
              by_output(each.pred)[output]) for each in examples]
-    viz.draw_page(path, rows, classes, ['prediction'])
+    captions = [[f'{each.choice} images, mean IU {each.mean_iu:.3f}'] for each in examples]
+    viz.draw_page(path, rows, classes, ['prediction'], captions, valid.colours)
 
 
-def _share_right(label: Label, pred: Label) -> float:
-    """The share of the pixels with a class that the first output predicts right; of none 1."""
-    output, truth = next(iter(by_output(label).items()))
-    is_known = truth != 255
-    count = np.count_nonzero(is_known)
-    right = np.count_nonzero((truth == by_output(pred)[output]) & is_known)
-    return right / count if count else 1.
+def _mean_iu(valid: Dataset, label: Label, pred: Label) -> float:
+    """The mean IU of the first output in one image; 1 where all of it is void."""
+    output, classes = next(iter(by_output(valid.classes).items()))
+    hist = metrics.confusion(by_output(label)[output], by_output(pred)[output], len(classes))
+    mean_iu = metrics.scores(hist)['mean_iu']
+    return 1. if np.isnan(mean_iu) else mean_iu
 
 
 def json_scores(scores: Mapping[str, Any]) -> Row:
