@@ -326,6 +326,14 @@ def test_keras_files_that_are_refused(tmp_path):
         keras_h5.load(path)
 
 
+def test_two_arrays_of_one_name_in_a_keras_layer_are_refused(tmp_path):
+    """A model inside a model is one layer, with the arrays of all of its own layers."""
+    keras_file(tmp_path / 'x.h5', {'inner': {'conv1/kernel:0': floats(1, 1, 2, 2),
+                                             'conv2/kernel:0': floats(1, 1, 2, 2)}})
+    with pytest.raises(FormatError, match=r"inner has two arrays called 'kernel:0'.*inner one"):
+        keras_h5.load(tmp_path / 'x.h5')
+
+
 def test_without_h5py_the_message_says_how_to_install_it(tmp_path, monkeypatch):
     original_import = builtins.__import__
 

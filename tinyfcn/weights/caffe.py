@@ -7,7 +7,7 @@
 
 Every length is checked against the message around it before anything is read.
 
-Budget: the arrays, the largest four times (that is how a bilinear one is recognised), and 32 times
+Budget: the arrays, the largest four times (that is how a bilinear one is recognised), and 40 times
 the names and lists; 2 s for each megabyte of fields, and .01 s a megabyte of packed numbers.
 """
 import mmap

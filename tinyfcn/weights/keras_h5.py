@@ -7,7 +7,7 @@ Nothing outside the file is ever opened: links into other files, arrays whose by
 file and arrays that are put together from others are refused. So are groups that are nested deeper
 than those of any net, since HDF5's time grows with the square of the depth.
 
-Budget: the arrays, the largest one twice, and 50 times the groups and names; 2 s a megabyte.
+Budget: the arrays, the largest one twice, and 20 times the groups and names; 1 s a megabyte.
 """
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..files import FormatError, describe_read_errors, open_regular
+from ..files import FormatError, describe_read_errors, open_regular, printable
 from .arrays import MAX_BYTES, Arrays, check_dtype, check_size, largest_expansion, to_native
 
 MAX_DEPTH = 32                  # of groups in groups
@@ -35,8 +35,8 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     try:
         import h5py
     except ImportError:
-        raise FormatError(f'{path}: reading this format needs h5py, which is not installed: '
-                          f'pip install tinyfcn[h5]') from None
+        raise FormatError(f'{printable(path)}: reading this format needs h5py, which is not '
+                          f'installed: pip install tinyfcn[h5]') from None
 
     with open_regular(path) as regular:                 # HDF5 opens a pipe, and waits
         size = os.fstat(regular.fileno()).st_size
@@ -50,13 +50,8 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
                     if isinstance(item, h5py.Dataset) and item.shape is not None]
         _check_datasets(datasets, min(MAX_BYTES, largest_expansion(size)))
 
-        layers: dict[str, Arrays] = {name: {} for name, item in items
-                                     if 'weight_names' in item.attrs}
-        for name, item in datasets:
-            layer = next((layer for layer in _groups_of(name) if layer in layers), None)
-            if layer is not None:
-                layers[layer][name.split('/')[-1]] = to_native(name, item[()])
-
+        layers = _read_layers([name for name, item in items if 'weight_names' in item.attrs],
+                              datasets)
         arrays = {name: array for layer, weights in layers.items()
                   for name, array in _renamed_weights(layer, weights)}
         if not arrays:
@@ -94,6 +89,21 @@ def _check_datasets(datasets: list[tuple[str, Any]], limit: int) -> None:
         count = max(prod(item.shape), prod(item.chunks or ()))
         total += count * item.dtype.itemsize
     check_size(total, limit)
+
+
+def _read_layers(names: list[str], datasets: list[tuple[str, Any]]) -> dict[str, Arrays]:
+    """-> {layer: {the last part of its name: array}}"""
+    layers: dict[str, Arrays] = {name: {} for name in names}
+    for name, item in datasets:
+        layer = next((group for group in _groups_of(name) if group in layers), None)
+        if layer is None:
+            continue
+        last = name.split('/')[-1]
+        if last in layers[layer]:
+            raise FormatError(f'{layer} has two arrays called {last!r}: it is a model inside a '
+                              f'model; save the weights of the inner one')
+        layers[layer][last] = to_native(name, item[()])
+    return layers
 
 
 def _groups_of(name: str) -> Iterator[str]:

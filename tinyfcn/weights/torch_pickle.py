@@ -3,8 +3,8 @@
 Both hold a pickle, which `unpickle` interprets without running it, and the raw bytes of every
 storage.
 
-Budget: the tensors, the largest storage once more, and 100 times the pickles, which run at most
-MAX_OPCODES steps each; 5 s a megabyte of pickle, and .1 s a megabyte of tensors. Storages together
+Budget: the tensors, the largest storage once more, and 80 times the pickles, which take at most
+MAX_OPCODES steps each; 1 s a megabyte of pickle, and .1 s a megabyte of tensors. Storages together
 are no larger than the file, and each is read once.
 """
 import mmap
