@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,24 @@ def test_every_page_is_here():
 
 def test_readme_is_short():
     assert len(README.splitlines()) <= 200
+
+
+def test_the_way_from_nothing_to_a_command_that_is_found():
+    first = next(block for page, _, block in CODE_BLOCKS if page == 'README.md')
+    lines = [line.split('#')[0].split() for line in first.splitlines()]
+    assert [line[:2] for line in lines] == [
+        ['git', 'clone'], ['make', 'demo'], ['make', 'test'], ['.', '.venv/bin/activate']]
+    start = ' '.join(README.partition('## Segment')[0].split())
+    without_make = [r'python -m venv .venv', r'.venv\Scripts\activate', 'pip install .',
+                    'tinyfcn demo']
+    assert re.search('.*'.join(re.escape(f'`{line}`') for line in without_make), start)
+    assert 'its nets know nothing else' in start        # so they are not for photos
+
+
+def test_no_page_teaches_to_evaluate_on_the_training_images():
+    shown = [import_module(f'tinyfcn.cli.{command.module}').__doc__ for command in COMMANDS.values()]
+    assert not re.findall('tinyfcn eval .*--split train', '\n'.join([*TEXTS.values(), *shown]))
+    assert 'with the same libraries and as many threads' in ' '.join(README.split())
 
 
 # ---- Examples and figures ------------------------------------------------------------------------
