@@ -53,8 +53,9 @@ def test_the_way_from_nothing_to_a_command_that_is_found():
 
 
 def test_no_page_teaches_to_evaluate_on_the_training_images():
-    shown = [import_module(f'tinyfcn.cli.{command.module}').__doc__ for command in COMMANDS.values()]
-    assert not re.findall('tinyfcn eval .*--split train', '\n'.join([*TEXTS.values(), *shown]))
+    modules = [import_module(f'tinyfcn.cli.{command.module}') for command in COMMANDS.values()]
+    texts = [*TEXTS.values(), *(module.__doc__ for module in modules)]
+    assert not re.findall('tinyfcn eval .*--split train', '\n'.join(texts))
     assert 'with the same libraries and as many threads' in ' '.join(README.split())
 
 
