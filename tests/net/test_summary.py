@@ -17,7 +17,7 @@ from tinyfcn.layers import (
     resize,
     upsample,
 )
-from tinyfcn.net.summary import compare_nets, multiply_adds
+from tinyfcn.net.summary import compare_nets, multiply_adds, summary
 
 
 def test_rows():
@@ -61,6 +61,14 @@ def test_multiply_adds_of_groups_and_transposes():
     ('fcn_alexnet', ['(0 + 18) / 1 = 18'])])
 def test_why_each_crop_is_what_it_is(name, crops):
     assert re.findall(r': (\(.*)', build(name, seed=None).summary()) == crops
+
+
+def test_arguments_that_say_what_holds_anyway_are_left_out():
+    n = build('deeplab_largefov', seed=None, width=1/64)
+    text = summary(n)
+    assert re.search(r'conv1_1 = conv\(data, \d+, 3, pad=1\)  ', text)
+    assert re.search(r'conv5_1 = conv\(pool4, \d+, 3, pad=2, dilation=2\)  ', text)
+    assert 'dilation=1' not in text + summary(build('resnet101', seed=None, width=1/64))
 
 
 def test_the_command(capsys):

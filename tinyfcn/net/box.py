@@ -76,10 +76,17 @@ def layer(function: Callable[P, Box]) -> Callable[P, Box]:
     box_names = {name for name, parameter in parameters.parameters.items()
                  if parameter.annotation in (Box, 'Box')}
 
+    def is_default(name: str, value: object) -> bool:
+        """Such as dilation=1, which a summary need not repeat in every line."""
+        default = parameters.parameters[name].default if name in parameters.parameters else None
+        return isinstance(value, int | float | str) and type(value) is type(default) \
+            and value == default
+
     @wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> Box:
-        named = (f'{name}={getattr(value, "__name__", value)}' for name, value in kwargs.items())
-        call_text = f'{function.__name__}({", ".join([*map(str, args), *named])})'
+        named = {name: f'{name}={getattr(value, "__name__", value)}'
+                 for name, value in kwargs.items()}
+        call_text = f'{function.__name__}({", ".join([*map(str, args), *named.values()])})'
         if not args or not isinstance(args[0], Box):
             raise TypeError(f'{call_text}: the first argument must be a box, such as n.pool4')
         try:
@@ -89,7 +96,8 @@ def layer(function: Callable[P, Box]) -> Callable[P, Box]:
             box = function(*args, **kwargs)
         except (TypeError, ValueError) as error:
             raise type(error)(f'{error}\n  in {call_text}') from error
-        box.call_text = call_text
+        needed = [text for name, text in named.items() if not is_default(name, kwargs[name])]
+        box.call_text = f'{function.__name__}({", ".join([*map(str, args), *needed])})'
         return box
     return make
 
