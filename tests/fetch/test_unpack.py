@@ -220,6 +220,12 @@ def huge_header():
     return info.tobuf()
 
 
+def without_content(data):
+    """A zip whose list says that its first member takes no bytes, and has the checksum of none."""
+    at = data.index(b'PK\1\2') + 16
+    return data[:at] + bytes(8) + data[at + 8:]
+
+
 DAMAGED = {
     'nothing': (b'', 'not a .tar, .tar.gz or .zip'),
     'a web page': (b'<!doctype html><title>404</title>' * 40, 'a web page'),
@@ -235,6 +241,9 @@ DAMAGED = {
     'encrypted': (GOOD['zip'].replace(b'PK\1\2\x14\x03\x14\0\0\0', b'PK\1\2\x14\x03\x14\0\1\0'),
                   'is encrypted, or compressed by another method'),
     'bzip2 in a zip': (zip_of(FILES, zipfile.ZIP_BZIP2), 'by another method'),
+    'zeros in the middle': (GOOD['tar'][:3584] + bytes(1024) + GOOD['tar'][3584:],
+                            'members follow its end at byte 3,584'),
+    'a member of a zip without content': (without_content(GOOD['zip']), 'the length it claims'),
     'a header of a GiB': (gzip.compress(huge_header() + bytes(1 << 20)), 'of 1,073,741,824 bytes'),
 }
 

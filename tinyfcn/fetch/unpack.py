@@ -207,11 +207,14 @@ def _members(archive, limit) -> Iterator[Member]:
                           f'it again')
 
 
-def _chunks(content, position):
+def _chunks(content, size, position):
     """The content of a member in chunks; position() is how far the archive has been read."""
     with _refuse_damaged():
         while chunk := content.read(CHUNK):
+            size -= len(chunk)
             yield chunk, position()
+        if size:                                        # zipfile goes by the checksum alone
+            raise Refused('damaged: a file does not have the length it claims; get it again')
 
 
 def _not_a_file(name):
@@ -253,13 +256,16 @@ def _tar_members(file, plain) -> Iterator[Member]:
             if not is_plain or member.issparse():
                 raise _not_a_file(member.name)
             content = None if member.isdir() else tar.extractfile(member)
-            yield Member(member.name, member.isdir(), _chunks(content, file.tell))
-        # tarfile takes a header that it cannot read for the end, but the end is a block of zeros
+            yield Member(member.name, member.isdir(), _chunks(content, member.size, file.tell))
+        # tarfile takes a header that it cannot read for the end, and a block of zeros in the
+        # middle, too. At the true end there is such a block, and nothing after it
         plain.seek(tar.offset)
         if plain.read(512) != bytes(512):
             raise Refused(f'damaged or cut short at byte {tar.offset:,}; get it again')
-        while plain.read(CHUNK):                        # gzip verifies its checksum at the end
-            pass
+        while chunk := plain.read(CHUNK):               # gzip verifies its checksum at the end
+            if chunk.strip(b'\0'):
+                raise Refused(f'damaged: members follow its end at byte {tar.offset:,}; get it '
+                              f'again')
 
 
 def _next_member(tar, plain):
@@ -301,7 +307,8 @@ def _zip_members(file) -> Iterator[Member]:
                 raise Refused(f"the member '{printable(member.orig_filename)}' is encrypted, or "
                               f"compressed by another method than deflate; unpack it by hand")
             content = None if member.is_dir() else zipped.open(member)
-            yield Member(member.orig_filename, member.is_dir(), _chunks(content, file.tell))
+            yield Member(member.orig_filename, member.is_dir(),
+                         _chunks(content, member.file_size, file.tell))
 
 
 def _verify_member_count(file, count):
