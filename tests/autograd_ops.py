@@ -33,11 +33,12 @@ def fitted(size, ksize, stride, pad, dilation):
             zip(size, ksize, both(stride), both(pad), both(dilation))]
 
 
-def pooled(size, ksize, stride, pad, ceil):
-    """How many windows a pooling has, and where it begins and ends."""
+def pooled(size, ksize, stride, pad, ceil, dilation):
+    """How many windows a pooling has."""
     out = []
-    for n, k, s, p in zip(size, ksize, stride, pad):
-        count = numpy.ceil((n + 2 * p - k) / s) + 1 if ceil else (n + 2 * p - k) // s + 1
+    for n, k, s, p, d in zip(size, ksize, stride, pad, both(dilation)):
+        spare = n + 2 * p - d * (k - 1) - 1
+        count = numpy.ceil(spare / s) + 1 if ceil else spare // s + 1
         out.append(int(count - ((count - 1) * s - p >= n)))
     return out
 
@@ -86,37 +87,44 @@ def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
 
 # ---- Pooling: the maximum, or the mean, of R x Qᵀ over taps
 
-def max_pool(x, ksize, stride=None, pad=0, ceil=True):
-    return np.max(_seen(x, ksize, stride, pad, ceil), axis=0)
+def max_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    return np.max(_seen(x, ksize, stride, pad, ceil, dilation), axis=0)
 
 
-def max_switches(x, ksize, stride=None, pad=0, ceil=True):
+def max_switches(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
     height, width = x.shape[2:]
     numbers = numpy.arange(1., height * width + 1).reshape(1, 1, height, width)
-    seen = _seen(x, ksize, stride, pad, ceil)
-    pixels = _seen(numbers, ksize, stride, pad, ceil) * numpy.ones_like(seen)
+    seen = _seen(x, ksize, stride, pad, ceil, dilation)
+    pixels = _seen(numbers, ksize, stride, pad, ceil, dilation) * numpy.ones_like(seen)
     first = seen.argmax(0)[None]
     return numpy.take_along_axis(pixels, first, axis=0)[0].astype(int) - 1
 
 
-def _seen(x, ksize, stride, pad, ceil):
+def _seen(x, ksize, stride, pad, ceil, dilation):
     """What each tap sees, −∞ beyond the image."""
-    size, ksize, pad = x.shape[2:], both(ksize), both(pad)
-    stride = both(ksize if stride is None else stride)
-    out = pooled(size, ksize, stride, pad, ceil)
-    taps = gather(size, out, ksize, stride, pad)
-    beyond = [numpy.where(r.sum(1)[:, None] * q.sum(1) > 0, 0, -numpy.inf) for *_, r, q in taps]
-    return np.stack([r @ x @ q.T + outside for (_, _, r, q), outside in zip(taps, beyond)])
+    taps = _pool_taps(x, ksize, stride, pad, ceil, dilation)[0]
+    beyond = [numpy.where(r.sum(1)[:, None] * q.sum(1) > 0, 0, -numpy.inf) for r, q in taps]
+    return np.stack([r @ x @ q.T + outside for (r, q), outside in zip(taps, beyond)])
 
 
-def avg_pool(x, ksize, stride=None, pad=0, ceil=True):
-    size, ksize, pad = x.shape[2:], both(ksize), both(pad)
-    stride = both(ksize if stride is None else stride)
-    out = pooled(size, ksize, stride, pad, ceil)
-    total = sum(r @ x @ q.T for _, _, r, q in gather(size, out, ksize, stride, pad))
-    high, wide = (numpy.minimum(k, n + 2 * p - s * numpy.arange(o))         # cut where padding ends
-                  for n, k, s, p, o in zip(size, ksize, stride, pad, out))
+def avg_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1, count_include_pad=True):
+    taps, size, out, *geometry = _pool_taps(x, ksize, stride, pad, ceil, dilation)
+    total = sum(r @ x @ q.T for r, q in taps)
+    if not count_include_pad:
+        return total / sum(r.sum(1)[:, None] * q.sum(1) for r, q in taps)
+    high, wide = (sum(s * numpy.arange(o) + d * tap < n + 2 * p for tap in range(k))
+                  for n, o, k, s, p, d in zip(size, out, *geometry))    # cut where padding ends
     return total / (high[:, None] * wide)
+
+
+def _pool_taps(x, ksize, stride, pad, ceil, dilation):
+    """(R, Q) of every tap that sees something; (H, W), (OH, OW); the geometry, both axes each."""
+    size, ksize, pad, dilation = x.shape[2:], both(ksize), both(pad), both(dilation)
+    stride = both(ksize if stride is None else stride)
+    out = pooled(size, ksize, stride, pad, ceil, dilation)
+    axes = [[tap for tap in selection(*axis) if tap.any()]
+            for axis in zip(size, out, ksize, stride, pad, dilation)]
+    return [(r, q) for r in axes[0] for q in axes[1]], size, out, ksize, stride, pad, dilation
 
 
 def avg_pool_to(x, bins):
@@ -164,12 +172,19 @@ def _tent(size):
     return 1 - abs(numpy.arange(size) - centre) / factor
 
 
-def resize(x, size, align_corners=False):
+def resize(x, size=None, align_corners=False, scale=None, mode='bilinear'):
     """Along one axis a step from the pixel before to the pixel after; then along the other."""
+    if scale is not None:
+        size = tuple(int(n * s) for n, s in zip(x.shape[2:], both(scale)))
     for axis, out in zip((2, 3), both(size)):
         n, i = x.shape[axis], numpy.arange(out)
+        step = n / out if scale is None else 1 / both(scale)[axis - 2]
+        if mode == 'nearest':
+            pixels = numpy.minimum((i * step + 1e-9).astype(int), n - 1)
+            x = x[(slice(None),) * axis + (pixels,)]
+            continue
         at = (numpy.linspace(0, n - 1, out) if align_corners
-              else numpy.clip((i + .5) * n / out - .5, 0, n - 1))
+              else numpy.clip((i + .5) * step - .5, 0, n - 1))
         before = numpy.minimum(at.astype(int), max(n - 2, 0))
         after = numpy.minimum(before + 1, n - 1)
         share = (at - before).reshape(-1, *[1] * (3 - axis))
@@ -189,7 +204,9 @@ def leaky_relu(x, slope=.01):
 
 
 def dropout(x, p=.5, train=False, rng=None):
-    return x * (rng.random(x.shape, 'float32') >= p) / (1 - p) if train else 1 * x
+    if not train:
+        return 1 * x
+    return x * (rng.random(x.shape, 'float32') >= p) / (1 - p if p < 1 else 1)
 
 
 def add(*xs):
@@ -229,7 +246,7 @@ def pad(x, before, after=None, value=0.):
 
 # ---- Normalisation and loss
 
-def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
+def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
     if train and not frozen:
         mean, var = np.mean(x, axis=(0, 2, 3)), np.var(x, axis=(0, 2, 3))
     w, b, mean, var = (v[:, None, None] for v in (w, b, mean, var))
@@ -238,20 +255,24 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
 
 def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
     channel = numpy.arange(x.shape[1])
-    near = abs(channel[:, None] - channel) <= size // 2
+    after = channel - channel[:, None]                      # how far behind each channel another is
+    near = (-(size // 2) <= after) & (after <= (size - 1) // 2)
     return x / (k + alpha / size * np.einsum('kc,nchw->nkhw', near * 1., x ** 2)) ** beta
 
 
 def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None,
-                          pixel_weight=None):
+                          pixel_weight=None, label_smoothing=0.):
+    c = score.shape[1]
     valid = label != ignore
-    truth = (label[:, None] == numpy.arange(score.shape[1])[:, None, None]) & valid[:, None]
-    weight = truth * 1.
+    truth = label[:, None] == numpy.arange(c)[:, None, None]
+    weight = ((1 - label_smoothing) * truth + label_smoothing / c) * valid[:, None]
     if class_weight is not None:
         weight = weight * class_weight[:, None, None]
     if pixel_weight is not None:
         weight = weight * pixel_weight[:, None]
     top = numpy.max(getval(score), axis=1, keepdims=True)       # a constant moves no loss
     log_sum = top + np.log(np.sum(np.exp(score - top), axis=1, keepdims=True))
-    loss = np.sum(weight * (log_sum - score))
-    return loss / max(valid.sum(), 1) if reduce == 'mean' else loss
+    losses = np.sum(weight * (log_sum - score), axis=1)
+    if reduce == 'none':
+        return losses
+    return np.sum(losses) / max(valid.sum(), 1) if reduce == 'mean' else np.sum(losses)

@@ -101,13 +101,18 @@ def conv_transpose2d(x, w, b=None, stride=1, pad=0, dilation=1, groups=1, output
 
 # ---- Pooling
 
-def max_switches(x, ksize, stride=None, pad=0, ceil=True):
-    (n, c, h, w), (kh, kw) = x.shape, both(ksize)
-    tops, lefts = grid(x, ksize, ksize if stride is None else stride, pad, ceil=ceil)
+def taps(start, k, dilation):
+    """The pixels that a window reads along an axis."""
+    return range(start, start + k * dilation, dilation)
+
+
+def max_switches(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    (n, c, h, w), (kh, kw), (dh, dw) = x.shape, both(ksize), both(dilation)
+    tops, lefts = grid(x, ksize, ksize if stride is None else stride, pad, dilation, ceil)
     y = np.zeros((n, c, len(tops), len(lefts)), int)
     for m, q, i, j in every(*y.shape):
-        seen = [(row, column) for row in range(tops[i], tops[i] + kh)
-                for column in range(lefts[j], lefts[j] + kw) if 0 <= row < h and 0 <= column < w]
+        seen = [(row, column) for row in taps(tops[i], kh, dh) if 0 <= row < h
+                for column in taps(lefts[j], kw, dw) if 0 <= column < w]
         row, column = max(seen, key=lambda at: x[m, q, at[0], at[1]])       # the first of equals
         y[m, q, i, j] = row * w + column
     return y
@@ -129,21 +134,24 @@ def unpool(y, switches, size):
     return x
 
 
-def max_pool(x, ksize, stride=None, pad=0, ceil=True):
-    return take(x, max_switches(x, ksize, stride, pad, ceil))
+def max_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    return take(x, max_switches(x, ksize, stride, pad, ceil, dilation))
 
 
-def avg_pool(x, ksize, stride=None, pad=0, ceil=True):
-    (n, c, h, w), (kh, kw), (ph, pw) = x.shape, both(ksize), both(pad)
-    tops, lefts = grid(x, ksize, ksize if stride is None else stride, pad, ceil=ceil)
+def avg_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1, count_include_pad=True):
+    (n, c, h, w), (kh, kw), (ph, pw), (dh, dw) = x.shape, both(ksize), both(pad), both(dilation)
+    tops, lefts = grid(x, ksize, ksize if stride is None else stride, pad, dilation, ceil)
     y = np.zeros((n, c, len(tops), len(lefts)))
-    for m, q, i, j in every(*y.shape):
-        total = count = 0
-        for row, column in product(range(tops[i], tops[i] + kh), range(lefts[j], lefts[j] + kw)):
-            count += row < h + ph and column < w + pw       # padding counts, what hangs over not
-            if 0 <= row < h and 0 <= column < w:
-                total += x[m, q, row, column]
-        y[m, q, i, j] = total / count
+    for i, j in every(len(tops), len(lefts)):
+        rows, columns = taps(tops[i], kh, dh), taps(lefts[j], kw, dw)
+        if count_include_pad:                               # padding counts, what hangs over not
+            count = sum(row < h + ph for row in rows) * sum(column < w + pw for column in columns)
+        else:
+            count = sum(0 <= row < h for row in rows) * sum(0 <= column < w for column in columns)
+        inside = [(row, column) for row in rows if 0 <= row < h
+                  for column in columns if 0 <= column < w]
+        for m, q in every(n, c):
+            y[m, q, i, j] = sum(x[m, q, row, column] for row, column in inside) / count
     return y
 
 
@@ -173,24 +181,39 @@ def upsample(x, factor, ksize=None, pad=0):
     return y
 
 
-def resize(x, size, align_corners=False):
-    (n, c, h, w), (oh, ow) = x.shape, both(size)
+def resize(x, size=None, align_corners=False, scale=None, mode='bilinear'):
+    n, c, h, w = x.shape
+    if scale is None:
+        oh, ow = both(size)
+        steps = h / oh, w / ow
+    else:
+        oh, ow = (floor(n * s) for n, s in zip((h, w), both(scale)))
+        steps = [1 / s for s in both(scale)]
     y = np.zeros((n, c, oh, ow))
     for m, q, i, j in every(*y.shape):
+        if mode == 'nearest':
+            y[m, q, i, j] = x[m, q, _nearest(i, h, steps[0]), _nearest(j, w, steps[1])]
+            continue
         (top, bottom, down), (left, right, across) = (
-            _between(i, h, oh, align_corners), _between(j, w, ow, align_corners))
+            _between(i, h, oh, steps[0], align_corners),
+            _between(j, w, ow, steps[1], align_corners))
         upper = (1 - across) * x[m, q, top, left] + across * x[m, q, top, right]
         lower = (1 - across) * x[m, q, bottom, left] + across * x[m, q, bottom, right]
         y[m, q, i, j] = (1 - down) * upper + down * lower
     return y
 
 
-def _between(i, n, out, align_corners):
+def _nearest(i, n, step):
+    """The pixel of n in which row i begins; the little is for rounding."""
+    return min(floor(i * step + 1e-9), n - 1)
+
+
+def _between(i, n, out, step, align_corners):
     """The two pixels of n between which pixel i of `out` lies, and how far along."""
     if align_corners:
         at = i * (n - 1) / (out - 1) if out > 1 else 0
     else:
-        at = min(max((i + .5) * n / out - .5, 0), n - 1)
+        at = min(max((i + .5) * step - .5, 0), n - 1)
     low = floor(at)
     return low, min(low + 1, n - 1), at - low
 
@@ -213,7 +236,7 @@ def dropout(x, p=.5, train=False, rng=None):
         return x
     draws, y = rng.random(x.shape, 'float32'), np.zeros(x.shape)
     for at in every(*x.shape):
-        y[at] = x[at] / (1 - p) if draws[at] >= p else 0
+        y[at] = x[at] / (1 - p) if draws[at] >= p else 0    # no draw is 1
     return y
 
 
@@ -277,7 +300,7 @@ def pad(x, before, after=None, value=0.):
 
 # ---- Normalisation and loss
 
-def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
+def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
     y, (n, c, h, wide) = np.zeros(x.shape), x.shape
     for q in range(c):
         values = [x[m, q, i, j] for m, i, j in every(n, h, wide)]
@@ -293,24 +316,28 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
 def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
     y, c = np.zeros(x.shape), x.shape[1]
     for m, q, i, j in every(*x.shape):
-        near = range(max(0, q - size // 2), min(c, q + size // 2 + 1))
+        near = range(max(0, q - size // 2), min(c, q + (size - 1) // 2 + 1))
         squares = sum(x[m, other, i, j] ** 2 for other in near)
         y[m, q, i, j] = x[m, q, i, j] / (k + alpha / size * squares) ** beta
     return y
 
 
 def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None,
-                          pixel_weight=None):
+                          pixel_weight=None, label_smoothing=0.):
     n, c, h, w = score.shape
-    loss = valid = 0
+    losses, valid = np.zeros((n, h, w)), 0
     for m, i, j in every(n, h, w):
         truth = label[m, i, j]
         if truth == ignore:
             continue
         top = max(score[m, q, i, j] for q in range(c))
         total = sum(exp(score[m, q, i, j] - top) for q in range(c))
-        weight = 1. if class_weight is None else class_weight[truth]
-        weight *= 1. if pixel_weight is None else pixel_weight[m, i, j]
-        loss += weight * (log(total) - (score[m, truth, i, j] - top))
+        for q in range(c):
+            target = label_smoothing / c + (1 - label_smoothing) * (q == truth)
+            weight = 1. if class_weight is None else class_weight[q]
+            weight *= 1. if pixel_weight is None else pixel_weight[m, i, j]
+            losses[m, i, j] += target * weight * (log(total) - (score[m, q, i, j] - top))
         valid += 1
-    return loss / max(valid, 1) if reduce == 'mean' else loss
+    if reduce == 'none':
+        return losses
+    return losses.sum() / max(valid, 1) if reduce == 'mean' else losses.sum()

@@ -253,10 +253,22 @@ def pool(op, pick):
         pad = pad, pick(0, both(ksize)[1] - 1)
     step = both(stride or ksize)
     spare = [s - 1 if ceil else 0 for s in step]            # a last window may hang over by these
-    least = [max(1, k - 2 * p - e) for k, p, e in zip(both(ksize), both(pad), spare)]
+    dilation = some(pick, 1, 3) if pick(0, 2) == 0 else 1
+    reach = [d * (k - 1) + 1 for k, d in zip(both(ksize), both(dilation))]
+    least = [max(1, r - 2 * p - e) for r, p, e in zip(reach, both(pad), spare)]
     size = tuple(pick(n, n + 5) for n in least)
-    return a_pool(op, size, ksize, pick(1, 2), pick(1, 2), seed(pick),
-                  stride=stride, pad=pad, ceil=bool(ceil))
+    kwargs = dict(stride=stride, pad=pad, ceil=bool(ceil), dilation=dilation)
+    if not all(map(reads_the_image, size, both(ksize), step, both(pad), both(dilation))):
+        kwargs['dilation'] = 1
+        size = tuple(max(n, k) for n, k in zip(size, both(ksize)))
+    if op == 'avg_pool' and pick(0, 1):
+        kwargs['count_include_pad'] = False
+    return a_pool(op, size, ksize, pick(1, 2), pick(1, 2), seed(pick), **kwargs)
+
+
+def reads_the_image(n, k, s, p, d):
+    """Whether each window that begins in the padding has a tap inside n pixels."""
+    return all(any(0 <= start + d * tap < n for tap in range(k)) for start in range(-p, 0, s))
 
 
 def max_pool(pick):
@@ -289,7 +301,27 @@ def pools(op):
         'whole-image': a_pool(op, (4, 5), (4, 5)),
         'channels-last': relaid(channels_last, a_pool(op, (5, 4), 2, c=3)),
         'negative-strides': relaid(backwards, a_pool(op, (5, 4), 3, stride=1, c=3)),
+        'dilated': a_pool(op, (7, 8), 3, stride=1, dilation=2),
+        'dilated-pair-and-padded': a_pool(op, (7, 6), (3, 2), stride=2, pad=(2, 1),
+                                          dilation=(2, 3)),
+        'dilated-hangs-over': a_pool(op, (6, 7), 2, stride=2, dilation=3),
+        'dilated-floor': a_pool(op, (6, 7), 2, stride=2, dilation=3, ceil=False),
+        'dilated-by-more-than-the-stride': a_pool(op, (9, 9), 3, stride=1, pad=1, dilation=4),
+        'window-far-larger-than-image': a_pool(op, (3, 4), 1000),
+        'pad-and-window-far-larger-than-image': a_pool(op, (3, 4), 9, stride=1, pad=8),
     }
+
+
+AVG_POOL = {
+    **pools('avg_pool'),
+    'image-alone': a_pool('avg_pool', (5, 4), 3, stride=1, pad=1, count_include_pad=False),
+    'image-alone-hangs-over': a_pool('avg_pool', (6, 8), 3, stride=2, pad=1,
+                                     count_include_pad=False),
+    'image-alone-pad-almost-ksize': a_pool('avg_pool', (5, 4), 4, stride=2, pad=3,
+                                           count_include_pad=False),
+    'image-alone-dilated': a_pool('avg_pool', (7, 6), 3, stride=2, pad=2, dilation=2,
+                                  count_include_pad=False),
+}
 
 
 def an_avg_pool_to(size, bins, c=2, n=2, at=0):
@@ -384,14 +416,25 @@ UPSAMPLE = {
 }
 
 
-def a_resize(size, to, c=2, n=2, at=0, align_corners=False):
-    return Sample('resize', (normal(stream(at), n, c, *size),),
-                  dict(size=to, align_corners=align_corners))
+def a_resize(size, to=None, c=2, n=2, at=0, **kwargs):
+    return Sample('resize', (normal(stream(at), n, c, *size),), dict(kwargs, size=to))
 
 
 def resize(pick):
-    return a_resize(image(pick), some(pick, 1, 8), pick(1, 3), pick(1, 2), seed(pick),
-                    bool(pick(0, 1)))
+    to, corners = some(pick, 1, 8), bool(pick(0, 1))
+    arguments = image(pick), to, pick(1, 3), pick(1, 2), seed(pick)
+    kwargs = dict(align_corners=corners)
+    if pick(0, 2) == 0:
+        kwargs = dict(mode='nearest')
+    if pick(0, 2) == 0:                                     # at least one row and column are left
+        kwargs['scale'] = some_scale(pick)
+        arguments = arguments[0], None, *arguments[2:]
+    return a_resize(*arguments, **kwargs)
+
+
+def some_scale(pick):
+    """1 … 4 in steps of a quarter, or one for each axis."""
+    return (pick(4, 16) / 4, pick(4, 16) / 4) if pick(0, 1) else pick(4, 16) / 4
 
 
 RESIZE = {
@@ -406,6 +449,14 @@ RESIZE = {
     'shrunk-aligned': a_resize((7, 9), (3, 2), align_corners=True),
     'higher-and-narrower': a_resize((3, 7), (5, 4)),
     'channels-last': relaid(channels_last, a_resize((3, 4), (5, 7), c=3)),
+    'scaled': a_resize((3, 4), scale=2),
+    'scaled-down': a_resize((7, 9), scale=.5),
+    'scaled-to-no-whole-number': a_resize((5, 7), scale=(1.3, .6)),
+    'scaled-aligned': a_resize((3, 4), scale=1.7, align_corners=True),
+    'nearest': a_resize((3, 4), (6, 7), mode='nearest'),
+    'nearest-shrunk': a_resize((7, 9), (3, 2), mode='nearest'),
+    'nearest-one-pixel': a_resize((1, 1), (3, 4), mode='nearest'),
+    'nearest-scaled': a_resize((5, 4), scale=(1.5, .75), mode='nearest'),
 }
 
 
@@ -429,7 +480,7 @@ def leaky_relu(pick):
 
 
 def dropout(pick):
-    return a_pointwise('dropout', *shape(pick), at=seed(pick), p=pick(0, 9) / 10,
+    return a_pointwise('dropout', *shape(pick), at=seed(pick), p=pick(0, 10) / 10,
                        train=pick(0, 3) > 0, rng=np.random.default_rng(seed(pick)))
 
 
@@ -467,6 +518,7 @@ DROPOUT = {
     'not-training': a_pointwise('dropout', 2, 3, 4, 5),
     'keeps-all': a_pointwise('dropout', 2, 3, 4, 5, p=0., **DRAWN),
     'drops-nearly-all': a_pointwise('dropout', 2, 3, 4, 5, p=.99, **DRAWN),
+    'drops-all': a_pointwise('dropout', 2, 3, 4, 5, p=1., **DRAWN),
 }
 
 ADD = {
@@ -571,7 +623,7 @@ def a_batch_norm(size=(4, 5), c=3, n=2, at=0, **kwargs):
 def batch_norm(pick):
     size = pick(3, 5), pick(3, 5)           # at least 18 values a channel, or their spread is tiny
     return a_batch_norm(size, pick(1, 4), pick(2, 3), seed(pick), train=pick(0, 2) > 0,
-                        frozen=pick(0, 3) == 0, eps=10. ** pick(-6, -2))
+                        frozen=pick(0, 3) == 0, eps=10. ** pick(-6, -2), momentum=pick(0, 10) / 10)
 
 
 BATCH_NORM = {
@@ -582,6 +634,8 @@ BATCH_NORM = {
     'frozen': a_batch_norm(train=True, frozen=True),
     'one-channel': a_batch_norm(c=1, train=True),
     'large-eps': a_batch_norm(train=True, eps=.5),
+    'statistics-stay': a_batch_norm(train=True, momentum=0.),
+    'statistics-of-the-batch-alone': a_batch_norm(train=True, momentum=1.),
     'channels-last': relaid(channels_last, a_batch_norm(train=True)),
 }
 
@@ -592,7 +646,7 @@ def a_local_response_norm(c=6, size_=(3, 2), n=2, at=0, **kwargs):
 
 def local_response_norm(pick):
     return a_local_response_norm(pick(1, 7), image(pick, 3), pick(1, 2), seed(pick),
-                                 size=2 * pick(0, 3) + 1, alpha=pick(1, 20) / 10,
+                                 size=pick(1, 8), alpha=pick(1, 20) / 10,
                                  beta=pick(1, 8) / 4, k=pick(2, 8) / 2)
 
 
@@ -602,6 +656,10 @@ LOCAL_RESPONSE_NORM = {
     'each-for-itself': a_local_response_norm(size=1, alpha=1.),
     'one-channel': a_local_response_norm(1, alpha=.5),
     'window-larger-than-channels': a_local_response_norm(3, size=9, alpha=1.),
+    'window-far-larger-than-channels': a_local_response_norm(3, size=10 ** 6, alpha=1e6),
+    'even': a_local_response_norm(size=4, alpha=1.),
+    'of-two': a_local_response_norm(size=2, alpha=1.),
+    'even-larger-than-channels': a_local_response_norm(3, size=8, alpha=1.),
     'channels-last': relaid(channels_last, a_local_response_norm(size=3, alpha=1.)),
 }
 
@@ -609,11 +667,11 @@ LOCAL_RESPONSE_NORM = {
 # ---- Loss
 
 def a_loss(size=(3, 4), c=4, n=2, at=0, ignored=.2, ignore=255, dtype='int64', times=1.,
-           by_class=False, by_pixel=False, reduce='sum'):
+           by_class=False, by_pixel=False, reduce='sum', **kwargs):
     rng = stream(at)
     score, label = times * normal(rng, n, c, *size), rng.integers(0, c, (n, *size))
     label = np.where(rng.random(label.shape) < ignored, ignore, label).astype(dtype)
-    kwargs = dict(ignore=ignore, reduce=reduce)
+    kwargs = dict(kwargs, ignore=ignore, reduce=reduce)
     if by_class:
         kwargs['class_weight'] = rng.uniform(.5, 2, c)
     if by_pixel:
@@ -624,7 +682,8 @@ def a_loss(size=(3, 4), c=4, n=2, at=0, ignored=.2, ignore=255, dtype='int64', t
 def softmax_cross_entropy(pick):
     return a_loss(image(pick, 4), pick(1, 5), pick(1, 2), seed(pick), pick(0, 4) / 4,
                   (255, 255, 0, -1, 77)[pick(0, 4)], by_class=pick(0, 1) > 0,
-                  by_pixel=pick(0, 1) > 0, reduce=('sum', 'mean')[pick(0, 1)])
+                  by_pixel=pick(0, 1) > 0, reduce=('sum', 'mean', 'none')[pick(0, 2)],
+                  label_smoothing=max(0, pick(-10, 10)) / 10)
 
 
 SOFTMAX_CROSS_ENTROPY = {
@@ -638,6 +697,15 @@ SOFTMAX_CROSS_ENTROPY = {
     'class-weight': a_loss(by_class=True),
     'pixel-weight': a_loss(by_pixel=True),
     'both-weights-mean': a_loss(by_class=True, by_pixel=True, reduce='mean'),
+    'each-pixel': a_loss(reduce='none'),
+    'each-pixel-weighted': a_loss(reduce='none', by_class=True, by_pixel=True),
+    'each-pixel-all-ignored': a_loss(reduce='none', ignored=1),
+    'smooth': a_loss(label_smoothing=.1),
+    'smooth-mean': a_loss(label_smoothing=.1, reduce='mean'),
+    'smooth-each-pixel': a_loss(label_smoothing=.2, reduce='none'),
+    'smooth-both-weights-mean': a_loss(label_smoothing=.3, by_class=True, by_pixel=True,
+                                       reduce='mean'),
+    'no-label-left': a_loss(label_smoothing=1., by_class=True),
     'ignore-class-0': a_loss(ignore=0),
     'ignore-minus-one': a_loss(ignore=-1),
     'ignore-beyond-uint8': a_loss(ignore=1000),
@@ -656,7 +724,7 @@ SOFTMAX_CROSS_ENTROPY = {
 
 EDGES = dict(
     conv2d=CONV2D, conv_transpose2d=CONV_TRANSPOSE2D, im2col=IM2COL, col2im=COL2IM,
-    max_pool=pools('max_pool'), max_switches=pools('max_switches'), avg_pool=pools('avg_pool'),
+    max_pool=pools('max_pool'), max_switches=pools('max_switches'), avg_pool=AVG_POOL,
     avg_pool_to=AVG_POOL_TO, take=TAKE, unpool=UNPOOL, upsample=UPSAMPLE, resize=RESIZE,
     relu=pointwise('relu'), leaky_relu=pointwise('leaky_relu'), dropout=DROPOUT, add=ADD,
     multiply={**pointwise('multiply', 2), 'square': the_same('multiply', 2)},

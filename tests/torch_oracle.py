@@ -14,9 +14,11 @@ def both(v):
 
 
 def knows(sample):
-    """PyTorch pads a pooling by half a window at most."""
+    """PyTorch pads a pooling by half a window at most, and dilates no average."""
     if 'pool' not in sample.op and sample.op != 'max_switches' or 'ksize' not in sample.kwargs:
         return True
+    if sample.op == 'avg_pool' and both(sample.kwargs.get('dilation', 1)) != (1, 1):
+        return False
     return all(2 * p <= k for p, k in zip(both(sample.kwargs.get('pad', 0)),
                                           both(sample.kwargs['ksize'])))
 
@@ -41,16 +43,16 @@ def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
 
 # ---- Pooling
 
-def max_pool(x, ksize, stride=None, pad=0, ceil=True):
-    return F.max_pool2d(x, ksize, stride, pad, ceil_mode=ceil)
+def max_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    return F.max_pool2d(x, ksize, stride, pad, dilation, ceil_mode=ceil)
 
 
-def max_switches(x, ksize, stride=None, pad=0, ceil=True):
-    return F.max_pool2d(x, ksize, stride, pad, ceil_mode=ceil, return_indices=True)[1]
+def max_switches(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    return F.max_pool2d(x, ksize, stride, pad, dilation, ceil_mode=ceil, return_indices=True)[1]
 
 
-def avg_pool(x, ksize, stride=None, pad=0, ceil=True):
-    return F.avg_pool2d(x, ksize, stride, pad, ceil_mode=ceil, count_include_pad=True)
+def avg_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1, count_include_pad=True):
+    return F.avg_pool2d(x, ksize, stride, pad, ceil, count_include_pad)
 
 
 def avg_pool_to(x, bins):
@@ -79,8 +81,8 @@ def upsample(x, factor, ksize=None, pad=0):
     return F.conv_transpose2d(x, w, stride=factor, padding=pad, groups=channels)
 
 
-def resize(x, size, align_corners=False):
-    return F.interpolate(x, size, mode='bilinear', align_corners=align_corners)
+def resize(x, size=None, align_corners=False, scale=None, mode='bilinear'):
+    return F.interpolate(x, size, scale, mode, align_corners if mode == 'bilinear' else None)
 
 
 # ---- Pointwise and shape
@@ -96,7 +98,7 @@ def dropout(x, p=.5, train=False, rng=None):
     if not train:
         return x * 1
     kept = torch.from_numpy(rng.random(x.shape, 'float32') >= p)        # the draws are ours
-    return x.where(kept, 0) / (1 - p)
+    return x.where(kept, 0) / (1 - p if p < 1 else 1)
 
 
 def add(*xs):
@@ -131,9 +133,9 @@ def pad(x, before, after=None, value=0.):
 
 # ---- Normalisation and loss
 
-def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
+def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
     """Training also moves `mean` and `var`, in place."""
-    return F.batch_norm(x, mean, var, w, b, training=train and not frozen, momentum=.1, eps=eps)
+    return F.batch_norm(x, mean, var, w, b, train and not frozen, momentum, eps)
 
 
 def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
@@ -141,11 +143,14 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
 
 
 def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None,
-                          pixel_weight=None):
+                          pixel_weight=None, label_smoothing=0.):
     """'mean' is ours: PyTorch would divide by the sum of the class weights."""
     label = label.long()
-    loss = F.cross_entropy(score, label, class_weight, ignore_index=ignore, reduction='none')
+    loss = F.cross_entropy(score, label, class_weight, ignore_index=ignore, reduction='none',
+                           label_smoothing=label_smoothing)
     if pixel_weight is not None:
         loss = loss * pixel_weight
+    if reduce == 'none':
+        return loss
     valid = (label != ignore).sum().clamp(min=1)
     return loss.sum() / valid if reduce == 'mean' else loss.sum()

@@ -3,11 +3,15 @@
 Every `…_size(size, …)` is called by the op when it runs and by the net when it computes sizes only.
 """
 from collections.abc import Sequence
+from math import floor
+from numbers import Real
 from operator import index
 from typing import Any, TypeAlias
 
 Pair: TypeAlias = int | Sequence[int]       # one number for both axes, or (rows, columns)
 Size: TypeAlias = tuple[int, int]           # (rows, columns)
+
+LIMIT = 1 << 31         # of every number here, and of the pixels of an image: one channel is 8 GB
 
 
 def axes(value: Pair, name: str, least: int = 0) -> Size:
@@ -19,18 +23,35 @@ def axes(value: Pair, name: str, least: int = 0) -> Size:
         raise TypeError(f'{name} is {value!r}: an int or a pair of ints is needed') from None
     if min(y, x) < least:
         raise ValueError(f'{name} is {value!r}: it must be at least {least}')
+    if max(y, x) >= LIMIT:
+        raise ValueError(f'{name} is {value!r}: it must be less than 2³¹')
     return y, x
+
+
+def integer(value: int, name: str) -> int:
+    """Any integer, of Python or NumPy."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f'{name} is {value!r}: an integer is needed') from None
 
 
 def count(value: int, name: str) -> int:
     """An integer, 1 or more."""
-    try:
-        value = index(value)
-    except TypeError:
-        raise TypeError(f'{name} is {value!r}: an integer is needed') from None
+    value = integer(value, name)
     if value < 1:
         raise ValueError(f'{name} is {value}: it must be at least 1')
+    if value >= LIMIT:
+        raise ValueError(f'{name} is {value}: it must be less than 2³¹')
     return value
+
+
+def image_size(rows: int, columns: int) -> Size:
+    """(rows, columns) of an image that an op would make; refused before any memory is asked for."""
+    if rows * columns >= LIMIT:
+        raise ValueError(f'the result would have {rows}×{columns} pixels, {rows * columns:.2g}: '
+                         f'fewer than 2³¹ are allowed')
+    return rows, columns
 
 
 def extent(shape: Any, channels: int, batch: int | None = None) -> Size:
@@ -54,16 +75,22 @@ def window(ksize: Pair, stride: Pair, pad: Pair, dilation: Pair = 1,
             axes(dilation, 'dilation', 1))
 
 
+def _reach(ksize: Size, dilation: Size) -> Size:
+    """How many pixels a window spans, with its gaps."""
+    rows, columns = (d * (k - 1) + 1 for k, d in zip(ksize, dilation))
+    return rows, columns
+
+
 def conv_size(size: Sequence[int], ksize: Pair, stride: Pair = 1, pad: Pair = 0,
               dilation: Pair = 1) -> Size:
     """⌊(H + 2·pad − dilation·(k−1) − 1) / stride⌋ + 1, for both axes."""
     ksize, stride, pad, dilation = window(ksize, stride, pad, dilation)
-    reach = [d * (k - 1) + 1 for k, d in zip(ksize, dilation)]
+    reach = _reach(ksize, dilation)
     if any(r > n + 2 * p for n, r, p in zip(size, reach, pad)):
         raise ValueError(f'a window of {reach[0]}×{reach[1]} does not fit into an image of '
                          f'{size[0]}×{size[1]} padded by {pad[0]}×{pad[1]}')
-    rows, columns = ((n + 2 * p - r) // s + 1 for n, r, s, p in zip(size, reach, stride, pad))
-    return rows, columns
+    return image_size(*((n + 2 * p - r) // s + 1
+                        for n, r, s, p in zip(size, reach, stride, pad)))
 
 
 def leftover(size: Sequence[int], ksize: Pair, stride: Pair = 1, pad: Pair = 0,
@@ -87,29 +114,54 @@ def transposed_size(size: Sequence[int], ksize: Pair, stride: Pair = 1, pad: Pai
              for n, k, s, d, e in zip(size, ksize, stride, dilation, extra)]
     if any(n <= 2 * p for n, p in zip(whole, pad)):
         raise ValueError(f'pad {pad} leaves nothing of an output of {whole[0]}×{whole[1]}')
-    rows, columns = (n - 2 * p for n, p in zip(whole, pad))
-    return rows, columns
+    return image_size(*(n - 2 * p for n, p in zip(whole, pad)))
 
 
 def pool_size(size: Sequence[int], ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
-              ceil: bool = True) -> Size:
-    """⌈(H + 2·pad − k) / stride⌉ + 1, less a window that would begin beyond image and left pad.
+              ceil: bool = True, dilation: Pair = 1) -> Size:
+    """⌈(H + 2·pad − r) / stride⌉ + 1, less a window that would begin beyond image and left pad.
 
-    This is Caffe's rule. ceil=False rounds down.
+    r = dilation·(k−1) + 1 is what a window reaches over. This is Caffe's rule. ceil=False rounds
+    down.
     """
-    ksize, stride, pad, _ = window(ksize, ksize if stride is None else stride, pad)
-    if any(p >= k for k, p in zip(ksize, pad)):
+    ksize, stride, pad, dilation = window(ksize, ksize if stride is None else stride, pad, dilation)
+    reach = _reach(ksize, dilation)
+    if any(p >= r for r, p in zip(reach, pad)):
         raise ValueError(f'pad {pad} must be smaller than ksize {ksize}: '
                          f'a window would lie entirely in the padding')
-    if not ceil:
-        return conv_size(size, ksize, stride, pad)
-    counts = [-((k - n - 2 * p) // s) + 1 for n, k, s, p in zip(size, ksize, stride, pad)]
-    rows, columns = (c - ((c - 1) * s >= n + p) for c, n, s, p in zip(counts, size, stride, pad))
+    if ceil:
+        counts = [-((r - n - 2 * p) // s) + 1 for n, r, s, p in zip(size, reach, stride, pad)]
+        rows, columns = (c - ((c - 1) * s >= n + p)
+                         for c, n, s, p in zip(counts, size, stride, pad))
+    else:
+        rows, columns = conv_size(size, ksize, stride, pad, dilation)
     if min(rows, columns) < 1:
-        raise ValueError(f'a window of {ksize[0]}×{ksize[1]} with stride {stride[0]}×{stride[1]} '
+        raise ValueError(f'a window of {reach[0]}×{reach[1]} with stride {stride[0]}×{stride[1]} '
                          f'does not fit into an image of {size[0]}×{size[1]} '
                          f'padded by {pad[0]}×{pad[1]}')
-    return rows, columns
+    if any(map(_misses_the_image, size, (rows, columns), ksize, stride, pad, dilation)):
+        raise ValueError(f'with dilation {dilation} and pad {pad} a window of {ksize} reads no '
+                         f'pixel of an image of {size[0]}×{size[1]}')
+    return image_size(rows, columns)
+
+
+def is_dense(dilation: Pair) -> bool:
+    """Whether a window with this dilation has no gaps."""
+    return axes(dilation, 'dilation', 1) == (1, 1)
+
+
+def useful_taps(n: int, ksize: int, pad: int, dilation: int = 1) -> int:
+    """How many of a window's taps can lie inside n pixels; all later ones lie behind them."""
+    return min(ksize, (n - 1 + pad) // dilation + 1)
+
+
+def _misses_the_image(n: int, out: int, k: int, s: int, p: int, d: int) -> bool:
+    """Whether all taps of a window lie in the padding, on both sides of n pixels."""
+    if d == 1:
+        return False                                # a window without gaps reads the first pixel
+    starts = range(-p, min(0, out * s - p), s)      # windows that begin in the padding
+    first_taps = ((start, -(start // d)) for start in starts)       # at pixel 0 or just behind it
+    return any(tap >= k or start + d * tap >= n for start, tap in first_taps)
 
 
 def bilinear_size(factor: Pair, ksize: Pair | None = None) -> Size:
@@ -137,8 +189,25 @@ def crop_size(size: Sequence[int], like: Pair, offset: Pair = 0) -> Size:
 
 def pad_size(size: Size, before: Size, after: Size) -> Size:
     """before + H + after."""
-    rows, columns = (n + a + b for n, a, b in zip(size, before, after))
-    return rows, columns
+    return image_size(*(n + a + b for n, a, b in zip(size, before, after)))
+
+
+def scales(scale: float | Sequence[float]) -> tuple[float, float]:
+    """A number or a pair of numbers -> by how much the height and the width grow."""
+    pair: Any = scale if hasattr(scale, '__len__') else (scale, scale)
+    if len(pair) != 2 or not all(isinstance(s, Real) for s in pair):
+        raise TypeError(f'scale is {scale!r}: a number or a pair of numbers is needed')
+    if not all(0 < s < LIMIT for s in pair):
+        raise ValueError(f'scale is {scale!r}: it must be more than 0 and less than 2³¹')
+    return float(pair[0]), float(pair[1])
+
+
+def scaled_size(size: Sequence[int], scale: tuple[float, float]) -> Size:
+    """⌊H · scale⌋ and ⌊W · scale⌋."""
+    rows, columns = (floor(n * s) for n, s in zip(size, scale))
+    if not rows * columns:
+        raise ValueError(f'scale {scale} leaves nothing of an image of {size[0]}×{size[1]}')
+    return image_size(rows, columns)
 
 
 def same_size(size: Size, *others: Size) -> Size:

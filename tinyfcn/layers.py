@@ -93,40 +93,42 @@ def upsample(x: Box, factor: Pair, ksize: Pair | None = None, pad: Pair = 0) -> 
 
 
 @layer
-def resize(x: Box, like: Box, align_corners: bool = False) -> Box:
-    """Bilinear interpolation to the size and the alignment of `like`."""
+def resize(x: Box, like: Box, align_corners: bool = False, mode: str = 'bilinear') -> Box:
+    """Interpolation to the size and the alignment of `like`: bilinear, or the nearest pixel."""
     return Box(ops.resize, x, like=like, alignment=x.alignment.resampled_to(like.alignment),
-               output_size=geometry.last_size, align_corners=align_corners)
+               output_size=geometry.last_size, align_corners=align_corners, mode=mode)
 
 
 # ---- pooling ----------------------------------------------------------------------------------
 def _pool(op: Callable[..., Any], x: Box, ksize: Pair, stride: Pair | None, pad: Pair,
-          ceil: bool) -> Box:
-    window: dict[str, Any] = dict(stride=ksize if stride is None else stride, pad=pad)
+          ceil: bool, dilation: Pair, **kwargs: Any) -> Box:
+    window: dict[str, Any] = dict(stride=ksize if stride is None else stride, pad=pad,
+                                  dilation=dilation)
     return Box(op, x, alignment=x.alignment.window(ksize, **window),
                output_size=partial(geometry.pool_size, ksize=ksize, ceil=ceil, **window),
-               ksize=ksize, ceil=ceil, **window)
+               ksize=ksize, ceil=ceil, **window, **kwargs)
 
 
 @layer
 def max_pool(x: Box, ksize: Pair, stride: Pair | None = None, pad: Pair = 0, ceil: bool = True,
-             ) -> Box:
+             dilation: Pair = 1) -> Box:
     """The largest value of every window."""
-    return _pool(ops.max_pool, x, ksize, stride, pad, ceil)
+    return _pool(ops.max_pool, x, ksize, stride, pad, ceil, dilation)
 
 
 @layer
 def max_switches(x: Box, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
-                 ceil: bool = True) -> Box:
+                 ceil: bool = True, dilation: Pair = 1) -> Box:
     """The position of the largest value of every window, for `take` and `unpool`."""
-    return _pool(ops.max_switches, x, ksize, stride, pad, ceil)
+    return _pool(ops.max_switches, x, ksize, stride, pad, ceil, dilation)
 
 
 @layer
 def avg_pool(x: Box, ksize: Pair, stride: Pair | None = None, pad: Pair = 0, ceil: bool = True,
-             ) -> Box:
-    """The mean of every window."""
-    return _pool(ops.avg_pool, x, ksize, stride, pad, ceil)
+             dilation: Pair = 1, count_include_pad: bool = True) -> Box:
+    """The mean of every window, over padding too or over the pixels of x alone."""
+    return _pool(ops.avg_pool, x, ksize, stride, pad, ceil, dilation,
+                 count_include_pad=count_include_pad)
 
 
 @layer
@@ -234,12 +236,12 @@ def pad(x: Box, before: Pair, after: Pair | None = None, value: float = 0.) -> B
 
 # ---- normalisation ----------------------------------------------------------------------------
 @layer
-def batch_norm(x: Box, eps: float = 1e-5, frozen: bool = False) -> Box:
+def batch_norm(x: Box, eps: float = 1e-5, frozen: bool = False, momentum: float = .1) -> Box:
     """Each channel to mean 0 and variance 1 over the batch, then a learned scale and shift."""
     zero: tuple[Init, tuple[int]] = (zeros, (x.channels,))
     one: tuple[Init, tuple[int]] = (ones, (x.channels,))
     return Box(ops.batch_norm, x, weights={'w': one, 'b': zero}, state={'mean': zero, 'var': one},
-               eps=eps, frozen=frozen)
+               eps=eps, frozen=frozen, momentum=momentum)
 
 
 @layer

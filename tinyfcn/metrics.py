@@ -11,9 +11,12 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from .geometry import count, integer
 from .runtime.backend import array_module
 
 __all__ = ['Scores', 'confusion', 'scores']
+
+LARGEST = 1 << 28       # counts of a confusion matrix: 2 GB
 
 
 class Scores(TypedDict):
@@ -37,6 +40,10 @@ def confusion(label: NDArray[Any], pred: NDArray[Any], n_class: int,
     array([[1, 1],
            [0, 1]])
     """
+    n_class = count(n_class, 'n_class')
+    if n_class * n_class >= LARGEST:
+        raise ValueError(f'n_class is {n_class}: {n_class}×{n_class} counts are too many')
+    ignore = integer(ignore, 'ignore')
     arrays = dict(label=label, pred=pred)
     for name, array in arrays.items():
         dtype = getattr(array, 'dtype', type(array).__name__)
@@ -72,9 +79,16 @@ def scores(hist: NDArray[Any]) -> Scores:
     0.775
     """
     xp = array_module(hist)
-    if hist.ndim != 2 or hist.shape[0] != hist.shape[1]:
+    if hist.ndim != 2 or hist.shape[0] != hist.shape[1] or not hist.size:
         raise ValueError(f'hist has shape {hist.shape}; a square matrix is needed, with a row and '
                          f'a column for each class')
+    if hist.dtype.kind not in 'iuf':
+        raise TypeError(f'hist is {hist.dtype}; numbers of pixels are needed')
+    strange = ~(hist >= 0)                                      # negative, or nan
+    if strange.any():
+        i, j = (int(k) for k in xp.argwhere(strange)[0])
+        raise ValueError(f'hist holds {hist[i, j]} at ({i}, {j}); numbers of pixels are needed, '
+                         f'0 or more')
 
     def ratio(part: Any, whole: Any) -> Any:
         return part / xp.where(whole > 0, whole, xp.nan)        # x / nan is nan, without a warning

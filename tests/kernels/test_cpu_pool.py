@@ -122,8 +122,8 @@ def supported_sample(op, pick):
     if op == 'dropout':
         sample.kwargs['train'] = True
     if op == 'softmax_cross_entropy':
-        sample = sample._replace(kwargs={key: value for key, value in sample.kwargs.items()
-                                      if not key.endswith('weight')})
+        reduce = 'mean' if sample.kwargs['reduce'] == 'mean' else 'sum'
+        sample = sample._replace(kwargs=dict(ignore=sample.kwargs['ignore'], reduce=reduce))
     layout = pick(0, len(LAYOUTS))
     return relaid(LAYOUTS[layout], sample) if layout < len(LAYOUTS) else sample
 

@@ -25,7 +25,7 @@ IMPLEMENTATIONS = dict(reference=reference_only, kernels=nullcontext)
 # CuPy waits for the number of their entries; the kernels of these ops do not.
 NOTHING = 0, 0, 0
 OF_DROPOUT = 1, 0, 0
-OF_REFERENCE = dict(avg_pool=(0, 0, 4), avg_pool_to=(0, 0, 4), resize=(0, 0, 4), upsample=(2, 0, 8))
+OF_REFERENCE = dict(avg_pool=(0, 0, 8), avg_pool_to=(0, 0, 8), resize=(0, 0, 8), upsample=(2, 0, 8))
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ OWN = dict(
         (TypeError, r'b: .*float', lambda: ops.multiply(X, 2.)),
     ],
     dropout=[
-        (ValueError, r'p is 1\.0', lambda: ops.dropout(X, 1., **DRAW)),
+        (ValueError, r'p is 1\.5', lambda: ops.dropout(X, 1.5, **DRAW)),
         (ValueError, r'p is -0\.1', lambda: ops.dropout(X, -.1, **DRAW)),
         (ValueError, r'p is 50\.0', lambda: ops.dropout(X, 50, **DRAW)),
         (ValueError, r'p is nan', lambda: ops.dropout(X, np.nan, **DRAW)),
@@ -242,7 +242,7 @@ OWN = dict(
          lambda: ops.batch_norm(X, *FIVE[:3], np.float32(FIVE[3]))),
     ],
     local_response_norm=[
-        (ValueError, r'size is 4', lambda: ops.local_response_norm(X, 4)),
+        (TypeError, r'k is None', lambda: ops.local_response_norm(X, k=None)),
         (ValueError, r'size is 0', lambda: ops.local_response_norm(X, 0)),
         (ValueError, r'size is -1', lambda: ops.local_response_norm(X, -1)),
         (TypeError, r'size is 5\.0', lambda: ops.local_response_norm(X, 5.)),
@@ -258,7 +258,7 @@ OWN = dict(
         (ValueError, r'label has shape \(2, 1, 5, 6\)', lambda: loss(LABEL[:, None])),
         (TypeError, r'label is float64', lambda: loss(LABEL * 1.)),
         (TypeError, r'label is bool', lambda: loss(LABEL > 0)),
-        (ValueError, r"reduce is 'none'", lambda: loss(reduce='none')),
+        (ValueError, r"reduce is 'total'", lambda: loss(reduce='total')),
         (ValueError, r'class_weight has shape \(2,\); \(3,\)',
          lambda: loss(class_weight=zeros(2))),
         (ValueError, r'pixel_weight has shape \(5, 6\); \(2, 5, 6\)',

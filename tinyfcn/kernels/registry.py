@@ -10,6 +10,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, TypeVar
 
+import numpy as np
+
+from ..runtime.backend import HOST_ARRAYS
+
 Library = Literal['numpy', 'cupy']
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -39,10 +43,13 @@ def kernel(op: str, library: Library, accepts: Callable[..., Any],
 
 def find_kernel(op: str, exact_only: bool, *args: Any, **kwargs: Any) -> Callable[..., Any] | None:
     """The first kernel for `op` that accepts these arguments; None if there is none."""
-    first = next(iter((*args, *kwargs.values())), None)
+    values = *args, *kwargs.values()
+    first = values[0] if values else None
     library = type(first).__module__.split('.')[0]
     if library not in PACKAGES:
         return None                                     # not an array: the reference rejects it
+    if any(isinstance(v, np.ndarray) and type(v) not in HOST_ARRAYS for v in values):
+        return None                                     # np.matrix, a masked array: likewise
     import_module(PACKAGES[library])
     for candidate in _kernels.get((op, library), ()):
         if candidate.exact or not exact_only:

@@ -9,7 +9,7 @@ from ..geometry import Pair
 from ..runtime.backend import array_module
 
 __all__ = ['Array', 'Cache', 'Pair', 'check_gradient', 'check_shape', 'floats', 'integers',
-           'number', 'numbered']
+           'number', 'numbered', 'share']
 
 Array: TypeAlias = NDArray[Any]                 # of NumPy, or of CuPy with the same methods
 Cache: TypeAlias = tuple[Any, ...]              # what the forward of an op keeps for its backward
@@ -19,6 +19,7 @@ def floats(rank: int | None = None, /, **arrays: Array) -> Any:
     """Refuse all but float32 or float64 arrays of one dtype, one array library and this rank.
 
     -> the library, numpy or cupy
+    A batch may have no images; along every other axis there is at least one value.
     """
     (first, x), *_ = arrays.items()
     for name, array in arrays.items():
@@ -32,8 +33,9 @@ def floats(rank: int | None = None, /, **arrays: Array) -> Any:
         if array.dtype != x.dtype:
             raise TypeError(f'{name} is {array.dtype} and {first} is {x.dtype}: cast one of them')
         _check_rank(rank, name, array)
-        if not array.size:
-            raise ValueError(f'{name} has shape {array.shape}: it is empty')
+        if 0 in array.shape[1:]:
+            raise ValueError(f'{name} has shape {array.shape}: only the first axis, the number of '
+                             f'images, may be 0')
     return module
 
 
@@ -71,7 +73,18 @@ def number(value: float, name: str) -> float:
     """A Python float, beside which an array keeps its dtype; a NumPy number would widen it."""
     if not isinstance(value, Real):
         raise TypeError(f'{name} is {value!r}: a number is needed')
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f'{name} is {value!r}: no float is as large') from None
+
+
+def share(value: float, name: str) -> float:
+    """A Python float in 0 … 1."""
+    value = number(value, name)
+    if not 0 <= value <= 1:
+        raise ValueError(f'{name} is {value!r}: a number in 0 … 1 is needed')
+    return value
 
 
 def _module_of(name: str, array: Array) -> Any:
@@ -82,6 +95,8 @@ def _module_of(name: str, array: Array) -> Any:
 
 
 def _check_rank(rank: int | None, name: str, array: Array) -> None:
+    if not array.ndim:
+        raise ValueError(f'{name} is a single number: {name}.reshape(1) is an array of one')
     if rank not in (None, array.ndim):
         axes = {4: ': (N, C, H, W)', 3: ': (N, …, …)'}.get(rank, '')
         raise ValueError(f'{name} has shape {array.shape}; {rank} axes are needed{axes}')

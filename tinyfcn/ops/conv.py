@@ -9,6 +9,7 @@ apply it.
 """
 from collections.abc import Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 from ..dispatch import accelerated, backward_of
@@ -110,7 +111,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, pad: Pa
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     oh, ow = conv_size(x.shape[2:], w.shape[2:], **geometry)
     cols, _ = im2col(x, w.shape[2:], **geometry)
-    cols = cols.reshape(len(x), groups, -1, oh * ow)                # (N, G, C/G·kh·kw, OH·OW)
+    cols = cols.reshape(len(x), groups, w[0].size, oh * ow)         # (N, G, C/G·kh·kw, OH·OW)
     y = (_by_group(w, groups) @ cols).reshape(len(x), len(w), oh, ow)
     return y if b is None else y + b[:, None, None], (x, w, b, geometry, groups)
 
@@ -152,9 +153,11 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
     _check_channels(x, w, b, groups, transposed=True)
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     size = transposed_size(x.shape[2:], w.shape[2:], **geometry, output_padding=output_padding)
-    pixels = x.reshape(len(x), groups, len(w) // groups, -1)        # (N, G, C/G, H·W)
+    h, wide = x.shape[2:]
+    pixels = x.reshape(len(x), groups, len(w) // groups, h * wide)  # (N, G, C/G, H·W)
     cols = _by_group(w, groups).swapaxes(1, 2) @ pixels             # (N, G, K/G·kh·kw, H·W)
-    y, _ = col2im(cols.reshape(len(x), -1, cols.shape[3]), size, w.shape[2:], **geometry)
+    cols = cols.reshape(len(x), groups * w[0].size, h * wide)
+    y, _ = col2im(cols, size, w.shape[2:], **geometry)
     return y if b is None else y + b[:, None, None], (x, w, b, geometry, groups, size)
 
 
@@ -179,8 +182,9 @@ def conv_transpose2d_backward(dy: Array, cache: Any, want: Sequence[bool] | None
 def weight_gradient(x: Array, y: Array, shape: Sequence[int], geometry: Any, groups: int) -> Array:
     """dw of ⟨M(w) x, y⟩: the pixels under each tap times y, summed over all windows and images."""
     cols, _ = im2col(x, shape[2:], **geometry)
-    cols = cols.reshape(len(x), groups, -1, cols.shape[2])          # (N, G, C/G·kh·kw, OH·OW)
-    y = y.reshape(len(x), groups, -1, cols.shape[3])                # (N, G, K/G, OH·OW)
+    windows = cols.shape[2]
+    cols = cols.reshape(len(x), groups, prod(shape[1:]), windows)   # (N, G, C/G·kh·kw, OH·OW)
+    y = y.reshape(len(x), groups, shape[0] // groups, windows)      # (N, G, K/G, OH·OW)
     dw: Array = (y @ cols.swapaxes(2, 3)).sum(0).reshape(shape)
     return dw
 
@@ -206,8 +210,7 @@ def _check_channels(x: Array, w: Array, b: Array | None, groups: int, transposed
                     ) -> None:
     """Refuse filters whose channels do not agree with those of x and b."""
     floats(4, x=x, w=w)
-    if len(w) % count(groups, 'groups'):
-        raise ValueError(f'groups={groups!r} does not divide the {len(w)} filters of w {w.shape}')
+    check_filters(w, groups)
     makes = len(w)
     reads = w.shape[1] * groups
     if transposed:
@@ -218,3 +221,11 @@ def _check_channels(x: Array, w: Array, b: Array | None, groups: int, transposed
     if b is not None:
         floats(w=w, b=b)
         check_shape((makes,), 'one value for each output channel', b=b)
+
+
+def check_filters(w: Array, groups: int) -> None:
+    """Refuse a w (K, C/groups, kh, kw) whose filters cannot be split into that many groups."""
+    if not len(w):
+        raise ValueError(f'w has shape {w.shape}: it has no filters')
+    if len(w) % count(groups, 'groups'):
+        raise ValueError(f'groups={groups!r} does not divide the {len(w)} filters of w {w.shape}')

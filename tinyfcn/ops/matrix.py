@@ -8,13 +8,22 @@ Bilinear upsampling is an M.T that is the same for every class and separable, y 
 products, and no dense deconvolution. Resizing and averaging (pool.py) are of that form too.
 """
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..dispatch import accelerated, backward_of
-from ..geometry import axes, bilinear_size, conv_size, count, extent, transposed_size
+from ..geometry import (
+    axes,
+    bilinear_size,
+    conv_size,
+    extent,
+    image_size,
+    scaled_size,
+    scales,
+    transposed_size,
+)
 from ..runtime.backend import array_module, sparse_module
 from .arguments import Array, Cache, Pair, check_gradient, floats, integers
-from .conv import im2col
+from .conv import check_filters, im2col
 
 LARGEST = 5e7       # entries: 0.6 GB, what a laptop still builds in seconds
 
@@ -38,9 +47,8 @@ def conv_matrix(w: Array, shape: Sequence[int], stride: Pair = 1, pad: Pair = 0,
         integers(4, w=w)
     else:
         floats(4, w=w)
+    check_filters(w, groups)
     k, depth, kh, kw = w.shape
-    if k % count(groups, 'groups'):
-        raise ValueError(f'groups={groups} does not divide the {k} filters of w {w.shape}')
     c = depth * groups
     h, wide = extent(shape, c)
     oh, ow = conv_size((h, wide), (kh, kw), stride, pad, dilation)
@@ -70,7 +78,8 @@ def separable(x: Array, rows: Any, columns: Any) -> tuple[Array, Cache]:
     oh = rows.shape[0]
     ow = columns.shape[0]
     y = columns @ x.reshape(n * c * h, w).T                                 # (OW, N·C·H)
-    y = rows @ y.reshape(ow, n * c, h).transpose(2, 1, 0).reshape(h, -1)    # (OH, N·C·OW)
+    y = y.reshape(ow, n * c, h).transpose(2, 1, 0).reshape(h, n * c * ow)
+    y = rows @ y                                                            # (OH, N·C·OW)
     y = y.reshape(oh, n * c, ow).transpose(1, 0, 2).reshape(n, c, oh, ow)
     return y, (x.shape, rows, columns)
 
@@ -130,27 +139,52 @@ def upsample_backward(dy: Array, cache: Any) -> tuple[Array]:
 
 
 @accelerated
-def resize(x: Array, size: Pair, align_corners: bool = False) -> tuple[Array, Cache]:
-    """Bilinear interpolation to any size.
+def resize(x: Array, size: Pair | None = None, align_corners: bool = False,
+           scale: float | Sequence[float] | None = None,
+           mode: Literal['bilinear', 'nearest'] = 'bilinear') -> tuple[Array, Cache]:
+    """Interpolation to any size, bilinear or by the nearest pixel.
 
-    x (N, C, H, W) -> y (N, C, *size)
+    x (N, C, H, W) -> y (N, C, *size); scale=s in place of size makes ⌊H·s⌋ × ⌊W·s⌋
     The edges of both images coincide, or with align_corners the centres of their corner pixels.
+    'nearest' takes pixel ⌊i·H/OH⌋ for row i, as PyTorch does.
 
     >>> import numpy as np
     >>> y, cache = resize(np.array([[[[0., 4.]]]]), (1, 3), align_corners=True)
     >>> y[0, 0]
     array([[0., 2., 4.]])
+    >>> resize(np.array([[[[0., 4.]]]]), scale=2, mode='nearest')[0][0, 0]
+    array([[0., 0., 4., 4.],
+           [0., 0., 4., 4.]])
     """
     xp = floats(4, x=x)
+    if mode not in ('bilinear', 'nearest'):
+        raise ValueError(f"mode is {mode!r}: 'bilinear' or 'nearest'")
+    if mode == 'nearest' and align_corners:
+        raise ValueError("align_corners is for mode='bilinear': a pixel that is copied has no "
+                         "place between two others")
+    factors: tuple[float, float] | None = None
+    if size is not None and scale is None:
+        sizes = image_size(*axes(size, 'size', 1))
+    elif scale is not None and size is None:
+        factors = scales(scale)
+        sizes = scaled_size(x.shape[2:], factors)
+    else:
+        raise TypeError(f'size is {size!r} and scale is {scale!r}: exactly one of them is needed')
 
-    def matrix(n: int, out: int) -> Any:
+    def matrix(n: int, out: int, factor: float | None) -> Any:
+        pixels, outputs = (n, out) if factor is None else (1, factor)
+        i = xp.arange(float(out))[:, None]
+        if mode == 'nearest':
+            return sparse_rows(x, n, (i * pixels / outputs).astype('int64'), 1.)
         if align_corners:
-            at = xp.arange(float(out)) * ((n - 1) / max(out - 1, 1))
+            at = i * ((n - 1) / max(out - 1, 1))
         else:
-            at = ((xp.arange(float(out)) + .5) * (n / out) - .5).clip(0, n - 1)
-        return sparse_like(x, (1 - abs(at[:, None] - xp.arange(n))).clip(0))
+            at = ((i + .5) * (pixels / outputs) - .5).clip(0, n - 1)
+        before_and_after = xp.floor(at) + xp.arange(2)
+        weights = 1 - abs(at - before_and_after)
+        return sparse_rows(x, n, before_and_after.astype('int64'), weights)
 
-    rows, columns = map(matrix, x.shape[2:], axes(size, 'size', 1))
+    rows, columns = map(matrix, x.shape[2:], sizes, factors or (None, None))
     return separable(x, rows, columns)
 
 
@@ -160,6 +194,16 @@ def resize_backward(dy: Array, cache: Any) -> tuple[Array]:
     return dx,
 
 
-def sparse_like(x: Array, weights: Array) -> Any:
-    """A sparse matrix along one axis, of the library and dtype of x.   weights (OH, H)"""
-    return sparse_module(x).csr_array(weights.astype(x.dtype))
+def sparse_rows(x: Array, n: int, pixels: Array, weights: Any) -> Any:
+    """The matrix of one axis: output i is the sum of weights[i, t] times pixel pixels[i, t].
+
+    pixels (OH, T), those outside 0 … n−1 do not count -> sparse (OH, n), of the library and dtype
+    of x
+    """
+    xp = array_module(x)
+    outputs = xp.arange(len(pixels))[:, None]
+    outputs, pixels, weights = xp.broadcast_arrays(outputs, pixels, weights)
+    # a stored 0 would make NaN of a pixel that is not finite
+    real = (pixels >= 0) & (pixels < n) & (weights != 0)
+    entries = weights[real].astype(x.dtype), (outputs[real], pixels[real])
+    return sparse_module(x).csr_array(entries, shape=(len(pixels), n))

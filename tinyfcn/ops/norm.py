@@ -4,20 +4,18 @@ from typing import Any
 from ..dispatch import accelerated, backward_of
 from ..geometry import count
 from ..runtime.backend import array_module
-from .arguments import Array, Cache, check_gradient, check_shape, floats, number
-
-MOMENTUM = .1       # how far the running statistics move towards those of a batch, as in PyTorch
+from .arguments import Array, Cache, check_gradient, check_shape, floats, number, share
 
 
 @accelerated
 def batch_norm(x: Array, w: Array, b: Array, mean: Array, var: Array, train: bool = False,
-               eps: float = 1e-5, frozen: bool = False) -> tuple[Any, ...]:
+               eps: float = 1e-5, frozen: bool = False, momentum: float = .1) -> tuple[Any, ...]:
     """y = w·(x − mean) / √(var + ε) + b, channel by channel.
 
     x (N, C, H, W); w, b, mean, var (C,) -> y (N, C, H, W)
     -> y, cache. Training uses the mean and variance of the batch and returns a third value, the
-    new running (mean, var), moved towards them (var unbiased). With `frozen` training uses the
-    given ones too, and returns no third value.
+    new running (mean, var): old + momentum·(that of the batch − old), var unbiased. With `frozen`
+    training uses the given ones too, and returns no third value.
 
     >>> import numpy as np
     >>> one, zero = np.ones(1), np.zeros(1)
@@ -29,18 +27,20 @@ def batch_norm(x: Array, w: Array, b: Array, mean: Array, var: Array, train: boo
     floats(4, x=x)
     floats(x=x, w=w, b=b, mean=mean, var=var)
     check_shape(x.shape[1:2], 'one value for each channel of x', w=w, b=b, mean=mean, var=var)
+    momentum = share(momentum, 'momentum')
     of_batch = train and not frozen
     state: tuple[Any, ...] = ()
     if of_batch:
         each = x.size // x.shape[1]
         if each < 2:
-            raise ValueError(f'x {x.shape} has one value for each channel, which has no variance: '
+            values = 'one value' if each else 'no value'
+            raise ValueError(f'x {x.shape} has {values} for each channel, which has no variance: '
                              f'take a larger batch or image, or frozen=True')
         running = mean, var
         mean = x.mean((0, 2, 3))
         var = x.var((0, 2, 3))
         unbiased = var * (each / (each - 1))
-        state = tuple(old + MOMENTUM * (new - old) for old, new in zip(running, (mean, unbiased))),
+        state = tuple(old + momentum * (new - old) for old, new in zip(running, (mean, unbiased))),
     inverse = 1 / (var + number(eps, 'eps')) ** .5
     x_hat = (x - _each(mean)) * _each(inverse)
     return x_hat * _each(w) + _each(b), (x_hat, w, inverse, of_batch), *state
@@ -67,7 +67,7 @@ def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: floa
     """y = x / sᵝ, where s = k + α/size · Σ x² over the `size` channels around each.
 
     x (N, C, H, W) -> y of the same shape. As in Caffe, α is divided by `size`, and channels that do
-    not exist count as zeros.
+    not exist count as zeros. Of an even size one channel more is before than after, as in PyTorch.
 
     >>> import numpy as np
     >>> y, cache = local_response_norm(np.ones((1, 1, 1, 1)), size=1, alpha=3., beta=1.)
@@ -78,9 +78,7 @@ def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: floa
     size = count(size, 'size')
     alpha = number(alpha, 'alpha')
     beta = number(beta, 'beta')
-    if size % 2 == 0:
-        raise ValueError(f'size is {size!r}: it must be odd, with as many channels on either side')
-    s = number(k, 'k') + alpha / size * _neighbours(x * x, size)
+    s = number(k, 'k') + alpha / size * _neighbours(x * x, size // 2, (size - 1) // 2)
     y = x * s ** -beta
     return y, (x, y, s, size, alpha, beta)
 
@@ -88,10 +86,11 @@ def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: floa
 @backward_of(local_response_norm)
 @accelerated
 def local_response_norm_backward(dy: Array, cache: Any) -> tuple[Array]:
-    """dx = dy / sᵝ − 2αβ/size · x · Σ dy·y/s over the same neighbours."""
+    """dx = dy / sᵝ − 2αβ/size · x · Σ dy·y/s over the channels of which each is a neighbour."""
     x, y, s, size, alpha, beta = cache
     check_gradient(dy, x.shape, x=x)
-    return dy * s ** -beta - (2 * alpha * beta / size) * x * _neighbours(dy * y / s, size),
+    through_sums = _neighbours(dy * y / s, (size - 1) // 2, size // 2)
+    return dy * s ** -beta - (2 * alpha * beta / size) * x * through_sums,
 
 
 def _each(v: Array) -> Array:
@@ -99,9 +98,10 @@ def _each(v: Array) -> Array:
     return v[:, None, None]
 
 
-def _neighbours(x: Array, size: int) -> Any:
-    """The sum over the `size` channels around each channel."""
+def _neighbours(x: Array, before: int, after: int) -> Any:
+    """The sum over each channel, `before` channels before it and `after` channels after it."""
     c = x.shape[1]
-    half = size // 2
-    padded = array_module(x).pad(x, ((0, 0), (half, half), (0, 0), (0, 0)))
-    return sum(padded[:, i:i + c] for i in range(size))
+    before = min(before, c - 1)
+    after = min(after, c - 1)
+    padded = array_module(x).pad(x, ((0, 0), (before, after), (0, 0), (0, 0)))
+    return sum(padded[:, i:i + c] for i in range(before + 1 + after))

@@ -3,7 +3,7 @@ from typing import Any
 
 from ..dispatch import accelerated, backward_of
 from ..runtime.backend import array_module
-from .arguments import Array, Cache, check_gradient, check_shape, floats, number, numbered
+from .arguments import Array, Cache, check_gradient, check_shape, floats, number, numbered, share
 
 
 @accelerated
@@ -25,7 +25,7 @@ def relu(x: Array, overwrite: bool = False) -> tuple[Array, Cache]:
 def relu_backward(dy: Array, cache: Any) -> tuple[Array]:
     y, = cache
     check_gradient(dy, y.shape, y=y)
-    return dy * (y > 0),
+    return array_module(dy).where(y > 0, dy, 0),
 
 
 @accelerated
@@ -53,7 +53,8 @@ def leaky_relu_backward(dy: Array, cache: Any) -> tuple[Array]:
 def dropout(x: Array, p: float = .5, train: bool = False, rng: Any = None) -> tuple[Array, Cache]:
     """In training y = 0 with probability p, else x / (1 − p), unit by unit; otherwise y = x.
 
-    `rng` is a numpy.random.Generator. It draws on the host, so CPU and GPU drop the same units.
+    p=1 drops all units. `rng` is a numpy.random.Generator. It draws on the host, so CPU and GPU
+    drop the same units.
 
     >>> import numpy as np
     >>> y, cache = dropout(np.ones(4), p=.5, train=True, rng=np.random.default_rng(0))
@@ -61,22 +62,25 @@ def dropout(x: Array, p: float = .5, train: bool = False, rng: Any = None) -> tu
     array([2., 2., 2., 0.])
     """
     xp = floats(x=x)
-    p = number(p, 'p')
-    if not 0 <= p < 1:
-        raise ValueError(f'p is {p!r}: a probability in 0 ≤ p < 1 is needed')
+    p = share(p, 'p')
     if not train:
         return x, (x.shape, None, p)
     if not hasattr(rng, 'random'):
         raise ValueError('dropout draws when training: pass rng=numpy.random.default_rng(seed)')
     kept = xp.asarray(rng.random(x.shape, 'float32') >= p)
-    return x * kept * (1 / (1 - p)), (x.shape, kept, p)
+    return x * kept * _scale_of_kept(p), (x.shape, kept, p)
 
 
 @backward_of(dropout)
 def dropout_backward(dy: Array, cache: Any) -> tuple[Array]:
     shape, kept, p = cache
     check_gradient(dy, shape)
-    return dy if kept is None else dy * kept * (1 / (1 - p)),
+    return dy if kept is None else dy * kept * _scale_of_kept(p),
+
+
+def _scale_of_kept(p: float) -> float:
+    """1 / (1 − p), by which the units that are kept make up for the others."""
+    return 1 / (1 - p) if p < 1 else 0.
 
 
 @accelerated

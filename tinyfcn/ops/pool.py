@@ -11,15 +11,15 @@ from itertools import product
 from typing import Any
 
 from ..dispatch import accelerated, backward_of
-from ..geometry import axes, extent, pool_size, window
+from ..geometry import Size, axes, extent, image_size, pool_size, useful_taps, window
 from ..runtime.backend import array_module, on_host
 from .arguments import Array, Cache, Pair, check_gradient, check_shape, floats, integers
-from .matrix import separable, sparse_like
+from .matrix import separable, sparse_rows
 
 
 @accelerated
 def max_switches(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
-                 ceil: bool = True) -> tuple[Array, Cache]:
+                 ceil: bool = True, dilation: Pair = 1) -> tuple[Array, Cache]:
     """argmax over every window; the first of equals.
 
     x (N, C, H, W) -> (N, C, OH, OW) integers in 0 … H·W−1
@@ -30,13 +30,16 @@ def max_switches(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 
     1
     """
     xp = floats(4, x=x)
-    windows, (down, right), (top, left) = _windows(x, ksize, stride, pad, ceil)
+    windows, (down, right), (top, left), (dh, dw) = _windows(x, ksize, stride, pad, ceil, dilation)
     *shape, oh, ow, kh, kw = windows.shape
     tap = windows.reshape(*shape, oh, ow, kh * kw).argmax(-1)
-    row = tap // kw + down * xp.arange(oh)[:, None] - top
-    column = tap % kw + right * xp.arange(ow) - left
-    # where a window holds nothing but −inf the first of equals may be padding: clip to the image
-    return row.clip(0) * x.shape[3] + column.clip(0), ()
+    row = tap // kw * dh + down * xp.arange(oh)[:, None] - top
+    column = tap % kw * dw + right * xp.arange(ow) - left
+    # where a window holds nothing but −inf the first of equals may be padding: take the first tap
+    # that lies in the image
+    row = xp.where(row < 0, row % dh, row)
+    column = xp.where(column < 0, column % dw, column)
+    return row * x.shape[3] + column, ()
 
 
 @backward_of(max_switches)
@@ -60,7 +63,8 @@ def take(x: Array, switches: Array) -> tuple[Array, Cache]:
     n, c, h, w = x.shape
     _check_switches(switches, h, w)
     check_shape((n, c, *switches.shape[2:]), 'the planes of x', switches=switches)
-    y = xp.take_along_axis(x.reshape(n, c, h * w), switches.reshape(n, c, -1), axis=2)
+    oh, ow = switches.shape[2:]
+    y = xp.take_along_axis(x.reshape(n, c, h * w), switches.reshape(n, c, oh * ow), axis=2)
     return y.reshape(switches.shape), (switches, (h, w))
 
 
@@ -86,7 +90,7 @@ def unpool(y: Array, switches: Array, size: Pair) -> tuple[Array, Cache]:
     """
     xp = floats(4, y=y)
     n, c = y.shape[:2]
-    h, w = extent(size, c, n)
+    h, w = image_size(*extent(size, c, n))
     _check_switches(switches, h, w)
     check_shape(y.shape, 'the shape of y', switches=switches)
     planes = h * w * xp.arange(n * c).reshape(n, c, 1, 1)           # where each plane begins
@@ -106,10 +110,11 @@ def unpool_backward(dy: Array, cache: Any) -> tuple[Array, None]:
 
 @accelerated
 def max_pool(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
-             ceil: bool = True) -> tuple[Array, Cache]:
+             ceil: bool = True, dilation: Pair = 1) -> tuple[Array, Cache]:
     """y = the largest pixel of every window.
 
     x (N, C, H, W) -> y (N, C, OH, OW); stride=None is ksize
+    With dilation d a window reads every d-th pixel only.
 
     >>> import numpy as np
     >>> y, cache = max_pool(np.arange(9.).reshape(1, 1, 3, 3), 2)   # the last windows hang over
@@ -118,7 +123,8 @@ def max_pool(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
            [7., 8.]])
     """
     xp = floats(4, x=x)
-    geometry: dict[str, Any] = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil)
+    geometry: dict[str, Any] = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil,
+                                    dilation=dilation)
     windows, *_ = _windows(x, **geometry)
     taps = product(*map(range, windows.shape[4:]))
     y = reduce(xp.maximum, (windows[..., i, j] for i, j in taps))
@@ -137,10 +143,13 @@ def max_pool_backward(dy: Array, cache: Any) -> tuple[Array]:
 
 @accelerated
 def avg_pool(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
-             ceil: bool = True) -> tuple[Array, Cache]:
+             ceil: bool = True, dilation: Pair = 1, count_include_pad: bool = True,
+             ) -> tuple[Array, Cache]:
     """y = the mean of every window; padding counts as zeros, pixels beyond it do not count.
 
     x (N, C, H, W) -> y (N, C, OH, OW); stride=None is ksize
+    With dilation d a window reads every d-th pixel only; with count_include_pad=False y is the mean
+    of the pixels of the image alone.
 
     >>> import numpy as np
     >>> y, cache = avg_pool(np.arange(9.).reshape(1, 1, 3, 3), 2)
@@ -149,14 +158,18 @@ def avg_pool(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
            [6.5, 8. ]])
     """
     xp = floats(4, x=x)
-    sizes = pool_size(x.shape[2:], ksize, stride, pad, ceil)
-    ksize, stride, pad, _ = window(ksize, ksize if stride is None else stride, pad)
+    sizes = pool_size(x.shape[2:], ksize, stride, pad, ceil, dilation)
+    ksize, stride, pad, dilation = window(ksize, ksize if stride is None else stride, pad, dilation)
 
-    def matrix(n: int, out: int, k: int, s: int, p: int) -> Any:
-        first = s * xp.arange(out) - p
-        return _means(x, n, first, xp.minimum(first + k, n + p))
+    def matrix(n: int, out: int, k: int, s: int, p: int, d: int) -> Any:
+        first = (s * xp.arange(out) - p)[:, None]
+        begin, end = (-p, n + p) if count_include_pad else (0, n)       # pixels that count
+        skipped = -((first - begin) // d)                               # taps before the first one
+        count = xp.minimum(k, -((first - end) // d)) - skipped.clip(0)
+        pixels = first + d * xp.arange(useful_taps(n, k, p, d))
+        return sparse_rows(x, n, pixels, 1 / count)
 
-    rows, columns = map(matrix, x.shape[2:], sizes, ksize, stride, pad)
+    rows, columns = map(matrix, x.shape[2:], sizes, ksize, stride, pad, dilation)
     return separable(x, rows, columns)
 
 
@@ -180,8 +193,11 @@ def avg_pool_to(x: Array, bins: Pair) -> tuple[Array, Cache]:
     xp = floats(4, x=x)
 
     def matrix(n: int, out: int) -> Any:
-        i = xp.arange(out)
-        return _means(x, n, i * n // out, -(-(i + 1) * n // out))
+        i = xp.arange(out)[:, None]
+        first = i * n // out
+        end = -(-(i + 1) * n // out)
+        pixels = first + xp.arange(n // out + 2)                        # as many as a bin can have
+        return sparse_rows(x, n, pixels, (pixels < end) / (end - first))
 
     rows, columns = map(matrix, x.shape[2:], axes(bins, 'bins', 1))
     return separable(x, rows, columns)
@@ -193,29 +209,26 @@ def avg_pool_to_backward(dy: Array, cache: Any) -> tuple[Array]:
     return dx,
 
 
-def _windows(x: Array, ksize: Pair, stride: Pair | None, pad: Pair, ceil: bool,
-             ) -> tuple[Array, tuple[int, int], tuple[int, int]]:
-    """A view of every window, −∞ outside the image; the stride; the padding.
+def _windows(x: Array, ksize: Pair, stride: Pair | None, pad: Pair, ceil: bool, dilation: Pair,
+             ) -> tuple[Array, Size, Size, Size]:
+    """A view of every window, −∞ outside the image; the stride; the padding; the dilation.
 
-    x (N, C, H, W) -> (N, C, OH, OW, kh, kw)
+    x (N, C, H, W) -> (N, C, OH, OW, kh, kw), less taps that are outside the image in every window
     """
     xp = array_module(x)
     h, w = x.shape[2:]
-    oh, ow = pool_size((h, w), ksize, stride, pad, ceil)
+    oh, ow = pool_size((h, w), ksize, stride, pad, ceil, dilation)
     stride = ksize if stride is None else stride
-    (kh, kw), (down, right), (top, left), _ = window(ksize, stride, pad)
-    below = max(0, (oh - 1) * down + kh - h - top)                  # the last window hangs over
-    beside = max(0, (ow - 1) * right + kw - w - left)
+    ksize, (down, right), (top, left), (dh, dw) = window(ksize, stride, pad, dilation)
+    kh, kw = map(useful_taps, (h, w), ksize, (top, left), (dh, dw))
+    high = dh * (kh - 1) + 1
+    wide = dw * (kw - 1) + 1
+    below = max(0, (oh - 1) * down + high - h - top)                # the last window hangs over
+    beside = max(0, (ow - 1) * right + wide - w - left)
     padded = xp.pad(x, ((0, 0), (0, 0), (top, below), (left, beside)), constant_values=-xp.inf)
-    windows = xp.lib.stride_tricks.sliding_window_view(padded, (kh, kw), axis=(2, 3))
-    return windows[:, :, ::down, ::right], (down, right), (top, left)
-
-
-def _means(x: Array, n: int, first: Array, end: Array) -> Any:
-    """Row i averages the pixels first[i] … end[i]−1 of n; those outside the image count as 0."""
-    pixels = array_module(x).arange(n)
-    inside = (pixels >= first[:, None]) & (pixels < end[:, None])
-    return sparse_like(x, inside / (end - first)[:, None])
+    windows = xp.lib.stride_tricks.sliding_window_view(padded, (high, wide), axis=(2, 3))
+    windows = windows[:, :, ::down, ::right, ::dh, ::dw]
+    return windows[:, :, :oh, :ow], (down, right), (top, left), (dh, dw)
 
 
 def _check_switches(switches: Array, h: int, w: int) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# with the operators of an array; numpy.matrix and numpy.ma.MaskedArray have others
+HOST_ARRAYS = np.ndarray, np.memmap
 
 def is_cupy(x: object) -> bool:
     """Whether x is an array of CuPy, without importing CuPy."""
@@ -23,10 +25,13 @@ def array_module(x: object) -> ModuleType:
     >>> array_module(np.zeros(3)).__name__
     'numpy'
     """
-    if isinstance(x, np.ndarray):
+    if type(x) in HOST_ARRAYS:
         return np
     if is_cupy(x):
         return sys.modules['cupy']
+    if isinstance(x, np.ndarray):
+        raise TypeError(f'{type(x).__name__} is not a plain array, its operators are others: '
+                        f'convert it with numpy.asarray, a masked array with its filled()')
     raise TypeError(f'{type(x).__name__} is not an array: convert it with numpy.asarray')
 
 

@@ -1,4 +1,6 @@
 """The loss in blocks of pixels, transposed so that each class is one long row of memory."""
+from numbers import Integral, Real
+
 import numpy as np
 
 from ...runtime.threads import parallel, split_range
@@ -8,11 +10,14 @@ from .blocking import blocks
 BLOCK = 1 << 18         # values of a block: it stays in the cache from the maximum to the gradient
 
 
-def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
-    if not (score.dtype == 'float32' and score.ndim == 4 and score.size > 0
+def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
+             label_smoothing=0.):
+    plain = (class_weight is None and pixel_weight is None and isinstance(label_smoothing, Real)
+             and label_smoothing == 0 and reduce in ('sum', 'mean'))
+    if not (plain and score.dtype == 'float32' and score.ndim == 4 and score.size > 0
+            and isinstance(ignore, Integral)
             and isinstance(label, np.ndarray) and label.dtype.kind in 'iu'
-            and label.shape == (len(score), *score.shape[2:]) and reduce in ('sum', 'mean')
-            and class_weight is None and pixel_weight is None):
+            and label.shape == (len(score), *score.shape[2:])):
         return False
     is_class = (label >= 0) & (label < score.shape[1])
     valid = is_class | (label == ignore)
@@ -20,8 +25,8 @@ def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_we
 
 
 @kernel('softmax_cross_entropy', 'numpy', accepts=_accepts)
-def softmax_cross_entropy(score, label, ignore=255, reduce='sum',
-                          class_weight=None, pixel_weight=None):
+def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None,
+                          pixel_weight=None, label_smoothing=0.):
     n, c, h, w = score.shape
     score = score.transpose(0, 2, 3, 1)
     counted = label != ignore
@@ -37,8 +42,12 @@ def softmax_cross_entropy(score, label, ignore=255, reduce='sum',
             labels = np.where(counted[block], label[block], 0).ravel().astype(np.intp)
             true_class = labels, np.arange(p.shape[1])
 
-            p -= p.max(0)                                                   # exp never overflows
-            true_score = p[true_class]
+            top = p.max(0)
+            strange = ~np.isfinite(top) & ~counted[block].ravel()
+            p[:, strange] = 0                       # what an ignored pixel holds does not matter
+            top[strange] = 0
+            p -= top                                                        # exp never overflows
+            true_score = np.where(weight, p[true_class], 0)
             np.exp(p, out=p)
             total = p.sum(0)
             loss += (weight * (np.log(total) - true_score)).sum(dtype='float64')

@@ -5,7 +5,7 @@ stored as bytes, and become positions in the image at the end.
 """
 import numpy as np
 
-from ...geometry import axes, pool_size
+from ...geometry import axes, is_dense, pool_size
 from ...runtime.threads import parallel, split_range
 from ..registry import kernel
 from .blocking import blocks
@@ -15,15 +15,15 @@ BLOCK = 1 << 16         # values of a block; with everything computed from them 
 MAX_KSIZE = 3           # the largest window for which this is faster than the reference
 
 
-def _accepts(x, ksize, stride=None, pad=0, ceil=True):
-    return (x.dtype == 'float32' and x.ndim == 4 and x.size > 0
+def _accepts(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    return (is_dense(dilation) and x.dtype == 'float32' and x.ndim == 4 and x.size > 0
             and max(axes(ksize, 'ksize', 1)) <= MAX_KSIZE and x.shape[2] * x.shape[3] < 1 << 31)
 
 
 @kernel('max_switches', 'numpy', accepts=_accepts)
-def max_switches(x, ksize, stride=None, pad=0, ceil=True):
+def max_switches(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
     oh, ow = pool_size(x.shape[2:], ksize, stride, pad, ceil)
-    down, across = window_axes(ksize, stride, pad)
+    down, across = window_axes(x.shape[2:], ksize, stride, pad)
     x = x.transpose(0, 2, 3, 1)
     n, _, w, c = x.shape
     switches = np.empty((n, oh, ow, c), 'int32')

@@ -30,14 +30,15 @@ def relu_backward(dy, cache):
 
 
 def _mask_gradient(dy, y, dx):
-    """Fill dx: dy where y > 0, else 0."""
-    np.greater(y, 0, out=dx)                            # 0. or 1., of the dtype of dx
-    np.multiply(dy, dx, out=dx)
+    """Fill dx: dy where y > 0, else 0, also where dy is not finite."""
+    bits = dx.view('int32')
+    np.negative((y > 0).view('int8'), out=bits)         # −1 has all bits set, 0 has none
+    bits &= dy.view('int32')
 
 
 def _accepts_dropout(x, p=.5, train=False, rng=None):
     return (x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and train
-            and isinstance(p, float) and 0 <= p < 1 and hasattr(rng, 'random'))
+            and isinstance(p, float) and 0 <= p <= 1 and hasattr(rng, 'random'))
 
 
 @kernel('dropout', 'numpy', accepts=_accepts_dropout)
@@ -46,7 +47,7 @@ def dropout(x, p=.5, train=False, rng=None):
     kept = np.empty_like(x, bool)
     kept[...] = rng.random(x.shape, 'float32') >= p     # drawn in the order of the reference
     y = x * kept
-    y *= 1 / (1 - p)
+    y *= 1 / (1 - p) if p < 1 else 0
     return y, (x.shape, kept, p)
 
 

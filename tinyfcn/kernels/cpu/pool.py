@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ...geometry import pool_size
+from ...geometry import is_dense, pool_size
 from ...runtime.threads import parallel, split_range
 from ..registry import kernel
 from .blocking import blocks, copy_padded, overlap, scratch
@@ -17,13 +17,16 @@ from .window_axis import window_axes
 BLOCK = 1 << 18         # values of a block; with everything computed from them they fit the cache
 
 
-@kernel('max_pool', 'numpy', accepts=lambda x, ksize, stride=None, pad=0, ceil=True: (
-    x.dtype == 'float32' and x.ndim == 4 and x.size > 0))
-def max_pool(x, ksize, stride=None, pad=0, ceil=True):
-    kwargs = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil)
+def _accepts(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    return x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and is_dense(dilation)
+
+
+@kernel('max_pool', 'numpy', accepts=_accepts)
+def max_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    kwargs = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil, dilation=dilation)
     n, c, _, w = x.shape
     oh, ow = pool_size(x.shape[2:], **kwargs)
-    down, across = window_axes(ksize, stride, pad)
+    down, across = window_axes(x.shape[2:], ksize, stride, pad)
     pixels = x.transpose(0, 2, 3, 1)
     y = np.empty((n, oh, ow, c), x.dtype)
     max_rows = 1 + BLOCK // (down.stride * w * c)
@@ -59,12 +62,17 @@ def _max_along(x, y, axis, first, window):
             np.maximum(y[windows], x[pixels], out=y[windows])
 
 
-@kernel('max_pool_backward', 'numpy', accepts=lambda dy, cache: (
-    dy.dtype == cache[1].dtype == 'float32' and dy.shape == cache[1].shape
-    and -np.inf < cache[1].min()))      # the reference knows which NaN or −∞ was the first
+def _accepts_backward(dy, cache):
+    _, y, kwargs = cache
+    return (dy.dtype == y.dtype == 'float32' and dy.shape == y.shape and dy.size > 0
+            and is_dense(kwargs['dilation'])
+            and -np.inf < y.min())          # the reference knows which NaN or −∞ was the first
+
+
+@kernel('max_pool_backward', 'numpy', accepts=_accepts_backward)
 def max_pool_backward(dy, cache):
     x, y, kwargs = cache
-    down, across = window_axes(kwargs['ksize'], kwargs['stride'], kwargs['pad'])
+    down, across = window_axes(x.shape[2:], kwargs['ksize'], kwargs['stride'], kwargs['pad'])
     x = x.transpose(0, 2, 3, 1)
     y = y.transpose(0, 2, 3, 1)
     dy_bits = dy.view('int32').transpose(0, 2, 3, 1)

@@ -14,7 +14,10 @@ BAND = 32               # lines of `rows` in a product
 
 
 def _accepts(x, rows, columns):
-    return x.dtype == rows.dtype == columns.dtype == 'float32' and x.ndim == 4 and x.size > 0
+    if not (x.dtype == rows.dtype == columns.dtype == 'float32' and x.ndim == 4 and x.size > 0):
+        return False
+    # a dense product multiplies every pixel of a line, mostly by 0, and 0 times infinity is NaN
+    return bool(-np.inf < x.min() and x.max() < np.inf)
 
 
 @kernel('separable', 'numpy', accepts=_accepts)

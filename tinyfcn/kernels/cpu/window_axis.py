@@ -1,7 +1,7 @@
 """The window of a pool along one axis of an image."""
 from typing import NamedTuple
 
-from ...geometry import window
+from ...geometry import useful_taps, window
 
 
 class Window(NamedTuple):
@@ -12,7 +12,11 @@ class Window(NamedTuple):
     pad: int
 
 
-def window_axes(ksize, stride, pad):
-    """The window along the height and along the width; the stride defaults to ksize."""
+def window_axes(size, ksize, stride, pad):
+    """The window along the height and along the width of an image; the stride defaults to ksize.
+
+    Taps that no window has inside the image are left out.
+    """
     ksize, stride, pad, _ = window(ksize, ksize if stride is None else stride, pad)
-    return Window(ksize[0], stride[0], pad[0]), Window(ksize[1], stride[1], pad[1])
+    ksize = map(useful_taps, size, ksize, pad)
+    return tuple(map(Window, ksize, stride, pad))

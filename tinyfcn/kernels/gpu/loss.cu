@@ -58,9 +58,14 @@ extern "C" __global__ void softmax_cross_entropy(
 {
     double own = 0;
     EACH(i, n * pixels) {
-        const int truth = label[i] == ignore ? 0 : label[i];
+        const int truth = label[i];
         const long long first = (long long)(i / pixels) * c * pixels + i % pixels;
-        REAL weight = label[i] != ignore, largest = score[first], sum = 0;
+        if (truth == ignore) {                  // its score may be anything, also infinite
+            for (int k = 0; k < c; k++)
+                dscore[first + (long long)k * pixels] = 0;
+            continue;
+        }
+        REAL weight = 1, largest = score[first], sum = 0;
         if (truth < 0 || truth >= c)
             weight = (REAL)nan("");
         else if (by_class)

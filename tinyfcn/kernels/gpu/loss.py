@@ -1,4 +1,5 @@
 """The loss on the GPU. Its value stays there, and so does the number of pixels that count."""
+from numbers import Real
 from operator import index
 
 from ...runtime.backend import array_module, is_cupy
@@ -8,9 +9,11 @@ from .launch import are_gpu_floats, launch
 MAX_PARTS = 1024        # partial sums: fixed, so that every GPU adds in the same order
 
 
-def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None):
+def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
+             label_smoothing=0.):
     weights = [weight for weight in (class_weight, pixel_weight) if weight is not None]
     if not (score.ndim == 4 and are_gpu_floats(score, *weights) and reduce in ('sum', 'mean')
+            and isinstance(label_smoothing, Real) and label_smoothing == 0
             and isinstance(ignore, int) and -1 << 31 <= ignore < 1 << 31):
         return False
     shape = len(score), *score.shape[2:]
@@ -20,8 +23,8 @@ def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_we
 
 
 @kernel('softmax_cross_entropy', 'cupy', accepts=_accepts)
-def softmax_cross_entropy(score, label, ignore=255, reduce='sum',
-                          class_weight=None, pixel_weight=None):
+def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None,
+                          pixel_weight=None, label_smoothing=0.):
     xp = array_module(score)
     n, c, h, w = score.shape
     ignore = index(ignore)

@@ -6,6 +6,7 @@ y; its backward reads dy and x̂ twice and writes dx.
 """
 from numbers import Integral, Real
 
+from ...geometry import LIMIT
 from ...runtime.backend import array_module
 from ..registry import kernel
 from .launch import are_gpu_floats, launch
@@ -14,7 +15,6 @@ MIN_SLICE = 8192        # values of a slice of a sum, at least
 MAX_SLICES = 2048       # slices of all channels together, about
 PART = 2048             # values of a plane that a block normalises
 MAX_BLOCKS = 1 << 16    # of a launch
-MOMENTUM = .1           # as in ops/norm.py
 
 
 def channel_sums(x):
@@ -27,8 +27,9 @@ def channel_sums(x):
     return total[:, 0] if slices == 1 else total.sum(1)
 
 
-def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
-    if not (x.ndim == 4 and are_gpu_floats(x) and isinstance(eps, Real)):
+def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
+    if not (x.ndim == 4 and are_gpu_floats(x) and isinstance(eps, Real)
+            and isinstance(momentum, Real) and 0 <= momentum <= 1):
         return False
     return x.size > x.shape[1] and all(
         isinstance(v, type(x)) and v.dtype == x.dtype and v.shape == x.shape[1:2]
@@ -36,7 +37,7 @@ def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False)
 
 
 @kernel('batch_norm', 'cupy', accepts=_accepts_batch_norm)
-def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
+def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
     xp = array_module(x)
     sizes = _sizes(x)
     given_w = w                             # the cache holds the array that was given
@@ -44,7 +45,7 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False):
     use_batch = train and not frozen
     state = ()
     if use_batch:
-        mean, var, new_mean, new_var = _moments(x, mean, var)
+        mean, var, new_mean, new_var = _moments(x, mean, var, float(momentum))
         state = (new_mean, new_var),
     inverse = xp.empty_like(w)
     x_hat = xp.empty_like(x)
@@ -75,7 +76,7 @@ def batch_norm_backward(dy, cache):
     return dx, dw, db, None, None
 
 
-def _moments(x, mean, var):
+def _moments(x, mean, var, momentum):
     """The batch's mean and var, and the running ones moved towards them: four times (C,)."""
     xp = array_module(x)
     n, c, pixels = _sizes(x)
@@ -84,16 +85,14 @@ def _moments(x, mean, var):
     launch('sums', 'moments', x.size, x, means, squares, n, c, pixels, slices, blocks=c * slices)
     moments = [xp.empty(c, x.dtype) for _ in range(4)]
     launch('norm', 'combine_moments', c, means, squares, mean, var, *moments, n * pixels, c,
-           slices, MOMENTUM)
+           slices, momentum)
     return moments
 
 
 # ---- Local response normalisation
 
 def _accepts_local_response_norm(x, size=5, alpha=1e-4, beta=.75, k=1.):
-    if not (isinstance(size, Integral) and size > 0 and size % 2 == 1):
-        return False
-    return (x.ndim == 4 and are_gpu_floats(x)
+    return (isinstance(size, Integral) and 0 < size < LIMIT and x.ndim == 4 and are_gpu_floats(x)
             and all(isinstance(v, Real) for v in (alpha, beta, k)))
 
 

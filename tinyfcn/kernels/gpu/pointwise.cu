@@ -10,7 +10,7 @@ extern "C" __global__ void relu_backward(const REAL* dy,                // count
                                          long long count)
 {
     EACH(i, count)
-        dx[i] = dy[i] * (REAL)(y[i] > 0);
+        dx[i] = y[i] > 0 ? dy[i] : 0;
 }
 
 // y = x · kept · scale

@@ -16,12 +16,13 @@ def relu_backward(dy, cache):
 
 
 @kernel('dropout', 'cupy', accepts=lambda x, p=.5, train=False, rng=None: (
-    are_gpu_floats(x) and train and isinstance(p, float) and 0 <= p < 1
+    are_gpu_floats(x) and train and isinstance(p, float) and 0 <= p <= 1
     and hasattr(rng, 'random')))
 def dropout(x, p=.5, train=False, rng=None):
     xp = array_module(x)
     p = float(p)
     kept = xp.asarray(rng.random(x.shape, 'float32') >= p)      # drawn on the host, as the CPU does
     y = xp.empty(x.shape, x.dtype)
-    launch('pointwise', 'dropout', y.size, xp.ascontiguousarray(x), kept, y, 1 / (1 - p), y.size)
+    scale = 1 / (1 - p) if p < 1 else 0.
+    launch('pointwise', 'dropout', y.size, xp.ascontiguousarray(x), kept, y, scale, y.size)
     return y, (x.shape, kept, p)

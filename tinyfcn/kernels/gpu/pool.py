@@ -1,27 +1,27 @@
 """Pooling on the GPU: one launch each, where the reference lays out every window in memory."""
-from ...geometry import extent, pool_size, window
+from ...geometry import extent, is_dense, pool_size, useful_taps, window
 from ...runtime.backend import array_module, is_cupy
 from ..registry import kernel
 from .launch import are_gpu_floats, launch
 
 
-def _accepts_pool(x, ksize, stride=None, pad=0, ceil=True):
-    return x.ndim == 4 and are_gpu_floats(x)
+def _accepts_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    return x.ndim == 4 and are_gpu_floats(x) and is_dense(dilation)     # else the reference
 
 
 @kernel('max_pool', 'cupy', accepts=_accepts_pool)
-def max_pool(x, ksize, stride=None, pad=0, ceil=True):
-    kwargs = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil)
+def max_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    kwargs = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil, dilation=dilation)
     xp = array_module(x)
     x = xp.ascontiguousarray(x)
-    shape, sizes = _sizes(x, **kwargs)
+    shape, sizes = _sizes(x, ksize, stride, pad, ceil)
     y = xp.empty(shape, x.dtype)
     launch('pool', 'max_pool', y.size, x, y, *sizes)
     return y, (x, y, kwargs)
 
 
 @kernel('max_switches', 'cupy', accepts=_accepts_pool)
-def max_switches(x, ksize, stride=None, pad=0, ceil=True):
+def max_switches(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
     xp = array_module(x)
     shape, sizes = _sizes(x, ksize, stride, pad, ceil)
     switches = xp.empty(shape, 'int64')
@@ -30,12 +30,13 @@ def max_switches(x, ksize, stride=None, pad=0, ceil=True):
 
 
 @kernel('max_pool_backward', 'cupy', accepts=lambda dy, cache: (
-    are_gpu_floats(dy, *cache[:2]) and dy.shape == cache[1].shape))
+    are_gpu_floats(dy, *cache[:2]) and dy.shape == cache[1].shape
+    and is_dense(cache[2]['dilation'])))
 def max_pool_backward(dy, cache):
     x, y, kwargs = cache
     xp = array_module(dy)
     dx = xp.empty(x.shape, x.dtype)
-    _, sizes = _sizes(x, **kwargs)
+    _, sizes = _sizes(x, kwargs['ksize'], kwargs['stride'], kwargs['pad'], kwargs['ceil'])
     launch('pool', 'max_pool_backward', dx.size, xp.ascontiguousarray(dy),
            xp.ascontiguousarray(x), xp.ascontiguousarray(y), dx, *sizes)
     return dx,
@@ -46,6 +47,7 @@ def _sizes(x, ksize, stride, pad, ceil):
     n, c, h, w = x.shape
     oh, ow = pool_size(x.shape[2:], ksize, stride, pad, ceil)
     ksize, stride, pad, _ = window(ksize, ksize if stride is None else stride, pad)
+    ksize = map(useful_taps, (h, w), ksize, pad)
     return (n, c, oh, ow), (n * c, h, w, oh, ow, *ksize, *stride, *pad)
 
 

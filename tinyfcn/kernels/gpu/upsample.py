@@ -9,7 +9,15 @@ from functools import cached_property, lru_cache
 from math import ceil
 from typing import Any, NamedTuple
 
-from ...geometry import axes, bilinear_size, pool_size, transposed_size, window
+from ...geometry import (
+    axes,
+    bilinear_size,
+    is_dense,
+    pool_size,
+    transposed_size,
+    useful_taps,
+    window,
+)
 from ...runtime.backend import array_module
 from ..registry import kernel
 from .launch import are_gpu_floats, launch
@@ -125,9 +133,13 @@ def _bilinear(xp, n, out, f, k, p):
         in_column=Band(lambda j: j * f - p, k))
 
 
-@kernel('resize', 'cupy', accepts=lambda x, size, align_corners=False: (
-    _is_image(x) and _int_counts(x, axes(size, 'size', 1))))
-def resize(x, size, align_corners=False):
+def _accepts_resize(x, size=None, align_corners=False, scale=None, mode='bilinear'):
+    return (_is_image(x) and size is not None and scale is None and mode == 'bilinear'
+            and _int_counts(x, axes(size, 'size', 1)))
+
+
+@kernel('resize', 'cupy', accepts=_accepts_resize)
+def resize(x, size, align_corners=False, scale=None, mode='bilinear'):
     make = _align_corners if align_corners else _align_edges
     return separable(x, *_along_both_axes(x, axes(size, 'size', 1), make))
 
@@ -154,18 +166,24 @@ def _interpolation(xp, out, step, position):
         in_column=Band(first_row, ceil(2.5 / step) + 2 if step else out))
 
 
-@kernel('avg_pool', 'cupy', accepts=lambda x, ksize, stride=None, pad=0, ceil=True: _is_image(x))
-def avg_pool(x, ksize, stride=None, pad=0, ceil=True):
+def _accepts_avg_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1, count_include_pad=True):
+    return _is_image(x) and is_dense(dilation)
+
+
+@kernel('avg_pool', 'cupy', accepts=_accepts_avg_pool)
+def avg_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1, count_include_pad=True):
     sizes = pool_size(x.shape[2:], ksize, stride, pad, ceil)
     ksize, stride, pad, _ = window(ksize, ksize if stride is None else stride, pad)
-    return separable(x, *_along_both_axes(x, sizes, _windows, ksize, stride, pad))
+    counts_pad = bool(count_include_pad), bool(count_include_pad)
+    return separable(x, *_along_both_axes(x, sizes, _windows, ksize, stride, pad, counts_pad))
 
 
-def _windows(xp, n, out, k, s, p):
+def _windows(xp, n, out, k, s, p, counts_pad):
+    begin, end = (-p, n + p) if counts_pad else (0, n)          # pixels that count
     return BandFormula(
-        entry=lambda i, j: _mean(j, s * i - p, xp.minimum(s * i - p + k, n + p)),
-        in_row=Band(lambda i: s * i - p, k),
-        in_column=Band(lambda j: (j + p - k) // s + 1, ceil(k / s)))
+        entry=lambda i, j: _mean(j, xp.maximum(s * i - p, begin), xp.minimum(s * i - p + k, end)),
+        in_row=Band(lambda i: s * i - p, useful_taps(n, k, p)),
+        in_column=Band(lambda j: ((j + p - k) // s + 1).clip(0), min(ceil(k / s), out)))
 
 
 @kernel('avg_pool_to', 'cupy', accepts=lambda x, bins: (
