@@ -529,6 +529,10 @@ BAD_INPUT |= {
     'a mat of three dimensions': BadInput(
         with_segmentation(np.dstack([LABEL] * 2)),
         rf'one\.mat: Segmentation is uint8 \(40, 56, 2\); {NO_MATRIX}'),
+    'a mat that is a bomb': BadInput(
+        with_mat(lambda path: savemat(path, dict(GTcls=np.zeros((9000, 9000), 'uint8')),
+                                      do_compression=True)),
+        r'one\.mat: expands to more than 67,108,864 bytes; a label is far smaller'),
     'a mat that is missing': BadInput(
         with_mat(lambda path: None), r'one\.mat: no such file; .*cls is empty'),
 }
