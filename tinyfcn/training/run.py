@@ -63,7 +63,7 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
 
     >>> recipe = Recipe(net='tiny_8s', lr=.1, steps=10, net_kwargs=dict(width=1/8))
     >>> build_net(recipe, ('sky', 'tree'))
-    <Net of 27 boxes, 6,260 parameters>
+    <Net of 36 boxes, 4,256 parameters>
     """
     if recipe.net is None:
         raise ValueError('net is None; the recipe needs the name of a net, such as fcn8s')

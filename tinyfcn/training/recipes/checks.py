@@ -18,7 +18,7 @@ def show(value: object) -> str:
     """A value as Python writes it, cut where it is long.
 
     >>> show([1] * 50)
-    '[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, …'
+    '[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,…'
     """
     try:
         return printable(repr(value), limit=SHOWN)
