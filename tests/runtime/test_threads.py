@@ -317,6 +317,23 @@ def test_freed_memory_stays_with_the_process():
     assert run.stdout.split() in (['True', 'True'], ['False', 'False']), run.stderr
 
 
+def test_a_limited_address_space_is_not_taken_for_the_heap():
+    """Under `ulimit -v` the gigabyte would be missing when libraries are loaded."""
+    if not os.path.exists('/proc/self/statm'):
+        pytest.skip('only Linux reports the address space')
+    script = ('import resource\n'
+              'from tinyfcn.runtime.malloc import tune_allocator\n'
+              'def space():\n'
+              '    with open("/proc/self/statm") as file:\n'
+              '        return int(file.read().split()[0]) * 4096\n'
+              'limit = space() + (1200 << 20)\n'
+              'resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n'
+              'tune_allocator()\n'
+              'print(limit - space() > 1100 << 20)')
+    run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert run.stdout == 'True\n', run.stderr
+
+
 def test_the_heap_has_huge_pages():
     """/proc/self/smaps marks memory that was advised to have huge pages with 'hg'."""
     advice = '/sys/kernel/mm/transparent_hugepage/enabled'

@@ -41,7 +41,7 @@ def tune_allocator():
     1. Freed memory stays with the process instead of going back to the kernel. Fresh pages have to
        be cleared by the kernel: a tenth of the time of a training step.
     2. One gigabyte of the heap is backed by huge pages, which need fewer address translations:
-       a twentieth of a step.
+       a twentieth of a step. Not under `ulimit -v`, where addresses are what is scarce.
     """
     libc = ctypes.CDLL(None) if sys.platform == 'linux' else None
     if not hasattr(libc, 'mallopt'):                    # another system, or another libc
@@ -49,6 +49,9 @@ def tune_allocator():
 
     # large arrays come from the heap instead of from mmap, and the heap never shrinks
     tuned = libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, -1)
+
+    if _is_address_space_limited():
+        return bool(tuned)
 
     # the heap grows to HEAP_BYTES: addresses only, no memory is touched yet
     libc.malloc.restype = ctypes.c_void_p
@@ -60,3 +63,8 @@ def tune_allocator():
         begin = first_page * HUGE_PAGE_BYTES
         libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_HUGEPAGE)
     return bool(tuned)
+
+
+def _is_address_space_limited() -> bool:
+    import resource                                     # not on Windows
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
