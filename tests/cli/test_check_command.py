@@ -7,7 +7,8 @@ from bad_input_samples import LABEL, RGB, save, write_dataset
 from PIL import Image
 
 from tinyfcn.cli import check as check_command, main
-from tinyfcn.training import memory
+from tinyfcn.cli.paths import train_val_sets
+from tinyfcn.training import get_recipe, memory
 
 
 @pytest.fixture
@@ -36,6 +37,12 @@ def test_a_list_of_validation_alone_overlaps_with_nothing(my, capsys):
     (my / 'val.txt').write_text('two\n')
     code, out, _ = check(capsys, my)
     assert code == 0 and '2 images, from 40×56' in out
+
+
+def test_a_training_takes_what_the_list_of_validation_does_not_name(my):
+    (my / 'val.txt').write_text('two.jpg\n')
+    train, valid = train_val_sets(get_recipe('folder'), my)
+    assert train.names == ['one', 'three'] and valid.names == ['two']
 
 
 def test_a_mask_without_its_image_is_a_problem(my, capsys):
