@@ -13,6 +13,7 @@ import numpy as np
 from .. import __version__
 from ..runtime.gpu import gpu_status
 from ..runtime.machine import available_memory, machine_info
+from .output import say
 
 CPUINFO = Path('/proc/cpuinfo')
 DISK_FOR_A_RUN = 5e9            # bytes: three checkpoints of FCN-8s, and some room
@@ -24,21 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     facts = machine_info()
-    print(f'tinyfcn    {__version__}, Python {facts["python"]}, NumPy {facts["numpy"]}')
-    print(f'BLAS       {facts["blas"]} {facts["blas_version"]}, kernel {facts["blas_kernel"]}, '
+    say(f'tinyfcn    {__version__}, Python {facts["python"]}, NumPy {facts["numpy"]}')
+    say(f'BLAS       {facts["blas"]} {facts["blas_version"]}, kernel {facts["blas_kernel"]}, '
           f'{facts["blas_threads"]} threads: {matmul_rate():.0f} GFLOP/s in float32')
     for advice in blas_advice(facts):
-        print(f'           {advice}')
+        say(f'           {advice}')
     for check, ok, message in gpu_status():
-        print(f'GPU        {check}: {message}')
+        say(f'GPU        {check}: {message}')
         if not ok:
             break
-    print(f'memory     {available_memory() / 1e9:.1f} GB available; a training step of FCN-8s on '
+    say(f'memory     {available_memory() / 1e9:.1f} GB available; a training step of FCN-8s on '
           f'500×500 pixels takes about 3')
     disk = shutil.disk_usage('.').free
-    print(f'disk       {disk / 1e9:.1f} GB free in this folder')
+    say(f'disk       {disk / 1e9:.1f} GB free in this folder')
     if disk < DISK_FOR_A_RUN:
-        print('           a run of FCN-8s keeps two checkpoints of 1.1 GB while it writes a third')
+        say('           a run of FCN-8s keeps two checkpoints of 1.1 GB while it writes a third')
 
 
 def matmul_rate(n: int = 1024) -> float:
