@@ -97,10 +97,23 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     if report.missing or report.unused:
         raise ValueError(f'{file}: these are not the weights of {about["build"]}\n{report}')
     net.seed = about.pop('seed', None)
-    net.frozen = set(about.pop('frozen', []))
+    try:
+        net.frozen = set(about.pop('frozen', []))
+        net.find_grad_names(image=False)                # raises for a pattern of no weight
+        _check_classes(net, about.get('classes'))
+    except ValueError as error:
+        raise FormatError(f'{file}: {error}') from None
     about.pop('machine', None)                          # a fact of the run, not of the net
     net.about = about
     return net
+
+
+def _check_classes(net: 'Net', classes: object) -> None:
+    """The names of classes by output must be as many as the scores of each output."""
+    counts = {output: net[output].channels for output in net.outputs(train=False)}
+    if isinstance(classes, dict) and {name: len(x) for name, x in classes.items()} != counts:
+        raise ValueError(f'it names the classes of {[*classes]}, and the outputs of its net have '
+                         f'the classes {counts}; tinyfcn did not write it')
 
 
 def _weights_file(path: Path) -> Path:

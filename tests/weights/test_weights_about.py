@@ -53,6 +53,11 @@ STRANGE = {
 CASES = [(key, value) for key, values in STRANGE.items() for value in values]
 
 
+# those that pass the schema, and a few that do not
+COMMAND_CASES = [('classes', {'nosuch': ['a', 'b', 'c']}), ('frozen', ['nosuch']), ('run', {}),
+                 ('machine', {'\x1b': '\x1b[2J'}), ('nosuch', '\u202e\x1b[2J'), *CASES[::20]]
+
+
 def replaced(key, value):
     about = json.loads(json.dumps(GOOD))
     entry, _, inner = key.partition('.')
@@ -118,7 +123,10 @@ def test_strange_entries_are_read_or_refused(path):
     ('preprocess.std', [0, 1, 1], '.*should be a dict of order'),
     ('run.step', 'a', "its entry 'run' is .*should be a dict of step, best, recipe and seed"),
     ('build.name', 'nosuch', "its net cannot be built, .*: no net called 'nosuch'"),
-    ('build.nosuch', 1, 'its net cannot be built, .*nosuch')])
+    ('build.nosuch', 1, 'its net cannot be built, .*nosuch'),
+    ('classes', {'nosuch': ['a', 'b', 'c']}, r"it names the classes of \['nosuch'\], .*'score': 3"),
+    ('classes', {'score': ['a', 'b']}, r"it names the classes of \['score'\], .*'score': 3"),
+    ('frozen', ['nosuch'], "frozen has 'nosuch', which matches no weight")])
 def test_the_message_says_what_the_entry_should_be(path, key, value, message):
     write(path, replaced(key, value))
     with pytest.raises(FormatError, match=rf'x\.safetensors: {message}'):
@@ -127,7 +135,7 @@ def test_the_message_says_what_the_entry_should_be(path, key, value, message):
 
 def test_the_commands_meet_every_strange_file_without_a_traceback(path, capsys):
     Image.new('RGB', (16, 16)).save('photo.png')
-    for key, value in CASES[::7]:
+    for key, value in COMMAND_CASES:
         write(path, replaced(key, value))
         for command in (['predict', str(path), 'photo.png', '-o', 'out'],
                         ['weights', 'inspect', str(path)]):

@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     net = load(weights_file(args.weights)).to(args.device)
     run_state = net.about.get('run')                    # of a file that a run wrote
-    recipe = Recipe.from_saved(run_state['recipe'], str(args.weights)) if run_state else None
+    recipe = None
+    if run_state and 'recipe' in run_state:
+        recipe = Recipe.from_saved(run_state['recipe'], str(args.weights))
     root = args.data or run_data_folder(args.weights)
     dataset = evaluation_set(args, recipe, root)
     require_same_classes(net, dataset)
