@@ -14,7 +14,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from ..data import Dataset, load_dataset
-from ..data.check import find_overlaps, find_problems
+from ..data.check import FileProblems, find_overlaps, find_problems
 from ..data.folder import masks_without_image
 from ..data.labels import by_output
 from ..data.manifest import verify_manifest, write_manifest
@@ -28,9 +28,9 @@ from .bar import show_bar
 from .output import say
 from .paths import Location, add_data_argument, find_dataset, open_dataset
 
-PRINTED = 20                    # problems; the others are only counted
-SPLITS = 'train', 'val', 'test' # which should have no image in common
-OWN_RECIPE = 'folder'
+PRINTED = 20                            # problems; the others are only counted
+SPLITS = 'train', 'val', 'test'         # which should have no image in common
+OWN_RECIPE = 'folder'                   # the recipe for images of one's own
 TIMED_STEPS = 3
 
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     if args.write_manifest:
         write_manifest(dataset, manifest)
         say(f'{manifest}: the SHA-256 of every file; later checks compare with it')
-    if found.name == OWN_RECIPE:
+    if found.name == OWN_RECIPE and args.split == 'train':
         say(describe_step(found, dataset))
 
 
@@ -81,12 +81,11 @@ def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Ite
             except (OSError, ValueError):               # there is no such list
                 continue
     yield from find_overlaps(splits)
-    orphans = masks_without_image(found.folder) if found.name == 'folder' else []
-    if orphans:
-        first, *others = map(printable, orphans)
-        more = f'. The same of {len(others):,} more: {", ".join(others[:3])}' if others else ''
-        yield (f'{first}: no image of this name in {printable(found.folder / "images")}; rename '
-               f'one of the two, or remove the mask{more}')
+    problems = FileProblems()
+    for mask in masks_without_image(found.folder) if found.name == 'folder' else ():
+        problems.add([mask], f'{printable(mask)}: no image of this name in '
+                             f'{printable(found.folder / "images")}; rename it, or remove the mask')
+    yield from problems.sentences()
 
 
 def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str]:

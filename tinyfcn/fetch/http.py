@@ -26,7 +26,7 @@ from ..files import printable
 
 TIMEOUT = 30                            # seconds of silence
 MIN_RATE = 1_000                        # bytes a second, on average over …
-PERIOD = 60                             # … this many seconds of waiting
+PERIOD = 30                             # … this many seconds of waiting
 MAX_SECONDS = 24 * 3600                 # of waiting for one reply
 MAX_HEADERS = 1 << 20                   # bytes, with provisional replies and trailers
 

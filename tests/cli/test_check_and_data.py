@@ -1,12 +1,13 @@
-"""tinyfcn check: splits that overlap, masks without images, what a training step takes."""
+"""tinyfcn check and data: splits that overlap, masks without images, what a step takes."""
 import re
+import tarfile
 
 import numpy as np
 import pytest
 from bad_input_samples import LABEL, RGB, save, write_dataset
 from PIL import Image
 
-from tinyfcn.cli import check as check_command, main
+from tinyfcn.cli import check as check_command, data as data_command, main
 from tinyfcn.cli.paths import train_val_sets
 from tinyfcn.training import get_recipe, memory
 
@@ -50,7 +51,7 @@ def test_a_mask_without_its_image_is_a_problem(my, capsys):
     save(my / 'masks/five\x1b.png', LABEL)
     code, out, err = check(capsys, my)
     assert code == 2 and '1 problem in' in err
-    assert re.search(r'masks/five\\x1b\.png: no image of this name in .*images.* 1 more: '
+    assert re.search(r'masks/five\\x1b\.png: no image of this name in .*images; .* 1 more: '
                      r'.*masks/four\.png', out)
 
 
@@ -86,3 +87,14 @@ def test_nothing_is_said_of_steps_where_there_are_problems(my, capsys):
     Image.fromarray(LABEL * 0 + 9).save(my / 'masks/one.png')
     code, out, _ = check(capsys, my)
     assert code == 2 and 'a step takes' not in out
+
+
+def test_a_download_shows_lines_in_a_log(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(data_command, 'LINE_SECONDS', 0)
+    monkeypatch.chdir(tmp_path)
+    for folder, suffix in ('images', 'jpg'), ('labels', 'png'):
+        save(tmp_path / f'set/{folder}/a.{suffix}', LABEL * 0)
+    with tarfile.open('set.tar', 'w') as archive:
+        archive.add('set')
+    assert main(['data', 'stanford', '--from', 'set.tar']) == 0
+    assert re.search(r'  0 of 0 MB, set\.tar', capsys.readouterr().err)
