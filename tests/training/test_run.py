@@ -22,7 +22,7 @@ from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import sample
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.prediction.predict import evaluate
-from tinyfcn.training import checkpoint, run as run_module
+from tinyfcn.training import checkpoint, get_recipe, run as run_module
 from tinyfcn.training.run import build_net, run
 from tinyfcn.training.run_files import truncate_log
 from tinyfcn.weights import safetensors_file
@@ -517,3 +517,29 @@ def test_weights_of_images_with_another_preprocess_are_rejected(coarse, key, val
     with pytest.raises(ValueError, match=rf'coarse.safetensors was trained on images of {key} '
                                          rf'.*, and the recipe preprocesses them with {value!r}'):
         build_net(recipe, CLASSES, 0, {'': coarse[0]})
+
+
+def test_the_branches_of_a_net_start_from_nets_of_their_own(tmp_path):
+    """HHA is no colour, and has an order of its own; color and HHA together are BGR, then HHA."""
+    files = {}
+    nets = {}
+    width = {'width': 1/32}
+    for suffix, name in ('color', 'nyud-rgb-32s'), ('hha', 'nyud-hha-32s'):
+        net = nets[suffix] = build_net(get_recipe(name, net_kwargs=width), CLASSES)
+        files[suffix] = tmp_path / f'{suffix}.safetensors'
+        net.save(files[suffix])
+    both = build_net(get_recipe('nyud-rgb-hha-32s', net_kwargs=width), CLASSES, 1, files)
+    for suffix, net in nets.items():
+        np.testing.assert_array_equal(both.params[f'conv1_1{suffix}.w'], net.params['conv1_1.w'])
+    assert len(both.about['preprocess']['mean']) == 6
+
+
+def test_an_error_of_reading_is_not_taken_for_a_full_disk(tmp_path):
+    """Nor is the death of a worker: only what a run writes says `make room`."""
+    def read(name):
+        raise PermissionError(13, 'Permission denied', name)
+
+    dataset = Dataset(CLASSES, ['a'], read)
+    with pytest.raises(PermissionError) as error:
+        list(run(tmp_path, stateful_net(), dataset, VALID, run_recipe()))
+    assert 'make room' not in str(error.value)

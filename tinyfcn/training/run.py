@@ -82,20 +82,21 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
             renamed[f'{box}{suffix}.{weight}'] = array
         weights.transplant(net, renamed)
         net.about['preprocess'] = resolve_preprocess(net.about['preprocess'],
-                                                     about.get('preprocess'), file)
+                                                     about.get('preprocess'), file, suffix)
     return net
 
 
 def resolve_preprocess(known: dict[str, Any] | None, of_file: dict[str, Any] | None,
-                       file: str | Path) -> dict[str, Any] | None:
+                       file: str | Path, suffix: str = '') -> dict[str, Any] | None:
     """How images are preprocessed, when it is known and a file of weights says it, too.
 
     known: from the recipe, or from the file of another branch
     Order and scale must agree: weights for BGR images give bad scores for RGB images, and no error.
-    Means may be rounded differently, and a net of several branches has one for all its channels.
+    A branch (suffix) may read channels beyond the first three, which no order reverses. Means may
+    be rounded differently, and a net of several branches has one for all its channels.
     """
     if known and of_file:
-        for key in 'order', 'scale':
+        for key in ('scale',) if suffix else ('order', 'scale'):
             if known[key] != of_file[key]:
                 raise ValueError(f'{file} was trained on images of {key} {of_file[key]!r}, and '
                                  f'the recipe preprocesses them with {known[key]!r}: change '
@@ -257,8 +258,8 @@ def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Rec
             marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
     """Bring net and optimizer into the state of a checkpoint; the run must be the same."""
     saved = checkpoint.load(path)
-    then = checkpoint.require_run_state(path, saved.about)
-    changes = _require_same_recipe(path, then, recipe, seed)
+    state = checkpoint.require_run_state(path, saved.about)
+    changes = _require_same_recipe(path, state, recipe, seed)
     for change in changes:
         log(f'{change.field} is {change.after!r} from step {change.step} on; it was '
             f'{change.before!r}')
@@ -275,25 +276,25 @@ def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Rec
             # Adam's counts of steps are numbers and stay on the host
             optimizer.memory[kind][name] = net.bring(value) if np.ndim(value) else value
     net.about['preprocess'] = saved.about['preprocess']
-    return Progress(then['step'], then['best']), changes
+    return Progress(state['step'], state['best']), changes
 
 
-def _require_same_recipe(path: Path, then: dict[str, Any], recipe: Recipe,
+def _require_same_recipe(path: Path, state: dict[str, Any], recipe: Recipe,
                          seed: int) -> list[Change]:
     """Raise unless only fields differ that may be changed on the way. -> those"""
-    before = Recipe.from_saved(then['recipe'], f'the recipe in {printable(path)}')
+    before = Recipe.from_saved(state['recipe'], f'the recipe in {printable(path)}')
     differing = differing_fields(before, recipe)
     fixed = sorted(set(differing) - set(CHANGEABLE))
-    if fixed or then['seed'] != seed:
+    if fixed or state['seed'] != seed:
         settings = ' '.join(shlex.quote(f'{name}={getattr(before, name)!r}') for name in fixed)
         if settings:
             settings = f' (--set {settings})'
-        if then['seed'] != seed:
+        if state['seed'] != seed:
             fixed.append('seed')
         raise ValueError(f'{printable(path)} is of a run with another {", ".join(sorted(fixed))}: '
                          f'resume with the same command{settings}, or start a new run with --run '
                          f'FOLDER')
-    return [Change(then['step'], name, getattr(before, name), getattr(recipe, name))
+    return [Change(state['step'], name, getattr(before, name), getattr(recipe, name))
             for name in differing]
 
 
