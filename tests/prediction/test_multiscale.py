@@ -107,7 +107,7 @@ def test_unet_predicts_every_pixel():
     n.about['preprocess'] = CENTRED
     n.params['score.w'] += RNG.standard_normal(n.params['score.w'].shape).astype('float32')
     assert predict(n, IMAGE).shape == (23, 31)
-    with pytest.raises(ValueError, match='its first scores lie inside the image'):
+    with pytest.raises(ValueError, match='even the smallest tile takes'):
         predict(n, IMAGE, max_memory=1)
 
 

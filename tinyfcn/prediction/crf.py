@@ -75,7 +75,8 @@ def require_memory(size: tuple[int, int], n_class: int, max_memory: float | None
     if needed > limit:
         raise ValueError(f'the CRF of {size[0]}×{size[1]} pixels and {n_class} classes takes up to '
                          f'{needed / 1e6:,.0f} MB of memory, and {limit / 1e6:,.0f} MB may be '
-                         f'used: reduce the image with longest=640, or leave out crf')
+                         f'used: reduce the image with longest=640 (--longest 640), or leave out '
+                         f'crf')
 
 
 def energy(q: Array, prob: Array, image: Array, settings: Mapping[str, float]) -> float:

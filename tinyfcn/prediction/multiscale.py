@@ -109,8 +109,8 @@ def memory_for_tiles(net: Net, image: Array, scales: Sequence[float], window: in
     if needed > limit:
         raise ValueError(f'the probabilities of {n_class} classes in {h}×{w} pixels take '
                          f'{needed / 1e6:,.0f} MB of memory, and {limit / 1e6:,.0f} MB may be '
-                         f'used: reduce the image with longest=640, or leave out scales, flip, '
-                         f'window and crf')
+                         f'used: reduce the image with longest=640 (--longest 640), or leave out '
+                         f'scales, flip, window and crf')
     return memory if is_on_gpu else memory - needed
 
 

@@ -151,13 +151,15 @@ def iter_tiles(net: Net, x: Array, core: int) -> Iterator[Piece]:
     """
     margin = tile_margin(net)
     h, w = x.shape[2:]
+    x = mirror_pad(net, x)                      # pixel i is now at i + border, its score still at i
+    below = margin + 2 * border(net)
     for top in range(0, h, core):
         for left in range(0, w, core):
             bottom = min(h, top + core)
             right = min(w, left + core)
             row0 = max(0, top - margin)         # the tile begins here, and its core at top, left
             col0 = max(0, left - margin)
-            tile = x[:, :, row0:bottom + margin, col0:right + margin]
+            tile = x[:, :, row0:bottom + below, col0:right + below]
             tile = array_module(x).ascontiguousarray(tile)
             scores = {output: score[:, :, top - row0:bottom - row0, left - col0:right - col0]
                       for output, score in by_output(net.forward(tile)).items()}
@@ -171,7 +173,7 @@ def largest_tile(net: Net, max_memory: float) -> int:
     """
     require_tileable(net)
     stride = max_stride(net)
-    margins = 2 * tile_margin(net)
+    margins = 2 * (tile_margin(net) + border(net))
     needed = peak(net, [margins + stride] * 2)
     if needed > max_memory:
         raise ValueError(f'even the smallest tile takes {needed / 1e6:,.0f} MB of memory with this '
@@ -186,12 +188,10 @@ def require_tileable(net: Net) -> None:
     """Raise if tiles of an image would have other scores than the whole."""
     reasons = [str(box.alignment) for box in net.route(train=False)
                if isinstance(box.alignment, Unaligned)]
-    if border(net):
-        reasons.append('its first scores lie inside the image')
     if reasons:
         raise ValueError(f'this image needs more memory than may be used, and this net cannot '
-                         f'predict it in tiles: {reasons[0]}. Reduce the image with longest=640, '
-                         f'or predict it in windows with window=')
+                         f'predict it in tiles: {reasons[0]}. Reduce the image with longest=640 '
+                         f'(--longest 640), or predict it in windows with window=')
 
 
 def max_stride(net: Net) -> int:
