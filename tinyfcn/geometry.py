@@ -18,7 +18,7 @@ def axes(value: Pair, name: str, least: int = 0) -> Size:
     """An int or a pair of ints -> (along the height, along the width), each at least `least`."""
     pair: Any = value if hasattr(value, '__len__') else (value, value)
     try:
-        y, x = (index(v) for v in pair)
+        y, x = (int(index(v)) for v in pair)
     except (TypeError, ValueError):
         raise TypeError(f'{name} is {value!r}: an int or a pair of ints is needed') from None
     if min(y, x) < least:
@@ -28,10 +28,17 @@ def axes(value: Pair, name: str, least: int = 0) -> Size:
     return y, x
 
 
+def flag(value: bool, name: str) -> bool:
+    """True or False, of Python or NumPy, or the integers 1 and 0."""
+    if type(value).__name__ not in ('bool', 'bool_', 'int') or value not in (0, 1):
+        raise TypeError(f'{name} is {value!r}: True or False is needed')
+    return bool(value)
+
+
 def integer(value: int, name: str) -> int:
     """Any integer, of Python or NumPy."""
     try:
-        return index(value)
+        return int(index(value))
     except TypeError:
         raise TypeError(f'{name} is {value!r}: an integer is needed') from None
 
@@ -129,7 +136,7 @@ def pool_size(size: Sequence[int], ksize: Pair, stride: Pair | None = None, pad:
     if any(p >= r for r, p in zip(reach, pad)):
         raise ValueError(f'pad {pad} must be smaller than ksize {ksize}: '
                          f'a window would lie entirely in the padding')
-    if ceil:
+    if flag(ceil, 'ceil'):
         counts = [-((r - n - 2 * p) // s) + 1 for n, r, s, p in zip(size, reach, stride, pad)]
         rows, columns = (c - ((c - 1) * s >= n + p)
                          for c, n, s, p in zip(counts, size, stride, pad))

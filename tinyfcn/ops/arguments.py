@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from ..geometry import Pair
 from ..runtime.backend import array_module
 
-__all__ = ['Array', 'Cache', 'Pair', 'check_gradient', 'check_shape', 'floats', 'integers',
-           'number', 'numbered', 'share']
+__all__ = ['Array', 'Cache', 'Pair', 'check_gradient', 'check_shape', 'choice', 'floats',
+           'integers', 'number', 'numbered', 'share']
 
 Array: TypeAlias = NDArray[Any]                 # of NumPy, or of CuPy with the same methods
 Cache: TypeAlias = tuple[Any, ...]              # what the forward of an op keeps for its backward
@@ -84,6 +84,13 @@ def share(value: float, name: str) -> float:
     value = number(value, name)
     if not 0 <= value <= 1:
         raise ValueError(f'{name} is {value!r}: a number in 0 … 1 is needed')
+    return value
+
+
+def choice(value: str, name: str, *choices: str) -> str:
+    """One of these words."""
+    if not (isinstance(value, str) and value in choices):
+        raise ValueError(f'{name} is {value!r}: it is one of {", ".join(map(repr, choices))}')
     return value
 
 

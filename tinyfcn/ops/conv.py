@@ -107,7 +107,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, pad: Pa
     >>> dx.shape, dw.shape, db
     ((1, 3, 8, 8), (5, 3, 3, 3), None)
     """
-    _check_channels(x, w, b, groups)
+    groups = _check_channels(x, w, b, groups)
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     oh, ow = conv_size(x.shape[2:], w.shape[2:], **geometry)
     cols, _ = im2col(x, w.shape[2:], **geometry)
@@ -150,7 +150,7 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
     >>> y[0, 0]
     array([[1., 1., 1., 1.]])
     """
-    _check_channels(x, w, b, groups, transposed=True)
+    groups = _check_channels(x, w, b, groups, transposed=True)
     geometry = dict(stride=stride, pad=pad, dilation=dilation)
     size = transposed_size(x.shape[2:], w.shape[2:], **geometry, output_padding=output_padding)
     h, wide = x.shape[2:]
@@ -207,10 +207,10 @@ def _by_group(w: Array, groups: int) -> Array:
 
 
 def _check_channels(x: Array, w: Array, b: Array | None, groups: int, transposed: bool = False,
-                    ) -> None:
-    """Refuse filters whose channels do not agree with those of x and b."""
+                    ) -> int:
+    """Refuse filters whose channels do not agree with those of x and b. -> groups"""
     floats(4, x=x, w=w)
-    check_filters(w, groups)
+    groups = check_filters(w, groups)
     makes = len(w)
     reads = w.shape[1] * groups
     if transposed:
@@ -221,11 +221,14 @@ def _check_channels(x: Array, w: Array, b: Array | None, groups: int, transposed
     if b is not None:
         floats(w=w, b=b)
         check_shape((makes,), 'one value for each output channel', b=b)
+    return groups
 
 
-def check_filters(w: Array, groups: int) -> None:
-    """Refuse a w (K, C/groups, kh, kw) whose filters cannot be split into that many groups."""
+def check_filters(w: Array, groups: int) -> int:
+    """Refuse a w (K, C/groups, kh, kw) whose filters do not make that many groups. -> groups"""
     if not len(w):
         raise ValueError(f'w has shape {w.shape}: it has no filters')
-    if len(w) % count(groups, 'groups'):
-        raise ValueError(f'groups={groups!r} does not divide the {len(w)} filters of w {w.shape}')
+    groups = count(groups, 'groups')
+    if len(w) % groups:
+        raise ValueError(f'groups={groups} does not divide the {len(w)} filters of w {w.shape}')
+    return groups

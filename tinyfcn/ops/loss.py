@@ -4,7 +4,7 @@ from typing import Any, Literal
 from ..dispatch import accelerated, backward_of
 from ..geometry import integer
 from ..runtime.backend import array_module, on_host
-from .arguments import Array, check_gradient, check_shape, floats, integers, number, share
+from .arguments import Array, check_gradient, check_shape, choice, floats, integers, number, share
 
 
 @accelerated
@@ -31,8 +31,7 @@ def softmax_cross_entropy(score: Array, label: Array, ignore: int = 255,
     ignore = integer(ignore, 'ignore')
     smoothing = share(label_smoothing, 'label_smoothing')
     check_labels(label, score.shape, ignore)
-    if reduce not in ('sum', 'mean', 'none'):
-        raise ValueError(f"reduce is {reduce!r}: 'sum', 'mean' or 'none'")
+    choice(reduce, 'reduce', 'sum', 'mean', 'none')
     valid = label != ignore
     at = xp.where(valid, label, 0).astype('int64')[:, None]         # (N, 1, H, W)
     of_pixel = _pixel_weights(score, valid, pixel_weight)

@@ -16,13 +16,14 @@ from ..geometry import (
     bilinear_size,
     conv_size,
     extent,
+    flag,
     image_size,
     scaled_size,
     scales,
     transposed_size,
 )
 from ..runtime.backend import array_module, sparse_module
-from .arguments import Array, Cache, Pair, check_gradient, floats, integers
+from .arguments import Array, Cache, Pair, check_gradient, choice, floats, integers
 from .conv import check_filters, im2col
 
 LARGEST = 5e7       # entries: 0.6 GB, what a laptop still builds in seconds
@@ -47,7 +48,7 @@ def conv_matrix(w: Array, shape: Sequence[int], stride: Pair = 1, pad: Pair = 0,
         integers(4, w=w)
     else:
         floats(4, w=w)
-    check_filters(w, groups)
+    groups = check_filters(w, groups)
     k, depth, kh, kw = w.shape
     c = depth * groups
     h, wide = extent(shape, c)
@@ -157,9 +158,9 @@ def resize(x: Array, size: Pair | None = None, align_corners: bool = False,
            [0., 0., 4., 4.]])
     """
     xp = floats(4, x=x)
-    if mode not in ('bilinear', 'nearest'):
-        raise ValueError(f"mode is {mode!r}: 'bilinear' or 'nearest'")
-    if mode == 'nearest' and align_corners:
+    nearest = choice(mode, 'mode', 'bilinear', 'nearest') == 'nearest'
+    align_corners = flag(align_corners, 'align_corners')
+    if nearest and align_corners:
         raise ValueError("align_corners is for mode='bilinear': a pixel that is copied has no "
                          "place between two others")
     factors: tuple[float, float] | None = None
@@ -174,7 +175,7 @@ def resize(x: Array, size: Pair | None = None, align_corners: bool = False,
     def matrix(n: int, out: int, factor: float | None) -> Any:
         pixels, outputs = (n, out) if factor is None else (1, factor)
         i = xp.arange(float(out))[:, None]
-        if mode == 'nearest':
+        if nearest:
             return sparse_rows(x, n, (i * pixels / outputs).astype('int64'), 1.)
         if align_corners:
             at = i * ((n - 1) / max(out - 1, 1))

@@ -2,7 +2,7 @@
 from typing import Any
 
 from ..dispatch import accelerated, backward_of
-from ..geometry import count
+from ..geometry import count, flag
 from ..runtime.backend import array_module
 from .arguments import Array, Cache, check_gradient, check_shape, floats, number, share
 
@@ -28,7 +28,7 @@ def batch_norm(x: Array, w: Array, b: Array, mean: Array, var: Array, train: boo
     floats(x=x, w=w, b=b, mean=mean, var=var)
     check_shape(x.shape[1:2], 'one value for each channel of x', w=w, b=b, mean=mean, var=var)
     momentum = share(momentum, 'momentum')
-    of_batch = train and not frozen
+    of_batch = flag(train, 'train') and not flag(frozen, 'frozen')
     state: tuple[Any, ...] = ()
     if of_batch:
         each = x.size // x.shape[1]
@@ -41,7 +41,9 @@ def batch_norm(x: Array, w: Array, b: Array, mean: Array, var: Array, train: boo
         var = x.var((0, 2, 3))
         unbiased = var * (each / (each - 1))
         state = tuple(old + momentum * (new - old) for old, new in zip(running, (mean, unbiased))),
-    inverse = 1 / (var + number(eps, 'eps')) ** .5
+    if not (eps := number(eps, 'eps')) >= 0:
+        raise ValueError(f'eps is {eps!r}: a number of 0 or more is needed')
+    inverse = 1 / (var + eps) ** .5
     x_hat = (x - _each(mean)) * _each(inverse)
     return x_hat * _each(w) + _each(b), (x_hat, w, inverse, of_batch), *state
 

@@ -2,6 +2,7 @@
 from typing import Any
 
 from ..dispatch import accelerated, backward_of
+from ..geometry import flag
 from ..runtime.backend import array_module
 from .arguments import Array, Cache, check_gradient, check_shape, floats, number, numbered, share
 
@@ -16,7 +17,7 @@ def relu(x: Array, overwrite: bool = False) -> tuple[Array, Cache]:
     array([0., 2.])
     """
     xp = floats(x=x)
-    y = xp.maximum(x, 0, out=x if overwrite else None)
+    y = xp.maximum(x, 0, out=x if flag(overwrite, 'overwrite') else None)
     return y, (y,)
 
 
@@ -63,7 +64,7 @@ def dropout(x: Array, p: float = .5, train: bool = False, rng: Any = None) -> tu
     """
     xp = floats(x=x)
     p = share(p, 'p')
-    if not train:
+    if not flag(train, 'train'):
         return x, (x.shape, None, p)
     if not hasattr(rng, 'random'):
         raise ValueError('dropout draws when training: pass rng=numpy.random.default_rng(seed)')

@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from ..dispatch import accelerated, backward_of
-from ..geometry import Size, axes, extent, image_size, pool_size, useful_taps, window
+from ..geometry import Size, axes, extent, flag, image_size, pool_size, useful_taps, window
 from ..runtime.backend import array_module, on_host
 from .arguments import Array, Cache, Pair, check_gradient, check_shape, floats, integers
 from .matrix import separable, sparse_rows
@@ -158,12 +158,13 @@ def avg_pool(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
            [6.5, 8. ]])
     """
     xp = floats(4, x=x)
+    include_pad = flag(count_include_pad, 'count_include_pad')
     sizes = pool_size(x.shape[2:], ksize, stride, pad, ceil, dilation)
     ksize, stride, pad, dilation = window(ksize, ksize if stride is None else stride, pad, dilation)
 
     def matrix(n: int, out: int, k: int, s: int, p: int, d: int) -> Any:
         first = (s * xp.arange(out) - p)[:, None]
-        begin, end = (-p, n + p) if count_include_pad else (0, n)       # pixels that count
+        begin, end = (-p, n + p) if include_pad else (0, n)       # pixels that count
         skipped = -((first - begin) // d)                               # taps before the first one
         count = xp.minimum(k, -((first - end) // d)) - skipped.clip(0)
         pixels = first + d * xp.arange(useful_taps(n, k, p, d))
@@ -199,7 +200,7 @@ def avg_pool_to(x: Array, bins: Pair) -> tuple[Array, Cache]:
         pixels = first + xp.arange(n // out + 2)                        # as many as a bin can have
         return sparse_rows(x, n, pixels, (pixels < end) / (end - first))
 
-    rows, columns = map(matrix, x.shape[2:], axes(bins, 'bins', 1))
+    rows, columns = map(matrix, x.shape[2:], image_size(*axes(bins, 'bins', 1)))
     return separable(x, rows, columns)
 
 

@@ -2,7 +2,7 @@
 from typing import Any
 
 from ..dispatch import accelerated, backward_of
-from ..geometry import axes, crop_size
+from ..geometry import axes, crop_size, pad_size
 from ..runtime.backend import array_module
 from .arguments import Array, Cache, Pair, check_gradient, check_shape, floats, number, numbered
 
@@ -106,6 +106,7 @@ def pad(x: Array, before: Pair, after: Pair | None = None, value: float = 0.,
     top, left = axes(before, 'before')
     bottom, right = axes(before if after is None else after, 'after')
     value = number(value, 'value')
+    pad_size(x.shape[2:], (top, left), (bottom, right))
     y = xp.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
     return y, (x.shape, y.shape, (top, left))
 

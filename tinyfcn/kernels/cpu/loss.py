@@ -13,7 +13,8 @@ BLOCK = 1 << 18         # values of a block: it stays in the cache from the maxi
 def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
              label_smoothing=0.):
     plain = (class_weight is None and pixel_weight is None and isinstance(label_smoothing, Real)
-             and label_smoothing == 0 and reduce in ('sum', 'mean'))
+             and label_smoothing == 0 and isinstance(reduce, str)
+             and reduce in ('sum', 'mean'))
     if not (plain and score.dtype == 'float32' and score.ndim == 4 and score.size > 0
             and isinstance(ignore, Integral)
             and isinstance(label, np.ndarray) and label.dtype.kind in 'iu'

@@ -16,8 +16,12 @@ MAX_KSIZE = 3           # the largest window for which this is faster than the r
 
 
 def _accepts(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
-    return (is_dense(dilation) and x.dtype == 'float32' and x.ndim == 4 and x.size > 0
-            and max(axes(ksize, 'ksize', 1)) <= MAX_KSIZE and x.shape[2] * x.shape[3] < 1 << 31)
+    if not (x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and is_dense(dilation)):
+        return False
+    _, _, h, w = x.shape
+    down, _ = axes(ksize if stride is None else stride, 'stride', 1)
+    return (max(axes(ksize, 'ksize', 1)) <= MAX_KSIZE
+            and max(h, down) * w < 1 << 31)             # positions fit into an int32
 
 
 @kernel('max_switches', 'numpy', accepts=_accepts)

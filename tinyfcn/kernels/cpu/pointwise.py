@@ -13,7 +13,8 @@ def _is_large(x):
     return x.dtype == 'float32' and x.ndim == 4 and x.size >= MIN_SIZE
 
 
-@kernel('relu', 'numpy', accepts=lambda x, overwrite=False: _is_large(x))
+@kernel('relu', 'numpy', accepts=lambda x, overwrite=False: (
+    _is_large(x) and isinstance(overwrite, bool)))
 def relu(x, overwrite=False):
     y = x if overwrite else np.empty_like(x)
     apply_in_blocks(lambda x, y: np.maximum(x, 0, out=y), x, y)
@@ -37,7 +38,7 @@ def _mask_gradient(dy, y, dx):
 
 
 def _accepts_dropout(x, p=.5, train=False, rng=None):
-    return (x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and train
+    return (x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and train is True
             and isinstance(p, float) and 0 <= p <= 1 and hasattr(rng, 'random'))
 
 

@@ -12,7 +12,8 @@ MAX_PARTS = 1024        # partial sums: fixed, so that every GPU adds in the sam
 def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
              label_smoothing=0.):
     weights = [weight for weight in (class_weight, pixel_weight) if weight is not None]
-    if not (score.ndim == 4 and are_gpu_floats(score, *weights) and reduce in ('sum', 'mean')
+    if not (score.ndim == 4 and are_gpu_floats(score, *weights)
+            and isinstance(reduce, str) and reduce in ('sum', 'mean')
             and isinstance(label_smoothing, Real) and label_smoothing == 0
             and isinstance(ignore, int) and -1 << 31 <= ignore < 1 << 31):
         return False

@@ -16,7 +16,7 @@ def relu_backward(dy, cache):
 
 
 @kernel('dropout', 'cupy', accepts=lambda x, p=.5, train=False, rng=None: (
-    are_gpu_floats(x) and train and isinstance(p, float) and 0 <= p <= 1
+    are_gpu_floats(x) and train is True and isinstance(p, float) and 0 <= p <= 1
     and hasattr(rng, 'random')))
 def dropout(x, p=.5, train=False, rng=None):
     xp = array_module(x)
