@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn import load
+from tinyfcn import load, load_dataset
+from tinyfcn.viz import class_colours
 
 
 @pytest.fixture
@@ -122,6 +123,14 @@ def test_export_overwrites_no_mask_drawn_by_hand(trained, run_main, tmp_path):
     assert drawn.read_bytes() == before and [*(tmp_path / 'score').iterdir()] == [drawn]
     assert run_main(*args, '--overwrite')[0] == 0 and drawn.read_bytes() != before
     assert run_main(*args)[0] == 0                      # these are its own
+
+
+def test_exports_have_the_colours_of_the_classes(trained, run_main, tmp_path):
+    root, run = trained
+    assert run_main('eval', run, root, '--split', 'train', '--export', tmp_path)[0] == 0
+    dataset = load_dataset('folder', root)
+    with Image.open(tmp_path / 'score/two.png') as mask:
+        assert mask.getpalette() == class_colours(dataset.classes, dataset.colours).ravel().tolist()
 
 
 def test_the_published_scores_are_printed_for_their_data_set_alone(moved, run_main):

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     for name, _, label, pred in show_bar(predictions, len(dataset), 'image'):
         add_confusion(confusions, dataset, label, pred)
         if args.export:
-            export(args.export, name, by_output(pred))
+            export(args.export, name, by_output(pred), dataset)
 
     for output, confusion in total_confusion(confusions, dataset).items():
         scores = metrics.scores(confusion)
@@ -161,12 +161,13 @@ def require_own_exports(folder: Path, net: Net, names: Iterable[str], overwrite:
             require_own(export_file(folder, output, name), overwrite)
 
 
-def export(folder: Path, name: str, preds: dict) -> None:
-    """Write the prediction of an image for each output of the net."""
+def export(folder: Path, name: str, preds: dict, dataset: Dataset) -> None:
+    """Write the prediction for each output of the net, in the colours of its classes."""
     for output, pred in preds.items():
         file = export_file(folder, output, name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        viz.write_label(file, pred)
+        classes = by_output(dataset.classes)[output]
+        viz.write_label(file, pred, viz.class_colours(classes, dataset.colours))
 
 
 def export_file(folder: Path, output: str, name: str) -> Path:
