@@ -73,6 +73,17 @@ def test_a_data_set_is_predicted_within_the_available_memory(net, options, monke
     assert max(net.sizes_given)[1] < 200
 
 
+def test_the_ranks_of_a_machine_share_its_memory(net, monkeypatch):
+    class FourRanks:
+        local_size = 4
+
+    weights = sum(w.nbytes for w in net.params.values())
+    monkeypatch.setattr(tiles, 'available_memory', lambda x=None: 10 ** 6)
+    assert tiles.usable_memory(net) == 800_000 + weights
+    monkeypatch.setattr(tiles, 'world', FourRanks)
+    assert tiles.usable_memory(net) == 200_000 + weights
+
+
 def test_too_little_memory_for_the_probabilities_names_another_way(net):
     with pytest.raises(ValueError, match=r'3 classes in 60×200 pixels take 1 MB .* longest=640'):
         predict(net, IMAGE, flip=True, max_memory=5e5)

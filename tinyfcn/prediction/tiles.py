@@ -14,7 +14,8 @@ from ..net.alignment import Alignment, Unaligned
 from ..net.box import Box
 from ..net.net import Net
 from ..net.summary import peak
-from ..runtime.backend import array_module, to_numpy
+from ..runtime.backend import array_module, on_host, to_numpy
+from ..runtime.distributed import world
 from ..runtime.machine import available_memory
 
 # of the available memory, the part that a prediction may take: `peak` does not count the scratch
@@ -33,8 +34,10 @@ class Piece(NamedTuple):
 def usable_memory(net: Net) -> float:
     """The bytes that a prediction may take on the device of the net, its weights included."""
     weights = [*net.params.values(), *net.state.values()]
-    free = available_memory(weights[0] if weights else None)
-    return MEMORY_SHARE * free + sum(w.nbytes for w in weights)
+    free = MEMORY_SHARE * available_memory(weights[0] if weights else None)
+    if on_host(*weights):
+        free /= world().local_size                      # each rank predicts an image of its own
+    return free + sum(w.nbytes for w in weights)
 
 
 def iter_scores(net: Net, x: Array, max_memory: float) -> Iterator[Piece]:

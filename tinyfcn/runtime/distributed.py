@@ -83,6 +83,7 @@ class SingleProcess:
     rank = 0
     size = 1
     local_rank = 0
+    local_size = 1
     rank_slice = slice(None)
 
     def broadcast(self, value):
@@ -110,8 +111,8 @@ class SingleProcess:
 class MPIProcesses:
     """The processes of an MPI job. Arrays on GPUs are summed by NCCL, directly between the GPUs.
 
-    `local_rank` counts the processes of one machine; each takes a GPU of its own. They share the
-    cores of the machine, unless TINYFCN_THREADS says how many threads each may use.
+    `local_rank` counts the `local_size` processes of one machine; each takes a GPU of its own. They
+    share its memory, and its cores unless TINYFCN_THREADS says how many threads each may use.
 
     Nothing here waits inside MPI: `watch.wait` handles signals, and notices if a process that is
     waited for has ended.
@@ -130,6 +131,7 @@ class MPIProcesses:
 
         same_machine = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED)
         self.local_rank = same_machine.rank
+        self.local_size = same_machine.size
         cores = set().union(*same_machine.allgather(_own_cores()))
         _limit_threads(len(cores) // same_machine.size)
 
