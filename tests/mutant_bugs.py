@@ -467,7 +467,7 @@ BUGS = {
             ('rounding', 'a label half-way between two pixels is that of the second',
              'float(shift) - .5)', 'float(shift) + .49)'),
             ('index', 'outside the image the last label is repeated',
-             '(at < 0) | (at >= label.shape[axis])', '(at < 0) & (at >= label.shape[axis])'),
+             '(nearest < 0) | (nearest >= label', '(nearest < 0) & (nearest >= label'),
             ('stride', 'labels are not subsampled',
              'float(scale) * np.arange(count)', 'np.arange(count)'),
         ],

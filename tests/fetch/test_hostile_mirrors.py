@@ -130,6 +130,14 @@ def test_a_list_without_an_end_is_cut_off(server, small, tmp_path, log):
     assert '/v: 1,152,921,504,606,846,976 bytes are more than 16,777,216; this list' in val
 
 
+@pytest.mark.parametrize('data', [b'\0\0', b'../../etc/passwd\n', b'a' * 5000, b'\n'])
+def test_a_list_that_is_none_is_not_kept(server, small, tmp_path, log, data):
+    small(server.serve('a', TAR), lists={'labels/train.txt': server.serve('t', data)})
+    root = fetch_dataset('small', tmp_path, log=log.append)
+    assert holds_only(root / 'labels', 'a.txt')
+    assert log[-1].startswith(f'{server.serve("t", data)}: ') and 'this list is missing' in log[-1]
+
+
 @pytest.mark.parametrize('where', ['headers', 'content', 'chunks'])
 def test_a_mirror_of_a_byte_a_second_is_left(server, small, tmp_path, log, monkeypatch, where):
     """Time is counted in reads here: each takes a second."""

@@ -19,6 +19,7 @@ from ..fetch.cache import (
 from ..fetch.download import Report, download, remove_part
 from ..fetch.http import Unavailable
 from ..files import lock_folder, make_folder, printable
+from .lists import read_list
 from .sources import SOURCES, DatasetSource
 
 MAX_LIST = 1 << 24                      # bytes: more than half a million names
@@ -91,9 +92,21 @@ def _add_lists(root: Path, source: DatasetSource, log: Log) -> None:
         if path.exists():
             continue
         part = path.with_name(f'{path.name}.part')
-        try:
-            download(mirror, part, max_bytes=MAX_LIST)
+        if problem := _fetch_list(mirror, part):
+            log(f'{mirror}: {problem}; this list is missing: put it at {printable(path)}')
+        else:
             move_into_place(part, path)
             remove_part(part)
-        except Unavailable as error:
-            log(f'{mirror}: {error}; this list is missing: put it at {printable(path)}')
+
+
+def _fetch_list(mirror: str, part: Path) -> str:
+    """-> why a list is not there now; '' if it is"""
+    try:
+        download(mirror, part, max_bytes=MAX_LIST)
+        read_list(part)
+    except Unavailable as error:
+        return str(error)
+    except ValueError as error:                         # something else than a list has come
+        remove_part(part)
+        return str(error)
+    return ''

@@ -104,9 +104,9 @@ def labels_at(label: Array, alignment: GridAlignment | NoAlignment,
             *size, *label.shape[1:], alignment))
     axes = zip(size, alignment.scale, alignment.shift)
     for axis, (count, scale, shift) in enumerate(axes, start=1):
-        at = np.ceil(float(scale) * np.arange(count) + float(shift) - .5).astype(int)
-        outside = (at < 0) | (at >= label.shape[axis])
-        inside_label = label.take(np.where(outside, 0, at), axis)
+        nearest = np.ceil(float(scale) * np.arange(count) + float(shift) - .5).astype(int)
+        outside = (nearest < 0) | (nearest >= label.shape[axis])
+        inside_label = label.take(np.where(outside, 0, nearest), axis)
         # outside is (rows) or (columns): one value for all of (N, ·, W) or (N, H, ·)
         along_axis = outside[:, None] if axis == 1 else outside
         label = np.where(along_axis, VOID, inside_label)
