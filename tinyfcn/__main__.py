@@ -1,14 +1,28 @@
 """`python -m tinyfcn` is the command `tinyfcn`."""
+import signal
 import sys
+
+from .runtime.blas import require_address_space
+from .runtime.signals import ignore_stop_signals
 
 
 def main() -> int:
-    """Run the command line; Ctrl-C is quiet also while its modules are imported."""
+    """Run the command line. -> exit code"""
+    # While modules are imported there is nothing to clean up: the first Ctrl-C ends this process,
+    # and Python prints no traceback
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        from .cli import main as run
-        return run()
-    except KeyboardInterrupt:
-        return 130
+        require_address_space()
+    except MemoryError as error:
+        sys.stderr.write(f'tinyfcn: {error}\n')
+        return 2
+    from .cli import main as run
+    from .cli.interrupt import abort_on_stop_signals
+    abort_on_stop_signals()
+    code = run()
+    ignore_stop_signals()                               # only the interpreter has to end
+    return code
 
 
 if __name__ == '__main__':

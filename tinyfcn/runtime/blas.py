@@ -1,10 +1,30 @@
-"""Settings of OpenBLAS, which reads them once, when NumPy is imported. Imports no NumPy itself."""
+"""What OpenBLAS needs: it reads settings once, when NumPy is imported. Imports no NumPy itself."""
 import os
 import sys
 from itertools import takewhile
 
 # what OpenBLAS needs to know about an AMD processor to be sure of AVX-512
 AVX512 = {'avx512f', 'avx512bw', 'avx512dq', 'avx512vl'}
+
+
+# bytes of address space that NumPy and SciPy take, and their OpenBLAS for each core
+BASE_ADDRESS_SPACE = 500_000_000
+CORE_ADDRESS_SPACE = 60_000_000
+
+
+def require_address_space() -> None:
+    """Raise MemoryError if this process may not have enough (`ulimit -v`): OpenBLAS would end it.
+    """
+    try:
+        import resource
+    except ImportError:                                 # Windows
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    needed = BASE_ADDRESS_SPACE + CORE_ADDRESS_SPACE * (os.cpu_count() or 1)
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise MemoryError(f'this process may take {limit / 1e6:,.0f} MB of address space, and '
+                          f'NumPy and SciPy on this machine take {needed / 1e6:,.0f}: allow more '
+                          f'(ulimit -v)')
 
 
 def configure_openblas() -> None:
