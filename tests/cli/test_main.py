@@ -1,6 +1,7 @@
 """The command `tinyfcn` itself: help, version, wrong names, closed streams, no docstrings."""
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -63,6 +64,23 @@ def test_without_docstrings_every_command_has_help():
     done = subprocess.run([sys.executable, '-OO', '-c', script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f'{name} True' for name in COMMANDS]
+
+
+def test_without_docstrings_every_command_works(trained, tmp_path):
+    root, run = trained
+    commands = [['summary', 'tiny_8s'], ['draw', 'tiny_8s', '-o', 'net.png'], ['doctor'],
+                ['weights', 'inspect', str(run / 'last.safetensors')], ['eval', str(run)],
+                ['predict', str(run), str(root / 'images/one.jpg')], ['check', str(root)],
+                ['train', 'folder', '--data', str(root), '--set', 'steps=1'],
+                ['data', 'stanford', '--from', 'gone.tar.gz']]
+    script = ('from tinyfcn.cli import main\n'
+              'import sys\n'
+              f'for args in {commands}:\n'
+              '    print(args[0], main(args), file=sys.stderr)\n')
+    done = subprocess.run([sys.executable, '-OO', '-c', script], cwd=tmp_path,
+                          capture_output=True, text=True)
+    codes = dict(re.findall(r'^(\w+) (\d)$', done.stderr, re.M))
+    assert codes == {**{args[0]: '0' for args in commands}, 'data': '2'}, done.stderr
 
 
 # ---- Terminals -----------------------------------------------------------------------------------
@@ -147,3 +165,26 @@ def test_ctrl_c_during_imports_is_quiet(tmp_path):
     (tmp_path / 'tqdm.py').write_text(send)             # … and by a command
     done = run_command('check', 'x', env=env)
     assert done.returncode == 130 and done.stderr == '\ntinyfcn: aborted\n'
+
+
+# ---- A terminal that is closed -------------------------------------------------------------------
+
+@pytest.mark.crash
+@pytest.mark.skipif(sys.platform == 'win32', reason='Windows has no pseudoterminals')
+def test_a_training_outlives_its_terminal(tmp_path):
+    """As with nohup: SIGHUP is ignored, and every print fails from then on."""
+    import pty
+    master, slave = pty.openpty()
+    training = subprocess.Popen(
+        [sys.executable, '-m', 'tinyfcn', 'train', 'shapes-32s', '--run', str(tmp_path / 'run'),
+         '--set', 'steps=12', 'validate_every=4', 'batch=1'], stdin=slave, stdout=slave,
+        stderr=slave, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    os.close(slave)
+    printed = b''
+    while b'training' not in printed:
+        printed += os.read(master, 1000)
+    os.close(master)
+    assert training.wait(120) == 0
+    last_row = (tmp_path / 'run/metrics.jsonl').read_text().splitlines()[-1]
+    assert '"step": 12' in last_row and 'mean_iu' in last_row

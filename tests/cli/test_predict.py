@@ -75,6 +75,21 @@ def test_names_with_escapes_are_printed_without(trained, run_main, tmp_path):
     assert code == 2 and '\x1b' not in out + err and r'sky\x1b[2J' in out
 
 
+def test_names_of_any_length_and_encoding(trained, run_main, tmp_path):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    names = ['p' * 240, 'p' * 242, os.fsdecode(b'\xff')]
+    for name in names:
+        Image.fromarray(np.full((31, 17, 3), 90, 'uint8')).save(folder / f'{name}.png')
+    code, out, err = run_main('predict', trained[1], folder, '-o', tmp_path / 'out')
+    assert code == 0, err
+    assert sorted(path.stem for path in (tmp_path / 'out').glob('*[!y].png')) == sorted(names)
+    (tmp_path / 'out').rename(tmp_path / 'before')
+    Image.fromarray(np.full((31, 17, 3), 90, 'uint8')).save(folder / f'{"p" * 250}.png')
+    code, _, err = run_main('predict', trained[1], folder, '-o', tmp_path / 'out')
+    assert code == 2 and 'is too long for a file' in err and not (tmp_path / 'out').exists()
+
+
 # ---- What is written -----------------------------------------------------------------------------
 
 def test_a_mask_drawn_by_hand_is_never_overwritten(trained, photos, run_main):

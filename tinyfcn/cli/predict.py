@@ -35,6 +35,7 @@ from .paths import weights_file
 from .predict_options import add_predict_arguments, predict_options
 
 LISTED = 5                      # classes in the line that is printed for an image
+MAX_NAME = 255                  # bytes in the name of a file
 
 
 class Outputs(NamedTuple):
@@ -123,6 +124,9 @@ def plan_outputs(images: Iterable[Path], folder: Path, outputs: Iterable[str]) -
             stem = image.stem if output == 'score' else f'{image.stem}.{output}'
             files = Outputs(folder / f'{stem}.png', folder / f'{stem}.overlay.png')
             for file in files:
+                if len(os.fsencode(file.name)) > MAX_NAME:
+                    raise ValueError(f'{image}: the name {file.name} is too long for a file; give '
+                                     f'the image a shorter name')
                 if file in image_of:
                     raise ValueError(describe_collision(image_of[file], image, file))
                 image_of[file] = image

@@ -87,10 +87,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def get_recipe(name: str, changes: dict[str, Any]) -> recipes.Recipe:
+    """The recipe of this name, with some fields changed."""
     if name not in recipes.RECIPES:
-        hint = did_you_mean(name, recipes.RECIPES, 'see')
-        raise ValueError(f'no recipe called {printable(name)!r}; {hint} `tinyfcn train list` '
-                         f'prints a table of them')
+        near = did_you_mean(name, recipes.RECIPES, 'there are many:')
+        raise ValueError(f'no recipe called {printable(name)!r}; {near} `tinyfcn train list` '
+                         f'prints a table of all')
     return recipes.get_recipe(name, **changes)
 
 

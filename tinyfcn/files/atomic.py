@@ -19,7 +19,7 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     path = Path(path)
     mode = _replaceable_mode(path)
     _remove_leftovers(path)
-    new = path.with_name(f'.{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp')
+    new = path.with_name(f'{_temporary_prefix(path)}{os.getpid()}.{secrets.token_hex(4)}.tmp')
     try:
         with os.fdopen(_create(new), 'wb') as file:
             yield file
@@ -35,6 +35,11 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     sync_folder(path.parent)
+
+
+def _temporary_prefix(path: Path) -> str:
+    """What the names of temporary files for `path` begin with; a name has 255 bytes at most."""
+    return f'.{path.name[:50]}.'
 
 
 def _replaceable_mode(path: Path) -> int | None:
@@ -84,7 +89,7 @@ def _remove_leftovers(path: Path) -> None:
     """Remove temporary files of processes that were killed while they wrote `path`."""
     if os.name != 'posix':                              # os.kill would end the process there
         return
-    prefix = f'.{path.name}.'
+    prefix = _temporary_prefix(path)
     for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
         if leftover.name.startswith(prefix) and leftover.suffix == '.tmp':
             process = leftover.name[len(prefix):].partition('.')[0]
