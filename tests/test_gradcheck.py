@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from tinyfcn import Net, ops
+from tinyfcn import Net, build, ops
 from tinyfcn.dispatch import backward_of
 from tinyfcn.gradcheck import check, check_net
-from tinyfcn.layers import conv, dropout, max_pool, relu
+from tinyfcn.layers import batch_norm, conv, dropout, max_pool, max_switches, relu, take, unpool
 
 RNG = np.random.default_rng(11)
 
@@ -100,3 +100,63 @@ def test_a_wrong_box_makes_the_gradients_of_all_layers_below_wrong(monkeypatch):
                         lambda dy, cache, want=None: (correct(dy, cache)[0] * 1.001,))
     rows = check_net(two_layer_net(), RNG.standard_normal((1, 2, 6, 6))).rows
     assert {row.name for row in rows if not row.ok} == {'data', 'conv1.w', 'conv1.b'}
+
+
+def pool_and_unpool():
+    """A convolution whose bias has no effect, for a batch norm follows; and switches that jump."""
+    n = Net(2)
+    n.conv1 = conv(n.data, 4, 3, pad=1)
+    n.norm1 = batch_norm(n.conv1)
+    n.relu1 = relu(n.norm1)
+    n.switches = max_switches(n.relu1, 2)
+    n.pool1 = take(n.relu1, n.switches)
+    n.unpool1 = unpool(n.pool1, n.switches, like=n.relu1)
+    n.score = conv(n.unpool1, 3, 3, pad=1)
+    n.params['score.w'] *= 300          # the sum of large scores rounds by more than a fixed limit
+    return n
+
+
+IMAGE = np.random.default_rng(0).standard_normal((1, 2, 24, 24))
+
+
+def test_a_slope_of_0_is_found_though_its_sums_round():
+    report = check_net(pool_and_unpool(), IMAGE, directions=2)
+    assert report.ok, str(report)
+    assert next(row for row in report.rows if row.name == 'conv1.b').analytic < 1e-9
+
+
+def wrong_norm(dy, cache, want=None):
+    """dx as if the variance of the batch were a constant."""
+    x_hat, w, inverse, _ = cache
+    _, dw, db, *none = CORRECT_NORM(dy, cache)
+    dx = (dy - dy.mean((0, 2, 3), keepdims=True)) * (w * inverse)[:, None, None]
+    return dx, dw, db, *none
+
+
+CORRECT_NORM = ops.batch_norm.backward
+WRONG = {
+    'batch_norm': (wrong_norm, {'data', 'conv1.w'}),
+    'unpool': (lambda dy, cache, want=None, right=ops.unpool.backward: (
+        right(dy, cache)[0] * (1 + 1e-4), None), {'data', 'conv1.w', 'norm1.w', 'norm1.b'}),
+}
+
+
+@pytest.mark.parametrize('op', WRONG)
+def test_a_planted_mistake_is_still_found(op, monkeypatch):
+    backward, wrong = WRONG[op]
+    monkeypatch.setattr(getattr(ops, op), 'backward', backward)
+    rows = check_net(pool_and_unpool(), IMAGE, directions=2).rows
+    assert {row.name for row in rows if not row.ok} == wrong
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize('factor', [1, 1.001])
+def test_the_gradients_of_segnet(factor, monkeypatch):
+    """13 convolutions, each with a batch norm, up and down again; five pools."""
+    correct = ops.unpool.backward
+    monkeypatch.setattr(ops.unpool, 'backward', lambda dy, cache, want=None: (
+        correct(dy, cache)[0] * factor, None))
+    net = build('segnet', n_class=3, width=1/16, dtype='float64')
+    image = np.random.default_rng(1).standard_normal((1, 3, 32, 64))
+    report = check_net(net, image, directions=1)
+    assert report.ok == (factor == 1), str(report)
