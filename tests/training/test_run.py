@@ -30,6 +30,13 @@ from tinyfcn.weights import safetensors_file
 LAST = 'last.safetensors'
 BEST = 'best.safetensors'
 VALID = small_dataset(2, seed=9)
+pytestmark = pytest.mark.usefixtures('no_drawing')
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """The runs of the fixtures `finished` and `uninterrupted` do draw, and so do two heads."""
+    draw_nothing(monkeypatch)
 
 
 def stateful_net(seed=0, **kwargs):
@@ -224,8 +231,7 @@ OPTIMIZERS = {'SGD': dict(),
 
 
 @pytest.mark.parametrize('changes', OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_stopped_after_any_row_a_run_ends_as_if_it_had_not_been(tmp_path, changes, monkeypatch):
-    draw_nothing(monkeypatch)
+def test_stopped_after_any_row_a_run_ends_as_if_it_had_not_been(tmp_path, changes):
     recipe = run_recipe(**changes)
     rows = list(start_run(tmp_path / 'whole', recipe))
     whole = read_run(tmp_path / 'whole')
@@ -243,8 +249,7 @@ def test_stopped_after_any_row_a_run_ends_as_if_it_had_not_been(tmp_path, change
     assert any(' norm1.mean' in key for key in whole) and any(memory in key for key in whole)
 
 
-def test_stopped_after_every_row(uninterrupted, tmp_path, monkeypatch):
-    draw_nothing(monkeypatch)
+def test_stopped_after_every_row(uninterrupted, tmp_path):
     while run_until(tmp_path / 'run', run_recipe(), 1, resume=True):
         pass
     assert read_run(tmp_path / 'run') == uninterrupted
@@ -409,8 +414,9 @@ def test_another_machine_is_noted(tmp_path):
 
 # ---- unusual data sets ---------------------------------------------------------------------------
 
-def test_two_heads(tmp_path):
+def test_two_heads(tmp_path, monkeypatch):
     """The scores of the first head are the run's; those of the other stand under its name."""
+    monkeypatch.undo()                                  # draws
     single = small_dataset(3, (20, 24))
 
     def read(name):
