@@ -377,11 +377,12 @@ def entry(start, end, *shape, dtype='F32'):
     ({f'{i}': entry(0, 4000, 1000) for i in range(2000)}, bytes(4000),
      'and the one before it ends at byte'),
     ({'a': entry(0, 4, 1), 'b': entry(8, 12, 1)}, bytes(12), 'an array begins at byte'),
-    ({'a': entry(0, 4, 1 << 40)}, bytes(4), 'a is F32 of shape [1099511627776] in bytes 0 to 4'),
+    ({'a': entry(0, 4, 1 << 40)}, bytes(4), 'F32 of shape [1099511627776] in the bytes [0, 4]'),
     ({'a': entry(0, 4, *[1] * 33)}, bytes(4), 'a is F32 of shape [1, 1, 1'),
     ({'a': entry(0, 1 << 50, 1 << 48)}, bytes(4), 'truncated: 102 bytes of 1,125,899,906,842,722'),
-    ({'a': entry(-4, 0, 1)}, bytes(4), 'an array begins at byte'),
-], ids=['overlap', 'gap', 'shape', 'axes', 'size', 'negative'])
+    ({'a': entry(-4, 0, 1)}, bytes(4), 'a is F32 of shape [1] in the bytes [-4, 0]'),
+    ({'a': [1]}, b'', 'a is described by [1]'),
+], ids=['overlap', 'gap', 'shape', 'axes', 'size', 'negative', 'list'])
 def test_safetensors_sizes_that_cannot_be(reader, tmp_path, header, data, message):
     path = safetensors_file_of(tmp_path / 'x', header, data)
     check(reader, path, 'refused', message)

@@ -36,10 +36,11 @@ T = TypeVar('T')
 
 
 class Entry(NamedTuple):
-    """Where an array stands in the file, and as what."""
+    """What the header says of an array."""
     dtype: str
     shape: tuple[int, ...]
-    start: int
+    start: int                      # its first byte, and the one after its last
+    end: int
 
 
 class Header(NamedTuple):
@@ -131,21 +132,8 @@ def _read_header(file: BinaryIO) -> Header:
                           f'{MAX_HEADER:,}')
     header = json.loads(file.read(length).decode())
     metadata: dict[str, str] = header.pop('__metadata__', None) or {}
-
-    entries = {}
-    spans = []
-    for name, value in header.items():
-        dtype, shape, (begin, end) = value['dtype'], value['shape'], value['data_offsets']
-        if dtype not in STORED_DTYPES:
-            raise FormatError(f'{name} is {dtype}, which NumPy does not know')
-        itemsize = np.dtype(STORED_DTYPES[dtype]).itemsize
-        if not is_shape(shape) or len(value) != 3 or end - begin != prod(shape) * itemsize:
-            raise FormatError(f'{name} is {dtype} of shape {short_repr(shape)} in bytes '
-                              f'{short_repr(begin)} to {short_repr(end)}: damaged; get the file '
-                              f'again')
-        entries[name] = Entry(dtype, tuple(shape), start + begin)
-        spans.append((begin, end))
-    _check_spans(spans, start, size)
+    entries = {name: _entry(name, value, start) for name, value in header.items()}
+    _check_spans([(entry.start, entry.end) for entry in entries.values()], start, size)
 
     if not any(METADATA_KEY in key or 'crc32' in value for key, value in metadata.items()):
         return Header(None, entries)
@@ -155,16 +143,32 @@ def _read_header(file: BinaryIO) -> Header:
     return Header(metadata[METADATA_KEY], entries)
 
 
+def _entry(name: str, value: Any, start: int) -> Entry:
+    """{'dtype': 'F32', 'shape': [2, 3], 'data_offsets': [0, 24]}, counted from byte `start`"""
+    if not isinstance(value, dict) or value.keys() != {'dtype', 'shape', 'data_offsets'}:
+        raise FormatError(f'{name} is described by {short_repr(value)}: damaged; get the file '
+                          f'again')
+    dtype, shape, span = value['dtype'], value['shape'], value['data_offsets']
+    if str(dtype) not in STORED_DTYPES:
+        raise FormatError(f'{name} is {dtype}, which NumPy does not know')
+    itemsize = np.dtype(STORED_DTYPES[dtype]).itemsize
+    if not (is_shape(shape) and is_shape(span) and len(span) == 2
+            and span[1] - span[0] == prod(shape) * itemsize):
+        raise FormatError(f'{name} is {dtype} of shape {short_repr(shape)} in the bytes '
+                          f'{short_repr(span)}: damaged; get the file again')
+    return Entry(dtype, tuple(shape), start + span[0], start + span[1])
+
+
 def _check_spans(spans: list[tuple[int, int]], start: int, size: int) -> None:
     """The arrays fill the rest of the file, without gaps and without overlaps."""
-    needed = start + max((end for _, end in spans), default=0)
+    needed = max((end for _, end in spans), default=start)
     if size < needed:
         raise FormatError(f'truncated: {size:,} bytes of {needed:,}; get the file again')
-    at = 0
+    at = start
     for begin, end in sorted(spans):
         if begin != at:
-            raise FormatError(f'an array begins at byte {start + begin:,}, and the one before it '
-                              f'ends at byte {start + at:,}: damaged; get the file again')
+            raise FormatError(f'an array begins at byte {begin:,}, and the one before it ends at '
+                              f'byte {at:,}: damaged; get the file again')
         at = end
     if needed < size:
         raise FormatError(f'{size - needed:,} bytes follow its arrays: damaged, or not a '
