@@ -20,9 +20,11 @@ test-more: .venv/lessons .venv/mpi chromium
 test-shown test-hidden:
 	$(BIN)/python -m pytest -m "$(if $(findstring shown,$@),$(SHOWN),$(HIDDEN))"
 
-# the course, in a browser: read, change, run; in a container one is root, which Jupyter asks about
+# the course, in a browser: read, change, run. JupyterLab shows the players of trusted notebooks only;
+# in a container one is root, which it asks about
 lessons: .venv/lessons
-	cd lessons && ../$(BIN)/jupyter-lab $$(test "$$(id -u)" != 0 || echo --allow-root)
+	cd lessons && ../$(BIN)/jupyter-trust l*.ipynb >/dev/null && ../$(BIN)/jupyter-lab \
+	$$(test "$$(id -u)" != 0 || echo --allow-root) --LabApp.default_url=/lab/tree/l00_start.ipynb
 
 # the same as pages that need nothing running: site/index.html
 site: .venv/lessons
