@@ -15,10 +15,10 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ..files import open_regular, printable
 from .download import Report
@@ -52,7 +52,7 @@ class Refused(Exception):
     """Why an archive is not unpacked; the message does not name the archive yet."""
 
 
-def unpack(archive, folder, report: Report | None = None):
+def unpack(archive: str | Path, folder: str | Path, report: Report | None = None) -> None:
     """Write the content of `archive` to the new folder `folder`, or raise and leave nothing.
 
     report(done, total, name of the archive) is called with bytes of the archive.
@@ -71,7 +71,7 @@ def unpack(archive, folder, report: Report | None = None):
         raise
 
 
-def _write_members(archive, size, folder, report):
+def _write_members(archive: Path, size: int, folder: Path, report: Report | None) -> None:
     limit = min(MAX_BYTES, MAX_RATIO * size + CHUNK)
     target = _Target(size, folder)
     written = 0
@@ -144,9 +144,9 @@ class _Target:
         self.folders.add(folder)
 
 
-def _safe_path(name):
+def _safe_path(name: str) -> Path:
     """The name as a relative path that stays below the folder."""
-    def refusal(why):
+    def refusal(why: str) -> Refused:
         return Refused(f"the member '{printable(name)}' {why}; get the archive elsewhere")
 
     if name.startswith('/') or '\\' in name or ':' in name:
@@ -164,7 +164,7 @@ def _safe_path(name):
     return Path(*parts)
 
 
-def _create(name, path):
+def _create(name: str, path: Path) -> BinaryIO:
     try:
         return open(path, 'xb')                         # x: an existing file is an error
     except FileExistsError:
@@ -175,7 +175,7 @@ def _create(name, path):
 # ---- what is read --------------------------------------------------------------------------------
 
 @contextmanager
-def _refuse_damaged():
+def _refuse_damaged() -> Iterator[None]:
     """Any error from a damaged archive becomes Refused.
 
     The block must only read: the error of a full disk must stay what it is.
@@ -189,7 +189,7 @@ def _refuse_damaged():
                       f'again') from None
 
 
-def _members(archive, limit) -> Iterator[Member]:
+def _members(archive: Path, limit: int) -> Iterator[Member]:
     """The members of a .tar, .tar.gz or .zip."""
     with _refuse_damaged(), open_regular(archive) as file:
         head = file.read(512)
@@ -207,7 +207,8 @@ def _members(archive, limit) -> Iterator[Member]:
                           f'it again')
 
 
-def _chunks(content, size, position):
+def _chunks(content: Any, size: int,
+            position: Callable[[], int]) -> Iterator[tuple[bytes, int]]:
     """The content of a member in chunks; position() is how far the archive has been read."""
     with _refuse_damaged():
         while chunk := content.read(CHUNK):
@@ -217,7 +218,7 @@ def _chunks(content, size, position):
             raise Refused('damaged: a file does not have the length it claims; get it again')
 
 
-def _not_a_file(name):
+def _not_a_file(name: str) -> Refused:
     return Refused(f"the member '{printable(name)}' is neither a file nor a folder but a link, a "
                    f"device or the like; get the archive elsewhere")
 
@@ -229,14 +230,14 @@ class _LimitedFile:
     there are before a member.
     """
 
-    def __init__(self, file, limit):
+    def __init__(self, file: Any, limit: int) -> None:
         self.file = file
         self.limit = limit
         self.seek = file.seek
         self.tell = file.tell
-        self.headers_left = MAX_HEADERS
+        self.headers_left: float = MAX_HEADERS
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         if size > self.headers_left:
             raise Refused(f'a header of {size:,} bytes, or {MAX_HEADERS:,} bytes of headers before '
                           f'one member, more than any data set: a decompression bomb')
@@ -244,12 +245,14 @@ class _LimitedFile:
             raise Refused(f'more than {self.limit:,} bytes, more than any data set: a '
                           f'decompression bomb')
         self.headers_left -= size
-        return self.file.read(size)
+        data: bytes = self.file.read(size)
+        return data
 
 
-def _tar_members(file, plain) -> Iterator[Member]:
+def _tar_members(file: BinaryIO, plain: _LimitedFile) -> Iterator[Member]:
     """`file` is the archive, `plain` its uncompressed content."""
-    with tarfile.open(fileobj=plain, mode='r:') as tar:
+    readable: Any = plain               # as far as tarfile reads a file
+    with tarfile.open(fileobj=readable, mode='r:') as tar:
         while (member := _next_member(tar, plain)) is not None:
             tar.members.clear()     # type: ignore[attr-defined]    # a list that would only grow
             is_plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
@@ -268,7 +271,7 @@ def _tar_members(file, plain) -> Iterator[Member]:
                               f'again')
 
 
-def _next_member(tar, plain):
+def _next_member(tar: tarfile.TarFile, plain: _LimitedFile) -> tarfile.TarInfo | None:
     plain.headers_left = MAX_HEADERS
     member = tar.next()
     plain.headers_left = math.inf                       # what follows is the content of the member
@@ -280,20 +283,20 @@ def _next_member(tar, plain):
 class _ZipReader:
     """A zip as zipfile reads it, but that its list of members has a limit."""
 
-    def __init__(self, file):
+    def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.seek = file.seek
         self.tell = file.tell
         self.seekable = file.seekable
 
-    def read(self, size=-1):
+    def read(self, size: int = -1) -> bytes:
         if size > MAX_ZIP_LIST:                         # members are read in chunks
             raise Refused(f'its list of members has more than {MAX_ZIP_LIST:,} bytes; unpack it by '
                           f'hand')
         return self.file.read(size)
 
 
-def _zip_members(file) -> Iterator[Member]:
+def _zip_members(file: BinaryIO) -> Iterator[Member]:
     with zipfile.ZipFile(_ZipReader(file)) as zipped:
         members = zipped.infolist()
         _verify_member_count(file, len(members))
@@ -311,7 +314,7 @@ def _zip_members(file) -> Iterator[Member]:
                          _chunks(content, member.file_size, file.tell))
 
 
-def _verify_member_count(file, count):
+def _verify_member_count(file: BinaryIO, count: int) -> None:
     """zipfile goes by the length of the list of members alone: whole entries may be missing."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - ZIP_TRAILER))
