@@ -378,3 +378,19 @@ def test_the_weights_of_keras_3_are_described(tmp_path):
         file.create_group('optimizer/vars')
     with pytest.raises(FormatError, match=r"of Keras 3.*model\.save\('net\.h5'\)"):
         weights.read(tmp_path / 'x.weights.h5')
+
+
+# ---- Names that want much time -------------------------------------------------------------------
+
+@pytest.mark.parametrize('names', [
+    ['model.' * 200_000 + 'w'], [f'{i}.weight' for i in range(5000)],
+    ['features.' * 100_000 + f'{i}.weight' for i in range(10)]], ids=['prefixes', 'many', 'long'])
+def test_strange_names_are_refused_in_a_short_time(names):
+    """Without limits on names and their number some of these would take minutes."""
+    arrays = {name: floats(1) for name in names}
+    with pytest.raises(FormatError, match='no known source'):
+        to_our_names(arrays)
+    net = tinyfcn.build('fcn8s', width=1 / 64)
+    with pytest.raises(ValueError, match='nothing to copy') as error:
+        weights.transplant(net, arrays)
+    assert len(str(error.value)) < 1500

@@ -81,7 +81,7 @@ def is_complete(preprocess: dict[str, Any] | None) -> bool:
 def is_run(value: object) -> bool:
     if not isinstance(value, dict):
         return False
-    return all(RUN[key].is_valid(value[key]) for key in RUN.keys() & value.keys())
+    return all(RUN[key](value[key]) for key in RUN.keys() & value.keys())
 
 
 def is_machine(value: object) -> bool:
@@ -95,12 +95,12 @@ PREPROCESS: dict[str, Callable[[Any], bool]] = {
     'mean': lambda value: is_list(value, is_number) and len(value) > 0,
     'std': lambda value: is_list(value, is_number) and len(value) > 0 and min(value) > 0,
 }
-RUN = {
-    'step': Rule(is_count, 'a whole number'),
-    'best': Rule(is_number, 'a number'),
-    'seed': Rule(is_seed, 'a whole number'),
-    'recipe': Rule(lambda value: isinstance(value, dict), 'a dict'),
-    'data': Rule(lambda value: value is None or isinstance(value, dict), 'a dict'),
+RUN: dict[str, Callable[[Any], bool]] = {
+    'step': is_count,
+    'best': is_number,
+    'seed': is_seed,
+    'recipe': lambda value: isinstance(value, dict),
+    'data': lambda value: value is None or isinstance(value, dict),
 }
 ABOUT = {
     'build': Rule(is_build, 'a dict of name, n_class, channels, width and variants'),

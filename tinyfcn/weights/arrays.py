@@ -61,7 +61,7 @@ def check_size(total: int, limit: int, what: str = 'arrays') -> None:
                           f'file of this size')
 
 
-def is_shape(shape: object) -> bool:
-    """Whether these are the sizes of the axes of an array: a few whole numbers, none negative."""
-    return (isinstance(shape, (list, tuple)) and len(shape) <= MAX_AXES
-            and all(type(size) is int and 0 <= size < MAX_SIZE for size in shape))
+def are_sizes(values: object) -> bool:
+    """Whether these are a few whole numbers, none negative, as the sizes of an array's axes are."""
+    return (isinstance(values, (list, tuple)) and len(values) <= MAX_AXES
+            and all(type(size) is int and 0 <= size < MAX_SIZE for size in values))

@@ -129,6 +129,7 @@ SOURCES = [
     Source('ResNet-101 of torchvision', TORCH, {box.replace('/', '.'): box for box in RESNET},
            same_names('fc', *DEEP_STEM), PYTORCH),
 ]
+MAX_PREFIXES = 8                # one before another
 PREFIXES = '_orig_mod.', 'module.', 'model.', 'timm_model.', 'backbone.'
 BACKBONE_LAYER = re.compile(r'(conv\d|features\.|fire\d|inception|block\d|layer\d)')
 
@@ -172,15 +173,18 @@ def without_prefixes(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     ['conv1.weight', 'classifier.bias', 'bn1.bias']
     """
     stripped = dict(arrays)
-    while True:
+    for _ in range(MAX_PREFIXES):
         for prefix in PREFIXES:
-            shorter = {name.removeprefix(prefix): array for name, array in stripped.items()}
             count = sum(name.startswith(prefix) for name in stripped)
-            if count > len(stripped) / 2 and len(shorter) == len(stripped):
+            if count <= len(stripped) / 2:
+                continue
+            shorter = {name.removeprefix(prefix): array for name, array in stripped.items()}
+            if len(shorter) == len(stripped):           # else two names would become one
                 stripped = shorter
                 break
         else:
-            return stripped
+            break
+    return stripped
 
 
 def _box_and_suffix(name: str, source: Source) -> tuple[str, str | None]:

@@ -25,7 +25,7 @@ from safetensors.numpy import save as serialize
 
 from ..files import FormatError, describe_read_errors, open_atomic, open_regular
 from .about import check_about
-from .arrays import Arrays, from_bfloat16, is_shape, to_native
+from .arrays import Arrays, are_sizes, from_bfloat16, to_native
 
 METADATA_KEY = 'tinyfcn'
 MAX_HEADER = 8 << 20            # bytes; that of a net of 600 arrays has 60,000
@@ -152,7 +152,7 @@ def _entry(name: str, value: Any, start: int) -> Entry:
     if str(dtype) not in STORED_DTYPES:
         raise FormatError(f'{name} is {dtype}, which NumPy does not know')
     itemsize = np.dtype(STORED_DTYPES[dtype]).itemsize
-    if not (is_shape(shape) and is_shape(span) and len(span) == 2
+    if not (are_sizes(shape) and are_sizes(span) and len(span) == 2
             and span[1] - span[0] == prod(shape) * itemsize):
         raise FormatError(f'{name} is {dtype} of shape {short_repr(shape)} in the bytes '
                           f'{short_repr(span)}: damaged; get the file again')

@@ -24,9 +24,9 @@ from ..files import FormatError, describe_read_errors, open_regular
 from .arrays import (
     MAX_BYTES,
     Arrays,
+    are_sizes,
     check_size,
     from_bfloat16,
-    is_shape,
     largest_expansion,
     to_native,
 )
@@ -132,7 +132,7 @@ def _tensors(found: Any) -> dict[str, Tensor]:
 def _size(name: str, tensor: Tensor) -> int:
     """The bytes of a tensor, which is refused if it reaches beyond its storage."""
     storage, offset, shape, stride = tensor
-    is_valid = is_shape(shape) and is_shape(stride) and is_shape([offset, storage.size])
+    is_valid = are_sizes(shape) and are_sizes(stride) and are_sizes([offset, storage.size])
     if not is_valid or len(shape) != len(stride):
         raise FormatError(f'{name} has shape {short_repr(shape)}, stride {short_repr(stride)} and '
                           f'offset {short_repr(offset)}: whole numbers are needed')

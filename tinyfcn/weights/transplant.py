@@ -10,6 +10,8 @@ from ..files import printable
 from ..runtime.backend import array_module
 
 MAX_MESSAGE = 1000              # characters
+MAX_NAME = 100
+MAX_CANDIDATES = 100            # names that are compared with each other
 # Layers with one output per class: with other classes they must be trained again, so a mismatch
 # of their shapes is no error
 CLASSIFIERS = 'fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'
@@ -114,12 +116,16 @@ def _no_common_name(weights: Mapping[str, NDArray[Any]],
                     arrays: Mapping[str, NDArray[Any]]) -> str:
     """The message: names on both sides, and up to three that are similar."""
     similar = []
-    for name in weights:
-        for close in get_close_matches(name, arrays, 1):
+    # few and short ones, for the time grows with the product of both numbers and both lengths
+    candidates = [name for name in arrays if len(name) < MAX_NAME][:MAX_CANDIDATES]
+    for name in [*weights][:MAX_CANDIDATES]:
+        for close in get_close_matches(name, candidates, 1):
             similar.append(f'{name} is perhaps {close}')
+        if len(similar) == 3:
+            break
     return printable(f'nothing to copy: the net has {", ".join([*weights][:4])} …, and the file '
                      f'has {", ".join([*arrays][:4]) or "nothing"} …'
-                     + '; '.join(['', *similar[:3]])
+                     + '; '.join(['', *similar])
                      + '. `read` in tinyfcn.weights returns the names that tinyfcn uses',
                      limit=MAX_MESSAGE)
 
