@@ -47,13 +47,13 @@ BUGS = {
         'const REAL* x,                          // planes * windows',
         a_take((4, 5), (2, 3)), {}, 'take: x has 80 values'),
     'a value that no thread writes': (
-        'pointwise', 'dx[i] = dy[i]', 'if (i) dx[i] = dy[i]',
+        'pointwise', 'dx[i] = y[i] > 0', 'if (i) dx[i] = y[i] > 0',
         a_pointwise('relu', 2, 3, 4, 5), {}, None),
     'a value that two threads write': (
-        'pointwise', 'dx[i] = dy[i]', 'dx[i / 2] = dy[i]',
+        'pointwise', 'dx[i] = y[i] > 0', 'dx[i / 2] = y[i] > 0',
         a_pointwise('relu', 2, 3, 4, 5), dict(sanitize='thread'), 'data race'),
     'a thread that reads its neighbour\'s result': (
-        'pointwise', 'dx[i] = dy[i]', 'dx[i] = (i ? 0 * dx[i - 1] : 0) + dy[i]',
+        'pointwise', 'dx[i] = y[i] > 0', 'dx[i] = (i ? 0 * dx[i - 1] : 0) + y[i] > 0',
         a_pointwise('relu', 2, 3, 4, 5), dict(order='reverse'), None),
 }
 

@@ -262,7 +262,7 @@ def test_a_variance_beside_a_large_mean_is_not_lost(cupy):
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('size, channels', [(5, 3), (1, 4), (3, 8), (9, 5)])
+@pytest.mark.parametrize('size, channels', [(5, 3), (1, 4), (3, 8), (9, 5), (4, 6), (2, 1)])
 def test_local_response_norm_agrees_with_the_reference(cupy, size, channels, dtype):
     rng = np.random.default_rng(size)
     x = rng.standard_normal((2, channels, 4, 7)).astype(dtype)
@@ -291,7 +291,7 @@ def test_unsupported_arguments_have_no_kernel(cupy):
         ('col2im', False, x[0], 9, 3),
         ('batch_norm', False, x, b, b, b, b[1:]), ('batch_norm', False, x, b, b, b, b, True, None),
         ('batch_norm', False, x[:, :, :1, :1], b, b, b, b, True),
-        ('local_response_norm', False, x, 4), ('local_response_norm', False, x, 5, 'much'))]
+        ('local_response_norm', False, x, 0), ('local_response_norm', False, x, 5, 'much'))]
     assert found == [None] * len(found)
     assert find_kernel('conv2d', False, x, w) and find_kernel('im2col', False, x, 3)
     with pytest.raises(ValueError, match='3×3'):

@@ -33,7 +33,8 @@ def relu_backward(dy, cache):
 def _mask_gradient(dy, y, dx):
     """Fill dx: dy where y > 0, else 0, also where dy is not finite."""
     bits = dx.view('int32')
-    np.negative((y > 0).view('int8'), out=bits)         # −1 has all bits set, 0 has none
+    np.greater(y, 0, out=bits)
+    np.negative(bits, out=bits)                         # −1 has all bits set, 0 has none
     bits &= dy.view('int32')
 
 
