@@ -26,6 +26,7 @@ BEST = 'best.safetensors'
 CURVES = 'curves.png'
 PAGE = 'predictions.png'
 CHECKPOINT_SECONDS = 600        # between two checkpoints, where validations are rarer
+SAFE_LR = .01                   # which an error proposes at most
 # of a write, when there is no room: the disk, the file or the user's share of the disk is full
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 
@@ -111,7 +112,7 @@ class RunWriter:
 
     def describe_checkpoint(self) -> str:
         """Which checkpoint there is, and how to go on from it with a smaller learning rate."""
-        lower = f'--set lr={self.recipe.lr / 10:g}'
+        lower = f'--set lr={min(self.recipe.lr / 10, SAFE_LR):g}'
         if self.saved_step is None:
             return (f'There is no checkpoint yet, and none was written at step {self.step}: the '
                     f'same command with {lower} starts again')

@@ -11,7 +11,7 @@ def bgr(*mean: float) -> dict[str, Any]:
     return dict(order='BGR', scale=1, mean=mean, std=(1,) * len(mean))
 
 
-# the channels' means
+# the means of the channels: of color in the order blue, green, red
 COLOUR = (116.190, 97.203, 92.318)
 HHA = (132.431, 94.076, 118.477)
 LOG_DEPTH = (7.844,)
@@ -57,6 +57,7 @@ def row(source: str, scores: tuple[float, ...], *parts: dict[str, Any],
     return recipe
 
 
+# where the numbers of a row are from; of SOLVER_ONLY no score is published
 SOLVER = 'the authors’ solver.prototxt; scores of their released weights'
 SOLVER_ONLY = 'the authors’ solver.prototxt'
 TABLE = 'CVPR 2015, Table'
