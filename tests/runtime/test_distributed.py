@@ -15,8 +15,8 @@ import mpi_steps
 import mpi_sums
 import numpy as np
 import pytest
+from kill_campaign import read_run
 from mpi_jobs import ENDS_WITHIN, ENVIRONMENT, assert_one_message, mpi, start_job, wait_for
-from test_crash import read_run
 from training_samples import make_recipe, write_bright_halves
 
 from tinyfcn.prediction import evaluate

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copytree
 
+import kill_campaign
 import pytest
 from mpi_jobs import ENDS_WITHIN, ENVIRONMENT, MPIEXEC, assert_one_message, mpi, wait_for
 from training_samples import write_bright_halves
@@ -236,6 +237,18 @@ def test_a_storm_of_ctrl_c_ends_the_job(data, tmp_path):
         assert_ended(*processes)
     assert 'Traceback' not in stderr
     assert not [*tmp_path.glob('run/.*.tmp')]
+
+
+@mpi
+def test_a_campaign_of_kills(data, tmp_path):
+    """Of mpiexec and of ranks, by four signals: what is resumed ends with the same bits."""
+    launcher = [MPIEXEC, '-n', '2']
+    kill_campaign.finish(kill_campaign.start(data, tmp_path / 'undisturbed', launcher))
+    uninterrupted = kill_campaign.read_run(tmp_path / 'undisturbed')
+    spent = kill_campaign.spend(kill_campaign.KILLS_OF_RANKS, kill_campaign.KILLS_OF_JOB, data,
+                                tmp_path, uninterrupted, launcher)
+    print(spent)
+    assert spent.total() == kill_campaign.KILLS_OF_RANKS
 
 
 @mpi

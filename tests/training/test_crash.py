@@ -3,16 +3,16 @@
 Each run is a real process of the real command line, stopped by a real signal while it trains,
 validates, draws or saves. The exit codes are checked: a signal after the end would prove nothing.
 """
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
+import kill_campaign
 import pytest
+from kill_campaign import read_run
 from training_samples import write_bright_halves
 
 from tinyfcn.training import checkpoint
@@ -48,24 +48,6 @@ def finish(dataset, folder, *more):
     return read_run(folder)
 
 
-def read_run(folder):
-    """Everything that has to be the same: weights, memory, state, rows except for the seconds."""
-    contents = {}
-    for name in 'last', 'best':
-        saved = checkpoint.load(folder / f'{name}.safetensors')
-        for key, w in saved.weights.items():
-            contents[f'{name} {key}'] = w.tobytes()
-        for kind, values in saved.memory.items():
-            for key, w in values.items():
-                contents[f'{name} {kind} {key}'] = w.tobytes()
-        contents[name] = json.dumps(saved.about['run'], sort_keys=True)
-    rows = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
-    for row in rows:
-        del row['seconds']
-    contents['rows'] = json.dumps(rows)
-    return contents
-
-
 @pytest.fixture(scope='module')
 def uninterrupted(dataset, tmp_path_factory):
     return finish(dataset, tmp_path_factory.mktemp('uninterrupted') / 'run')
@@ -91,21 +73,22 @@ def count_lines(path):
     return path.read_bytes().count(b'\n') if path.exists() else 0
 
 
-@pytest.mark.parametrize('signal_number, code', [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
-def test_a_run_that_is_killed_three_times(dataset, uninterrupted, tmp_path, signal_number, code):
-    """Eight runs for each signal, two at a time."""
-    def one(number):
-        folder = tmp_path / str(number)
-        codes = interrupt_three_times(dataset, folder, signal_number, random.Random(number))
-        return codes, finish(dataset, folder, '--resume')
+def test_a_campaign_of_kills(dataset, tmp_path):
+    """Of the process that trains, and of its worker, by four signals."""
+    kill_campaign.finish(kill_campaign.start(dataset, tmp_path / 'undisturbed'))
+    uninterrupted = read_run(tmp_path / 'undisturbed')
+    spent = kill_campaign.spend(kill_campaign.KILLS, kill_campaign.KILLS_OF_PROCESS, dataset,
+                                tmp_path, uninterrupted)
+    print(spent)
+    assert spent.total() == kill_campaign.KILLS
 
-    with ThreadPoolExecutor(2) as pool:
-        runs = [*pool.map(one, range(8))]
-    assert [codes for codes, _ in runs] == [[code] * 3] * 8
-    for _, contents in runs:
-        assert contents.keys() == uninterrupted.keys()
-        assert not [key for key in contents if contents[key] != uninterrupted[key]]
-    assert not [*tmp_path.glob('*/.*.tmp')]
+
+def test_a_campaign_of_two_trainings_in_one_folder(dataset, tmp_path):
+    kill_campaign.finish(kill_campaign.start(dataset, tmp_path / 'undisturbed'))
+    uninterrupted = read_run(tmp_path / 'undisturbed')
+    for number in range(kill_campaign.FIGHTS):
+        found = kill_campaign.fight(dataset, tmp_path / str(number), random.Random(number))
+        assert found == uninterrupted
 
 
 @pytest.mark.parametrize('lost', ['momentum', 'step', 'a bit of a weight'])
