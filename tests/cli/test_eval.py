@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn import load, load_dataset
+from tinyfcn import load, load_dataset, metrics
+from tinyfcn.cli.tables import iu_table, score_table
 from tinyfcn.viz import class_colours
 
 
@@ -140,3 +141,13 @@ def test_the_published_scores_are_printed_for_their_data_set_alone(moved, run_ma
     net.save(run / 'best.safetensors')
     assert 'target: a paper' in run_main('eval', run)[1]
     assert 'target' not in run_main('eval', run, root, '--split', 'train')[1]
+
+
+def test_names_are_shown_escaped_and_cut():
+    hist = np.array([[0, 0], [0, 0]])                   # and every pixel is void
+    text = iu_table(metrics.scores(hist), hist, ['sky\x1b[2J\nroad', 'x' * 10_000])
+    assert '\x1b' not in text and len(text.splitlines()) == 4 and max(map(len, text.splitlines())) < 120
+    table = score_table({'runs/\x1b[2J\nmy': dict(mean_iu=None, pixel_acc=.5)}, dict(mean_iu=65.5),
+                        'a\npaper')
+    assert table.splitlines()[1].split()[-4:] == ['50.0', '–', '–', '–']
+    assert r'\x1b[2J\nmy' in table and len(table.splitlines()) == 3

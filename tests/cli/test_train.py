@@ -2,6 +2,7 @@
 import json
 import os
 import re
+from shutil import copytree
 
 import pytest
 
@@ -117,6 +118,16 @@ def test_resuming_what_is_not_there_says_so(trained, four_steps, run_main, tmp_p
     code, out, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path / 'new',
                               '--resume', *four_steps)
     assert code == 0 and 'no checkpoint to resume' in err and 'best.safetensors' in out
+
+
+def test_a_run_in_the_folder_of_version_01_is_resumed(trained, four_steps, run_main, tmp_path,
+                                                      monkeypatch):
+    root, run = trained
+    monkeypatch.chdir(tmp_path)
+    copytree(run, 'runs/folder')
+    code, _, err = run_main('train', 'folder', '--data', root, '--resume', *four_steps)
+    assert code == 0 and 'resuming the one in runs/folder' in err and 'finished' in err
+    assert os.listdir('runs') == ['folder']
 
 
 def test_a_refused_training_is_not_announced(trained, four_steps, run_main):

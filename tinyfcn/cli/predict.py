@@ -24,7 +24,7 @@ from .. import load, viz
 from ..data.images import read_image
 from ..data.labels import by_output
 from ..data.paths import IMAGE_SUFFIXES
-from ..files import describe_folder, make_folder, require_own
+from ..files import describe_folder, make_folder, printable, require_own
 from ..net import Net
 from ..prediction import predict
 from .bar import show_bar
@@ -35,6 +35,7 @@ from .paths import weights_file
 from .predict_options import add_predict_arguments, predict_options
 
 LISTED = 5                      # classes in the line that is printed for an image
+MAX_CLASS = 40                  # characters of each
 MAX_NAME = 255                  # bytes in the name of a file
 
 
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
             files = plan[path][output]
             viz.write_label(files.label, pred, viz.class_colours(classes[output], colours))
             viz.write_png(files.overlay, viz.overlay(image, pred, classes[output], colours))
-            say(f'{files.overlay}   {describe_shares(pred, classes[output])}')
+            say(f'{printable(files.overlay)}   {describe_shares(pred, classes[output])}')
     if failed:
         raise ValueError(f'{failed:,} of {len(plan):,} images were skipped, see above; the others '
                          f'are in {args.output}')
@@ -172,4 +173,5 @@ def describe_shares(pred: np.ndarray, classes: Sequence[str]) -> str:
     """The largest classes of a prediction with their shares: 'sky 63%, tree 20%'."""
     shares = np.bincount(pred.ravel(), minlength=len(classes)) / pred.size
     largest = np.argsort(-shares, kind='stable')[:LISTED]
-    return ', '.join(f'{classes[i]} {shares[i]:.0%}' for i in largest if shares[i])
+    return ', '.join(f'{printable(classes[i], limit=MAX_CLASS)} {shares[i]:.0%}'
+                     for i in largest if shares[i])

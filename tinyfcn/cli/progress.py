@@ -8,7 +8,7 @@ from ..training.run import Row
 from .bar import Bar
 from .interrupt import Interrupted, interruptible
 from .output import say
-from .tables import percent
+from .tables import in_percent
 
 
 def show_progress(rows: Generator[Row, None, None], recipe: Recipe, title: str,
@@ -50,8 +50,3 @@ def step_note(row: Row, images: int, scores: Row) -> str:
     """'loss 0.53, 12.1 images/s', and the mean IU once there is one"""
     note = f'loss {row["loss"]:.4g}, {images / max(row["seconds"], 1e-9):.1f} images/s'
     return f'{note}, mean IU {in_percent(scores["mean_iu"])}' if scores else note
-
-
-def in_percent(share: float | None) -> str:
-    """.571 -> '57.1'"""
-    return percent(share if share is None else 100 * share)

@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import printable
+
 if TYPE_CHECKING:
     from ..training.recipes import Recipe
 
+MAX_NAME = 40                   # characters of a class
 METRICS = dict(pixel_acc='pixel acc', mean_acc='mean acc', mean_iu='mean IU', fw_iu='f.w. IU')
 
 # IU of FCN-8s on VOC 2012 test, as tables in later papers give it. They leave out the background:
@@ -29,16 +32,15 @@ def score_table(scores: Mapping[str, Mapping[str, Any]], target: Mapping[str, fl
     """
     rows = {}
     for name, row_scores in scores.items():
-        rows[name] = [100 * row_scores[key] if row_scores.get(key) is not None else None
-                      for key in METRICS]
+        rows[printable(name)] = [in_percent(row_scores.get(key)) for key in METRICS]
     if target:
-        rows[f'target: {source}'] = [target.get(key) for key in METRICS]
+        rows[f'target: {printable(source)}'] = [percent(target.get(key)) for key in METRICS]
 
     width = max(map(len, rows))
     header = ' ' * width + ''.join(f'{name:>11}' for name in METRICS.values())
     lines = [header + '   seconds' if seconds else header]
     for name, values in rows.items():
-        line = f'{name:{width}}' + ''.join(f'{percent(value):>11}' for value in values)
+        line = f'{name:{width}}' + ''.join(f'{value:>11}' for value in values)
         if seconds and name in seconds:
             line += f'{seconds[name]:10.0f}'
         lines.append(line)
@@ -50,17 +52,24 @@ def percent(value: float | None) -> str:
     return '–' if value is None or np.isnan(value) else f'{value:.1f}'
 
 
+def in_percent(share: float | None) -> str:
+    """.571 -> '57.1'"""
+    return percent(share if share is None else 100 * share)
+
+
 def iu_table(scores: Mapping[str, Any], hist: NDArray[Any], classes: Sequence[str]) -> str:
     """IU of every class and its share of the labelled pixels; beside the paper's IU for VOC.
 
     A class that is neither in the labels nor in the predictions is 'absent', and not in the mean.
     """
     paper = PAPER_VOC_TEST if tuple(classes) == tuple(PAPER_VOC_TEST) else {}
-    width = max(map(len, classes))
+    names = [printable(name, limit=MAX_NAME) for name in classes]
+    width = max(map(len, names))
     header = f'{"class":{width}}     IU   share'
     lines = [header + '   FCN-8s, VOC 2012 test' if paper else header]
-    for name, iu, pixels in zip(classes, scores['iu'], hist.sum(1)):
-        share = f'{100 * pixels / hist.sum():6.1f}%'
+    total = hist.sum() or 1                             # 0 where every pixel is void
+    for name, iu, pixels in zip(names, scores['iu'], hist.sum(1)):
+        share = f'{100 * pixels / total:6.1f}%'
         value = 'absent' if np.isnan(iu) else f'{100 * iu:6.1f}'
         line = f'{name:{width}} {value} {share}'
         if paper:

@@ -2,7 +2,8 @@
 
 The run is kept in a folder: checkpoints, curves, a page of predictions and
 metrics.jsonl with the loss of every step. Ctrl-C saves a checkpoint, and the
-same command with --resume continues bit for bit as if it had not been stopped.
+same command with --resume continues: on one machine, with the same libraries
+and as many threads, bit for bit as if it had not been stopped.
 
   tinyfcn train list                    all recipes
   tinyfcn train folder --data my        your own images/, masks/ and classes.txt
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> None:
         return
     recipe = get_recipe(args.recipe, dict(args.set))
     folder = args.run_folder or default_run_folder(args.recipe, args.data)
+    if args.resume and not args.run_folder:
+        folder = run_to_resume(folder, args.recipe)
     require_own_run(folder, args.overwrite)
     root = args.data or (run_data_folder(folder) if args.resume else None)
     train, valid = train_val_sets(recipe, root)
@@ -76,8 +79,8 @@ def run(args: argparse.Namespace) -> None:
                     args.resume, data_location(recipe, root), partial(say, file=sys.stderr))
     title = (f'{args.recipe}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} others. In {folder}:')
-    scores = show_progress(rows, recipe, title, 'run the same command with --resume to continue '
-                                                f'in {folder}')
+    how_to_continue = f'run the same command with --resume to continue in {folder}'
+    scores = show_progress(rows, recipe, title, how_to_continue)
     if not scores:                                      # the run was finished before
         return
     say()
@@ -107,6 +110,15 @@ def default_run_folder(recipe_name: str, data: Path | None) -> Path:
     if own and recipe_name.split('-')[0] == 'folder':
         recipe_name = own + recipe_name.removeprefix('folder')
     return Path('runs') / recipe_name
+
+
+def run_to_resume(folder: Path, recipe_name: str) -> Path:
+    """The folder itself, or runs/RECIPE, where version 0.1 kept runs on images of your own."""
+    old = Path('runs') / recipe_name
+    if not (folder / runs.LAST).exists() and (old / runs.LAST).exists():
+        say(f'{folder} holds no run: resuming the one in {old}', sys.stderr)
+        return old
+    return folder
 
 
 def data_location(recipe: recipes.Recipe, root: Path | None) -> tuple[str, Path | None]:
