@@ -142,6 +142,7 @@ NAMES = {
     'a device of Windows': ('set/NUL.txt', 'has the name of a device'),
     'a bell': ('set/\a', 'has a name that not every system can write'),
     'a dot at its end': ('set/a.', 'has a name that not every system can write'),
+    'no name': ('./.', 'has no name'),
     'too long a name': ('n' * 256, 'has a name that not every system can write'),
 }
 NESTED = [('/'.join('d' * 200) + f'/{i}', b'') for i in range(3)]

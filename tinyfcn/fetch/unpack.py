@@ -77,7 +77,7 @@ def _write_members(archive: Path, size: int, folder: Path, report: Report | None
     written = 0
     for member in _members(archive, limit):
         target.count()
-        path = folder / _safe_path(member.name)
+        path = folder / _safe_path(member)
         target.make_folder(member.name, path if member.is_folder else path.parent)
         if member.is_folder:
             continue
@@ -144,14 +144,18 @@ class _Target:
         self.folders.add(folder)
 
 
-def _safe_path(name: str) -> Path:
-    """The name as a relative path that stays below the folder."""
+def _safe_path(member: Member) -> Path:
+    """The name of a member as a relative path that stays below the folder."""
+    name = member.name
+
     def refusal(why: str) -> Refused:
         return Refused(f"the member '{printable(name)}' {why}; get the archive elsewhere")
 
     if name.startswith('/') or '\\' in name or ':' in name:
         raise refusal('is not a path relative to the folder (/, \\ or a drive)')
     parts = [part for part in name.split('/') if part not in ('', '.')]
+    if not parts and not member.is_folder:              # './' is the folder itself
+        raise refusal('has no name')
     if '..' in parts:
         raise refusal('points outside the folder (..)')
     if len(parts) > MAX_DEPTH:
