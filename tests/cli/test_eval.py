@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyfcn import load, load_dataset, metrics
+from tinyfcn import Dataset, build, load, load_dataset, metrics
+from tinyfcn.cli.evaluate import require_same_classes
 from tinyfcn.cli.tables import iu_table, score_table
 from tinyfcn.viz import class_colours
 
@@ -104,10 +105,22 @@ def test_a_net_without_names_is_compared_by_their_number(moved, run_main, tmp_pa
     del net.about['run'], net.about['classes']
     net.save(tmp_path / 'unnamed.safetensors')
     assert run_main('eval', tmp_path / 'unnamed.safetensors', root, '--split', 'train')[0] == 0
-    with open(root / 'classes.txt', 'a') as file:
-        file.write('\ncar\n')
+    classes = (root / 'classes.txt').read_text()
+    (root / 'classes.txt').write_text(f'{classes}\ncar\n')
     code, _, err = run_main('eval', tmp_path / 'unnamed.safetensors', root, '--split', 'train')
     assert code == 2 and "class 3 is missing for the net and 'car'" in err
+    larger = build('tiny_8s', 4, width=1/8)
+    larger.about['preprocess'] = net.about['preprocess']
+    larger.save(tmp_path / 'larger.safetensors')
+    (root / 'classes.txt').write_text(classes)
+    code, _, err = run_main('eval', tmp_path / 'larger.safetensors', root, '--split', 'train')
+    assert code == 2 and "class 3 is '3' for the net and missing in the data set" in err
+
+
+def test_a_net_with_other_outputs_is_refused():
+    dataset = Dataset(dict(score_sem=['sky'], score_geo=['flat']), ['one'], read=None)
+    with pytest.raises(ValueError, match='labels for score_sem, and the net has no such .*: score'):
+        require_same_classes(build('tiny_8s', 3, width=1/8), dataset)
 
 
 # ---- Files and tables ----------------------------------------------------------------------------

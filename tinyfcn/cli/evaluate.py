@@ -110,19 +110,22 @@ def evaluation_set(args: argparse.Namespace, recipe: Recipe | None, root: Path |
 
 def require_same_classes(net: Net, dataset: Dataset) -> None:
     """Raise if the classes of a data set are not those that the net was trained on."""
-    names_by_output = by_output(net.about.get('classes') or {})
+    known = by_output(net.about.get('classes') or {})
     for output, classes in by_output(dataset.classes).items():
-        names = tuple(names_by_output.get(output, ()))
-        if not names:                                   # of a net that was saved without names
-            names = classes[:net[output].channels]
-        for i in range(max(len(names), len(classes))):
-            then = names[i] if i < len(names) else None
+        if output not in net.outputs(train=False):
+            raise ValueError(f'the data set has labels for {output}, and the net has no such '
+                             f'output: {", ".join(net.outputs(train=False))}')
+        # a net that was saved without names is compared by their number
+        names = known.get(output) or [*classes, *map(str, range(len(classes), 256))]
+        n_class = net[output].channels
+        for i in range(max(n_class, len(classes))):
+            then = names[i] if i < n_class else None
             now = classes[i] if i < len(classes) else None
             if then != now:
                 raise ValueError(f'class {i} is {quote(then)} for the net and {quote(now)} in the '
-                                 f'data set, so scores would be of the wrong classes. The net was '
-                                 f'trained on {", ".join(map(printable, names))}: list the classes '
-                                 f'of the data set in this order')
+                                 f'data set, so scores would be of the wrong classes. The classes '
+                                 f'of the net are {", ".join(map(printable, names[:n_class]))}: '
+                                 f'list those of the data set in this order')
 
 
 def quote(name: str | None) -> str:
