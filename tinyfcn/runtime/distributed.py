@@ -190,7 +190,7 @@ class MPIProcesses:
         """
         ignore_stop_signals()
         if self.rank:
-            sleep(1 + .1 * min(self.rank, 30))
+            sleep(2 + .1 * min(self.rank, 30))
         sys.stdout = sys.__stdout__
         sys.stderr = sys.__stderr__
         try:
