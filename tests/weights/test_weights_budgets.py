@@ -403,6 +403,12 @@ def test_safetensors_are_read_without_a_second_copy(reader, tmp_path):
 
 # ---- Any format
 
+def test_a_large_file_where_memory_is_short_is_not_called_damaged(tmp_path):
+    weights.save(tmp_path / 'x', {'w': np.zeros(6 << 20, 'f4')})
+    with bounded_reader(limit=8 << 20) as small:
+        outcome = small.read(tmp_path / 'x')
+    assert 'MemoryError' in outcome.kind and 'damaged' not in outcome.message
+
 def test_the_limit_of_all_formats_is_the_same():
     assert npz.MAX_BYTES == keras_h5.MAX_BYTES == torch_pickle.MAX_BYTES
     assert MAX_EXPANSION == 16 and FREE_BYTES == 16 << 20

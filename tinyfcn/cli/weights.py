@@ -1,6 +1,7 @@
 """Inspect a file of weights, or convert it to .safetensors.
 
-  tinyfcn weights inspect FILE    every array of the file: name, dtype, shape
+  tinyfcn weights inspect FILE    every array of the file: name, dtype, shape,
+                                  and how many values are nan or infinite
   tinyfcn weights convert FILE    write a .safetensors with checksums, under the
                                   names that tinyfcn uses
 

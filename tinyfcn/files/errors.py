@@ -25,6 +25,8 @@ def describe_read_errors(path: str | os.PathLike[str], what: str) -> Iterator[No
         raise FormatError(f'{name}: {printable(error, limit=MAX_MESSAGE)}') from None
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise                                           # their own messages name the file
+    except MemoryError:
+        raise                                           # not the fault of the file
     except Exception as error:
         raise FormatError(f'{name}: damaged, or not a {what} ({type(error).__name__}: '
                           f'{printable(error)}); get the file again') from None
