@@ -196,10 +196,10 @@ class MPIProcesses:
         try:
             yield
         finally:
-            for stream in sys.stdout, sys.stderr:
+            for stream in filter(None, (sys.stdout, sys.stderr)):
                 _deliver(stream)
-            # MPI would add a line of its own
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stderr__.fileno())
+            # MPI would add a line of its own to stderr
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             self.comm.Abort(code)
 
     def _abort_on_uncaught_errors(self):
