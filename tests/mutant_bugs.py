@@ -516,7 +516,7 @@ BUGS = {
         ],
         'prediction/multiscale.py': [
             ('index', 'a flipped prediction is not flipped back',
-             'one = one[..., ::-1]', 'pass'),
+             'p[..., ::-1] if flipped else p', 'p'),
             ('accumulate', 'windows are summed and not averaged',
              'p /= count', 'pass'),
             ('stride', 'the last window ends before the image does',

@@ -106,9 +106,10 @@ def test_the_memory_of_the_crf_is_bounded(h, w, n_class):
 
 
 @pytest.mark.parametrize('most', [40, 11])
-def test_where_memory_ends_before_its_time_smaller_tiles_follow(net, most):
+@pytest.mark.parametrize('options', [{}, dict(flip=True)], ids=str)
+def test_where_memory_ends_before_its_time_smaller_tiles_follow(net, most, options):
     """An array of more than `most` rows cannot be had, whatever the system said before."""
-    expected = predict(net, IMAGE)
+    expected = predict(net, IMAGE, **options)
     forward = net.forward
 
     def limited_forward(x, **kwargs):
@@ -117,8 +118,8 @@ def test_where_memory_ends_before_its_time_smaller_tiles_follow(net, most):
         return forward(x, **kwargs)
 
     net.forward = limited_forward
-    for memory in None, tile_memory(net):
-        np.testing.assert_array_equal(predict(net, IMAGE, max_memory=memory), expected)
+    for memory in None, tile_memory(net) + bool(options) * PROBABILITIES:
+        np.testing.assert_array_equal(predict(net, IMAGE, memory, **options), expected)
     net.forward = lambda x, **kwargs: limited_forward(np.empty((1, 3, 99, 9)))
     with pytest.raises(MemoryError):
         predict(net, IMAGE)

@@ -17,7 +17,7 @@ from ..net.net import Net
 from ..ops import resize
 from ..runtime.backend import on_host, to_numpy
 from ..runtime.machine import available_memory
-from .tiles import MEMORY_SHARE, iter_scores, join, usable_memory
+from .tiles import MEMORY_SHARE, Piece, iter_scores, join, usable_memory
 
 OVERLAP = 1 / 3         # of a window, at least, lies over the one before
 
@@ -38,36 +38,46 @@ def predict_probabilities(net: Net, image: Array, scales: Iterable[float] = (1,)
     count = len(scales) * len(flips)
     preprocess = get_preprocess(net)
     max_memory = memory_for_tiles(net, image, scales, window, max_memory)
-    total: dict[str, Array] = {}
+    h, w = image.shape[:2]
+    total = {output: np.zeros((net[output].channels, h, w), net.dtype)
+             for output in net.outputs(train=False)}
     for scale in scales:
         scaled = image if scale == 1 else rescale(image, {}, scale)[0]
         for flipped in flips:
             x = prepare(scaled[:, ::-1] if flipped else scaled, preprocess, net.dtype)
-            for output, p in predict_windows(net, x, window, max_memory).items():
-                if output not in total:
-                    total[output] = np.zeros((p.shape[1], *image.shape[:2]), p.dtype)
-                add_resized(total[output], p, flipped, count)
+            # a view of the mean that lies as x does
+            mean = {output: p[..., ::-1] if flipped else p for output, p in total.items()}
+            if scale == 1 and window is None:
+                add_pieces(mean, iter_scores(net, x, max_memory), count)
+            else:
+                add_resized(mean, predict_windows(net, x, window, max_memory), count)
     return total
 
 
-def add_resized(total: Array, p: Array, flipped: bool, count: int) -> None:
-    """total += p/count, p (1, C, h, w) at the size of total (C, H, W), mirrored back if flipped.
+def add_pieces(mean: Mapping[str, Array], pieces: Iterable[Piece], count: int) -> None:
+    """mean += softmax(scores)/count, piece by piece, in place.   {output: (C, H, W)}"""
+    for rows, columns, scores in pieces:
+        for output, score in scores.items():
+            mean[output][:, rows, columns] += softmax(score)[0] / count
 
-    One class after another: a resized copy of all of them would take as much memory as total.
+
+def add_resized(mean: Mapping[str, Array], prob: Mapping[str, Array], count: int) -> None:
+    """mean += prob/count, each (1, C, h, w) at the size of its mean (C, H, W), in place.
+
+    One class after another: a resized copy of all of them would take as much memory as the mean.
     """
-    for i, of_class in enumerate(total):
-        one = p[:, i:i + 1]
-        if one.shape[2:] != of_class.shape:
-            one, _ = resize(one, of_class.shape)
-        if flipped:
-            one = one[..., ::-1]
-        of_class += one[0, 0] / count
+    for output, p in prob.items():
+        for i, of_class in enumerate(mean[output]):
+            one = p[:, i:i + 1]
+            if one.shape[2:] != of_class.shape:
+                one, _ = resize(one, of_class.shape)
+            of_class += one[0, 0] / count
 
 
 def argmax_resized(p: Array, size: tuple[int, int]) -> Array:
     """argmax over the classes of p (C, h, w), resized to (H, W).   -> (H, W) integers
 
-    As in `add_resized` one class after another.
+    As in `add_resized`, one class after another.
     """
     if p.shape[1:] == size:
         whole: Array = p.argmax(0)

@@ -44,9 +44,15 @@ def iter_scores(net: Net, x: Array, max_memory: float) -> Iterator[Piece]:
     """The scores of x (1, C, H, W): in one piece if max_memory bytes are enough, else in tiles.
 
     What is left of the memory may be in parts that are too small for an array, or be taken by
-    another process meanwhile. Then smaller tiles begin anew.
+    another process meanwhile. Then smaller tiles follow.
     """
-    x = net.bring(x)
+    for piece in _iter_whole_or_tiles(net, net.bring(x), max_memory):
+        for output, score in piece.scores.items():
+            require_finite(score, output, piece.rows.start, piece.columns.start)
+        yield piece
+
+
+def _iter_whole_or_tiles(net: Net, x: Array, max_memory: float) -> Iterator[Piece]:
     h, w = x.shape[2:]
     margin = border(net)
     if peak(net, (h + 2 * margin, w + 2 * margin)) <= max_memory:
@@ -55,15 +61,7 @@ def iter_scores(net: Net, x: Array, max_memory: float) -> Iterator[Piece]:
             return
         except MemoryError:
             max_memory /= 2
-    core = largest_tile(net, max_memory)
-    while True:
-        try:
-            yield from iter_tiles(net, x, core)
-            return
-        except MemoryError:
-            if core == max_stride(net):
-                raise
-            core //= 2
+    yield from iter_tiles(net, x, largest_tile(net, max_memory))
 
 
 def join(pieces: Iterable[Piece], size: tuple[int, int],
@@ -75,7 +73,6 @@ def join(pieces: Iterable[Piece], size: tuple[int, int],
     whole: dict[str, Array] = {}
     for rows, columns, scores in pieces:
         for output, score in scores.items():
-            require_finite(score, output, rows.start, columns.start)
             part = convert(score)
             if part.shape[-2:] == size:
                 whole[output] = part
@@ -150,23 +147,44 @@ def iter_tiles(net: Net, x: Array, core: int) -> Iterator[Piece]:
     """The scores of x (1, C, H, W) in squares of core×core pixels, each predicted with a margin.
 
     `core` is a multiple of the largest stride: every pool then has the same windows as in the whole
-    image.
+    image. A square for which the memory is not enough after all is predicted in smaller ones.
     """
-    margin = tile_margin(net)
     h, w = x.shape[2:]
-    x = mirror_pad(net, x)                      # pixel i is now at i + border, its score still at i
-    below = margin + 2 * border(net)
-    for top in range(0, h, core):
-        for left in range(0, w, core):
-            bottom = min(h, top + core)
-            right = min(w, left + core)
-            row0 = max(0, top - margin)         # the tile begins here, and its core at top, left
-            col0 = max(0, left - margin)
-            tile = x[:, :, row0:bottom + below, col0:right + below]
-            tile = array_module(x).ascontiguousarray(tile)
-            scores = {output: score[:, :, top - row0:bottom - row0, left - col0:right - col0]
-                      for output, score in by_output(net.forward(tile)).items()}
-            yield Piece(slice(top, bottom), slice(left, right), scores)
+    yield from _iter_squares(net, mirror_pad(net, x), core, range(h), range(w))
+
+
+def _iter_squares(net: Net, padded: Array, core: int, rows: range,
+                  columns: range) -> Iterator[Piece]:
+    """The scores of some rows and columns of the image, which `mirror_pad` has padded."""
+    for top in rows[::core]:
+        for left in columns[::core]:
+            square = (range(top, min(rows.stop, top + core)),
+                      range(left, min(columns.stop, left + core)))
+            try:
+                piece = _predict_square(net, padded, *square)
+            except MemoryError:
+                smaller = core // 2
+                if smaller == 0 or smaller % max_stride(net):
+                    raise
+                yield from _iter_squares(net, padded, smaller, *square)
+            else:
+                yield piece
+
+
+def _predict_square(net: Net, padded: Array, rows: range, columns: range) -> Piece:
+    """The scores of a square, predicted with as much around it as they see."""
+    margin = tile_margin(net)
+    row0 = max(0, rows.start - margin)                  # the tile begins here,
+    col0 = max(0, columns.start - margin)
+    top = rows.start - row0                             # and the square here in the tile
+    left = columns.start - col0
+    # padding has moved pixel i to i + border; its score is still at i
+    after = margin + 2 * border(net)
+    tile = padded[:, :, row0:rows.stop + after, col0:columns.stop + after]
+    scores = by_output(net.forward(array_module(padded).ascontiguousarray(tile)))
+    return Piece(slice(rows.start, rows.stop), slice(columns.start, columns.stop),
+                 {output: score[:, :, top:top + len(rows), left:left + len(columns)]
+                  for output, score in scores.items()})
 
 
 def largest_tile(net: Net, max_memory: float) -> int:
