@@ -84,6 +84,43 @@ def test_more_ranks_than_batches_are_refused(batch, remedy):
         rank_batches(make_recipe(iter_size=1, batch=batch), 0, 4)
 
 
+# ---- Agreement
+
+def agree(monkeypatch, *descriptions):
+    """What require_agreement does on a rank of a job with these descriptions."""
+    class Job(distributed.SingleProcess):
+        size = len(descriptions)
+
+        def all_gather(self, value):
+            return [*descriptions]
+
+    monkeypatch.setattr(distributed, 'world', Job)
+    distributed.require_agreement(descriptions[0])
+
+
+@pytest.mark.parametrize('descriptions', [
+    [{}], [dict(seed=0)], [dict(seed=0)] * 3,
+    [dict(recipe=dict(lr=.1, rules={'*.b': dict(lr=2)}), net={'conv.w': (3, 3)})] * 2])
+def test_ranks_that_agree_go_on(descriptions, monkeypatch):
+    agree(monkeypatch, *descriptions)
+
+
+@pytest.mark.parametrize('descriptions, message', [
+    ([dict(seed=0), dict(seed=1)], 'seed: 0 on rank 0, 1 on rank 1'),
+    ([dict(seed=0), dict(seed=0), dict(seed='0')], "seed: 0 on rank 0, '0' on rank 2"),
+    ([dict(seed=0), {}], 'seed: 0 on rank 0, nothing on rank 1'),
+    ([dict(recipe=dict(rules={'*.b': dict(lr=2)})), dict(recipe=dict(rules={'*.b': dict(lr=1)}))],
+     'recipe rules *.b lr: 2 on rank 0, 1 on rank 1'),
+    ([dict.fromkeys('abcdef', 0), dict.fromkeys('abcdef', 1)],
+     'c: 0 on rank 0, 1 on rank 1; 3 more): start all ranks with the same'),
+    ([dict(name='sky'), dict(name='\x1b[2J')], "name: 'sky' on rank 0, '\\x1b[2J' on rank 1"),
+])
+def test_ranks_that_do_not_agree_are_refused(descriptions, message, monkeypatch):
+    with pytest.raises(ValueError) as error:
+        agree(monkeypatch, *descriptions)
+    assert message in str(error.value)
+
+
 # ---- Several ranks
 
 @mpi

@@ -36,7 +36,8 @@ from .signals import ignore_stop_signals
 # The number of processes, as the mpiexec of MPICH, that of Open MPI, and srun set it
 SIZE_VARIABLES = ('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE', 'SLURM_STEP_NUM_TASKS')
 DELIVERY_SECONDS = 2    # for a message to be read by mpiexec before the job ends
-SHOWN_DIFFERENCES = 3
+SHOWN_DIFFERENCES = 3   # between ranks, in a message
+SHOWN_CHARACTERS = 80   # of each value
 
 
 @cache
@@ -59,8 +60,8 @@ def require_agreement(description: dict[str, Any]) -> None:
     for rank, other in enumerate(others, 1):
         keys = [key for key in {**first, **other} if first.get(key) != other.get(key)]
         if keys:
-            shown = [f'{key}: {first.get(key, "nothing")} on rank 0, {other.get(key, "nothing")} '
-                     f'on rank {rank}' for key in keys[:SHOWN_DIFFERENCES]]
+            shown = [f'{key}: {_value(first, key)} on rank 0, {_value(other, key)} on rank {rank}'
+                     for key in keys[:SHOWN_DIFFERENCES]]
             if len(keys) > len(shown):
                 shown.append(f'{len(keys) - len(shown)} more')
             raise ValueError(f'the ranks of this job do not agree ({"; ".join(shown)}): start all '
@@ -76,6 +77,11 @@ def _flattened(description: dict[str, Any]) -> dict[str, str]:
         else:
             flat[str(key)] = repr(value)
     return flat
+
+
+def _value(flat: dict[str, str], key: str) -> str:
+    text = flat.get(key, 'nothing')
+    return text if len(text) <= SHOWN_CHARACTERS else f'{text[:SHOWN_CHARACTERS]}…'
 
 
 class SingleProcess:
