@@ -1,0 +1,136 @@
+"""Resume a run: read what its folder holds, and refuse what would be another run."""
+import os
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import optim
+from ..data.fingerprint import fingerprint_differences, only_dates_differ
+from ..data.labels import by_output
+from ..files import printable
+from ..net import Net
+from . import checkpoint
+from .recipes import Recipe
+from .run_files import LOG, RUN_INFO, Change, Log, read_run_info
+from .writer import BEST, CURVES, LAST, PAGE, Progress
+
+# what may differ between the command that began a run and the one that resumes it
+DESCRIPTIVE = 'target', 'source'
+CHANGEABLE = 'lr',
+
+
+def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
+             resume: bool, marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
+    """Read what a folder holds, and change none of it. -> how far its run is, what is changed
+
+    net and optimizer get the state of its last checkpoint. marks: the fingerprints of the data
+    """
+    for name in RUN_INFO, LOG, LAST, BEST, CURVES, PAGE:
+        if (folder / name).is_symlink():
+            raise ValueError(f'{printable(folder / name)}: a link to '
+                             f'{printable(os.readlink(folder / name))}, which a run would replace; '
+                             f'remove it, or choose another folder with --run')
+    info = read_run_info(folder)
+    # both hold the whole state. A kill between the two leaves the best one alone
+    found = [folder / name for name in (LAST, BEST) if (folder / name).exists()]
+    if found and not resume:
+        raise ValueError(f'{printable(folder)} already holds a run: --resume continues it, --run '
+                         f'FOLDER chooses another folder')
+    if found:
+        progress, changes = restore(found[0], net, optimizer, recipe, seed, marks, log)
+        if found[0].name == BEST:
+            log(f'{printable(folder)} has no {LAST}: the run goes on from {BEST}, of step '
+                f'{progress.step}')
+        return progress, changes
+    if (folder / LOG).exists() and not info:
+        raise ValueError(f'{printable(folder / LOG)}: no {RUN_INFO} beside it says that a run of '
+                         f'tinyfcn wrote it: choose another folder with --run, or move it away')
+    if resume:
+        log(f'{printable(folder)}: there is no checkpoint to resume from; the run begins at step 0')
+    return Progress(step=0, best=0.), []
+
+
+def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
+            marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
+    """Bring net and optimizer into the state of a checkpoint; the run must be the same."""
+    saved = checkpoint.load(path)
+    state = checkpoint.require_run_state(path, saved.about)
+    changes = _require_same_recipe(path, state, recipe, seed)
+    for change in changes:
+        log(f'{change.field} is {change.after!r} from step {change.step} on; it was '
+            f'{change.before!r}')
+    _require_same_data(path, saved.about, marks, log)
+    _require_same_arrays(path, saved, net, optimizer, recipe)
+    if differences := checkpoint.machine_differences(saved.about):
+        log(f'this machine is not the one of the checkpoint ({"; ".join(differences)}): what is '
+            f'computed from here on may differ in the last bits')
+
+    for name, array in {**net.params, **net.state}.items():
+        array[...] = net.bring(saved.weights[name])
+    for kind, values in saved.memory.items():
+        for name, value in values.items():
+            # Adam's counts of steps are numbers and stay on the host
+            optimizer.memory[kind][name] = net.bring(value) if np.ndim(value) else value
+    net.about['preprocess'] = saved.about['preprocess']
+    return Progress(state['step'], state['best']), changes
+
+
+def _require_same_recipe(path: Path, state: dict[str, Any], recipe: Recipe,
+                         seed: int) -> list[Change]:
+    """Raise unless only fields differ that may be changed on the way. -> those"""
+    before = Recipe.from_saved(state['recipe'], f'the recipe in {printable(path)}')
+    differing = differing_fields(before, recipe)
+    fixed = sorted(set(differing) - set(CHANGEABLE))
+    if fixed or state['seed'] != seed:
+        settings = ' '.join(shlex.quote(f'{name}={getattr(before, name)!r}') for name in fixed)
+        if settings:
+            settings = f' (--set {settings})'
+        if state['seed'] != seed:
+            fixed.append('seed')
+        raise ValueError(f'{printable(path)} is of a run with another {", ".join(sorted(fixed))}: '
+                         f'resume with the same command{settings}, or start a new run with --run '
+                         f'FOLDER')
+    return [Change(state['step'], name, getattr(before, name), getattr(recipe, name))
+            for name in differing]
+
+
+def differing_fields(a: Recipe, b: Recipe) -> list[str]:
+    """The fields in which two recipes differ, of those that training depends on."""
+    return [field.name for field in fields(Recipe) if field.name not in DESCRIPTIVE
+            and getattr(a, field.name) != getattr(b, field.name)]
+
+
+def _require_same_data(path: Path, about: dict[str, Any], marks: dict[str, Any],
+                       log: Log) -> None:
+    """Raise if the data set is not that of the checkpoint. Version 0.1 noted only its classes."""
+    names = by_output(about.get('classes') or {})
+    classes = {output: [*of_output] for output, of_output in names.items()}
+    then = about['run'].get('data') or dict(classes=classes)
+    for what, before, now in [('training', then, marks),
+                              ('validation', then.get('valid', {}), marks['valid'])]:
+        if differences := fingerprint_differences(before, now):
+            raise ValueError(f'{printable(path)}: the {what} set is not that of this run: '
+                             f'{"; ".join(differences)}. Resume with the same data (--data), or '
+                             f'start a new run with --run FOLDER')
+        if only_dates_differ(before, now):
+            log(f'files of the {what} set have another date than at the last checkpoint, and the '
+                f'same size: a copy, or were they changed?')
+
+
+def _require_same_arrays(path: Path, saved: checkpoint.Checkpoint, net: Net,
+                         optimizer: optim.SGD | optim.Adam, recipe: Recipe) -> None:
+    """Raise unless the arrays of a checkpoint are those of the net and its optimizer."""
+    shapes = {name: array.shape for name, array in {**net.params, **net.state}.items()}
+    if shapes != {name: array.shape for name, array in saved.weights.items()}:
+        raise ValueError(f'{printable(path)} does not hold the weights of {recipe.net}; start a '
+                         f'new run with --run FOLDER')
+    for kind, values in saved.memory.items():
+        for name, value in values.items():
+            if kind not in optimizer.memory or name not in net.params or \
+                    np.ndim(value) and np.shape(value) != shapes[name]:
+                raise ValueError(f'{printable(path)} does not hold the memory of this optimizer: '
+                                 f'{printable(kind)} of {printable(name)}; start a new run with '
+                                 f'--run FOLDER')
