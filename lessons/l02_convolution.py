@@ -29,7 +29,9 @@ horizontal = vertical.T
 
 def convolve(image, kernel):
     """The convolution of a grey image (H, W) with one kernel (kh, kw)."""
-    return ops.conv2d(image[None, None], kernel[None, None])[0][0, 0]
+    x = image[None, None].astype(float)
+    w = kernel[None, None].astype(float)
+    return ops.conv2d(x, w)[0][0, 0]
 
 
 viz.side_by_side({'image': grey, 'vertical edges': convolve(grey, vertical),
@@ -242,18 +244,24 @@ assert round(products / 1e9) == 18
 # ## Change this and run again
 #
 # Make kernels of your own. Kernels whose numbers add up to 1 preserve the brightness; kernels whose
-# numbers add up to 0 respond only to changes; a single 1 beside the centre shifts the image. Try
-# `[[0, 1, 0], [1, -4, 1], [0, 1, 0]]`, and try everything on `image[:, :, 0]` instead of `grey`.
+# numbers add up to 0 respond only to changes; a single 1 beside the centre shifts the image. So far
+# `yours` leaves the image as it is. Try everything on `image[:, :, 0]` instead of `grey`, too.
 
 # %%
+yours = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]               # try: [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
+channel = grey                                          # try: image[:, :, 0], image[:, :, 2]
+
 kernels = {
     'blur: sum 1': np.full((5, 5), 1 / 25),
     'sharpen: sum 1': np.array([[0., -1, 0], [-1, 5, -1], [0, -1, 0]]),
     'slope: sum 0': np.array([[-2., -1, 0], [-1, 0, 1], [0, 1, 2]]),
-    'yours': np.array([[0., 0, 0], [0, 1, 0], [0, 0, 0]]),
+    'yours': np.array(yours),
 }
-assert (convolve(grey, kernels['yours']) == grey[1:-1, 1:-1]).all()     # the identity so far
-viz.side_by_side({name: convolve(grey, kernel) for name, kernel in kernels.items()})
+viz.side_by_side({name: convolve(channel, kernel) for name, kernel in kernels.items()})
+
+# %%
+identity = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+assert (convolve(grey, identity) == grey[1:-1, 1:-1]).all()             # the border is lost
 
 # %% [markdown]
 # A net has no such list. Its kernels start as random numbers and are learned; but the first layer

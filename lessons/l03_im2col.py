@@ -267,18 +267,22 @@ assert round(channels_in * n_tap * height * width * 4 / megabyte) == 1123
 #
 # ## Change this and run again
 #
-# Before each run predict `cols.shape`: with `stride=2`; with `pad=2`; with `ksize=1`. The last case
-# is special. A 1×1 window holds one pixel of each channel, so the columns are the image itself, and
-# the convolution is a plain matrix product over its pixels. FCN's score layers are of that kind.
+# Before each run predict `cols.shape`: with `stride=2`; with `padding=2`; with `ksize=1`. The last
+# case is special. A 1×1 window holds one pixel of each channel, so the columns are the image
+# itself, and the convolution is a plain matrix product over its pixels. FCN's score layers are of
+# that kind.
 
 # %%
-ksize = 3
-stride = 1
-padding = 0
+ksize = 3                                                       # try: 1, 6
+stride = 1                                                      # try: 2, 3
+padding = 0                                                     # try: 2, 10
 
 image = rng.standard_normal((1, 2, 6, 6))
 cols, _ = ops.im2col(image, ksize, stride, padding)
 print(cols.shape, 'is', round(cols.size / image.size, 2), 'times as large as the image')
+
+# %%
+image = rng.standard_normal((1, 2, 6, 6))
 assert np.array_equal(ops.im2col(image, 1)[0], image.reshape(1, 2, 36))
 
 # %% [markdown]

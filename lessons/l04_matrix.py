@@ -264,8 +264,8 @@ assert not np.allclose(back, np.arange(16.))    # Mᵀ is no inverse
 # one of 3×12, long and flat?
 
 # %%
-size = (6, 6)
-geometry = dict(stride=1, pad=0)
+size = 6, 6                             # try: (3, 3), (3, 12)
+geometry = dict(stride=1, pad=0)        # try: dict(stride=3, pad=0), dict(stride=1, pad=2)
 
 M = ops.conv_matrix(numbered, size, **geometry)
 figure, ax = plt.subplots(figsize=(4, 2.4), dpi=75)

@@ -15,7 +15,7 @@
 # for x, w and b.
 
 # %%
-from io import BytesIO
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -431,9 +431,10 @@ for values in net.params.values():
     if not values.any():
         values += .1 * rng.standard_normal(values.shape)
 
-drawing = BytesIO()
-viz.draw_net(net, drawing, dpi=80)
-Image.open(drawing)
+with TemporaryDirectory() as folder:
+    viz.draw_net(net, f'{folder}/net.png', dpi=80)
+    drawing = Image.open(f'{folder}/net.png').convert('RGB')
+drawing
 
 # %% [markdown]
 # First the forward pass. `walk` keeps each box's value in `net.values`, its cache in `net.caches`.
@@ -567,15 +568,50 @@ assert abs(numerical - analytic) < 1e-5 * abs(analytic)
 #
 # ## Change this and run again
 #
-# * Leave out the loop over `net.params.values()` and run from there: the trunk's gradients are all
-#   exactly zero. How can such a net learn? (Its score layers learn first: *their* dw is not zero.
-#   After one step their weights are no longer zero, and the trunk starts to learn.)
-# * In the trunk's loop write `d[above] = dx` instead of the sum. Down to `conv5_1` all still
-#   agrees. The backward of `pool4` is the first that goes wrong, and everything before it in the
-#   net.
-# * Set `eps = 1e-6`, and the two differ by a per cent. Nothing is wrong with your lines: among so
-#   many relus some inputs are near the kink. That is why the step above is so very small.
+# Here is the backward pass once more: all your lines in one loop, on a net of its own.
 #
+# * With `gradients_add = False` a second gradient of a value replaces the first. Down to `conv5_1`
+#   all still agrees. The backward of `pool4` is the first that goes wrong, and everything before it
+#   in the net.
+# * With `nonzero = False` the weights that start at zero stay zero, and the trunk's gradients are
+#   all exactly zero. How can such a net learn? (Its score layers learn first: *their* dw is not
+#   zero. After one step their weights are no longer zero, and the trunk starts to learn.)
+
+# %%
+gradients_add = True                                    # try: False
+nonzero = True                                          # try: False
+
+other = tinyfcn.build('fcn8s', n_class=3, width=1 / 16, dtype='float64')
+if nonzero:
+    for values in other.params.values():
+        if not values.any():
+            values += .1 * np.random.default_rng(0).standard_normal(values.shape)
+list(other.walk(image, train=True))
+
+by_hand = {'score': d['score']}
+first_wrong = None
+for box, dinputs in other.walk_back(score=d['score']):
+    mine = box.op.backward(by_hand[box.name], other.caches[box.name])
+    for name, own, expected in zip(box.reads, mine, dinputs):
+        if not np.array_equal(own, expected) and first_wrong is None:
+            first_wrong = f'the backward of {box.name}'
+        by_hand[name] = by_hand[name] + own if gradients_add and name in by_hand else own
+zero = [name for name in other.params if not by_hand[name].any()]
+print(f'first wrong: {first_wrong}; of {len(other.params)} arrays of weights {len(zero)} have a '
+      f'gradient of zero')
+
+# %% [markdown]
+# And take a larger ε for the finite difference: with 1e-6 the two differ by a per cent. Nothing is
+# wrong with your lines: among so many relus some inputs are near the kink. That is why the step
+# above is so very small.
+
+# %%
+small_step = 1e-8                                       # try: 1e-6, 1e-3
+
+difference = perturbed_loss(small_step) - perturbed_loss(-small_step)
+print(f'analytic {analytic:.4f}, numerical {difference / (2 * small_step):.4f}')
+
+# %% [markdown]
 # ## What PyTorch calls this
 #
 # | here | PyTorch |

@@ -104,13 +104,15 @@ viz.show_matrices(x=x, switches=switches[0, 0], taken=taken[0, 0], unpooled=back
 # for the three of four that were discarded. Step through both directions:
 
 # %%
-tracing.max_pool(x, 2)
+ksize, stride = 2, 2                                        # try: (3, 1), (2, 1), (4, 4)
+
+tracing.max_pool([[1, 3, 2, 1], [4, 2, 0, 5], [6, 1, 7, 3], [0, 2, 3, 8]], ksize, stride)
 
 # %% [markdown]
-# **Change this and run again:** the call above with `ksize=3, stride=1`, that is
-# `tracing.max_pool(x, 3, stride=1)`. Windows now overlap. Before you run it: how many windows are
-# there, and which pixel is the maximum of more than one? (Four windows. The 7 is the maximum of the
-# three windows that do not contain the 8. So in the backward pass it receives three gradients.)
+# **Change this and run again:** `ksize, stride = 3, 1`. Windows now overlap. Before you run it: how
+# many windows are there, and which pixel is the maximum of more than one? (Four windows. The 7 is
+# the maximum of the three windows that do not contain the 8. So in the backward pass it receives
+# three gradients.)
 
 # %%
 switches_over, _ = ops.max_switches(x[None, None], 3, stride=1)

@@ -131,9 +131,16 @@ viz.show_matrices(x=x, w=w, y=stamped)
 # a time:
 
 # %%
-tracing.scatter(x, w, stride=2)
+stride = 2                                                  # try: 3, 4, 1
+
+tracing.scatter([[1, 10], [100, 1000]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]], stride)
 
 # %% [markdown]
+# **Change this and run again:** `stride` to 3, then to 4, then to 1. (With 3, the width of the
+# kernel, the stamps just touch and do not overlap. With 4 there are empty rows between them. With 1
+# the output is only larger by the border of the kernel, 4×4: transposing is not the same as
+# upsampling.)
+#
 # The second way, on the same numbers: zeros between, zeros around, and the flipped kernel slides
 # (*zero insertion*). Watch how few of its nine taps are multiplied with a number of x: four at
 # most, often two or one. The rest are multiplications by zero.
@@ -166,14 +173,11 @@ for result in (stamped, convolved[0, 0], multiplied):
     assert (result == y[0, 0]).all()
 
 # %% [markdown]
-# **Change this and run again:** `stride=3` in `tracing.scatter`, then `stride=4`, then `stride=1`.
-# (With 3, the width of the kernel, the stamps just touch and do not overlap. With 4 there are empty
-# rows between them. With 1 the output is only larger by the border of the kernel, 4×4: transposing
-# is not the same as upsampling.)
+# With other strides the sizes are those that you saw above:
 
 # %%
-for stride, side in ((1, 4), (2, 5), (3, 6), (4, 7)):
-    y, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=stride)
+for step, side in ((1, 4), (2, 5), (3, 6), (4, 7)):
+    y, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=step)
     assert y.shape[2:] == (side, side)                      # (H − 1)·stride + ksize
 
 # %% [markdown]

@@ -31,28 +31,42 @@ rng = np.random.default_rng(0)
 # %%
 image, label = tinyfcn.data.load_dataset('shapes', size=(96, 128), n_class=5, difficulty=0)[15]
 shares = np.stack([label == c for c in range(5)])[None].astype(float)        # (1, 5, 96, 128)
-score, _ = ops.avg_pool(shares, 16)                                          # (1, 5, 6, 8)
+valid = label != 255
 
-blocks = score.repeat(16, 2).repeat(16, 3)
-smooth, _ = ops.upsample(score, 16, pad=8)
 
+def from_coarse(side):
+    """The masks from one score for every side×side pixels: repeated, and interpolated."""
+    score, _ = ops.avg_pool(shares, side)                                    # (1, 5, 6, 8) for 16
+    blocks = score.repeat(side, 2).repeat(side, 3)
+    smooth, _ = ops.upsample(score, side, pad=side // 2)
+    return {name: scores.argmax(1)[0, :96, :128]
+            for name, scores in (('repeated', blocks), ('bilinear', smooth))}
+
+
+def share_right(mask):
+    """The share of the pixels that are right."""
+    return (mask == label)[valid].mean()
+
+
+# %%
+cell = 16                                                           # try: 8, 32, 5, 64
+
+masks = from_coarse(cell)
 _, axs = plt.subplots(1, 3, figsize=(7, 2))
-for ax, (title, classes) in zip(axs, {'label': label, 'repeated': blocks.argmax(1)[0],
-                                      'bilinear': smooth.argmax(1)[0]}.items()):
+for ax, (title, classes) in zip(axs, {'label': label, **masks}.items()):
     ax.imshow(viz.colours(classes))
     ax.set_title(title, fontsize=9)
     ax.axis('off')
 plt.tight_layout()
+print({name: f'{share_right(mask):.1%} of the pixels right' for name, mask in masks.items()})
 
-valid = label != 255
-right = {name: (scores.argmax(1)[0] == label)[valid].mean()
-         for name, scores in (('repeated', blocks), ('bilinear', smooth))}
-print({name: f'{share:.1%} of the pixels right' for name, share in right.items()})
-assert right['bilinear'] > right['repeated']
+# %%
+masks = from_coarse(16)
+assert share_right(masks['bilinear']) > share_right(masks['repeated'])
 
 # %% [markdown]
-# The scores are the same 6×8 in both. **Change this and run again:** 16 to 8 (and `pad` to 4): now
-# nearly every pixel is right. Then 32 (and 16): both fail, and smoothness does not help. Upsampling
+# The scores are the same 6×8 in both. **Change this and run again:** `cell` from 16 to 8: now
+# nearly every pixel is right. Then 32: both fail, and smoothness does not help. Upsampling
 # cannot restore details that the coarse scores do not contain; that is what FCN's skips are for
 # (lesson 11).
 #

@@ -409,13 +409,17 @@ assert padded.alignment == own.data.alignment
 print('upsampled with pad 4:', padded.alignment)
 
 # %% [markdown]
-# **Change this and run again.** Give `own_net` another last window: `last=3, margin=1`, then
-# `last=5, margin=2`, then `last=4, margin=2`, then `last=5, margin=0`. Work out the crop before you
-# run the cell. Expect 4, 4, 8, and an error for the last: two cells of padding are missing, so the
-# scores start 12 pixels inside the image.
+# **Change this and run again.** Give `own_net` another last window: 3 with a margin of 1, then 5
+# with 2, then 4 with 2, then 5 with 0. Work out the crop before you run the cell. Expect 4, 4, 8,
+# and an error for the last: two cells of padding are missing, so the scores start 12 pixels inside
+# the image.
 
 # %%
-print(own_net(last=3, margin=1).score.kwargs['offset'])
+last_window, last_margin = 3, 1                         # try: (5, 2), (4, 2), (5, 0), (9, 4)
+try:
+    print(own_net(last_window, last_margin).score.kwargs['offset'])
+except ValueError as error:
+    print(error)
 
 # %% [markdown]
 # ## Half a pixel: why AlexNet needs 63

@@ -282,7 +282,7 @@ assert mean_iu['stride 8'] < mean_iu['stride 4'] < mean_iu['stride 2']
 # uses a held-out image.
 
 # %%
-MY_IMAGE = None
+MY_IMAGE = None                                         # try: '../benchmarks/results/demo.png'
 
 if MY_IMAGE:
     image = read_image(MY_IMAGE)
@@ -306,20 +306,19 @@ plt.show()
 # nothing.
 
 # %%
-def with_skips(net, *active):
-    """A copy of the net in which only these skips are active."""
+def without(net, *names):
+    """A copy of the net in which the weights of these score layers are zero."""
     other = deepcopy(net)
-    for name in ('score_pool2', 'score_pool1'):
-        if name not in active:
-            other.params[f'{name}.w'][...] = other.params[f'{name}.b'][...] = 0
+    for name in names:
+        other.params[f'{name}.w'][...] = other.params[f'{name}.b'][...] = 0
     return other
 
 
-turned_on = {'no skip': (), '+ pool2': ('score_pool2',),
-             '+ pool1': ('score_pool2', 'score_pool1')}
+turned_off = {'no skip': ('score_pool2', 'score_pool1'), '+ pool2': ('score_pool1',),
+              '+ pool1': ()}
 fig, axes = plt.subplots(1, 3, figsize=(6.6, 2))
-for ax, (title, active) in zip(axes, turned_on.items()):
-    net = with_skips(nets['stride 2'], *active)
+for ax, (title, names) in zip(axes, turned_off.items()):
+    net = without(nets['stride 2'], *names)
     ax.imshow(viz.colours(tinyfcn.predict(net, image)))
     mean_iu[title] = tinyfcn.evaluate(net, test_set)['mean_iu']
     ax.set_title(f'{title}: {100 * mean_iu[title]:.1f}', fontsize=10)
@@ -332,11 +331,21 @@ assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 # The titles give mean IU in per cent on the held-out images. Without its skips the last net loses a
 # good part of its mean IU: its coarse scores now rely on the skips for the outlines.
 #
-# **Change this and run again.** Activate only `score_pool1`: `'+ pool1': ('score_pool1',)`. Expect
-# little gain over no skip at all, because the receptive field of pool1 is 4 pixels. Or remove the
-# coarse scores: in `with_skips` replace `'score_pool2'` by `'score_fr'`. Expect mean IU to fall
-# below that of no skip: sharp outlines, wrong classes.
-#
+# **Change this and run again.** Here only the skip from pool1 is active. Expect little gain over no
+# skip at all, because the receptive field of pool1 is 4 pixels. Or remove the coarse scores,
+# `score_fr`. Expect mean IU to fall below that of no skip: sharp outlines, wrong classes.
+
+# %%
+removed = ['score_pool2']                               # try: ['score_fr'], ['score_pool1'], []
+
+partial_net = without(nets['stride 2'], *removed)
+plt.figure(figsize=(2.2, 2))
+plt.imshow(viz.colours(tinyfcn.predict(partial_net, image)))
+plt.title(f'{100 * tinyfcn.evaluate(partial_net, test_set)["mean_iu"]:.1f}', fontsize=10)
+plt.axis('off')
+plt.show()
+
+# %% [markdown]
 # ## Why naive fusion hurts
 #
 # Why not train 8s at once, with all its skips? People who try it with VGG-16 report that it does

@@ -227,7 +227,18 @@ assert np.hypot(*path(.8, .02)[-1]) < .1 < 1 < np.hypot(*path(0., .02)[-1])
 # **Change this and run again:** momentum 0.8 to 0.99 (it overshoots the minimum and swings back),
 # or lr=.02 to .07 with momentum 0 (each step crosses the valley and ends higher: it *diverges*; the
 # steepest direction limits lr).
-#
+
+# %%
+mu, rate = .8, .02                                      # try: (.99, .02), (0., .07), (.99, .07)
+
+positions = path(mu, rate)
+plt.figure(figsize=(3.2, 1.7))
+plt.contour(a, b, (a * a + 30 * b * b) / 2, 5, colors='#9aa0aa', linewidths=.6)
+plt.plot(*positions.T, 'o-', ms=2.5, lw=1, color='#d55e00')
+plt.title(f'{np.hypot(*positions[-1]):.2f} from the minimum', fontsize=8)
+plt.show()
+
+# %% [markdown]
 # Three more terms. **Weight decay** adds λ·w to g, so that unneeded weights shrink. A **learning
 # rate schedule** lowers lr during training; "poly" means lr·(1 − it/total)^0.9. **Adam** divides
 # each weight's step by the recent magnitude of its own gradient; `make demo` uses it.
@@ -386,10 +397,34 @@ for ax, (title, pixels) in zip(axes[1:], shown):
     ax.axis('off')
 
 # %% [markdown]
-# **Change this and run again:** in `recipe`, lr=.1 to .001 (the loss falls too slowly), to 3 (it
-# jumps, or training stops with an error that names the first box whose values are not finite), or
-# momentum to 0 (slower). In `SIZE`, set difficulty to 0.5: the shapes are smaller, have less
-# contrast and other colours; the net then needs far more steps, as in `make demo`.
+# **Change this and run again:** the first forty steps of another net. Set lr from .1 to .001 (the
+# loss falls too slowly), to 3 (it jumps, or training stops with an error that names the first box
+# whose values are not finite), or momentum to 0 (slower). With a difficulty of 0.5 the shapes are
+# smaller, have less contrast and other colours; the net then needs far more steps, as in
+# `make demo`.
+
+# %%
+my_lr = .1                                              # try: .001, 3., 1000.
+my_momentum = .9                                        # try: 0.
+my_difficulty = 0.                                      # try: .5
+
+my_recipe = replace(recipe, lr=my_lr, momentum=my_momentum)
+my_set = shapes(split='train', **dict(SIZE, difficulty=my_difficulty)).subset(train_set.names)
+my_net = tinyfcn.Net(channels=3)
+small(my_net, n_class=4)
+my_rows = training.train(my_net, my_set, my_recipe, training.make_optimizer(my_recipe))
+my_losses = []
+try:
+    for _ in range(40):
+        my_losses.append(next(my_rows)['loss'])
+except ValueError as error:
+    print(error)
+
+plt.figure(figsize=(3.5, 1.6))
+plt.semilogy(range(2, 41), history[:39], color='#9aa0aa', lw=3, label='from above')
+plt.semilogy(range(1, len(my_losses) + 1), my_losses, color='#0072b2', lw=1, label='yours')
+plt.legend(fontsize=8)
+plt.show()
 
 # %% [markdown]
 # ## What PyTorch calls this

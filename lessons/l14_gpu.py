@@ -43,7 +43,8 @@ for layer, ok, message in status:
     print(f'{layer:8}{"yes" if ok else "no":5}{message}')
 gpu = all(ok for _, ok, _ in status)
 if gpu:
-    import cupy as device  # `device` creates arrays in the GPU's memory
+    import cupy
+    device = cupy                                       # creates arrays in the GPU's memory
 else:
     device = np
     print('\nNo GPU is available: below, `device` is NumPy, and all results are the same.')
@@ -275,8 +276,17 @@ assert np.add.accumulate(values)[-1] != np.add.accumulate(values[::-1])[-1]
 # So compare results of GPU and CPU by `allclose`, with a tolerance that you can justify, and never
 # by `==`.
 #
-# **Change this and run again:** in the data of `training_step`, 'float32' to 'float64'. On a GPU,
+# **Change this and run again:** the data of `training_step` from 'float32' to 'float64'. On a GPU,
 # see how much closer the two losses are; without one they are equal in both cases.
+
+# %%
+dtype = 'float32'                                       # try: 'float64'
+
+*floats_on_host, label = on_host
+converted = [*(a.astype(dtype) for a in floats_on_host), label]
+host_loss, _ = training_step(*converted)
+device_loss, _ = training_step(*(device.asarray(a) for a in converted))
+print(f'the losses differ by {abs(float(host_loss) - float(device_loss)):.1e}')
 
 # %% [markdown]
 # ## What PyTorch calls this

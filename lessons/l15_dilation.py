@@ -184,10 +184,20 @@ plt.show()
 # Without dilation they respond to discs a quarter as large: they find the three small spots, and
 # the edges of the large discs. That is not what they were designed for.
 #
-# **Change this and run again.** Add `'dilation 2': detect(2, 2)` to `shown` (and a fifth axis to
-# `subplots`). Predict first: which discs are found, and how large is the map? (The large ones,
-# because 2·2 is 4; about 47×63.)
-#
+# **Change this and run again.** Stride 2 with dilation 2. Predict first: which discs are found, and
+# how large is the map? (The large ones, because 2·2 is 4; about 47×63.)
+
+# %%
+my_stride, my_dilation = 4, 1                           # try: (2, 2), (2, 1), (8, 1), (1, 8)
+
+found = detect(my_stride, my_dilation)
+plt.figure(figsize=(2.2, 1.8))
+plt.imshow(found, cmap='inferno')
+plt.title('{}×{}'.format(*found.shape), fontsize=10)
+plt.axis('off')
+plt.show()
+
+# %% [markdown]
 # ### Exercise: stride_to_dilation
 #
 # `strides` are those of the layers of a trained net, from the image upwards. Let the total stride

@@ -298,7 +298,7 @@ assert agreement > .98
 scenes = [scene(index) for index in (1, 4, 7, 9)]
 
 
-def evaluate_crf(settings):
+def evaluate_crf(scenes, settings):
     """Mean IU after ten rounds, and the masks; without the CRF if settings is None."""
     masks = [(prob if settings is None else crf.mean_field(prob, image, settings)).argmax(0)
              for image, _, prob in scenes]
@@ -313,7 +313,7 @@ mean_iu = {}
 fig, axes = plt.subplots(1, 5, figsize=(9, 1.8))
 axes[0].imshow(scenes[1][0])
 for ax, (name, settings) in zip(axes[1:], variants.items()):
-    mean_iu[name], masks = evaluate_crf(settings)
+    mean_iu[name], masks = evaluate_crf(scenes, settings)
     ax.set_title(f'{name}: {100 * mean_iu[name]:.1f}', fontsize=8)
     ax.imshow(viz.colours(masks[1]))
 for ax in axes:
@@ -353,12 +353,19 @@ assert before_and_after[1] < before_and_after[0]
 # pixel accuracy ([measured](../benchmarks/RESULTS.md)). So the settings are hyperparameters, which
 # are chosen on a validation set.
 #
-# **Change this and run again.** Where `scenes` are made, replace `scene(index)` by
-# `scene(index, difficulty=.9)`: the colours of a shape vary, and textures are stronger. Expect
-# almost no gain, because colours no longer indicate the class. Then, with the old scenes, use
-# `SETTINGS` with `beta=2`: expect a small gain, because hardly any pixels are similar enough to be
-# connected.
-#
+# **Change this and run again.** Make scenes with a difficulty of .9: the colours of a shape vary,
+# and textures are stronger. Expect almost no gain, because colours no longer indicate the class.
+# Then, with the old scenes, set beta to 2: expect a small gain, because hardly any pixels are
+# similar enough to be connected.
+
+# %%
+my_difficulty, my_beta = .2, 20                         # try: (.9, 20), (.2, 2), (1., 1000)
+
+my_scenes = [scene(index, difficulty=my_difficulty) for index in (1, 4, 7, 9)]
+for name, settings in ('the net alone', None), ('with the CRF', dict(SETTINGS, beta=my_beta)):
+    print(f'{name}: mean IU {100 * evaluate_crf(my_scenes, settings)[0]:.1f}')
+
+# %% [markdown]
 # ## The CRF in DeepLab
 #
 # It is a separate step after the net: the net is trained without the CRF, and the settings of the

@@ -154,19 +154,23 @@ assert odd['pool5_D'][0] == odd['pool4'][0] == 23
 viz.show_source(unet)
 
 # %%
-side = 572                                              # the experiment below changes this
+rows_of_image = 572                                     # try: 188, 180, 1000
 net = family['unet']
-sizes = net.sizes((side, side))
+sizes = net.sizes((rows_of_image, rows_of_image))
 for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
     offset = net[f'crop{level}'].kwargs['offset'][0]
     skip_rows = sizes[skip][0]
     up_rows = sizes[f'upconv{level}'][0]
     print(f'level {level}: {skip:7} has {skip_rows} rows, upconv{level} {up_rows}; crop offset '
           f'{offset}, half of the difference: {(skip_rows - up_rows) / 2:g}')
-    assert side != 572 or offset == (skip_rows - up_rows) / 2
 print(f'score: {sizes["score"][0]} rows, {net.score.alignment}')
-assert side != 572 or sizes['score'] == (388, 388)
-assert net.score.alignment.shift[0] == 92
+
+# %%
+sizes = net.sizes((572, 572))
+for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
+    difference = sizes[skip][0] - sizes[f'upconv{level}'][0]
+    assert net[f'crop{level}'].kwargs['offset'][0] == difference / 2
+assert sizes['score'] == (388, 388) and net.score.alignment.shift[0] == 92
 
 # %% [markdown]
 # 4, 16, 40, 88: they follow from lesson 09's sums, like 5, 9 and 31. But here the offset is always
@@ -208,8 +212,8 @@ check('concat_skip', concat_skip_mine)
 #
 # </details>
 #
-# **Change this and run again.** Two cells above, set `side = 188` and then `side = 180`. Predict
-# first: does the first crop change? (No: between the two maps level 4 loses 4 rows on either side,
+# **Change this and run again.** Above, set `rows_of_image` to 188 and then to 180. Predict first:
+# does the first crop change? (No: between the two maps level 4 loses 4 rows on either side,
 # whatever the size. At 180 an odd number of rows is pooled and rounded up; half of the difference
 # is then not an integer, but the net's own offset, which is computed from the alignment, is still
 # right.)

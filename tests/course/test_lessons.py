@@ -1,4 +1,4 @@
-"""The course: every lesson runs, has all its parts, and its solutions pass their checks."""
+"""The course: lessons run and have their parts, solutions are right, experiments can be tried."""
 import ast
 import json
 import os
@@ -125,10 +125,68 @@ def test_no_name_of_the_library_is_used_for_something_else(path, course):
     assert not taken
 
 
+def imported_names(source):
+    return {(alias.asname or alias.name).partition('.')[0] for node in ast.walk(ast.parse(source))
+            if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+
+
+@each
+def test_no_import_is_used_for_something_else(path, course):
+    """`y, cache = ops.relu(x)` would replace a function `cache` for every cell that runs again."""
+    source = '\n'.join(code_of(course.read_cells(path)))
+    assert not imported_names(source) & {*defined_names(source)}
+
+
 def test_the_check_for_names_of_the_library_works():
     source = 'def im2col(pad):\n    pass\nfor crop in ():\n    scale, x = 1, 2\n'
     assert {*defined_names(source)} & EXPORTED == {'im2col', 'crop', 'scale'}
     assert EXPORTED >= {'build', 'conv2d', 'max_switches', 'conv', 'deconv', 'data'}
+
+
+# ---- its experiments -----------------------------------------------------------------------------
+
+CHANGE = 'Change this and run again'
+# side = 24           # try: 6, 40           the reader puts one of these values in place of 24
+TRY = re.compile(r'^(?P<name>\w[\w, ]*) = (?P<value>.+?) +# try: (?P<values>.+)$', re.M)
+
+
+def experiments(cells):
+    """The cells that are made to be changed."""
+    return [text for text in code_of(cells) if '# try:' in text]
+
+
+def changed_cells(cell):
+    """The cell with each value that it proposes, one at a time."""
+    for line in TRY.finditer(cell):
+        for value in ast.parse(f'[{line["values"]}]').body[0].value.elts:
+            changed = f'{line["name"]} = {ast.unparse(value)}'
+            yield cell[:line.start()] + changed + cell[line.end():]
+
+
+def names_of(source):
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
+@each
+def test_every_change_has_a_cell_of_its_own(path, course):
+    cells = course.read_cells(path)
+    proposed = experiments(cells)
+    assert 1 <= text_of(cells).count(CHANGE) <= len(proposed)
+    for cell in proposed:
+        lines = [*TRY.finditer(cell)]
+        assert len(lines) == cell.count('# try:'), 'a line is not NAME = VALUE  # try: VALUE, VALUE'
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell)))
+        own = {name.strip() for line in lines for name in line['name'].split(',')}
+        others = names_of('\n'.join(other for other in code_of(cells) if other != cell))
+        assert not own & others, 'a change here would reach other cells'
+
+
+def test_the_values_to_try_are_found():
+    cell = 'a, b = 1, {}   # try: (2, dict(x=3)), (4, 5)\nc = [[0]]   # try: [[1, 2]]\nprint(a)'
+    assert [text.splitlines() for text in changed_cells(cell)] == [
+        ['a, b = (2, dict(x=3))', 'c = [[0]]   # try: [[1, 2]]', 'print(a)'],
+        ['a, b = (4, 5)', 'c = [[0]]   # try: [[1, 2]]', 'print(a)'],
+        ['a, b = 1, {}   # try: (2, dict(x=3)), (4, 5)', 'c = [[1, 2]]', 'print(a)']]
 
 
 # ---- its notebook --------------------------------------------------------------------------------
@@ -162,8 +220,12 @@ CPU_TIME_CELL = 'import os\nprint(sum(os.times()[:4]))'
 
 
 @each
-def test_it_runs_and_its_solutions_are_right(path, course):
-    """Its length is measured as CPU time, which is the same on a busy machine."""
+def test_it_runs_its_solutions_are_right_and_its_experiments_can_be_tried(path, course):
+    """All cells, as a reader runs them; its solutions; each experiment, which all of these must
+    have left as it was; then each experiment with each value that it proposes.
+
+    Its length is measured as CPU time, which is the same on a busy machine.
+    """
     files_before = {*FOLDER.iterdir()}
     cells = course.read_cells(path)
     solution_cells = []
@@ -171,12 +233,26 @@ def test_it_runs_and_its_solutions_are_right(path, course):
         checks = [f'result = check({name!r}, {function})\nassert result.correct, result'
                   for name, function in calls]
         solution_cells.append(('code', '\n'.join([solution(after), *checks])))
-    nb = course.new_notebook([*cells, *solution_cells, ('code', CPU_TIME_CELL)])
+    proposed = experiments(cells)
+    again = [('code', cell) for cell in proposed]
+    changed = [('code', text) for cell in proposed for text in changed_cells(cell)]
+    nb = course.new_notebook([*cells, *solution_cells, ('code', CPU_TIME_CELL), *again, *changed])
     course.execute(nb, FOLDER)
 
-    cpu_seconds[path.stem] = float(nb.cells[-1].outputs[0].text)
+    end = len(cells) + len(solution_cells)
+    cpu_seconds[path.stem] = float(nb.cells[end].outputs[0].text)
     assert cpu_seconds[path.stem] <= MAX_CPU_SECONDS
     assert {*FOLDER.iterdir()} - files_before <= {FOLDER / '__pycache__'}, 'it leaves files'
+
+    first_run = {cell.source: shown(cell) for cell in nb.cells[:len(cells)]
+                 if cell.cell_type == 'code'}
+    for cell in nb.cells[end + 1:end + 1 + len(again)]:
+        assert shown(cell) == first_run[cell.source], f'not the same after Run All: {cell.source}'
+
+
+def shown(cell):
+    """What the outputs of a cell show, without its number."""
+    return [output.get('text') or output.data for output in cell.outputs]
 
 
 def test_all_of_them_are_short():
