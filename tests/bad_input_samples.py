@@ -511,7 +511,7 @@ NO_MATRIX = r'a label is a matrix of integers'
 BAD_INPUT |= {
     'a mat that is not one': BadInput(
         with_mat(lambda path: path.write_bytes(b'nothing of MATLAB' * 20)),
-        r'one\.mat: damaged, or not a \.mat of MATLAB 4 … 7\.2 \(.*\); get the file again'),
+        r'one\.mat: damaged, or not a \.mat of MATLAB 5 … 7\.2 \(.*\); get the file again'),
     'a mat of matlab 7.3': BadInput(
         with_mat(lambda path: path.write_bytes(
             b'MATLAB 7.3 MAT-file'.ljust(124) + b'\x00\x02IM')),
@@ -532,7 +532,7 @@ BAD_INPUT |= {
     'a mat that is a bomb': BadInput(
         with_mat(lambda path: savemat(path, dict(GTcls=np.zeros((9000, 9000), 'uint8')),
                                       do_compression=True)),
-        r'one\.mat: expands to more than 67,108,864 bytes; a label is far smaller'),
+        r'one\.mat: damaged, .*expands to more than 67,108,864 bytes, and a label is far smaller'),
     'a mat that is missing': BadInput(
         with_mat(lambda path: None), r'one\.mat: no such file; .*cls is empty'),
 }
