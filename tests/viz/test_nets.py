@@ -3,7 +3,7 @@ import pytest
 
 from tinyfcn import build
 from tinyfcn.viz import draw_net, layout
-from tinyfcn.viz.nets import _row_bottoms, detour_depths
+from tinyfcn.viz.net_layout import detour_depths, row_bottoms
 
 
 def rows_of(name):
@@ -94,7 +94,7 @@ def test_no_name_and_no_arrow_is_drawn_over_the_next_row():
     """Below the deepest arrow of a row is space for the two lines of a name."""
     places, arrows = layout(build('pspnet', seed=None, width=1/64))
     depths = detour_depths(places, arrows)
-    bottoms = _row_bottoms(places, depths)
+    bottoms = row_bottoms(places, depths)
     for (source, _), depth in depths.items():
         row = places[source].row
         if row + 1 < len(bottoms):

@@ -19,7 +19,8 @@ from .curves import draw_curves
 from .files import write_label, write_png
 from .heatmap import draw_heatmap
 from .inline import show_matrices, side_by_side
-from .nets import draw_net, layout
+from .net_layout import layout
+from .nets import draw_net
 from .overlays import overlay
 from .pages import draw_page
 from .source import show_source
