@@ -95,7 +95,7 @@ def test_a_step_that_does_not_fit_the_memory_is_rejected(tmp_path, monkeypatch):
         next(run(tmp_path / 'run', build_net(recipe, dataset.classes), dataset, dataset, recipe))
     assert not [*(tmp_path / 'run').iterdir()]
     monkeypatch.setattr(memory, 'available_memory', lambda x: 0)
-    with pytest.raises(ValueError, match='smaller images, batch=1 or a smaller net take less'):
+    with pytest.raises(ValueError, match='smaller images, batch or iter_size, or a smaller net'):
         fit(build('tiny_8s', 2), dataset, recipe)
 
 
@@ -118,6 +118,13 @@ def test_memory_grows_with_what_a_step_holds():
     for changes in dict(batch=1), dict(crop_size=(32, 32)), dict(optimizer='sgd'):
         assert step_memory(net, get_recipe('shapes-8s', **changes), shapes) < base
     assert step_memory(net, get_recipe('shapes-8s', crop_size=(999, 999)), shapes) == base
+
+
+@pytest.mark.parametrize('changes', [dict(iter_size=10**12), dict(batch=10**12),
+                                     dict(scale_range=(1, 3000))])
+def test_a_step_that_no_machine_can_hold_is_rejected(changes):
+    with pytest.raises(ValueError, match='GB of memory, and .* are available'):
+        fit(small_net(), small_dataset(), make_recipe(**changes))
 
 
 def test_a_file_that_cannot_be_read_is_left_for_training_to_report(tmp_path):

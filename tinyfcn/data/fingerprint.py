@@ -23,8 +23,8 @@ CHUNK = 1 << 20                 # bytes that are read at once
 def fingerprint(dataset: Dataset, contents: bool = False) -> dict[str, Any]:
     """-> dict(images, classes, names, bytes, sizes, dates, sample, contents)
 
-    contents: read all files and hash what is in them. Without files, as where images are generated,
-    the first image and its label stand for all (`sample`).
+    contents: read all files and hash what is in them, in place of their dates. Without files, as
+    where images are generated, the first image and its label stand for all (`sample`).
 
     >>> from tinyfcn.data import load_dataset
     >>> found = fingerprint(load_dataset('shapes', split='val', size=(32, 48), n_class=3))
@@ -52,7 +52,7 @@ def fingerprint(dataset: Dataset, contents: bool = False) -> dict[str, Any]:
                 read.add_file(path)
     return dict(images=len(dataset), classes=classes, names=_Hash(dataset.names).text(),
                 bytes=total, sizes=sizes.text() if n_files else None,
-                dates=dates.text() if n_files else None,
+                dates=dates.text() if n_files and not contents else None,
                 sample=None if n_files else _hash_first_image(dataset),
                 contents=read.text() if n_files and contents else None)
 
@@ -113,9 +113,7 @@ def is_fingerprint(value: object) -> bool:
 
 def only_dates_differ(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether the files have other dates, and nothing else tells whether they were changed."""
-    is_known = bool(then.get('contents') and now.get('contents'))
-    return _differ(then, now, 'dates') and not is_known and \
-        not fingerprint_differences(then, now)
+    return _differ(then, now, 'dates') and not fingerprint_differences(then, now)
 
 
 def _differ(then: Mapping[str, Any], now: Mapping[str, Any], key: str) -> bool:

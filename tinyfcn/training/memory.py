@@ -7,6 +7,7 @@ from ..data.dataset import Dataset
 from ..files import open_image
 from ..net import Net
 from ..net.summary import megabytes
+from ..runtime.distributed import world
 from ..runtime.machine import available_memory
 from .recipes import Recipe
 
@@ -57,7 +58,7 @@ def _remedy(net: Net, recipe: Recipe, size: Size, available: int) -> str:
         cropped = replace(recipe, crop_size=(side, side))
         if min(input_size(recipe, size)) > side and _step_memory(net, cropped, size) <= available:
             return f'--set crop_size={side},{side} trains on crops'
-    return 'smaller images, batch=1 or a smaller net take less'
+    return 'smaller images, batch or iter_size, or a smaller net, take less'
 
 
 def _step_memory(net: Net, recipe: Recipe, size: Size) -> int:
@@ -72,7 +73,9 @@ def _step_memory(net: Net, recipe: Recipe, size: Size) -> int:
     item = 8 if net.dtype == 'float64' else 4
     batch = recipe.batch * height * width * (net['data'].channels * item + 1)
     reading = (READ_BYTES + ELASTIC_BYTES * bool(recipe.elastic_sigma)) * size[0] * size[1]
-    return int(SHARE_OF_VALUES * recipe.batch * values + arrays + (PREFETCH + 2) * batch + reading)
+    # a rank holds its batches of a step, and prepares the next ones meanwhile
+    held = PREFETCH + 2 + recipe.iter_size // world().size
+    return int(SHARE_OF_VALUES * recipe.batch * values + arrays + held * batch + reading)
 
 
 def input_size(recipe: Recipe, size: Size) -> Size:
