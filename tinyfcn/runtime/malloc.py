@@ -66,5 +66,6 @@ def tune_allocator():
 
 
 def _is_address_space_limited() -> bool:
-    import resource                                     # not on Windows
+    # not on Windows, so not at the top
+    import resource
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
