@@ -239,6 +239,12 @@ def test_a_run_json_of_another_shape_is_rejected(half, change):
     assert contents(half) == before
 
 
+def test_keys_of_run_json_that_may_be_missing_may_be_null(half):
+    info = {**json.loads((half / 'run.json').read_text()), 'data': None, 'changes': None}
+    (half / 'run.json').write_text(json.dumps(info))
+    assert [row['step'] for row in start(half, resume=True)] == [4, 4]
+
+
 @pytest.mark.parametrize('text', ['', '{', '[[]]', '5', '[' * 100_000, '\x00', '{"commands": NaN}',
                                   '1' * 5000])
 def test_a_run_json_that_is_no_dict_is_rejected(half, text):

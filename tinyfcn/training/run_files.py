@@ -96,7 +96,7 @@ def update_run_info(folder: Path, command: str, seed: int, recipe: Recipe,
     before = read_run_info(folder)
     info = dict(tinyfcn='a run of `tinyfcn train`', commands=[*before.get('commands', []), command],
                 seed=seed, recipe=recipe.to_dict(), machine=machine_info(),
-                changes=[*before.get('changes', []), *(changes or [])])
+                changes=[*(before.get('changes') or []), *(changes or [])])
     if data:
         name, root = data
         info['data'] = dict(name=name, folder=root and str(Path(root).absolute()))
