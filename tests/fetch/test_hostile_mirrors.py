@@ -6,7 +6,7 @@ import socket
 import pytest
 from local_mirror import FILES, HALF, LENGTH, OTHER, SHA256, TAR
 from test_fetch import holds_only, is_complete
-from test_unpack import files_in
+from test_unpack import files_in, tar_of
 
 from tinyfcn.data.fetch import fetch_dataset
 from tinyfcn.fetch import download, http
@@ -101,6 +101,19 @@ def test_after_any_fault_the_next_mirror_is_asked(server, small, tmp_path, log, 
     assert log[0].startswith(f'{bad}: ') and len(log[0]) < 500
     assert not problem or re.search(problem, log[0]), log[0]
     assert holds_only(tmp_path / 'data', 'small', 'small.tar')
+
+
+@pytest.mark.parametrize('data', [TAR[:2000], tar_of({'images/a.jpg': b''}), b'hello'],
+                         ids=['damaged', 'of another data set', 'none'])
+def test_after_an_archive_that_cannot_be_used_the_next_mirror_is_asked(server, small, tmp_path, log,
+                                                                      data):
+    """No checksum is published, so that only unpacking shows it."""
+    bad = server.serve('a', data)
+    small(bad, server.serve('b', TAR), checksum=None, size=None)
+    assert is_complete(fetch_dataset('small', tmp_path, log=log.append), tmp_path)
+    assert log[1].startswith(f'{bad}: ') and log[1].endswith('(it is small.tar.bad now)')
+    assert (tmp_path / 'small.tar.bad').read_bytes() == data
+    assert (tmp_path / 'small.tar.sha256').read_text() == f'{SHA256}  small.tar\n'
 
 
 def test_the_content_of_a_redirect_is_not_read(server, small, tmp_path):

@@ -12,7 +12,6 @@ from ..fetch.cache import (
     fetch_archive,
     ignore,
     move_into_place,
-    set_aside,
     unpack_to,
     verify_archive,
 )
@@ -65,14 +64,13 @@ def _download(name: str, source: DatasetSource, target: Path, report: Report | N
               log: Log) -> Path:
     file = source.archive.file
     advice = f'get {file} from elsewhere, and then: tinyfcn data {name} --from {file}'
-    archive = fetch_archive(source.archive, target.parent, advice, report, log)
-    try:
+
+    def use(archive: Path) -> Path:
         root = unpack_to(archive, target, partial(_find_root, source=source), report)
-    except ValueError as error:
-        bad = set_aside(archive)
-        raise ValueError(f'{error} (it is {bad.name} now)') from None
-    log(f'{printable(archive)} is no longer needed')
-    return root
+        log(f'{printable(archive)} is no longer needed')
+        return root
+
+    return fetch_archive(source.archive, target.parent, use, advice, report, log)
 
 
 def _find_root(folder: Path, source: DatasetSource) -> Path:

@@ -6,6 +6,7 @@ unpacked archive appears under its name only when all of it is on the disk.
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 from ..files import open_atomic, open_regular, printable, read_text
@@ -18,6 +19,7 @@ from .unpack import remove_folder, unpack
 
 MAX_NOTE = 1 << 16                      # bytes of a file with a checksum
 
+T = TypeVar('T')
 # log(line) gets what a reader should know: which mirror failed, what could not be verified
 Log = Callable[[str], object]
 
@@ -26,38 +28,50 @@ def ignore(line: str) -> None:
     """Log nothing."""
 
 
-def fetch_archive(source: Source, folder: Path, advice: str = '', report: Report | None = None,
-                  log: Log = ignore) -> Path:
-    """-> the archive in `folder`, from the first mirror that delivers the right one
+def fetch_archive(source: Source, folder: Path, use: Callable[[Path], T], advice: str = '',
+                  report: Report | None = None, log: Log = ignore) -> T:
+    """-> use(the archive in `folder`), from the first mirror that delivers the right one
 
-    An archive that is already there is used, if it is the right one. If all mirrors fail, the error
-    says how each did, and ends with `advice`.
+    An archive that is already there is used, if it is the right one. One for which `use` raises
+    ValueError is set aside. If all mirrors fail, the error says how each did, and ends with
+    `advice`.
     """
     path = folder / source.file
     if path.exists():
         problem = archive_problem(path, source)
         if not problem:
             log(f'{printable(path)} exists already')
-            return path
+            try:
+                return use(path)
+            except ValueError as error:
+                problem = str(error)
         set_aside(path)
         _sha256_file(path).unlink(missing_ok=True)
         log(f'{printable(path)}: {problem}; it is {path.name}.bad now, and is fetched again')
     parts = {mirror: folder / f'{source.file}.{crc32(mirror.encode()):08x}.part'
              for mirror in source.mirrors}
     problems = []
+    error_type: type[Exception] = OSError
     for mirror, part in parts.items():
         problem = _download_and_verify(mirror, part, source, report)
         if not problem:
             if not source.checksum:
                 _note_sha256(path, log_sha256(part, source, log))
             move_into_place(part, path)
-            for other in parts.values():
-                remove_part(other)
-            return path
+            remove_part(part)                           # what is noted of its version
+            try:
+                used = use(path)
+            except ValueError as error:
+                problem = f'{error} (it is {set_aside(path).name} now)'
+                error_type = ValueError
+            else:
+                for other in parts.values():
+                    remove_part(other)
+                return used
         log(f'{mirror}: {problem}')
         problems.append(f'  {mirror}: {problem}')
     lines = [f'{source.file} could not be fetched from any mirror:', *problems, advice]
-    raise OSError('\n'.join(filter(None, lines)))
+    raise error_type('\n'.join(filter(None, lines)))
 
 
 def _download_and_verify(mirror: str, part: Path, source: Source, report: Report | None) -> str:
