@@ -23,7 +23,7 @@ ORDERED_DICT = 'collections OrderedDict'
 PARAMETER = 'torch._utils _rebuild_parameter'
 TENSORS = 'torch._utils _rebuild_tensor_v2', 'torch._utils _rebuild_tensor'
 KNOWN = {ORDERED_DICT, PARAMETER, *TENSORS, *(f'torch {storage}' for storage in DTYPES)}
-MAX_OPCODES = 1_000_000         # that of a ResNet-101 with its optimizer has 40,000
+MAX_OPCODES = 500_000           # that of a ResNet-101 with its optimizer has 40,000
 MAX_ARGUMENTS = 8               # of a call; a tensor has 6 or 7
 ADVICE = 'only state dicts are read: in torch, torch.save(model.state_dict(), …)'
 
