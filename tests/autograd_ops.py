@@ -178,7 +178,7 @@ def resize(x, size=None, align_corners=False, scale=None, mode='bilinear'):
         size = tuple(int(n * s) for n, s in zip(x.shape[2:], both(scale)))
     for axis, out in zip((2, 3), both(size)):
         n, i = x.shape[axis], numpy.arange(out)
-        step = n / out if scale is None else 1 / both(scale)[axis - 2]
+        step = n / out if scale is None or n == out else 1 / both(scale)[axis - 2]
         if mode == 'nearest':
             pixels = numpy.minimum((i * step + 1e-9).astype(int), n - 1)
             x = x[(slice(None),) * axis + (pixels,)]

@@ -188,7 +188,7 @@ def resize(x, size=None, align_corners=False, scale=None, mode='bilinear'):
         steps = h / oh, w / ow
     else:
         oh, ow = (floor(n * s) for n, s in zip((h, w), both(scale)))
-        steps = [1 / s for s in both(scale)]
+        steps = [1 if n == out else 1 / s for n, out, s in zip((h, w), (oh, ow), both(scale))]
     y = np.zeros((n, c, oh, ow))
     for m, q, i, j in every(*y.shape):
         if mode == 'nearest':

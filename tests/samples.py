@@ -456,6 +456,7 @@ RESIZE = {
     'nearest': a_resize((3, 4), (6, 7), mode='nearest'),
     'nearest-shrunk': a_resize((7, 9), (3, 2), mode='nearest'),
     'nearest-one-pixel': a_resize((1, 1), (3, 4), mode='nearest'),
+    'scaled-to-the-same-height': a_resize((3, 7), scale=1.1),
     'nearest-scaled': a_resize((5, 4), scale=(1.5, .75), mode='nearest'),
 }
 

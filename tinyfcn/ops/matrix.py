@@ -147,7 +147,8 @@ def resize(x: Array, size: Pair | None = None, align_corners: bool = False,
 
     x (N, C, H, W) -> y (N, C, *size); scale=s in place of size makes ⌊H·s⌋ × ⌊W·s⌋
     The edges of both images coincide, or with align_corners the centres of their corner pixels.
-    'nearest' takes pixel ⌊i·H/OH⌋ for row i, as PyTorch does.
+    'nearest' takes pixel ⌊i·H/OH⌋ for row i. Where ⌊H·s⌋ is less than H·s, pixels are still s times
+    as many, and the lower and right edge of y end a part of a pixel earlier.
 
     >>> import numpy as np
     >>> y, cache = resize(np.array([[[[0., 4.]]]]), (1, 3), align_corners=True)
@@ -173,10 +174,12 @@ def resize(x: Array, size: Pair | None = None, align_corners: bool = False,
         raise TypeError(f'size is {size!r} and scale is {scale!r}: exactly one of them is needed')
 
     def matrix(n: int, out: int, factor: float | None) -> Any:
-        pixels, outputs = (n, out) if factor is None else (1, factor)
+        # along an axis whose size stays, pixels stay
+        pixels, outputs = (n, out) if factor is None or n == out else (1, factor)
         i = xp.arange(float(out))[:, None]
         if nearest:
-            return sparse_rows(x, n, (i * pixels / outputs).astype('int64'), 1.)
+            at = i * pixels / outputs + 1e-9                    # 33 / 1.1 is 29.999999999999996
+            return sparse_rows(x, n, at.astype('int64'), 1.)
         if align_corners:
             at = i * ((n - 1) / max(out - 1, 1))
         else:
