@@ -1,4 +1,5 @@
 """tinyfcn check and data: splits that overlap, masks without images, what a step takes."""
+import os
 import re
 import tarfile
 
@@ -38,6 +39,15 @@ def test_a_list_of_validation_alone_overlaps_with_nothing(my, capsys):
     (my / 'val.txt').write_text('two\n')
     code, out, _ = check(capsys, my)
     assert code == 0 and '2 images, from 40×56' in out
+
+
+def test_a_list_that_cannot_be_read_is_a_problem_of_every_split(my, capsys):
+    (my / 'train.txt').write_text('one\n')
+    (my / 'val.txt').write_bytes(b'tw\xf6\n')
+    os.mkfifo(my / 'test.txt')
+    code, out, err = check(capsys, my)
+    assert code == 2 and '2 problems in 1 image' in err
+    assert 'val.txt, line 1: ' in out and 'test.txt: a pipe or a device' in out
 
 
 def test_a_training_takes_what_the_list_of_validation_does_not_name(my):

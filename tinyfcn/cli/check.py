@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> None:
         say(line)
     if problems:
         noun = 'problem' if len(problems) == 1 else 'problems'
-        raise ValueError(f'{len(problems):,} {noun} in {len(dataset):,} images')
+        images = 'image' if len(dataset) == 1 else 'images'
+        raise ValueError(f'{len(problems):,} {noun} in {len(dataset):,} {images}')
     if args.write_manifest:
         write_manifest(dataset, manifest)
         say(f'{manifest}: the SHA-256 of every file; later checks compare with it')
@@ -78,8 +79,9 @@ def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Ite
         if split in SPLITS and other != split:
             try:
                 splits[other] = load_dataset(found.name, found.folder, other)
-            except (OSError, ValueError):               # there is no such list
-                continue
+            except (OSError, ValueError) as error:
+                if os.path.lexists(found.folder / f'{other}.txt'):
+                    yield str(error)
     yield from find_overlaps(splits)
     problems = FileProblems()
     for mask in masks_without_image(found.folder) if found.name == 'folder' else ():
@@ -93,7 +95,8 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
     if summary['images']:
         smallest = '{}×{}'.format(*summary['smallest'])
         largest = '{}×{}'.format(*summary['largest'])
-        yield f'{summary["images"]} images, from {smallest} to {largest} pixels'
+        images = 'image' if summary['images'] == 1 else 'images'
+        yield f'{summary["images"]} {images}, from {smallest} to {largest} pixels'
     for output, label in summary['labels'].items():
         yield f'{output}: void {label["void"]:.1%}; of the rest'
         pixels = label['pixels']
