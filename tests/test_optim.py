@@ -229,3 +229,29 @@ def test_poly():
     assert poly(.01, 100, 100) == 0
     with pytest.raises(ValueError, match='iteration 101 is beyond the 100'):
         poly(.01, 101, 100)
+
+
+ONE = np.ones(2)
+
+
+@pytest.mark.parametrize('call, message', [
+    (lambda: SGD(lr='a'), "lr is 'a': a number is needed"),
+    (lambda: SGD(lr=None), 'lr is None'),
+    (lambda: SGD(lr=.1, momentum=None), 'momentum is None'),
+    (lambda: SGD(lr=.1, weight_decay='x'), "weight_decay is 'x'"),
+    (lambda: SGD(lr=.1, rules={'*.b': dict(lr='2')}), "lr of rule '\\*.b' is '2'"),
+    (lambda: Adam(betas=3), 'betas is 3: a pair'),
+    (lambda: Adam(betas=(.9, None)), 'beta2 is None'),
+    (lambda: SGD(lr=.1).step({'w': [1.]}, {'w': ONE}), 'the weight w: list is not an array'),
+    (lambda: SGD(lr=.1).step({'w': ONE}, {'w': None}), 'the gradient of w: NoneType is not'),
+    (lambda: SGD(lr=.1).step({'w': ONE}, {'w': np.ma.array(ONE)}), 'of w: MaskedArray is not a')])
+def test_what_is_no_number_or_no_array_is_refused(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_a_learning_rate_that_became_no_number_is_refused():
+    sgd = SGD(lr=.1)
+    sgd.lr = 'fast'
+    with pytest.raises(TypeError, match="lr is 'fast'"):
+        sgd.step({'w': ONE}, {'w': ONE})

@@ -11,6 +11,7 @@ by the name of the weight: the velocity of SGD; the mean, square and count of Ad
 """
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from numbers import Real
 from reprlib import repr as abridged
 from typing import Any, NamedTuple, TypeAlias
 
@@ -41,6 +42,7 @@ class Optimizer:
     """The base of SGD and Adam: g = scale·grad + λw for each weight, with its rules applied."""
 
     def __init__(self, lr: float, weight_decay: float, rules: Rules | None) -> None:
+        _check_numbers(lr=lr, weight_decay=weight_decay)
         self.lr = lr
         self.weight_decay = weight_decay
         self.rules = dict(rules or {})
@@ -49,6 +51,7 @@ class Optimizer:
             if unknown := set(rule) - {'lr', 'decay'}:
                 raise ValueError(f'rule {pattern!r} has {sorted(unknown)}; a rule may multiply '
                                  f'lr and decay')
+            _check_numbers(**{f'{key} of rule {pattern!r}': value for key, value in rule.items()})
 
     def step(self, params: Arrays, grads: Mapping[str, Array], scale: float = 1.) -> None:
         """Update params in place. After accumulating n batches, scale=1/n averages them."""
@@ -68,6 +71,7 @@ class Optimizer:
         An update reads and writes the same rows several times. On a CPU a block is so small that it
         stays in the cache meanwhile; on a GPU it is the whole weight.
         """
+        _check_numbers(lr=self.lr, weight_decay=self.weight_decay)
         self._check(params, grads)
         for name in grads:
             w = params[name]
@@ -84,6 +88,11 @@ class Optimizer:
             if name not in params:
                 raise ValueError(f'grads has {name!r}; the params are {abridged(list(params))}')
             w = params[name]
+            for array, what in ((w, 'the weight'), (grad, 'the gradient of')):
+                try:
+                    array_module(array)
+                except TypeError as error:
+                    raise TypeError(f'{what} {name}: {error}') from None
             if (grad.shape, grad.dtype) != (w.shape, w.dtype):
                 raise ValueError(f'the gradient of {name} is {grad.dtype} {grad.shape}; '
                                  f'the weight is {w.dtype} {w.shape}')
@@ -102,6 +111,7 @@ class SGD(Optimizer):
     def __init__(self, lr: float, momentum: float = 0., weight_decay: float = 0.,
                  rules: Rules | None = None) -> None:
         super().__init__(lr, weight_decay, rules)
+        _check_numbers(momentum=momentum)
         self.momentum = float(momentum)
         self.velocity: Arrays = {}
         self.memory = dict(velocity=self.velocity)
@@ -141,7 +151,10 @@ class Adam(Optimizer):
     def __init__(self, lr: float = 1e-3, betas: Sequence[float] = (.9, .999), eps: float = 1e-8,
                  weight_decay: float = 0., rules: Rules | None = None) -> None:
         super().__init__(lr, weight_decay, rules)
+        if not isinstance(betas, Sequence) or len(betas) != 2:
+            raise TypeError(f'betas is {betas!r}: a pair of numbers is needed')
         beta1, beta2 = betas
+        _check_numbers(beta1=beta1, beta2=beta2, eps=eps)
         self.betas = (float(beta1), float(beta2))
         self.eps = float(eps)
         self.mean: Arrays = {}
@@ -174,6 +187,12 @@ def adam_update(w: Array, g: Array, m: Array, s: Array, lr: float, betas: tuple[
     s *= b2
     s += (1 - b2) * g * g
     w -= lr / (1 - b1 ** t) * m / ((s / (1 - b2 ** t)) ** .5 + eps)
+
+
+def _check_numbers(**values: float) -> None:
+    for name, value in values.items():
+        if not isinstance(value, Real):
+            raise TypeError(f'{name} is {value!r}: a number is needed')
 
 
 def _zeros_at_first(memory: Arrays, name: str, params: Arrays) -> Array:
