@@ -1,5 +1,6 @@
 """tinyfcn eval: it finds the data of a run, and says when its scores are not what they seem."""
 import json
+import os
 import re
 from shutil import copy, copytree
 
@@ -8,8 +9,9 @@ import pytest
 from PIL import Image
 
 from tinyfcn import Dataset, build, load, load_dataset, metrics
-from tinyfcn.cli.evaluate import require_same_classes
+from tinyfcn.cli.evaluate import changes_of_data, require_same_classes
 from tinyfcn.cli.tables import iu_table, score_table
+from tinyfcn.data.fingerprint import fingerprint
 from tinyfcn.viz import class_colours
 
 
@@ -81,6 +83,29 @@ def test_a_changed_validation_set_is_reported(moved, run_main):
         copy(root / 'masks/one.png', root / f'masks/{i}.png')
     code, out, _ = run_main('eval', run)
     assert code == 0 and re.search('validation set has changed: it had 3 images and has', out)
+
+
+def test_a_changed_image_of_the_same_size_is_reported(moved, run_main):
+    root, run = moved
+    valid = load(run).about['run']['data']['valid']
+    assert valid['contents'] and not valid['dates']
+    for image in (root / 'images').iterdir():
+        data = bytearray(image.read_bytes())
+        data[-10] ^= 1
+        image.write_bytes(data)
+    _, out, _ = run_main('eval', run)
+    assert 'validation set has changed: its files have other contents, of the same size' in out
+
+
+def test_other_dates_of_unread_files_are_reported(moved, run_main):
+    """Of a large set the fingerprint has the dates of files in place of their contents."""
+    root, run = moved
+    dataset = load_dataset('folder', root)
+    state = dict(data=dict(valid=fingerprint(dataset)))
+    assert changes_of_data(state, dataset) == []
+    os.utime(root / 'images/one.jpg', (1, 1))
+    note, = changes_of_data(state, dataset)
+    assert 'another date' in note
 
 
 # ---- Classes -------------------------------------------------------------------------------------

@@ -235,6 +235,31 @@ def test_16_bit_colours_are_noticed(tmp_path, suffix):
         assert not has_deep_pixels(image)
 
 
+def test_16_bit_colours_in_planes_are_noticed(tmp_path):
+    """A TIFF with one plane for each colour: Pillow calls them R, G, B, as those of 8 bits."""
+    for bits in (8, 16):
+        plane = bits // 4
+        entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 3, 134), (259, 3, 1, 1),
+                   (262, 3, 1, 2), (273, 4, 3, 140), (277, 3, 1, 3), (278, 3, 1, 1),
+                   (279, 4, 3, 152), (284, 3, 1, 2)]
+        body = struct.pack('<2sHIH', b'II', 42, 8, len(entries))
+        body += b''.join(struct.pack('<HHII', *entry) for entry in entries) + bytes(4)
+        body += struct.pack('<3H', bits, bits, bits)
+        body += struct.pack('<3I', *[164 + plane * i for i in range(3)])
+        body += struct.pack('<3I', plane, plane, plane)
+        (tmp_path / 'planes.tif').write_bytes(body + bytes(3 * plane))
+        with open_image(tmp_path / 'planes.tif') as image:
+            assert has_deep_pixels(image) == (bits == 16)
+
+
+def test_16_bits_for_three_colours_are_not_deep(tmp_path):
+    header = struct.pack('<2sIHHIIiiHHIIiiIIIII', b'BM', 74, 0, 0, 66, 40, 2, 1, 1, 16, 3, 8, 0, 0,
+                         0, 0, 0xf800, 0x07e0, 0x001f)
+    (tmp_path / 'a.bmp').write_bytes(header + bytes(8))
+    with open_image(tmp_path / 'a.bmp') as image:
+        assert image.mode == 'RGB' and not has_deep_pixels(image)
+
+
 @pytest.mark.skipif(not os.access('/usr/bin/env', os.X_OK), reason='needs /usr/bin/env')
 def test_no_program_is_started_to_read_an_image(tmp_path, monkeypatch):
     """A PostScript file named .png: Pillow would hand it to gs."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import load, metrics, viz
 from ..data.dataset import Dataset
-from ..data.fingerprint import fingerprint, fingerprint_differences
+from ..data.fingerprint import fingerprint, fingerprint_differences, only_dates_differ
 from ..data.labels import by_output
 from ..files import printable, require_own
 from ..net import Net
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     is_validation_set = not (args.dataset or args.split)
     if is_validation_set:
         for change in changes_of_data(run_state, dataset):
-            say(f'since the training, the validation set has changed: {change}')
+            say(change)
     if trained_on := count_trained_on(dataset, recipe, root):
         say(f'{trained_on:,} of these {len(dataset):,} images were trained on: on new images, '
             f'scores are lower')
@@ -135,7 +135,13 @@ def quote(name: str | None) -> str:
 def changes_of_data(run_state: Mapping[str, Any] | None, valid: Dataset) -> list[str]:
     """In what a validation set differs from that of the run; a sentence each."""
     marks = (run_state or {}).get('data') or {}         # version 0.1 wrote none
-    return fingerprint_differences(marks.get('valid') or {}, fingerprint(valid))
+    then = marks.get('valid') or {}
+    now = fingerprint(valid, contents=bool(then.get('contents')))
+    if only_dates_differ(then, now):
+        return ['files of the validation set have another date than at the training, and the same '
+                'size: a copy, or were they changed?']
+    return [f'since the training, the validation set has changed: {difference}'
+            for difference in fingerprint_differences(then, now)]
 
 
 def count_trained_on(dataset: Dataset, recipe: Recipe | None, root: Path | None) -> int:

@@ -73,13 +73,23 @@ def has_deep_pixels(image: PILImage) -> bool:
     """Whether a file has more than 8 bits a channel. Of 16-bit colours Pillow keeps the upper 8."""
     if image.mode.startswith(('I', 'F')):
         return True
+    if max(_bits_per_sample(image), default=8) > 8:
+        return True
     for codec, _, _, args in getattr(image, 'tile', ()):    # how Pillow decodes the file
         if codec in ('ppm', 'ppm_plain') and args[-1] > 255:    # the largest value
             return True
         raw_mode = args if isinstance(args, str) else args[0] if args else ''
-        if ';16' in str(raw_mode):                      # such as 'RGB;16B'
+        # such as 'RGB;16B'; 'BGR;16' has 16 bits for all three colours together
+        if ';16' in str(raw_mode) and raw_mode != 'BGR;16':
             return True
     return False
+
+
+def _bits_per_sample(image: PILImage) -> tuple[int, ...]:
+    """What a TIFF says of its channels; one plane after another, Pillow decodes them as 8 bits."""
+    bits_per_sample = 258
+    value = getattr(image, 'tag_v2', {}).get(bits_per_sample, ())
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _describe(head: bytes) -> str:
