@@ -24,7 +24,7 @@ from tinyfcn.training import checkpoint
 IS_FULL = os.environ.get('TINYFCN_CAMPAIGN') == 'full'
 KILLS_OF_A_RUN = 4
 KILLS = 72 if IS_FULL else 8            # of one process and its workers
-KILLS_OF_RANKS = 24 if IS_FULL else 4
+KILLS_OF_RANKS = 24 if IS_FULL else 2
 FIGHTS = 20 if IS_FULL else 1           # two trainings in one folder
 SETTINGS = ['net=fcn_squeezenet_8s', 'init_from=None', 'steps=120', 'validate_every=40',
             'iter_size=2', 'batch=2', 'optimizer=sgd', 'lr=0.01', 'scale_range=(.7,1.3)',
