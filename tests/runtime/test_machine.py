@@ -92,13 +92,15 @@ def test_available_memory_is_what_the_address_space_leaves():
     assert run.stdout.split() == ['True', 'True'], run.stderr
 
 
-def test_machine_info_has_what_can_change_the_last_bit():
+def test_machine_info_has_what_can_change_the_last_bit(monkeypatch):
     info = machine_info()
     assert info.keys() == {'python', 'numpy', 'cpu', 'blas', 'blas_version', 'blas_kernel',
-                           'blas_threads'}
+                           'blas_threads', 'threads'}
     assert info['numpy'] == np.__version__
     assert info == machine_info()
     assert info['blas'] in ('openblas', 'mkl', 'blis', None)
+    monkeypatch.setenv('TINYFCN_THREADS', '3')
+    assert machine_info() == dict(info, threads=3)
 
 
 def test_the_gpu_is_checked_up_to_the_first_failure():

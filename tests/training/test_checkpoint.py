@@ -123,13 +123,14 @@ def test_differences_of_the_machine_are_listed(tmp_path):
     about = checkpoint.load(tmp_path / 'a.safetensors').about
     assert checkpoint.machine_differences(about) == []
     about['machine'].update(numpy='1.0', blas_kernel='Prescott')
+    about['machine']['threads'] = 77
     del about['machine']['cpu']
     about['machine']['gpu'] = 'one'
     now = machine_info()
     assert checkpoint.machine_differences(about) == [
         f'blas_kernel was Prescott and is {now["blas_kernel"]}',
         f'cpu was None and is {now["cpu"]}', 'gpu was one and is None',
-        f'numpy was 1.0 and is {now["numpy"]}']
+        f'numpy was 1.0 and is {now["numpy"]}', f'threads was 77 and is {now["threads"]}']
 
 
 # ---- damaged files -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .backend import on_host
 from .malloc import free_heap_bytes
+from .threads import thread_count
 
 UNKNOWN_MEMORY = 2 << 30        # bytes, where the system does not report any
 PROC = Path('/proc')
@@ -20,7 +21,7 @@ CGROUP_V2 = 'memory.max', 'memory.current', 'inactive_file'
 
 
 def machine_info() -> dict[str, Any]:
-    """What can change the last bit of a result: versions, the BLAS kernel, the thread count.
+    """What can change the last bit of a result: versions, the BLAS kernel, numbers of threads.
 
     BLAS chooses its kernel by the CPU that it runs on, not by the one that it was built on.
     """
@@ -38,6 +39,7 @@ def machine_info() -> dict[str, Any]:
         blas_version=blas.get('version'),
         blas_kernel=blas.get('architecture'),
         blas_threads=blas.get('num_threads'),
+        threads=thread_count(),                         # an op is split into as many parts
     )
 
 

@@ -103,8 +103,12 @@ def _not_resumable(path: str | Path, reason: str) -> FormatError:
 
 
 def machine_differences(about: dict[str, Any]) -> list[str]:
-    """A line for everything that is different here and may change the last bit of a result."""
+    """A line for everything that is different here and may change the last bit of a result.
+
+    Version 0.1 did not note its number of threads.
+    """
     then = about['machine']
     now = machine_info()
     return [f'{key} was {then.get(key)} and is {now.get(key)}'
-            for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+            for key in sorted(then.keys() | now.keys())
+            if then.get(key) != now.get(key) and (key in then or key != 'threads')]
