@@ -55,5 +55,22 @@ def test_a_full_disk_is_reported():
         def flush(self):
             raise OSError(errno.ENOSPC, 'No space left on device')
 
-    with pytest.raises(OSError, match='No space'):
+    with pytest.raises(OSError, match='No space') as error:
         say('a line', Full())
+    assert error.value.filename == 'the output of this command'
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full')
+@pytest.mark.parametrize('redirection, code', [
+    ('2> /dev/full', 2), ('> /dev/full 2>&1', 2), ('2>&-', 2), ('>&- 2>&-', 2)])
+def test_messages_that_cannot_be_written_change_no_exit_code(redirection, code):
+    command = f'{sys.executable} -m tinyfcn check nowhere {redirection}'
+    assert subprocess.run(command, shell=True, capture_output=True).returncode == code
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full')
+def test_a_full_disk_of_the_output_is_reported_once():
+    done = subprocess.run(f'{sys.executable} -m tinyfcn train list > /dev/full', shell=True,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == 'tinyfcn: the output of this command: No space left on device\n'

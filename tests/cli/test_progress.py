@@ -40,6 +40,11 @@ def test_a_log_file_gets_a_line_now_and_then(capsys, monkeypatch):
     assert lines[3].endswith('mean IU –')               # of the validation after step 2
 
 
+def test_a_command_without_stderr_shows_no_progress(monkeypatch):
+    monkeypatch.setattr(sys, 'stderr', None)
+    assert [*show_bar('abc', 3, 'image')] == [*'abc']
+
+
 def test_lines_are_not_printed_more_often(capsys):
     show_progress(rows_of_a_run(), RECIPE, 'a title', 'resume')
     assert not capsys.readouterr().err

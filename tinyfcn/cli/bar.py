@@ -22,7 +22,8 @@ class Bar:
     def __init__(self, total: int, unit: str, done: int = 0) -> None:
         self.total = total
         self.unit = unit
-        self.bar = tqdm(total=total, unit=unit, disable=None)      # shown on a terminal only
+        # shown on a terminal only; a command may have been started without stderr
+        self.bar = tqdm(total=total, unit=unit, disable=True if sys.stderr is None else None)
         self.line_time = perf_counter()
         self.start(done)
 

@@ -2,6 +2,7 @@
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from ..files import printable
@@ -35,9 +36,10 @@ def say(text: object = '', file: TextIO | None = None) -> None:
             print(lines, file=file)
         file.flush()
     except OSError as error:
-        if error.errno not in NOT_READ:
-            raise
         drop_output(file)
+        # what cannot be written to stderr cannot be reported either
+        if error.errno not in NOT_READ and file is not sys.stderr:
+            raise OSError(error.errno, error.strerror, 'the output of this command') from None
 
 
 def encodable(text: str, encoding: str) -> str:
@@ -56,6 +58,8 @@ def encodable(text: str, encoding: str) -> str:
 
 def drop_output(file: TextIO) -> None:
     """Send what is printed from now on nowhere, also what Python flushes when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, file.fileno())
-    os.close(nowhere)
+    with suppress(OSError):                             # of a file that is no file of the system
+        handle = file.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, handle)
+        os.close(nowhere)
