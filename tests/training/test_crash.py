@@ -153,3 +153,14 @@ def test_a_full_disk(dataset, uninterrupted, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.glob('*.safetensors')} == before
     assert not [*folder.glob('.*')]
     assert finish(dataset, folder, '--resume') == uninterrupted
+
+
+def test_a_disk_that_is_full_from_the_start(dataset, tmp_path):
+    script = ('import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); '
+              'resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); '
+              'from tinyfcn.cli import main; sys.exit(main(sys.argv[1:]))')
+    result = subprocess.run([sys.executable, '-c', script, *arguments(dataset, tmp_path / 'run')],
+                            env=ENVIRONMENT, capture_output=True, text=True)
+    assert result.returncode == 2 and 'Errno' not in result.stderr
+    assert 'There is no checkpoint yet: make room, then start again' in result.stderr
+    assert not [*(tmp_path / 'run').glob('*.safetensors')]

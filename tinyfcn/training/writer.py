@@ -126,11 +126,15 @@ class RunWriter:
             yield
         except OSError as error:
             if error.errno in NO_ROOM:
-                remedy = 'make room, then --resume'
+                remedy = 'make room'
             else:
-                remedy = 'once the folder can be written again, --resume'
-            raise OSError(f'{error}, at step {self.step}. The previous checkpoint is unchanged: '
-                          f'{remedy}') from None
+                remedy = 'see that the folder can be written again'
+            if any((self.folder / name).exists() for name in (LAST, BEST)):
+                remedy = f'The previous checkpoint is unchanged: {remedy}, then --resume'
+            else:
+                remedy = f'There is no checkpoint yet: {remedy}, then start again'
+            reason = f'{error.filename or self.folder / LOG}: {error.strerror or error}'
+            raise OSError(f'{reason}, at step {self.step}. {remedy}') from None
 
     def close(self) -> None:
         os.close(self.log)
