@@ -133,6 +133,19 @@ def test_images_in_two_splits(tmp_path):
     assert not [*find_overlaps(generated)]              # equal names alone are not equal images
 
 
+def test_lists_of_other_splits_are_checked(tmp_path):
+    write_dataset(tmp_path)
+    all_images = load_dataset('folder', tmp_path)
+    val = all_images.subset(['two', 'two', 'two', 'nosuch'])
+    splits = dict(train=all_images.subset(['one']), val=val, test=all_images.subset(['absent']))
+    assert [*find_overlaps(splits)] == [
+        'two: more than once in val; list each once, or it counts more often',
+        f'2 missing in val: {tmp_path}/images/nosuch.png, {tmp_path}/masks/nosuch.png; add what is '
+        f'missing, or remove the names from the list',
+        f'1 missing in test: {tmp_path}/images/absent.png; add what is missing, or remove the '
+        f'names from the list']
+
+
 def test_names_in_problems_and_notes_are_printable():
     name = 'a\x1b[2J'
     for label in LABEL + 9, LABEL * 0 + 255, LABEL[1:]:

@@ -73,7 +73,12 @@ def find_problems(dataset: Dataset, summary: dict[str, Any],
 
 
 def find_overlaps(splits: Mapping[str, Dataset]) -> Iterator[str]:
-    """Yields a sentence for two splits that have images in common."""
+    """Yields a sentence for two splits that have images in common, and for damaged lists.
+
+    Of the first split, `find_problems` has read all images.
+    """
+    for split, dataset in [*splits.items()][1:]:
+        yield from _find_list_problems(split, dataset)
     for (first, one), (second, other) in combinations(splits.items(), 2):
         files = {path for name in other.names for path in other.files(name)[:1]}
         common = [name for name in dict.fromkeys(one.names) if {*one.files(name)[:1]} & files]
@@ -81,6 +86,20 @@ def find_overlaps(splits: Mapping[str, Dataset]) -> Iterator[str]:
             are, them = ('is', 'it') if len(common) == 1 else ('are', 'them')
             yield (f'{_shorten(common)} {are} in {first} and in {second}: remove {them} from one '
                    f'of them; a score on images that a net was trained on says nothing of others')
+
+
+def _find_list_problems(split: str, dataset: Dataset) -> Iterator[str]:
+    """Names that a list has more than once, and names without a file."""
+    repeated = [name for name, times in Counter(dataset.names).items() if times > 1]
+    if repeated:
+        yield (f'{_shorten(repeated)}: more than once in {split}; list each once, or it counts '
+               f'more often')
+    n_files = 1 if split == 'test' else None            # the masks of a test set may be secret
+    missing = [path for name in dict.fromkeys(dataset.names)
+               for path in dataset.files(name)[:n_files] if not path.exists()]
+    if missing:
+        yield (f'{_list_names(missing, f"missing in {split}")}; add what is missing, or remove the '
+               f'names from the list')
 
 
 class FileProblems:
