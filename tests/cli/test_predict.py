@@ -54,6 +54,15 @@ def test_bad_images_are_skipped_and_reported(trained, photos, run_main, tmp_path
     assert (tmp_path / 'out/a.png').exists() and (tmp_path / 'out/c.png').exists()
 
 
+def test_odd_tags_of_an_image_are_not_reported(trained, run_main, tmp_path, recwarn):
+    """Pillow warns of each; a file may have 65,535."""
+    tag = b'\x12\1\3\0\1\0\0\0\6\0\0\0'
+    Image.new('RGB', (31, 17)).save(tmp_path / 'a.jpg',
+                                    exif=b'Exif\0\0II*\0\x08\0\0\0\xff\xff' + 3 * tag)
+    code, _, err = run_main('predict', trained[1], tmp_path / 'a.jpg', '-o', tmp_path / 'out')
+    assert code == 0 and not [*recwarn], err
+
+
 def test_an_address_is_refused_with_advice(trained, run_main, tmp_path):
     code, _, err = run_main('predict', trained[1], 'https://example.org/a.jpg', '-o', tmp_path)
     assert code == 2 and 'https://example.org/a.jpg' in err and 'download the image first' in err

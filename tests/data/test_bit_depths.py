@@ -1,9 +1,11 @@
 """Pixels of 16 bits, and numbers that a reader rescales, are refused and not misread."""
+import io
 import struct
 from zlib import compress, crc32
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinyfcn.data.images import read_image, read_label
 
@@ -43,6 +45,13 @@ def tiff(channels, bits, photometric, compression=1):
     return (b'II*\0' + struct.pack('<IH', 8, len(tags)) + entries + bytes(4) + depths + data)
 
 
+def tiff_of_bits(photometric):
+    image = Image.new('1', (W, H))
+    image.putdata([0, 255, 0] * H)
+    image.save(file := io.BytesIO(), 'TIFF', tiffinfo={262: photometric})
+    return file.getvalue()
+
+
 DEEP_COLOUR = {
     'rgb.png': png(2, 3, 16), 'rgba.png': png(6, 4, 16), 'grey with alpha.png': png(4, 2, 16),
     'rgb.tif': tiff(3, 16, 2), 'packed.tif': tiff(3, 16, 2, 8), 'cmyk.tif': tiff(4, 16, 5),
@@ -55,12 +64,15 @@ DEEP_GREY = {
 RESCALED = {
     'two bits.png': png(0, 1, 2), 'four bits.png': png(0, 1, 4), 'white is zero.tif': tiff(1, 8, 0),
     'three levels.pgm': b'P5 3 2 2\n' + bytes([0, 1, 2] * 2),
-    'twelve bits.pgm': b'P5 3 2 4095\n' + bytes(12), 'text.pgm': b'P2 3 1 2\n0 1 2\n'}
+    'twelve bits.pgm': b'P5 3 2 4095\n' + bytes(12), 'text.pgm': b'P2 3 1 2\n0 1 2\n',
+    'bits.pgm': b'P4 3 2\n@@', 'bits as text.pgm': b'P1 3 2\n0 1 0 0 1 0\n',
+    'bit white is zero.tif': tiff_of_bits(0)}
 NUMBERS = {
     'bit.png': (png(0, 1, 1), [0, 1, 0]), 'palette of two bits.png': (png(3, 1, 2), [0, 1, 2]),
     'palette of four bits.png': (png(3, 1, 4), [0, 1, 2]), 'grey.png': (png(0, 1, 8), [0, 1, 2]),
     'deep.png': (png(0, 1, 16), [0, 1, 2]), 'grey.tif': (tiff(1, 8, 1), [0, 1, 2]),
-    'deep.tif': (tiff(1, 16, 1), [0, 1, 2]), 'deep white is zero.tif': (tiff(1, 16, 0), [0, 1, 2]),
+    'bit.tif': (tiff_of_bits(1), [0, 1, 0]), 'deep.tif': (tiff(1, 16, 1), [0, 1, 2]),
+    'deep white is zero.tif': (tiff(1, 16, 0), [0, 1, 2]),
     'grey.pgm': (b'P5 3 2 255\n' + bytes([0, 1, 2] * 2), [0, 1, 2]),
     'deep.pgm': (b'P5 3 2 65535\n' + bytes([0, 0, 0, 1, 0, 2] * 2), [0, 1, 2])}
 
@@ -94,3 +106,11 @@ def test_masks_of_any_depth_keep_their_numbers(tmp_path, name):
     (tmp_path / name).write_bytes(data)
     np.testing.assert_array_equal(read_label(tmp_path / name)[0], row)
 
+
+
+@pytest.mark.parametrize('name', ['bits.pgm', 'bits as text.pgm'])
+def test_an_image_of_bits_is_read(tmp_path, name):
+    """1 is black."""
+    (tmp_path / name).write_bytes(RESCALED[name])
+    image = read_image(tmp_path / name)
+    np.testing.assert_array_equal(image, np.full((H, W, 3), [[[255], [0], [255]]]))

@@ -1,4 +1,5 @@
 """Labels in MATLAB files: SciPy writes them, and the reader here survives any damage."""
+import os
 import struct
 
 import numpy as np
@@ -50,7 +51,8 @@ def test_other_things_than_numbers_are_named(tmp_path, value, found):
         read_mat(tmp_path / 'x.mat', 'S')
 
 
-@pytest.mark.parametrize('count', [100, pytest.param(5000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize('count', [
+    100, pytest.param(int(os.environ.get('TINYFCN_FUZZ', 5000)), marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize('compressed', [False, True])
 def test_damage_is_reported_and_never_ends_the_process(tmp_path, count, compressed):
     path = tmp_path / 'x.mat'

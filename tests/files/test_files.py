@@ -260,6 +260,32 @@ def test_16_bits_for_three_colours_are_not_deep(tmp_path):
         assert image.mode == 'RGB' and not has_deep_pixels(image)
 
 
+def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path):
+    """Each takes a few bytes, and goes through all 49 million pixels that it claims."""
+    Image.new('RGB', (32, 24)).save(tmp_path / 'a.jpg', progressive=True)
+    data = bytearray((tmp_path / 'a.jpg').read_bytes())
+    size = data.index(b'\xff\xc2') + 5
+    data[size:size + 4] = pack('>HH', 7000, 7000)
+    scan = data[data.rindex(b'\xff\xda'):-2]
+    (tmp_path / 'a.jpg').write_bytes(data[:-2] + 600 * scan + data[-2:])
+    with pytest.raises(ImageError, match='a JPEG of more than 500 scans'), \
+            open_image(tmp_path / 'a.jpg'):
+        pass
+    # what follows its end, such as a video, has no scans
+    Image.new('RGB', (32, 24)).save(tmp_path / 'b.jpg')
+    with open(tmp_path / 'b.jpg', 'ab') as file:
+        file.write(600 * bytes(scan))
+    with open_image(tmp_path / 'b.jpg') as image:
+        image.load()
+
+
+def test_too_little_memory_for_an_image_names_the_image(tmp_path):
+    Image.new('RGB', (4, 3)).save(tmp_path / 'a.png')
+    with pytest.raises(ImageError, match=r'a\.png: not enough memory to read it; make it'):
+        with open_image(tmp_path / 'a.png'):
+            raise MemoryError
+
+
 @pytest.mark.skipif(not os.access('/usr/bin/env', os.X_OK), reason='needs /usr/bin/env')
 def test_no_program_is_started_to_read_an_image(tmp_path, monkeypatch):
     """A PostScript file named .png: Pillow would hand it to gs."""

@@ -1,13 +1,15 @@
-"""Read files of weights in a process of its own, which has little memory and little time.
+"""Read files in a process of its own, which has little memory and little time.
 
 Such a process answers one file after another. It measures the memory that each needed at most, and
 how long it took; a limit of the system (RLIMIT_AS) stands behind it, and a time limit that kills.
 """
 import json
+import os
 import resource
 import select
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +25,7 @@ TIMEOUT = 30                    # seconds without an answer
 
 class Outcome(NamedTuple):
     """What became of one file."""
-    kind: str                   # 'read', 'refused' by a FormatError, or what else was raised
+    kind: str                   # 'read', 'refused', or what else was raised
     message: str
     memory: int                 # bytes at most, beyond those before
     seconds: float              # of the processor
@@ -32,12 +34,16 @@ class Outcome(NamedTuple):
 
 
 class BoundedReader:
-    """A process that reads files with tinyfcn.weights.<name>: a function, or a module's `load`."""
+    """A process that reads files: `name` is a function of tinyfcn.weights, or a module's `load`.
+
+    Or any function, as in 'tinyfcn.data.mat.read_mat S': words after it are arguments. Weights are
+    refused by FormatError, other files by ValueError.
+    """
 
     def __init__(self, limit=LIMIT):
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(limit)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True)
+            text=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)})
 
     def read(self, path, name='read_raw', timeout=TIMEOUT):
         """-> Outcome.   AssertionError if the process dies or does not answer."""
@@ -73,17 +79,24 @@ def status(key):
 
 
 def read(path, name):
-    reader = getattr(weights, name)
+    name, *args = name.split(' ')
+    module, _, function = name.rpartition('.')
+    reader = getattr(import_module(module) if module else weights, function)
     load = getattr(reader, 'load', reader)
+    refusal = ValueError if module else weights.FormatError
     arrays = {}
     message = ''
     Path('/proc/self/clear_refs').write_text('5')       # the peak begins anew
     before = status('VmRSS')
     start = process_time()
     try:
-        arrays, _ = load(path)
+        found = load(Path(path), *args)
+        if isinstance(found, Iterator):
+            found = [*found]
+        if not module:
+            arrays, _ = found
         kind = 'read'
-    except weights.FormatError as error:
+    except refusal as error:
         kind = 'refused'
         message = str(error)
     except Exception as error:

@@ -6,6 +6,7 @@ is what `tinyfcn COMMAND --help` prints. The module is imported when its command
 """
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -110,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f'tinyfcn: {error}', sys.stderr)
         return BAD_INPUT
     tune_allocator()                                    # this process runs nothing else
+    warnings.filterwarnings('ignore', module=r'PIL\.')  # one for each odd tag of an image
     # on a terminal, a progress bar may have left the cursor in the middle of a line
     newline = '\n' if sys.stderr and sys.stderr.isatty() else ''
     try:

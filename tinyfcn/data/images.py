@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import ImageError, open_image, printable
-from ..files.images import require_8_bits, to_rgb
+from ..files.images import require_8_bits, to_rgb, to_upright
 from .labels import Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+PIXELS_AT_ONCE = 1 << 20        # of a mask in colours, whose integers have 8 times their bytes
 INTEGER_MODES = '1', 'L', 'P', 'I', 'I;16', 'I;16B'     # Pillow's modes whose pixels are integers
 
 Colour = tuple[int, ...]        # red, green, blue
@@ -25,10 +26,9 @@ def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None) -> ND
     Greyscale, palette and CMYK images become RGB, and transparency is dropped. 16-bit and float
     images are rejected, for nothing says which value is white.
     """
-    from PIL import ImageOps
     with open_image(path) as stored:
         require_8_bits(stored, path)            # before they are turned, which forgets the bits
-        upright = ImageOps.exif_transpose(stored)
+        upright = to_upright(stored)
         upright_size = upright.height, upright.width
         stored_size = stored.height, stored.width
         if mask_size not in (None, upright_size, stored_size):
@@ -64,7 +64,7 @@ def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) ->
                              f'save it as a PNG of 8 bits')
         image.verify()                                  # a flipped bit would change a class
     with open_image(path) as image:                     # verify() leaves the image unusable
-        pixels = np.array(image.convert('RGB') if is_coloured else image)
+        pixels = to_rgb(image) if is_coloured else np.array(image)
     if colours and is_coloured:
         return _numbers_of_colours(source, pixels, colours)
     label: Array = pixels * np.uint8(1)                 # bool becomes uint8, others stay
@@ -74,13 +74,16 @@ def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) ->
 def _is_rescaled(image: 'PILImage') -> bool:
     """Whether Pillow changes the numbers of a grey image, so that its brightest pixel is white.
 
-    It does so for 2 and 4 bits, for TIFFs in which 0 is white, and for PGMs of other maxima.
+    It does so for 2 and 4 bits, for TIFFs in which 0 is white, for PBMs, and for PGMs of other
+    maxima.
     """
     for codec, _, _, args in getattr(image, 'tile', ()):    # how Pillow decodes the file
-        if codec in ('ppm', 'ppm_plain'):
+        if codec.startswith('ppm') and isinstance(args, tuple):
             return args[-1] not in (255, 65535)         # the largest value
         layout = args if isinstance(args, str) else args[0] if args else ''
         if image.mode == 'L' and isinstance(layout, str) and layout not in ('L', 'L;R'):
+            return True
+        if image.mode == '1' and str(layout).startswith('1;I'):
             return True
     return False
 
@@ -91,17 +94,25 @@ def _numbers_of_colours(source: str, mask: Array,
     weights = np.array([1 << 16, 1 << 8, 1])            # a colour as one integer
     table = sorted((int(np.dot(colour, weights)), number) for colour, number in colours.items())
     known, numbers = np.array(table).T
-    codes = mask @ weights
-    at = np.searchsorted(known, codes).clip(max=len(known) - 1)
-    unknown = known[at] != codes
+    label = np.zeros(mask.shape[:2], 'uint8')
+    unknown = np.zeros(mask.shape[:2], bool)
+    unknown_codes = np.zeros(1 << 24, bool)
+    step = max(1, PIXELS_AT_ONCE // mask.shape[1])
+    for top in range(0, len(mask), step):
+        rows = slice(top, top + step)
+        codes = mask[rows] @ weights
+        at = np.searchsorted(known, codes).clip(max=len(known) - 1)
+        label[rows] = numbers[at]
+        unknown[rows] = known[at] != codes
+        unknown_codes[codes[unknown[rows]]] = True
     if unknown.any():
         row, column = np.unravel_index(unknown.argmax(), unknown.shape)
         colour = ' '.join(map(str, mask[row, column]))
         raise ImageError(
             f'{source}: colour {colour} at row {row}, column {column} is not in classes.txt; '
-            f'{unknown.sum():,} pixels have {len(np.unique(codes[unknown])):,} such colours; add a '
+            f'{unknown.sum():,} pixels have {unknown_codes.sum():,} such colours; add a '
             f"line '{colour} name', or '{colour} void' if it is no class")
-    return np.asarray(numbers[at], 'uint8')
+    return label
 
 
 def read_pair(image_path: str | Path, label_path: str | Path,

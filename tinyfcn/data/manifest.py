@@ -29,7 +29,7 @@ def write_manifest(dataset: Dataset, path: str | Path) -> None:
 
 def verify_manifest(dataset: Dataset, path: str | Path) -> Iterator[str]:
     """Yields a sentence for each file that has changed, is missing or is not listed."""
-    known = dict(_entries(path))
+    known = dict(read_manifest(path))
     manifest = printable(path)
     for file in _files(dataset):
         name = _relative(file, path)
@@ -50,7 +50,7 @@ def _line(digest: str, name: str) -> str:
     return f'{mark}{digest}  {escaped}\n'
 
 
-def _entries(path: str | Path) -> Iterator[tuple[str, str]]:
+def read_manifest(path: str | Path) -> Iterator[tuple[str, str]]:
     """-> file, SHA-256 of each line. A BOM, Windows line ends and blank lines are fine."""
     lines = read_bytes(path).removeprefix(b'\xef\xbb\xbf').split(b'\n')
     for number, line in enumerate(lines, start=1):

@@ -1,11 +1,17 @@
-"""Open image files, of the formats that pictures and masks come in."""
+"""Open image files, of the formats that pictures and masks come in.
+
+Budget: 20 bytes for each pixel, of which there are at most MAX_PIXELS; .1 s a million pixels, and
+1 s a megabyte of the file.
+"""
 from __future__ import annotations
 
+import mmap
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +26,11 @@ if TYPE_CHECKING:
 # read by starting another program.
 FORMATS = 'PNG', 'JPEG', 'TIFF', 'BMP', 'WEBP', 'GIF', 'PPM'
 MAX_PIXELS = 50_000_000         # a file of 23 kB can claim 100 million
+# of a JPEG, each of which may be a few bytes and goes through all pixels; a progressive one has ten
+MAX_SCANS = 500
+JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')   # 0 and D0 … D7 stand within a scan
+START_OF_SCAN = 0xda
+END_OF_IMAGE = 0xd9
 
 
 class ImageError(ValueError):
@@ -40,9 +51,15 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[PILImage]:
                 if image.width * image.height > MAX_PIXELS:
                     raise ImageError(f'{name}: {image.width}×{image.height} pixels are more than '
                                      f'{MAX_PIXELS:,}; make it smaller first')
+                if image.format in ('JPEG', 'MPO') and _count_scans(file) > MAX_SCANS:
+                    raise ImageError(f'{name}: a JPEG of more than {MAX_SCANS} scans, which would '
+                                     f'take long to read; save it again')
                 yield image
-        except (ImageError, MemoryError):
+        except ImageError:
             raise
+        except MemoryError:                             # Pillow's, of a damaged size too
+            raise ImageError(f'{name}: not enough memory to read it; make it smaller first, or '
+                             f'allow more (ulimit -v)') from None
         except UnidentifiedImageError:
             file.seek(0)
             raise ImageError(f'{name}: not an image: {_describe(file.read(64))}') from None
@@ -62,11 +79,20 @@ def require_8_bits(image: PILImage, name: object) -> None:
                          f'them to 0 … 255 and save them as RGB first')
 
 
+def to_upright(image: PILImage) -> PILImage:
+    """The image turned as its EXIF orientation says; itself if it says nothing."""
+    from PIL import ExifTags, ImageOps
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+        return image
+    return ImageOps.exif_transpose(image)               # which copies it in any case
+
+
 def to_rgb(image: PILImage) -> NDArray[np.uint8]:
     """-> (H, W, 3) uint8. Greyscale, palette and CMYK become RGB; transparency is dropped."""
     if image.mode == 'P':                               # Pillow warns of transparent palettes
         image = image.convert('RGBA')
-    return np.array(image.convert('RGB'))
+    return np.array(image if image.mode == 'RGB' else image.convert('RGB'))
 
 
 def has_deep_pixels(image: PILImage) -> bool:
@@ -76,8 +102,8 @@ def has_deep_pixels(image: PILImage) -> bool:
     if max(_bits_per_sample(image), default=8) > 8:
         return True
     for codec, _, _, args in getattr(image, 'tile', ()):    # how Pillow decodes the file
-        if codec in ('ppm', 'ppm_plain') and args[-1] > 255:    # the largest value
-            return True
+        if codec.startswith('ppm') and isinstance(args, tuple) and args[-1] > 255:
+            return True                                 # the largest value
         raw_mode = args if isinstance(args, str) else args[0] if args else ''
         # such as 'RGB;16B'; 'BGR;16' has 16 bits for all three colours together
         if ';16' in str(raw_mode) and raw_mode != 'BGR;16':
@@ -90,6 +116,22 @@ def _bits_per_sample(image: PILImage) -> tuple[int, ...]:
     bits_per_sample = 258
     value = getattr(image, 'tag_v2', {}).get(bits_per_sample, ())
     return value if isinstance(value, tuple) else (value,)
+
+
+def _count_scans(file: BinaryIO) -> int:
+    """How often a JPEG goes through its pixels."""
+    scans = 0
+    at = 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        while found := JPEG_MARKER.search(data, at):
+            marker = data[found.end() - 1]
+            at = found.end()
+            if marker == END_OF_IMAGE:
+                break
+            scans += marker == START_OF_SCAN
+            if at > 2:                                  # all but the first are followed by a length
+                at += int.from_bytes(data[at:at + 2], 'big')
+    return scans
 
 
 def _describe(head: bytes) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import open_image
-from ..files.images import require_8_bits, to_rgb
+from ..files.images import require_8_bits, to_rgb, to_upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -21,11 +21,11 @@ def image_pixels(image: ImageInput) -> NDArray[Any]:
     """
     if isinstance(image, np.ndarray):
         return image
-    from PIL import Image, ImageOps
+    from PIL import Image
     if isinstance(image, (str, PathLike)):
         with open_image(image) as stored:
             require_8_bits(stored, image)
-            return to_rgb(ImageOps.exif_transpose(stored))
+            return to_rgb(to_upright(stored))
     if isinstance(image, Image.Image):
         require_8_bits(image, 'image')
         return to_rgb(image)
