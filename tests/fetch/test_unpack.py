@@ -1,6 +1,7 @@
 """Good archives are unpacked completely; malicious and damaged ones are named and leave nothing."""
 import gzip
 import io
+import lzma
 import os
 import resource
 import stat
@@ -11,10 +12,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from bounded_reader import bounded_reader
 from test_weights_fuzz import damage
 
 from tinyfcn.fetch import unpack as unpack_module
-from tinyfcn.fetch.unpack import unpack
+from tinyfcn.fetch.unpack import remove_folder, unpack
 
 RNG = np.random.default_rng(5)
 FILES = {'set/images/a.jpg': RNG.bytes(3000), 'set/images/b.jpg': RNG.bytes(700),
@@ -213,6 +215,13 @@ def test_more_folders_than_a_small_archive_may_have(tmp_path, monkeypatch):
     assert [*tmp_path.iterdir()] == [archive]
 
 
+def test_the_members_of_an_archive_take_some_of_its_bytes(tmp_path):
+    """Empty files of 6 bytes each in a .tar.gz: half a million would take a minute."""
+    data = gzip.compress(tar_of([(f'{i}', b'') for i in range(2000)]))
+    with pytest.raises(ValueError, match=r'archive: more than 1,\d\d\d members'):
+        unpack(write_archive(tmp_path, data), tmp_path / 'new')
+
+
 def huge_header():
     """A header that claims that the next one is 1 GiB long."""
     info = tarfile.TarInfo('header')
@@ -245,6 +254,8 @@ DAMAGED = {
     'zeros in the middle': (GOOD['tar'][:3584] + bytes(1024) + GOOD['tar'][3584:],
                             'members follow its end at byte 3,584'),
     'a member of a zip without content': (without_content(GOOD['zip']), 'the length it claims'),
+    'a .tar.xz': (lzma.compress(GOOD['tar']), 'not a .tar, .tar.gz or .zip'),
+    'a small .tar.xz': (lzma.compress(tar_of({'a': b'1'})), 'not a .tar, .tar.gz or .zip'),
     'a header of a GiB': (gzip.compress(huge_header() + bytes(1 << 20)), 'of 1,073,741,824 bytes'),
 }
 
@@ -296,32 +307,73 @@ def test_a_full_disk_is_reported_as_such(tmp_path, make):
 
 # ---- random damage -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('count', [150, pytest.param(2000, marks=pytest.mark.fuzz)])
-@pytest.mark.parametrize('kind', ['tar', 'pax', 'tar.gz', 'zip'])
-def test_a_damaged_archive_is_refused_or_complete(tmp_path, kind, count):
-    """In a tar only headers have a checksum: a damaged image or pax name is not detected."""
+COUNT = int(os.environ.get('TINYFCN_FUZZ', 2000))
+ADDRESSES = 512 << 20           # bytes of RLIMIT_AS beyond those at the beginning
+MEMORY = 32 << 20               # bytes that an archive of some kilobytes may need
+SECONDS = 5                     # of the processor for one archive
+
+
+def headers_at(data):
+    return [at for at in range(0, len(data) - 511, 512) if data[at + 257:at + 262] == b'ustar']
+
+
+def damage_inside(data, rng):
+    """Damage what a checksum would give away, and make that right again."""
+    if data[:2] == b'\x1f\x8b':
+        return gzip.compress(damage_inside(gzip.decompress(data), rng), 1)
+    is_zip = data[:2] == b'PK'
+    new = bytearray(damage(data, rng) if not is_zip and rng.integers(2) else data)
+    headers = [0, new.index(b'PK\1\2')] if is_zip else headers_at(new)
+    for at in rng.choice(headers, 2) if headers else ():
+        new[at + rng.integers(80 if is_zip else 500)] = rng.choice([0, 255, *b'./0172xgLKS'])
+    for at in headers_at(new):
+        new[at + 148:at + 156] = b' ' * 8
+        new[at + 148:at + 156] = b'%06o\0 ' % sum(new[at:at + 512])
+    return bytes(new)
+
+
+def unpack_damaged(kind, change, count):
+    """How many damaged archives were unpacked and how many refused, within the limits."""
     rng = np.random.default_rng(11)
-    n_complete = 0
-    n_refused = 0
-    with TemporaryDirectory(dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None) as name:
-        folder = Path(name)
+    counts = dict(read=0, refused=0)
+    with (TemporaryDirectory(dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None) as name,
+          bounded_reader(limit=ADDRESSES) as reader):
+        new = Path(name, 'inner/new')
+        new.parent.mkdir()
         for i in range(count):
-            archive = write_archive(folder, damage(GOOD[kind], rng))
-            try:
-                unpack(archive, folder / f'{i}')
-            except ValueError as error:
-                assert str(error).startswith(f'{archive}: ')
-                assert not (folder / f'{i}').exists()
-                n_refused += 1
-            else:
-                files = files_in(folder / f'{i}')
-                if kind in ('tar', 'pax'):
-                    assert sorted(map(len, files.values())) == sorted(map(len, FILES.values()))
-                else:
-                    assert files == FILES
-                n_complete += 1
+            archive = write_archive(new.parent, change(GOOD[kind], rng))
+            outcome = reader.read(archive, f'tinyfcn.fetch.unpack.unpack {new}')
+            assert outcome.kind in counts and outcome.message.isprintable(), (i, outcome)
+            assert outcome.memory <= MEMORY and outcome.seconds <= SECONDS, (i, outcome)
+            assert os.listdir(name) == ['inner']
+            counts[outcome.kind] += 1
+            if outcome.kind == 'refused':
+                assert outcome.message.startswith(f'{archive}: ')
+                assert os.listdir(new.parent) == ['archive']
+                continue
+            yield files_in(new)
+            assert sorted(os.listdir(new.parent)) == ['archive', 'new']
+            remove_folder(new)
     # a .tar.gz has one checksum over everything, so hardly any damage goes unnoticed
-    assert n_refused > count / 10 and (n_complete or kind == 'tar.gz'), (n_complete, n_refused)
+    assert counts['refused'] > count / 10 and (counts['read'] or kind == 'tar.gz'), counts
+
+
+@pytest.mark.parametrize('count', [150, pytest.param(COUNT, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize('kind', ['tar', 'pax', 'tar.gz', 'zip'])
+def test_a_damaged_archive_is_refused_or_complete(kind, count):
+    """In a tar only headers have a checksum: a damaged image or pax name is not detected."""
+    for files in unpack_damaged(kind, damage, count):
+        if kind in ('tar', 'pax'):
+            assert sorted(map(len, files.values())) == sorted(map(len, FILES.values()))
+        else:
+            assert files == FILES
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize('kind', ['tar', 'pax', 'tar.gz', 'zip'])
+def test_damage_that_no_checksum_shows_is_refused_or_stays_in_the_folder(kind):
+    for _ in unpack_damaged(kind, damage_inside, COUNT):
+        pass
 
 
 # ---- few open files, a bounded list of members ---------------------------------------------------

@@ -5,7 +5,7 @@
 .tar, .tar.gz and .zip are recognised by their content. Only folders and regular files with plain
 names are written, below `folder`, each once. Anything else is refused by name, and nothing is left.
 
-An archive of s bytes may expand to 100 s bytes and to 1,000 + s / 16 files and folders. Unpacking
+An archive of s bytes may expand to 100 s bytes and to 1,000 + s / 64 files and folders. Unpacking
 takes a few MB of memory; of a zip, whose list of members is read at once, 20 times that list.
 """
 import gzip
@@ -25,7 +25,7 @@ from .download import Report
 
 MAX_MEMBERS = 500_000                   # files and folders, more than any data set has
 FREE_MEMBERS = 1_000                    # however small the archive; beyond them …
-BYTES_PER_MEMBER = 16                   # … each takes at least this much of it, compressed
+BYTES_PER_MEMBER = 64                   # … each takes at least this much of it, compressed
 MAX_DEPTH = 32                          # folders in folders
 MAX_NAME = 1_000                        # bytes
 MAX_HEADERS = 1 << 16                   # bytes before one member of a tar: long names, pax keys
@@ -203,12 +203,21 @@ def _members(archive: Path, limit: int) -> Iterator[Member]:
         elif head[:2] == b'\x1f\x8b':
             with gzip.GzipFile(fileobj=file) as plain:
                 yield from _tar_members(file, _LimitedFile(plain, limit))
-        elif head[257:262] == b'ustar' or tarfile.is_tarfile(io.BytesIO(head)):
+        elif _is_tar(head):
             yield from _tar_members(file, _LimitedFile(file, limit))
         else:
             page = ': a web page' if head.lstrip()[:1] == b'<' else ''
             raise Refused(f'not a .tar, .tar.gz or .zip (it begins with {head[:16]!r}{page}); get '
                           f'it again')
+
+
+def _is_tar(head: bytes) -> bool:
+    """Whether this is a header, or the end of an empty tar. tarfile would also try to unpack it."""
+    try:
+        tarfile.TarInfo.frombuf(head, 'utf-8', 'surrogateescape')
+    except tarfile.HeaderError:
+        return head[257:262] == b'ustar' or head == bytes(512)
+    return True
 
 
 def _chunks(content: Any, size: int,
