@@ -109,10 +109,19 @@ def test_only_files_of_tinyfcn_are_overwritten(tmp_path):
     require_own(tmp_path / 'missing')
     (tmp_path / 'own').write_bytes(b'\x89PNG tEXtSoftware\0tinyfcn ' + bytes(10_000))
     require_own(tmp_path / 'own')
-    (tmp_path / 'foreign').write_bytes(b'\x89PNG' + bytes(10_000) + b'tinyfcn')
-    with pytest.raises(ValueError, match='foreign: exists.*--overwrite'):
-        require_own(tmp_path / 'foreign')
-    require_own(tmp_path / 'foreign', overwrite=True)
+    for foreign in (b'\x89PNG' + bytes(10_000) + b'tinyfcn', b'\x89PNG tEXtpath\0~/tinyfcn/a.png',
+                    b'<svg inkscape:export-filename="tinyfcn/a.png"/>', b'%PDF /Title (tinyfcn 2)'):
+        (tmp_path / 'foreign').write_bytes(foreign)
+        with pytest.raises(ValueError, match='foreign: exists.*--overwrite'):
+            require_own(tmp_path / 'foreign')
+        require_own(tmp_path / 'foreign', overwrite=True)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'svg', 'pdf'])
+def test_drawings_of_tinyfcn_are_its_own(suffix, tmp_path):
+    from tinyfcn import build, viz
+    viz.draw_net(build('tiny_32s', n_class=2, seed=None), tmp_path / f'net.{suffix}')
+    require_own(tmp_path / f'net.{suffix}')
 
 
 # ---- Locks

@@ -6,6 +6,13 @@ from .text import printable
 
 MARK = 'tinyfcn'                # stands in the head of every file that a command writes
 HEAD = 1 << 12                  # bytes, in which the mark is; at the end of a PDF in as many
+# how drawings name the program that wrote them. The word alone may stand in the path of a file that
+# another program has noted, as Inkscape does
+MARKS = {
+    b'\x89PNG': f'Software\0{MARK}'.encode(),
+    b'%PDF': f'({MARK})'.encode(),
+    b'<': f'<dc:title>{MARK}</dc:title>'.encode(),
+}
 
 
 def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -13,8 +20,7 @@ def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
 
     A file is taken for one of its own if MARK stands in its head: PNG and SVG name the program that
     wrote them, .safetensors files and run.json have it among their metadata. PDF files name the
-    program at their end. A link is refused, as
-    by `open_atomic`, before anything is written.
+    program at their end. A link is refused, as by `open_atomic`, before anything is written.
     """
     if os.path.islink(path):
         raise ValueError(f'{printable(path)}: a link to {printable(os.readlink(path))}; remove the '
@@ -27,6 +33,7 @@ def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
         if head.startswith(b'%PDF'):
             file.seek(max(0, os.fstat(file.fileno()).st_size - HEAD))
             tail = file.read(HEAD)
-    if MARK.encode() not in head + tail:
+    mark = next((mark for start, mark in MARKS.items() if head.startswith(start)), MARK.encode())
+    if mark not in head + tail:
         raise ValueError(f'{printable(path)}: exists, and was not written by tinyfcn; choose '
                          f'another name, or --overwrite it')
