@@ -430,12 +430,12 @@ def an_empty_folder(root):
         path.unlink()
 
 
-@bad(r'masks: no images \(.*\); .*masks is not a folder')
+@bad(r'masks: no images \(.*\); .*masks is not a folder; .* are: images, labels')
 def no_masks_at_all(root):
     (root / 'masks').rename(root / 'labels')
 
 
-@bad(r'classes\.txt: no such file; write the names of the classes, one a line.* 2 without suffix')
+@bad(r'classes\.txt: no such file; write the names of the classes, one a line.* 2 folders')
 def no_classes(root):
     (root / 'classes.txt').unlink()
 

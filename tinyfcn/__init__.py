@@ -73,9 +73,10 @@ def load(path: str | os.PathLike[str]) -> 'Net':
     from .files import printable
     from .models import build
     from .weights import FormatError, require_finite, transplant
+    from .weights.run_folder import find_weights
     from .weights.safetensors_file import load as load_arrays, weights_only
 
-    file = _weights_file(Path(path))
+    file = find_weights(Path(path))
     arrays, about = load_arrays(file)
     arrays = weights_only(arrays)
     require_finite(arrays, file)
@@ -114,27 +115,6 @@ def _check_classes(net: 'Net', classes: object) -> None:
     if isinstance(classes, dict) and {name: len(x) for name, x in classes.items()} != counts:
         raise ValueError(f'it names the classes of {[*classes]}, and the outputs of its net have '
                          f'the classes {counts}; tinyfcn did not write it')
-
-
-def _weights_file(path: Path) -> Path:
-    """`path`, or if it is the folder of a run the best file of weights in it."""
-    if not path.is_dir():
-        if not path.exists():
-            raise FileNotFoundError(f'{path}: no such file; give a file of weights, or the folder '
-                                    f'of a run')
-        return path
-    for name in 'best.safetensors', 'last.safetensors':
-        if (path / name).is_file():
-            return path / name
-    runs = sorted(str(file.parent) for file in path.glob('*/last.safetensors'))
-    if runs:
-        advice = f'it holds the runs {", ".join(runs[:8])}: give one of them'
-    else:
-        names = sorted(file.name for file in path.iterdir())
-        advice = (f'it holds {", ".join(names[:8]) or "nothing"}. Train a net first '
-                  f'(tinyfcn train), or give a file of weights')
-    raise FileNotFoundError(f'{path}: neither best.safetensors nor last.safetensors is in this '
-                            f'folder; {advice}')
 
 
 if not TYPE_CHECKING:                                   # else every name would pass as Any

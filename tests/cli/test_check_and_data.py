@@ -38,7 +38,7 @@ def test_an_image_in_two_lists_is_a_problem(my, capsys):
 def test_a_list_of_validation_alone_overlaps_with_nothing(my, capsys):
     (my / 'val.txt').write_text('two\n')
     code, out, _ = check(capsys, my)
-    assert code == 0 and '2 images, from 40×56' in out
+    assert code == 0 and '2 images, of 40×56 pixels' in out
 
 
 def test_a_list_that_cannot_be_read_is_a_problem_of_every_split(my, capsys):
@@ -54,6 +54,19 @@ def test_a_training_takes_what_the_list_of_validation_does_not_name(my):
     (my / 'val.txt').write_text('two.jpg\n')
     train, valid = train_val_sets(get_recipe('folder'), my)
     assert train.names == ['one', 'three'] and valid.names == ['two']
+
+
+def test_no_shares_are_printed_where_no_mask_can_be_read(my, capsys):
+    for mask in (my / 'masks').iterdir():
+        mask.write_bytes(b'')
+    code, out, err = check(capsys, my)
+    assert code == 2 and 'the file is empty' in out
+    assert 'void' not in out and '0.00%' not in out
+
+
+def test_the_command_to_train_can_be_pasted(my, capsys):
+    root = my.rename(my.with_name('my photos'))
+    assert f"`tinyfcn train folder --data '{root}'`" in check(capsys, root)[1]
 
 
 def test_a_mask_without_its_image_is_a_problem(my, capsys):

@@ -111,6 +111,19 @@ def foreign_weights(tmp_path):
     return file, net
 
 
+def test_the_folder_of_a_run_stands_for_its_weights(trained, tmp_path, run_main):
+    root, run = trained
+    code, out, _ = run_main('weights', 'inspect', run)
+    assert code == 0 and re.search(r'^score_fr\.w +float32', out, re.M)
+    code, _, err = run_main('weights', 'inspect', root)
+    assert code == 2 and 'neither best.safetensors nor last.safetensors is in this folder' in err
+    name = load(run).about['classes'][1]
+    code, out, err = run_main('draw', 'tiny_8s', '--classes', 3, '--weights', run,
+                              '--heatmap', name, root / 'images/one.jpg',
+                              '-o', tmp_path / 'heat.png')
+    assert code == 0 and out.startswith(f'{name}: '), err
+
+
 def test_weights_inspect(foreign_weights, capsys):
     file, net = foreign_weights
     code, out, _ = run_main(capsys, 'weights', 'inspect', file)
@@ -146,7 +159,7 @@ def test_files_that_hold_no_weights(tmp_path, capsys):
 def test_check_describes_a_data_set(trained, capsys):
     root, _ = trained
     code, out, _ = run_main(capsys, 'check', root)
-    assert code == 0 and '12 images, from 40×56 to 40×56 pixels' in out
+    assert code == 0 and '12 images, of 40×56 pixels' in out
     assert re.search(r'void 5\.0%; of the rest\n  sky +\d', out)
 
 
@@ -276,7 +289,7 @@ def test_data_takes_an_archive_from_disk(tmp_path, capsys, monkeypatch):
     code, out, _ = run_main(capsys, 'data', 'stanford', '--from', 'stanford.tgz')
     assert code == 0 and 'data/stanford' in out
     code, out, _ = run_main(capsys, 'check', 'stanford')
-    assert code == 0 and '3 images, from 3×4' in out
+    assert code == 0 and '3 images, of 3×4' in out
 
 
 def test_doctor_describes_the_machine(capsys):

@@ -50,6 +50,15 @@ def test_data_that_was_moved_is_asked_for(moved, run_main, tmp_path):
     assert run_main('eval', run, '--data', tmp_path / 'elsewhere')[0] == 0
 
 
+def test_a_folder_without_lists_has_the_images_that_training_holds_out(moved, run_main):
+    root, run = moved
+    of_run, of_folder = (run_main('eval', run, *args)[1].splitlines() for args in ((), (root,)))
+    assert of_folder == of_run and of_run[1].startswith(f'{run} ')
+    (root / 'val.txt').write_text('gone\n')
+    code, _, err = run_main('eval', run, root)
+    assert code == 2 and 'gone.png: no such file' in err
+
+
 def test_weights_without_a_run_need_a_data_set(moved, run_main, tmp_path):
     net = load(moved[1])
     del net.about['run']

@@ -68,12 +68,17 @@ def test_a_wrong_recipe_is_answered_with_near_ones(typed, meant, run_main):
     (['train', 'stanford-16s', '--weights', 'x'], '`tinyfcn data stanford` downloads .*--data'),
     (['train', 'voc_animals-16s', '--weights', 'x'], '`tinyfcn data voc2012` downloads'),
     (['train', 'folder-squeezenet', '--data', 'DATA'], 'weights of squeezenet: .*docs/nets.md'),
-    (['train', 'folder', '--data', 'DATA', '--weights', 'gone.pth'], 'gone.pth')])
+    (['train', 'folder', '--data', 'DATA', '--weights', 'gone.pth'], 'gone.pth'),
+    (['train', 'DATA'], 'to train on the images in a folder: `tinyfcn train folder --data /'),
+    (['train', 'folder'], 'name the folder of your images with --data FOLDER'),
+    (['check', 'folder'], 'name the folder of your images with --data FOLDER'),
+    (['predict', 'DATA/images/one.jpg', 'RUN'], 'one.jpg: an image, where a file of weights')])
 def test_what_is_missing_is_named_with_a_remedy(args, pattern, trained, run_main, tmp_path,
                                                 monkeypatch):
     monkeypatch.chdir(tmp_path)
     root, run = trained
-    code, out, err = run_main(*[{'RUN': run, 'DATA': root}.get(arg, arg) for arg in args])
+    code, out, err = run_main(*[arg.replace('RUN', str(run)).replace('DATA', str(root))
+                                for arg in args])
     assert code == 2 and not out and re.search(pattern, err), err
 
 

@@ -264,6 +264,8 @@ def test_load_dataset(devkit):
         load_dataset('coco', devkit)
     with pytest.raises(ValueError, match='voc: root is missing'):
         load_dataset('voc')
+    with pytest.raises(ValueError, match=r"images of your own are load_dataset\('folder', '"):
+        load_dataset(str(devkit))
 
 
 def test_the_held_out_images_never_change():
@@ -342,8 +344,10 @@ def test_a_name_is_not_a_path(tmp_path, line):
 def test_empty_data_sets(tmp_path):
     with pytest.raises(ValueError, match='no images: a data set needs at least one'):
         Dataset(['a'], [], None)
-    with pytest.raises(ValueError, match=r'no file \*\.jpg; .*nowhere is not a folder'):
+    (tmp_path / 'here').mkdir()
+    with pytest.raises(ValueError, match=r'no file \*\.jpg; .*nowhere is not a folder; .*: here$'):
         file_stems(tmp_path / 'nowhere', '.jpg')
+    (tmp_path / 'here').rmdir()
     with pytest.raises(ValueError, match=r'no file \*\.jpg; .* is empty'):
         file_stems(tmp_path, '.jpg')
     for name in 'a.bmp', 'b.bmp', 'README':

@@ -5,7 +5,7 @@ from PIL import Image
 from training_samples import CENTRED, CLASSES, bits, make_recipe, small_dataset, small_net
 
 import tinyfcn
-from tinyfcn import build
+from tinyfcn import build, predict
 from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.training import fit, get_recipe, memory, step_memory
@@ -56,6 +56,14 @@ def test_a_name_in_place_of_a_data_set_is_rejected():
     with pytest.raises(TypeError, match="dataset is 'palette'; give a data set, such as "
                                         r'tinyfcn.data.load_dataset\(name, folder\)'):
         fit(small_net(), 'palette', 'folder')
+
+
+def test_a_file_in_place_of_its_net_is_rejected():
+    message = r"net is 'runs/my'; give a net, such as tinyfcn\.load\(path\)"
+    with pytest.raises(TypeError, match=message):
+        fit('runs/my', 'palette', 'folder')
+    with pytest.raises(TypeError, match=message):
+        predict('runs/my', 'photo.jpg')
 
 
 @pytest.mark.parametrize('kwargs, message', [

@@ -185,10 +185,10 @@ def test_a_folder_with_another_run_is_rejected_and_unchanged(finished):
     for changes, fields in [(dict(batch=2), 'batch'),
                             (dict(steps=9, momentum=.5), 'momentum, steps'),
                             (dict(optimizer='adam', rules={}), 'optimizer, rules')]:
-        with pytest.raises(ValueError, match=f'{LAST} is of a run with another {fields}: '):
+        with pytest.raises(ValueError, match=f'{LAST} is of a run that differs in {fields}: '):
             list(start_run(folder, run_recipe(**{'steps': 5, **changes}), resume=True))
-    with pytest.raises(ValueError, match=f'{LAST} is of a run with another seed: resume with the '
-                                         f'same command, or start a new run with --run FOLDER'):
+    with pytest.raises(ValueError, match=f'{LAST} is of a run that differs in seed: resume with '
+                                         f'the same command, or start a new run with --run FOLDER'):
         list(start_run(folder, run_recipe(steps=5), seed=1, resume=True))
     with pytest.raises(ValueError, match=f'{LAST} does not hold the weights of '):
         list(start_run(folder, run_recipe(steps=5), small_net(), resume=True))

@@ -1,5 +1,6 @@
 """The page of predictions: the first images, and the worst by their mean IU; own colours."""
 import numpy as np
+import pytest
 from PIL import Image
 from training_samples import CENTRED
 
@@ -46,6 +47,18 @@ def test_an_image_that_is_all_void_is_not_among_the_worst():
     dataset.read = lambda name: (GREY, np.full((10, 12), 255)) if name == '4' else read(name)
     examples = validate(net_of_class_1(), dataset).examples
     assert [each.name for each in examples] == ['0', '1', '3', '2']
+
+
+@pytest.mark.parametrize('n, captions', [
+    (2, ['mean IU 1.000', 'mean IU 0.125']),
+    (5, ['one of the first: mean IU 1.000', 'one of the first: mean IU 0.125',
+         'one of the worst: mean IU 0.125', 'one of the worst: mean IU 0.125'])])
+def test_why_an_image_is_drawn_is_said_where_not_all_are(n, captions, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr('tinyfcn.viz.draw_page', lambda *args: drawn.append(args[4]))
+    dataset = dataset_with_shares([1, .25, .25, .25, .25][:n])
+    draw_examples(tmp_path / 'page.png', validate(net_of_class_1(), dataset).examples, dataset)
+    assert [caption for [caption] in drawn[0]] == captions
 
 
 def test_the_page_has_the_colours_of_the_data_set_and_any_names(tmp_path):

@@ -8,6 +8,7 @@ of each class is printed, and for images of your own what a training step takes.
 """
 import argparse
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -96,11 +97,14 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
         smallest = '{}×{}'.format(*summary['smallest'])
         largest = '{}×{}'.format(*summary['largest'])
         images = 'image' if summary['images'] == 1 else 'images'
-        yield f'{summary["images"]} {images}, from {smallest} to {largest} pixels'
+        sizes = f'of {smallest}' if smallest == largest else f'from {smallest} to {largest}'
+        yield f'{summary["images"]:,} {images}, {sizes} pixels'
     for output, label in summary['labels'].items():
-        yield f'{output}: void {label["void"]:.1%}; of the rest'
         pixels = label['pixels']
-        total = sum(pixels.values()) or 1
+        total = sum(pixels.values())
+        if not total:                                   # no mask could be read, or all are void
+            continue
+        yield f'{output}: void {label["void"]:.1%}; of the rest'
         for name in classes[output]:
             yield f'  {name:20} {pixels.get(name, 0) / total:7.2%}'
     yield from summary['notes']
@@ -110,7 +114,7 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
 
 def describe_step(found: Location, dataset: Dataset) -> str:
     """The memory and the time that a step of the recipe for images of one's own takes here."""
-    command = f'`tinyfcn train {OWN_RECIPE} --data {found.folder}`'
+    command = f'`tinyfcn train {OWN_RECIPE} --data {shlex.quote(str(found.folder))}`'
     recipe = recipes.get_recipe(OWN_RECIPE)
     net = build_net(recipe, dataset.classes)
     try:

@@ -37,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'name, at every position of an image')
     parser.add_argument('--activations', type=Path, metavar='IMAGE',
                         help='draw the activations of the net for an image')
-    parser.add_argument('--weights', type=Path, metavar='FILE', help='the weights of the net')
+    parser.add_argument('--weights', type=Path, metavar='FILE',
+                        help='the weights of the net: a file, or the folder of a run')
     parser.add_argument('--names', type=Path, metavar='FILE',
-                        help='the names of its classes, one a line')
+                        help='the names of its classes, one a line (default: those in the file of '
+                             'weights)')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -58,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
 
 def draw_heatmap(args: argparse.Namespace, net: Net) -> None:
     """Figure 2 of the paper: the score of a class at every position of an image."""
-    preprocess = load_weights(net, args.weights, '--heatmap')
-    names = read_text(args.names).splitlines() if args.names else []
+    preprocess, classes = load_weights(net, args.weights, '--heatmap')
+    names = read_text(args.names).splitlines() if args.names else classes
     wanted, image_file = args.heatmap
     number = class_number(wanted, names)
     image = read_image(image_file)
@@ -82,7 +84,7 @@ def draw_heatmap(args: argparse.Namespace, net: Net) -> None:
 
 def draw_activations(args: argparse.Namespace, net: Net) -> None:
     """The strongest channel of the last box of each size, on the way down and up again."""
-    preprocess = load_weights(net, args.weights, '--activations')
+    preprocess, _ = load_weights(net, args.weights, '--activations')
     drawn: dict[str, Any] = {}
     name = ''
     value = None
@@ -95,16 +97,16 @@ def draw_activations(args: argparse.Namespace, net: Net) -> None:
     viz.draw_activations(drawn, args.output)
 
 
-def load_weights(net: Net, file: Path | None, option: str) -> dict[str, Any]:
-    """Copy the weights of a file into the net. -> how images are prepared for them"""
+def load_weights(net: Net, file: Path | None, option: str) -> tuple[dict[str, Any], list[str]]:
+    """Copy the weights of a file into the net. -> how images are prepared for them, its classes"""
     if not file:
         raise ValueError(f'{option} needs trained weights: --weights FILE')
     arrays, about = weights.read(file)
     weights.transplant(net, arrays)
     if not about.get('preprocess'):
         raise ValueError(f'{file} does not say how images are prepared for its net')
-    preprocess: dict[str, Any] = about['preprocess']
-    return preprocess
+    classes = about.get('classes')
+    return about['preprocess'], classes if isinstance(classes, list) else []
 
 
 def class_number(wanted: str, names: Sequence[str]) -> int:

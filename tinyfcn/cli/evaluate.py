@@ -26,7 +26,13 @@ from ..training import Recipe
 from .bar import show_bar
 from .device import add_device_arguments
 from .output import say
-from .paths import add_data_argument, open_dataset, train_val_sets, weights_file
+from .paths import (
+    add_data_argument,
+    open_dataset,
+    train_val_sets,
+    validation_set,
+    weights_file,
+)
 from .predict_options import add_predict_arguments, predict_options
 from .run_folder import run_data_folder
 from .tables import iu_table, score_table
@@ -42,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'validation set of the run)')
     add_data_argument(parser)
     parser.add_argument('--split',
-                        help='the split of DATASET (default: val), or of the data set of the run')
+                        help='the split of DATASET (default: val; of a folder without val.txt, the '
+                             'images that `train folder` holds out), or of the data of the run')
     parser.add_argument('--export', type=Path, metavar='FOLDER',
                         help='also write the predictions as palette PNGs, as the VOC evaluation '
                              'server expects them')
@@ -78,9 +85,10 @@ def run(args: argparse.Namespace) -> None:
         if args.export:
             export(args.export, name, by_output(pred), dataset)
 
-    for output, confusion in total_confusion(confusions, dataset).items():
+    totals = total_confusion(confusions, dataset)
+    for output, confusion in totals.items():
         scores = metrics.scores(confusion)
-        title = f'{args.weights}: {output}'
+        title = f'{args.weights}: {output}' if len(totals) > 1 else str(args.weights)
         if recipe and is_validation_set:                # what the target is for
             table = score_table({title: scores}, recipe.target, recipe.source)
         else:
@@ -96,7 +104,9 @@ def run(args: argparse.Namespace) -> None:
 def evaluation_set(args: argparse.Namespace, recipe: Recipe | None, root: Path | None) -> Dataset:
     """The data set of the command line, or the validation set of the run that trained the net."""
     if args.dataset:
-        return open_dataset(args.dataset, args.data, args.split or 'val')
+        if args.split:
+            return open_dataset(args.dataset, args.data, args.split)
+        return validation_set(args.dataset, args.data)
     if not recipe or not recipe.train:
         raise ValueError(f'{args.weights} does not say what it was trained on: name a data set')
     if root and not root.is_dir():

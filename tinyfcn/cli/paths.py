@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..data import DATASETS, Dataset, load_dataset
 from ..data.dataset import hold_out
 from ..data.fetch import fetched_root
+from ..data.paths import IMAGE_SUFFIXES
 from ..data.sources import SOURCES
 from .names import did_you_mean
 from .output import say
@@ -47,6 +48,9 @@ def find_dataset(name: str, root: Path | None = None) -> Location:
         listed = f'there are {", ".join(DATASETS)}'
         raise ValueError(f'{name}: neither a folder nor the name of a data set; '
                          f'{did_you_mean(name, DATASETS, listed)}')
+    if name == 'folder' and root is None and not data_folder().is_dir():
+        raise ValueError('name the folder of your images with --data FOLDER; it holds images/, '
+                         'masks/ and classes.txt')
     root = root or data_folder()
     for archive in archives(name):
         if fetched := fetched_root(archive, root):
@@ -77,13 +81,30 @@ def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Datase
     if recipe.valid:
         valid_name, valid_split = recipe.valid
         return train, open_dataset(valid_name, root, valid_split)
+    return split_off_validation(name, root, train)
+
+
+def split_off_validation(name: str, root: Path | None,
+                         train: Dataset) -> tuple[Dataset, Dataset]:
+    """The images that val.txt lists, or a fifth of `train`, and those that are left to train on."""
     if (find_dataset(name, root).folder / 'val.txt').exists():
         return train, open_dataset(name, root, 'val')
     return hold_out(train)
 
 
+def validation_set(name: str, root: Path | None) -> Dataset:
+    """The split val of a data set; of a folder of your own, what `train folder` validates on."""
+    if find_dataset(name, root).name != 'folder':
+        return open_dataset(name, root, 'val')
+    _, valid = split_off_validation(name, root, open_dataset(name, root, 'train'))
+    return valid
+
+
 def weights_file(path: Path) -> Path:
     """`path`, or if it is the folder of a run the best checkpoint in it, else the last one."""
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        raise ValueError(f'{path}: an image, where a file of weights or the folder of a run is '
+                         f'needed; these come first, the images after them')
     last = path / 'last.safetensors'
     if last.exists() and not (path / 'best.safetensors').exists():
         say(f'{path} has no best.safetensors, as no validation has had a score yet: taking '

@@ -93,6 +93,9 @@ def get_recipe(name: str, changes: dict[str, Any]) -> recipes.Recipe:
     """The recipe of this name, with some fields changed."""
     if name not in recipes.RECIPES:
         near = did_you_mean(name, recipes.RECIPES, 'there are many:')
+        if Path(name).is_dir():
+            near = (f'to train on the images in a folder: `tinyfcn train folder --data '
+                    f'{printable(shlex.quote(name))}`;')
         raise ValueError(f'no recipe called {printable(name)!r}; {near} `tinyfcn train list` '
                          f'prints a table of all')
     return recipes.get_recipe(name, **changes)

@@ -38,7 +38,9 @@ def load_dataset(name: str, root: str | Path | None = None, split: str | Path | 
     ((48, 64, 3), (48, 64))
     """
     if name not in DATASETS:
-        raise ValueError(f'{name!r} is not a data set; the data sets are {", ".join(DATASETS)}')
+        own = f"images of your own are load_dataset('folder', {name!r})"
+        advice = own if Path(name).is_dir() else f'the data sets are {", ".join(DATASETS)}'
+        raise ValueError(f'{name!r} is not a data set; {advice}')
     if name != 'shapes':
         if root is None:
             raise ValueError(f'{name}: root is missing; pass the folder of the data set')

@@ -46,6 +46,13 @@ class LastWalk(threading.local):
         return LastWalk, ()
 
 
+def require_net(net: object) -> None:
+    """Raise if a net is its file or its name."""
+    if not isinstance(net, Net):
+        raise TypeError(f'net is {net!r:.60}; give a net, such as tinyfcn.load(path) or '
+                        f'tinyfcn.build(name, n_class)')
+
+
 class Net(Graph):
     """A graph that runs.
 

@@ -14,7 +14,7 @@ from ..data.labels import Array, by_output
 from ..data.transforms import prepare, rescale
 from ..files.images import require_8_bits, to_rgb
 from ..metrics import Scores, confusion, scores
-from ..net.net import Net
+from ..net.net import Net, require_net
 from ..runtime.backend import to_numpy
 from ..runtime.distributed import world
 from .crf import mean_field, require_memory
@@ -56,6 +56,7 @@ def predict(net: Net, image: Input, max_memory: float | None = None,
     >>> predict(net, np.zeros((40, 50, 3), 'uint8')).shape
     (40, 50)
     """
+    require_net(net)
     image = load_image(image)
     size = image.shape[:2]
     reduced = reduce_to(image, longest)

@@ -20,6 +20,7 @@ from ..data.class_weights import median_frequency
 from ..data.dataset import Dataset
 from ..data.labels import Array
 from ..net import Net
+from ..net.net import require_net
 from ..net.summary import peak
 from ..runtime.backend import on_host
 from ..runtime.distributed import world
@@ -61,6 +62,7 @@ def fit(net: Net, dataset: Dataset, recipe: str | Recipe | Mapping[str, Any], se
     >>> rows[-1]['loss'] < rows[0]['loss']
     True
     """
+    require_net(net)
     if isinstance(recipe, str):
         recipe = get_recipe(recipe)
     elif not isinstance(recipe, Recipe):

@@ -90,9 +90,9 @@ def _require_same_recipe(path: Path, state: dict[str, Any], recipe: Recipe,
             settings = f' (--set {settings})'
         if state['seed'] != seed:
             fixed.append('seed')
-        raise ValueError(f'{printable(path)} is of a run with another {", ".join(sorted(fixed))}: '
-                         f'resume with the same command{settings}, or start a new run with --run '
-                         f'FOLDER')
+        raise ValueError(f'{printable(path)} is of a run that differs in '
+                         f'{", ".join(sorted(fixed))}: resume with the same command{settings}, or '
+                         f'start a new run with --run FOLDER')
     return [Change(state['step'], name, getattr(before, name), getattr(recipe, name))
             for name in differing]
 

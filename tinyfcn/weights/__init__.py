@@ -16,6 +16,7 @@ from .about import is_complete
 from .arrays import Arrays
 from .detect import detect_format
 from .finite import require_finite
+from .run_folder import find_weights
 from .safetensors_file import save
 from .transplant import Report, transplant
 
@@ -28,6 +29,7 @@ LOADERS = dict(safetensors=safetensors_file.load, torch=torch_pickle.load, npz=n
 def read_raw(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """-> {name: array}, about, under the names of the file. Its first bytes decide the format.
 
+    path: the file, or the folder of a run, of which the best checkpoint is taken
     about['format']: safetensors, torch, npz, keras or caffe
 
     >>> import tempfile, numpy as np
@@ -37,6 +39,8 @@ def read_raw(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     >>> arrays['conv1_W'].shape, about
     ((3, 3, 1, 8), {'format': 'npz'})
     """
+    if Path(path).is_dir():
+        path = find_weights(Path(path))
     file_format = detect_format(path)
     arrays, about = LOADERS[file_format](path)
     return arrays, dict(about, format=file_format)
@@ -57,6 +61,8 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     >>> [*arrays], about['source'], about['n_class']
     (['score.w'], 'tinyfcn', 2)
     """
+    if Path(path).is_dir():
+        path = find_weights(Path(path))
     arrays, about = read_raw(path)
     if about['format'] == 'safetensors' and safetensors_file.is_tinyfcn_file(path):
         arrays = safetensors_file.weights_only(arrays)
