@@ -115,6 +115,17 @@ def test_titles_and_captions_are_escaped():
     assert html.unescape(srcdoc) == page
 
 
+@pytest.mark.parametrize('text', [
+    'a\nb\u2028c\x85', '\x1b[2J\x00', '\ud800', '\u202egnp', 5000 * 'x'])
+def test_titles_and_captions_of_any_characters_are_shown(tmp_path, text):
+    player = two_cells(title=text)
+    player.trace['frames'][0]['caption'] = text
+    assert repr(player).isprintable()
+    assert player.page().replace('\n', '').isprintable()
+    player.save(tmp_path / 'two.html')
+    player.save(tmp_path / 'two.gif')
+
+
 def test_a_player_is_saved_as_a_page_or_as_a_gif(tmp_path):
     two_cells().save(tmp_path / 'two.html')
     assert (tmp_path / 'two.html').read_text('utf-8') == two_cells().page()

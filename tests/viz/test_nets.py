@@ -1,4 +1,7 @@
 """Nets as diagrams: which boxes are drawn in which row, and what the arrows pass."""
+from types import SimpleNamespace
+from xml.etree.ElementTree import parse
+
 import pytest
 
 from tinyfcn import build
@@ -107,3 +110,21 @@ def test_no_name_and_no_arrow_is_drawn_over_the_next_row():
 def test_a_file_is_written(tmp_path, suffix):
     draw_net(build('fcn16s', seed=None, width=1/64), tmp_path / f'net.{suffix}')
     assert (tmp_path / f'net.{suffix}').stat().st_size > 5000
+
+
+@pytest.mark.parametrize('name', [
+    '$\\frac{1}$', 'a$b', '\x1b[2J\u202e', '-->\n<script>', 5000 * 'x'])
+def test_boxes_of_any_name_are_drawn(tmp_path, name):
+    net = build('tiny_32s', seed=None)
+    boxes = {renamed(key, name): SimpleNamespace(
+        name=renamed(key, name), op=box.op, kwargs=box.kwargs, alignment=box.alignment,
+        inputs=[renamed(source, name) for source in box.inputs]) for key, box in net.boxes.items()}
+    outputs = [renamed(key, name) for key in net.outputs()]
+    draw_net(SimpleNamespace(boxes=boxes, outputs=lambda: outputs), tmp_path / 'net.svg')
+    parsed = parse(tmp_path / 'net.svg')
+    assert parsed.getroot().tag.endswith('svg') and not [
+        element for element in parsed.iter() if 'script' in str(element.tag)]
+
+
+def renamed(key, name):
+    return key if key == 'data' else f'{key}{name}'

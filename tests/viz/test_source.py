@@ -11,6 +11,7 @@ import pytest
 from tinyfcn import Net, models, ops, optim
 from tinyfcn.net.alignment import Alignment
 from tinyfcn.viz import show_source
+from tinyfcn.viz.source import Source
 
 
 def text_of(source):
@@ -92,6 +93,13 @@ def test_code_is_escaped_and_loads_nothing():
     assert text_of(show_source(less)) == show_source(less).code
     assert '<b>' not in page and '<i>' not in page and '&lt;b&gt;' in page
     assert not re.search(r'https?:|url\(|@import|<script|<link|\bsrc|\bhref', page)
+
+
+def test_code_and_file_are_printable():
+    shown = Source('a\x1b[2J.py', "x = '\u202e\x07'  # \x85\n\ty = 1")
+    for text in repr(shown), shown._repr_html_():
+        assert text.replace('\n', '').replace('\t', '').isprintable()
+    assert r"x = '\u202e\x07'" in repr(shown)
 
 
 @pytest.mark.parametrize('function, name', [(len, 'len'), (5, 'int'), (print, 'print')])

@@ -4,11 +4,13 @@ What pools, predicts or fuses is a grid as coarse as its stride, and the convolu
 bars.
 """
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..files import printable
 from .files import figure_suffix, write_figure
+from .legend import MAX_NAME
 from .net_layout import (
     BAR,
     LINE_HEIGHT,
@@ -82,8 +84,8 @@ def _draw_box(ax: 'Axes', box: BoxLike, place: Place) -> None:
     colour = COLOURS.get(kind, '#cccccc')
     ax.add_patch(Rectangle((x, y), width, 1, facecolor=colour, edgecolor='#333333', lw=.7))
     if width == BAR:
-        ax.text(place.middle, y + .5, box.name.split('/')[-1], rotation=90, ha='center',
-                va='center', fontsize=5, color='white')
+        _write(ax, place.middle, y + .5, box.name.split('/')[-1], rotation=90, ha='center',
+               va='center', fontsize=5, color='white')
         return
 
     cells = 1                                   # a grid of stride 32 has 2×2 cells
@@ -93,12 +95,17 @@ def _draw_box(ax: 'Axes', box: BoxLike, place: Place) -> None:
         ax.plot([x + i / cells] * 2, [y, y + 1], color='#333333', lw=.35)
         ax.plot([x, x + 1], [y + i / cells] * 2, color='#333333', lw=.35)
     name = '\n'.join(box.name.rsplit('/', 1)) if box.op else 'image'
-    ax.text(x + .5, y + 1.06, name, ha='center', va='bottom', fontsize=6.5, color='#222222')
+    _write(ax, x + .5, y + 1.06, name, ha='center', va='bottom', fontsize=6.5, color='#222222')
 
 
 def _draw_continuation(ax: 'Axes', name: str, place: Place) -> None:
     """The name of the box that a line goes on from."""
-    ax.text(place.x, place.y + .54, name, ha='left', va='bottom', fontsize=5.5, color=LINE)
+    _write(ax, place.x, place.y + .54, name, ha='left', va='bottom', fontsize=5.5, color=LINE)
+
+
+def _write(ax: 'Axes', x: float, y: float, text: str, **kwargs: Any) -> None:
+    """Text that is not known beforehand; a $ in it begins no formula."""
+    ax.text(x, y, printable(text, keep='\n', limit=MAX_NAME), parse_math=False, **kwargs)
 
 
 def _draw_arrow(ax: 'Axes', source: Place, target: Place, text: str, is_row_end: bool,

@@ -9,6 +9,8 @@ from html import escape
 from textwrap import dedent
 from typing import Any, NamedTuple
 
+from ..files import printable
+
 # a notebook's own colours where it has some, else one that is readable on light and on dark
 COLOURS = {'keyword': 'var(--jp-mirror-editor-keyword-color, #9a4fc0)',
            'def': 'var(--jp-mirror-editor-def-color, #2f7fd0)',
@@ -29,11 +31,11 @@ class Source(NamedTuple):
     code: str
 
     def __repr__(self) -> str:
-        return f'# {self.where}\n{self.code}'
+        return _printable(f'# {self.where}\n{self.code}')
 
     def _repr_html_(self) -> str:
         return (f'<figure style="margin: .4em 0"><figcaption style="font-size: 12px; opacity: .72">'
-                f'{escape(self.where)}</figcaption><pre style="margin: .2em 0; overflow-x: auto; '
+                f'{_escape(self.where)}</figcaption><pre style="margin: .2em 0; overflow-x: auto; '
                 f'line-height: 1.4">{_coloured(self.code)}</pre></figure>')
 
 
@@ -81,13 +83,21 @@ def _coloured(code: str) -> str:
     for found in tokenize.generate_tokens(io.StringIO(code).readline):
         if found.type in INVISIBLE:
             continue
-        parts.append(escape(_text_between(lines, end_of_last, found.start)))
-        text = escape(_text_between(lines, found.start, found.end))
+        parts.append(_escape(_text_between(lines, end_of_last, found.start)))
+        text = _escape(_text_between(lines, found.start, found.end))
         colour = COLOURS.get(_kind(found, last) or '')
         parts.append(f'<span style="color: {colour}">{text}</span>' if colour else text)
         end_of_last = found.end
         last = found.string
     return ''.join(parts)
+
+
+def _printable(text: str) -> str:
+    return printable(text, keep='\n\t', limit=None)
+
+
+def _escape(text: str) -> str:
+    return escape(_printable(text))
 
 
 def _kind(found: tokenize.TokenInfo, last: str) -> str | None:

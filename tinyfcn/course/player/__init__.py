@@ -24,9 +24,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ...files import printable
+
 SCRIPTS = dict(grid=['player.mjs', 'grids.mjs'], alignment=['player.mjs', 'alignment.mjs'])
 STYLES = dict(grid=['player.css', 'grids.css'], alignment=['player.css', 'alignment.css'])
 TRAILING_COMMENT = re.compile(r'\s{2,}// .*')
+MAX_TEXT = 1000             # characters of a title or a caption
 CELL_HEIGHT = 30            # pixels
 OTHER_HEIGHT = 190          # pixels: of everything that is not a grid
 
@@ -65,13 +68,13 @@ class Player:
         return state
 
     def __repr__(self) -> str:
-        return f'<Player of {len(self)} frames: {self.trace["title"]}>'
+        return f'<Player of {len(self)} frames: {printable(self.trace["title"])}>'
 
     def _repr_html_(self) -> str:
         """An iframe, so that names and styles cannot collide with those of the page around it."""
         # the page is full of ", so ' quotes it
         page = self.page().replace('&', '&amp;').replace("'", '&#39;')
-        return (f'<iframe title="{html.escape(self.trace["title"])}" '
+        return (f'<iframe title="{html.escape(printable(self.trace["title"]))}" '
                 f'style="width:100%;height:{self._estimated_height()}px;border:0" '
                 f"srcdoc='{page}'></iframe>")
 
@@ -83,7 +86,7 @@ class Player:
         trace = trace.replace('<', '\\u003c')           # "</script>" in a string ends the script
         return (f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
                 f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-                f'<title>{html.escape(self.trace["title"])}</title>\n'
+                f'<title>{html.escape(printable(self.trace["title"]))}</title>\n'
                 f'<link rel="icon" href="data:,">\n<style>\n{style}\n</style>\n'
                 f'<main class="player"></main>\n<script type="module">\n{script}\n'
                 f"play(document.querySelector('main'), {trace})\n</script>\n</html>\n")
@@ -123,6 +126,7 @@ def _join_files(names: list[str]) -> str:
 
 def format_values(trace: dict[str, Any]) -> dict[str, Any]:
     """The trace with every value as text, so that pages and GIFs show the same."""
+    trace = _with_printable_texts(trace)
     if trace['kind'] == 'alignment':
         return trace
     grids = []
@@ -135,6 +139,18 @@ def format_values(trace: dict[str, Any]) -> dict[str, Any]:
                          for name, cells in frame.get('set', {}).items()}
         frames.append({**frame, 'set': cells_by_grid})
     return {**trace, 'grids': grids, 'frames': frames}
+
+
+def _with_printable_texts(value: Any) -> Any:
+    """What a trace holds, in which no text has characters that a page or a font cannot show."""
+    if isinstance(value, str):
+        return printable(value, limit=MAX_TEXT)
+    if isinstance(value, dict):
+        return {_with_printable_texts(key): _with_printable_texts(item)
+                for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_printable_texts(item) for item in value]
+    return value
 
 
 def format_number(value: float | str | None) -> str:
