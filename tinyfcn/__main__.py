@@ -18,10 +18,14 @@ def main() -> int:
         sys.stderr.write(f'tinyfcn: {error}\n')
         return 2
     from .cli import main as run
-    from .cli.interrupt import abort_on_stop_signals
-    abort_on_stop_signals()
-    code = run()
-    ignore_stop_signals()                               # only the interpreter has to end
+    from .cli.interrupt import Aborted, abort_on_stop_signals
+    try:
+        abort_on_stop_signals()
+        code = run()
+        ignore_stop_signals()                           # only the interpreter has to end
+    except Aborted as stop:                             # before the command began, or after its end
+        ignore_stop_signals()
+        code = 128 + stop.number
     return code
 
 

@@ -211,6 +211,30 @@ def test_ctrl_c_during_imports_prints_no_traceback():
         assert process.returncode in (0, -signal.SIGINT, 130)
 
 
+# a signal in a callback, whose exceptions Python ignores, and one before the command has begun
+IGNORED = (
+    'import signal, sys, time, weakref\n'
+    'from tinyfcn import cli\n'
+    'from tinyfcn.__main__ import main\n'
+    'class Thing: pass\n'
+    'def run(argv=None):\n'
+    '    if sys.argv[1] == "callback":\n'
+    '        thing = Thing()\n'
+    '        ref = weakref.ref(thing, lambda ref: signal.raise_signal(signal.SIGTERM))\n'
+    '        del thing\n'
+    '        time.sleep(20)\n'
+    '    signal.raise_signal(signal.SIGTERM)\n'
+    'cli.main = run\n'
+    'sys.exit(main())')
+
+
+@pytest.mark.parametrize('when', ['callback', 'start'])
+def test_no_signal_is_lost_or_prints_a_traceback(when):
+    run = subprocess.run([sys.executable, '-c', IGNORED, when], env=ENVIRONMENT,
+                         capture_output=True, text=True, timeout=15)
+    assert (run.returncode, run.stdout, run.stderr) == (143, '', '')
+
+
 @pytest.mark.parametrize('limit', [100, 400])
 def test_too_little_address_space_is_reported_in_a_sentence(limit):
     def limit_address_space():

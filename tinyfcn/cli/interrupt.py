@@ -3,7 +3,10 @@
 SIGTERM and SIGHUP, which comes when a terminal is closed, are like Ctrl-C. A signal that the
 program was started to ignore stays ignored, as with nohup.
 """
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
@@ -13,6 +16,7 @@ from typing import Any
 from ..runtime.signals import STOP_SIGNALS
 
 AGAIN_SECONDS = .3      # what comes sooner is not pressed again: `timeout` and shells send it twice
+REPEAT_SECONDS = .01    # after which a signal comes again whose exception Python has ignored
 CLEAN_UP_SECONDS = 1    # after an exception was raised, in which no further one disturbs it
 
 
@@ -29,7 +33,10 @@ class Aborted(KeyboardInterrupt):
 
 
 def abort_on_stop_signals() -> None:
-    """From now on, a signal that asks to stop raises Aborted in the command that runs."""
+    """From now on, a signal that asks to stop raises Aborted in the command that runs.
+
+    Python ignores exceptions in callbacks, as where a module is imported: there it comes again.
+    """
     raised = -float(CLEAN_UP_SECONDS)
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -39,6 +46,19 @@ def abort_on_stop_signals() -> None:
             raised = now
             raise Aborted(number)
 
+    def repeat(ignored: Any) -> None:
+        nonlocal raised
+        if not isinstance(ignored.exc_value, Aborted):
+            hook(ignored)
+            return
+        raised = -float(CLEAN_UP_SECONDS)
+        # from another thread, since this one is still in the callback
+        timer = threading.Timer(REPEAT_SECONDS, os.kill, [os.getpid(), ignored.exc_value.number])
+        timer.daemon = True
+        timer.start()
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = repeat
     _set_handler(handle)
 
 
