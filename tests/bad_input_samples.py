@@ -322,7 +322,7 @@ def an_rgb_mask_with_a_table(root):
 
 
 @bad(r"masks.two\.png: colour 224 224 192 at row 0, column 0 is not in classes\.txt; 112 pixels "
-     r"have 1 such colours; add a line '224 224 192 name', or '224 224 192 void' if it is no")
+     r"have such a colour; add a line '224 224 192 name', or '224 224 192 void' if it is no")
 def a_colour_that_is_not_in_the_table(root):
     an_rgb_mask_without_a_table(root)
     (root / 'classes.txt').write_text(TABLE)

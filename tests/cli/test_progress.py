@@ -84,5 +84,19 @@ def test_what_was_done_before_is_not_part_of_the_rate(monkeypatch):
         assert steps.line() == '  60 of 100 steps, 1 steps/s, 00:40 left'
 
 
+def test_the_first_step_counts_for_the_rate_with_its_time(capsys, monkeypatch):
+    monkeypatch.setattr(bar, 'LINE_SECONDS', 0)
+    now = [0.]
+    monkeypatch.setattr(bar, 'perf_counter', lambda: now[0])
+
+    def slow_rows():
+        for row in rows_of_a_run():
+            now[0] += 10
+            yield row
+
+    show_progress(slow_rows(), RECIPE, 'a title', 'resume')
+    assert capsys.readouterr().err.startswith('  1 of 4 steps, 0.1 steps/s, 00:30 left')
+
+
 def test_show_bar_yields_the_items():
     assert [*show_bar('abc', 3, 'image')] == [*'abc']

@@ -237,6 +237,11 @@ def test_a_recipe_survives_json(name):
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
+def test_the_field_that_is_near_is_named():
+    with pytest.raises(ValueError, match=r'no field called step; .*\. Did you mean steps\?$'):
+        get_recipe('folder', step=20)
+
+
 def test_names_of_version_0_1_are_read_only_in_its_files():
     """They are converted in a dict that has all of them; `--set every=5` is a mistake."""
     with pytest.raises(ValueError, match='no field called every; '):

@@ -25,12 +25,12 @@ class Bar:
         # shown on a terminal only; a command may have been started without stderr
         self.bar = tqdm(total=total, unit=unit, disable=True if sys.stderr is None else None)
         self.line_time = perf_counter()
+        self.start_time = perf_counter()
         self.start(done)
 
     def start(self, done: int) -> None:
-        """Count from here on: so many are done already, and are not part of the rate."""
+        """So many were done before this bar was made, and are not part of the rate."""
         self.done = self.before = done
-        self.start_time = perf_counter()
         self.bar.initial = self.bar.n = done
 
     def update(self, done: int | None = None, note: str = '') -> None:

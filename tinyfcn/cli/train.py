@@ -77,8 +77,9 @@ def run(args: argparse.Namespace) -> None:
 
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
                     args.resume, data_location(recipe, root), partial(say, file=sys.stderr))
+    others = 'other' if len(valid) == 1 else 'others'
     title = (f'{args.recipe}: training {net} on {len(train):,} images, validating on '
-             f'{len(valid):,} others. In {folder}:')
+             f'{len(valid):,} {others}. In {folder}:')
     how_to_continue = f'run the same command with --resume to continue in {folder}'
     scores = show_progress(rows, recipe, title, how_to_continue)
     if not scores:                                      # the run was finished before

@@ -110,9 +110,13 @@ def _numbers_of_colours(source: str, mask: Array,
         colour = ' '.join(map(str, mask[row, column]))
         raise ImageError(
             f'{source}: colour {colour} at row {row}, column {column} is not in classes.txt; '
-            f'{unknown.sum():,} pixels have {unknown_codes.sum():,} such colours; add a '
+            f'{unknown.sum():,} pixels have {_such_colours(int(unknown_codes.sum()))}; add a '
             f"line '{colour} name', or '{colour} void' if it is no class")
     return label
+
+
+def _such_colours(n: int) -> str:
+    return 'such a colour' if n == 1 else f'{n:,} such colours'
 
 
 def read_pair(image_path: str | Path, label_path: str | Path,

@@ -9,6 +9,7 @@ useless with the other, so a recipe that mixes them up is rejected.
 from ast import literal_eval
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from ...files import printable
@@ -111,8 +112,11 @@ class Recipe:
         values = _convert_v01(values)
         if unknown := values.keys() - set(FIELDS):
             names = printable(', '.join(sorted(map(str, unknown))))
+            near = [match for key in sorted(map(str, unknown))
+                    for match in get_close_matches(key, FIELDS, 1)]
+            hint = f'. Did you mean {" and ".join(near)}?' if near else ''
             raise ValueError(f'{name}: no field called {names}; the fields are '
-                             f'{", ".join(FIELDS)}')
+                             f'{", ".join(FIELDS)}{hint}')
         # lr and steps have no default: where they are missing, the check of None reports them
         required: dict[str, Any] = dict(lr=None, steps=None)
         return cls(**{**required, **values})
