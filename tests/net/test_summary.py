@@ -106,3 +106,11 @@ def test_compare_nets_by_hand():
     bins.score = add(bins.data, resize(bins.mean, like=bins.data))
     both = compare_nets({'mine': n, 'bins': bins})
     assert both.splitlines()[3].split('|')[5].strip() == 'all'
+
+
+def test_a_long_box_has_a_line_of_its_own():
+    lines = build('pspnet', seed=None, width=1/64).summary().splitlines()
+    i = next(i for i, line in enumerate(lines) if line.startswith('ppm = concat('))
+    assert lines[i].endswith('align_corners=True))') and len(lines[i]) > 200
+    assert re.fullmatch(r' +\d+ +8 +1023 +0', lines[i + 1])
+    assert max(len(line) for line in lines if line != lines[i]) < 120

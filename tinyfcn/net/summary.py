@@ -9,6 +9,8 @@ from .alignment import Alignment
 from .box import Box
 from .graph import Graph
 
+MAX_FIRST = 72                  # characters in the first column of a summary
+
 
 def summary(net: Graph, size: Pair | None = None) -> str:
     """One line a box: stride, receptive field, first pixel, parameters; then every crop.
@@ -28,12 +30,18 @@ def summary(net: Graph, size: Pair | None = None) -> str:
 
 
 def _aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell, the first to the left and all others to the right."""
+    """Columns as wide as their widest cell, the first to the left and all others to the right.
+
+    A long first cell has a line of its own, with its other cells on the next one.
+    """
     widths = [max(map(len, column)) for column in zip(*rows)]
+    widths[0] = max(len(row[0]) for row in rows if len(row[0]) <= MAX_FIRST)
     lines = []
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row, widths)]
-        cells[0] = row[0].ljust(widths[0])
+    for first, *others in rows:
+        if len(first) > MAX_FIRST:
+            lines.append(first)
+            first = ''
+        cells = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
         lines.append('  '.join(cells).rstrip())
     return lines
 
