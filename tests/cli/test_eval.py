@@ -106,6 +106,14 @@ def test_a_changed_image_of_the_same_size_is_reported(moved, run_main):
     assert 'validation set has changed: its files have other contents, of the same size' in out
 
 
+@pytest.mark.parametrize('data', [
+    'x', 3, dict(valid='x'), dict(valid=dict(classes=3)), dict(valid=dict(images='many')),
+    dict(valid=dict(contents=[]))])
+def test_damaged_fingerprints_are_not_compared(data, trained):
+    note, = changes_of_data(dict(data=data), load_dataset('folder', trained[0]))
+    assert 'not compared' in note
+
+
 def test_other_dates_of_unread_files_are_reported(moved, run_main):
     """Of a large set the fingerprint has the dates of files in place of their contents."""
     root, run = moved

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from .. import load, metrics, viz
 from ..data.dataset import Dataset
-from ..data.fingerprint import fingerprint, fingerprint_differences, only_dates_differ
+from ..data.fingerprint import (
+    fingerprint,
+    fingerprint_differences,
+    is_fingerprint,
+    only_dates_differ,
+)
 from ..data.labels import by_output
 from ..files import printable, require_own
 from ..net import Net
@@ -145,6 +150,9 @@ def quote(name: str | None) -> str:
 def changes_of_data(run_state: Mapping[str, Any] | None, valid: Dataset) -> list[str]:
     """In what a validation set differs from that of the run; a sentence each."""
     marks = (run_state or {}).get('data') or {}         # version 0.1 wrote none
+    if not is_fingerprint(marks):
+        return ['what the file of weights says of its data set cannot be read, so it is not '
+                'compared']
     then = marks.get('valid') or {}
     now = fingerprint(valid, contents=bool(then.get('contents')))
     if only_dates_differ(then, now):
