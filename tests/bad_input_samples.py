@@ -450,6 +450,11 @@ def void_among_the_classes(root):
     (root / 'classes.txt').write_text('void\nsky\ntree\nroad\n')
 
 
+@bad(r"classes\.txt, line 2: 'xxx.*…' is a name of 5,000 characters; write at most 255")
+def a_class_of_a_very_long_name(root):
+    (root / 'classes.txt').write_text('sky\n' + 5000 * 'x' + '\nroad\n')
+
+
 @bad(r'classes\.txt: 0 classes; write 1 … 255')
 def classes_in_an_empty_file(root):
     (root / 'classes.txt').write_text('')

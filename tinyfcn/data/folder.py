@@ -14,6 +14,7 @@ from .lists import read_lines, read_split_or_all
 from .paths import images_by_stem
 
 MAX_CLASSES = 255
+MAX_NAME = 255                  # characters of the name of a class
 # the mask of IMG.jpg may be IMG.png, or have one of these in addition, such as IMG_mask.png
 MASK_ENDINGS = '_mask', '-mask', '_label', '-label'
 # Unicode's controls, lone surrogates and line breaks; and what reverses the direction of a text
@@ -105,6 +106,9 @@ def read_classes(path: Path) -> Classes:
         if any(map(_is_control, name)):
             raise ValueError(f"{source}, line {line}: '{printable(name)}' has a control character; "
                              f"write a name that can be printed")
+        if len(name) > MAX_NAME:
+            raise ValueError(f"{source}, line {line}: '{printable(name, limit=40)}' is a name of "
+                             f"{len(name):,} characters; write at most {MAX_NAME}")
         if name in names or colour in colours or max(colour, default=0) > 255:
             raise ValueError(f"{source}, line {line}: '{printable(text)}'; every class has one "
                              f"line, and a colour of its own, of three numbers 0 … 255")
