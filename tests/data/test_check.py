@@ -12,6 +12,7 @@ from tinyfcn.data import load_dataset
 from tinyfcn.data.check import find_overlaps, find_problems
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.images import read_image
+from tinyfcn.data.lists import read_list
 from tinyfcn.data.manifest import verify_manifest, write_manifest
 
 
@@ -216,3 +217,22 @@ def test_a_data_set_without_files_has_an_empty_manifest(tmp_path):
     write_manifest(dataset, tmp_path / 'none.sha256')
     assert (tmp_path / 'none.sha256').read_bytes() == b''
     assert not [*verify_manifest(dataset, tmp_path / 'none.sha256')]
+
+
+def test_an_image_that_is_listed_often_is_read_once():
+    read = []
+
+    def read_pair(name):
+        read.append(name)
+        return np.zeros((2, 2, 3), 'uint8'), np.array([[0, 1], [1, 255]])
+
+    dataset = Dataset(['sky', 'bird'], ['one'] * 1000 + ['two'], read_pair)
+    (problem,) = find_problems(dataset, summary := {})
+    assert problem.startswith('one: 1000 times in the list')
+    assert read == ['one', 'two'] and summary['images'] == 2
+
+
+def test_a_list_of_millions_of_lines_is_refused(tmp_path):
+    (tmp_path / 'train.txt').write_bytes(b'\n' * 2_000_001)
+    with pytest.raises(ValueError, match=r'train\.txt: more than 2,000,000 lines; this is no list'):
+        read_list(tmp_path / 'train.txt')

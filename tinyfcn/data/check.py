@@ -39,9 +39,13 @@ def find_problems(dataset: Dataset, summary: dict[str, Any],
               for output, classes in by_output(dataset.classes).items()}
     sizes: list[tuple[int, ...]] = []
     transparent: list[str] = []
+    seen: set[str] = set()
     file_problems = FileProblems()
     for i in range(len(dataset)) if numbers is None else numbers:
         name = dataset.names[i]
+        if name in seen:                                # reported below
+            continue
+        seen.add(name)
         try:
             image, label = dataset.read(name)
             if any(is_transparent(path) for path in dataset.files(name)[:1]):

@@ -103,12 +103,12 @@ def read_classes(path: Path) -> Classes:
     colours: dict[Colour, int] = {}
     for line, text in read_lines(path):
         name, colour = _parse_class(text)
-        if any(map(_is_control, name)):
-            raise ValueError(f"{source}, line {line}: '{printable(name)}' has a control character; "
-                             f"write a name that can be printed")
         if len(name) > MAX_NAME:
             raise ValueError(f"{source}, line {line}: '{printable(name, limit=40)}' is a name of "
                              f"{len(name):,} characters; write at most {MAX_NAME}")
+        if any(map(_is_control, name)):
+            raise ValueError(f"{source}, line {line}: '{printable(name)}' has a control character; "
+                             f"write a name that can be printed")
         if name in names or colour in colours or max(colour, default=0) > 255:
             raise ValueError(f"{source}, line {line}: '{printable(text)}'; every class has one "
                              f"line, and a colour of its own, of three numbers 0 … 255")

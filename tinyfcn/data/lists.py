@@ -8,6 +8,7 @@ from ..files.regular import MAX_TEXT
 from .paths import IMAGE_SUFFIXES
 
 MAX_NAME = 255                  # bytes: file systems allow no more
+MAX_LINES = 2_000_000
 HELD_OUT = 'val', 'test'        # splits that are not trained on
 
 
@@ -89,6 +90,8 @@ def read_bytes(path: str | Path) -> bytes:
         data = file.read(MAX_TEXT + 1)
     if len(data) > MAX_TEXT:
         raise ValueError(f'{printable(path)}: more than {MAX_TEXT:,} bytes; this is no list')
+    if data.count(b'\n') + data.count(b'\r') > MAX_LINES:   # each of which becomes an object
+        raise ValueError(f'{printable(path)}: more than {MAX_LINES:,} lines; this is no list')
     return data
 
 
