@@ -172,7 +172,9 @@ BAD = ['', '{', '5', '[]', 'null', '"step"', '{}', '{"step": 0, "loss": 1, "lr":
        '{"step": 1, "loss": 1' + '0' * 5000 + ', "lr": 1}', '\x00\xff\x1b[2J',
        '{"step": 1' + ' ' * 10,
        '{"step": 1, "pixel_acc": 0, "mean_acc": 0, "mean_iu": 0, "fw_iu": 0, "iu": 5}',
-       '{"step": 1, "pixel_acc": 0, "mean_acc": 0, "mean_iu": 0, "fw_iu": 0, "iu": ["a"]}']
+       '{"step": 1, "pixel_acc": 0, "mean_acc": 0, "mean_iu": 0, "fw_iu": 0, "iu": ["a"]}',
+       '{"step": 1, "pixel_acc": 0, "mean_acc": 1e200, "mean_iu": 0, "fw_iu": 0, "iu": [0]}',
+       '{"step": 1, "pixel_acc": -5, "mean_acc": 0, "mean_iu": 0, "fw_iu": 0, "iu": [0]}']
 
 
 @pytest.mark.parametrize('bad', BAD)
