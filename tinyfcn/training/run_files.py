@@ -179,4 +179,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_score(value: Any) -> bool:
-    return value is None or _is_number(value) and 0 <= value <= 1
+    return value is None or _is_number(value) and 0 <= value < 1.001     # 1 as rounded
