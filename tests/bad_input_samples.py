@@ -490,6 +490,7 @@ BAD_INPUT |= {
         with_regions(b'sky sky\nroad road\n'), NO_INTEGERS.replace('.*', '.*sky.*')),
     'regions of uneven rows': BadInput(with_regions(b'0 1\n2\n'), NO_INTEGERS),
     'regions of nothing': BadInput(with_regions(b''), NO_INTEGERS),
+    'regions of a comment': BadInput(with_regions(b'# 0 1'), NO_INTEGERS),
     'regions of bytes': BadInput(with_regions(b'\xff\xfe\x00'), NO_INTEGERS),
     'regions above the classes': BadInput(
         with_regions(b'0 1\n300 -1\n'),

@@ -38,7 +38,8 @@ def read_regions(path: Path) -> Array:
     """A line of integers for each row of pixels; below 0 is void. -> (H, W)"""
     try:
         text = read_text(require_file(path)).strip()
-        label = np.loadtxt(text.splitlines() or ['no rows'], dtype='int64', ndmin=2)
+        label = np.loadtxt(text.splitlines() or ['no rows'], dtype='int64', ndmin=2,
+                           comments=None)
     except ValueError as error:
         raise ImageError(f'{printable(path)}: not a line of integers for each row of pixels '
                          f'({printable(error)}); get it again') from None
