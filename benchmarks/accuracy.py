@@ -28,6 +28,7 @@ from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import hold_out
 from tinyfcn.files import open_atomic
 from tinyfcn.training import recipes, run
+from tinyfcn.training.validation import json_scores
 
 FOLDERS = dict(stanford='stanford_background', camvid='camvid', voc_animals='voc_animals')
 IMAGENET = 'weights/squeezenet_v1.1_oihw_fp32.npz'
@@ -137,7 +138,7 @@ def train_stage(data, set_name, stage, seed, competitor, epochs):
     result = dict(
         set=set_name, stage=stage, seed=seed, competitor=competitor, recipe=recipe.to_dict(),
         machine=machine, train_images=len(dataset), valid_images=len(valid),
-        scores=run.json_scores(metrics.scores(hist)), train_seconds=trained - began,
+        scores=json_scores(metrics.scores(hist)), train_seconds=trained - began,
         evaluate_seconds=evaluated - trained, peak=peak,
         losses=[float(np.mean(part)) for part in curve])
     with open_atomic(paths.result) as file:     # last, as its existence means that all is written

@@ -28,6 +28,7 @@ from tinyfcn.files import open_atomic
 from tinyfcn.prediction.predict import predict_all
 from tinyfcn.prediction.tiles import first_score_offset
 from tinyfcn.training import loop, recipes, run
+from tinyfcn.training.validation import json_scores
 
 RUNS = RESULTS.parent.parent / 'runs'
 # images become 121×161: at stride 8 the last score is at the corner
@@ -111,7 +112,7 @@ def evaluate(net, dataset, frame):
         hist = hist + metrics.confusion(label, pred, len(dataset.classes))
         if i in shown_indices(dataset):
             shown.append(pred)
-    return run.json_scores(metrics.scores(hist)), shown
+    return json_scores(metrics.scores(hist)), shown
 
 
 def shown_indices(dataset):

@@ -42,6 +42,7 @@ from tinyfcn.files import open_atomic
 from tinyfcn.prediction.predict import predict_all
 from tinyfcn.training import loop, recipes, run
 from tinyfcn.training.recipes.ours import CENTRED
+from tinyfcn.training.validation import json_scores
 
 FOLDERS = dict(accuracy.FOLDERS, voc='voc_native')
 SECONDS = 540                   # of the ten minutes that a command may take
@@ -139,7 +140,7 @@ def train_stage(part, stage, recipe, before, args, seconds):
     parts = np.array_split(losses, min(POINTS, len(losses)))
     return net.to('cpu'), dict(
         part=part, stage=stage, recipe=recipe.to_dict(), images=len(dataset),
-        valid_images=len(valid), scores=run.json_scores(metrics.scores(hist)),
+        valid_images=len(valid), scores=json_scores(metrics.scores(hist)),
         epochs=images / len(dataset), train_seconds=trained - began,
         eval_seconds=perf_counter() - trained, images_per_second=images / (trained - began),
         memory=memory, losses=[float(np.mean(some)) for some in parts]), shown

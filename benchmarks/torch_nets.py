@@ -75,11 +75,12 @@ class TorchOps:
     def upsample(x, factor, ksize, pad, kernel):
         return F.conv_transpose2d(x, kernel, None, factor, pad, 0, x.shape[1])
 
-    def max_pool(x, ksize, stride, pad, ceil):
-        return F.max_pool2d(x, ksize, stride, pad, ceil_mode=ceil)
+    def max_pool(x, ksize, stride, pad, ceil, dilation=1):
+        return F.max_pool2d(x, ksize, stride, pad, dilation, ceil_mode=ceil)
 
-    def avg_pool(x, ksize, stride, pad, ceil):
-        return F.avg_pool2d(x, ksize, stride, pad, ceil_mode=ceil)
+    def avg_pool(x, ksize, stride, pad, ceil, count_include_pad=True, dilation=1):
+        assert dilation in (1, (1, 1)), 'PyTorch has no dilated average'
+        return F.avg_pool2d(x, ksize, stride, pad, ceil, count_include_pad)
 
     def avg_pool_to(x, bins):
         return F.adaptive_avg_pool2d(x, bins)

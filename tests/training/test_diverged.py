@@ -106,7 +106,7 @@ def test_a_smaller_learning_rate_goes_on_from_the_last_good_step(tmp_path):
     rows.close()
     notes = []
     smaller = make_recipe(steps=6, lr=.01)
-    with pytest.raises(ValueError, match='another momentum: resume with the same command .--set '
+    with pytest.raises(ValueError, match='differs in momentum: resume with the same command .--set '
                                          'momentum=0.9., or start'):
         next(start(tmp_path, make_recipe(steps=6, lr=.01, momentum=.5), resume=True))
     resumed = [*start(tmp_path, smaller, resume=True, log=notes.append)]

@@ -171,7 +171,7 @@ def test_the_command_line_rejects_another_recipe_for_a_run_of_version_0_1(tmp_pa
     folder = copy_run('adam', tmp_path)
     assert main(['train', 'shapes-32s', '--run', str(folder), '--resume',
                  '--set', *SETTINGS, 'validate_every=3', 'optimizer=sgd']) == 2
-    assert 'another optimizer, validate_every: ' in capsys.readouterr().err
+    assert 'optimizer, validate_every: ' in capsys.readouterr().err
 
 
 @RUNS

@@ -40,7 +40,7 @@ def test_convert_writes_through_no_link(foreign, capsys):
 
 @pytest.mark.parametrize('make, message', [
     (lambda path: None, 'x.pth: no such file; '),
-    (os.mkdir, 'x.pth: cannot be read (Is a directory)'),
+    (os.mkdir, 'x.pth: neither best.safetensors nor last.safetensors is in this folder'),
     (os.mkfifo, 'x.pth: a pipe or a device, not a file')],
     ids=['missing', 'folder', 'pipe'])
 def test_a_path_that_is_no_file_is_described(foreign, capsys, make, message):
