@@ -8,9 +8,11 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from typing import NamedTuple
 
 import pytest
 
@@ -90,16 +92,29 @@ NO_BACKWARD = {'conv_matrix'}               # a matrix, whose transpose is M.T
 
 # ---- Reading a package
 
+class Module(NamedTuple):
+    """A file: its tree, and all nodes of the tree."""
+
+    tree: ast.Module
+    nodes: tuple[ast.AST, ...]
+
+
+@cache                                      # of a copy that is broken all files but one are known
+def parse(text):
+    tree = ast.parse(text)
+    return Module(tree, tuple(ast.walk(tree)))
+
+
 def violations(folder):
     """-> a line for everything in the package at `folder` that the table does not allow"""
-    trees = {path.relative_to(folder): ast.parse(path.read_text('utf-8'))
-             for path in sorted(folder.rglob('*.py'))}
+    modules = {path.relative_to(folder): parse(path.read_text('utf-8'))
+               for path in sorted(folder.rglob('*.py'))}
     found = []
-    for file, tree in trees.items():
-        for line, what, rule in [*unlisted(file), *forbidden_imports(file, tree),
-                                 *forbidden_names(file, tree), *long_functions(tree)]:
+    for file, module in modules.items():
+        for line, what, rule in [*unlisted(file), *forbidden_imports(file, module),
+                                 *forbidden_names(file, module), *long_functions(module)]:
             found.append(f'{file}:{line}: {what}; {rule}')
-    return [*found, *incomplete_ops(trees), *cycles(trees), *too_many_entries(folder)]
+    return [*found, *incomplete_ops(modules), *cycles(modules), *too_many_entries(folder)]
 
 
 def module_of(file):
@@ -121,9 +136,9 @@ def unlisted(file):
         yield 1, 'a package without a row', 'every package has a row in MAY_IMPORT'
 
 
-def imported(file, tree):
+def imported(file, module):
     """-> line, 'net.Net' or 'os.path' as seen from the package, and whether it is of the package"""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -137,23 +152,24 @@ def imported(file, tree):
             yield node.lineno, name.removeprefix('tinyfcn').lstrip('.') if ours else name, ours
 
 
-def forbidden_imports(file, tree):
-    package, module = package_of(file), module_of(file)
+def forbidden_imports(file, module):
+    package, name_of_module = package_of(file), module_of(file)
     allowed = MAY_IMPORT.get(package, '*')
-    for line, name, ours in imported(file, tree):
+    for line, name, ours in imported(file, module):
         what, first = f'imports {name or "tinyfcn"}', name.split('.')[0]
         if ours and allowed != '*' and not is_in(name, f'{package} {allowed}'):
             yield line, what, f'{package} may import {allowed or "no other package"}'
         places = (ONLY_MAIN if ours else ONLY_IN).get(first)
-        if places is not None and not is_in(module, places) and not (ours and first == package):
+        is_own = ours and first == package
+        if places is not None and not is_own and not is_in(name_of_module, places):
             yield line, what, f'{only(places)} may import {first}'
-        if (not ours and is_in(module, ' '.join(STANDARD_LIBRARY_ONLY))
+        if (not ours and is_in(name_of_module, ' '.join(STANDARD_LIBRARY_ONLY))
                 and first not in sys.stdlib_module_names):
-            yield line, what, f'{module} imports nothing but the standard library'
+            yield line, what, f'{name_of_module} imports nothing but the standard library'
 
 
-def forbidden_names(file, tree):
-    for node in ast.walk(tree):
+def forbidden_names(file, module):
+    for node in module.nodes:
         name = getattr(node, 'id', getattr(node, 'attr', None))     # print, importlib.import_module
         places = ONLY_USED_IN.get(name)
         if places is not None and not is_in(module_of(file), places):
@@ -164,8 +180,8 @@ def only(places):
     return f'only {places}' if places else 'no module'
 
 
-def long_functions(tree):
-    for node in ast.walk(tree):
+def long_functions(module):
+    for node in module.nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = node.end_lineno - node.lineno + 1
             if lines > FUNCTION_LINES:
@@ -173,10 +189,10 @@ def long_functions(tree):
                        f'a function has at most {FUNCTION_LINES}')
 
 
-def incomplete_ops(trees):
+def incomplete_ops(modules):
     """Every op in ops.__all__ is defined once and has a @backward_of."""
-    functions = [(file, node) for file, tree in trees.items() if package_of(file) == 'ops'
-                 for node in tree.body if isinstance(node, ast.FunctionDef)]
+    functions = [(file, node) for file, module in modules.items() if package_of(file) == 'ops'
+                 for node in module.tree.body if isinstance(node, ast.FunctionDef)]
     has_backward = {decoration.args[0].id for _, node in functions
                     for decoration in node.decorator_list
                     if isinstance(decoration, ast.Call) and decoration.func.id == 'backward_of'}
@@ -184,24 +200,25 @@ def incomplete_ops(trees):
     for file, node in functions:
         if not node.name.startswith('_') and first.setdefault(node.name, node) is not node:
             yield f'{file}:{node.lineno}: defines {node.name} again; an op has one name'
-    public = next(ast.literal_eval(node.value) for node in trees[Path('ops/__init__.py')].body
+    init = modules[Path('ops/__init__.py')].tree
+    public = next(ast.literal_eval(node.value) for node in init.body
                   if isinstance(node, ast.Assign) and node.targets[0].id == '__all__')
     for name in sorted({*public} - has_backward - NO_BACKWARD):
         yield f'ops/__init__.py: {name} has no backward; an op is a pair'
 
 
-def cycles(trees):
+def cycles(modules):
     """Modules that import each other in a circle, whether at the top or inside a function."""
-    modules = {module_of(file) for file in trees}
+    names = {module_of(file) for file in modules}
     edges = {}
-    for file, tree in trees.items():
+    for file, module in modules.items():
         importer = module_of(file)
         edges.setdefault(importer, set())
-        for _, name, ours in imported(file, tree):
+        for _, name, ours in imported(file, module):
             if not ours:
                 continue
             target = next((name[:len(name) - cut] for cut in range(len(name) + 1)
-                           if name[:len(name) - cut] in modules), '__init__')
+                           if name[:len(name) - cut] in names), '__init__')
             # an __init__ imports its own modules, and they it: that is the folder, not a circle
             if not (importer.startswith(f'{target}.') or target.startswith(f'{importer}.')):
                 edges[importer].add(target)
