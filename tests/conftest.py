@@ -1,10 +1,13 @@
 """One thread for tiny matrices, and the time that each share of the tests took."""
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
 # before NumPy is loaded: on matrices so small a second thread only waits for the first
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+# a shell starts what it runs in the background with Ctrl-C ignored, and some tests send it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60,

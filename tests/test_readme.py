@@ -167,7 +167,8 @@ for page, language, block in CODE_BLOCKS:
 
 # some steps instead of hundreds
 FEWER_STEPS = {('train', 'folder'): ['--set', 'steps=4', 'validate_every=2'],
-               ('train', 'stanford-16s'): ['--set', 'steps=2', 'validate_every=2']}
+               **{('train', f'stanford-{stride}s'): ['--set', 'steps=2', 'validate_every=2']
+                  for stride in (16, 8, 4)}}
 
 
 @pytest.fixture(scope='module')
