@@ -34,8 +34,9 @@ def commands():
     require('make', which('make'))
     require('jupyterlab', find_spec('jupyterlab'))
     programs = os.path.relpath(Path(sys.executable).parent, ROOT)
-    return subprocess.run(['make', '--dry-run', '--silent', '--assume-old=.venv/lessons',
-                           f'BIN={programs}', 'lessons'],
+    # --no-print-directory: this may itself run under make, which then names the folder
+    return subprocess.run(['make', '--dry-run', '--silent', '--no-print-directory',
+                           '--assume-old=.venv/lessons', f'BIN={programs}', 'lessons'],
                           cwd=ROOT, text=True, capture_output=True, check=True).stdout
 
 
