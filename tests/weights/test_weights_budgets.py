@@ -259,6 +259,16 @@ def test_npz_a_member_that_declares_more_than_it_has(reader, tmp_path):
           'x is float32 of shape (9000000000,), but 8 bytes follow')
 
 
+def test_npz_a_member_that_claims_more_than_the_file_has(tmp_path):
+    np.savez(tmp_path / 'x.npz', x=floats(3))
+    data = bytearray((tmp_path / 'x.npz').read_bytes())
+    at = data.index(b'PK\1\2') + 20                     # the compressed size in the list
+    data[at:at + 4] = b'\xff\xff\xff\x7f'
+    (tmp_path / 'x.npz').write_bytes(data)
+    with bounded_reader(limit=512 << 20) as reader:
+        check(reader, tmp_path / 'x.npz', 'refused', 'claims more bytes than the file has')
+
+
 def test_npz_sparse_weights_are_read(reader, tmp_path):
     sparse = np.zeros((1000, 1000), 'f4')
     sparse[:, ::20] = floats(1000, 50)

@@ -6,7 +6,9 @@ file declares, before anything is allocated for them. While they are read, a rea
 a second copy of its largest array, and for the names, numbers and pickled values of the header.
 Each reader says how much that is, and how long it takes for each megabyte of the file.
 """
+from collections.abc import Sequence
 from typing import Any
+from zipfile import ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,3 +67,10 @@ def are_sizes(values: object) -> bool:
     """Whether these are a few whole numbers, none negative, as the sizes of an array's axes are."""
     return (isinstance(values, (list, tuple)) and len(values) <= MAX_AXES
             and all(type(size) is int and 0 <= size < MAX_SIZE for size in values))
+
+
+def check_members(members: Sequence[ZipInfo], file_size: int) -> None:
+    """Refuse a zip whose list claims more than the file has: zipfile allocates it, then reads."""
+    if max((member.compress_size for member in members), default=0) > file_size:
+        raise FormatError('a member claims more bytes than the file has: damaged; get the file '
+                          'again')

@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import FormatError, describe_read_errors, open_regular
-from .arrays import MAX_BYTES, Arrays, check_dtype, check_size, largest_expansion, to_native
+from .arrays import (
+    MAX_BYTES,
+    Arrays,
+    check_dtype,
+    check_members,
+    check_size,
+    largest_expansion,
+    to_native,
+)
 
 # as numpy.savez writes them; of the others, LZMA may claim gigabytes to unpack a few bytes
 COMPRESSIONS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
@@ -25,8 +33,10 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     with (open_regular(path) as file, describe_read_errors(path, '.npz of numpy.savez'),
           zipfile.ZipFile(file) as archive):
         members = archive.infolist()
-        limit = min(MAX_BYTES, largest_expansion(os.fstat(file.fileno()).st_size))
-        check_size(sum(member.file_size for member in members), limit)
+        file_size = os.fstat(file.fileno()).st_size
+        check_size(sum(member.file_size for member in members),
+                   min(MAX_BYTES, largest_expansion(file_size)))
+        check_members(members, file_size)
         arrays: Arrays = {}
         for member in members:
             name = member.filename.removesuffix('.npy')

@@ -25,6 +25,7 @@ from .arrays import (
     MAX_BYTES,
     Arrays,
     are_sizes,
+    check_members,
     check_size,
     from_bfloat16,
     largest_expansion,
@@ -51,6 +52,7 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         size = os.fstat(file.fileno()).st_size
         if file.read(2) == b'PK':
             with zipfile.ZipFile(file) as archive:
+                check_members(archive.infolist(), size)
                 return _arrays(*_read_zip(archive), size), {}
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return _arrays(*_read_legacy(data), size), {}
