@@ -34,10 +34,11 @@ def commands():
     require('make', which('make'))
     require('jupyterlab', find_spec('jupyterlab'))
     programs = os.path.relpath(Path(sys.executable).parent, ROOT)
-    # --no-print-directory: this may itself run under make, which then names the folder
-    return subprocess.run(['make', '--dry-run', '--silent', '--no-print-directory',
-                           '--assume-old=.venv/lessons', f'BIN={programs}', 'lessons'],
-                          cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    # these tests may themselves run under make, whose settings the make below would follow
+    env = {name: value for name, value in os.environ.items() if not name.startswith('MAKE')}
+    return subprocess.run(['make', '--dry-run', '--silent', '--assume-old=.venv/lessons',
+                           f'BIN={programs}', 'lessons'],
+                          cwd=ROOT, env=env, text=True, capture_output=True, check=True).stdout
 
 
 @pytest.fixture
