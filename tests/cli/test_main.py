@@ -10,6 +10,7 @@ import pytest
 from tinyfcn import __version__
 from tinyfcn.cli import COMMANDS, main
 from tinyfcn.cli.errors import describe_error, describe_shortage
+from tinyfcn.cli.interrupt import Aborted
 
 
 def run_command(*args, python=(), **kwargs):
@@ -188,3 +189,12 @@ def test_a_training_outlives_its_terminal(tmp_path):
     assert training.wait(120) == 0
     last_row = (tmp_path / 'run/metrics.jsonl').read_text().splitlines()[-1]
     assert '"step": 12' in last_row and 'mean_iu' in last_row
+
+
+def test_a_signal_that_ends_an_import_is_no_shortage(monkeypatch, capsys):
+    """A library may turn what the signal raises into an ImportError of its own."""
+    def run(args):
+        raise ImportError('initialization failed') from Aborted(15)
+    monkeypatch.setattr('tinyfcn.cli.doctor.run', run)
+    assert main(['doctor']) == 143
+    assert capsys.readouterr().err == '\ntinyfcn: aborted\n'

@@ -17,7 +17,7 @@ from ..runtime.malloc import tune_allocator
 from ..runtime.threads import thread_count
 from .device import use_device
 from .errors import describe_error, describe_shortage, is_shortage
-from .interrupt import Aborted, Interrupted
+from .interrupt import Aborted, Interrupted, find_abort
 from .names import did_you_mean
 from .output import say
 from .values import natural_number
@@ -128,10 +128,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = '\ntinyfcn: aborted'
         code = 128 + stop.number if isinstance(stop, Aborted) else ABORTED
     except (MemoryError, ImportError, RuntimeError) as error:
-        if not is_shortage(error):
+        if abort := find_abort(error):
+            message = '\ntinyfcn: aborted'
+            code = 128 + abort.number
+        elif is_shortage(error):
+            message = f'\ntinyfcn: {describe_shortage(error)}'
+            code = BAD_INPUT
+        else:
             raise
-        message = f'\ntinyfcn: {describe_shortage(error)}'
-        code = BAD_INPUT
     except (OSError, ValueError) as error:
         message = f'{newline}tinyfcn: {describe_error(error)}'
         code = BAD_INPUT

@@ -32,6 +32,13 @@ class Aborted(KeyboardInterrupt):
         super().__init__()
 
 
+def find_abort(error: BaseException | None) -> Aborted | None:
+    """The signal behind an error: a library that is imported when it comes fails in its own way."""
+    while error is not None and not isinstance(error, Aborted):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def abort_on_stop_signals() -> None:
     """From now on, a signal that asks to stop raises Aborted in the command that runs.
 
