@@ -93,7 +93,7 @@ def test_a_hangup_saves_as_ctrl_c_does(data, tmp_path):
 @pytest.mark.crash
 @pytest.mark.parametrize('ignores', [False, True], ids=['as it is', 'nohup'])
 def test_a_run_whose_terminal_is_closed(ignores, data, tmp_path):
-    """It saves and ends; under nohup it goes on, though nobody reads what it prints."""
+    """It saves and ends; under nohup it goes on, though its terminal is gone."""
     def prepare():
         os.setsid()
         os.close(os.open(os.ttyname(0), os.O_RDWR))     # makes it the terminal of this session
@@ -170,7 +170,7 @@ def test_a_worker_that_is_killed_is_reported_as_what_it_is(data, tmp_path):
     os.kill(worker, signal.SIGKILL)
     _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 2 and 'Traceback' not in stderr
-    assert 'a worker process died' in stderr and 'make room' not in stderr
+    assert 'a worker process died' in stderr and 'free disk space' not in stderr
     assert_nothing_stays(tmp_path / 'run')
 
 

@@ -1,4 +1,4 @@
-"""What commands print: safe on every terminal, in every encoding, and when nobody reads it."""
+"""What commands print: safe on every terminal, in every encoding, and when its reader has ended."""
 import errno
 import io
 import os

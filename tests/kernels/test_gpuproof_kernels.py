@@ -75,7 +75,7 @@ def test_no_kernel_is_left_out():
     assert set().union(*launched.values()) == all_kernels
 
 
-# ---- An invalid label or switch makes the result NaN: nobody checks them on the GPU
+# ---- An invalid label or switch makes the result NaN: they are not checked on the GPU
 
 def test_a_label_that_is_not_a_class_makes_the_loss_nan():
     with use_fake_cupy() as cupy:

@@ -1,7 +1,7 @@
 """Every op on every row of the table: values, gradients, dtypes, strides, what stays untouched.
 
 Three oracles that share no code with tinyfcn: reference_loops.py, autograd_ops.py under HIPS
-autograd, and PyTorch. Nudges along random directions are the fourth.
+autograd, and PyTorch. Finite differences along random directions are the fourth.
 """
 from copy import deepcopy
 from itertools import product

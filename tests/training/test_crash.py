@@ -149,7 +149,7 @@ def test_a_full_disk(dataset, uninterrupted, tmp_path):
                             env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 2 and 'Traceback' not in result.stderr
     assert 'File too large' in result.stderr and '.safetensors' in result.stderr
-    assert 'The previous checkpoint is unchanged: make room, then --resume' in result.stderr
+    assert 'The previous checkpoint is unchanged: free disk space, then --resume' in result.stderr
     assert {path.name: path.read_bytes() for path in folder.glob('*.safetensors')} == before
     assert not [*folder.glob('.*')]
     assert finish(dataset, folder, '--resume') == uninterrupted
@@ -162,5 +162,5 @@ def test_a_disk_that_is_full_from_the_start(dataset, tmp_path):
     result = subprocess.run([sys.executable, '-c', script, *arguments(dataset, tmp_path / 'run')],
                             env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 2 and 'Errno' not in result.stderr
-    assert 'There is no checkpoint yet: make room, then start again' in result.stderr
+    assert 'There is no checkpoint yet: free disk space, then start again' in result.stderr
     assert not [*(tmp_path / 'run').glob('*.safetensors')]

@@ -541,11 +541,11 @@ def test_the_branches_of_a_net_start_from_nets_of_their_own(tmp_path):
 
 
 def test_an_error_of_reading_is_not_taken_for_a_full_disk(tmp_path):
-    """Nor is the death of a worker: only what a run writes says `make room`."""
+    """Nor is the death of a worker: only what a run writes says `free disk space`."""
     def read(name):
         raise PermissionError(13, 'Permission denied', name)
 
     dataset = Dataset(CLASSES, ['a'], read)
     with pytest.raises(PermissionError) as error:
         list(run(tmp_path, stateful_net(), dataset, VALID, run_recipe()))
-    assert 'make room' not in str(error.value)
+    assert 'free disk space' not in str(error.value)

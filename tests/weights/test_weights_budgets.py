@@ -115,24 +115,23 @@ def test_torch_a_long_tuple_of_arguments_again_and_again(reader, tmp_path, call)
     check(reader, path, 'refused', 'its pickle calls something with (None, None')
 
 
-def test_torch_two_thousand_tensors_of_one_storage(reader, tmp_path):
-    size = 250_000
+def tensors_of_one_storage(path, count, size):
+    """A file of `count` tensors that are all the same `size` floats."""
     program = b'}' + MARK + text('0') + tensor(storage('a', size) + put(0), tuple_of(size),
                                                tuple_of(1))
-    for i in range(1, 2000):
+    for i in range(1, count):
         program += text(f'{i}') + tensor(get(0), tuple_of(size), tuple_of(1))
-    path = torch_file(tmp_path / 'x.pth', program + b'u', a=bytes(4 * size))
+    return torch_file(path, program + b'u', a=bytes(4 * size))
+
+
+def test_torch_two_thousand_tensors_of_one_storage(reader, tmp_path):
+    path = tensors_of_one_storage(tmp_path / 'x.pth', 2000, 250_000)
     check(reader, path, 'refused', 'its tensors would fill 2,000,000,000 bytes')
 
 
 def test_torch_tied_weights_are_read(reader, tmp_path):
-    size = 250_000
-    program = b'}' + MARK + text('0') + tensor(storage('a', size) + put(0), tuple_of(size),
-                                               tuple_of(1))
-    for i in range(1, 8):
-        program += text(f'{i}') + tensor(get(0), tuple_of(size), tuple_of(1))
-    path = torch_file(tmp_path / 'x.pth', program + b'u', a=bytes(4 * size))
-    assert check(reader, path, 'read').size == 8 * 4 * size
+    path = tensors_of_one_storage(tmp_path / 'x.pth', 8, 250_000)
+    assert check(reader, path, 'read').size == 8 * 4 * 250_000
 
 
 def test_torch_storages_that_overlap_in_the_zip(reader, tmp_path):

@@ -11,7 +11,7 @@ from ..files import printable
 SUBSTITUTES = str.maketrans({
     '×': 'x', '–': '-', '—': '-', '−': '-', '…': '...', '→': '->', '·': '*', '±': '+/-',
     '’': "'", '‘': "'", '“': '"', '”': '"'})
-# nobody reads the output any more: `| head` has ended, or the terminal is closed
+# the output has no reader any more: `| head` has ended, or the terminal is closed
 NOT_READ = errno.EPIPE, errno.EIO
 
 
@@ -19,7 +19,7 @@ def say(text: object = '', file: TextIO | None = None) -> None:
     r"""Print some lines, on stdout by default; progress bars move out of their way.
 
     Control characters are escaped, since names of files and classes may hold any. What a command
-    computes does not depend on its output: once nobody reads it any more, the rest is dropped.
+    computes does not depend on its output: once its reader has ended, the rest is dropped.
 
     >>> say('4×5 pixels of \x1b[2J')
     4×5 pixels of \x1b[2J

@@ -57,7 +57,7 @@ def _replaceable_mode(path: Path) -> int | None:
 
 
 def _create(path: Path) -> int:
-    """A new file that this process alone has opened: nobody can have put a link in its place."""
+    """A new file that this process alone has opened, so no link can be in its place."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     for name in 'O_NOFOLLOW', 'O_CLOEXEC', 'O_BINARY':
         flags |= getattr(os, name, 0)

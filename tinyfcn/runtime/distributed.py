@@ -298,7 +298,7 @@ def _deliver(stream):
 
     A job that ends at once ends before its last message is read.
     """
-    with suppress(OSError, ValueError, ImportError):    # nobody reads any more, or Windows
+    with suppress(OSError, ValueError, ImportError):    # the reader has ended, or this is Windows
         import fcntl
         import termios
         stream.flush()

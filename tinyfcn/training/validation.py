@@ -61,7 +61,7 @@ def draw_examples(path: Path, examples: list[Example], valid: Dataset) -> None:
     output, classes = next(iter(by_output(valid.classes).items()))
     rows = [(each.name, each.image[..., :3], by_output(each.label)[output],
              by_output(each.pred)[output]) for each in examples]
-    are_all = len(examples) == len(valid)               # then nobody asks why these
+    are_all = len(examples) == len(valid)               # then no choice has to be explained
     choices = ['' if are_all else f'one of the {each.choice}: ' for each in examples]
     captions = [[f'{choice}mean IU {each.mean_iu:.3f}'] for choice, each in zip(choices, examples)]
     viz.draw_page(path, rows, classes, ['prediction'], captions, valid.colours)

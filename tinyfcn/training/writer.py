@@ -27,8 +27,8 @@ CURVES = 'curves.png'
 PAGE = 'predictions.png'
 CHECKPOINT_SECONDS = 600        # between two checkpoints, where validations are rarer
 SAFE_LR = .01                   # which an error proposes at most
-# of a write, when there is no room: the disk, the file or the user's share of the disk is full
-NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
+# of a write, where a limit is reached: of the disk, of the file, or of the user's share of the disk
+NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 
 
 class Progress(NamedTuple):
@@ -125,8 +125,8 @@ class RunWriter:
         try:
             yield
         except OSError as error:
-            if error.errno in NO_ROOM:
-                remedy = 'make room'
+            if error.errno in NO_SPACE:
+                remedy = 'free disk space'
             else:
                 remedy = 'see that the folder can be written again'
             if any((self.folder / name).exists() for name in (LAST, BEST)):
