@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from training_samples import bits, draw_nothing, make_recipe, small_dataset, small_net
+from training_samples import bits, make_recipe, small_dataset, small_net
 
 from tinyfcn.training import checkpoint
 from tinyfcn.training.diverged import Diverged
@@ -14,11 +14,6 @@ LAST = 'last.safetensors'
 BEST = 'best.safetensors'
 VALID = small_dataset(2, seed=9)
 pytestmark = pytest.mark.usefixtures('no_drawing')
-
-
-@pytest.fixture
-def no_drawing(monkeypatch):
-    draw_nothing(monkeypatch)
 
 
 def start(folder, recipe, net=None, resume=False, log=print):

@@ -7,17 +7,12 @@ import time
 from itertools import islice
 
 import pytest
-from training_samples import draw_nothing, make_recipe, small_dataset, small_net
+from training_samples import make_recipe, small_dataset, small_net
 
 from tinyfcn.training.run import run
 
 VALID = small_dataset(2, seed=9)
 pytestmark = pytest.mark.usefixtures('no_drawing')
-
-
-@pytest.fixture
-def no_drawing(monkeypatch):
-    draw_nothing(monkeypatch)
 
 
 def start(folder, resume=False, **changes):

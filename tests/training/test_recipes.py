@@ -166,7 +166,7 @@ def test_means(name, mean):
 # ---- what is rejected ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize('name, changes, message', [
-    ('voc-fcn33s', {}, "no recipe called 'voc-fcn33s'; there are voc-fcn32s, voc-fcn16s, v"),
+    ('voc-fcn33s', {}, "no recipe called 'voc-fcn33s'; did you mean voc-fcn32s, .*list"),
     ('voc-fcn32s', dict(stpes=5, learning_rate=1),
      'voc-fcn32s: no field called learning_rate, stpes; the fields are net, train, valid'),
     ('voc-fcn32s', dict(loss='max'), "loss is 'max'; it must be 'sum' or 'mean', over the pixels"),
@@ -182,6 +182,15 @@ def test_means(name, mean):
 def test_invalid_recipes_are_rejected_with_the_field_and_what_it_must_be(name, changes, message):
     with pytest.raises(ValueError, match=message):
         get_recipe(name, **changes)
+
+
+def test_a_wrong_name_is_answered_with_near_ones_and_not_with_all():
+    listing = '`tinyfcn train list` prints a table of all'
+    with pytest.raises(ValueError, match=f"^no recipe called 'foldr'; did you mean folder, "
+                                         f"folder-unet\\? {listing}$"):
+        get_recipe('foldr')
+    with pytest.raises(ValueError, match=f"^no recipe called 'x'; {listing}$"):
+        get_recipe('x')
 
 
 @pytest.mark.parametrize('changes', [
@@ -292,7 +301,7 @@ def test_two_schedules_of_the_learning_rate_are_rejected():
 @pytest.mark.parametrize('wrong, near', [('voc-fcn8', 'voc-fcn8s'), ('folder-squeeznet',
                                                                      'folder-squeezenet')])
 def test_a_recipe_of_a_similar_name_is_offered(wrong, near):
-    with pytest.raises(ValueError, match=rf'Did you mean .*{near}'):
+    with pytest.raises(ValueError, match=rf'did you mean .*{near}'):
         get_recipe(wrong)
 
 

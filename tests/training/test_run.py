@@ -10,7 +10,6 @@ from training_samples import (
     CENTRED,
     CLASSES,
     bits,
-    draw_nothing,
     make_recipe,
     small_dataset,
     small_net,
@@ -30,13 +29,8 @@ from tinyfcn.weights import safetensors_file
 LAST = 'last.safetensors'
 BEST = 'best.safetensors'
 VALID = small_dataset(2, seed=9)
+# the runs of the fixtures `finished` and `uninterrupted` do draw, and so do two heads
 pytestmark = pytest.mark.usefixtures('no_drawing')
-
-
-@pytest.fixture
-def no_drawing(monkeypatch):
-    """The runs of the fixtures `finished` and `uninterrupted` do draw, and so do two heads."""
-    draw_nothing(monkeypatch)
 
 
 def stateful_net(seed=0, **kwargs):

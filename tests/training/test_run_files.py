@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from training_samples import draw_nothing, make_recipe, small_dataset, small_net
+from training_samples import make_recipe, small_dataset, small_net
 
 from tinyfcn.files import FormatError
 from tinyfcn.training import checkpoint
@@ -20,11 +20,6 @@ LAST = 'last.safetensors'
 BEST = 'best.safetensors'
 FILES = {'run.json', 'metrics.jsonl', LAST, BEST, 'curves.png', 'predictions.png'}
 pytestmark = pytest.mark.usefixtures('no_drawing')
-
-
-@pytest.fixture
-def no_drawing(monkeypatch):
-    draw_nothing(monkeypatch)
 
 
 def start(folder, resume=False, log=print, data=None, **changes):

@@ -30,7 +30,6 @@ from typing import Any
 from ..files import printable
 from ..training import recipes, run as runs
 from .device import add_device_arguments
-from .names import did_you_mean
 from .output import say
 from .paths import add_data_argument, data_folder, train_val_sets
 from .progress import show_progress
@@ -92,13 +91,10 @@ def run(args: argparse.Namespace) -> None:
 
 def get_recipe(name: str, changes: dict[str, Any]) -> recipes.Recipe:
     """The recipe of this name, with some fields changed."""
-    if name not in recipes.RECIPES:
-        near = did_you_mean(name, recipes.RECIPES, 'there are many:')
-        if Path(name).is_dir():
-            near = (f'to train on the images in a folder: `tinyfcn train folder --data '
-                    f'{printable(shlex.quote(name))}`;')
-        raise ValueError(f'no recipe called {printable(name)!r}; {near} `tinyfcn train list` '
-                         f'prints a table of all')
+    if name not in recipes.RECIPES and Path(name).is_dir():
+        raise ValueError(f'no recipe called {printable(name)!r}; to train on the images in a '
+                         f'folder: `tinyfcn train folder --data {printable(shlex.quote(name))}`; '
+                         f'`tinyfcn train list` prints a table of all')
     return recipes.get_recipe(name, **changes)
 
 

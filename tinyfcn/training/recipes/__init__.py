@@ -24,8 +24,9 @@ def get_recipe(name: str, /, **changes: Any) -> Recipe:
     """
     if name not in RECIPES:
         near = get_close_matches(str(name), RECIPES, 3)
-        hint = f'. Did you mean {" or ".join(near)}?' if near else ''
-        raise ValueError(f'no recipe called {show(name)}; there are {", ".join(RECIPES)}{hint}')
+        hint = f'did you mean {", ".join(near)}? ' if near else ''
+        raise ValueError(f'no recipe called {show(name)}; {hint}`tinyfcn train list` prints a '
+                         f'table of all')
     recipe = Recipe.from_dict({**RECIPES[name], **changes}, name)
     if recipe.train is None:
         raise ValueError(f'train is None; the recipe {name} needs a data set and a split')
