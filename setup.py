@@ -12,7 +12,7 @@ setup(
     license='MIT',
     python_requires='>=3.10',
     packages=find_packages(include=['tinyfcn', 'tinyfcn.*']),
-    package_data={'tinyfcn': ['kernels/gpu/*.cu', 'course/player/*', 'py.typed']},
+    package_data={'tinyfcn': ['data/imagenet.txt', 'kernels/gpu/*.cu', 'course/player/*', 'py.typed']},
     install_requires=['numpy>=2', 'scipy', 'pillow', 'matplotlib', 'tqdm', 'threadpoolctl', 'safetensors'],
     extras_require={
         'cuda12x': ['cupy-cuda12x[ctk]>=14,<16'],
