@@ -2,13 +2,29 @@
 import numpy as np
 import pytest
 from PIL import Image
-from training_samples import CENTRED, CLASSES, bits, make_recipe, small_dataset, small_net
+from training_samples import (
+    CENTRED,
+    CLASSES,
+    bits,
+    make_recipe,
+    small_dataset,
+    small_net,
+    write_bright_halves,
+)
 
 import tinyfcn
 from tinyfcn import build, predict
 from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import Dataset
-from tinyfcn.training import fit, get_recipe, memory, step_memory
+from tinyfcn.training import (
+    fit,
+    get_recipe,
+    make_optimizer,
+    memory,
+    requirements,
+    step_memory,
+)
+from tinyfcn.training.requirements import require_trainable
 from tinyfcn.training.run import build_net, run
 
 
@@ -78,6 +94,91 @@ def test_arguments_that_build_does_not_take_are_rejected(kwargs, message):
 def test_a_net_that_does_not_exist_is_rejected():
     with pytest.raises(ValueError, match="no net called 'fcn8'"):
         build_net(make_recipe(net='fcn8'), CLASSES)
+
+
+# ---- sizes ---------------------------------------------------------------------------------------
+
+SMALL = {
+    'into which no window fits': (
+        'unet', dict(crop_size=(1, 2)),
+        'crop_size is .1, 2., which is too small for this net: a window of 3×3 does not fit .*, in '
+        'conv1_1 = .*; --set crop_size=192,192 is enough'),
+    'with one value for a batch norm': (
+        'tiny_8s', dict(crop_size=(1, 2)),
+        'crop_size is .1, 2., .*: one value for each channel has no variance, in bn2_1 = .*; --set '
+        'crop_size=64,64 is enough'),
+    'of any size, with one value for a batch norm': (
+        'pspnet', dict(crop_size=(200, 200)), 'one value .*, in ppm/bn1 = .*; --set batch=2 is')}
+
+
+@pytest.mark.parametrize('name, changes, message', SMALL.values(), ids=SMALL)
+def test_crops_that_are_too_small_for_the_net_are_rejected(tmp_path, name, changes, message):
+    reject(tmp_path, message, build(name, 3, width=1/32), **changes)
+
+
+def test_a_batch_of_two_is_enough_for_a_batch_norm():
+    recipe = make_recipe(batch=2, crop_size=(40, 40))
+    assert require_trainable(build('pspnet', 3, width=1/32), small_dataset(), recipe,
+                             make_optimizer(recipe))
+
+
+# ---- validation ----------------------------------------------------------------------------------
+
+def test_validation_images_that_cannot_be_predicted_are_rejected_before_the_first_step(
+        tmp_path, monkeypatch):
+    """A net whose scores depend on the whole image has no tiles."""
+    monkeypatch.setattr(requirements, 'usable_memory', lambda net: 1e6)
+    large = small_dataset(size=(300, 400), same_size=True)
+    recipe = make_recipe(batch=2)
+    rows = run(tmp_path, build('pspnet', 3, width=1/32), small_dataset(), large, recipe)
+    with pytest.raises(ValueError, match=r'a validation image of 300×400 pixels takes \d+ MB of '
+                                         r'memory, 1 MB may be used, and this net cannot predict '
+                                         r'it in tiles: .*: validate on smaller images'):
+        next(rows)
+    assert not [*tmp_path.iterdir()]
+    rows = run(tmp_path, small_net(), small_dataset(), large, recipe)       # which has tiles
+    next(rows)
+    rows.close()
+
+
+def test_validation_images_that_are_too_small_are_rejected_before_the_first_step(tmp_path):
+    rows = run(tmp_path, build('deconvnet', 3, width=1/32), small_dataset(size=(230, 230)),
+               small_dataset(size=(40, 50), same_size=True), make_recipe(batch=2))
+    with pytest.raises(ValueError, match='validation images of 40×50 pixels are too small for this '
+                                         'net: a window of 7×7 does not fit '):
+        next(rows)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize('split, which', [('train', 'training'), ('val', 'validation')])
+def test_files_that_are_missing_are_named_before_the_first_step(tmp_path, split, which):
+    root = tmp_path / 'data'
+    root.mkdir()
+    write_bright_halves(root)
+    (root / 'train.txt').write_text('00\n01\n02\n03\n')
+    (root / 'val.txt').write_text('04\n05\n06\n07\n')
+    data = [load_dataset('folder', root, part) for part in ('train', 'val')]
+    for name in (root / f'{split}.txt').read_text().split():
+        (root / 'masks' / f'{name}.png').unlink()
+    message = f'4 files of the {which} set are missing: .*masks/0..png, .*, …; add what is missing'
+    with pytest.raises(FileNotFoundError, match=message):
+        next(run(tmp_path / 'run', small_net(), *data, make_recipe()))
+    assert not [*(tmp_path / 'run').iterdir()]
+
+
+def test_images_to_train_and_to_validate_on_are_noted(tmp_path):
+    root = tmp_path / 'data'
+    root.mkdir()
+    write_bright_halves(root)
+    (root / 'train.txt').write_text('00\n01\n02\n03\n')
+    (root / 'val.txt').write_text('02\n03\n04\n')
+    notes = []
+    rows = run(tmp_path / 'run', small_net(), load_dataset('folder', root, 'train'),
+               load_dataset('folder', root, 'val'), make_recipe(), log=notes.append)
+    next(rows)
+    rows.close()
+    assert notes == ['02, 03 are in train and in val: remove them from one of them; a score on '
+                     'images that a net was trained on says nothing of others']
 
 
 # ---- memory --------------------------------------------------------------------------------------

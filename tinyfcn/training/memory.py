@@ -89,12 +89,12 @@ def input_size(recipe: Recipe, size: Size) -> Size:
 
 def largest_size(dataset: Dataset) -> Size:
     """The largest height and width of the images of a data set, or of 200 of them; 0, 0 of none."""
-    sizes = [*_sizes(dataset)] or [(0, 0)]
+    sizes = [*image_sizes(dataset)] or [(0, 0)]
     heights, widths = zip(*sizes)
     return max(heights), max(widths)
 
 
-def _sizes(dataset: Dataset) -> Iterator[Size]:
+def image_sizes(dataset: Dataset) -> Iterator[Size]:
     """The sizes that the heads of the files say, or that of the first image of a generated set."""
     names = dataset.names[::1 + len(dataset) // SAMPLED]
     for name in names:

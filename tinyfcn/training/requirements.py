@@ -1,4 +1,8 @@
-"""What net, data set and recipe must have in common: checked before the first step."""
+"""What net, data sets and recipe must have in common: checked before the first step."""
+import os
+from dataclasses import replace
+from math import prod
+from pathlib import Path
 from typing import Any
 
 from .. import optim
@@ -6,8 +10,13 @@ from ..data.dataset import Dataset
 from ..data.labels import by_output
 from ..files import printable
 from ..net import Net
-from .memory import require_memory
+from ..net.alignment import Unaligned
+from ..net.summary import peak
+from ..prediction.tiles import border, largest_tile, usable_memory
+from .memory import CROPS, image_sizes, require_memory
 from .recipes import Recipe
+
+MAX_NAMES = 3                   # how many files a sentence lists
 
 
 def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
@@ -27,6 +36,7 @@ def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
     _require_outputs(net, dataset, recipe)
     if net.params:
         list(optimizer.blocks(net.params, {}))          # checks the patterns of the rules
+    _require_crop_size(net, recipe)
     require_memory(net, recipe, dataset)
     return dict(preprocess)
 
@@ -49,3 +59,90 @@ def _require_outputs(net: Net, dataset: Dataset, recipe: Recipe) -> None:
         if isinstance(recipe.class_weight, tuple) and len(recipe.class_weight) != channels:
             raise ValueError(f'class_weight has {len(recipe.class_weight)} values, and {output} '
                              f'has scores for {channels} classes; give one for each class')
+
+
+# ---- the size of crops ---------------------------------------------------------------------------
+
+def _require_crop_size(net: Net, recipe: Recipe) -> None:
+    """Crops are large enough for every box."""
+    reason = _why_too_small(net, recipe)
+    if not reason:
+        return
+    larger = {f'crop_size={side},{side}': replace(recipe, crop_size=(side, side))
+              for side in reversed(CROPS)}
+    larger['batch=2'] = replace(recipe, batch=2)
+    fitting = [setting for setting, changed in larger.items() if not _why_too_small(net, changed)]
+    remedy = f'--set {fitting[0]} is enough' if fitting else 'give larger crops, or another net'
+    raise ValueError(f'crop_size is {recipe.crop_size}, which is too small for this net: {reason}; '
+                     f'{remedy}')
+
+
+def _why_too_small(net: Net, recipe: Recipe) -> str | None:
+    """The box that a batch of crops cannot be computed at, and why; None if there is none."""
+    if recipe.crop_size is None:
+        return None
+    outputs = [*recipe.loss_at] if recipe.loss_at else None
+    try:
+        sizes = net.sizes(recipe.crop_size, train=True, until=outputs)
+    except ValueError as error:
+        return _in_a_line(error)
+    for box in net.route(True, outputs):
+        is_of_batch = box.op.__name__ == 'batch_norm' and not box.kwargs.get('frozen')
+        if is_of_batch and recipe.batch * prod(sizes[box.inputs[0]]) == 1:
+            return f'one value for each channel has no variance, in {box.line}'
+    return None
+
+
+def _in_a_line(error: ValueError) -> str:
+    """The message of an op in a net, and the line of the model that made its box."""
+    message, *context = str(error).splitlines()
+    lines = [line.split(None, 1)[1] for line in context if line.startswith('  in ')]
+    return ', in '.join([message, *lines])
+
+
+# ---- the validation set, and files ---------------------------------------------------------------
+
+def require_predictable(net: Net, valid: Dataset) -> None:
+    """Raise if the largest validation image cannot be predicted, at once or in tiles."""
+    size = max(image_sizes(valid), key=prod, default=None)
+    if size is None:                                    # no image can be read
+        return
+    shown = f'{size[0]}×{size[1]} pixels'
+    padded = [length + 2 * border(net) for length in size]
+    try:
+        needed = peak(net, padded)
+    except ValueError as error:
+        raise ValueError(f'validation images of {shown} are too small for this net: '
+                         f'{_in_a_line(error)}') from None
+    limit = usable_memory(net)
+    if needed <= limit:
+        return
+    for box in net.route(train=False):
+        if isinstance(box.alignment, Unaligned):
+            raise ValueError(f'a validation image of {shown} takes {needed / 1e6:,.0f} MB of '
+                             f'memory, {limit / 1e6:,.0f} MB may be used, and this net cannot '
+                             f'predict it in tiles: {box.alignment}: validate on smaller images')
+    largest_tile(net, limit)                            # or the smallest tile does not fit either
+
+
+def require_files(dataset: Dataset, which: str) -> None:
+    """Raise if a file of the data set is missing. which: 'training' or 'validation', for errors"""
+    missing = [path for name in dict.fromkeys(dataset.names) for path in dataset.files(name)
+               if _is_missing(path)]
+    if missing:
+        more = ', …' if len(missing) > MAX_NAMES else ''
+        files = 'file' if len(missing) == 1 else 'files'
+        are = 'is' if len(missing) == 1 else 'are'
+        raise FileNotFoundError(f'{len(missing):,} {files} of the {which} set {are} missing: '
+                                f'{", ".join(map(printable, missing[:MAX_NAMES]))}{more}; add '
+                                f'what is missing, or list other images')
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:                                     # reading it will report it
+        return False
+    return False

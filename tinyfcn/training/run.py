@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import optim
+from ..data.check import find_overlaps
 from ..data.dataset import Dataset
 from ..data.fingerprint import fingerprint
 from ..files import lock_folder, make_folder, printable
@@ -26,7 +27,7 @@ from .first_weights import build_net
 from .loop import StepRow, make_optimizer, train
 from .ranks import require_same_data
 from .recipes import Recipe
-from .requirements import require_trainable
+from .requirements import require_files, require_predictable, require_trainable
 from .resume import open_run
 from .run_files import Log, Row, read_run_info, update_run_info
 from .validation import Validation, validate
@@ -85,6 +86,11 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         marks = fingerprints(dataset, valid)
         progress, changes = open_run(folder, net, optimizer, recipe, seed, resume, marks, log)
         require_trainable(net, dataset, recipe, optimizer)
+        require_files(dataset, 'training')
+        require_files(valid, 'validation')
+        require_predictable(net, valid)
+        for overlap in find_overlaps(dict(train=dataset, val=valid)):
+            log(overlap)
         world().broadcast(progress)
         if progress.step >= recipe.steps:
             log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
