@@ -128,6 +128,35 @@ def test_without_the_last_weights_a_run_goes_on_from_the_best_ones(half, finishe
     assert all(w.tobytes() == ends[1][name].tobytes() for name, w in ends[0].items())
 
 
+DAMAGES = {'cut': lambda path: os.truncate(path, 700),
+           'zeros': lambda path: path.write_bytes(bytes(path.stat().st_size)),
+           'empty': lambda path: os.truncate(path, 0)}
+
+
+@pytest.mark.parametrize('damage', DAMAGES.values(), ids=DAMAGES)
+def test_beside_damaged_last_weights_the_best_ones_are_offered(half, damage):
+    """They are not taken unasked: last.safetensors may be of a later step, and be on a backup."""
+    damage(half / LAST)
+    before = contents(half)
+    advice = f'{BEST} is complete, of step 2: move {LAST} away, and --resume goes on from there'
+    with pytest.raises(FormatError, match=rf'{LAST}: .*\. {advice}$') as error:
+        next(start(half, resume=True))
+    assert 'get the file again' not in str(error.value) and contents(half) == before
+    (half / LAST).rename(half / 'damaged')
+    assert [row['step'] for row in start(half, resume=True)] == [3, 4, 4]
+
+
+@pytest.mark.parametrize('best', ['damaged', 'missing'])
+def test_without_whole_weights_a_new_run_is_advised(half, best):
+    os.truncate(half / LAST, 700)
+    os.truncate(half / BEST, 700)
+    if best == 'missing':
+        (half / BEST).unlink()
+    with pytest.raises(FormatError, match=f'{LAST}: .*No other checkpoint of this run can '
+                                          f'be read: start a new run with --run FOLDER'):
+        next(start(half, resume=True))
+
+
 def test_a_run_that_failed_before_its_first_checkpoint_can_be_started_again(tmp_path):
     """Its rows count for nothing."""
     rows = start(tmp_path)

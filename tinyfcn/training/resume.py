@@ -10,7 +10,7 @@ import numpy as np
 from .. import optim
 from ..data.fingerprint import fingerprint_differences, only_dates_differ
 from ..data.labels import by_output
-from ..files import printable
+from ..files import FormatError, printable
 from ..net import Net
 from . import checkpoint
 from .recipes import Recipe
@@ -56,8 +56,7 @@ def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: 
 def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
             marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
     """Bring net and optimizer into the state of a checkpoint; the run must be the same."""
-    saved = checkpoint.load(path)
-    state = checkpoint.require_run_state(path, saved.about)
+    saved, state = _read_checkpoint(path)
     changes = _require_same_recipe(path, state, recipe, seed)
     for change in changes:
         log(f'{change.field} is {change.after!r} from step {change.step} on; it was '
@@ -76,6 +75,38 @@ def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Rec
             optimizer.memory[kind][name] = net.bring(value) if np.ndim(value) else value
     net.about['preprocess'] = saved.about['preprocess']
     return Progress(state['step'], state['best']), changes
+
+
+def _read_checkpoint(path: Path) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
+    """-> the checkpoint, what it says of its run; an error says from where a run can go on"""
+    try:
+        return _read_as_saved(path)
+    except FormatError as error:
+        reason = str(error).removesuffix('; get the file again')
+        raise FormatError(f'{reason}. {_describe_other(path)}') from None
+
+
+def _read_as_saved(path: Path) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
+    saved = checkpoint.load(path)
+    return saved, checkpoint.require_run_state(path, saved.about)
+
+
+def _describe_other(path: Path) -> str:
+    """What to do where a checkpoint is damaged.
+
+    A run does not go on from the best one unasked: it may be of a much earlier step, and there may
+    be a copy of the last one elsewhere.
+    """
+    best = path.with_name(BEST)
+    if path != best and best.exists():
+        try:
+            _, state = _read_as_saved(best)
+        except (OSError, ValueError):
+            pass
+        else:
+            return (f'{BEST} is complete, of step {state["step"]}: move {LAST} away, and --resume '
+                    f'goes on from there')
+    return 'No other checkpoint of this run can be read: start a new run with --run FOLDER'
 
 
 def _require_same_recipe(path: Path, state: dict[str, Any], recipe: Recipe,
