@@ -135,6 +135,59 @@ def test_a_run_in_the_folder_of_version_01_is_resumed(trained, four_steps, run_m
     assert os.listdir('runs') == ['folder']
 
 
+def test_a_run_whose_last_checkpoint_was_moved_away_is_not_taken_for_another(
+        trained, four_steps, run_main, tmp_path, monkeypatch):
+    root, run = trained
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / 'runs' / root.name
+    copytree(run, 'runs/folder')
+    copytree(run, own)
+    (own / 'last.safetensors').unlink()
+    code, _, err = run_main('train', 'folder', '--data', root, '--resume', *four_steps)
+    assert code == 0 and 'goes on from best.safetensors' in err and 'runs/folder' not in err
+
+
+DAMAGES = {'run.json, cut': ('run.json', lambda text: text[:50]),
+           'run.json, empty': ('run.json', lambda text: b''),
+           'run.json, of another program': ('run.json', lambda text: b'{"name": "mine"}'),
+           'metrics.jsonl': ('metrics.jsonl', lambda text: b'{"epoch": 1}\n' + text),
+           'best.safetensors': ('best.safetensors', bytes)}
+
+
+@pytest.mark.parametrize('name, change', DAMAGES.values(), ids=DAMAGES)
+def test_resumed_with_overwrite_a_run_replaces_damaged_files(name, change, trained, four_steps,
+                                                             run_main, tmp_path):
+    root, run = trained
+    folder = copytree(run, tmp_path / 'run')
+    (folder / name).write_bytes(change((folder / name).read_bytes()))
+    before = (folder / 'last.safetensors').read_bytes()
+    code, _, err = run_main('train', 'folder', '--data', root, '--run', folder, '--resume',
+                            '--overwrite', *four_steps)
+    assert code == 0 and 'finished' in err, err
+    assert (folder / 'last.safetensors').read_bytes() == before
+    assert json.loads((folder / 'run.json').read_text())['seed'] == 0
+
+
+@pytest.mark.parametrize('name', ['metrics.jsonl', 'run.json', 'curves.png', 'best.safetensors',
+                                  'last.safetensors'])
+def test_files_of_others_are_overwritten_where_asked(name, trained, four_steps, run_main, tmp_path):
+    (tmp_path / name).write_text('written by another program')
+    code, out, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path,
+                              '--overwrite', *four_steps)
+    assert code == 0, err
+    assert len(os.listdir(tmp_path)) == 6 and json.loads((tmp_path / 'run.json').read_text())
+
+
+def test_a_run_is_not_overwritten(trained, four_steps, run_main):
+    """--overwrite is for files that no run of tinyfcn has written."""
+    root, run = trained
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    code, _, err = run_main('train', 'folder', '--data', root, '--run', run, '--overwrite',
+                            *four_steps)
+    assert code == 2 and 'already holds a run' in err
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
 def test_a_refused_training_is_not_announced(trained, four_steps, run_main):
     root, run = trained
     code, out, err = run_main('train', 'folder', '--data', root, '--run', run, *four_steps)

@@ -68,14 +68,15 @@ def run(args: argparse.Namespace) -> None:
     if args.resume and not args.run_folder:
         folder = run_to_resume(folder, args.recipe)
     require_own_run(folder, args.overwrite)
-    root = args.data or (run_data_folder(folder) if args.resume else None)
+    root = args.data or (remembered_data(folder, args.overwrite) if args.resume else None)
     train, valid = train_val_sets(recipe, root)
     resumes = args.resume and any((folder / file).exists() for file in (runs.LAST, runs.BEST))
     files = {} if resumes else initial_weights(recipe, args.weights)
     net = runs.build_net(recipe, train.classes, args.seed, files).to(args.device)
 
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
-                    args.resume, data_location(recipe, root), partial(say, file=sys.stderr))
+                    args.resume, data_location(recipe, root), partial(say, file=sys.stderr),
+                    args.overwrite)
     others = 'other' if len(valid) == 1 else 'others'
     title = (f'{args.recipe}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} {others}. In {folder}:')
@@ -115,10 +116,21 @@ def default_run_folder(recipe_name: str, data: Path | None) -> Path:
 def run_to_resume(folder: Path, recipe_name: str) -> Path:
     """The folder itself, or runs/RECIPE, where version 0.1 kept runs on images of your own."""
     old = Path('runs') / recipe_name
-    if not (folder / runs.LAST).exists() and (old / runs.LAST).exists():
+    has_run = any((folder / file).exists() for file in (runs.LAST, runs.BEST))
+    if not has_run and (old / runs.LAST).exists():
         say(f'{folder} holds no run: resuming the one in {old}', sys.stderr)
         return old
     return folder
+
+
+def remembered_data(folder: Path, overwrite: bool) -> Path | None:
+    """The folder of data in run.json; None if that is damaged and may be overwritten."""
+    try:
+        return run_data_folder(folder)
+    except ValueError:
+        if not overwrite:
+            raise
+        return None
 
 
 def data_location(recipe: recipes.Recipe, root: Path | None) -> tuple[str, Path | None]:

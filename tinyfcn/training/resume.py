@@ -10,7 +10,7 @@ import numpy as np
 from .. import optim
 from ..data.fingerprint import fingerprint_differences, only_dates_differ
 from ..data.labels import by_output
-from ..files import FormatError, printable
+from ..files import FormatError, printable, require_own
 from ..net import Net
 from . import checkpoint
 from .recipes import Recipe
@@ -23,19 +23,22 @@ CHANGEABLE = 'lr',
 
 
 def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
-             resume: bool, marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
-    """Read what a folder holds, and change none of it. -> how far its run is, what is changed
+             resume: bool, overwrite: bool, marks: dict[str, Any],
+             log: Log) -> tuple[Progress, dict[str, Any]]:
+    """Read what a folder holds, and change none of it. -> how far its run is, for run.json
 
     net and optimizer get the state of its last checkpoint. marks: the fingerprints of the data
+    overwrite: files that no run has written, and a damaged run.json, count as missing
     """
     for name in RUN_INFO, LOG, LAST, BEST, CURVES, PAGE:
         if (folder / name).is_symlink():
             raise ValueError(f'{printable(folder / name)}: a link to '
                              f'{printable(os.readlink(folder / name))}, which a run would replace; '
                              f'remove it, or choose another folder with --run')
-    info = read_run_info(folder)
+    info = _read_info(folder, overwrite, log)
     # both hold the whole state. A kill between the two leaves the best one alone
-    found = [folder / name for name in (LAST, BEST) if (folder / name).exists()]
+    found = [path for path in (folder / LAST, folder / BEST)
+             if path.exists() and not (overwrite and _is_of_others(path))]
     if found and not resume:
         raise ValueError(f'{printable(folder)} already holds a run: --resume continues it, --run '
                          f'FOLDER chooses another folder')
@@ -44,13 +47,32 @@ def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: 
         if found[0].name == BEST:
             log(f'{printable(folder)} has no {LAST}: the run goes on from {BEST}, of step '
                 f'{progress.step}')
-        return progress, changes
-    if (folder / LOG).exists() and not info:
+        return progress, dict(info, changes=[*(info.get('changes') or []), *changes])
+    if (folder / LOG).exists() and not info and not overwrite:
         raise ValueError(f'{printable(folder / LOG)}: no {RUN_INFO} beside it says that a run of '
                          f'tinyfcn wrote it: choose another folder with --run, or move it away')
     if resume:
         log(f'{printable(folder)}: there is no checkpoint to resume from; the run begins at step 0')
-    return Progress(step=0, best=0.), []
+    return Progress(step=0, best=0.), info
+
+
+def _read_info(folder: Path, overwrite: bool, log: Log) -> dict[str, Any]:
+    try:
+        return read_run_info(folder)
+    except ValueError:
+        if not overwrite:
+            raise
+    log(f'{printable(folder / RUN_INFO)} cannot be read and is replaced: the commands of the run '
+        f'until now are lost')
+    return {}
+
+
+def _is_of_others(path: Path) -> bool:
+    try:
+        require_own(path)
+    except ValueError:
+        return True
+    return False
 
 
 def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,

@@ -46,7 +46,7 @@ def ignore(note: str) -> None:
 
 def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
         seed: int = 0, command: str = '', resume: bool = False,
-        data: tuple[str, Path | None] | None = None, log: Log = ignore,
+        data: tuple[str, Path | None] | None = None, log: Log = ignore, overwrite: bool = False,
         ) -> Generator[Row, None, None]:
     """Train and write into the folder; yields a row after each step and after each validation.
 
@@ -57,6 +57,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
 
     data: the name of the data set and its folder, to be found in run.json later
     log: is called with each sentence that a user should know, for example print
+    overwrite: replace files of the same names that no run has written, and a damaged run.json
 
     >>> import os, tempfile, tinyfcn
     >>> valid = tinyfcn.data.load_dataset('shapes', split='val', size=(32, 48)).subset('012')
@@ -84,7 +85,8 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         raise ValueError(f'{printable(folder)}: a file, not a folder; choose another with --run')
     with lock_folder(make_folder(folder), IN_USE):
         marks = fingerprints(dataset, valid)
-        progress, changes = open_run(folder, net, optimizer, recipe, seed, resume, marks, log)
+        progress, info = open_run(folder, net, optimizer, recipe, seed, resume, overwrite, marks,
+                                  log)
         require_trainable(net, dataset, recipe, optimizer)
         require_files(dataset, 'training')
         require_files(valid, 'validation')
@@ -94,7 +96,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         world().broadcast(progress)
         if progress.step >= recipe.steps:
             log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
-        update_run_info(folder, command, seed, recipe, data, changes)
+        update_run_info(folder, info, command, seed, recipe, data)
         writer = RunWriter(folder, net, optimizer, recipe, seed, progress, marks, log)
         with closing(writer):
             try:

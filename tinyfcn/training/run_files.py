@@ -89,14 +89,12 @@ INFO_KEYS: dict[str, Callable[[Any], bool]] = dict(
     changes=lambda value: value is None or _is_list_of(list, value))
 
 
-def update_run_info(folder: Path, command: str, seed: int, recipe: Recipe,
-                    data: tuple[str, Path | None] | None = None,
-                    changes: list[Change] | None = None) -> None:
-    """Add a command, and changes of the recipe, to run.json; the other keys are those of today."""
-    before = read_run_info(folder)
+def update_run_info(folder: Path, before: dict[str, Any], command: str, seed: int, recipe: Recipe,
+                    data: tuple[str, Path | None] | None = None) -> None:
+    """Write run.json: the commands and changes of the recipe before, and all else as it is now."""
     info = dict(tinyfcn='a run of `tinyfcn train`', commands=[*before.get('commands', []), command],
                 seed=seed, recipe=recipe.to_dict(), machine=machine_info(),
-                changes=[*(before.get('changes') or []), *(changes or [])])
+                changes=before.get('changes') or [])
     if data:
         name, root = data
         info['data'] = dict(name=name, folder=root and str(Path(root).absolute()))

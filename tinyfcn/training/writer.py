@@ -52,7 +52,7 @@ class RunWriter:
         self.step = progress.step
         self.best = progress.best
         # the step of last.safetensors; None before there is one
-        self.saved_step = progress.step if (folder / LAST).exists() else None
+        self.saved_step = progress.step if progress.step and (folder / LAST).exists() else None
         self.history = truncate_log(folder / LOG, progress.step, log)
         self.log = _open_to_append(folder / LOG)
         self.start_time = perf_counter()
