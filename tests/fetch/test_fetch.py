@@ -18,7 +18,7 @@ from test_unpack import files_in, tar_of, zip_of
 from tinyfcn.data.fetch import fetch_dataset, fetched_root
 from tinyfcn.data.sources import SOURCES
 from tinyfcn.fetch import download, http
-from tinyfcn.fetch.cache import unpack_to
+from tinyfcn.fetch.archives import unpack_to
 from tinyfcn.fetch.http import Unavailable
 
 
@@ -220,7 +220,7 @@ def test_the_next_mirror_is_tried(server, small, tmp_path, log, data, behaviour,
 def test_a_web_page_for_an_archive_of_unknown_length(server, small, tmp_path, log):
     small(server.serve('a', TAR, 'html'), server.serve('b', TAR), size=None, checksum=None)
     assert is_complete(fetch_dataset('small', tmp_path, log=log.append), tmp_path)
-    assert log[0].endswith('/a: a web page instead of an archive')
+    assert log[0].endswith('/a: a web page instead of the file')
 
 
 def test_all_mirrors_fail(server, small, tmp_path):
@@ -250,7 +250,7 @@ def test_from_a_file(server, small, tmp_path, log):
 
 
 @pytest.mark.parametrize('data, message', [
-    (OTHER, f'its sha256 is .* instead of {SHA256}; it is another archive, or damaged'),
+    (OTHER, f'its sha256 is .* instead of {SHA256}; it is another file, or damaged'),
     (TAR[:-1], f'{LENGTH - 1:,} bytes instead of {LENGTH:,}')])
 def test_from_a_wrong_file(server, small, tmp_path, data, message):
     small(server.serve('a', TAR))

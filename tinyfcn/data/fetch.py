@@ -7,15 +7,10 @@ import os
 from functools import partial
 from pathlib import Path
 
-from ..fetch.cache import (
-    Log,
-    fetch_archive,
-    ignore,
-    move_into_place,
-    unpack_to,
-    verify_archive,
-)
+from ..fetch.archives import unpack_to
+from ..fetch.cache import Log, ignore
 from ..fetch.download import Report, download, remove_part
+from ..fetch.files import download_file, find_file, move_into_place, verify_file
 from ..fetch.http import Unavailable
 from ..files import lock_folder, make_folder, printable
 from .lists import read_list
@@ -46,7 +41,7 @@ def fetch_dataset(name: str, folder: str | Path, archive: str | Path | None = No
             root = find_root(target)
             log(f'{printable(root)} exists already: nothing is written')
         elif archive:
-            verify_archive(Path(archive), source.archive, log)
+            verify_file(Path(archive), source.archive, log)
             root = unpack_to(Path(archive), target, find_root, report)
         else:
             root = _download(name, source, target, report, log)
@@ -70,7 +65,9 @@ def _download(name: str, source: DatasetSource, target: Path, report: Report | N
         log(f'{printable(archive)} is no longer needed')
         return root
 
-    return fetch_archive(source.archive, target.parent, use, advice, report, log)
+    sources = [source.archive]
+    return (find_file(sources, target.parent, use, log)
+            or download_file(sources, target.parent, use, advice, report, log))
 
 
 def _find_root(folder: Path, source: DatasetSource) -> Path:

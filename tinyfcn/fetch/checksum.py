@@ -6,6 +6,13 @@ from ..files import open_regular
 
 CHUNK = 1 << 20
 ALGORITHMS = {32: 'md5', 40: 'sha1', 64: 'sha256'}      # by the number of hex digits
+NAMES = dict(md5='MD5', sha1='SHA-1', sha256='SHA-256')
+PREFIX_DIGITS = range(8, 32)                            # of a SHA-256 in the name of a file
+
+
+def algorithm_of(checksum: str) -> str:
+    """The kind of a checksum; the beginning of a SHA-256 is compared with a SHA-256."""
+    return 'sha256' if len(checksum) in PREFIX_DIGITS else ALGORITHMS[len(checksum)]
 
 
 def file_digest(path: Path, algorithm: str) -> str:
@@ -20,6 +27,23 @@ def file_digest(path: Path, algorithm: str) -> str:
 
 def checksum_problem(path: Path, expected: str) -> str:
     """How the checksum of a file differs from `expected`; '' if it does not."""
-    algorithm = ALGORITHMS[len(expected)]
+    algorithm = algorithm_of(expected)
     found = file_digest(path, algorithm)
-    return '' if found == expected else f'its {algorithm} is {found} instead of {expected}'
+    digits = len(expected)
+    if found[:digits] == expected:
+        return ''
+    if digits in PREFIX_DIGITS:
+        return (f'its {algorithm} begins with {found[:digits]} instead of {expected}, the {digits} '
+                f'digits in its name')
+    return f'its {algorithm} is {found} instead of {expected}'
+
+
+def describe_checksum(checksum: str) -> str:
+    """What a file agrees with that passes `checksum_problem`.
+
+    >>> describe_checksum('b8a52dc0')
+    'the 8 digits in its name, a prefix of the SHA-256'
+    """
+    if len(checksum) in PREFIX_DIGITS:
+        return f'the {len(checksum)} digits in its name, a prefix of the SHA-256'
+    return f'the {NAMES[algorithm_of(checksum)]} {checksum}'

@@ -147,10 +147,10 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
     chunk = read_chunk()
     if is_whole:
         if chunk.lstrip()[:1] == b'<':                  # from a proxy, say; the part is kept
-            raise Unavailable('a web page instead of an archive', retry=False)
+            raise Unavailable('a web page instead of the file', retry=False)
         remove_part(part)
         _note_version(part, Version(_tag(response.headers), total))
-    with open(part, 'ab', opener=_open_no_link) as file:
+    with open(part, 'ab', opener=create_no_link) as file:
         while chunk and at <= limit:
             file.write(chunk)
             at += len(chunk)
@@ -159,6 +159,10 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
             chunk = read_chunk()
         file.flush()
         os.fsync(file.fileno())
+        length = os.fstat(file.fileno()).st_size
+    if length != at:
+        remove_part(part)
+        raise Unavailable('another process downloads the same file', retry=False)
     if at > limit:
         remove_part(part)
         raise Unavailable(f'more than {limit:,} bytes', retry=False)
@@ -166,7 +170,8 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
         raise Unavailable(f'the connection ended at byte {at:,} of {total:,}')
 
 
-def _open_no_link(path: str, flags: int) -> int:
+def create_no_link(path: str, flags: int) -> int:
+    """An opener for `open`, which follows no link."""
     return os.open(path, flags | getattr(os, 'O_NOFOLLOW', 0), 0o666)
 
 

@@ -1,12 +1,13 @@
-"""Where an archive is available."""
+"""Where a file is available."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """An archive, its mirrors, and what is published of it: None is nothing.
+    """A file, its mirrors, and what is published of it: None is nothing.
 
-    The number of hex digits tells the kind of checksum: 32 are MD5, 40 SHA-1, 64 SHA-256.
+    The number of hex digits tells the kind of checksum: 32 are MD5, 40 SHA-1, 64 SHA-256. Fewer
+    than 32 are the beginning of the SHA-256, as it stands in the names of PyTorch's files.
     """
 
     file: str

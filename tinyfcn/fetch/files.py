@@ -1,0 +1,198 @@
+"""Files from mirrors in a folder: each complete and verified, or not there at all.
+
+A download that was cut off continues at its last byte: the folder keeps a .part for each mirror. A
+file gets its name only when all of it is on the disk.
+"""
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+from zlib import crc32
+
+from ..files import open_atomic, open_regular, printable, read_text
+from ..files.atomic import sync_folder
+from .cache import Log, ignore
+from .checksum import (
+    ALGORITHMS,
+    PREFIX_DIGITS,
+    checksum_problem,
+    describe_checksum,
+    file_digest,
+)
+from .download import Report, check_free_space, create_no_link, download, remove_part
+from .http import Unavailable
+from .source import Source
+
+MAX_NOTE = 1 << 16                      # bytes of a file with a checksum
+CHUNK = 1 << 20
+
+T = TypeVar('T')
+
+
+def find_file(sources: Sequence[Source], folder: Path, use: Callable[[Path], T],
+              log: Log = ignore) -> T | None:
+    """-> use(the first of the files that is in `folder` already); None if none is
+
+    One that is not the right one, or for which `use` raises ValueError, is set aside.
+    """
+    for source in sources:
+        path = folder / source.file
+        if not path.exists():
+            continue
+        problem = file_problem(path, source)
+        if not problem:
+            log(f'{printable(path)} exists already')
+            try:
+                return use(path)
+            except ValueError as error:
+                problem = str(error)
+        set_aside(path)
+        _sha256_file(path).unlink(missing_ok=True)
+        log(f'{printable(path)}: {problem}; it is {path.name}.bad now, and is fetched again')
+    return None
+
+
+def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path], T],
+                  advice: str = '', report: Report | None = None, log: Log = ignore) -> T:
+    """-> use(the file in `folder`), from the first mirror that delivers a right one
+
+    The files of several sources serve the same purpose. One for which `use` raises ValueError is
+    set aside. If all mirrors fail, the error says how each did, and ends with `advice`.
+    """
+    lines = []
+    error_type: type[Exception] = OSError
+    for source in sources:
+        lines.append(f'{source.file} could not be fetched from any mirror:')
+        for mirror in source.mirrors:
+            part = _part(mirror, source, folder)
+            problem = _download_and_verify(mirror, part, source, report)
+            if not problem:
+                path = take_part(part, source, folder, log)
+                try:
+                    used = use(path)
+                except ValueError as error:
+                    problem = f'{error} (it is {set_aside(path).name} now)'
+                    error_type = ValueError
+                else:
+                    _remove_parts(sources, folder)
+                    return used
+            log(f'{mirror}: {problem}')
+            lines.append(f'  {mirror}: {problem}')
+    raise error_type('\n'.join(filter(None, [*lines, advice])))
+
+
+def copy_file(own: Path, source: Source, folder: Path, report: Report | None = None,
+              log: Log = ignore) -> Path:
+    """-> the file in `folder`, from a copy that a user has; verified like a download"""
+    part = folder / f'{source.file}.copy.part'
+    with open_regular(own) as file:
+        size = os.fstat(file.fileno()).st_size
+        part.unlink(missing_ok=True)                    # left by a run that was killed
+        check_free_space(folder, size)
+        try:
+            with open(part, 'xb', opener=create_no_link) as copy:
+                while chunk := file.read(CHUNK):
+                    copy.write(chunk)
+                    if report:
+                        report(copy.tell(), size, own.name)
+            if problem := file_problem(part, source):
+                raise ValueError(f'{printable(own)}: {problem}; it is another file, or damaged')
+            return take_part(part, source, folder, log)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def take_part(part: Path, source: Source, folder: Path, log: Log) -> Path:
+    """Give a file that has been verified its name. -> its path"""
+    path = folder / source.file
+    if not source.checksum:
+        _note_sha256(path, log_sha256(part, source, log))
+    elif len(source.checksum) in PREFIX_DIGITS:
+        log(f'{source.file} agrees with {describe_checksum(source.checksum)}')
+    _sync_file(part)                                    # before the name that says it is complete
+    move_into_place(part, path)
+    remove_part(part)                                   # what is noted of its version
+    return path
+
+
+def _part(mirror: str, source: Source, folder: Path) -> Path:
+    """What has come of a file from one mirror."""
+    return folder / f'{source.file}.{crc32(mirror.encode()):08x}.part'
+
+
+def _remove_parts(sources: Sequence[Source], folder: Path) -> None:
+    for source in sources:
+        for mirror in source.mirrors:
+            remove_part(_part(mirror, source, folder))
+
+
+def _sync_file(path: Path) -> None:
+    with open(path, 'r+b') as file:
+        os.fsync(file.fileno())
+
+
+def _download_and_verify(mirror: str, part: Path, source: Source, report: Report | None) -> str:
+    """-> why the part is not the whole file now; '' if it is"""
+    try:
+        download(mirror, part, source.size, report)
+    except Unavailable as error:
+        return str(error)
+    problem = file_problem(part, source)
+    if not problem:
+        return ''
+    remove_part(part)
+    return f'{problem}; the download is removed'
+
+
+def file_problem(path: Path, source: Source) -> str:
+    """What is wrong with a file, as far as its size and checksum are known; '' if nothing."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+    if source.size and size != source.size:
+        return f'{size:,} bytes instead of {source.size:,}'
+    if source.checksum:
+        return checksum_problem(path, source.checksum)
+    if not _sha256_file(path).exists():
+        return ''
+    noted = read_text(_sha256_file(path), MAX_NOTE).partition(' ')[0]
+    # at least it is what it was when it was fetched
+    return checksum_problem(path, noted) if len(noted) in ALGORITHMS else ''
+
+
+def verify_file(path: Path, source: Source, log: Log = ignore) -> None:
+    """Raise if a file is not the right one, as far as that is known."""
+    if problem := file_problem(path, source):
+        raise ValueError(f'{printable(path)}: {problem}; it is another file, or damaged: get it '
+                         f'again')
+    if not source.checksum:
+        log_sha256(path, source, log)
+
+
+def log_sha256(path: Path, source: Source, log: Log) -> str:
+    """Say that a file cannot be verified. -> its SHA-256"""
+    found = file_digest(path, 'sha256')
+    log(f'no checksum of {source.file} is published, so it cannot be verified; the SHA-256 of this '
+        f'file is {found}')
+    return found
+
+
+def _sha256_file(path: Path) -> Path:
+    return Path(f'{path}.sha256')
+
+
+def _note_sha256(path: Path, digest: str) -> None:
+    with open_atomic(_sha256_file(path)) as file:
+        file.write(f'{digest}  {path.name}\n'.encode())
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a bad file to .bad, so that the next run does not use it again."""
+    bad = Path(f'{path}.bad')
+    move_into_place(path, bad)
+    return bad
+
+
+def move_into_place(new: Path, path: Path) -> None:
+    """Rename a complete file or folder, so that its name is still there after a power cut."""
+    os.replace(new, path)
+    sync_folder(path.parent)
