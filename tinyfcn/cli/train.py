@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--resume', action='store_true',
                         help='continue the run in that folder from its last checkpoint')
     parser.add_argument('--overwrite', action='store_true',
-                        help='overwrite files of the same names there that tinyfcn did not write')
+                        help='overwrite files of the same names there that tinyfcn did not write, '
+                             'and a damaged run.json')
     parser.add_argument('--set', type=recipe_change, nargs='+', action='extend', default=[],
                         metavar='KEY=VALUE',
                         help='change the recipe, for example lr=1e-4 steps=500; of several values '
