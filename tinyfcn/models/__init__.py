@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 from ..layers import check_n_class, check_width, upsample
 from ..net.net import Net
 from . import deeplab, fcn, nyud, segnet, siftflow, tiny
-from .alexnet import alexnet
+from .alexnet import alexnet, alexnet_torchvision
 from .autoencoder import cae, cae_fcn
 from .deconvnet import deconvnet, edeconvnet
+from .deeplabv3 import deeplabv3_resnet
+from .fcn_resnet import fcn_resnet
 from .fcn_squeezenet import fcn_squeezenet
 from .googlenet import googlenet
 from .pspnet import pspnet
-from .resnet import resnet101
+from .resnet import RESNET50, RESNET101, resnet
 from .squeezenet import squeezenet
 from .unet import unet
 from .vgg import vgg16
@@ -31,13 +33,21 @@ class Model(NamedTuple):
 _ROWS: dict[str, tuple[Callable[..., Any], int, int]] = {
     'vgg16': (vgg16, 3, 1000), 'alexnet': (alexnet, 3, 1000),
     'googlenet': (googlenet, 3, 1000), 'squeezenet': (squeezenet, 3, 1000),
-    'resnet101': (resnet101, 3, 1000),
+    'alexnet_torchvision': (alexnet_torchvision, 3, 1000),
+    'resnet50': (partial(resnet, blocks=RESNET50), 3, 1000),
+    'resnet101': (partial(resnet, blocks=RESNET101), 3, 1000),
     'fcn32s': (fcn.fcn32s, 3, 21), 'fcn32s_fixed': (fcn.fcn32s_fixed, 3, 21),
     'fcn16s': (fcn.fcn16s, 3, 21), 'fcn8s': (fcn.fcn8s, 3, 21),
     'fcn8s_at_once': (fcn.fcn8s_at_once, 3, 21),
-    'fcn_alexnet': (fcn.fcn_alexnet, 3, 21), 'fcn_googlenet': (fcn.fcn_googlenet, 3, 21),
+    'fcn_alexnet': (fcn.fcn_alexnet, 3, 21),
+    'fcn_alexnet_torchvision': (fcn.fcn_alexnet_torchvision, 3, 21),
+    'fcn_googlenet': (fcn.fcn_googlenet, 3, 21),
     **{f'fcn_squeezenet_{stride}s': (partial(fcn_squeezenet, stride=stride), 3, 21)
        for stride in (16, 8, 4)},
+    'fcn_resnet50': (partial(fcn_resnet, blocks=RESNET50), 3, 21),
+    'fcn_resnet101': (partial(fcn_resnet, blocks=RESNET101), 3, 21),
+    'deeplabv3_resnet50': (partial(deeplabv3_resnet, blocks=RESNET50), 3, 21),
+    'deeplabv3_resnet101': (partial(deeplabv3_resnet, blocks=RESNET101), 3, 21),
     'nyud_rgb_32s': (fcn.fcn32s, 3, 40), 'nyud_rgb_16s': (fcn.fcn16s, 3, 40),
     'nyud_rgbd_32s': (fcn.fcn32s, 4, 40), 'nyud_rgbd_16s': (fcn.fcn16s, 4, 40),
     'nyud_hha_32s': (fcn.fcn32s, 3, 40), 'nyud_hha_16s': (fcn.fcn16s, 3, 40),

@@ -6,7 +6,7 @@ upsampling of the reference nets, or `learned_upsample`.
 """
 from ..init import bilinear, zeros
 from ..layers import add, conv, crop, deconv, scale, upsample
-from .alexnet import alexnet_trunk
+from .alexnet import alexnet_torchvision_trunk, alexnet_trunk
 from .googlenet import googlenet_trunk
 from .vgg import vgg16_trunk
 
@@ -57,6 +57,14 @@ def stride8(n, n_class, up=upsample, pool4=None, pool3=None):
     n.score         = crop(n.upscore8, like=n.data)
 
 
+def centred_stride32(n, x, n_class, up=upsample):
+    """stride32 for trunks whose windows have odd sizes, by a kernel that is centred on a pixel."""
+    n.score_fr      = conv(x, n_class, 1, init=zeros)
+    n.upscore       = up(n.score_fr, 32, 63)
+
+    n.score         = crop(n.upscore, like=n.data)
+
+
 # ---- the nets ---------------------------------------------------------------------------------
 
 def fcn32s(n, n_class=21, width=1, up=upsample):
@@ -94,9 +102,13 @@ def fcn8s_at_once(n, n_class=21, width=1, up=upsample):
 def fcn_alexnet(n, n_class=21, width=1, up=upsample):
     """AlexNet at stride 32. A bilinear kernel of 64 would be half a pixel off; 63 is not."""
     alexnet_trunk(n, width)
-    n.score_fr  = conv(n.drop7, n_class, 1, init=zeros)
-    n.upscore   = up(n.score_fr, 32, 63)
-    n.score     = crop(n.upscore, like=n.data)
+    centred_stride32(n, n.drop7, n_class, up)
+
+
+def fcn_alexnet_torchvision(n, n_class=21, width=1, up=upsample):
+    """The same on torchvision's AlexNet."""
+    alexnet_torchvision_trunk(n, width)
+    centred_stride32(n, n.drop7, n_class, up)
 
 
 def fcn_googlenet(n, n_class=21, width=1, up=upsample):
@@ -105,6 +117,4 @@ def fcn_googlenet(n, n_class=21, width=1, up=upsample):
     The receptive field is 715 pixels. The paper's 907 counts that pool as if it were still there.
     """
     googlenet_trunk(n, width)
-    n.score_fr  = conv(n['inception_5b/output'], n_class, 1, init=zeros)
-    n.upscore   = up(n.score_fr, 32, 63)
-    n.score     = crop(n.upscore, like=n.data)
+    centred_stride32(n, n['inception_5b/output'], n_class, up)

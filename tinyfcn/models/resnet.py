@@ -1,12 +1,12 @@
-"""ResNet-101 (He, Zhang, Ren & Sun 2016): the classifier, and at stride 8 for DeepLab and PSPNet.
+"""ResNet-50 and -101 (He, Zhang, Ren & Sun 2016): the classifiers, and trunks of stride 8.
 
 At stride 8 the last two layers no longer halve the size. Their 3×3 convolutions are dilated by 2
 and 4 instead, so the pretrained weights keep their receptive field. Names are torchvision's with /
 for its dots: layer3/5/conv2.
 
-pool1 rounds its size down in the classifier, as torchvision's does and for 224 rows Caffe's: 112
-become 56. In DeepLab and PSPNet it rounds up, as in Caffe, where both were written. The two agree
-wherever H is 1 or 2 more than a multiple of 4, as the papers' 321, 473, 513 and 713 are.
+pool1 rounds its size down in the classifiers and in torchvision's nets, for 224 rows as in Caffe:
+112 become 56. In DeepLab v2 and PSPNet it rounds up, as in Caffe, where both were written. The two
+agree wherever H is 1 or 2 more than a multiple of 4, as the papers' 321, 473, 513 and 713 are.
 """
 from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, scale_width
 
@@ -14,20 +14,26 @@ from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, scale_w
 PLAIN = (64, 7, 2),
 DEEP = (64, 3, 2), (64, 3, 1), (128, 3, 1)
 
-# layer1 … layer4: depth, whether it halves the size, dilation
-HALVING = (256, False, 1), (512, True, 1), (1024, True, 1), (2048, True, 1)
-DILATED = (256, False, 1), (512, True, 1), (1024, False, 2), (2048, False, 4)
+# how many blocks layer1 … layer4 have
+RESNET50 = 3, 4, 6, 3
+RESNET101 = 3, 4, 23, 3
+
+# layer1 … layer4: depth, whether it halves the size, dilation of the first block, of the others
+HALVING = (256, False, 1, 1), (512, True, 1, 1), (1024, True, 1, 1), (2048, True, 1, 1)
+DILATED = (256, False, 1, 1), (512, True, 1, 1), (1024, False, 2, 2), (2048, False, 4, 4)
+# in torchvision a first block, whose stride is gone, keeps the dilation of the layer before
+TORCHVISION = (256, False, 1, 1), (512, True, 1, 1), (1024, False, 1, 2), (2048, False, 2, 4)
 
 
-def resnet101(n, n_class=1000, width=1):
+def resnet(n, n_class=1000, width=1, blocks=RESNET101):
     """The ImageNet classifier, at stride 32."""
-    x = resnet_trunk(n, width, layers=HALVING, ceil=False)
+    x = resnet_trunk(n, width, layers=HALVING, blocks=blocks, ceil=False)
     n.fc    = conv(x, n_class, 1)
     n.score = avg_pool_to(n.fc, 1)
 
 
 def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DILATED,
-                 blocks=(3, 4, 23, 3), ceil=True):
+                 blocks=RESNET101, ceil=True):
     """conv1 … pool1 and layer1 at stride 4, layer2 … layer4 at stride 8. -> the last block
 
     strides: of the 1×1 and of the 3×3, one of which halves the size. frozen: of the batch norm.
@@ -38,10 +44,10 @@ def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DI
         x = relu(conv_bn(n, f'conv{i}', x, scale_width(depth, width), ksize, frozen, stride))
     x = n.pool1 = max_pool(x, 3, stride=2, pad=1, ceil=ceil)
 
-    for layer, (count, (depth, halves, dilation)) in enumerate(zip(blocks, layers), start=1):
+    for layer, (count, (depth, halves, *dilations)) in enumerate(zip(blocks, layers), start=1):
         for i in range(count):
             x = bottleneck(n, f'layer{layer}/{i}', x, depth, width,
-                           strides if halves and i == 0 else (1, 1), dilation, frozen)
+                           strides if halves and i == 0 else (1, 1), dilations[i > 0], frozen)
     return x
 
 
@@ -62,9 +68,12 @@ def bottleneck(n, name, x, depth, width=1, strides=(1, 1), dilation=1, frozen=Fa
     return n[name]
 
 
-def conv_bn(n, name, x, depth, ksize, frozen=False, stride=1, dilation=1):
-    """A convolution, padded so that only its stride changes the size, and its batch norm."""
-    bn = name.replace('conv', 'bn')
+def conv_bn(n, name, x, depth, ksize, frozen=False, stride=1, dilation=1, bn=None):
+    """A convolution, padded so that only its stride changes the size, and its batch norm.
+
+    bn: the name of the batch norm, if it is not that of the convolution with bn for conv.
+    """
+    bn = bn or name.replace('conv', 'bn')
     n[name] = conv(x, depth, ksize, stride, pad=dilation * (ksize // 2), dilation=dilation,
                    bias=False)
     n[bn] = batch_norm(n[name], frozen=frozen)
