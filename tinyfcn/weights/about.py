@@ -12,6 +12,7 @@ from ..files import FormatError
 MAX_CLASSES = 65_536
 MAX_CHANNELS = 65_536
 MAX_WIDTH = 64                  # times as wide as in the paper
+MAX_SIDE = 65_536               # pixels
 MAX_STEPS = 1 << 48
 MAX_NUMBER = 1e30               # nan and infinity are not below it
 
@@ -68,14 +69,15 @@ def is_preprocess(value: object) -> bool:
     """None if unknown; what stands in it must be right, though it need not be complete."""
     if value is None:
         return True
-    return (isinstance(value, dict) and value.keys() <= PREPROCESS.keys()
-            and all(PREPROCESS[key](x) for key, x in value.items())
+    rules = PREPROCESS | OPTIONAL_PREPROCESS
+    return (isinstance(value, dict) and value.keys() <= rules.keys()
+            and all(rules[key](x) for key, x in value.items())
             and len({len(value[key]) for key in ('mean', 'std') if key in value}) <= 1)
 
 
 def is_complete(preprocess: dict[str, Any] | None) -> bool:
     """Whether images can be prepared by it."""
-    return preprocess is not None and preprocess.keys() == PREPROCESS.keys()
+    return preprocess is not None and preprocess.keys() >= PREPROCESS.keys()
 
 
 def is_run(value: object) -> bool:
@@ -94,6 +96,10 @@ PREPROCESS: dict[str, Callable[[Any], bool]] = {
     'scale': lambda value: is_number(value) and value != 0,
     'mean': lambda value: is_list(value, is_number) and len(value) > 0,
     'std': lambda value: is_list(value, is_number) and len(value) > 0 and min(value) > 0,
+}
+# the pixels of an image's shorter side for which the weights were made; absent: images as they are
+OPTIONAL_PREPROCESS: dict[str, Callable[[Any], bool]] = {
+    'shorter_side': lambda value: is_count(value, 1, MAX_SIDE),
 }
 RUN: dict[str, Callable[[Any], bool]] = {
     'step': is_count,

@@ -14,7 +14,8 @@ MAX_NAME = 100
 MAX_CANDIDATES = 100            # names that are compared with each other
 # Layers with one output per class: with other classes they must be trained again, so a mismatch
 # of their shapes is no error
-CLASSIFIERS = 'fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*'
+CLASSIFIERS = ('fc', 'fc8', 'conv10', 'loss?/classifier', 'score*', 'upscore*', 'aux*',
+               'classifier/4')
 
 
 class HasParams(Protocol):
