@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tinyfcn import weights
+from tinyfcn.data.lists import read_list
+from tinyfcn.data.mat import read_mat
+from tinyfcn.fetch.unpack import unpack
 from tinyfcn.files import (
     ImageError,
     lock_folder,
@@ -28,6 +32,7 @@ from tinyfcn.files import (
 from tinyfcn.files.images import has_deep_pixels
 
 TIMEOUT = 30
+UNREADABLE = '/proc/self/mem'   # Linux opens it as a file, and fails to read it as a disk does
 
 
 def write(path, data=b'new'):
@@ -213,6 +218,38 @@ def test_text_is_utf8_of_a_limited_size(tmp_path):
     path.write_bytes(bytes(100))
     with pytest.raises(ValueError, match='more than 99 bytes'):
         read_text(path, limit=99)
+
+
+def read_all(path):
+    with open_regular(path) as file:
+        file.read()
+
+
+@pytest.mark.skipif(not os.path.exists(UNREADABLE), reason=f'needs {UNREADABLE}')
+@pytest.mark.parametrize('read', [
+    read_all, read_text, require_own, read_list, weights.read,
+    lambda path: open_image(path).__enter__(), lambda path: read_mat(path, 'label'),
+    lambda path: unpack(path, 'unpacked')])
+def test_a_disk_that_fails_names_the_file(read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = rf'^{UNREADABLE}: cannot be read \(Input/output error\); use a copy of it'
+    with pytest.raises(OSError, match=message):
+        read(UNREADABLE)
+
+
+@pytest.mark.parametrize('kind', ['P1', 'P2', 'P3'])
+def test_large_images_in_plain_text_are_refused(kind, tmp_path):
+    """A megabyte of comments would take Pillow ten seconds."""
+    path = tmp_path / 'a.ppm'
+    head = f'{kind} 2 1 {"" if kind == "P1" else 255}\n'.encode()
+    numbers = b'1 0 ' * 3
+    path.write_bytes(head + numbers)
+    with open_image(path) as image:
+        image.load()
+    path.write_bytes(head + (1 << 19) * b'#\n' + numbers)
+    with pytest.raises(ImageError, match=r'a\.ppm: 1,\d+ kB of numbers in plain text, .* as PNG'):
+        with open_image(path) as image:
+            image.load()
 
 
 def save_deep(path):

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from ..files import open_regular, printable
+from ..files import ReadError, open_regular, printable
 from .download import Report
 
 MAX_MEMBERS = 500_000                   # files and folders, more than any data set has
@@ -186,7 +186,7 @@ def _refuse_damaged() -> Iterator[None]:
     """
     try:
         yield
-    except (Refused, FileNotFoundError, IsADirectoryError, PermissionError):
+    except (Refused, FileNotFoundError, IsADirectoryError, PermissionError, ReadError):
         raise
     except Exception as error:
         raise Refused(f'damaged ({type(error).__name__}: {printable(error)}); get it '

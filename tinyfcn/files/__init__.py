@@ -13,9 +13,9 @@ from .folders import describe_folder
 from .images import ImageError, open_image
 from .lock import lock_folder
 from .overwrite import require_own
-from .regular import open_regular, read_text
+from .regular import ReadError, open_regular, read_text
 from .text import printable
 
-__all__ = ['FormatError', 'ImageError', 'describe_folder', 'describe_read_errors', 'lock_folder',
-           'make_folder', 'open_atomic', 'open_image', 'open_regular', 'printable', 'read_text',
-           'require_own']
+__all__ = ['FormatError', 'ImageError', 'ReadError', 'describe_folder', 'describe_read_errors',
+           'lock_folder', 'make_folder', 'open_atomic', 'open_image', 'open_regular', 'printable',
+           'read_text', 'require_own']

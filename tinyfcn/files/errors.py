@@ -3,6 +3,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .regular import ReadError
 from .text import printable
 
 MAX_MESSAGE = 2000              # characters
@@ -23,7 +24,7 @@ def describe_read_errors(path: str | os.PathLike[str], what: str) -> Iterator[No
         yield
     except FormatError as error:
         raise FormatError(f'{name}: {printable(error, limit=MAX_MESSAGE)}') from None
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
+    except (FileNotFoundError, IsADirectoryError, PermissionError, ReadError):
         raise                                           # their own messages name the file
     except MemoryError:
         raise                                           # not the fault of the file

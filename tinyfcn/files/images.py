@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .regular import open_regular
+from .regular import ReadError, open_regular
 from .text import printable
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ FORMATS = 'PNG', 'JPEG', 'TIFF', 'BMP', 'WEBP', 'GIF', 'PPM'
 MAX_PIXELS = 50_000_000         # a file of 23 kB can claim 100 million
 # of a JPEG, each of which may be a few bytes and goes through all pixels; a progressive one has ten
 MAX_SCANS = 500
+# bytes of a PNM in plain text, which Pillow reads number by number; the time for comments in it
+# grows with their square
+MAX_PLAIN_TEXT = 1 << 18
 JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')   # 0 and D0 … D7 stand within a scan
 START_OF_SCAN = 0xda
 END_OF_IMAGE = 0xd9
@@ -54,8 +57,12 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[PILImage]:
                 if image.format in ('JPEG', 'MPO') and _count_scans(file) > MAX_SCANS:
                     raise ImageError(f'{name}: a JPEG of more than {MAX_SCANS} scans, which would '
                                      f'take long to read; save it again')
+                size = os.fstat(file.fileno()).st_size
+                if _is_plain_text(image) and size > MAX_PLAIN_TEXT:
+                    raise ImageError(f'{name}: {size // 1000:,} kB of numbers in plain text, which '
+                                     f'take long to read; save it as PNG')
                 yield image
-        except ImageError:
+        except (ImageError, ReadError):
             raise
         except MemoryError:                             # Pillow's, of a damaged size too
             raise ImageError(f'{name}: not enough memory to read it; make it smaller first, or '
@@ -116,6 +123,11 @@ def _bits_per_sample(image: PILImage) -> tuple[int, ...]:
     bits_per_sample = 258
     value = getattr(image, 'tag_v2', {}).get(bits_per_sample, ())
     return value if isinstance(value, tuple) else (value,)
+
+
+def _is_plain_text(image: PILImage) -> bool:
+    """Whether this is a PNM of the kinds P1, P2 and P3."""
+    return any(codec == 'ppm_plain' for codec, *_ in getattr(image, 'tile', ()))
 
 
 def _count_scans(file: BinaryIO) -> int:

@@ -2,13 +2,20 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from .folders import describe_folder
 from .text import printable
 
 MAX_TEXT = 1 << 26              # bytes; a list of a million names has less
+
+
+class ReadError(OSError):
+    """A file that was opened and cannot be read, as from a broken disk: which file, and why."""
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -21,7 +28,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         handle = os.open(path, flags)
         mode = os.fstat(handle).st_mode
         if stat.S_ISREG(mode):
-            return os.fdopen(handle, 'rb')
+            return BufferedReader(_NamedFile(handle, name))
         os.close(handle)
     except FileNotFoundError:
         folder = describe_folder(Path(path).parent)
@@ -35,6 +42,30 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f'{name}: cannot be read (Is a directory)')
     raise ValueError(f'{name}: a pipe or a device, not a file; save its content into a file first')
+
+
+class _NamedFile(FileIO):
+    """A file whose errors name it; those of the system say only what went wrong."""
+
+    def __init__(self, handle: int, name: str) -> None:
+        super().__init__(handle)
+        self._shown = name
+
+    def readinto(self, buffer: Any) -> int | None:
+        with self._name_errors():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        with self._name_errors():
+            return super().readall()
+
+    @contextmanager
+    def _name_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ReadError(f'{self._shown}: cannot be read ({error.strerror}); use a copy of it '
+                            f'from another disk') from None
 
 
 def read_text(path: str | os.PathLike[str], limit: int = MAX_TEXT) -> str:
