@@ -321,6 +321,11 @@ def test_the_metrics_are_those_of_all_pixels_at_once():
     assert found['mean_iu'] != pytest.approx(np.mean(each)), 'it is the mean over images'
 
 
+def test_the_name_of_a_data_set_is_refused_in_its_place():
+    with pytest.raises(TypeError, match=r"dataset is 'palette'; give .* tinyfcn.data.load_dataset"):
+        evaluate(small_net(), 'palette')
+
+
 def test_predictions_come_with_their_image():
     n = small_net()
     dataset = small_dataset(3)

@@ -88,6 +88,13 @@ class Dataset:
                 for output, source in zip(labels, sources, strict=True)]
 
 
+def require_dataset(dataset: object) -> None:
+    """Raise if a data set is its folder or its name."""
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f'dataset is {dataset!r:.60}; give a data set, such as '
+                        f'tinyfcn.data.load_dataset(name, folder)')
+
+
 def hold_out(dataset: Dataset, share: float = .2) -> tuple[Dataset, Dataset]:
     """Split off about this share of the images for validation. -> the rest, the held-out images
 

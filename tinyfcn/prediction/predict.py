@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, require_dataset
 from ..data.images import read_image
 from ..data.labels import Array, by_output
 from ..data.transforms import prepare, rescale
@@ -167,6 +167,7 @@ def predict_all(net: Net, dataset: Dataset, **options: Any) -> Iterator[Predicti
     >>> [(name, pred.shape) for name, _, _, pred in predict_all(net, dataset)]
     [('0', (32, 48)), ('1', (32, 48))]
     """
+    require_dataset(dataset)
     for i in range(len(dataset))[world().rank_slice]:
         image, label = dataset[i]
         yield Prediction(dataset.names[i], image, label, predict(net, image, **options))

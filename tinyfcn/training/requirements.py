@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import optim
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, require_dataset
 from ..data.labels import by_output
 from ..files import printable
 from ..net import Net
@@ -22,9 +22,7 @@ MAX_NAMES = 3                   # how many files a sentence lists
 def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
                       optimizer: optim.SGD | optim.Adam) -> dict[str, Any]:
     """Raise if this net cannot be trained on this data set. -> how its images are preprocessed"""
-    if not isinstance(dataset, Dataset):
-        raise TypeError(f'dataset is {dataset!r:.60}; give a data set, such as '
-                        f'tinyfcn.data.load_dataset(name, folder)')
+    require_dataset(dataset)
     preprocess = recipe.preprocess or net.about.get('preprocess')
     if not preprocess:
         raise ValueError('neither the recipe nor the weights say how images are preprocessed: '
