@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from tinyfcn import Dataset, build, load, load_dataset, metrics
-from tinyfcn.cli.evaluate import changes_of_data, require_same_classes
+from tinyfcn.cli.evaluate import changes_of_data, count_trained_on, require_same_classes
 from tinyfcn.cli.tables import iu_table, score_table
 from tinyfcn.data.fingerprint import fingerprint
+from tinyfcn.data.shapes import SPLITS
+from tinyfcn.training import get_recipe
 from tinyfcn.viz import class_colours
 
 
@@ -81,6 +83,15 @@ def test_images_that_were_trained_on_are_counted(named, trained, run_main):
     code, out, _ = run_main('eval', run, *[root] * named, '--split', 'train')
     trained_on = int(re.search(r'(\d+) of these 12 images were trained on', out).group(1))
     assert code == 0 and 5 < trained_on < 12
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_generated_images_that_were_trained_on_are_counted(split, monkeypatch):
+    monkeypatch.setitem(SPLITS, 'train', (1, 60))
+    dataset = load_dataset('shapes', split=split)
+    recipe = get_recipe('shapes-8s')
+    assert recipe.train == ('shapes', 'train')
+    assert count_trained_on(dataset, recipe, None) == (60 if split == 'train' else 0)
 
 
 def test_a_changed_validation_set_is_reported(moved, run_main):

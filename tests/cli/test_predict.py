@@ -54,6 +54,16 @@ def test_bad_images_are_skipped_and_reported(trained, photos, run_main, tmp_path
     assert (tmp_path / 'out/a.png').exists() and (tmp_path / 'out/c.png').exists()
 
 
+@pytest.mark.parametrize('command', ['predict', 'eval'])
+def test_a_window_too_small_for_the_net_is_refused_first(command, trained, run_main, tmp_path):
+    root, run = trained
+    args = ([root / 'images', '-o', tmp_path / 'out'] if command == 'predict' else
+            ['--export', tmp_path / 'out'])
+    code, out, err = run_main(command, run, *args, '--window', '1')
+    assert code == 2 and err.startswith('tinyfcn: window is 1, and ') and not out
+    assert not (tmp_path / 'out').exists()
+
+
 def test_odd_tags_of_an_image_are_not_reported(trained, run_main, tmp_path, recwarn):
     """Pillow warns of each; a file may have 65,535."""
     tag = b'\x12\1\3\0\1\0\0\0\6\0\0\0'

@@ -78,6 +78,14 @@ def test_windows_of_a_net_with_a_receptive_field_of_1_equal_the_whole():
                                    atol=1e-13)
 
 
+def test_a_window_below_the_stride_of_the_scores_is_refused():
+    n = build('tiny_8s', 3, width=1/8)
+    n.about['preprocess'] = CENTRED
+    with pytest.raises(ValueError, match='window is 31, .* stride .* 32: give at least 32'):
+        predict(n, IMAGE, window=31)
+    assert predict(n, IMAGE, window=32).shape == (23, 31)
+
+
 def test_an_image_smaller_than_the_window_is_padded():
     n = small_net('float64')
     forward = n.forward

@@ -26,6 +26,7 @@ from ..data.fingerprint import (
 from ..data.labels import by_output
 from ..files import printable, require_own
 from ..net import Net
+from ..prediction.multiscale import require_window
 from ..prediction.predict import add_confusion, predict_all, total_confusion
 from ..training import Recipe
 from .bar import show_bar
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     net = load(weights_file(args.weights)).to(args.device)
+    require_window(net, args.window)
     run_state = net.about.get('run')                    # of a file that a run wrote
     recipe = None
     if run_state and 'recipe' in run_state:
@@ -163,7 +165,10 @@ def changes_of_data(run_state: Mapping[str, Any] | None, valid: Dataset) -> list
 
 
 def count_trained_on(dataset: Dataset, recipe: Recipe | None, root: Path | None) -> int:
-    """How many images of a data set the net was trained on, as far as the training set is here."""
+    """How many images of a data set the net was trained on, as far as the training set is here.
+
+    Generated images have no files: there all of them are compared at once, by a fingerprint.
+    """
     if not recipe:
         return 0
     try:
@@ -171,6 +176,8 @@ def count_trained_on(dataset: Dataset, recipe: Recipe | None, root: Path | None)
     except (OSError, ValueError):
         return 0
     trained_on = image_files(train)
+    if not trained_on:
+        return len(dataset) if fingerprint(train) == fingerprint(dataset) else 0
     return len(trained_on & image_files(dataset))
 
 

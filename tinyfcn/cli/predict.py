@@ -27,6 +27,7 @@ from ..data.paths import IMAGE_SUFFIXES
 from ..files import describe_folder, make_folder, printable, require_own
 from ..net import Net
 from ..prediction import predict
+from ..prediction.multiscale import require_window
 from .bar import show_bar
 from .device import add_device_arguments
 from .errors import describe_error
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     images = find_images(args.images)
     net = load(weights_file(args.weights)).to(args.device)
+    require_window(net, args.window)
     classes = by_output(net.about.get('classes') or numbered_classes(net))
     plan = plan_outputs(images, args.output, net.outputs(train=False))
     require_free(plan, args.overwrite)

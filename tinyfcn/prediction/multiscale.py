@@ -17,7 +17,7 @@ from ..net.net import Net
 from ..ops import resize
 from ..runtime.backend import on_host, to_numpy
 from ..runtime.machine import available_memory
-from .tiles import MEMORY_SHARE, Piece, iter_scores, join, usable_memory
+from .tiles import MEMORY_SHARE, Piece, iter_scores, join, max_stride, usable_memory
 
 OVERLAP = 1 / 3         # of a window, at least, lies over the one before
 
@@ -33,7 +33,8 @@ def predict_probabilities(net: Net, image: Array, scales: Iterable[float] = (1,)
     max_memory: in bytes; by default most of what is available
     """
     scales = list(scales)
-    check_options(scales, window)
+    check_scales(scales)
+    require_window(net, window)
     flips = (False, True) if flip else (False,)
     count = len(scales) * len(flips)
     preprocess = get_preprocess(net)
@@ -92,14 +93,25 @@ def argmax_resized(p: Array, size: tuple[int, int]) -> Array:
     return label
 
 
-def check_options(scales: Sequence[float], window: int | None) -> None:
+def check_scales(scales: Sequence[float]) -> None:
     if not scales:
         raise ValueError('scales is empty; give at least one factor, such as scales=(1,)')
     for scale in scales:
         if not 0 < scale < inf:
             raise ValueError(f'a scale is {scale}; give factors above 0, such as .75 or 1.25')
-    if window is not None and window < 1:
+
+
+def require_window(net: Net, window: int | None) -> None:
+    """Raise for a window smaller than the largest stride: its coarsest map would be one score."""
+    if window is None:
+        return
+    if window < 1:
         raise ValueError(f'window is {window}; give a number of pixels, such as 321')
+    stride = max_stride(net)
+    if window < stride:
+        raise ValueError(f'window is {window}, and the largest stride of this net is {stride}: '
+                         f'give at least {stride}, better the size of the images that it was '
+                         f'trained on')
 
 
 def memory_for_tiles(net: Net, image: Array, scales: Sequence[float], window: int | None,
