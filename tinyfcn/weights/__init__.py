@@ -51,8 +51,9 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
 
     about['source']: where the weights come from, 'tinyfcn' for a file of `save`.
     about['preprocess']: dict(order, scale, mean, std), the image → (scale·image − mean) / std that
-    they were trained on; None if unknown. about['bilinear']: the fixed upsampling layers of a
-    .caffemodel. Weights that are nan or infinite are refused; `read_raw` returns them.
+    they were trained on; None if unknown. about['build']: the arguments of tinyfcn.build for the
+    net that they fill, if there is one. about['bilinear']: the upsampling layers of the file whose
+    weights are fixed. Weights that are nan or infinite are refused; `read_raw` returns them.
 
     >>> import tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +72,8 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
             about['preprocess'] = None
     else:
         with describe_read_errors(path, 'file of weights'):
-            arrays, found = names.to_our_names(arrays)
-        about |= found
+            arrays, found = names.to_our_names(arrays, Path(path).stem)
+        # what the file itself says is better than what its names let one expect
+        about = found | {key: value for key, value in about.items() if value or key not in found}
     require_finite(arrays, path)
     return arrays, about

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..files import FormatError, describe_read_errors, open_regular
 from .arrays import MAX_AXES, Arrays
+from .bilinear import is_bilinear
 
 # wire types
 VARINT = 0
@@ -98,21 +99,6 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
             raise FormatError('no layer in it has weights: is it a .caffemodel? One older than '
                               'Caffe of 2014 needs its upgrade_net_proto_binary first')
         return arrays, dict(name=net_name, bilinear=bilinear)
-
-
-def is_bilinear(w: NDArray[Any]) -> bool:
-    """A bilinear kernel from each channel to itself, 0 elsewhere.   w (C, C or 1, kh, kw)
-
-    Along one axis it is 1 − |i − (k − 1)/2| / ⌈k/2⌉, which Caffe calls its bilinear filler.
-    """
-    channels, depth, *ksize = w.shape
-    if not w.size or depth not in (1, channels):
-        return False
-    rows, columns = (1 - abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2) for k in ksize)
-    expected = np.zeros_like(w)
-    own_channel = range(channels) if depth > 1 else 0
-    expected[range(channels), own_channel] = np.outer(rows, columns)
-    return bool(abs(w - expected).max(initial=0) < 1e-6)
 
 
 def _layer(data: mmap.mmap, message: Span, numbers: LayerFields) -> Layer:

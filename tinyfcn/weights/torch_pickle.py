@@ -36,8 +36,10 @@ from .unpickle import ADVICE, Storage, Tensor, interpret, short_repr
 # how the older form begins
 MAGIC = 0x1950a86a20f9469cfc6c
 VERSION = 1001
-# where a checkpoint has its state dict
-NESTED = 'state_dict', 'model_state_dict', 'model'
+# where a checkpoint has its state dict, and how deep one may lie in others
+NESTED = ('state_dict', 'model_state_dict', 'model_state', 'model', 'net', 'network', 'weights',
+          'params', 'module')
+MAX_DEPTH = 3
 
 ReadStorage = Callable[[str], bytes]                    # the key of a storage -> its bytes
 
@@ -46,16 +48,19 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """-> {name: array}, {}.   A .pth or .pt, of torch.save's zip or its older form.
 
     float16 and bfloat16 become float32. Of a checkpoint {'state_dict': …, 'epoch': …} the tensors
-    of the state dict are read, and nothing else.
+    of the state dict are read, and of what stands beside it only `arch`, the name of the net, is
+    returned.
     """
     with open_regular(path) as file, describe_read_errors(path, 'state dict of torch.save'):
         size = os.fstat(file.fileno()).st_size
         if file.read(2) == b'PK':
             with zipfile.ZipFile(file) as archive:
                 check_members(archive.infolist(), size)
-                return _arrays(*_read_zip(archive), size), {}
+                found, read_storage = _read_zip(archive)
+                return _arrays(found, read_storage, size), _about(found)
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return _arrays(*_read_legacy(data), size), {}
+        found, read_storage = _read_legacy(data)
+        return _arrays(found, read_storage, size), _about(found)
 
 
 def _read_zip(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
@@ -119,15 +124,24 @@ def _arrays(found: Any, read_storage: ReadStorage, file_size: int) -> Arrays:
     return {name: arrays[name] for name in tensors}
 
 
+def _about(found: dict[str, Any]) -> dict[str, Any]:
+    arch = found.get('arch')
+    return dict(arch=arch) if isinstance(arch, str) else {}
+
+
 def _tensors(found: Any) -> dict[str, Tensor]:
     """The tensors of a state dict, or of the one in a checkpoint."""
     if not isinstance(found, dict):
         raise FormatError(f'a {type(found).__name__} was saved, not a dict of tensors; {ADVICE}')
-    for candidate in (found, *(found.get(key) for key in NESTED)):
-        if isinstance(candidate, dict):
-            tensors = {str(name): t for name, t in candidate.items() if isinstance(t, Tensor)}
-            if tensors:
-                return tensors
+    candidates = {id(found): found}
+    for _ in range(MAX_DEPTH):
+        candidates |= {id(candidate[key]): candidate[key] for candidate in [*candidates.values()]
+                       for key in NESTED if isinstance(candidate.get(key), dict)}
+    # a score or a step that is a tensor may stand beside it
+    tensors = max(({str(name): value for name, value in candidate.items()
+                    if isinstance(value, Tensor)} for candidate in candidates.values()), key=len)
+    if tensors:
+        return tensors
     raise FormatError(f'no tensors are in it, but {[*found][:5]}; {ADVICE}')
 
 

@@ -2,7 +2,8 @@
 
 A pickle is a program for a machine with a stack. `pickletools` lists its opcodes; the machine here
 makes lists, dicts and tensors, and has no way to import or to call anything. What the program would
-import becomes a Name, and must be one of a few; anything else is refused.
+import becomes a Name, and must be one of a few; anything else is refused. Of these, what is no part
+of a state dict becomes None.
 
 A tuple may hold another one twice, which holds another one twice, and so on: a pickle of a few
 hundred bytes would take ages to print or to hash. So no value is printed in full, or hashed, before
@@ -22,7 +23,21 @@ DTYPES = dict(FloatStorage='<f4', DoubleStorage='<f8', HalfStorage='<f2', BFloat
 ORDERED_DICT = 'collections OrderedDict'
 PARAMETER = 'torch._utils _rebuild_parameter'
 TENSORS = 'torch._utils _rebuild_tensor_v2', 'torch._utils _rebuild_tensor'
-KNOWN = {ORDERED_DICT, PARAMETER, *TENSORS, *(f'torch {storage}' for storage in DTYPES)}
+# What a checkpoint may hold beside its weights: a score, a device, the options of a program. Called
+# with anything, they become None.
+DROPPED = {
+    'argparse Namespace', 'collections Counter', 'collections defaultdict',
+    *(f'{builtins} {name}' for builtins in ('builtins', '__builtin__')
+      for name in ('dict', 'float', 'int', 'list')),
+    '_codecs encode', 'numpy dtype', 'numpy ndarray',
+    *(f'numpy.{core}.multiarray {name}' for core in ('core', '_core')
+      for name in ('_reconstruct', 'scalar')),
+    'torch Size', 'torch device', *(f'torch {dtype}' for dtype in (
+        'bfloat16', 'float16', 'float32', 'float64', 'int64')),
+    'pathlib PosixPath', 'pathlib WindowsPath', 'pathlib._local PosixPath',
+    'pathlib._local WindowsPath',
+}
+KNOWN = {ORDERED_DICT, PARAMETER, *TENSORS, *(f'torch {storage}' for storage in DTYPES), *DROPPED}
 MAX_OPCODES = 500_000           # that of a ResNet-101 with its optimizer has 40,000
 MAX_ARGUMENTS = 8               # of a call; a tensor has 6 or 7
 ADVICE = 'only state dicts are read: in torch, torch.save(model.state_dict(), …)'
@@ -126,11 +141,13 @@ class Machine:
 
     def append(self, _: Any) -> None:
         value = self.stack.pop()
-        self.stack[-1].append(value)
+        if self.stack[-1] is not None:                  # dropped
+            self.stack[-1].append(value)
 
     def extend(self, _: Any) -> None:
         values = self.pop_to_mark()
-        self.stack[-1].extend(values)
+        if self.stack[-1] is not None:
+            self.stack[-1].extend(values)
 
     def dict_to_mark(self, _: Any) -> None:
         values = self.pop_to_mark()
@@ -139,11 +156,13 @@ class Machine:
     def set_item(self, _: Any) -> None:
         value = self.stack.pop()
         key = self.stack.pop()
-        _updated(self.stack[-1], [(key, value)])
+        if self.stack[-1] is not None:
+            _updated(self.stack[-1], [(key, value)])
 
     def set_items(self, _: Any) -> None:
         values = self.pop_to_mark()
-        _updated(self.stack[-1], zip(values[::2], values[1::2]))
+        if self.stack[-1] is not None:
+            _updated(self.stack[-1], zip(values[::2], values[1::2]))
 
     # ---- what a real unpickler would import and call
 
@@ -170,6 +189,14 @@ class Machine:
             raise FormatError(f'its pickle copies the same values again and again; {ADVICE}')
         self.push(_result_of_call(name, *arguments))
 
+    def new_object(self, _: Any) -> None:
+        """The opcode says "make an object": only of what is dropped."""
+        _few(self.stack.pop())
+        name = self.stack.pop()
+        if name.text not in DROPPED:
+            raise FormatError(f'its pickle would make an object of {name.text}: {ADVICE}')
+        self.push(None)
+
     def build(self, _: Any) -> None:
         """The opcode says "set attributes": drop them."""
         self.stack.pop()
@@ -180,7 +207,8 @@ EXECUTE: dict[str, Callable[[Machine, Any], None]] = {
     **dict.fromkeys(['PROTO', 'FRAME'], Machine.ignore),
     **dict.fromkeys(['BININT', 'BININT1', 'BININT2', 'INT', 'LONG', 'LONG1', 'LONG4', 'FLOAT',
                      'BINFLOAT', 'UNICODE', 'BINUNICODE', 'BINUNICODE8', 'SHORT_BINUNICODE',
-                     'STRING', 'BINSTRING', 'SHORT_BINSTRING'], Machine.push),
+                     'STRING', 'BINSTRING', 'SHORT_BINSTRING', 'BINBYTES', 'SHORT_BINBYTES'],
+                    Machine.push),
     'NONE': lambda machine, _: machine.push(None),
     'NEWTRUE': lambda machine, _: machine.push(True),
     'NEWFALSE': lambda machine, _: machine.push(False),
@@ -205,6 +233,7 @@ EXECUTE: dict[str, Callable[[Machine, Any], None]] = {
     'STACK_GLOBAL': Machine.stack_global,
     'BINPERSID': Machine.persistent_id,
     'REDUCE': Machine.reduce,
+    'NEWOBJ': Machine.new_object,
     'BUILD': Machine.build,
 }
 
@@ -233,7 +262,9 @@ def _few(arguments: Any) -> tuple[Any, ...]:
 
 
 def _result_of_call(name: Name, *arguments: Any) -> Any:
-    """What a call would have returned, of the four that a state dict makes."""
+    """What a call would have returned, of the four that a state dict makes; None if dropped."""
+    if name.text in DROPPED:
+        return None
     if name.text == ORDERED_DICT:
         return _updated({}, *arguments)
     if name.text == PARAMETER:

@@ -1,0 +1,128 @@
+"""The first layer of a net shows on which images it was trained, where the names do not.
+
+Weights of Caffe's VGG-16 are often found under the names of torchvision's: the one wants 0 … 255
+less the mean, the other normalised images. The size of the first layer does not tell them apart.
+Its filters have a median norm of 1.3 in Caffe's SqueezeNet and 2.3 in its GoogLeNet, which see
+0 … 255, and of 2.0 in torchvision's AlexNet, which sees normalised images: all began with small
+random weights, and training moved them by about as much. But there is only one VGG-16 of Caffe,
+whose first filters are known, and fine-tuning hardly changes them. The order of their channels
+tells BGR from RGB.
+"""
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..files import FormatError
+from .arrays import Arrays
+from .layouts import VGG_MEAN, Layout, Preprocess, bgr
+
+# Some weights of the first layer of Caffe's VGG-16, as Keras and others print them. The first
+# filter's blue, and the top left weight, blue green red, of filters by their number.
+BLUE = np.array([[.42947057, .373467, -.061360113], [.27476987, .038680777, -.36722335],
+                 [-.05746817, -.26224968, -.35009676]])
+TOP_LEFT = {
+    0: (.42947057, .55037946, .4800154), 1: (.11727387, .02087744, -.17269668),
+    2: (.03401296, .09883115, .03755771), 61: (-.13224158, -.08482055, -.12713556),
+    62: (-.05334752, -.05113892, -.05029916), 63: (.00757738, .03749434, .03489657),
+}
+SHAPE = (64, 3, 3, 3)
+SAME = .9               # cosine from which weights are Caffe's, perhaps fine-tuned
+OTHER = .8              # and up to which they are another net's
+LARGEST_FACTOR = 2.     # by which fine-tuning changes the size of weights
+# ten times beyond the norms of all first layers that were measured
+NORMS = .1, 25.
+# as torchvision gives it for the weights of Caffe that it publishes, IMAGENET1K_FEATURES
+RGB_255: Preprocess = dict(order='RGB', scale=1., mean=(123., 117., 104.), std=(1., 1., 1.))
+ADVICE = ('`read_raw` in tinyfcn.weights reads it under its own names; how its images are prepared '
+          'is then yours to say')
+
+
+class Likeness(NamedTuple):
+    """How similar a first layer is to that of Caffe's VGG-16."""
+    cosine: float
+    factor: float       # by which its weights are larger
+    order: str          # of its channels; '' if that is not clear
+
+
+def check_first_layer(layout: Layout, arrays: Arrays,
+                      preprocess: Preprocess | None) -> tuple[str, Preprocess | None]:
+    """-> the source, and how its images are prepared: as the layout says, or as the weights show.
+
+    Weights whose scale is not clear are refused.
+    """
+    box = next(iter(layout.required.values()))
+    w = arrays.get(f'{box}.w')
+    if w is None or w.ndim != 4:
+        return layout.name, preprocess
+    if f'bn{box[4:]}' not in layout.required.values():  # batch norm makes any size the same
+        check_norm(box, w)
+    if box != 'conv1_1':
+        return layout.name, preprocess
+
+    likeness = compare_with_caffe(w)
+    is_known = preprocess is not None and preprocess['scale'] == 1
+    if likeness is None or likeness.cosine < SAME or not likeness.order:
+        if likeness and likeness.cosine > OTHER and not is_known:
+            raise FormatError(f'its first layer, {box}, resembles that of Caffe\'s VGG-16 (cosine '
+                              f'{likeness.cosine:.2f}), but is not it: whether images are 0 … 255 '
+                              f'or normalised is not clear. {ADVICE}')
+        # Caffe's names in PyTorch are no evidence of Caffe's images
+        return layout.name, None if layout.preprocess is None and is_pytorch(layout) else preprocess
+    if not 1 / LARGEST_FACTOR <= likeness.factor <= LARGEST_FACTOR:
+        raise FormatError(f'its first layer, {box}, is that of Caffe\'s VGG-16 times '
+                          f'{likeness.factor:.3g}: for images of another range than 0 … 255. '
+                          f'{ADVICE}')
+    if is_known or 'score_fr' in layout.required:
+        return layout.name, with_order(preprocess, likeness.order)
+    source = 'VGG-16 of Caffe, ' + (
+        f'under the names of {layout.name.removeprefix("VGG-16 of ")}' if layout.preprocess
+        else 'PyTorch')
+    return source, bgr(*VGG_MEAN) if likeness.order == 'BGR' else RGB_255
+
+
+def is_pytorch(layout: Layout) -> bool:
+    return '.weight' in layout.suffixes
+
+
+def check_norm(box: str, w: NDArray[Any]) -> None:
+    """Refuse a first layer that was multiplied, so that images of another range fit it."""
+    norm = float(np.median(np.sqrt((w.astype('float64') ** 2).sum((1, 2, 3))))) if w.size else 0.
+    least, most = NORMS
+    if 0 < norm < least or norm > most:
+        raise FormatError(f'the filters of its first layer, {box}, have a norm of {norm:.3g}, and '
+                          f'those of nets that see 0 … 255 or normalised images have 1 to 2.5: '
+                          f'they were scaled for another range. {ADVICE}')
+
+
+def compare_with_caffe(w: NDArray[Any]) -> Likeness | None:
+    """None if w has another shape.   w (64, 3, 3, 3), or (64, 4, 3, 3) with a fourth channel"""
+    if (*w.shape[:1], min(w.shape[1], 3), *w.shape[2:]) != SHAPE or w.shape[1] > 4:
+        return None
+    expected = _known_weights(None)
+    length = float(np.linalg.norm(expected))
+    found = {}
+    for order, channels in ('BGR', w[:, :3]), ('RGB', w[:, 2::-1]):
+        x = _known_weights(channels)
+        product = float(x @ expected)
+        found[order] = product / max(length * float(np.linalg.norm(x)), 1e-30), product / length**2
+    order = max(found, key=lambda order: found[order][0])
+    other = 'RGB' if order == 'BGR' else 'BGR'
+    # sines: how far both are from the known weights, whatever their factor
+    distance, distance_of_other = (1 - found[key][0] ** 2 for key in (order, other))
+    return Likeness(*found[order], order if distance < distance_of_other / 2 else '')
+
+
+def with_order(preprocess: Preprocess | None, order: str) -> Preprocess | None:
+    """The same preparation for channels in another order."""
+    if preprocess is None or preprocess['order'] == order:
+        return preprocess
+    return dict(preprocess, order=order, mean=preprocess['mean'][::-1])
+
+
+def _known_weights(w: NDArray[Any] | None) -> NDArray[np.float64]:
+    """The weights of w, in BGR, that are known of Caffe's; of Caffe's own if w is None."""
+    corners = TOP_LEFT.values() if w is None else [w[i, :, 0, 0] for i in TOP_LEFT]
+    blue = BLUE if w is None else w[0, 0]
+    flat = np.concatenate([np.ravel(blue)[1:], *corners])
+    return np.asarray(flat, 'float64')
