@@ -1,4 +1,5 @@
 """Every net of the paper: its numbers, its sizes, its gradients, and the same net in PyTorch."""
+import re
 from functools import cache, partial
 
 import autograd_ops
@@ -15,10 +16,10 @@ from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 from tinyfcn.models import NETS
 from tinyfcn.net.summary import depth
 
-CLASSIFIERS = 'vgg16', 'alexnet', 'googlenet', 'squeezenet', 'resnet101'
+CLASSIFIERS = [name for name in NETS if NETS[name].n_class == 1000]
 # their scores lie otherwise, or are products: test_decoders has them
 OWN = 'cae', 'deconvnet', 'edeconvnet', 'unet'
-SEGMENTERS = [name for name in NETS if name not in CLASSIFIERS + OWN]
+SEGMENTERS = [name for name in NETS if name not in (*CLASSIFIERS, *OWN)]
 RNG = np.random.default_rng(5)
 
 
@@ -47,6 +48,7 @@ PARAMETERS = dict(
     resnet101=44_549_160,
     fcn32s=134_346_581, fcn32s_fixed=134_346_581, fcn16s=134_357_354, fcn8s=134_362_751,
     fcn8s_at_once=134_362_751, fcn_alexnet=56_954_261, fcn_googlenet=5_995_077,
+    fcn_alexnet_torchvision=57_089_877,
     nyud_rgb_32s=134_424_424, nyud_hha_32s=134_424_424, nyud_rgbd_32s=134_424_424 + 576,
     nyud_rgb_hha_32s=2 * 134_424_424, siftflow_32s=134_408_036)
 
@@ -66,6 +68,7 @@ def test_learned_upsampling_adds_a_dense_deconvolution(name, added):
 
 @pytest.mark.parametrize('name, layers, field, seen_by, crops', [
     ('fcn_alexnet', 8, 355, 'score_fr', [18]),
+    ('fcn_alexnet_torchvision', 8, 355, 'score_fr', [18]),
     ('fcn32s', 16, 404, 'score_fr', [19]),
     ('fcn16s', 16, 404, 'score_fr', [5, 27]),
     ('fcn8s', 16, 404, 'score_fr', [5, 9, 31]),
@@ -173,7 +176,7 @@ def test_the_first_loss_is_ln_of_the_classes_and_only_scores_get_gradients(name)
         loss, seeds[head] = ops.softmax_cross_entropy(score, label, reduce='mean')
         assert abs(loss - np.log(classes)) < 1e-6
     moving = {name for name, grad in n.backward(**seeds).items() if grad.any()}
-    assert moving == {name for name in n.params if 'score' in name}
+    assert moving == {name for name in n.params if re.search('score|classifier/4', name)}
 
 
 def test_fcn32s_fixed_trains_only_its_scores():

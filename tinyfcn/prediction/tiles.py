@@ -207,8 +207,13 @@ def largest_tile(net: Net, max_memory: float) -> int:
 
 def require_tileable(net: Net) -> None:
     """Raise if tiles of an image would have other scores than the whole."""
-    reasons = [str(box.alignment) for box in net.route(train=False)
-               if isinstance(box.alignment, Unaligned)]
+    route = net.route(train=False)
+    reasons = [str(box.alignment) for box in route if isinstance(box.alignment, Unaligned)]
+    # 65 rows that become 513 are stretched by less than 8, and 64 that become 512 by 8
+    reasons += [f'{box} is {net[box.inputs[0]]}, stretched to the size of the image, and the part '
+                f'in a tile would be stretched otherwise' for box in route
+                if box.op.__name__ == 'resize'
+                and isinstance(net[box.inputs[0]].alignment, Alignment)]
     if reasons:
         raise ValueError(f'this image needs more memory than may be used, and this net cannot '
                          f'predict it in tiles: {reasons[0]}. Reduce the image with longest=640 '
