@@ -79,6 +79,19 @@ def test_a_first_block_keeps_the_dilation_of_the_layer_before(name):
     assert int(last.field[0]) == (1027 if '101' in name else 483) - 2 * 8 * (1 + 2) - 8
 
 
+def test_the_branches_of_deeplab():
+    net = blank('deeplabv3_resnet50')
+    convs = [net[f'classifier/0/convs/{i}/{int(i == 4)}'] for i in range(5)]
+    assert [box.kwargs['dilation'] for box in convs] == [1, 12, 24, 36, 1]
+    assert [box.kwargs['pad'] for box in convs] == [0, 12, 24, 36, 0]
+    assert net['classifier/0/concat'].inputs == [
+        *(f'classifier/0/convs/{i}/2' for i in range(4)), 'classifier/0/concat/resize1']
+    resized = [box for box in net.boxes.values() if box.op is ops.resize]
+    assert [(box.inputs, box.like, box.kwargs['align_corners']) for box in resized] == [
+        (['aux_classifier/4'], 'data', False), (['classifier/0/convs/4/3'], 'layer4/2', False),
+        (['classifier/4'], 'data', False)]
+
+
 @pytest.mark.parametrize('h', [*range(1, 40), 223, 224, 225, 520])
 def test_rows_of_the_scores_before_they_are_resized(h):
     """All strides round down, so 224 rows become 28. Were the pool to round up, it were 29."""
@@ -108,7 +121,8 @@ def test_scores_of_a_segmenter(tmp_path, name, dtype, tol):
     about = weights.read(tmp_path / 'x.pth')[1]
     assert about['source'] == f'{SEGMENTERS[name]} of torchvision'
     assert about['preprocess'] == dict(order='RGB', scale=1/255, mean=(.485, .456, .406),
-                                       std=(.229, .224, .225), shorter_side=520)
+                                       std=(.229, .224, .225))
+    assert about['shorter_side'] == 520
     ours, report = loaded(name, tmp_path / 'x.pth', dtype)
     assert not (report.unused or report.missing or report.reshaped)
     for size in (33, 41), (48, 64), (57, 30), (1, 9):

@@ -38,7 +38,7 @@ STRANGE = {
     'preprocess.order': [None, 5, 'XYZ', ['R']],
     'preprocess.scale': [None, 'a', math.nan, math.inf, 0, [1]],
     'preprocess.mean': [None, 5, 'abc', [], [1], ['a', 'b', 'c'], [math.nan] * 3, [[1]] * 3],
-    'preprocess.shorter_side': [None, 0, -1, 'a', 520.5, True, 10 ** 9],
+    'shorter_side': [None, 0, -1, 'a', 520.5, True, 10 ** 9],
     'preprocess.std': [None, [0, 0, 0], [-1, 1, 1], [1], [math.inf] * 3, 'abc'],
     'seed': ['a', 1.5, -1, [], 10 ** 400, True],
     'frozen': [None, 5, 'conv1', [1], {}, ['nosuch']],
@@ -95,9 +95,8 @@ def test_every_entry_may_be_absent():
         check_about({other: value for other, value in GOOD.items() if other != key})
 
 
-def test_a_preprocess_may_have_a_size():
-    preprocess = {**PREPROCESS, 'shorter_side': 520}
-    assert check_about({**GOOD, 'preprocess': preprocess})['preprocess'] == preprocess
+def test_images_may_have_a_size():
+    assert check_about({**GOOD, 'shorter_side': 520})['shorter_side'] == 520
 
 
 @pytest.mark.parametrize('about', [None, 5, [], 'a', True])

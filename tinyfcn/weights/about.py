@@ -69,9 +69,8 @@ def is_preprocess(value: object) -> bool:
     """None if unknown; what stands in it must be right, though it need not be complete."""
     if value is None:
         return True
-    rules = PREPROCESS | OPTIONAL_PREPROCESS
-    return (isinstance(value, dict) and value.keys() <= rules.keys()
-            and all(rules[key](x) for key, x in value.items())
+    return (isinstance(value, dict) and value.keys() <= PREPROCESS.keys()
+            and all(PREPROCESS[key](x) for key, x in value.items())
             and len({len(value[key]) for key in ('mean', 'std') if key in value}) <= 1)
 
 
@@ -97,10 +96,6 @@ PREPROCESS: dict[str, Callable[[Any], bool]] = {
     'mean': lambda value: is_list(value, is_number) and len(value) > 0,
     'std': lambda value: is_list(value, is_number) and len(value) > 0 and min(value) > 0,
 }
-# the pixels of an image's shorter side for which the weights were made; absent: images as they are
-OPTIONAL_PREPROCESS: dict[str, Callable[[Any], bool]] = {
-    'shorter_side': lambda value: is_count(value, 1, MAX_SIDE),
-}
 RUN: dict[str, Callable[[Any], bool]] = {
     'step': is_count,
     'best': is_number,
@@ -112,6 +107,8 @@ ABOUT = {
     'build': Rule(is_build, 'a dict of name, n_class, channels, width and variants'),
     'classes': Rule(is_classes, 'a list of names, or a dict of such lists'),
     'preprocess': Rule(is_preprocess, 'a dict of order (RGB or BGR), scale, mean and std'),
+    # of the images that the weights were trained on; absent: images as they are
+    'shorter_side': Rule(lambda value: is_count(value, 1, MAX_SIDE), 'a number of pixels'),
     'seed': Rule(is_seed, 'a whole number'),
     'frozen': Rule(is_list, 'a list of names'),
     'run': Rule(is_run, 'a dict of step, best, recipe and seed'),
