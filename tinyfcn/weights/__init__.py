@@ -1,4 +1,4 @@
-"""Weights by name, from files of five formats, into nets.
+"""Weights by name, from files of six formats, into nets.
 
     arrays, about = read('fcn8s-heavy-pascal.caffemodel')       # as in net.params: '<box>.w'
     print(transplant(net, arrays))                              # copied, reshaped, unused, missing
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import FormatError, describe_read_errors
-from . import caffe, keras_h5, names, npz, safetensors_file, torch_pickle
+from . import caffe, keras_h5, matconvnet, names, npz, safetensors_file, torch_pickle
 from .about import is_complete
 from .arrays import Arrays
 from .detect import detect_format
@@ -23,14 +23,15 @@ from .transplant import Report, transplant
 __all__ = ['FormatError', 'Report', 'read', 'read_raw', 'require_finite', 'save', 'transplant']
 
 LOADERS = dict(safetensors=safetensors_file.load, torch=torch_pickle.load, npz=npz.load,
-               keras=keras_h5.load, caffe=caffe.load)
+               keras=keras_h5.load, caffe=caffe.load, matconvnet=matconvnet.load)
 
 
 def read_raw(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """-> {name: array}, about, under the names of the file. Its first bytes decide the format.
 
-    path: the file, or the folder of a run, of which the best checkpoint is taken
-    about['format']: safetensors, torch, npz, keras or caffe
+    path: the file; the folder of a run, of which the best checkpoint is taken; or a name, as in
+    `tinyfcn weights list`, of weights in the cache
+    about['format']: safetensors, torch, npz, keras, caffe or matconvnet
 
     >>> import tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -39,8 +40,7 @@ def read_raw(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     >>> arrays['conv1_W'].shape, about
     ((3, 3, 1, 8), {'format': 'npz'})
     """
-    if Path(path).is_dir():
-        path = find_weights(Path(path))
+    path = find_weights(Path(path))
     file_format = detect_format(path)
     arrays, about = LOADERS[file_format](path)
     return arrays, dict(about, format=file_format)
@@ -62,8 +62,7 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     >>> [*arrays], about['source'], about['n_class']
     (['score.w'], 'tinyfcn', 2)
     """
-    if Path(path).is_dir():
-        path = find_weights(Path(path))
+    path = find_weights(Path(path))
     arrays, about = read_raw(path)
     if about['format'] == 'safetensors' and safetensors_file.is_tinyfcn_file(path):
         arrays = safetensors_file.weights_only(arrays)
@@ -75,5 +74,7 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
             arrays, found = names.to_our_names(arrays, Path(path).stem)
         # what the file itself says is better than what its names let one expect
         about = found | {key: value for key, value in about.items() if value or key not in found}
+        if len(about.get('classes', ())) != about.get('build', {}).get('n_class'):
+            about.pop('classes', None)
     require_finite(arrays, path)
     return arrays, about

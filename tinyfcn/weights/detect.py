@@ -14,13 +14,14 @@ NOT_WEIGHTS = {
     b'\x1f\x8b': 'this is packed by gzip: unpack it first (gunzip)',
     b'\x93NUMPY': 'this is a single array (.npy); weights have names: save them with numpy.savez',
     b'\x80': 'this is a pickle, but not of torch.save; it may run anything, and is not opened',
+    b'MATLAB 7.3': 'this is a .mat of MATLAB 7.3, which is HDF5: in MATLAB, save it with -v7',
     b'name:': 'this is a prototxt, which says how the net is built; its weights are in the '
               '.caffemodel',
 }
 
 
 def detect_format(path: str | Path) -> str:
-    """'safetensors', 'torch', 'npz', 'keras' or 'caffe', by content: a suffix may be wrong.
+    """The name of one of the formats in LOADERS, by content: a suffix may be wrong.
 
     A file of no known format is a FormatError that says what it seems to be.
     """
@@ -38,6 +39,8 @@ def detect_format(path: str | Path) -> str:
         if head[:1] == b'\x80' and b'\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.' in head:
             return 'torch'                              # its older form: a pickled magic number
 
+        if head.startswith(b'MATLAB 5.0 MAT-file'):
+            return 'matconvnet'
         text = head.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
         for start, explanation in NOT_WEIGHTS.items():
             if text.startswith(start.lower()):
@@ -46,7 +49,7 @@ def detect_format(path: str | Path) -> str:
         if head[0] in (0x0a, 0x12, 0x1a) or head.startswith(b'\xa2\x06'):
             return 'caffe'                              # fields 1, 2, 3 or 100 of NetParameter
         raise FormatError(f'{size:,} bytes that begin with {head[:8]!r}: not one of the known '
-                          f'formats, .safetensors, .caffemodel, .pth, .npz and .h5')
+                          f'formats, .safetensors, .caffemodel, .pth, .npz, .h5 and .mat')
 
 
 def _zip_format(file: BinaryIO, size: int) -> str:
