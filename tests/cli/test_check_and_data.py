@@ -8,8 +8,9 @@ import pytest
 from bad_input_samples import LABEL, RGB, save, write_dataset
 from PIL import Image
 
-from tinyfcn.cli import check as check_command, data as data_command, main
+from tinyfcn.cli import check as check_command, main
 from tinyfcn.cli.paths import train_val_sets
+from tinyfcn.fetch import progress
 from tinyfcn.training import get_recipe, memory
 
 
@@ -113,7 +114,7 @@ def test_nothing_is_said_of_steps_where_there_are_problems(my, capsys):
 
 
 def test_a_download_shows_lines_in_a_log(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(data_command, 'LINE_SECONDS', 0)
+    monkeypatch.setattr(progress, 'LINE_SECONDS', 0)
     monkeypatch.chdir(tmp_path)
     for folder, suffix in ('images', 'jpg'), ('labels', 'png'):
         save(tmp_path / f'set/{folder}/a.{suffix}', LABEL * 0)

@@ -1,8 +1,6 @@
 """Fixtures: a local mirror, a data set in the table of sources, and a log."""
-import threading
-
 import pytest
-from local_mirror import LENGTH, SHA256, Server
+from local_mirror import LENGTH, SHA256, running_server
 
 from tinyfcn.data.sources import SOURCES, DatasetSource
 from tinyfcn.fetch import download
@@ -13,14 +11,8 @@ from tinyfcn.fetch.source import Source
 def server(monkeypatch):
     monkeypatch.setenv('no_proxy', '*')
     monkeypatch.setattr(download, 'WAIT', .01)
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(.01,))
-    thread.start()
-    yield server
-    server.is_over.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,11 +1,17 @@
 """A real HTTP server on this machine that fails in many ways, and a small data set to serve."""
 import hashlib
+import io
 import re
 import threading
+from collections.abc import Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 import numpy as np
 from test_unpack import tar_of
+
+from tinyfcn.fetch.source import Source
 
 RNG = np.random.default_rng(6)
 FILES = {'in/set/images/a.jpg': RNG.bytes(40_000), 'in/set/labels/a.txt': b'0 1\n',
@@ -18,12 +24,32 @@ LENGTH = len(TAR)
 HALF = LENGTH // 2
 
 
+def npz_bytes(seed, count=2000):
+    """A small file of weights."""
+    file = io.BytesIO()
+    np.savez(file, **{'conv1.w': np.random.default_rng(seed).standard_normal(count, 'float32')})
+    return file.getvalue()
+
+
+class Row(NamedTuple):
+    """A file of weights that a row of their table is to have, and its mirrors."""
+    data: bytes
+    file: str = 'small.npz'
+    mirrors: Sequence[str] = ()
+    checksum: str | None = ''           # '' is the SHA-256 of the data
+
+    def source(self):
+        checksum = hashlib.sha256(self.data).hexdigest() if self.checksum == '' else self.checksum
+        return Source(self.file, self.mirrors, checksum)
+
+
 class Server(ThreadingHTTPServer):
     """behaviours[path]: what it does with one request after another; the last one is repeated.
 
     'ok' handles Range and If-Range; 'cut' sends half of what is requested, 'cut:N' only N bytes,
     'stall:N' N bytes and then nothing; 'whole' ignores Range; 'shifted' sends another range;
-    'html' sends a web page; 'endless' gives no length, 'vast' one of 2⁶⁰; '404' that status.
+    'html' sends a web page; 'endless' gives no length, 'vast' one of 2⁶⁰; '404' that status;
+    'slow:N' sends all of it, N bytes at a time, a hundredth of a second apart.
     A function is called with the handler of the request, and sends what it likes.
     """
     daemon_threads = True
@@ -45,6 +71,21 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         pass                                            # a client that hung up
+
+
+@contextmanager
+def running_server():
+    """A server that answers until the end of the block."""
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.is_over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -87,6 +128,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if behaviour in ('cut', 'stall'):
             rest = rest[:int(count or len(rest) // 2)]
+        if behaviour == 'slow':
+            for at in range(0, len(rest), int(count)):
+                self.wfile.write(rest[at:at + int(count)])
+                if self.server.is_over.wait(.01):
+                    break
+            return
         self.wfile.write(rest)
         if behaviour == 'stall':
             self.server.is_over.wait(5)

@@ -1,25 +1,44 @@
-"""Inspect a file of weights, or convert it to .safetensors.
+"""Get trained weights by name, inspect a file of weights, or convert it.
 
+  tinyfcn weights list            which weights there are, and whose they are
+  tinyfcn weights get NAME …      download weights, verify them and keep them;
+                                  an interrupted download continues
+  tinyfcn weights get NAME --from FILE        a file that you have
+  tinyfcn weights where           the folder that they are kept in, and what is
+                                  in it; TINYFCN_CACHE names another
   tinyfcn weights inspect FILE    every array of the file: name, dtype, shape,
                                   and how many values are nan or infinite
   tinyfcn weights convert FILE    write a .safetensors with checksums, under the
                                   names that tinyfcn uses
 
-Reads .safetensors, .caffemodel, .pth, .npz and .h5.
+Reads .safetensors, .caffemodel, .pth, .npz and .h5. Every other command takes
+such a name where it takes a file.
 """
 import argparse
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from .. import weights
+from ..fetch.cache import cache_folder
+from ..fetch.progress import Progress
 from ..files import printable, require_own
+from ..weights.cache import cached_weights, fetch_weights, weights_folder
 from ..weights.finite import count_non_finite
+from ..weights.sources import SOURCES, WeightsSource, source_name, unknown_name
 from .output import say
+
+ACTIONS = 'list', 'get', 'where', 'inspect', 'convert'
+NOTE_WIDTH = 50                 # characters of a remark in the list
+KIND_OF = {'.part': 'part of a download', '.bad': 'not the right file: may be removed'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('action', choices=['inspect', 'convert'])
-    parser.add_argument('file', type=Path, metavar='FILE')
+    parser.add_argument('action', choices=ACTIONS)
+    parser.add_argument('names', nargs='*', metavar='NAME or FILE',
+                        help='what to get, or to inspect or convert')
+    parser.add_argument('--from', type=Path, metavar='FILE', dest='own',
+                        help='the file to get, if you have it already')
     parser.add_argument('-o', '--output', type=Path, metavar='FILE',
                         help='the file that convert writes (default: FILE with the suffix '
                              '.safetensors)')
@@ -28,12 +47,96 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.action == 'inspect':
-        inspect(args.file)
+    require_names(args)
+    if args.action == 'list':
+        list_weights()
+    elif args.action == 'where':
+        show_cache()
+    elif args.action == 'get':
+        get(args.names, args.own)
+    elif args.action == 'inspect':
+        inspect(Path(args.names[0]))
     else:
-        output = args.output or args.file.with_suffix('.safetensors')
-        convert(args.file, output, args.overwrite)
+        file = Path(args.names[0])
+        convert(file, args.output or file.with_suffix('.safetensors'), args.overwrite)
 
+
+def require_names(args: argparse.Namespace) -> None:
+    """Raise if there are more or fewer names than an action takes."""
+    count = len(args.names)
+    command = f'tinyfcn weights {args.action}'
+    if args.action in ('inspect', 'convert') and count != 1:
+        raise ValueError(f'{command} takes one file, and {count} are named: {command} FILE')
+    if args.action == 'get' and not count:
+        raise ValueError(f'{command} takes the names of weights: {command} squeezenet, say; '
+                         f'`tinyfcn weights list` shows all')
+    if args.action in ('list', 'where') and count:
+        raise ValueError(f'{command} takes no name')
+    if args.own and (args.action != 'get' or count != 1):
+        raise ValueError('--from FILE is for one name: tinyfcn weights get NAME --from FILE')
+
+
+# ---- by name -------------------------------------------------------------------------------------
+
+def get(names: list[str], own: Path | None = None) -> None:
+    """Fetch weights, one after another; of those that cannot be had it is said at the end."""
+    for name in names:
+        if not source_name(name):
+            raise ValueError(unknown_name(name))
+    problems = []
+    for name in names:
+        try:
+            with Progress() as report:
+                path = fetch_weights(name, own, report, say)
+        except (OSError, ValueError) as error:
+            if len(names) == 1:
+                raise
+            problems.append(str(error))
+        else:
+            say(path)
+    if problems:
+        raise OSError('\n'.join(problems))
+
+
+def list_weights() -> None:
+    """Print the table of weights; those in the cache have a +."""
+    say(f'  {"name":28} {"MB":>4}  {"net":20} {"classes":>7}  note')
+    for name, source in SOURCES.items():
+        mark = '+' if cached_weights(name) else ' '
+        note = shorten(source.remark, NOTE_WIDTH, placeholder=' …')
+        say(f'{mark} {name:28} {megabytes(source)}  {source.net:20} {source.n_class or "":>7}  '
+            f'{note}'.rstrip())
+    say(f'+ is in {printable(weights_folder())}. `tinyfcn weights get NAME` says the licence, too')
+
+
+def megabytes(source: WeightsSource) -> str:
+    size = source.files[0].size
+    return f'{size / 1e6:4.0f}' if size else '   ?'
+
+
+def show_cache() -> None:
+    """Print the folder of fetched files, and the weights in it."""
+    say(cache_folder())
+    folder = weights_folder()
+    paths = sorted(path for path in folder.glob('*/*') if path.is_file()) if folder.is_dir() else []
+    for path in paths:
+        if path.suffix in ('.verified', '.sha256', '.tag'):
+            continue
+        size = f'{path.stat().st_size / 1e6:,.1f} MB'
+        say(f'  {path.parent.name:28} {size:>12}  {printable(path.name)}{kind(path)}')
+    if not paths:
+        say('  no weights yet; `tinyfcn weights list` shows which there are')
+
+
+def kind(path: Path) -> str:
+    """What is to be said of a file beside the weights that are complete."""
+    what = KIND_OF.get(path.suffix, '')
+    if not what and path != cached_weights(path.parent.name):
+        what = 'not the right file: get it again'
+    return f'   ({what})' if what else ''
+
+
+# ---- files ---------------------------------------------------------------------------------------
 
 def inspect(file: Path) -> None:
     """Print the arrays of a file, under the file's own names."""

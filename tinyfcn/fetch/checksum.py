@@ -38,12 +38,22 @@ def checksum_problem(path: Path, expected: str) -> str:
     return f'its {algorithm} is {found} instead of {expected}'
 
 
-def describe_checksum(checksum: str) -> str:
-    """What a file agrees with that passes `checksum_problem`.
+def describe_agreement(checksum: str) -> str:
+    """What a file has passed for which `checksum_problem` says nothing.
 
-    >>> describe_checksum('b8a52dc0')
-    'the 8 digits in its name, a prefix of the SHA-256'
+    >>> describe_agreement('b8a52dc0')
+    'agrees with the 8 digits in its name, a prefix of the SHA-256'
     """
     if len(checksum) in PREFIX_DIGITS:
-        return f'the {len(checksum)} digits in its name, a prefix of the SHA-256'
-    return f'the {NAMES[algorithm_of(checksum)]} {checksum}'
+        return f'agrees with the {len(checksum)} digits in its name, a prefix of the SHA-256'
+    return f'agrees with its {describe_checksum(checksum)}'
+
+
+def describe_checksum(checksum: str) -> str:
+    """The kind and the digits of a checksum.
+
+    >>> describe_checksum('b8a52dc0')
+    'SHA-256 that begins with b8a52dc0'
+    """
+    begins = 'that begins with ' if len(checksum) in PREFIX_DIGITS else ''
+    return f'{NAMES[algorithm_of(checksum)]} {begins}{checksum}'

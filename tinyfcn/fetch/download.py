@@ -1,10 +1,12 @@
 """Download a file from a mirror; a download that was cut off continues at its last byte."""
+import errno
 import os
 import re
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +15,14 @@ from urllib.request import Request
 from ..files import open_atomic, printable, read_text
 from .http import Unavailable, open_url, unavailable_on_error
 
-# report(bytes done, bytes in total or None, mirror or file) is called as bytes come
+# report(bytes done, bytes in total or None, mirror or file) is called before and as bytes come
 Report = Callable[[int, int | None, str], object]
 
 CHUNK = 1 << 20                         # bytes
 MAX_BYTES = 1 << 33                     # of a file whose size is not known: 8 GiB
 WAIT = 2                                # seconds before the next try
 TRIES = 3                               # in a row that bring less than a chunk
+NO_SPACE = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 LENGTH = re.compile('[0-9]{1,19}')
 CONTENT_RANGE = re.compile('bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|[*])')
 
@@ -40,6 +43,7 @@ def download(mirror: str, part: Path, size: int | None = None, report: Report | 
     file of unknown size at most `max_bytes` are read.
     """
     limit = size or max_bytes or MAX_BYTES
+    first = _length(part)
     tries_left = TRIES
     while True:
         before = _length(part)
@@ -48,7 +52,9 @@ def download(mirror: str, part: Path, size: int | None = None, report: Report | 
         except Unavailable as error:
             has_progressed = _length(part) - before >= CHUNK
             tries_left = (TRIES if has_progressed else tries_left) - 1
-            if not (error.retry and tries_left):
+            # a mirror that cannot be reached at all would only keep the next one waiting
+            is_alive = error.is_reached or _length(part) != first
+            if not (error.retry and is_alive and tries_left):
                 raise
         time.sleep(WAIT)
 
@@ -89,6 +95,8 @@ def _resume(mirror: str, part: Path, size: int | None, limit: int, report: Repor
     if noted and start:                                 # If-Range: unless the file has changed
         headers['Range'] = f'bytes={start}-'
         headers['If-Range'] = noted.tag
+    if report:
+        report(start, size, mirror)                     # it may take a while to answer
     with open_url(Request(mirror, headers=headers), limit) as response:
         if not start and response.status in (206, 416):
             raise Unavailable(f'HTTP {response.status}, though no part of the file was requested')
@@ -150,7 +158,7 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
             raise Unavailable('a web page instead of the file', retry=False)
         remove_part(part)
         _note_version(part, Version(_tag(response.headers), total))
-    with open(part, 'ab', opener=create_no_link) as file:
+    with continued_later(part), open(part, 'ab', opener=create_no_link) as file:
         while chunk and at <= limit:
             file.write(chunk)
             at += len(chunk)
@@ -168,6 +176,18 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
         raise Unavailable(f'more than {limit:,} bytes', retry=False)
     if total is not None and at < total:
         raise Unavailable(f'the connection ended at byte {at:,} of {total:,}')
+
+
+@contextmanager
+def continued_later(part: Path) -> Iterator[None]:
+    """Inside, errors of the disk name the file, and say what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror
+        if error.errno in NO_SPACE:
+            reason = f'{reason}; free some space, and run the command again: it continues here'
+        raise OSError(error.errno, reason, str(part)) from None
 
 
 def create_no_link(path: str, flags: int) -> int:

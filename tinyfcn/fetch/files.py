@@ -12,13 +12,7 @@ from zlib import crc32
 from ..files import open_atomic, open_regular, printable, read_text
 from ..files.atomic import sync_folder
 from .cache import Log, ignore
-from .checksum import (
-    ALGORITHMS,
-    PREFIX_DIGITS,
-    checksum_problem,
-    describe_checksum,
-    file_digest,
-)
+from .checksum import ALGORITHMS, PREFIX_DIGITS, checksum_problem, describe_agreement, file_digest
 from .download import Report, check_free_space, create_no_link, download, remove_part
 from .http import Unavailable
 from .source import Source
@@ -108,7 +102,7 @@ def take_part(part: Path, source: Source, folder: Path, log: Log) -> Path:
     if not source.checksum:
         _note_sha256(path, log_sha256(part, source, log))
     elif len(source.checksum) in PREFIX_DIGITS:
-        log(f'{source.file} agrees with {describe_checksum(source.checksum)}')
+        log(f'{source.file} {describe_agreement(source.checksum)}')
     _sync_file(part)                                    # before the name that says it is complete
     move_into_place(part, path)
     remove_part(part)                                   # what is noted of its version

@@ -32,11 +32,15 @@ MAX_HEADERS = 1 << 20                   # bytes, with provisional replies and tr
 
 
 class Unavailable(Exception):
-    """Why a mirror does not deliver a file; `retry`: whether another try may succeed."""
+    """Why a mirror does not deliver a file.
 
-    def __init__(self, why: str, retry: bool = True):
+    retry: whether another try may succeed; is_reached: whether there was a connection to it
+    """
+
+    def __init__(self, why: str, retry: bool = True, is_reached: bool = True):
         super().__init__(why)
         self.retry = retry
+        self.is_reached = is_reached
 
 
 def open_url(request: Request, max_bytes: int) -> HTTPResponse:
@@ -68,8 +72,8 @@ def unavailable_on_error(call: Callable[..., Any], *args: Any, **kwargs: Any) ->
         error.close()
         retry = error.code >= 500 or error.code in (408, 429)
         raise Unavailable(f'HTTP {error.code} {printable(error.reason)}', retry) from None
-    except URLError as error:
-        raise Unavailable(printable(error.reason)) from None
+    except URLError as error:                           # before anything was sent
+        raise Unavailable(printable(error.reason), is_reached=False) from None
     except (OSError, HTTPException, ValueError) as error:
         raise Unavailable(f'{type(error).__name__}: {printable(error)}') from None
 

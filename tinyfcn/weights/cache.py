@@ -1,0 +1,169 @@
+"""Weights by name in the user's cache folder: each file complete and verified, or not there at all.
+
+    path = cached_weights('squeezenet') or fetch_weights('squeezenet')
+
+A file gets its name only after all of it was compared with its checksum. Beside it is noted, in
+.verified, which size and time it had then: as long as these are the same it is not read again to be
+verified. A file that was put there by hand, or that has changed, is verified when it is next used.
+"""
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ..fetch.cache import Log, cache_folder, ignore, wait_for_lock
+from ..fetch.checksum import describe_agreement, describe_checksum
+from ..fetch.download import Report
+from ..fetch.files import copy_file, download_file, file_problem, find_file
+from ..fetch.source import Source
+from ..files import make_folder, open_atomic, printable, read_text
+from .detect import detect_format
+from .sources import SOURCES, WeightsSource, source_name, unknown_name
+
+MAX_NOTE = 1 << 10                      # bytes
+
+
+def weights_folder() -> Path:
+    """The folder of all weights, with a folder for each name; it may not exist yet."""
+    return cache_folder() / 'weights'
+
+
+def cached_weights(name: str) -> Path | None:
+    """The file of these weights, if it is in the cache; None if not, or if there is no such name.
+
+    It is read to be verified only where it is not noted that this has been done.
+    """
+    row = source_name(name)
+    if row is None:
+        return None
+    folder = weights_folder() / row
+    for source in SOURCES[row].files:
+        path = folder / source.file
+        if path.is_file() and (_is_noted(path, source) or _verify(path, source)):
+            return path
+    return None
+
+
+def fetch_weights(name: str, file: str | Path | None = None, report: Report | None = None,
+                  log: Log = ignore) -> Path:
+    """-> the file of these weights in the cache, verified now, and downloaded if it was not there
+
+    file: a copy one has, which is verified like a download, and copied into the cache.
+    report(done, total or None, mirror or file) is called with bytes as they come; log(line) gets
+    what a reader should know, such as which mirror failed; of new weights, whose they are.
+    """
+    row = source_name(name)
+    if row is None:
+        raise ValueError(unknown_name(name))
+    weights = SOURCES[row]
+    files = weights.files
+
+    def use(path: Path) -> Path:
+        return _accept(path, _source_of(path, files))
+
+    folder = _make_folder(weights_folder() / row)
+    with wait_for_lock(folder, log):
+        path = find_file(files, folder, use, log)
+        if path is None:
+            if file:
+                path = _copy(Path(file), files, folder, report, log)
+            else:
+                path = download_file(files, folder, use, _advice(row, files), report, log)
+            _describe(path, weights, log)
+        _note(path, _source_of(path, files))
+    return path
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        return make_folder(folder)
+    except OSError as error:
+        raise OSError(f'{printable(folder)}: cannot be made ({error.strerror}); name a folder for '
+                      f'fetched files in the environment variable TINYFCN_CACHE') from None
+
+
+def _accept(path: Path, source: Source) -> Path:
+    """Raise if there is no checksum, and the file is none of weights: a page of HTML, say."""
+    if not source.checksum:
+        detect_format(path)
+    return path
+
+
+def _copy(own: Path, sources: Sequence[Source], folder: Path, report: Report | None,
+          log: Log) -> Path:
+    """-> the file in the cache, from a copy of any of the sources"""
+    problems = []
+    for source in sources:
+        problem = file_problem(own, source)
+        if not problem and not source.checksum and own.name != source.file:
+            problem = 'no checksum is published, so only a file of this name is taken for it'
+        if not problem:
+            _accept(own, source)
+            return copy_file(own, source, folder, report, log)
+        problems.append(f'  {source.file}: {problem}')
+    raise ValueError('\n'.join([f'{printable(own)} is another file than these, or damaged:',
+                                *problems]))
+
+
+def _source_of(path: Path, sources: Sequence[Source]) -> Source:
+    return next(source for source in sources if source.file == path.name)
+
+
+def _advice(name: str, sources: Sequence[Source]) -> str:
+    """What to do where nothing can be downloaded."""
+    lines = ['Get one of these files in another way:' if len(sources) > 1 else
+             'Get this file in another way:']
+    for source in sources:
+        known = [f'{source.size:,} bytes'] if source.size else []
+        if source.checksum:
+            known.append(describe_checksum(source.checksum))
+        lines.append(f'  {source.file}' + (f' ({", ".join(known)})' if known else ''))
+    return '\n'.join([*lines, f'and then: tinyfcn weights get {name} --from {sources[0].file}'])
+
+
+def _describe(path: Path, weights: WeightsSource, log: Log) -> None:
+    """Say what a new file was compared with, and whose it is."""
+    checksum = _source_of(path, weights.files).checksum
+    if checksum and len(checksum) >= 32:                # of a shorter one it has been said
+        log(f'{path.name} {describe_agreement(checksum)}')
+    log(f'licence: {weights.licence}')
+    log(f'cite: {weights.citation}')
+    if weights.remark:
+        log(f'note: {weights.remark}')
+
+
+# ---- what is noted of a file that was verified ---------------------------------------------------
+
+def _note_file(path: Path) -> Path:
+    return Path(f'{path}.verified')
+
+
+def _state(path: Path, source: Source) -> str:
+    """The size of a file, the time of its last change, and what it was compared with."""
+    found = path.stat()
+    return f'{found.st_size} {found.st_mtime_ns} {source.checksum or "none"}\n'
+
+
+def _is_noted(path: Path, source: Source) -> bool:
+    try:
+        return read_text(_note_file(path), MAX_NOTE) == _state(path, source)
+    except (OSError, ValueError):                       # no note, or a damaged one
+        return False
+
+
+def _note(path: Path, source: Source) -> None:
+    with suppress(OSError), open_atomic(_note_file(path)) as file:      # a cache may be read-only
+        file.write(_state(path, source).encode())
+
+
+def _verify(path: Path, source: Source) -> bool:
+    """Whether a file is the right one, which is noted."""
+    before = _state(path, source)
+    if file_problem(path, source):
+        return False
+    try:
+        _accept(path, source)
+    except ValueError:
+        return False
+    if before == _state(path, source):                  # else it has changed meanwhile
+        _note(path, source)
+    return True
