@@ -4,7 +4,7 @@ BIN = .venv/bin
 CUDA_MAJOR ?= 12
 # two halves of all that `make test` leaves out: each keeps about one core busy
 SHOWN = lessons or browser or demo
-HIDDEN = gpuproof or crash or fuzz or mpi or realdata
+HIDDEN = gpuproof or crash or fuzz or mpi or realdata or onnx
 
 .PHONY: demo test test-more test-shown test-hidden lessons site chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
 
@@ -14,7 +14,7 @@ demo: .venv/made
 test: .venv/made
 	$(BIN)/python -m pytest
 
-test-more: .venv/lessons .venv/mpi chromium
+test-more: .venv/lessons .venv/mpi .venv/onnx chromium
 	$(MAKE) --jobs=2 --output-sync=recurse test-shown test-hidden
 
 test-shown test-hidden:
@@ -86,6 +86,10 @@ lint: .venv/made
 
 .venv/mpi: .venv/made
 	$(BIN)/python -m pip install --quiet --editable '.[mpi]'
+	touch $@
+
+.venv/onnx: .venv/made
+	$(BIN)/python -m pip install --quiet --editable '.[onnx]' onnxruntime
 	touch $@
 
 clean:

@@ -23,6 +23,7 @@ setup(
         'mpi': ['mpi4py', 'mpich'],
         'nvrtc': ['nvidia-cuda-nvrtc-cu12'],
         'h5': ['h5py'],
+        'onnx': ['onnx>=1.14'],
     },
     entry_points={'console_scripts': ['tinyfcn = tinyfcn.__main__:main']},
     classifiers=['Intended Audience :: Education', 'Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering'],

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     # 5
     'init':       'ops',
     'layers':     'init net ops geometry',
-    'models':     'layers init net',
+    'models':     'layers init net data weights fetch files',
     # 6
     'prediction': 'net ops data metrics viz weights files geometry runtime',
     'training':   'prediction models layers net ops data metrics optim viz weights files geometry '
@@ -69,6 +69,7 @@ ONLY_IN = {
     'numba':        'kernels.cpu',
     'matplotlib':   'viz',
     'mpi4py':       'runtime.distributed',
+    'onnx':         'weights.export.onnx_file',
     'argparse':     'cli',
     'lessons':      '',                     # the folders beside the package
     'benchmarks':   '',
@@ -365,6 +366,9 @@ BROKEN = {
     'MPI': (
         'training/loop.py', '', 'from mpi4py import MPI\n',
         'training/loop.py:1: imports mpi4py.MPI; only runtime.distributed may import mpi4py'),
+    'ONNX': (
+        'weights/export/onnx_ops.py', '', 'import onnx\n',
+        'onnx_ops.py:1: imports onnx; only weights.export.onnx_file may import onnx'),
     'arguments': (
         'training/loop.py', '', 'import argparse\n',
         'training/loop.py:1: imports argparse; only cli may import argparse'),

@@ -32,7 +32,8 @@ def run_main(capsys, *args):
 # ---- Help and the choice of a command ------------------------------------------------------------
 
 def test_the_commands_are_these():
-    assert [*COMMANDS] == 'demo train eval predict summary draw weights check data doctor'.split()
+    assert [*COMMANDS] == (
+        'demo train eval predict summary draw weights export check data doctor'.split())
 
 
 def test_python_m_tinyfcn_is_the_command():

@@ -1,0 +1,49 @@
+"""The names and shapes that PyTorch gives to the weights of a net."""
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...runtime.backend import to_numpy
+from ..layouts import LAYOUTS, PYTORCH, TORCH, Layout
+from .protocols import Net
+
+SUFFIXES = {ours: theirs for theirs, ours in PYTORCH.items() if ours}
+LINEAR = 'fc', 'fc6', 'fc7', 'fc8'      # what is no convolution there
+HEADS = 'classifier', 'aux_classifier'  # of a segmentation net; all else is its backbone
+
+
+def torchvision_layout(net: Net) -> Layout | None:
+    """How torchvision names the layers of this net, if it has it."""
+    name = net.about.get('build', {}).get('name')
+    return next((layout for layout in LAYOUTS if layout.name.endswith(' of torchvision')
+                 and any(fills.net == name for fills in layout.fills)), None)
+
+
+def is_prepared_as_in_torchvision(preprocess: Mapping[str, Any]) -> bool:
+    """Whether images for the net are those that torchvision's own weights expect."""
+    return preprocess['order'] == TORCH['order'] and all(
+        np.allclose(preprocess[key], TORCH[key]) for key in ('scale', 'mean', 'std'))
+
+
+def state_dict(net: Net) -> dict[str, NDArray[Any]]:
+    """{'conv1_1.weight': array, …}; under torchvision's names if it has the net."""
+    layout = torchvision_layout(net)
+    layers = layer_names(layout) if layout else {}
+    found = {}
+    for name, array in {**net.params, **net.state}.items():
+        box, _, short_name = name.rpartition('.')
+        if layout and box in LINEAR and short_name == 'w':
+            array = array.reshape(len(array), -1)       # (out, C, k, k) -> (out, C·k·k)
+        found[layers.get(box, box) + SUFFIXES[f'.{short_name}']] = to_numpy(array)
+    return found
+
+
+def layer_names(layout: Layout) -> dict[str, str]:
+    """{box: layer}"""
+    layers = {box: layer for layer, box in (layout.required | layout.optional).items()}
+    in_head = {box: layer.split('.')[0] in HEADS for box, layer in layers.items()}
+    if not any(in_head[box] for box in layout.required.values()):
+        return layers                                   # a classifier, all of it one module
+    return {box: layer if in_head[box] else f'backbone.{layer}' for box, layer in layers.items()}
