@@ -79,6 +79,16 @@ def test_a_first_block_keeps_the_dilation_of_the_layer_before(name):
     assert int(last.field[0]) == (1027 if '101' in name else 483) - 2 * 8 * (1 + 2) - 8
 
 
+@pytest.mark.parametrize('name', SEGMENTERS)
+def test_what_the_heads_read_and_drop(name):
+    net = blank(name)
+    first, dropped = ('classifier/0', .1) if 'fcn' in name else ('classifier/0/convs/0/0', .5)
+    assert net['aux_classifier/0'].inputs == [f'layer3/{22 if "101" in name else 5}']
+    assert net[first].inputs == ['layer4/2']
+    rates = [box.kwargs['p'] for box in net.boxes.values() if box.op is ops.dropout]
+    assert rates == [.1, dropped]                       # of aux, of score
+
+
 def test_the_branches_of_deeplab():
     net = blank('deeplabv3_resnet50')
     convs = [net[f'classifier/0/convs/{i}/{int(i == 4)}'] for i in range(5)]
@@ -142,7 +152,7 @@ def test_scores_of_a_classifier(tmp_path, name, dtype, tol):
     torch.save(theirs.state_dict(), tmp_path / 'x.pth')
     about = weights.read(tmp_path / 'x.pth')[1]
     assert about['source'] == f'{CLASSIFIERS[name]} of torchvision'
-    assert about['preprocess']['order'] == 'RGB' and 'shorter_side' not in about['preprocess']
+    assert about['preprocess']['order'] == 'RGB' and about['preprocess']['mean'][0] == .485
     ours, report = loaded(name, tmp_path / 'x.pth', dtype)
     assert not (report.unused or report.missing)
     for size in [(224, 224)] if 'alexnet' in name else [(224, 224), (65, 50)]:
