@@ -134,3 +134,56 @@ SMALL_KERAS = {'input_1': {}, 'fire2/squeeze1x1': {'uniform2': floats(1, 1, 4, 6
                                                    'fire2/squeeze1x1_b': floats(6)},
                 'dense': {'dense/kernel:0': floats(8, 3), 'dense/bias:0': floats(3)},
                 'bn': {'gamma:0': floats(4), 'beta:0': floats(4), 'mean:0': floats(4)}}
+
+
+# ---- MatConvNet
+
+# the layers of the FCNs of 2015 that have another name than those of 2017
+NAMES_OF_2015 = dict(upscore2='score2', upscore_pool4='score4', upscore='upsample',
+                     upscore16='upsample_new', upscore8='upsample')
+VOC_AVERAGE = np.array([122.67891434, 116.66876762, 104.00698793])
+
+
+def dagnn_layers(layers):
+    """[(name, type, arrays as in MATLAB), …] -> the variables layers and params of a DagNN"""
+    rows = []
+    params = []
+    for name, type_, arrays in layers:
+        names = [name + end for end in ('_filter', '_bias', '_moments')][:len(arrays)]
+        params += [(param, array, 1., 0.) for param, array in zip(names, arrays)]
+        rows.append((name, f'dagnn.{type_}', _cells('x'), _cells(name), _cells(*names),
+                     dict(hasBias=1.)))
+    return dict(
+        layers=np.array(rows, [(key, object) for key in
+                               ('name', 'type', 'inputs', 'outputs', 'params', 'block')]),
+        params=np.array(params, [(key, object) for key in
+                                 ('name', 'value', 'learningRate', 'weightDecay')]))
+
+
+def _cells(*values):
+    cells = np.empty((1, len(values)), object)
+    cells[0] = values
+    return cells
+
+
+def meta(average=VOC_AVERAGE.reshape(1, 1, 3), classes=()):
+    return dict(normalization=dict(averageImage=average, keepAspect=1.),
+                classes=dict(description=_cells(*classes)))
+
+
+def as_hwio(w):
+    """What MATLAB has of an OIHW filter, or of (in, out, kh, kw) of a deconvolution."""
+    return w.transpose(2, 3, 1, 0)
+
+
+def dagnn_of(params, upsampling=()):
+    """The layers of a net with these params; upsampling: {box: its weights}"""
+    layers = []
+    for box in (name[:-2] for name in params if name.endswith('.w')):
+        kind = 'ConvTranspose' if box.startswith('up') else 'Conv'
+        arrays = [as_hwio(params[f'{box}.w'])]
+        if f'{box}.b' in params:
+            arrays.append(params[f'{box}.b'][:, None])
+        layers.append((NAMES_OF_2015.get(box, box), kind, arrays))
+    return layers + [(NAMES_OF_2015[box], 'ConvTranspose', [as_hwio(w)])
+                     for box, w in dict(upsampling).items()]

@@ -53,7 +53,7 @@ def check_first_layer(layout: Layout, arrays: Arrays,
     """
     box = next(iter(layout.required.values()))
     w = arrays.get(f'{box}.w')
-    if w is None or w.ndim != 4:
+    if w is None or w.ndim != 4 or not np.isfinite(w).all():    # which is refused elsewhere
         return layout.name, preprocess
     if f'bn{box[4:]}' not in layout.required.values():  # batch norm makes any size the same
         check_norm(box, w)

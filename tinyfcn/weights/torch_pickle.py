@@ -137,10 +137,10 @@ def _tensors(found: Any) -> dict[str, Tensor]:
     for _ in range(MAX_DEPTH):
         candidates |= {id(candidate[key]): candidate[key] for candidate in [*candidates.values()]
                        for key in NESTED if isinstance(candidate.get(key), dict)}
-    # a score or a step that is a tensor may stand beside it
-    tensors = max(({str(name): value for name, value in candidate.items()
-                    if isinstance(value, Tensor)} for candidate in candidates.values()), key=len)
-    if tensors:
+    outer, *nested = ({str(name): value for name, value in candidate.items()
+                       if isinstance(value, Tensor)} for candidate in candidates.values())
+    # a step or a loss that is a tensor may stand beside a state dict
+    if tensors := max(nested, key=len, default={}) or outer:
         return tensors
     raise FormatError(f'no tensors are in it, but {[*found][:5]}; {ADVICE}')
 

@@ -30,8 +30,8 @@ DROPPED = {
     *(f'{builtins} {name}' for builtins in ('builtins', '__builtin__')
       for name in ('dict', 'float', 'int', 'list')),
     '_codecs encode', 'numpy dtype', 'numpy ndarray',
-    *(f'numpy.{core}.multiarray {name}' for core in ('core', '_core')
-      for name in ('_reconstruct', 'scalar')),
+    *(f'numpy.{core}.{name}' for core in ('core', '_core')
+      for name in ('multiarray _reconstruct', 'multiarray scalar', 'numeric _frombuffer')),
     'torch Size', 'torch device', *(f'torch {dtype}' for dtype in (
         'bfloat16', 'float16', 'float32', 'float64', 'int64')),
     'pathlib PosixPath', 'pathlib WindowsPath', 'pathlib._local PosixPath',
@@ -207,7 +207,8 @@ EXECUTE: dict[str, Callable[[Machine, Any], None]] = {
     **dict.fromkeys(['PROTO', 'FRAME'], Machine.ignore),
     **dict.fromkeys(['BININT', 'BININT1', 'BININT2', 'INT', 'LONG', 'LONG1', 'LONG4', 'FLOAT',
                      'BINFLOAT', 'UNICODE', 'BINUNICODE', 'BINUNICODE8', 'SHORT_BINUNICODE',
-                     'STRING', 'BINSTRING', 'SHORT_BINSTRING', 'BINBYTES', 'SHORT_BINBYTES'],
+                     'STRING', 'BINSTRING', 'SHORT_BINSTRING', 'BINBYTES', 'SHORT_BINBYTES',
+                     'BYTEARRAY8'],
                     Machine.push),
     'NONE': lambda machine, _: machine.push(None),
     'NEWTRUE': lambda machine, _: machine.push(True),
