@@ -25,9 +25,9 @@ from .onnx_graph import OnnxGraph
 from .onnx_ops import translate
 from .protocols import Net
 
-# what ONNX Runtime 1.15 of May 2023 reads, and all later ones
-OPSET = 19
-IR_VERSION = 9
+# the oldest ones with all that is needed; ONNX Runtime 1.15 of May 2023 runs them
+OPSET = 16
+IR_VERSION = 8
 MAX_BYTES = 2_000_000_000       # of the weights: a file of protobuf has less than 2 GiB
 # images large enough for every net, by which the size of a score is compared with theirs
 PROBES = (1000, 1203), (1301, 1102)

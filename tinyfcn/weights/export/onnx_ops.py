@@ -71,6 +71,8 @@ def max_pool(graph: OnnxGraph, box: Box, x: str) -> str:
 
 def avg_pool(graph: OnnxGraph, box: Box, x: str) -> str:
     geometry = _pool_window(box)
+    if geometry.pop('dilations') != [1, 1]:
+        raise ValueError('ONNX of this version has no dilated average')
     top, left, bottom, right = geometry['pads']
     include_pad = int(box.kwargs['count_include_pad'])
     if include_pad and (top, left) != (bottom, right):
