@@ -141,7 +141,7 @@ SMALL_KERAS = {'input_1': {}, 'fire2/squeeze1x1': {'uniform2': floats(1, 1, 4, 6
 # the layers of the FCNs of 2015 that have another name than those of 2017
 NAMES_OF_2015 = dict(upscore2='score2', upscore_pool4='score4', upscore='upsample',
                      upscore16='upsample_new', upscore8='upsample')
-VOC_AVERAGE = np.array([122.67891434, 116.66876762, 104.00698793])
+VOC_AVERAGE = np.array([122.67891434, 116.66876762, 104.00698793])      # red green blue
 
 
 def dagnn_layers(layers):
@@ -166,7 +166,7 @@ def _cells(*values):
     return cells
 
 
-def meta(average=VOC_AVERAGE.reshape(1, 1, 3), classes=()):
+def meta(average=VOC_AVERAGE, classes=()):
     return dict(normalization=dict(averageImage=average, keepAspect=1.),
                 classes=dict(description=_cells(*classes)))
 

@@ -47,8 +47,9 @@ def assert_read(path, expected=ARRAYS):
     ids='.'.join)
 def test_a_state_dict_is_found_in_a_checkpoint(save, keys):
     saved = tensors()
+    optimizer = {'state': {0: {'momentum': saved['conv1.bias']}}}
     for key in reversed(keys):
-        saved = {'epoch': 3, key: saved, 'optimizer': {'state': {0: {'m': tensors()['conv1.bias']}}}}
+        saved = {'epoch': 3, key: saved, 'optimizer': optimizer}
     assert_read(save(saved))
 
 

@@ -1,4 +1,4 @@
-"""Caffe's VGG-16 is known by its first filters, whatever its names and the order of its channels."""
+"""Caffe's VGG-16 is known by its first filters, under any names and in either order of channels."""
 import os
 from pathlib import Path
 
@@ -120,7 +120,8 @@ def test_a_likeness_in_the_middle_is_refused():
     arrays = vgg(FEATURES, caffe_filters(noise=noise))
     with pytest.raises(FormatError, match=r"resembles that of Caffe's VGG-16 \(cosine 0\.8\d\)"):
         to_our_names(arrays)
-    assert to_our_names(vgg(PLAIN, caffe_filters(noise=noise), ('.w', '.b')))[1]['preprocess'] == BGR
+    _, about = to_our_names(vgg(PLAIN, caffe_filters(noise=noise), ('.w', '.b')))
+    assert about['preprocess'] == BGR                   # Caffe's names leave nothing open
 
 
 def test_random_first_layers_are_never_taken_for_caffes():

@@ -53,7 +53,8 @@ def test_vgg_of_caffe(tmp_path):
     assert about == dict(name='small', bilinear={}, format='caffe', source='VGG-16 of Caffe',
                          preprocess=dict(order='BGR', scale=1., mean=(103.939, 116.779, 123.68),
                                          std=(1., 1., 1.)),
-                         build=dict(name='vgg16', n_class=4, channels=3, width=5 / 64))
+                         build=dict(name='vgg16', n_class=4, channels=3, width=5 / 64),
+                         shorter_side=256)
 
 
 @pytest.mark.parametrize('layers, source', [(TORCHVISION, 'torchvision'), (TIMM, 'timm')])
@@ -65,7 +66,7 @@ def test_vgg_of_torch(tmp_path, layers, source):
     assert_same_as_ours(arrays)
     assert about == dict(format='torch', source=f'VGG-16 of {source}', preprocess=dict(
         order='RGB', scale=1 / 255, mean=(.485, .456, .406), std=(.229, .224, .225)),
-        build=dict(name='vgg16', n_class=4, channels=3, width=5 / 64))
+        build=dict(name='vgg16', n_class=4, channels=3, width=5 / 64), shorter_side=256)
     needed('safetensors.numpy').save_file(as_torch(layers), tmp_path / 'y')
     assert_same_as_ours(weights.read(tmp_path / 'y')[0])
 
@@ -129,6 +130,7 @@ def fcn(n_class):
 
 
 CONVS = [f'conv{i}' for i in range(1, 6)]
+GROUPS = {'conv2.w': floats(2, 1, 1, 1)}    # of CaffeNet, in which a filter reads half the channels
 FIRE = [f'fire{i}/{part}' for i in range(2, 10)
         for part in ('squeeze1x1', 'expand1x1', 'expand3x3')]
 FIRE_TORCH = ['features.0', *(f'features.{i}.{part}' for i in (3, 4, 6, 7, 9, 10, 11, 12)
@@ -139,8 +141,11 @@ FIRE_TORCH = ['features.0', *(f'features.{i}.{part}' for i in (3, 4, 6, 7, 9, 10
     (with_suffix(['conv1', *FIRE, 'conv10']), 'SqueezeNet v1.1', 'BGR', 104.),
     (with_suffix(['conv1', *FIRE], '.weight'), 'SqueezeNet v1.1, npz', 'BGR', 104.),
     (with_suffix(FIRE_TORCH, '.weight'), 'SqueezeNet v1.1 of torchvision', 'RGB', .485),
-    (with_suffix([*CONVS, 'fc6', 'fc7', 'fc8']), 'CaffeNet', 'BGR', 104.00699),
-    (with_suffix([*CONVS, 'fc6', 'fc7', 'score_fr']), 'CaffeNet', 'BGR', 104.00699),
+    ({**with_suffix([*CONVS, 'fc6', 'fc7', 'fc8']), **GROUPS}, 'CaffeNet', 'BGR', 104.00699),
+    ({**with_suffix([*CONVS, 'fc6', 'fc7', 'score_fr']), **GROUPS}, 'CaffeNet', 'BGR', 104.00699),
+    (with_suffix([*CONVS, 'fc6', 'fc7', 'fc8']),
+     'AlexNet of torchvision, under the names of Caffe', 'RGB', .485),
+    (with_suffix(CONVS), 'AlexNet of torchvision, under the names of Caffe', 'RGB', .485),
     (with_suffix(['conv1/7x7_s2', 'conv2/3x3_reduce', 'conv2/3x3', *INCEPTION, 'loss3/classifier',
             'loss1/fc']), 'GoogLeNet of BVLC', 'BGR', 104.),
     (fcn(60), 'FCN of its authors, Caffe', 'BGR', 104.007),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from ..files import FormatError
+from .arrays import Arrays
 
 Preprocess = dict[str, Any]
 
@@ -76,7 +77,13 @@ NYUD_COLOUR = (116.190, 97.203, 92.318)
 NYUD_HHA = (132.431, 94.076, 118.477)
 TORCH: Preprocess = dict(order='RGB', scale=1 / 255, mean=(.485, .456, .406),
                          std=(.229, .224, .225))
-TORCH_COCO: Preprocess = {**TORCH, 'shorter_side': 520}
+# By net, the pixels of the shorter side of the images that published weights were trained on, and
+# to which images are resized for them. All other nets see images as they are
+SHORTER_SIDES = {
+    **dict.fromkeys(('vgg16', 'alexnet', 'googlenet', 'squeezenet', 'alexnet_torchvision',
+                     'resnet50', 'resnet101'), 256),
+    **dict.fromkeys(('fcn_resnet50', 'fcn_resnet101', 'deeplabv3_resnet50',
+                     'deeplabv3_resnet101'), 520)}
 # by the number of classes; not 40, of NYUDv2, which may be trained on colour or on HHA
 FCN_MEANS = {21: VOC_MEAN, 60: (104.007, 116.669, 122.679)}
 # what the names of published files say beside their weights
@@ -111,6 +118,17 @@ def from_tensorflow(box: str, w: NDArray[Any], channels: int) -> NDArray[Any]:
     return w.transpose(3, 2, 0, 1) if w.ndim == 4 else fc6_from_hwc(box, w.T, channels)
 
 
+def always(arrays: Arrays) -> bool:
+    return True
+
+
+def is_without_groups(arrays: Arrays) -> bool:
+    """Whether the second convolution reads all channels of the first; in CaffeNet it reads half."""
+    names = [f'{box}.w' for box in CAFFENET[:2]]
+    first, second = (arrays[name].shape if name in arrays else () for name in names)
+    return len(second) == 4 and first[:1] == second[1:2]
+
+
 class Fills(NamedTuple):
     """A net that weights fill: its name in `build`, and by what the file shows it."""
     net: str
@@ -131,6 +149,7 @@ class Layout(NamedTuple):
     fills: tuple[Fills, ...] = ()       # the first that fits the file
     depth: int = 64                     # filters of the first convolution in the paper
     constants: tuple[str, ...] = ()     # arrays that the net has as fixed numbers
+    fits: Callable[[Arrays], bool] = always     # of layouts with the same names, shapes tell
 
 
 # num_batches_tracked counts the updates of the running statistics, which no net needs
@@ -176,6 +195,9 @@ LAYOUTS = [
     Layout('VGG-16 of Keras', bgr(*VGG_MEAN), BLOCKS,
            dict(fc1='fc6', fc2='fc7', predictions='fc8'), convert=fc6_from_hwc,
            fills=FILLS_VGG16),
+    Layout('AlexNet of torchvision, under the names of Caffe', TORCH, same_names(*CAFFENET),
+           same_names(*HEAD), fills=(Fills('alexnet_torchvision', 'fc8'),),
+           fits=is_without_groups),
     Layout('CaffeNet', bgr(*VOC_MEAN), same_names(*CAFFENET), same_names(*HEAD),
            fills=(Fills('fcn_alexnet', 'score_fr'), Fills('alexnet', 'fc8')), depth=96),
     Layout('GoogLeNet of BVLC', bgr(104., 117., 123.),
@@ -191,7 +213,7 @@ LAYOUTS = [
            {'classifier.1': 'fc6', 'classifier.4': 'fc7', 'classifier.6': 'fc8'}, PYTORCH,
            fills=(Fills('alexnet_torchvision', 'fc8'),)),
     # before the ResNets, which lack the heads and have all else
-    *(Layout(f'{name} of torchvision', TORCH_COCO, with_dots(*trunk, *head), with_dots(*AUX_HEAD),
+    *(Layout(f'{name} of torchvision', TORCH, with_dots(*trunk, *head), with_dots(*AUX_HEAD),
              PYTORCH, fills=(Fills(net, 'classifier/4'),))
       for name, net, trunk, head in (
           ('FCN on ResNet-50', 'fcn_resnet50', RESNET50, FCN_HEAD),

@@ -17,6 +17,7 @@ from .layouts import (
     FCN_TORCH,
     FILE_PREPROCESS,
     LAYOUTS,
+    SHORTER_SIDES,
     Layout,
     Preprocess,
     bgr,
@@ -34,14 +35,17 @@ AT_ONCE = ('fcn8s_at_once has weights of the same names; if these are its, say s
            'the file: fcn8s-atonce….pth')
 
 
-def to_our_names(arrays: Arrays, file_name: str = '') -> tuple[Arrays, dict[str, Any]]:
+def to_our_names(arrays: Arrays, file_name: str = '',
+                 arch: str = '') -> tuple[Arrays, dict[str, Any]]:
     """{name in the file: array} -> {'<box>.w': array, …}, dict(source=…, preprocess=…)
 
     A layer that is not in the layout's table, such as a score layer, keeps its name.
     about['build']: the arguments of tinyfcn.build for the net that the weights fill as a whole,
     if there is one. about['bilinear']: {layer: ksize} of upsampling layers, whose weights the net
-    has as fixed numbers. about['remark']: what the file leaves open.
-    file_name: without its suffix; it tells nets apart whose weights have the same names
+    has as fixed numbers. about['shorter_side']: of the images that it was trained on, where these
+    were resized. about['remark']: what the file leaves open.
+    file_name, without its suffix, and arch, what a checkpoint calls its net: they tell nets apart
+    whose weights have the same names
     """
     arrays = with_aliases(without_prefixes(arrays))
     layout = _layout_of(arrays)
@@ -54,12 +58,15 @@ def to_our_names(arrays: Arrays, file_name: str = '') -> tuple[Arrays, dict[str,
     about: dict[str, Any] = dict(source=source, preprocess=preprocess)
     if bilinear:
         about['bilinear'] = bilinear
-    if build := _build(layout, renamed, file_name):
+    boxes = {name.rpartition('.')[0] for name in (*arrays, *renamed)}
+    if build := _build(layout, renamed, boxes, f'{file_name} {arch}'):
         about['build'] = build
+        if build['name'] in SHORTER_SIDES:
+            about['shorter_side'] = SHORTER_SIDES[build['name']]
         last = LAST_UPSAMPLING.get(build['name'], '')
         renamed = {re.sub('^upsample(_new)?(?=[.])', last, name) if last else name: array
                    for name, array in renamed.items()}
-        if layout is FCN_TORCH and build['name'] == 'fcn8s':
+        if layout is FCN_TORCH and build['name'] == 'fcn8s' and not arch:
             about['remark'] = AT_ONCE
     return renamed, about
 
@@ -89,9 +96,8 @@ def _preprocess(layout: Layout, arrays: Arrays) -> Preprocess | None:
     return bgr(*mean) if mean else None
 
 
-def _build(layout: Layout, arrays: Arrays, file_name: str) -> dict[str, Any] | None:
+def _build(layout: Layout, arrays: Arrays, boxes: set[str], hint: str) -> dict[str, Any] | None:
     """The arguments of `build` for the net that has these weights, if it is one that it knows."""
-    boxes = {name.rpartition('.')[0] for name in arrays}
     first = arrays.get(f'{next(iter(layout.required.values()))}.w')
     fills = next((fills for fills in layout.fills if boxes >= {fills.score, *fills.boxes}), None)
     if fills is None or first is None or first.ndim != 4:
@@ -102,10 +108,10 @@ def _build(layout: Layout, arrays: Arrays, file_name: str) -> dict[str, Any] | N
     if score is None or score.ndim == 0 or not 0 < width <= MAX_WIDTH:
         return None
     name = fills.net
-    if name == 'fcn8s' and 'atonce' in re.sub('[-_]', '', file_name.lower()):
+    if name == 'fcn8s' and 'atonce' in re.sub('[-_]', '', hint.lower()):
         name = 'fcn8s_at_once'
     build = dict(name=name, n_class=len(score), channels=channels, width=width)
-    if any(box.startswith('up') for box in boxes):
+    if any(key.startswith('up') for key in arrays):
         build['up'] = 'learned'
     return build if is_build(build) else None
 
@@ -154,7 +160,8 @@ def _box_and_suffix(name: str, layout: Layout) -> tuple[str, str | None]:
 def _layout_of(arrays: Arrays) -> Layout:
     for layout in LAYOUTS:
         layers = _layers(arrays, layout)
-        if layout.required.keys() <= layers and not _unexpected_layers(layers, layout):
+        if layout.required.keys() <= layers and not _unexpected_layers(layers, layout) \
+                and layout.fits(arrays):
             return layout
     raise FormatError(_unknown_source(arrays))
 
