@@ -43,3 +43,13 @@ def test_squeezenet_tells_cats_from_dogs():
         correct.append(score.argmax() in SYNSETS[animal])
     print(f'top-1 {np.mean(correct):.3f} on {len(correct)} images')
     assert len(correct) == 200 and np.mean(correct) > .7
+
+
+def test_alexnet_of_torchvision_is_no_caffenet():
+    """The names are CaffeNet's, whose images are BGR and 0 … 255; the shapes are not."""
+    arrays, about = weights.read(DATA / 'weights/alexnet_torchvision_conv_oihw_fp32.npz')
+    assert about['preprocess']['order'] == 'RGB' and about['preprocess']['scale'] == 1 / 255
+    report = weights.transplant(build('fcn_alexnet_torchvision', seed=None, n_class=2), arrays)
+    assert len(report.copied) == 2 * 5 and not report.unused
+    with pytest.raises(ValueError, match='conv1.w is .* another net'):
+        weights.transplant(build('fcn_alexnet', seed=None, n_class=2), arrays)
