@@ -14,17 +14,16 @@ import pytest
 from bounded_reader import bounded_reader
 from PIL import Image
 from scipy.io import savemat
-from test_weights_fuzz import damage
+from test_weights_fuzz import damage, outcomes
 
 from tinyfcn.data.images import read_label
 from tinyfcn.files.images import MAX_PIXELS
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.skipif(
     not sys.platform.startswith('linux'), reason='measures memory by /proc of Linux')]
-COUNT = int(os.environ.get('TINYFCN_FUZZ', 3_000))
+COUNT = int(os.environ.get('TINYFCN_FUZZ', 2_000))
 ADDRESSES = 1 << 30             # bytes of RLIMIT_AS beyond those at the beginning
 MEMORY = 20 * MAX_PIXELS        # bytes: damage may make an image the largest there is
-SECONDS = 5                     # of the processor for one file
 
 RNG = np.random.default_rng(4)
 RGB = RNG.integers(0, 256, (24, 32, 3), 'uint8')
@@ -132,22 +131,8 @@ def damage_inside(data, rng):
 @pytest.mark.parametrize('kind', READERS)
 def test_a_damaged_file_is_read_or_refused(tmp_path, kind):
     name, make_files = READERS[kind]
-    files = make_files()
-    path = tmp_path / 'damaged'
-    rng = np.random.default_rng(13)
-    counts = dict(read=0, refused=0)
-    with bounded_reader(limit=ADDRESSES) as reader:
-        for data in files:
-            path.write_bytes(data)
-            assert reader.read(path, name).kind == 'read'
-        for i in range(COUNT):
-            change = damage if rng.integers(2) else damage_inside
-            path.write_bytes(change(files[i % len(files)], rng))
-            outcome = reader.read(path, name)
-            assert outcome.kind in counts and outcome.message.isprintable(), (i, outcome)
-            assert outcome.kind == 'read' or outcome.message.startswith(str(path)), (i, outcome)
-            assert outcome.memory <= MEMORY and outcome.seconds <= SECONDS, (i, outcome)
-            counts[outcome.kind] += 1
+    counts = outcomes(tmp_path, name, make_files(), COUNT, seed=13, damage_inside=damage_inside,
+                      addresses=ADDRESSES, memory=MEMORY)
     assert min(counts.values()) > COUNT / 100, counts
 
 

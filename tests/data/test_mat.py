@@ -52,7 +52,7 @@ def test_other_things_than_numbers_are_named(tmp_path, value, found):
 
 
 @pytest.mark.parametrize('count', [
-    100, pytest.param(int(os.environ.get('TINYFCN_FUZZ', 5000)), marks=pytest.mark.fuzz)])
+    100, pytest.param(int(os.environ.get('TINYFCN_FUZZ', 2000)), marks=pytest.mark.fuzz)])
 @pytest.mark.parametrize('compressed', [False, True])
 def test_damage_is_reported_and_never_ends_the_process(tmp_path, count, compressed):
     path = tmp_path / 'x.mat'

@@ -307,7 +307,7 @@ def test_a_full_disk_is_reported_as_such(tmp_path, make):
 
 # ---- random damage -------------------------------------------------------------------------------
 
-COUNT = int(os.environ.get('TINYFCN_FUZZ', 2000))
+COUNT = int(os.environ.get('TINYFCN_FUZZ', 1000))
 ADDRESSES = 512 << 20           # bytes of RLIMIT_AS beyond those at the beginning
 MEMORY = 32 << 20               # bytes that an archive of some kilobytes may need
 SECONDS = 5                     # of the processor for one archive
