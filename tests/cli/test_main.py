@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from training_samples import write_bright_halves
 
 from tinyfcn import __version__
 from tinyfcn.cli import COMMANDS, main
@@ -175,10 +176,14 @@ def test_ctrl_c_during_imports_is_quiet(tmp_path):
 def test_a_training_outlives_its_terminal(tmp_path):
     """As with nohup: SIGHUP is ignored, and every print fails from then on."""
     import pty
+    data = tmp_path / 'set'
+    data.mkdir()
+    write_bright_halves(data)
     master, slave = pty.openpty()
     training = subprocess.Popen(
-        [sys.executable, '-m', 'tinyfcn', 'train', 'shapes-32s', '--run', str(tmp_path / 'run'),
-         '--set', 'steps=12', 'validate_every=4', 'batch=1'], stdin=slave, stdout=slave,
+        [sys.executable, '-m', 'tinyfcn', 'train', 'folder', '--data', str(data),
+         '--run', str(tmp_path / 'run'), '--set', 'net=tiny_8s', 'init_from=None', 'steps=12',
+         'validate_every=4', 'batch=2', 'crop_size=(24,32)'], stdin=slave, stdout=slave,
         stderr=slave, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     os.close(slave)

@@ -1,4 +1,4 @@
-"""What one rank does in test_distributed: 30 training steps, with the results written to files.
+"""What one rank does in test_distributed: twelve training steps, with the results written to files.
 
     mpiexec -n 2 python mpi_steps.py FOLDER float64
 """
@@ -28,7 +28,7 @@ def trained_net(dtype):
     net = new_net(dtype)
     for w in net.params.values():
         w += world().rank                               # all ranks continue with those of rank 0
-    recipe = get_recipe('shapes-8s', init_from=None, batch=1, iter_size=4, steps=30,
+    recipe = get_recipe('shapes-8s', init_from=None, batch=1, iter_size=4, steps=12,
                         optimizer='sgd', lr=.02, flip=True)
     dataset = load_dataset('shapes', **SMALL)
     return net, list(train(net, dataset, recipe, make_optimizer(recipe), seed=1))

@@ -142,7 +142,7 @@ def test_sums_of_many_kinds_of_arrays(ranks, tmp_path):
 
 @pytest.fixture(scope='module', params=['float32', 'float64'])
 def one_process(request):
-    """Thirty steps in one process. -> dtype, its net, its rows"""
+    """Twelve steps in one process. -> dtype, its net, its rows"""
     return request.param, *mpi_steps.trained_net(request.param)
 
 

@@ -243,10 +243,9 @@ def test_a_storm_of_ctrl_c_ends_the_job(data, tmp_path):
 def test_a_campaign_of_kills(data, tmp_path):
     """Of mpiexec and of ranks, by four signals: what is resumed ends with the same bits."""
     launcher = [MPIEXEC, '-n', '2']
-    kill_campaign.finish(kill_campaign.start(data, tmp_path / 'undisturbed', launcher))
-    uninterrupted = kill_campaign.read_run(tmp_path / 'undisturbed')
+    expected = kill_campaign.uninterrupted(data, tmp_path / 'undisturbed', launcher)
     spent = kill_campaign.spend(kill_campaign.KILLS_OF_RANKS, kill_campaign.KILLS_OF_JOB, data,
-                                tmp_path, uninterrupted, launcher)
+                                tmp_path, expected, launcher)
     print(spent)
     assert spent.total() == kill_campaign.KILLS_OF_RANKS
 

@@ -26,7 +26,7 @@ KILLS_OF_A_RUN = 4
 KILLS = 72 if IS_FULL else 8            # of one process and its workers
 KILLS_OF_RANKS = 24 if IS_FULL else 2
 FIGHTS = 20 if IS_FULL else 1           # two trainings in one folder
-SETTINGS = ['net=fcn_squeezenet_8s', 'init_from=None', 'steps=120', 'validate_every=40',
+SETTINGS = ['net=fcn_squeezenet_8s', 'init_from=None', 'steps=60', 'validate_every=20',
             'iter_size=2', 'batch=2', 'optimizer=sgd', 'lr=0.01', 'scale_range=(.7,1.3)',
             'crop_size=(24,32)']
 ENVIRONMENT = {**os.environ, 'OPENBLAS_NUM_THREADS': '1', 'PYTHONWARNINGS': 'error',
@@ -65,8 +65,8 @@ def arguments(dataset, folder, *more):
             '--seed', '5', '--resume', '--set', *SETTINGS, *more]
 
 
-def start(dataset, folder, launcher=()):
-    return subprocess.Popen([*launcher, sys.executable, *arguments(dataset, folder)],
+def start(dataset, folder, launcher=(), more=()):
+    return subprocess.Popen([*launcher, sys.executable, *arguments(dataset, folder, *more)],
                             env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)
 
@@ -76,6 +76,12 @@ def finish(process):
     stdout, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, (process.returncode, stdout, stderr)
     return stderr
+
+
+def uninterrupted(dataset, folder, launcher=()):
+    """-> what is in the folder of an undisturbed run"""
+    finish(start(dataset, folder, launcher))
+    return read_run(folder)
 
 
 def fight(dataset, folder, rng):
@@ -97,7 +103,7 @@ def fight(dataset, folder, rng):
     return read_run(folder)
 
 
-def spend(kills, kinds, dataset, folder, uninterrupted, launcher=()):
+def spend(kills, kinds, dataset, folder, expected, launcher=()):
     """Spend so many kills on runs in `folder`, two runs at a time. -> how many of each kind"""
     rng = random.Random(17)
     plan = [(kinds[i % len(kinds)], rng.random(), rng.random() < .2) for i in range(kills)]
@@ -122,8 +128,8 @@ def spend(kills, kinds, dataset, folder, uninterrupted, launcher=()):
         done = [*pool.map(one, enumerate(runs))]
     for run, spent in done:
         found = read_run(run)
-        assert found.keys() == uninterrupted.keys()
-        different = [key for key in found if found[key] != uninterrupted[key]]
+        assert found.keys() == expected.keys()
+        different = [key for key in found if found[key] != expected[key]]
         assert not different, (run, spent, different)
     assert not [*folder.glob('*/.*')]
     return Counter(each for _, spent in done for each in spent)

@@ -75,6 +75,7 @@ def test_the_lock_of_a_killed_run_is_not_kept_by_its_workers(tmp_path):
                                stdout=subprocess.PIPE, text=True)
     worker = int(process.stdout.readline())
     while not (tmp_path / 'metrics.jsonl').read_bytes():
+        assert process.poll() is None
         time.sleep(.01)
     os.kill(worker, signal.SIGSTOP)
     try:
