@@ -37,9 +37,12 @@ def find_file(sources: Sequence[Source], folder: Path, use: Callable[[Path], T],
         if not problem:
             log(f'{printable(path)} exists already')
             try:
-                return use(path)
+                used = use(path)
             except ValueError as error:
                 problem = str(error)
+            else:
+                _remove_parts(sources, folder)
+                return used
         set_aside(path)
         _sha256_file(path).unlink(missing_ok=True)
         log(f'{printable(path)}: {problem}; it is {path.name}.bad now, and is fetched again')
@@ -78,7 +81,7 @@ def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path],
 def copy_file(own: Path, source: Source, folder: Path, report: Report | None = None,
               log: Log = ignore) -> Path:
     """-> the file in `folder`, from a copy that a user has; verified like a download"""
-    part = folder / f'{source.file}.copy.part'
+    part = _copy_part(source, folder)
     with open_regular(own) as file:
         size = os.fstat(file.fileno()).st_size
         part.unlink(missing_ok=True)                    # left by a run that was killed
@@ -91,9 +94,11 @@ def copy_file(own: Path, source: Source, folder: Path, report: Report | None = N
                         report(copy.tell(), size, own.name)
             if problem := file_problem(part, source):
                 raise ValueError(f'{printable(own)}: {problem}; it is another file, or damaged')
-            return take_part(part, source, folder, log)
+            path = take_part(part, source, folder, log)
         finally:
             part.unlink(missing_ok=True)
+    _remove_parts([source], folder)
+    return path
 
 
 def take_part(part: Path, source: Source, folder: Path, log: Log) -> Path:
@@ -114,8 +119,14 @@ def _part(mirror: str, source: Source, folder: Path) -> Path:
     return folder / f'{source.file}.{crc32(mirror.encode()):08x}.part'
 
 
+def _copy_part(source: Source, folder: Path) -> Path:
+    """What has been copied of a user's own file; it does not outlast the process, unless killed."""
+    return folder / f'{source.file}.copy.part'
+
+
 def _remove_parts(sources: Sequence[Source], folder: Path) -> None:
     for source in sources:
+        _copy_part(source, folder).unlink(missing_ok=True)
         for mirror in source.mirrors:
             remove_part(_part(mirror, source, folder))
 
