@@ -10,13 +10,15 @@ import pickle
 import struct
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bounded_reader import bounded_reader
 from optional_deps import needed
-from weights_samples import SMALL_KERAS, floats, keras_file
+from scipy.io import savemat
+from weights_samples import SMALL_KERAS, dagnn_layers, floats, keras_file
 
 from tinyfcn import weights
 from tinyfcn.weights import keras_h5, npz, torch_pickle, unpickle
@@ -410,6 +412,67 @@ def test_safetensors_are_read_without_a_second_copy(reader, tmp_path):
     assert outcome.memory < 1.25 * outcome.size
 
 
+# ---- MatConvNet: elements by hand
+
+def element(kind, data):
+    return struct.pack('<II', kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def matrix(kind, shape, content, name=b''):
+    return element(14, element(6, struct.pack('<II', kind, 0))
+                   + element(5, struct.pack(f'<{len(shape)}i', *shape)) + element(1, name)
+                   + content)
+
+
+def mat_file(path, *variables, compress=False):
+    if compress:
+        packed = [zlib.compress(variable) for variable in variables]
+        variables = [struct.pack('<II', 15, len(data)) + data for data in packed]
+    path.write_bytes(b'MATLAB 5.0 MAT-file'.ljust(124) + b'\0\1IM' + b''.join(variables))
+    return path
+
+
+CELL, STRUCT, SINGLE = 1, 2, 7
+NAMES = element(5, struct.pack('<i', 8)) + element(1, b'name\0\0\0\0')
+
+
+def test_mat_a_huge_array_of_structs_or_of_cells(reader, tmp_path):
+    for kind, names in (CELL, b''), (STRUCT, NAMES), (STRUCT, NAMES[:16] + element(1, b'')):
+        path = mat_file(tmp_path / 'x', matrix(kind, (1 << 30, 1), names, b'layers'),
+                        matrix(STRUCT, (1, 1), NAMES, b'params'))
+        outcome = reader.read(path)
+        assert outcome.kind == 'refused' and outcome.memory < CONSTANT, outcome
+
+
+def test_mat_a_matrix_of_a_million_axes(reader, tmp_path):
+    path = mat_file(tmp_path / 'x', matrix(SINGLE, [1] * 1_000_000, b'', b'layers'))
+    assert '1000000 axes' in reader.read(path).message
+
+
+def test_mat_cells_in_cells(reader, tmp_path):
+    """The one that is looked into is unboxed again and again, and each time is smaller."""
+    inner = matrix(CELL, (1, 1), b'')
+    for _ in range(2000):
+        inner = matrix(CELL, (1, 1), inner)
+    path = mat_file(tmp_path / 'x', matrix(CELL, (1, 1), inner, b'net'))
+    assert reader.read(path).kind == 'refused'
+
+
+def test_mat_zeros_that_are_compressed(reader, tmp_path):
+    variable = matrix(SINGLE, (1 << 11, 1 << 12), element(7, bytes(1 << 25)), b'layers')
+    outcome = reader.read(mat_file(tmp_path / 'x', variable, compress=True))
+    assert outcome.kind == 'refused' and 'and a net is far smaller' in outcome.message
+    assert outcome.memory < CONSTANT
+
+
+def test_mat_small_integers_that_become_floats(reader, tmp_path):
+    """A few kilobytes of bytes may fill four times as much, and no more."""
+    layers = dagnn_layers([(f'c{i}', 'Conv', [np.ones((3, 3, 64, 64), 'uint8')])
+                           for i in range(20)])
+    savemat(tmp_path / 'x', layers, appendmat=False)
+    assert check(reader, tmp_path / 'x', 'read').size == 20 * 4 * 9 * 64 * 64
+
+
 # ---- Any format
 
 def test_a_large_file_where_memory_is_short_is_not_called_damaged(tmp_path):
@@ -423,7 +486,8 @@ def test_the_limit_of_all_formats_is_the_same():
     assert MAX_EXPANSION == 16 and FREE_BYTES == 16 << 20
 
 
-@pytest.mark.parametrize('name', ['caffe', 'keras_h5', 'npz', 'safetensors_file', 'torch_pickle'])
+@pytest.mark.parametrize('name', ['caffe', 'keras_h5', 'matconvnet', 'npz', 'safetensors_file',
+                                  'torch_pickle'])
 def test_a_pipe_is_refused_by_every_reader(reader, tmp_path, name):
     os.mkfifo(tmp_path / 'x')
     outcome = reader.read(tmp_path / 'x', name)
