@@ -24,6 +24,7 @@ OURS = {f'{name}.{end}': array for name, w in LAYERS.items()
 FEATURES = 0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28
 TORCHVISION = dict(zip(LAYERS, [*(f'features.{i}' for i in FEATURES), 'classifier.0',
                                 'classifier.3', 'classifier.6']))
+DROPOUT_FIRST = {**TORCHVISION, 'fc6': 'classifier.1', 'fc7': 'classifier.4'}
 TIMM = {**TORCHVISION, 'fc6': 'pre_logits.fc1', 'fc7': 'pre_logits.fc2', 'fc8': 'head.fc'}
 
 
@@ -57,7 +58,8 @@ def test_vgg_of_caffe(tmp_path):
                          shorter_side=256)
 
 
-@pytest.mark.parametrize('layers, source', [(TORCHVISION, 'torchvision'), (TIMM, 'timm')])
+@pytest.mark.parametrize('layers, source', [
+    (TORCHVISION, 'torchvision'), (DROPOUT_FIRST, 'torchvision, dropout first'), (TIMM, 'timm')])
 def test_vgg_of_torch(tmp_path, layers, source):
     torch = needed('torch')
     torch.save({f'module.{name}': torch.from_numpy(array)               # of DataParallel

@@ -189,6 +189,10 @@ LAYOUTS = [
     Layout('VGG-16 of timm', TORCH,
            {**FEATURES, 'pre_logits.fc1': 'fc6', 'pre_logits.fc2': 'fc7'}, {'head.fc': 'fc8'},
            PYTORCH, fills=FILLS_VGG16),
+    # the fc layers of its first files came after their dropout
+    Layout('VGG-16 of torchvision, dropout first', TORCH,
+           {**FEATURES, 'classifier.1': 'fc6', 'classifier.4': 'fc7'}, {'classifier.6': 'fc8'},
+           PYTORCH, fills=FILLS_VGG16),
     Layout('VGG-16 of torchvision', TORCH, FEATURES,
            {'classifier.0': 'fc6', 'classifier.3': 'fc7', 'classifier.6': 'fc8'}, PYTORCH,
            fills=FILLS_VGG16),
