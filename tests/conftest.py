@@ -19,6 +19,8 @@ SHARE_OF = dict(models='family', weights='family', viz='family', cli='family',
                 benchmarks='training', runtime='kernels', kernels='kernels')
 
 
+pytest_plugins = ['published']
+
 spent = Counter()
 
 

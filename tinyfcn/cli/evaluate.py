@@ -5,6 +5,8 @@ the IU of every class.
 
   tinyfcn eval runs/my                  on the validation set of its run
   tinyfcn eval fcn8s.safetensors voc --data /data/voc2012
+  tinyfcn eval fcn_resnet50 voc --data /data/voc2012
+                                        `tinyfcn weights list` shows such names
   tinyfcn eval runs/my --scales .75 1 1.25 --flip
 """
 import argparse
@@ -26,6 +28,7 @@ from ..data.fingerprint import (
 from ..data.labels import by_output
 from ..files import printable, require_own
 from ..net import Net
+from ..prediction.classify import is_classifier
 from ..prediction.multiscale import require_window
 from ..prediction.predict import add_confusion, predict_all, total_confusion
 from ..training import Recipe
@@ -48,7 +51,8 @@ Confusions: TypeAlias = dict[str, NDArray[np.int64]]            # by output, (C,
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('weights', type=Path, metavar='WEIGHTS',
-                        help='a file of weights, or the folder of a run')
+                        help='a file of weights, the folder of a run, or the name of pretrained '
+                             'weights')
     parser.add_argument('dataset', nargs='?', metavar='DATASET',
                         help='its name, such as voc, or a folder of your own (default: the '
                              'validation set of the run)')
@@ -66,13 +70,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    net = load(weights_file(args.weights)).to(args.device)
+    file = weights_file(args.weights)
+    net = load(file).to(args.device)
+    if is_classifier(net):
+        raise ValueError(f'{args.weights} scores an image as a whole, and these metrics are of '
+                         f'pixels: give a net for segmentation, such as fcn_resnet50')
     require_window(net, args.window)
     run_state = net.about.get('run')                    # of a file that a run wrote
     recipe = None
     if run_state and 'recipe' in run_state:
         recipe = Recipe.from_saved(run_state['recipe'], str(args.weights))
-    root = args.data or run_data_folder(args.weights)
+    root = args.data or run_data_folder(file)
     dataset = evaluation_set(args, recipe, root)
     require_same_classes(net, dataset)
     if args.export:

@@ -10,6 +10,7 @@ from ..data.dataset import hold_out
 from ..data.fetch import fetched_root
 from ..data.paths import IMAGE_SUFFIXES
 from ..data.sources import SOURCES
+from ..weights.run_folder import find_weights
 from .names import did_you_mean
 from .output import say
 
@@ -101,7 +102,11 @@ def validation_set(name: str, root: Path | None) -> Dataset:
 
 
 def weights_file(path: Path) -> Path:
-    """`path`, or if it is the folder of a run the best checkpoint in it, else the last one."""
+    """The file of weights that an argument names; `path` itself if it is the folder of a run.
+
+    A name of `tinyfcn weights list` is looked up in the cache, and downloaded if it is not there.
+    Of a run the best checkpoint is taken, and if it has none the last one.
+    """
     if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
         raise ValueError(f'{path}: an image, where a file of weights or the folder of a run is '
                          f'needed; these come first, the images after them')
@@ -110,4 +115,4 @@ def weights_file(path: Path) -> Path:
         say(f'{path} has no best.safetensors, as no validation has had a score yet: taking '
             f'last.safetensors', sys.stderr)
         return last
-    return path
+    return path if path.is_dir() else find_weights(path)

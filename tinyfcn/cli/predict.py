@@ -4,30 +4,39 @@ For each image, writes a palette PNG with the number of a class in each pixel
 and an overlay with a legend. Images that cannot be read are reported and
 skipped; the exit code is then 2.
 
+  tinyfcn predict fcn_resnet50 photo.jpg            `tinyfcn weights list` shows
+                                                    all such names
   tinyfcn predict runs/my photo.jpg
   tinyfcn predict runs/my photos -o masks           all images of a folder
   tinyfcn predict runs/my *.jpg -o masks --scales .75 1 1.25 --flip
+  tinyfcn predict squeezenet photo.jpg              a classifier: prints the most
+                                                    probable classes of the
+                                                    image, and writes no file
 
-An image that needs more memory than is free is predicted in tiles that overlap
-by the receptive field, so the result is the same.
+Named weights are downloaded when they are first used, and kept. An image that
+needs more memory than is free is predicted in tiles that overlap by the
+receptive field, so the result is the same.
 """
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from .. import load, viz
+from ..data.imagenet import everyday_word
 from ..data.images import read_image
 from ..data.labels import by_output
 from ..data.paths import IMAGE_SUFFIXES
 from ..files import describe_folder, make_folder, printable, require_own
 from ..net import Net
 from ..prediction import predict
+from ..prediction.classify import classify, is_classifier, is_of_imagenet
 from ..prediction.multiscale import require_window
+from ..weights.sources import source_name
 from .bar import show_bar
 from .device import add_device_arguments
 from .errors import describe_error
@@ -46,12 +55,14 @@ class Outputs(NamedTuple):
     overlay: Path
 
 
+T = TypeVar('T')
 Plan: TypeAlias = 'dict[Path, dict[str, Outputs]]'      # by image and by output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('weights', type=Path, metavar='WEIGHTS',
-                        help='a file of weights, or the folder of a run')
+                        help='a file of weights, the folder of a run, or the name of pretrained '
+                             'weights')
     parser.add_argument('images', nargs='+', metavar='IMAGE',
                         help='an image, or a folder of images')
     parser.add_argument('-o', '--output', type=Path, default=Path('predictions'), metavar='FOLDER',
@@ -64,7 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     images = find_images(args.images)
+    if source_name(str(args.weights)) and not any(path.exists() for path in images):
+        read_image(images[0])                           # raises before weights are downloaded
     net = load(weights_file(args.weights)).to(args.device)
+    if is_classifier(net):
+        classify_images(net, images, predict_options(args))
+        return
     require_window(net, args.window)
     classes = by_output(net.about.get('classes') or numbered_classes(net))
     plan = plan_outputs(images, args.output, net.outputs(train=False))
@@ -72,25 +88,53 @@ def run(args: argparse.Namespace) -> None:
     make_folder(args.output)
     options = predict_options(args)
     colours = net.about.get('colours')                  # of a data set that has its own
-    failed = 0
-    for path in show_bar(plan, len(plan), 'image'):
-        try:
-            image = read_image(path)
-            preds = by_output(predict(net, image, **options))
-        except (OSError, ValueError, MemoryError) as error:
-            if len(plan) == 1:
-                raise
-            failed += 1
-            say(f'tinyfcn: skipped: {describe_error(error) or path}', sys.stderr)
-            continue
+
+    def segment(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        image = read_image(path)
+        return image, by_output(predict(net, image, **options))
+
+    for path, (image, preds) in for_each(list(plan), segment, f'; the others are in {args.output}'):
         for output, pred in preds.items():
             files = plan[path][output]
             viz.write_label(files.label, pred, viz.class_colours(classes[output], colours))
             viz.write_png(files.overlay, viz.overlay(image, pred, classes[output], colours))
             say(f'{printable(files.overlay)}   {describe_shares(pred, classes[output])}')
+
+
+def classify_images(net: Net, images: list[Path], options: Mapping[str, Any]) -> None:
+    """Print the most probable classes of each image."""
+    if options:
+        raise ValueError(f'--{" --".join(options)}: this net scores an image as a whole, once; '
+                         f'these options are for nets that score every pixel')
+    words = everyday_word if is_of_imagenet(net) else lambda number: ''
+
+    for path, guesses in for_each(images, lambda path: classify(net, read_image(path), LISTED)):
+        say(f'{printable(path)}:')
+        for guess in guesses:
+            word = words(guess.number)
+            kind = f' ({word})' if word and word not in guess.name.split() else ''
+            say(f'  {guess.probability:6.1%}  {printable(guess.name, limit=MAX_CLASS)}{kind}')
+
+
+def for_each(images: Sequence[Path], work: Callable[[Path], T],
+             others: str = '') -> Iterator[tuple[Path, T]]:
+    """-> each image and what `work` gives for it
+
+    Those that cannot be read are skipped, unless there is only one; an error at the end says so.
+    """
+    failed = 0
+    for path in show_bar(images, len(images), 'image'):
+        try:
+            result = work(path)
+        except (OSError, ValueError, MemoryError) as error:
+            if len(images) == 1:
+                raise
+            failed += 1
+            say(f'tinyfcn: skipped: {describe_error(error) or path}', sys.stderr)
+        else:
+            yield path, result
     if failed:
-        raise ValueError(f'{failed:,} of {len(plan):,} images were skipped, see above; the others '
-                         f'are in {args.output}')
+        raise ValueError(f'{failed:,} of {len(images):,} images were skipped, see above{others}')
 
 
 # ---- which files are read and written ------------------------------------------------------------

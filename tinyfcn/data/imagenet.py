@@ -56,6 +56,16 @@ GROUPS: dict[str, Sequence[int]] = {
 }
 
 
+def everyday_word(number: int) -> str:
+    """The word of the smallest group that has this class; '' if none has it.
+
+    >>> everyday_word(281), everyday_word(0), everyday_word(999)
+    ('cat', 'fish', '')
+    """
+    groups = [word for word, numbers in GROUPS.items() if number in numbers]
+    return min(groups, key=lambda word: len(GROUPS[word]), default='')
+
+
 @cache
 def class_names() -> tuple[str, ...]:
     """The names of the 1000 classes, in the order of their numbers.

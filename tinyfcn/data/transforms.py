@@ -7,6 +7,8 @@ from numpy.typing import DTypeLike
 
 from .labels import Array, Label, map_labels
 
+MAX_PIXELS = 1 << 26            # of an image that is enlarged, unasked, for some weights
+
 
 def flip_left_right(image: Array, label: Label) -> tuple[Array, Label]:
     """y[:, j] = x[:, W−1−j]"""
@@ -36,6 +38,33 @@ def rescale(image: Array, label: Label, factor: float) -> tuple[Array, Label]:
                      for new, old in zip((h, w), image.shape))
     return (np.stack([np.asarray(channel) for channel in channels], axis=2),
             map_labels(lambda part: part[rows[:, None], columns], label))
+
+
+def resize_shorter(image: Array, pixels: int | None) -> Array:
+    """The image (H, W, C) with `pixels` on its shorter side; None leaves it as it is.
+
+    >>> resize_shorter(np.zeros((30, 40, 3), 'uint8'), 60).shape
+    (60, 80, 3)
+    """
+    shorter = min(image.shape[:2])
+    if pixels is None or pixels == shorter:
+        return image
+    longer = round(max(image.shape[:2]) * pixels / shorter)
+    if longer * pixels > MAX_PIXELS:
+        raise ValueError(f'an image of {image.shape[0]}×{image.shape[1]} pixels would have '
+                         f'{pixels}×{longer:,} with {pixels} on its shorter side: give another '
+                         f'size with longest=640 (--longest 640), or a part of the image')
+    return rescale(image, {}, pixels / shorter)[0]
+
+
+def reduce_to(image: Array, longest: int | None) -> Array:
+    """The image (H, W, C) with at most `longest` pixels on its longer side."""
+    if longest is None:
+        return image
+    if longest < 1:
+        raise ValueError(f'longest is {longest}; give a number of pixels, such as 640')
+    longer = max(image.shape[:2])
+    return image if longer <= longest else rescale(image, {}, longest / longer)[0]
 
 
 def prepare(image: Array, preprocess: Mapping[str, Any], dtype: DTypeLike = 'float32') -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..data.dataset import Dataset, require_dataset
 from ..data.images import read_image
 from ..data.labels import Array, by_output
-from ..data.transforms import prepare, rescale
+from ..data.transforms import prepare, reduce_to, resize_shorter
 from ..files.images import require_8_bits, to_rgb
 from ..metrics import Scores, confusion, scores
 from ..net.net import Net, require_net
@@ -38,6 +38,9 @@ def predict(net: Net, image: Input, max_memory: float | None = None,
             longest: int | None = None) -> Mask | Any:
     """The class of every pixel: argmax over its scores, or over its mean probabilities.
 
+    If net.about has a shorter_side, and neither scales nor longest are given, the image is resized
+    so that its shorter side has so many pixels, and the probabilities are resized back.
+
     -> (H, W) uint8; a net with several outputs gives a dict of masks, {output: (H, W)}
 
     image: the path of an image file, a PIL image, or an array (H, W, 3) uint8, RGB
@@ -59,8 +62,8 @@ def predict(net: Net, image: Input, max_memory: float | None = None,
     require_net(net)
     image = load_image(image)
     size = image.shape[:2]
-    reduced = reduce_to(image, longest)
-    if not (crf or flip or window is not None or scales is not None or reduced is not image):
+    resized = image if scales is not None and longest is None else resize_for(net, image, longest)
+    if not (crf or flip or window is not None or scales is not None or resized is not image):
         x = prepare(image, get_preprocess(net), net.dtype)
         memory = usable_memory(net) if max_memory is None else max_memory
         return unwrap_single(join(iter_scores(net, x, memory), size, argmax_mask))
@@ -68,11 +71,11 @@ def predict(net: Net, image: Input, max_memory: float | None = None,
     factors = (1,) if scales is None else scales
     if crf:
         n_class = max(net[output].channels for output in net.outputs(train=False))
-        require_memory(reduced.shape[:2], n_class, max_memory)
-    prob = predict_probabilities(net, reduced, factors, flip, window, max_memory)
+        require_memory(resized.shape[:2], n_class, max_memory)
+    prob = predict_probabilities(net, resized, factors, flip, window, max_memory)
     if crf:
         # the colours alone; a net may also read depth
-        prob = {output: mean_field(p, reduced[..., :3], crf) for output, p in prob.items()}
+        prob = {output: mean_field(p, resized[..., :3], crf) for output, p in prob.items()}
     return unwrap_single({output: as_mask(argmax_resized(p, size), len(p))
                           for output, p in prob.items()})
 
@@ -113,14 +116,15 @@ def _require_finite(image: Array) -> None:
                          f'them, for example by the mean')
 
 
-def reduce_to(image: Array, longest: int | None) -> Array:
-    """The image (H, W, C) with at most `longest` pixels on its longer side."""
-    if longest is None:
-        return image
-    if longest < 1:
-        raise ValueError(f'longest is {longest}; give a number of pixels, such as 640')
-    longer = max(image.shape[:2])
-    return image if longer <= longest else rescale(image, {}, longest / longer)[0]
+def resize_for(net: Net, image: Array, longest: int | None = None) -> Array:
+    """The image (H, W, C) at the size at which the net sees it.
+
+    That is its own size; reduced, if it has more than `longest` pixels; or, without that, resized
+    if the weights were trained on images of which the shorter side has so many pixels.
+    """
+    if longest is not None:
+        return reduce_to(image, longest)
+    return resize_shorter(image, net.about.get('shorter_side'))
 
 
 def _is_pil(image: object) -> 'TypeGuard[Image]':

@@ -19,11 +19,11 @@ MAX_ASPECT = 8.             # a longer image is squeezed
 
 
 def draw_heatmap(image: NDArray[np.uint8], heat: NDArray[Any], alignment: Any,
-                 path: str | PathLike[str], title: str) -> None:
+                 path: str | PathLike[str], title: str, label: str = 'score') -> None:
     """Where in the image a classifier finds a class, as in the paper's Figure 2.
 
-    image (H, W, 3) uint8; heat (h, w), the scores of one class; alignment of the box of the score,
-    whose scale and shift place them in the image
+    image (H, W, 3) uint8; heat (h, w), the scores of one class, or what `label` calls them;
+    alignment of the box of the score, whose scale and shift place them in the image
 
     >>> import tempfile, tinyfcn
     >>> box = tinyfcn.build('squeezenet', width=1/8, seed=None)['conv10']
@@ -60,7 +60,7 @@ def draw_heatmap(image: NDArray[np.uint8], heat: NDArray[Any], alignment: Any,
     found.set(xlim=(0, w), ylim=(h, 0))
     for ax in photo, found:
         ax.axis('off')
-    figure.colorbar(heat_map, cax=add_axes(middle + panel_width + MARGIN, BAR), label='score')
+    figure.colorbar(heat_map, cax=add_axes(middle + panel_width + MARGIN, BAR), label=label)
     figure.suptitle(printable(title, limit=int(width / LETTER)), fontsize=11,
                     y=1 - MARGIN / height, parse_math=False)
     write_figure(path, figure)
