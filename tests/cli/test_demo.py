@@ -114,7 +114,9 @@ def test_what_is_not_of_a_demo_is_not_overwritten(tmp_path, capsys):
         assert theirs.read_text() == 'by another program'
 
 
-def test_an_output_that_is_a_file_is_rejected(tmp_path, capsys):
+def test_an_output_that_is_a_file_is_rejected(tmp_path, capsys, monkeypatch):
+    seed, _ = SPLITS['test']
+    monkeypatch.setitem(SPLITS, 'test', (seed, 1))      # images that are generated before that
     taken = tmp_path / 'taken'
     taken.write_text('a file where a folder is expected')
     assert main(['demo', '-o', str(taken)]) == 2

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from shutil import copy
 
 import pytest
+from kill_campaign import processes_of
 from training_samples import CENTRED, write_bright_halves
 
 from tinyfcn import build
@@ -54,16 +54,12 @@ def wait_for_rows(process, folder, count=2):
         time.sleep(.005)
 
 
-def processes_of(folder):
-    """The ids of all processes, workers too, with this folder on their command line."""
-    found = []
-    for path in Path('/proc').glob('[0-9]*'):
-        try:
-            if bytes(folder) in (path / 'cmdline').read_bytes():
-                found.append(int(path.name))
-        except OSError:                                 # it has ended
-            pass
-    return found
+def start_with_worker(data, folder):
+    """-> a process that trains, the process id of its worker"""
+    process = start(train(data, folder))
+    wait_for_rows(process, folder)
+    (worker,) = processes_of(folder, without=process.pid)
+    return process, worker
 
 
 def assert_nothing_stays(folder):
@@ -150,9 +146,7 @@ def test_a_signal_while_a_run_starts(number, data, tmp_path):
 @pytest.mark.crash
 def test_a_worker_that_is_stopped_ends_with_its_run(data, tmp_path):
     """The step cannot be finished: the second Ctrl-C ends it, and kills the worker."""
-    process = start(train(data, tmp_path / 'run'))
-    wait_for_rows(process, tmp_path / 'run')
-    (worker,) = set(processes_of(tmp_path / 'run')) - {process.pid}
+    process, worker = start_with_worker(data, tmp_path / 'run')
     os.kill(worker, signal.SIGSTOP)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
@@ -164,9 +158,7 @@ def test_a_worker_that_is_stopped_ends_with_its_run(data, tmp_path):
 
 @pytest.mark.crash
 def test_a_worker_that_is_killed_is_reported_as_what_it_is(data, tmp_path):
-    process = start(train(data, tmp_path / 'run'))
-    wait_for_rows(process, tmp_path / 'run')
-    (worker,) = set(processes_of(tmp_path / 'run')) - {process.pid}
+    process, worker = start_with_worker(data, tmp_path / 'run')
     os.kill(worker, signal.SIGKILL)
     _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 2 and 'Traceback' not in stderr

@@ -1,8 +1,8 @@
 """Kill trainings at random moments and resume them, until the kills of a campaign are spent.
 
 A run is killed four times and then finished; what is then in its folder must equal, bit for bit,
-what an undisturbed run has. `make test-more` spends a few kills; all of them, about twenty
-minutes on two cores:
+what an undisturbed run has. `make test-more` spends a few kills; all of them, ten to
+twenty minutes on two cores:
 
     TINYFCN_CAMPAIGN=full python -m pytest -m "crash or mpi" -k campaign
 """
