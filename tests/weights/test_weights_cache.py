@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 from local_mirror import Row, npz_bytes
+from weights_samples import SMALL_CAFFE, caffemodel
 
 from tinyfcn.fetch import files
 from tinyfcn.weights import cache as weights_cache
@@ -151,6 +152,21 @@ def test_a_page_is_not_taken_for_weights(server, table, log):
                                 'small.npz.verified']
     path.write_bytes(OTHER)                             # at least it must stay what it was
     assert cached_weights('small') is None
+
+
+def test_half_a_file_is_not_taken_for_weights(server, table, log):
+    """Of a mirror that does not say how long the file is."""
+    data = caffemodel(SMALL_CAFFE)
+    for cut in 1, len(data) // 2, len(data) - 1:
+        url = server.serve(f'{cut}', data[:cut], 'endless')
+        folder = table(f'small{cut}', Row(data, 'a.caffemodel', [url], checksum=None))
+        with pytest.raises(ValueError, match='it is a.caffemodel.bad now'):
+            fetch_weights(f'small{cut}')
+        assert cached_weights(f'small{cut}') is None
+        table(f'small{cut}', Row(data, 'a.caffemodel', [server.serve('all', data, 'endless')],
+                                 checksum=None))
+        assert fetch_weights(f'small{cut}') == cached_weights(f'small{cut}') == (
+            folder / 'a.caffemodel')
 
 
 def test_a_page_in_the_cache_is_not_taken_for_weights(table):

@@ -1,7 +1,9 @@
 """`tinyfcn weights list`, `get` and `where`: what they print, and what they answer to mistakes."""
 import hashlib
+import io
 import re
 
+import numpy as np
 import pytest
 from local_mirror import Row, npz_bytes
 
@@ -85,7 +87,7 @@ def test_list(table, run):
     folder = table('small', Row(DATA))
     code, out, err = run('list')
     assert code == 0 and not err
-    header, *rows, legend = out.splitlines()
+    header, *rows, alexnet, legend = out.splitlines()
     assert header.split() == ['name', 'MB', 'net', 'classes', 'note']
     assert [row[2:].split()[0] for row in rows] == [*SOURCES]
     assert all(row.startswith('  ') and len(row) < 120 for row in rows)
@@ -93,7 +95,8 @@ def test_list(table, run):
     assert rows[-1].split() == ['small', '?', 'squeezenet', '1000', 'small']
     folder.mkdir(parents=True)
     (folder / 'small.npz').write_bytes(DATA)
-    assert run('list')[1].splitlines()[-2].startswith('+ small ')
+    assert run('list')[1].splitlines()[-3].startswith('+ small ')
+    assert alexnet.split(maxsplit=1) == ['alexnet', 'is another name of caffenet']
     assert legend.startswith(f'+ is in {folder.parent}.')
 
 
@@ -117,6 +120,19 @@ def test_a_mirror_that_is_slow_shows_lines_in_a_log(server, table, run, monkeypa
     monkeypatch.setattr(progress, 'LINE_SECONDS', 0)
     table('small', Row(DATA, mirrors=[server.serve('a', DATA, 'slow:4000')]))
     assert len(run('get', 'small')[2].splitlines()) > 2
+
+
+def test_a_name_is_a_file_too(server, table, run, tmp_path, monkeypatch):
+    """What is not in the cache is fetched by the way."""
+    monkeypatch.chdir(tmp_path)
+    file = io.BytesIO()
+    np.savez(file, **{f'conv{i}.w': np.ones((2, 3, 1, 1), 'float32') for i in range(1, 6)})
+    table('small', Row(file.getvalue(), mirrors=[server.serve('a', file.getvalue())]))
+    code, out, err = run('inspect', 'small')
+    assert code == 0 and out.splitlines()[-1] == '5 arrays, 30 numbers' and 'licence: free' in err
+    code, out, err = run('convert', 'small')
+    assert code == 0 and (tmp_path / 'small.safetensors').exists() and not err
+    assert len(server.requests) == 1
 
 
 def test_help_names_every_action(capsys):

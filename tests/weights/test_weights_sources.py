@@ -35,6 +35,11 @@ def test_every_row_is_complete():
                 assert re.fullmatch(r'https?://[\w.-]+/[\w./~?&=-]+', mirror), mirror
 
 
+def test_a_file_is_known_by_its_name():
+    files = [source.file for row in SOURCES.values() for source in row.files]
+    assert len({*files}) == len(files)
+
+
 def test_checksums():
     """What has none is of the paper's authors alone; a prefix stands in the name of the file."""
     for name, row in SOURCES.items():

@@ -11,8 +11,8 @@
   tinyfcn weights convert FILE    write a .safetensors with checksums, under the
                                   names that tinyfcn uses
 
-Reads .safetensors, .caffemodel, .pth, .npz and .h5. Every other command takes
-such a name where it takes a file.
+Reads .safetensors, .caffemodel, .pth, .mat, .npz and .h5. Where a FILE is taken,
+the folder of a run or a NAME is taken, too, here and by every other command.
 """
 import argparse
 from pathlib import Path
@@ -25,7 +25,8 @@ from ..fetch.progress import Progress
 from ..files import printable, require_own
 from ..weights.cache import cached_weights, fetch_weights, weights_folder
 from ..weights.finite import count_non_finite
-from ..weights.sources import SOURCES, WeightsSource, source_name, unknown_name
+from ..weights.run_folder import find_weights
+from ..weights.sources import OTHER_NAMES, SOURCES, WeightsSource, source_name, unknown_name
 from .output import say
 
 ACTIONS = 'list', 'get', 'where', 'inspect', 'convert'
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
         inspect(Path(args.names[0]))
     else:
         file = Path(args.names[0])
-        convert(file, args.output or file.with_suffix('.safetensors'), args.overwrite)
+        output = args.output or file.with_suffix('.safetensors')
+        convert(find_weights(file), output, args.overwrite)
 
 
 def require_names(args: argparse.Namespace) -> None:
@@ -106,6 +108,8 @@ def list_weights() -> None:
         note = shorten(source.remark, NOTE_WIDTH, placeholder=' …')
         say(f'{mark} {name:28} {megabytes(source)}  {source.net:20} {source.n_class or "":>7}  '
             f'{note}'.rstrip())
+    for other, name in OTHER_NAMES.items():
+        say(f'  {other:28} is another name of {name}')
     say(f'+ is in {printable(weights_folder())}. `tinyfcn weights get NAME` says the licence, too')
 
 
@@ -140,7 +144,7 @@ def kind(path: Path) -> str:
 
 def inspect(file: Path) -> None:
     """Print the arrays of a file, under the file's own names."""
-    arrays, about = weights.read_raw(file)
+    arrays, about = weights.read_raw(find_weights(file))
     print_about(about)
     non_finite = count_non_finite(arrays)
     for name, array in arrays.items():
@@ -157,7 +161,7 @@ def inspect(file: Path) -> None:
 
 def convert(file: Path, output: Path, overwrite: bool = False) -> None:
     """Write the same weights as a .safetensors file, under tinyfcn's names."""
-    if output.exists() and file.exists() and output.samefile(file):
+    if output.exists() and output.samefile(file):
         raise ValueError(f'{printable(output)} is the file itself: name another with -o FILE')
     require_own(output, overwrite)
     arrays, about = weights.read(file)

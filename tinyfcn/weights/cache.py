@@ -16,6 +16,7 @@ from ..fetch.download import Report
 from ..fetch.files import copy_file, download_file, file_problem, find_file
 from ..fetch.source import Source
 from ..files import make_folder, open_atomic, printable, read_text
+from . import caffe
 from .detect import detect_format
 from .sources import SOURCES, WeightsSource, source_name, unknown_name
 
@@ -82,9 +83,12 @@ def _make_folder(folder: Path) -> Path:
 
 
 def _accept(path: Path, source: Source) -> Path:
-    """Raise if there is no checksum, and the file is none of weights: a page of HTML, say."""
-    if not source.checksum:
-        detect_format(path)
+    """Raise if a file without a checksum is none of weights, but a page of HTML, or a part of one.
+
+    A .caffemodel is read to its end; the files of other formats have checksums.
+    """
+    if not source.checksum and detect_format(path) == 'caffe':
+        caffe.load(path)
     return path
 
 
