@@ -1,11 +1,14 @@
 """One thread for tiny matrices, and the time that each share of the tests took."""
 import os
 import signal
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 # before NumPy is loaded: on matrices so small a second thread only waits for the first
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+# what the user who runs the tests has fetched is none of their business; there is nothing here
+os.environ['TINYFCN_CACHE'] = os.path.join(tempfile.gettempdir(), f'tinyfcn-tests-{os.getpid()}')
 # a shell starts what it runs in the background with Ctrl-C ignored, and some tests send it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
