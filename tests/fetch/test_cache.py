@@ -1,6 +1,7 @@
 """The cache folder, waiting for others, and files of several sources, from mirrors or a copy."""
 import hashlib
 import os
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -140,6 +141,30 @@ def test_a_mirror_that_cannot_be_reached_is_asked_once(tmp_path, monkeypatch):
     with pytest.raises(Unavailable, match='refused') as error:
         download.download('http://127.0.0.1:9/a', tmp_path / 'a.part')
     assert not error.value.is_reached
+
+
+def test_a_machine_without_a_network(tmp_path, monkeypatch):
+    def no_name(*_):
+        raise socket.gaierror(socket.EAI_NONAME, 'Name or service not known')
+
+    monkeypatch.setenv('no_proxy', '*')
+    monkeypatch.setattr(socket, 'getaddrinfo', no_name)
+    with pytest.raises(Unavailable) as error:
+        download.download('http://example.org/a', tmp_path / 'a.part')
+    assert str(error.value) == 'Name or service not known; is this machine online?'
+    assert not error.value.is_reached
+
+
+def test_a_part_that_was_damaged_is_begun_again(server, tmp_path, log):
+    """By the same command."""
+    source = Source('a.pth', [server.serve('a', TAR, 'cut:3000', '503')], SHA256)
+    with pytest.raises(OSError, match='HTTP 503'):
+        download_file([source], tmp_path, Path)
+    part, = tmp_path.glob('*.part')
+    part.write_bytes(OTHER[:3000])
+    server.behaviours['a'] = ['ok']
+    assert download_file([source], tmp_path, Path, log=log.append).read_bytes() == TAR
+    assert server.requests[-2:] == [('a', 'bytes=3000-'), ('a', None)] and not log
 
 
 def test_a_connection_that_breaks_is_tried_again(server, tmp_path, monkeypatch):

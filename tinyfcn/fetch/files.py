@@ -137,15 +137,20 @@ def _sync_file(path: Path) -> None:
 
 
 def _download_and_verify(mirror: str, part: Path, source: Source, report: Report | None) -> str:
-    """-> why the part is not the whole file now; '' if it is"""
-    try:
-        download(mirror, part, source.size, report)
-    except Unavailable as error:
-        return str(error)
-    problem = file_problem(part, source)
-    if not problem:
-        return ''
-    remove_part(part)
+    """-> why the part is not the whole file now; '' if it is
+
+    What was continued, and then is not the right file, is downloaded once more from its beginning.
+    """
+    problem = ''
+    for _ in range(1 + part.exists()):
+        try:
+            download(mirror, part, source.size, report)
+        except Unavailable as error:
+            return str(error)
+        problem = file_problem(part, source)
+        if not problem:
+            return ''
+        remove_part(part)
     return f'{problem}; the download is removed'
 
 

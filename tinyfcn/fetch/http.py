@@ -6,6 +6,7 @@ chunks or the text of a redirect without an end, would hold a download for ever.
 import io
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
+from socket import gaierror
 from time import monotonic
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -73,9 +74,19 @@ def unavailable_on_error(call: Callable[..., Any], *args: Any, **kwargs: Any) ->
         retry = error.code >= 500 or error.code in (408, 429)
         raise Unavailable(f'HTTP {error.code} {printable(error.reason)}', retry) from None
     except URLError as error:                           # before anything was sent
-        raise Unavailable(printable(error.reason), is_reached=False) from None
+        raise Unavailable(_describe(error.reason), is_reached=False) from None
     except (OSError, HTTPException, ValueError) as error:
-        raise Unavailable(f'{type(error).__name__}: {printable(error)}') from None
+        raise Unavailable(_describe(error)) from None
+
+
+def _describe(error: object) -> str:
+    """An error of the network; one of the system's in its own words."""
+    if isinstance(error, gaierror):
+        return f'{printable(error.strerror)}; is this machine online?'
+    if isinstance(error, OSError) and error.strerror:
+        return printable(error.strerror)
+    kind = f'{type(error).__name__}: ' if isinstance(error, Exception) else ''
+    return f'{kind}{printable(error)}'
 
 
 class _BoundedReader(io.RawIOBase):
