@@ -70,12 +70,12 @@ def make_model(net: Net, size: Size | None = None, with_preprocess: bool = False
             graph.nodes, str(net.about.get('build', {}).get('name', 'net')),
             [describe_value(onnx, net, size, 'data', source)],
             [describe_value(onnx, net, size, output, output)
-             for output in net.outputs(train=False)],
-            [onnx.numpy_helper.from_array(array, name)
-             for name, array in graph.constants.items()]),
+             for output in net.outputs(train=False)]),
         producer_name='tinyfcn', ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid('', OPSET)])
     onnx.helper.set_model_props(model, metadata(net, preprocess))
+    for name, array in graph.constants.items():         # last, as all of the above is copied
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     return model
 
 
