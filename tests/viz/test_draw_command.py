@@ -4,9 +4,12 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from published import random_net
 
-from tinyfcn import build
+from tinyfcn import build, viz
 from tinyfcn.cli import main
+from tinyfcn.cli.draw import wanted_classes
+from tinyfcn.data.imagenet import GROUPS, class_names
 
 
 def test_the_draw_command(tmp_path, capsys):
@@ -86,3 +89,80 @@ def test_errors_of_the_heatmap_command(classifier, capsys, wanted, given, messag
     assert draw_heatmap(classifier, wanted, *options) == 2
     error = capsys.readouterr().err
     assert re.search(message, error), error
+
+
+# ---- by name -------------------------------------------------------------------------------------
+
+@pytest.fixture
+def heat_maps(monkeypatch):
+    """What is drawn, instead of drawing it: the arguments of viz.draw_heatmap."""
+    drawn = []
+    monkeypatch.setattr(viz, 'draw_heatmap', lambda *args: drawn.append(args))
+    return drawn
+
+
+def test_a_name_brings_its_weights_and_a_word_adds_up_the_classes(publish, tmp_path, capsys,
+                                                                  heat_maps):
+    here = publish('squeezenet', random_net('squeezenet', 1000))
+    Image.fromarray(np.full((300, 256, 3), 90, 'uint8')).save(tmp_path / 'photo.png')
+    output = str(tmp_path / 'heat.png')
+    for wanted in 'dog', '207', 'golden retriever':
+        assert main(['draw', 'squeezenet', '--heatmap', wanted, str(tmp_path / 'photo.png'), '-o',
+                     output]) == 0
+    dog, number, name = capsys.readouterr().out.splitlines()[::2]
+    assert re.match(r'dog, 118 classes: \d+% on average over 28×23 positions, \d+% at most; the '
+                    r'class of the whole image is \w', dog)
+    assert number == name and number.startswith('golden retriever: ')
+    (image, heat, alignment, _, title, label), (_, score, *_, score_label), _ = heat_maps
+    assert image.shape == (450, 384, 3) and heat.shape == score.shape == (28, 23)
+    assert (title, label, score_label) == ('dog, 118 classes', 'probability', 'score')
+    assert 0 <= heat.min() <= heat.max() <= 1
+    assert len(here.server.requests) == 1
+
+
+def test_a_net_for_segmentation_has_a_map_too(publish, tmp_path, capsys, heat_maps):
+    publish('fcn_resnet50', random_net('fcn_resnet50', 21))
+    Image.fromarray(np.full((60, 65, 3), 90, 'uint8')).save(tmp_path / 'photo.png')
+    assert main(['draw', 'fcn_resnet50', '--heatmap', 'dog', str(tmp_path / 'photo.png'), '-o',
+                 str(tmp_path / 'heat.png')]) == 0
+    out = capsys.readouterr().out
+    assert re.match(r'dog: -?\d+.\d\d on average over 520×563 positions, .* at most\n', out)
+
+
+def test_the_net_of_a_name_or_a_run_is_drawn(tmp_path):
+    build('tiny_8s', 3, width=1/8).save(tmp_path / 'best.safetensors')
+    for net in 'squeezenet1_1', str(tmp_path):
+        assert main(['draw', net, '-o', str(tmp_path / 'x.svg'), '--overwrite']) == 0
+    assert main(['draw', 'squeezenet', '--classes', '3', '--heatmap', 'cat', str(tmp_path), '-o',
+                 str(tmp_path / 'x.svg')]) == 2
+
+
+def test_nothing_is_downloaded_for_an_image_that_is_not_there(publish, tmp_path, capsys):
+    here = publish('squeezenet', random_net('squeezenet', 1000))
+    assert main(['draw', 'squeezenet', '--heatmap', 'cat', str(tmp_path / 'gone.png'), '-o',
+                 str(tmp_path / 'x.png')]) == 2
+    assert 'gone.png: no such file' in capsys.readouterr().err and not here.server.requests
+
+
+@pytest.mark.parametrize('text, numbers, title', [
+    ('281', [281], 'tabby'), ('Tabby', [281], 'tabby'), ('egyptian', [285], 'Egyptian cat'),
+    ('dog', [*GROUPS['dog']], 'dog, 118 classes'), ('horse', [339], 'horse')])
+def test_classes_of_imagenet(text, numbers, title):
+    assert wanted_classes(text, class_names(), of_imagenet=True) == (numbers, title)
+
+
+def test_an_exact_name_goes_before_a_part():
+    assert wanted_classes('cat', ['wildcat', 'cat', 'cattle'], False) == ([1], 'cat')
+    with pytest.raises(ValueError, match="class 'terrier' matches 19 of 1000 names, .*: 158 toy "
+                                         'terrier, .*; words for several are fish, '):
+        wanted_classes('terrier', class_names(), of_imagenet=True)
+
+
+def test_weights_without_a_score_are_refused(tmp_path, capsys):
+    net = random_net('squeezenet', 3, width=1)
+    trunk = {name: w for name, w in net.params.items() if not name.startswith('conv10')}
+    np.savez(tmp_path / 'x.npz', **trunk)
+    Image.fromarray(np.full((60, 65, 3), 90, 'uint8')).save(tmp_path / 'photo.png')
+    assert main(['draw', 'squeezenet', '--weights', str(tmp_path / 'x.npz'), '--heatmap', '1',
+                 str(tmp_path / 'photo.png'), '-o', str(tmp_path / 'y.png')]) == 2
+    assert 'x.npz has no conv10.w, conv10.b, which squeezenet needs' in capsys.readouterr().err

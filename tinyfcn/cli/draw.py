@@ -2,30 +2,48 @@
 
   tinyfcn draw fcn8s -o fcn8s.png
       the net, as in Figure 3 of the paper
+  tinyfcn draw googlenet --heatmap dog photo.jpg -o heat.png
+      where a classifier sees a class, as in Figure 2; named weights are
+      downloaded when they are first used, and kept
   tinyfcn draw squeezenet --weights FILE --heatmap 281 photo.jpg -o heat.png
-      the score of a class at every position of an image, as in Figure 2
-  tinyfcn draw segnet --weights FILE --activations photo.jpg -o net.png
+      the same with weights of a file or of a run
+  tinyfcn draw runs/my --activations photo.jpg -o net.png
       the strongest channel of a box of each size
 """
 import argparse
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from .. import build, viz, weights
+from .. import build, load, viz, weights
+from ..data.imagenet import GROUPS, class_names
 from ..data.images import read_image
 from ..data.transforms import prepare
-from ..files import make_folder, read_text, require_own
+from ..files import make_folder, printable, read_text, require_own
 from ..net import Net
-from ..net.alignment import Unaligned
+from ..prediction.class_map import class_map
+from ..prediction.classify import is_classifier, is_of_imagenet
+from ..prediction.multiscale import get_preprocess, softmax
+from ..prediction.predict import resize_for
 from ..viz.files import figure_suffix
+from ..weights.sources import SOURCES, source_name
 from .output import say
+from .paths import weights_file
 
 LISTED = 8                      # class names in an error message
 
 
+class Wanted(NamedTuple):
+    """What a heat map is of: the numbers of its classes, and a title."""
+    numbers: Sequence[int]
+    title: str
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('net', metavar='NET', help='such as fcn8s; a wrong name lists them all')
+    parser.add_argument('net', metavar='NET',
+                        help='such as fcn8s; a wrong name lists them all. Also the name of '
+                             'pretrained weights, a file of weights, or the folder of a run')
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FILE',
                         help='the file to write: .png, .svg or .pdf')
     parser.add_argument('--overwrite', action='store_true',
@@ -33,62 +51,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--classes', type=int, metavar='N',
                         help='number of classes (default: as in the paper)')
     parser.add_argument('--heatmap', nargs=2, metavar=('CLASS', 'IMAGE'),
-                        help='draw the score of a class, given by its number or a part of its '
-                             'name, at every position of an image')
+                        help='draw the score of a class at every position of an image. CLASS is '
+                             'its number, its name or a part of it, or for nets of ImageNet an '
+                             'everyday word such as dog: the probabilities of all its classes')
     parser.add_argument('--activations', type=Path, metavar='IMAGE',
                         help='draw the activations of the net for an image')
     parser.add_argument('--weights', type=Path, metavar='FILE',
-                        help='the weights of the net: a file, or the folder of a run')
+                        help='the weights of the net: a file, the folder of a run, or a name '
+                             '(default: NET, where it is one of these)')
     parser.add_argument('--names', type=Path, metavar='FILE',
-                        help='the names of its classes, one a line (default: those in the file of '
-                             'weights)')
+                        help='the names of its classes, one a line (default: those that come with '
+                             'the weights)')
 
 
 def run(args: argparse.Namespace) -> None:
-    net = build(args.net, args.classes, seed=None)
     figure_suffix(args.output)
     require_own(args.output, args.overwrite)
-    make_folder(args.output.parent)
     if args.heatmap:
-        draw_heatmap(args, net)
+        draw_heatmap(args)
     elif args.activations:
-        draw_activations(args, net)
+        draw_activations(args)
     else:
+        net = named_net(args.net, args.classes)
+        make_folder(args.output.parent)
         viz.draw_net(net, args.output)
     say(args.output)
 
 
-def draw_heatmap(args: argparse.Namespace, net: Net) -> None:
+def draw_heatmap(args: argparse.Namespace) -> None:
     """Figure 2 of the paper: the score of a class at every position of an image."""
-    preprocess, classes = load_weights(net, args.weights, '--heatmap')
-    names = read_text(args.names).splitlines() if args.names else classes
-    wanted, image_file = args.heatmap
-    number = class_number(wanted, names)
-    image = read_image(image_file)
+    text, image_file = args.heatmap
+    image = read_image(image_file)                      # before weights are downloaded
+    net = trained_net(args, '--heatmap')
+    names = read_text(args.names).splitlines() if args.names else net.about.get('classes') or []
+    if isinstance(names, dict):
+        names = []
+    wanted = wanted_classes(text, names, is_of_imagenet(net))
+    found = class_map(net, image)
+    if wanted.numbers[-1] >= len(found.scores):
+        raise ValueError(f'class {wanted.numbers[-1]}: the classes are 0 … '
+                         f'{len(found.scores) - 1}')
 
-    # the last box averages over positions; the one before has the map
-    box = net[net['score'].inputs[0]]
-    score = net.forward(prepare(image, preprocess), until=box.name)[0]
-    if number >= len(score):
-        raise ValueError(f'class {number}: the classes are 0 … {len(score) - 1}')
+    if len(wanted.numbers) == 1:
+        heat, label, form = found.scores[wanted.numbers[0]], 'score', '.2f'
+    else:                                               # only probabilities can be added up
+        heat = softmax(found.scores[None])[0, wanted.numbers].sum(0)
+        label, form = 'probability', '.0%'
+    make_folder(args.output.parent)
+    viz.draw_heatmap(found.image, heat, found.alignment, args.output, wanted.title, label)
+    rows, columns = heat.shape
+    text = (f'{wanted.title}: {heat.mean():{form}} on average over {rows}×{columns} '
+            f'positions, {heat.max():{form}} at most')
+    if is_classifier(net):
+        best = int(found.scores.mean((1, 2)).argmax())
+        text += f'; the class of the whole image is {class_name(best, names)}'
+    say(text)
 
-    if isinstance(box.alignment, Unaligned):
-        raise ValueError(f'{args.net} has no map of scores: {box.alignment}')
-    viz.draw_heatmap(image, score[number], box.alignment, args.output, class_name(number, names))
-    rows, columns = score[number].shape
-    best = int(score.mean((1, 2)).argmax())
-    say(f'{class_name(number, names)}: {score[number].mean():.2f} on average over '
-        f'{rows}×{columns} positions, {score[number].max():.2f} at most; the class of the whole '
-        f'image is {class_name(best, names)}')
 
-
-def draw_activations(args: argparse.Namespace, net: Net) -> None:
+def draw_activations(args: argparse.Namespace) -> None:
     """The strongest channel of the last box of each size, on the way down and up again."""
-    preprocess, _ = load_weights(net, args.weights, '--activations')
+    image = read_image(args.activations)
+    net = trained_net(args, '--activations')
+    make_folder(args.output.parent)
+    x = prepare(resize_for(net, image), get_preprocess(net), net.dtype)
     drawn: dict[str, Any] = {}
     name = ''
     value = None
-    for box, y in net.walk(prepare(read_image(args.activations), preprocess), keep=False):
+    for box, y in net.walk(x, keep=False):
         if value is not None and value.shape[1:] != y.shape[2:]:
             drawn[name] = value
         name = box.name
@@ -97,31 +126,74 @@ def draw_activations(args: argparse.Namespace, net: Net) -> None:
     viz.draw_activations(drawn, args.output)
 
 
-def load_weights(net: Net, file: Path | None, option: str) -> tuple[dict[str, Any], list[str]]:
-    """Copy the weights of a file into the net. -> how images are prepared for them, its classes"""
-    if not file:
-        raise ValueError(f'{option} needs trained weights: --weights FILE')
+# ---- the net -------------------------------------------------------------------------------------
+
+def named_net(name: str, n_class: int | None) -> Net:
+    """A net without weights, by its name or by that of weights; or with those of a file or run."""
+    if row := source_name(name):
+        return build(SOURCES[row].net, n_class or SOURCES[row].n_class, seed=None)
+    return load(weights_file(Path(name))) if Path(name).exists() else build(name, n_class,
+                                                                            seed=None)
+
+
+def trained_net(args: argparse.Namespace, option: str) -> Net:
+    """The net with the weights of --weights, or with those that its own name says."""
+    if args.weights:
+        return net_with_weights(args)
+    row = source_name(args.net)
+    if row and args.classes not in (None, SOURCES[row].n_class):
+        raise ValueError(f'the weights of {args.net} are for {SOURCES[row].n_class} classes; '
+                         f'{option} with others needs --weights FILE')
+    if not row and not Path(args.net).exists():
+        build(args.net, args.classes, seed=None)        # a wrong name is the first thing to say
+        raise ValueError(f'{option} needs trained weights: --weights FILE, or as NET the name of '
+                         f'pretrained weights; `tinyfcn weights list` shows them')
+    return load(weights_file(Path(args.net)))
+
+
+def net_with_weights(args: argparse.Namespace) -> Net:
+    """The net NET, in which the weights of a file are used as far as it has them."""
+    net = named_net(args.net, args.classes)
+    file = weights_file(args.weights)
     arrays, about = weights.read(file)
-    weights.transplant(net, arrays)
-    if not about.get('preprocess'):
-        raise ValueError(f'{file} does not say how images are prepared for its net')
-    classes = about.get('classes')
-    return about['preprocess'], classes if isinstance(classes, list) else []
+    report = weights.transplant(net, arrays)
+    lacking = [name for name in report.missing if not fnmatchcase(name, 'aux*')]
+    if args.heatmap and lacking:
+        raise ValueError(f'{args.weights} has no {", ".join(lacking[:4])}, which {args.net} needs '
+                         f'for its scores')
+    for key in 'preprocess', 'classes', 'shorter_side':
+        net.about[key] = about.get(key)
+    if not net.about['preprocess']:
+        raise ValueError(f'{args.weights} does not say how images are prepared for its net')
+    if not net.about['classes'] and is_classifier(net) and net['score'].channels == 1000:
+        net.about['classes'] = [*class_names()]
+    return net
 
 
-def class_number(wanted: str, names: Sequence[str]) -> int:
-    """A class by its number, or by a part of its name."""
-    if wanted.isdecimal():
-        return int(wanted)
+# ---- the class -----------------------------------------------------------------------------------
+
+def wanted_classes(text: str, names: Sequence[str], of_imagenet: bool) -> Wanted:
+    """Classes by a number, a name, an everyday word for some of ImageNet's, or a part of a name."""
+    if text.isdecimal():
+        return Wanted([int(text)], class_name(int(text), names))
+    lower = [name.lower() for name in names]
+    if lower.count(text.lower()) == 1:
+        number = lower.index(text.lower())
+        return Wanted([number], names[number])
+    if of_imagenet and text.lower() in GROUPS:
+        numbers = [*GROUPS[text.lower()]]
+        count = f', {len(numbers)} classes' if len(numbers) > 1 else ''
+        return Wanted(sorted(numbers), f'{text.lower()}{count}')
     if not names:
-        raise ValueError(f'class {wanted!r}: give its number, or the names of all classes with '
+        raise ValueError(f'class {text!r}: give its number, or the names of all classes with '
                          f'--names FILE')
-    found = [i for i, name in enumerate(names) if wanted.lower() in name.lower()]
+    found = [i for i, name in enumerate(lower) if text.lower() in name]
     if len(found) != 1:
-        matches = ', '.join(f'{i} {names[i]}' for i in found[:LISTED]) or 'no name contains it'
-        raise ValueError(f'class {wanted!r} matches {len(found)} of {len(names)} names, and should '
-                         f'match one: {matches}')
-    return found[0]
+        matches = ', '.join(f'{i} {printable(names[i])}' for i in found[:LISTED])
+        words = f'; words for several are {", ".join(GROUPS)}' if of_imagenet else ''
+        raise ValueError(f'class {text!r} matches {len(found)} of {len(names)} names, and should '
+                         f'match one: {matches or "no name contains it"}{words}')
+    return Wanted(found, names[found[0]])
 
 
 def class_name(number: int, names: Sequence[str]) -> str:

@@ -1,0 +1,72 @@
+"""Where in an image a net finds a class: the scores before a classifier averages them."""
+from typing import NamedTuple
+
+from .. import ops
+from ..data.labels import Array
+from ..data.transforms import prepare, resize_shorter
+from ..net.alignment import Alignment, Unaligned
+from ..net.box import Box
+from ..net.net import Net, require_net
+from ..runtime.backend import to_numpy
+from .classify import is_classifier
+from .multiscale import get_preprocess
+from .predict import Input, load_image, resize_for
+
+FINER = 1.5                     # how much larger a classifier sees an image for its map
+
+
+class ClassMap(NamedTuple):
+    """The scores of all classes at every place of an image."""
+
+    image: Array                # (H, W, C), at the size at which the net saw it
+    scores: Array               # (n_class, h, w)
+    alignment: Alignment        # of the scores with that image
+
+
+def class_map(net: Net, image: Input) -> ClassMap:
+    """The scores of a segmentation net, or those that a classifier averages over all places.
+
+    A classifier with net.about['shorter_side'] sees the image half as large again as in `classify`,
+    for a finer map.
+
+    >>> import tinyfcn, numpy as np
+    >>> net = tinyfcn.build('squeezenet', n_class=3, width=1/16)
+    >>> net.about['preprocess'] = dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    >>> class_map(net, np.ones((64, 80, 3), 'uint8')).scores.shape
+    (3, 3, 4)
+    """
+    require_net(net)
+    if net.outputs(train=False) != ['score']:
+        raise ValueError(f'a net of several outputs, {", ".join(net.outputs(train=False))}, has no '
+                         f'single map of scores')
+    image = load_image(image)
+    box = net['score']
+    if is_classifier(net):
+        box = net[box.inputs[0]]                        # the last box averages over all places
+        side = net.about.get('shorter_side')
+        image = resize_shorter(image, side and round(FINER * side))
+    else:
+        image = resize_for(net, image)
+    features = _features_before_average(net, box)
+    alignment = features.alignment
+    if isinstance(alignment, Unaligned):
+        raise ValueError(f'this net has no map of scores: {alignment}')
+    x = prepare(image, get_preprocess(net), net.dtype)
+    scores = net.forward(x, until=features.name)
+    if features is not box:
+        bias = net.params.get(f'{box.name}.b')
+        scores, _ = ops.conv2d(scores, net.params[f'{box.name}.w'], bias)
+    return ClassMap(image, to_numpy(scores[0]), alignment)
+
+
+def _features_before_average(net: Net, box: Box) -> Box:
+    """What GoogLeNet averages over 7×7 places before its last convolution; else the box itself.
+
+    The convolution is 1×1, so both are linear, and it may come first: a map of each place.
+    """
+    if box.op is not ops.conv2d or net.params[f'{box.name}.w'].shape[2:] != (1, 1):
+        return box
+    before = net[box.inputs[0]]
+    if before.op is ops.dropout:                        # only training drops
+        before = net[before.inputs[0]]
+    return net[before.inputs[0]] if before.op is ops.avg_pool else box
