@@ -6,6 +6,7 @@ from weights_samples import bilinear_kernel, caffemodel, floats
 
 import tinyfcn
 from tinyfcn import weights
+from tinyfcn.weights import FormatError
 from tinyfcn.weights.layouts import (
     FCN,
     FCN_TORCH,
@@ -19,6 +20,7 @@ from tinyfcn.weights.layouts import (
 )
 from tinyfcn.weights.names import to_our_names
 from tinyfcn.weights.nearest import compare_with_nets, describe_nearest
+from tinyfcn.weights.sources import SOURCES
 
 WIDTH = 1 / 32
 CASES = [(layout, fills.net) for layout in LAYOUTS for fills in layout.fills
@@ -230,6 +232,24 @@ def test_names_of_pytorch_are_compared_too(shapes):
 def test_nothing_in_common_is_near_to_nothing(shapes):
     assert compare_with_nets({'encoder.0.gamma': floats(3)}, shapes) == []
     assert describe_nearest([]) == ''
+
+
+def test_load_says_which_nets_a_file_is_nearest_to(tmp_path):
+    np.savez(tmp_path / 'x.npz', **tinyfcn.build('unet', n_class=2, width=WIDTH).params)
+    with pytest.raises(FormatError, match=r'(?s)x\.npz: its 46 arrays are of no known source.*'
+                                          r'\nThe nearest nets of tinyfcn:\nunet') as error:
+        tinyfcn.load(tmp_path / 'x.npz')
+    assert 'conv1_2.w is (2, 2, 3, 3) and not (64, 64, 3, 3)' in str(error.value)
+    np.savez(tmp_path / 'x.npz', other=floats(3))
+    with pytest.raises(FormatError, match='of no known source') as error:
+        tinyfcn.load(tmp_path / 'x.npz')
+    assert 'nearest nets' not in str(error.value)
+
+
+def test_every_published_file_has_a_layout_that_names_its_net():
+    """Of the table of sources; the nets of one sensor of NYUDv2 are FCN-32s with other names."""
+    named = {fills.net for layout in LAYOUTS for fills in layout.fills}
+    assert {source.net for source in SOURCES.values()} - named <= {'nyud_rgb_32s', 'nyud_hha_32s'}
 
 
 def test_the_mean_of_voc_belongs_to_21_classes():

@@ -91,6 +91,17 @@ def test_fcns_of_pytorch_are_prepared_as_in_caffe_if_their_weights_are_caffes():
         assert to_our_names(fcn(filters, 21, ends))[1]['preprocess'] is None
 
 
+@pytest.mark.parametrize('arrays', [
+    lambda filters: fcn(filters, 21), lambda filters: vgg(PLAIN, filters, ('.w', '.b'))],
+    ids=['FCN', 'VGG-16'])
+def test_names_of_caffe_in_an_npz_are_no_evidence_of_its_images(tmp_path, arrays):
+    """It may be a net of tinyfcn, trained on RGB, in the form of `tinyfcn export`."""
+    np.savez(tmp_path / 'x.npz', **arrays(floats(64, 3, 3, 3)))
+    assert weights.read(tmp_path / 'x.npz')[1]['preprocess'] is None
+    np.savez(tmp_path / 'x.npz', **arrays(caffe_filters()))
+    assert weights.read(tmp_path / 'x.npz')[1]['preprocess']['order'] == 'BGR'
+
+
 def test_hha_is_no_colour_and_keeps_its_order():
     arrays = fcn(caffe_filters(), 40)
     assert to_our_names(arrays)[1]['preprocess'] is None

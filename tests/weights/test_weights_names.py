@@ -214,6 +214,7 @@ def resnet_of_torch(width, n_class=7, deep=False):
                 x = getattr(self, f'layer{i}')(x)
             return self.fc(x.mean((2, 3)))
 
+    torch.manual_seed(0)
     resnet = ResNet().eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

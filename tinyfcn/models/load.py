@@ -13,6 +13,7 @@ from ..weights.detect import detect_format
 from ..weights.run_folder import find_weights, published_name, weights_by_name
 from ..weights.sources import SOURCES, source_name, unknown_name
 from . import build
+from .nearest import describe_unknown
 
 # What a file may lack, and what it may have beside the net: heads that only training needs
 AUX_OURS = 'aux*',
@@ -90,7 +91,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays = safetensors_file.weights_only(arrays)
         require_finite(arrays, file)
     else:
-        arrays, about = read(file)
+        arrays, about = _read_known(file)
         del about['format']
         if remark := about.pop('remark', ''):
             write_line(f'{printable(file)}: {remark}')
@@ -98,6 +99,15 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if 'build' in about and about.get('source', 'tinyfcn') != 'tinyfcn':
         _describe_published(file, about)
     return arrays, about
+
+
+def _read_known(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        return read(file)
+    except FormatError as error:
+        if nearest := describe_unknown(file):
+            raise FormatError(f'{error}\nThe nearest nets of tinyfcn:\n{nearest}') from None
+        raise
 
 
 def _describe_published(file: Path, about: dict[str, Any]) -> None:

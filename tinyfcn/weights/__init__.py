@@ -71,8 +71,7 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
             about['preprocess'] = None
     else:
         with describe_read_errors(path, 'file of weights'):
-            arrays, found = names.to_our_names(arrays, Path(path).stem,
-                                               about.get('arch', ''))
+            arrays, found = names.to_our_names(arrays, Path(path).stem, about)
         # what the file itself says is better than what its names let one expect
         about = found | {key: value for key, value in about.items() if value or key not in found}
         if len(about.get('classes', ())) != about.get('build', {}).get('n_class'):

@@ -32,6 +32,8 @@ OTHER = .8              # and up to which they are another net's
 LARGEST_FACTOR = 2.     # by which fine-tuning changes the size of weights
 # ten times beyond the norms of all first layers that were measured
 NORMS = .1, 25.
+# that Caffe's weights are found in under Caffe's names; '' if the format is not known
+CAFFE_FORMATS = 'caffe', 'matconvnet', ''
 # as torchvision gives it for the weights of Caffe that it publishes, IMAGENET1K_FEATURES
 RGB_255: Preprocess = dict(order='RGB', scale=1., mean=(123., 117., 104.), std=(1., 1., 1.))
 ADVICE = ('`read_raw` in tinyfcn.weights reads it under its own names; how its images are prepared '
@@ -45,11 +47,12 @@ class Likeness(NamedTuple):
     order: str          # of its channels; '' if that is not clear
 
 
-def check_first_layer(layout: Layout, arrays: Arrays,
-                      preprocess: Preprocess | None) -> tuple[str, Preprocess | None]:
+def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | None,
+                      file_format: str = '') -> tuple[str, Preprocess | None]:
     """-> the source, and how its images are prepared: as the layout says, or as the weights show.
 
-    Weights whose scale is not clear are refused.
+    Weights whose scale is not clear are refused. Caffe's names in a file of another format are no
+    evidence of Caffe's images.
     """
     box = next(iter(layout.required.values()))
     w = arrays.get(f'{box}.w')
@@ -67,8 +70,10 @@ def check_first_layer(layout: Layout, arrays: Arrays,
             raise FormatError(f'its first layer, {box}, resembles that of Caffe\'s VGG-16 (cosine '
                               f'{likeness.cosine:.2f}), but is not it: whether images are 0 … 255 '
                               f'or normalised is not clear. {ADVICE}')
-        # Caffe's names in PyTorch are no evidence of Caffe's images
-        return layout.name, None if layout.preprocess is None and is_pytorch(layout) else preprocess
+        has_caffes_names = layout.required.get(box) == box
+        is_of_anyone = ('.weight' in layout.suffixes
+                        or '.w' in layout.suffixes and file_format not in CAFFE_FORMATS)
+        return layout.name, None if has_caffes_names and is_of_anyone else preprocess
     if not 1 / LARGEST_FACTOR <= likeness.factor <= LARGEST_FACTOR:
         raise FormatError(f'its first layer, {box}, is that of Caffe\'s VGG-16 times '
                           f'{likeness.factor:.3g}: for images of another range than 0 … 255. '
@@ -79,10 +84,6 @@ def check_first_layer(layout: Layout, arrays: Arrays,
         f'under the names of {layout.name.removeprefix("VGG-16 of ")}' if layout.preprocess
         else 'PyTorch')
     return source, bgr(*VGG_MEAN) if likeness.order == 'BGR' else RGB_255
-
-
-def is_pytorch(layout: Layout) -> bool:
-    return '.weight' in layout.suffixes
 
 
 def check_norm(box: str, w: NDArray[Any]) -> None:

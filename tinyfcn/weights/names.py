@@ -36,7 +36,7 @@ AT_ONCE = ('fcn8s_at_once has weights of the same names; if these are its, say s
 
 
 def to_our_names(arrays: Arrays, file_name: str = '',
-                 arch: str = '') -> tuple[Arrays, dict[str, Any]]:
+                 about: Mapping[str, Any] | None = None) -> tuple[Arrays, dict[str, Any]]:
     """{name in the file: array} -> {'<box>.w': array, …}, dict(source=…, preprocess=…)
 
     A layer that is not in the layout's table, such as a score layer, keeps its name.
@@ -44,31 +44,32 @@ def to_our_names(arrays: Arrays, file_name: str = '',
     if there is one. about['bilinear']: {layer: ksize} of upsampling layers, whose weights the net
     has as fixed numbers. about['shorter_side']: of the images that it was trained on, where these
     were resized. about['remark']: what the file leaves open.
-    file_name, without its suffix, and arch, what a checkpoint calls its net: they tell nets apart
-    whose weights have the same names
+    file_name, without its suffix, and the `arch` in what the file says about itself tell nets
+    apart whose weights have the same names.
     """
+    format_, arch = ((about or {}).get(key, '') for key in ('format', 'arch'))
     arrays = with_aliases(without_prefixes(arrays))
     layout = _layout_of(arrays)
     renamed = _renamed(arrays, layout)
     renamed, bilinear = without_bilinear(renamed)
 
-    source, preprocess = check_first_layer(layout, renamed, _preprocess(layout, renamed))
+    source, preprocess = check_first_layer(layout, renamed, _preprocess(layout, renamed), format_)
     if layout is FCN and file_name in FILE_PREPROCESS:
         preprocess = FILE_PREPROCESS[file_name]
-    about: dict[str, Any] = dict(source=source, preprocess=preprocess)
+    found: dict[str, Any] = dict(source=source, preprocess=preprocess)
     if bilinear:
-        about['bilinear'] = bilinear
+        found['bilinear'] = bilinear
     boxes = {name.rpartition('.')[0] for name in (*arrays, *renamed)}
     if build := _build(layout, renamed, boxes, f'{file_name} {arch}'):
-        about['build'] = build
+        found['build'] = build
         if build['name'] in SHORTER_SIDES:
-            about['shorter_side'] = SHORTER_SIDES[build['name']]
+            found['shorter_side'] = SHORTER_SIDES[build['name']]
         last = LAST_UPSAMPLING.get(build['name'], '')
         renamed = {re.sub('^upsample(_new)?(?=[.])', last, name) if last else name: array
                    for name, array in renamed.items()}
         if layout is FCN_TORCH and build['name'] == 'fcn8s' and not arch:
-            about['remark'] = AT_ONCE
-    return renamed, about
+            found['remark'] = AT_ONCE
+    return renamed, found
 
 
 def _renamed(arrays: Arrays, layout: Layout) -> Arrays:
@@ -155,6 +156,15 @@ def with_aliases(arrays: Arrays) -> Arrays:
 def _box_and_suffix(name: str, layout: Layout) -> tuple[str, str | None]:
     layer, suffix = _split_name(name, layout)
     return layout.required.get(layer, layer), layout.suffixes.get(suffix)
+
+
+def is_known(arrays: Arrays) -> bool:
+    """Whether a file with arrays of these names is of a known layout."""
+    try:
+        _layout_of(with_aliases(without_prefixes(arrays)))
+    except FormatError:
+        return False
+    return True
 
 
 def _layout_of(arrays: Arrays) -> Layout:
