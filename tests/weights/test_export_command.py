@@ -1,9 +1,11 @@
 """`tinyfcn export`: what it writes, what it prints, and what it refuses."""
+import io
 import sys
 
 import numpy as np
 import pytest
 from export_samples import CAFFE, TORCH, sample
+from local_mirror import Row
 
 from tinyfcn import weights
 from tinyfcn.cli import main
@@ -98,6 +100,22 @@ def test_what_is_not_ours_is_replaced_on_request(run):
     np.savez('mine.npz', a=np.zeros(3))
     code, _, _ = run(sample('tiny_8s'), '-o', 'mine.npz', '--overwrite')
     assert code == 0 and 'conv1_1.w' in weights.read_raw('mine.npz')[0]
+
+
+def test_a_name(run, server, table):
+    """As everywhere, it is downloaded once; nothing is, if the file cannot be written."""
+    net = sample('squeezenet', n_class=4)
+    file = io.BytesIO()
+    np.savez(file, **{name.replace('.w', '.weight').replace('.b', '.bias'): w
+                      for name, w in net.params.items()})
+    table('small', Row(file.getvalue(), mirrors=[server.serve('small.npz', file.getvalue())]))
+    assert main(['export', 'small', '-o', 'net.h5']) == 2 and not server.requests
+    for _ in range(2):
+        assert main(['export', 'small', '-o', 'net.pth']) == 0
+    assert len(server.requests) == 1
+    found = weights.read('net.pth')[0]
+    for name, w in net.params.items():
+        np.testing.assert_array_equal(found[name], w)
 
 
 def test_without_onnx_the_message_says_what_to_install(run, tmp_path, monkeypatch):

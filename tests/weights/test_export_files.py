@@ -13,9 +13,9 @@ from tinyfcn import weights
 from tinyfcn.files import require_own
 from tinyfcn.weights import torch_pickle
 from tinyfcn.weights.export import (
-    export_format,
     export_net,
     is_prepared_as_in_torchvision,
+    require_format,
     torchvision_layout,
 )
 from tinyfcn.weights.export.torch_file import save_state_dict
@@ -216,7 +216,7 @@ def test_a_file_of_ours_may_be_replaced_and_is_the_same_again(tmp_path, name):
 def test_other_suffixes_are_refused():
     for name in 'net.tflite', 'net', '.onnx', 'x\x1b.h5':
         with pytest.raises(ValueError, match='name a file with the suffix .onnx, .pth') as error:
-            export_format(name)
+            require_format(name)
         assert '\x1b' not in str(error.value)
 
 

@@ -7,8 +7,9 @@
       for images of one size, which the net prepares itself
   tinyfcn export runs/my -o net.pth
       a state dict for torch.load; under torchvision's names, if it has the net
-  tinyfcn export runs/my -o net.safetensors          also .npz
-      the weights, under tinyfcn's names
+  tinyfcn export fcn_resnet50 -o net.safetensors     also .npz
+      the weights, under tinyfcn's names; named weights are downloaded when they
+      are first used, and kept
 """
 import argparse
 import sys
@@ -19,10 +20,10 @@ from ..files import make_folder, printable, require_own
 from ..net import Net
 from ..weights.export import (
     axes_of,
-    export_format,
     export_net,
     is_prepared_as_in_torchvision,
     remaining_preprocess,
+    require_format,
     torchvision_layout,
 )
 from .output import say
@@ -34,7 +35,8 @@ MEGABYTE = 1_000_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('net', type=Path, metavar='NET',
-                        help='a file of weights, or the folder of a run')
+                        help='a file of weights, the folder of a run, or the name of pretrained '
+                             'weights')
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FILE',
                         help='the file to write: .onnx, .pth, .safetensors or .npz')
     parser.add_argument('--overwrite', action='store_true',
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    file_format = export_format(args.output)
+    file_format = require_format(args.output, args.size, args.with_preprocess)
     require_own(args.output, args.overwrite)
     net = load(weights_file(args.net))
     make_folder(args.output.parent)

@@ -12,46 +12,50 @@ from ...files import printable
 from ...geometry import Size
 from ...runtime.backend import to_numpy
 from .npz_file import save_npz
-from .onnx_file import axes_of, remaining_preprocess, save_onnx
+from .onnx_file import axes_of, import_onnx, remaining_preprocess, save_onnx
 from .protocols import Net
 from .torch_file import save_state_dict
 from .torch_names import is_prepared_as_in_torchvision, state_dict, torchvision_layout
 
-__all__ = ['FORMATS', 'axes_of', 'export_format', 'export_net', 'is_prepared_as_in_torchvision',
-           'remaining_preprocess', 'torchvision_layout']
+__all__ = ['FORMATS', 'axes_of', 'export_net', 'is_prepared_as_in_torchvision',
+           'remaining_preprocess', 'require_format', 'torchvision_layout']
 
 FORMATS = {'.onnx': 'onnx', '.pth': 'torch', '.pt': 'torch', '.safetensors': 'safetensors',
            '.npz': 'npz'}
 
 
-def export_format(path: str | Path) -> str:
-    """The format of a file to write, by its suffix: one of FORMATS.
+def require_format(path: str | Path, size: Size | None = None,
+                   with_preprocess: bool = False) -> str:
+    """The format of a file to write, by its suffix; raises what `export_net` would of any net.
 
-    >>> export_format('net.pth')
+    >>> require_format('net.pth')
     'torch'
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f'{printable(path)}: name a file with the suffix {", ".join(FORMATS)}')
-    return FORMATS[suffix]
+    file_format = FORMATS[suffix]
+    if file_format == 'onnx':
+        import_onnx()
+    elif size or with_preprocess:
+        raise ValueError(f'{printable(path)}: an .onnx file alone has a size of images or a '
+                         f'preprocessing; this format holds the weights')
+    return file_format
 
 
 def export_net(net: Net, path: str | Path, size: Size | None = None,
                with_preprocess: bool = False) -> None:
     """Write a net to a file that other programs read.
 
-    size, with_preprocess: of .onnx alone, see `save_onnx`. Weights keep their dtype, and become
-    float32 in .onnx.
+    size: (H, W) of all images, None for any; with_preprocess: the input is an image, red green blue
+    0 … 255. Both are of .onnx alone. Weights keep their dtype, and become float32 in .onnx.
 
     >>> import tinyfcn, numpy as np
     >>> export_net(tinyfcn.build('tiny_8s', width=1/8), 'net.npz')
     >>> np.load('net.npz')['conv1_1.w'].shape
     (2, 3, 3, 3)
     """
-    file_format = export_format(path)
-    if file_format != 'onnx' and (size or with_preprocess):
-        raise ValueError(f'{printable(path)}: an .onnx file alone has a size of images or a '
-                         f'preprocessing; this format holds the weights')
+    file_format = require_format(path, size, with_preprocess)
     if file_format == 'onnx':
         save_onnx(net, path, size, with_preprocess)
     elif file_format == 'torch':
