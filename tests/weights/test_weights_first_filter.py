@@ -112,15 +112,24 @@ def test_hha_is_no_colour_and_keeps_its_order():
 
 @pytest.mark.parametrize('factor', [255., 1 / 255, 1 / 58])
 def test_a_first_layer_for_another_range_is_refused(factor):
-    """Its size alone gives some of these away, and what is left is compared with Caffe's."""
-    with pytest.raises(FormatError, match='for images of another range|scaled for another range'):
+    with pytest.raises(FormatError, match='scaled for another range.*`read_raw`'):
         to_our_names(vgg(FEATURES, caffe_filters(factor=factor)))
+
+
+def test_normalised_vggs_of_caffe_are_small_and_for_its_images():
+    """vgg_normalised.caffemodel, whose layers were divided by their mean outputs."""
+    filters = caffe_filters() / (20 + 40 * abs(floats(64, 1, 1, 1)))
+    _, about = to_our_names(vgg(PLAIN, filters, ('.w', '.b')))
+    assert about['preprocess'] == BGR
+    assert to_our_names(vgg(PLAIN, filters))[1]['preprocess'] is None       # of PyTorch
+    with pytest.raises(FormatError, match='scaled for another range'):
+        to_our_names(vgg(PLAIN, 255 * caffe_filters(), ('.w', '.b')))
 
 
 @pytest.mark.parametrize('factor', [.3, 4.])
 def test_a_factor_in_the_middle_is_refused(factor):
-    with pytest.raises(FormatError, match=rf"is that of Caffe's VGG-16 times {factor:.3g}: .*"
-                                          r'`read_raw`'):
+    with pytest.raises(FormatError, match=rf"resembles that of Caffe's VGG-16 \(cosine 1.00, "
+                                          rf'{factor:.3g} times as large\).*`read_raw`'):
         to_our_names(vgg(FEATURES, caffe_filters(factor=factor)))
 
 
@@ -129,7 +138,7 @@ def test_a_likeness_in_the_middle_is_refused():
     noise = next(noise for noise in np.arange(.1, 1, .01)
                  if .8 < compare_with_caffe(caffe_filters(noise=noise)).cosine < .85)
     arrays = vgg(FEATURES, caffe_filters(noise=noise))
-    with pytest.raises(FormatError, match=r"resembles that of Caffe's VGG-16 \(cosine 0\.8\d\)"):
+    with pytest.raises(FormatError, match=r"resembles that of Caffe's VGG-16 \(cosine 0\.8\d, "):
         to_our_names(arrays)
     _, about = to_our_names(vgg(PLAIN, caffe_filters(noise=noise), ('.w', '.b')))
     assert about['preprocess'] == BGR                   # Caffe's names leave nothing open

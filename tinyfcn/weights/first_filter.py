@@ -46,54 +46,64 @@ class Likeness(NamedTuple):
     factor: float       # by which its weights are larger
     order: str          # of its channels; '' if that is not clear
 
+    @property
+    def is_the_same(self) -> bool:
+        """Whether it is Caffe's, as published or fine-tuned."""
+        return (self.cosine >= SAME and self.order != ''
+                and 1 / LARGEST_FACTOR <= self.factor <= LARGEST_FACTOR)
+
 
 def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | None,
                       file_format: str = '') -> tuple[str, Preprocess | None]:
     """-> the source, and how its images are prepared: as the layout says, or as the weights show.
 
-    Weights whose scale is not clear are refused. Caffe's names in a file of another format are no
-    evidence of Caffe's images.
+    Weights are refused if what the layout says of them is in doubt. Caffe's names in a file of
+    another format are no evidence of Caffe's images.
     """
     box = next(iter(layout.required.values()))
     w = arrays.get(f'{box}.w')
     if w is None or w.ndim != 4 or not np.isfinite(w).all():    # which is refused elsewhere
         return layout.name, preprocess
-    if f'bn{box[4:]}' not in layout.required.values():  # batch norm makes any size the same
-        check_norm(box, w)
+    has_batch_norm = f'bn{box[4:]}' in layout.required.values()     # which makes any size the same
+    if preprocess and not has_batch_norm:
+        check_norm(box, w, preprocess)
     if box != 'conv1_1':
         return layout.name, preprocess
 
     likeness = compare_with_caffe(w)
-    is_known = preprocess is not None and preprocess['scale'] == 1
-    if likeness is None or likeness.cosine < SAME or not likeness.order:
-        if likeness and likeness.cosine > OTHER and not is_known:
-            raise FormatError(f'its first layer, {box}, resembles that of Caffe\'s VGG-16 (cosine '
-                              f'{likeness.cosine:.2f}), but is not it: whether images are 0 … 255 '
-                              f'or normalised is not clear. {ADVICE}')
-        has_caffes_names = layout.required.get(box) == box
-        is_of_anyone = ('.weight' in layout.suffixes
-                        or '.w' in layout.suffixes and file_format not in CAFFE_FORMATS)
-        return layout.name, None if has_caffes_names and is_of_anyone else preprocess
-    if not 1 / LARGEST_FACTOR <= likeness.factor <= LARGEST_FACTOR:
-        raise FormatError(f'its first layer, {box}, is that of Caffe\'s VGG-16 times '
-                          f'{likeness.factor:.3g}: for images of another range than 0 … 255. '
+    if likeness and likeness.is_the_same:
+        if 'score_fr' in layout.required or preprocess and preprocess['scale'] == 1:
+            return layout.name, with_order(preprocess, likeness.order)
+        return _caffes_name(layout), bgr(*VGG_MEAN) if likeness.order == 'BGR' else RGB_255
+    if likeness and likeness.cosine > OTHER and preprocess and preprocess['scale'] != 1:
+        raise FormatError(f'its first layer, {box}, resembles that of Caffe\'s VGG-16 (cosine '
+                          f'{likeness.cosine:.2f}, {likeness.factor:.3g} times as large), but is '
+                          f'not it: whether images are 0 … 255 or normalised is not clear. '
                           f'{ADVICE}')
-    if is_known or 'score_fr' in layout.required:
-        return layout.name, with_order(preprocess, likeness.order)
-    source = 'VGG-16 of Caffe, ' + (
-        f'under the names of {layout.name.removeprefix("VGG-16 of ")}' if layout.preprocess
-        else 'PyTorch')
-    return source, bgr(*VGG_MEAN) if likeness.order == 'BGR' else RGB_255
+    has_caffes_names = layout.required.get(box) == box
+    is_of_anyone = ('.weight' in layout.suffixes
+                    or '.w' in layout.suffixes and file_format not in CAFFE_FORMATS)
+    return layout.name, None if has_caffes_names and is_of_anyone else preprocess
 
 
-def check_norm(box: str, w: NDArray[Any]) -> None:
-    """Refuse a first layer that was multiplied, so that images of another range fit it."""
+def check_norm(box: str, w: NDArray[Any], preprocess: Preprocess) -> None:
+    """Refuse a first layer that was multiplied, so that it fits other images than these.
+
+    A smaller one for 0 … 255 may be right: there are VGG-16 whose layers were all divided by their
+    mean outputs.
+    """
     norm = float(np.median(np.sqrt((w.astype('float64') ** 2).sum((1, 2, 3))))) if w.size else 0.
     least, most = NORMS
-    if 0 < norm < least or norm > most:
+    if 0 < norm < least and preprocess['scale'] != 1 or norm > most:
         raise FormatError(f'the filters of its first layer, {box}, have a norm of {norm:.3g}, and '
                           f'those of nets that see 0 … 255 or normalised images have 1 to 2.5: '
                           f'they were scaled for another range. {ADVICE}')
+
+
+def _caffes_name(layout: Layout) -> str:
+    if layout.preprocess is None:
+        return 'VGG-16 of Caffe, PyTorch'
+    return f'VGG-16 of Caffe, under the names of {layout.name.removeprefix("VGG-16 of ")}'
 
 
 def compare_with_caffe(w: NDArray[Any]) -> Likeness | None:
