@@ -206,6 +206,9 @@ def test_boxes_called_aux_run_only_in_training():
     assert n.outputs(train=False) == ['score']
     n.faux = relu(n.score)
     assert n.outputs(train=False) == ['faux'], 'aux is how a name begins'
+    with pytest.raises(ValueError, match="'aux_score' runs in training only: pass train=True"):
+        n.forward(x, until='aux_score')
+    assert n.forward(x, train=True, until='aux_score').shape[1] == 2
 
 
 # ---- walk is forward, one step at a time -------------------------------------------------------

@@ -126,6 +126,8 @@ class Graph:
         """The boxes to run, in order: all, or those that `until` (one or several names) needs."""
         asked_for = as_list(until)
         needed = {self[name].name for name in asked_for}
+        if aux := sorted(name for name in needed if name.startswith('aux') and not train):
+            raise ValueError(f'{aux[0]!r} runs in training only: pass train=True')
         route = []
         for box in reversed(self.boxes.values()):
             runs = train or not box.name.startswith('aux')
