@@ -1,6 +1,8 @@
 """A run writes down what it does, and resumes bit for bit wherever it was stopped."""
 import json
 import os
+import re
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -21,7 +23,7 @@ from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import sample
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.prediction.predict import evaluate
-from tinyfcn.training import checkpoint, get_recipe, run as run_module
+from tinyfcn.training import checkpoint, get_recipe, make_optimizer, run as run_module, train
 from tinyfcn.training.run import build_net, run
 from tinyfcn.training.run_files import truncate_log
 from tinyfcn.weights import safetensors_file
@@ -511,12 +513,68 @@ def test_preprocess_is_that_of_the_weights_where_the_recipe_has_none(coarse):
     assert net.about['preprocess'] == json.loads(json.dumps(CENTRED))
 
 
+def test_the_means_of_the_recipe_stay_where_order_and_scale_agree(coarse):
+    """They are those of the paper, and weights round them otherwise."""
+    preprocess = {**CENTRED, 'mean': (2.1, 2., 2.)}
+    log = []
+    net = build_net(make_recipe(net='fcn_squeezenet_16s', preprocess=preprocess), CLASSES, 0,
+                    {'': coarse[0]}, log.append)
+    assert net.about['preprocess'] == preprocess and not log
+
+
 @pytest.mark.parametrize('key, value', [('order', 'BGR'), ('scale', 1.)])
-def test_weights_of_images_with_another_preprocess_are_rejected(coarse, key, value):
+def test_weights_decide_how_images_are_prepared(coarse, key, value):
+    recipe = make_recipe(net='fcn_squeezenet_16s', preprocess={**CENTRED, key: value})
+    log = []
+    net = build_net(recipe, CLASSES, 0, {'': coarse[0]}, log.append)
+    assert net.about['preprocess'] == json.loads(json.dumps(CENTRED))
+    [line] = log
+    assert re.fullmatch(r'images are prepared as .*coarse.safetensors needs it, RGB × 0.0156 − '
+                        r'\(2, 2, 2\), and not as in the recipe, \w* × [\d.]* − \(2, 2, 2\)', line)
+    next(train(net, VALID, recipe, make_optimizer(recipe)))
+    assert net.about['preprocess'] == json.loads(json.dumps(CENTRED))
+
+
+@pytest.mark.parametrize('key, value', [('order', 'BGR'), ('scale', 1.)])
+def test_a_preprocess_that_is_asked_for_is_not_replaced(coarse, key, value):
     recipe = make_recipe(net='fcn_squeezenet_16s', preprocess={**CENTRED, key: value})
     with pytest.raises(ValueError, match=rf'coarse.safetensors was trained on images of {key} '
-                                         rf'.*, and the recipe preprocesses them with {value!r}'):
-        build_net(recipe, CLASSES, 0, {'': coarse[0]})
+                                         rf'.*, and the recipe preprocesses them with {value!r}: '
+                                         rf'leave out preprocess'):
+        build_net(recipe, CLASSES, 0, {'': coarse[0]}, keep_preprocess=True)
+
+
+@pytest.mark.parametrize('name, changes, is_kept', [
+    ('nyud-hha-32s', dict(order='BGR'), True),          # HHA is no colour, and is not reversed
+    ('nyud-hha-32s', dict(scale=1/255), False),
+    ('nyud-rgbd-32s', dict(order='BGR'), True), ('nyud-rgbd-32s', dict(order='RGB'), False),
+    ('nyud-rgb-32s', dict(order='BGR'), True)])
+def test_channels_beside_the_colours_keep_their_means(tmp_path, name, changes, is_kept):
+    vgg = build('vgg16', 1000, width=1/64)
+    vgg.about['preprocess'] = dict(order='BGR', scale=1, mean=(1, 2, 3), std=(1, 1, 1)) | changes
+    vgg.save(tmp_path / 'vgg.safetensors')
+    recipe = get_recipe(name, net_kwargs={'width': 1/64})
+    if is_kept:
+        net = build_net(recipe, CLASSES, 0, {'': tmp_path / 'vgg.safetensors'})
+        assert net.about['preprocess'] == recipe.preprocess
+    else:
+        with pytest.raises(ValueError, match='choose other weights'):
+            build_net(recipe, CLASSES, 0, {'': tmp_path / 'vgg.safetensors'})
+
+
+def test_a_run_of_a_recipe_that_said_how_images_are_prepared_resumes(tmp_path):
+    """SqueezeNet's recipes leave it to the weights now; what was written before goes on."""
+    before = run_recipe()
+    run_until(tmp_path / 'whole', before, 99)
+    run_until(tmp_path / 'a', before, 2)
+    net = shifted_net()
+    net.about['preprocess'] = None                      # as build_net without files leaves it
+    run_until(tmp_path / 'a', replace(before, preprocess=None), 99, net=net, resume=True)
+    whole, resumed = read_run(tmp_path / 'whole'), read_run(tmp_path / 'a')
+    for contents in whole, resumed:
+        for name in LAST, BEST:
+            del contents[f'{name} run']['recipe']['preprocess']
+    assert resumed == whole
 
 
 def test_the_branches_of_a_net_start_from_nets_of_their_own(tmp_path):

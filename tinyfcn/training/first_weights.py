@@ -1,23 +1,29 @@
 """The net of a recipe, with random weights or with those of files."""
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from .. import weights
 from ..data.labels import by_output
+from ..files import printable
 from ..models import build
 from ..net import Net
 from .recipes import Recipe
 
+# data sets whose first three channels are no colours, so that no order of colours is theirs
+NO_COLOURS = 'nyud_hha',
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
 
 def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
-              files: Mapping[str, str | Path] | None = None) -> Net:
+              files: Mapping[str, str | Path] | None = None,
+              log: Callable[[str], object] | None = None, keep_preprocess: bool = False) -> Net:
     """The net of a recipe, with its first weights.
 
-    files: {'': file} of weights whose names are those of the net's boxes. For a net with several
-    branches, {suffix: file}: with {'color': file} the weights of conv1_1 go to conv1_1color.
+    files: {'': file} of weights whose names are those of the net's boxes, or the name of pretrained
+    weights. For a net with several branches, {suffix: file}: with {'color': file} the weights of
+    conv1_1 go to conv1_1color.
+    log, keep_preprocess: see `resolve_preprocess`
 
     >>> recipe = Recipe(net='tiny_8s', lr=.1, steps=10, net_kwargs=dict(width=1/8))
     >>> build_net(recipe, ('sky', 'tree'))
@@ -31,7 +37,7 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
     except TypeError as error:                          # an argument that the net does not have
         raise ValueError(f'net_kwargs is {recipe.net_kwargs}, which {recipe.net} does not take: '
                          f'{error}') from None
-    net.about.update(classes=classes, preprocess=recipe.preprocess)
+    preprocess = recipe.preprocess
     for suffix, file in (files or {}).items():
         arrays, about = weights.read(file)
         renamed = {}
@@ -39,24 +45,59 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
             box, _, weight = name.rpartition('.')
             renamed[f'{box}{suffix}.{weight}'] = array
         weights.transplant(net, renamed)
-        net.about['preprocess'] = resolve_preprocess(net.about['preprocess'],
-                                                     about.get('preprocess'), file, suffix)
+        is_branch = bool(suffix) or recipe.train is not None and recipe.train[0] in NO_COLOURS
+        preprocess = resolve_preprocess(preprocess, about.get('preprocess'), file, is_branch, log,
+                                        keep_preprocess)
+    net.about.update(classes=classes, preprocess=preprocess)
     return net
 
 
 def resolve_preprocess(known: dict[str, Any] | None, of_file: dict[str, Any] | None,
-                       file: str | Path, suffix: str = '') -> dict[str, Any] | None:
+                       file: str | Path, is_branch: bool = False,
+                       log: Callable[[str], object] | None = None,
+                       keep: bool = False) -> dict[str, Any] | None:
     """How images are preprocessed, when it is known and a file of weights says it, too.
 
     known: from the recipe, or from the file of another branch
-    Order and scale must agree: weights for BGR images give bad scores for RGB images, and no error.
-    A branch (suffix) may read channels beyond the first three, which no order reverses. Means may
-    be rounded differently, and a net of several branches has one for all its channels.
+    Weights for BGR images give bad scores for RGB images, and no error: so the weights decide.
+    Where order and scale agree, the means are those of the recipe, which are its paper's; where
+    they differ, all is as in the file, and `log` is told.
+    is_branch: the file is for channels beside or beyond the colours. They have no order that could
+    be reversed, and only their scale must agree
+    keep: the user asked for what is known; a file that differs is refused
     """
-    if known and of_file:
-        for key in ('scale',) if suffix else ('order', 'scale'):
-            if known[key] != of_file[key]:
-                raise ValueError(f'{file} was trained on images of {key} {of_file[key]!r}, and '
-                                 f'the recipe preprocesses them with {known[key]!r}: change '
-                                 f'its preprocess')
-    return known or of_file
+    if not known or not of_file:
+        return known or of_file
+    differing = [key for key in preprocess_differences(known, of_file)
+                 if not (is_branch and key == 'order')]
+    if not differing:
+        return known
+    key = differing[0]
+    if keep or is_branch or len(known['mean']) != len(of_file['mean']):
+        remedy = 'leave out preprocess, and that of the weights is taken' if keep else \
+            'choose other weights'
+        raise ValueError(f'{printable(file)} was trained on images of {key} {of_file[key]!r}, and '
+                         f'the recipe preprocesses them with {known[key]!r}: {remedy}')
+    if log:
+        log(f'images are prepared as {printable(file)} needs it, {describe(of_file)}, and not as '
+            f'in the recipe, {describe(known)}')
+    return of_file
+
+
+def preprocess_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """In what two ways to prepare images differ, so that weights for one are useless for the other.
+
+    >>> preprocess_differences(dict(order='RGB', scale=1), dict(order='BGR', scale=1.))
+    ['order']
+    """
+    return [key for key in ('order', 'scale') if a[key] != b[key]]
+
+
+def describe(preprocess: Mapping[str, Any]) -> str:
+    """'RGB × 0.00392 − (0.485, 0.456, 0.406)'
+
+    >>> describe(dict(order='BGR', scale=1, mean=(104, 117, 123)))
+    'BGR × 1 − (104, 117, 123)'
+    """
+    mean = ', '.join(f'{value:.6g}' for value in preprocess['mean'])
+    return f'{preprocess["order"]} × {preprocess["scale"]:.3g} − ({mean})'

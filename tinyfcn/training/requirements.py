@@ -13,6 +13,7 @@ from ..net import Net
 from ..net.alignment import Unaligned
 from ..net.summary import peak
 from ..prediction.tiles import border, largest_tile, usable_memory
+from .first_weights import preprocess_differences
 from .memory import CROPS, image_sizes, require_memory
 from .recipes import Recipe
 
@@ -23,20 +24,29 @@ def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
                       optimizer: optim.SGD | optim.Adam) -> dict[str, Any]:
     """Raise if this net cannot be trained on this data set. -> how its images are preprocessed"""
     require_dataset(dataset)
-    preprocess = recipe.preprocess or net.about.get('preprocess')
+    preprocess = net_preprocess(net, recipe)
     if not preprocess:
         raise ValueError('neither the recipe nor the weights say how images are preprocessed: '
                          'give the recipe preprocess=dict(order=…, scale=…, mean=…, std=…)')
     channels = net['data'].channels
-    if len(preprocess['mean']) != channels:
-        raise ValueError(f'preprocess has a mean of {len(preprocess["mean"])} values, and the net '
-                         f'reads {channels} channels; give one for each channel')
+    for known in recipe.preprocess or preprocess, preprocess:
+        if len(known['mean']) != channels:
+            raise ValueError(f'preprocess has a mean of {len(known["mean"])} values, and the net '
+                             f'reads {channels} channels; give one for each channel')
     _require_outputs(net, dataset, recipe)
     if net.params:
         list(optimizer.blocks(net.params, {}))          # checks the patterns of the rules
     _require_crop_size(net, recipe)
     require_memory(net, recipe, dataset)
     return dict(preprocess)
+
+
+def net_preprocess(net: Net, recipe: Recipe) -> dict[str, Any] | None:
+    """How images are prepared: as in the recipe, unless the weights of the net need it otherwise."""
+    of_net: dict[str, Any] | None = net.about.get('preprocess')
+    if of_net and recipe.preprocess and preprocess_differences(of_net, recipe.preprocess):
+        return of_net
+    return recipe.preprocess or of_net
 
 
 def _require_outputs(net: Net, dataset: Dataset, recipe: Recipe) -> None:

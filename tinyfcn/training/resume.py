@@ -136,6 +136,8 @@ def _require_same_recipe(path: Path, state: dict[str, Any], recipe: Recipe,
     """Raise unless only fields differ that may be changed on the way. -> those"""
     before = Recipe.from_saved(state['recipe'], f'the recipe in {printable(path)}')
     differing = differing_fields(before, recipe)
+    if recipe.preprocess is None:                       # then it is that of the checkpoint
+        differing = [name for name in differing if name != 'preprocess']
     fixed = sorted(set(differing) - set(CHANGEABLE))
     if fixed or state['seed'] != seed:
         settings = ' '.join(shlex.quote(f'{name}={getattr(before, name)!r}') for name in fixed)

@@ -5,11 +5,10 @@ a lower learning rate.
 """
 from typing import Any
 
-BGR = dict(order='BGR', scale=1, mean=(104., 117., 123.), std=(1, 1, 1))
 CENTRED = dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1))
 
-SQUEEZENET: dict[str, Any] = dict(
-    preprocess=BGR, loss='mean', lr_power=.9, iter_size=4, flip=True)
+# images are prepared as the weights say: Caffe's SqueezeNet reads BGR, torchvision's RGB
+SQUEEZENET: dict[str, Any] = dict(loss='mean', lr_power=.9, iter_size=4, flip=True)
 TINY: dict[str, Any] = dict(
     preprocess=CENTRED, loss='mean', optimizer='adam', rules={}, weight_decay=0., batch=4)
 

@@ -45,7 +45,8 @@ class Recipe:
     # the classifier or the recipe whose weights the net starts from; None starts from random
     # weights. A net with several branches has {suffix of the branch's boxes: name}
     init_from: str | dict[str, str] | None = None
-    # order, scale, mean and std of images; None takes those that come with the weights
+    # order, scale, mean and std of images; None takes those that come with the weights, which also
+    # decide where they are for images of another order or scale
     preprocess: dict[str, Any] | None = None
     # further arguments of tinyfcn.build, such as width
     net_kwargs: dict[str, Any] = field(default_factory=dict)
