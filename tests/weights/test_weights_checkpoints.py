@@ -1,7 +1,10 @@
 """State dicts as they are found: nested in checkpoints, in half precision, beside other things."""
 import argparse
+import sys
 from collections import Counter, OrderedDict, defaultdict
+from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -74,9 +77,24 @@ def test_what_programs_save_beside_the_weights(save, zipped, protocol):
         'args': argparse.Namespace(lr=1e-3, data=Path('voc'), device=torch.device('cpu')),
         'counts': Counter('aab'), 'logs': defaultdict(list, loss=[1., 2.]),
         'size': torch.Size([3, 4]), 'dtype': torch.float16,
+        'date': datetime(2026, 11, 30),
         'model_state_dict': tensors(), 'optim_state_dict': optimizer.state_dict(),
         'lr_scheduler': scheduler.state_dict()}, zipped, protocol))
     assert about == dict(arch='FCN8sAtOnce')
+
+
+def test_a_checkpoint_of_lightning(save, monkeypatch):
+    """Its options are a class of its own, which need not be installed."""
+    name = 'lightning_fabric.utilities.data'
+    module = ModuleType(name)
+    for depth in range(1, 4):
+        monkeypatch.setitem(sys.modules, name.rsplit('.', 3 - depth)[0], module)
+    module.AttributeDict = type('AttributeDict', (dict,), dict(__module__=name))
+    path = save({
+        'epoch': 1, 'pytorch-lightning_version': '2.5', 'callbacks': {'ModelCheckpoint': {'k': 1}},
+        'hyper_parameters': module.AttributeDict(lr=1e-3, layers=[3, 4]), 'hparams_name': 'kwargs',
+        'state_dict': tensors({f'model.{name}': w for name, w in ARRAYS.items()})})
+    assert_read(path, {f'model.{name}': w for name, w in ARRAYS.items()})
 
 
 def test_what_is_dropped_has_limits_too(save):

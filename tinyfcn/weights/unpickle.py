@@ -35,7 +35,10 @@ DROPPED = {
     'torch Size', 'torch device', *(f'torch {dtype}' for dtype in (
         'bfloat16', 'float16', 'float32', 'float64', 'int64')),
     'pathlib PosixPath', 'pathlib WindowsPath', 'pathlib._local PosixPath',
-    'pathlib._local WindowsPath',
+    'pathlib._local WindowsPath', 'datetime datetime', 'datetime timedelta',
+    *(f'{package} AttributeDict' for package in (
+        'lightning.fabric.utilities.data', 'lightning_fabric.utilities.data',
+        'pytorch_lightning.utilities.parsing')),
 }
 KNOWN = {ORDERED_DICT, PARAMETER, *TENSORS, *(f'torch {storage}' for storage in DTYPES), *DROPPED}
 MAX_OPCODES = 500_000           # that of a ResNet-101 with its optimizer has 40,000
