@@ -1,5 +1,6 @@
 """Weights for other programs: a state dict for torch, .safetensors and .npz."""
 import builtins
+import json
 from importlib import import_module
 from zipfile import ZipFile
 
@@ -42,8 +43,9 @@ def test_npz(tmp_path):
     net = sample('tiny_8s')
     export_net(net, tmp_path / 'net.npz')
     with np.load(tmp_path / 'net.npz') as found:
-        assert_same_arrays(found, arrays_of(net))
-    assert_same_arrays(weights.read_raw(tmp_path / 'net.npz')[0], arrays_of(net))
+        assert json.loads(found['tinyfcn.json'])['build'] == net.about['build']
+        assert_same_arrays({name: found[name] for name in found if name != 'tinyfcn.json'},
+                           arrays_of(net))
 
 
 def test_safetensors(tmp_path):
@@ -62,7 +64,7 @@ ODD = {'scalar': np.float32(3).reshape(()), 'empty': np.zeros((0, 3), 'float32')
 
 
 def test_a_state_dict_is_read_back_here(tmp_path):
-    save_state_dict(tmp_path / 'x.pth', ODD)
+    save_state_dict(tmp_path / 'x.pth', ODD, {})
     found, _ = torch_pickle.load(tmp_path / 'x.pth')
     assert_same_arrays(found, {name: np.asarray(array, array.dtype.newbyteorder('='))
                                for name, array in ODD.items()})
@@ -71,7 +73,7 @@ def test_a_state_dict_is_read_back_here(tmp_path):
 @needs_torch
 @pytest.mark.parametrize('mmap', [False, True])
 def test_torch_reads_a_state_dict(tmp_path, mmap):
-    save_state_dict(tmp_path / 'x.pth', ODD)
+    save_state_dict(tmp_path / 'x.pth', ODD, {})
     found = torch.load(tmp_path / 'x.pth', weights_only=True, mmap=mmap)
     assert type(found).__name__ == 'OrderedDict' and [*found] == [*ODD]
     for name, tensor in found.items():
@@ -87,9 +89,9 @@ def test_it_holds_what_torch_itself_would_save(tmp_path):
     with ZipFile(tmp_path / 'ours.pth') as ours, ZipFile(tmp_path / 'theirs.pth') as theirs:
         members = [name.partition('/')[2] for name in ours.namelist()]
         there = {name.partition('/')[2]: name for name in theirs.namelist()}
-        assert {*members} <= {*there}
+        assert {*members} - {'tinyfcn.json'} <= {*there}
         for name in members:
-            if name != 'data.pkl':
+            if name not in ('data.pkl', 'tinyfcn.json'):
                 assert ours.read(f'tinyfcn/{name}') == theirs.read(there[name]), name
 
 
@@ -110,7 +112,7 @@ def test_other_nets_keep_their_names(name):
 @pytest.mark.parametrize('name', TORCHVISION)
 def test_torchvisions_names_are_read_back_as_the_same_net(tmp_path, name):
     net = sample(name)
-    export_net(net, tmp_path / 'net.pth')
+    save_state_dict(tmp_path / 'net.pth', state_dict(net), {})      # and do not say which net it is
     arrays, about = weights.read(tmp_path / 'net.pth')
     assert about['source'].endswith(' of torchvision') and about['build']['name'] == name
     copy = tinyfcn.build(name, width=1/16, seed=None)
@@ -199,6 +201,39 @@ def test_images_as_in_torchvision_are_told_from_others():
     assert is_prepared_as_in_torchvision(TORCH)
     for other in CAFFE, dict(TORCH, order='BGR'), dict(TORCH, scale=1.):
         assert not is_prepared_as_in_torchvision(other)
+
+
+# ---- and back again ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize('suffix', ['.pth', '.npz', '.safetensors'])
+@pytest.mark.parametrize('name, kwargs', [
+    ('squeezenet', {}), ('fcn8s_at_once', dict(n_class=4)), ('deeplabv3_resnet50', {}),
+    ('fcn16s', dict(up='learned')), ('nyud_rgb_hha_32s', {}), ('segnet', dict(dtype='float64')),
+    ('fcn32s_fixed', dict(seed=7))], ids=str)
+def test_tinyfcn_loads_what_it_has_exported(tmp_path, name, kwargs, suffix):
+    """The same net, with the same preprocessing, which no name of a layer says."""
+    net = sample(name, CAFFE, **kwargs)
+    net.about['classes'] = [f'class {i}' for i in range(net.score.channels)]
+    export_net(net, tmp_path / f'x{suffix}')
+    found = tinyfcn.load(tmp_path / f'x{suffix}')
+    assert_same_arrays(arrays_of(found), arrays_of(net))
+    assert (found.seed, found.frozen, found.dtype) == (net.seed, net.frozen, net.dtype)
+    assert {key: found.about[key] for key in net.about} == net.about
+
+
+@pytest.mark.parametrize('note, message', [
+    (b'[1]', "should be a dict"), (b'{', 'JSONDecodeError'), (b'[' * 100_000, 'RecursionError'),
+    (b' ' * (9 << 20), 'longer than'), (b'{"build": 3}', "its entry 'build' is 3")],
+    ids=['list', 'broken', 'deep', 'long', 'build'])
+@pytest.mark.parametrize('suffix', ['.pth', '.npz'])
+def test_a_note_of_somebody_else_is_refused(tmp_path, note, message, suffix):
+    export_net(sample('tiny_8s'), tmp_path / f'x{suffix}')
+    with (ZipFile(tmp_path / f'x{suffix}') as ours,
+          ZipFile(tmp_path / f'y{suffix}', 'w') as theirs):
+        for name in ours.namelist():
+            theirs.writestr(name, note if name.endswith('tinyfcn.json') else ours.read(name))
+    with pytest.raises(weights.FormatError, match=message):
+        tinyfcn.load(tmp_path / f'y{suffix}')
 
 
 # ---- every format ------------------------------------------------------------------------------

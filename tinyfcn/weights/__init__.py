@@ -15,6 +15,7 @@ from . import caffe, keras_h5, matconvnet, names, npz, safetensors_file, torch_p
 from .about import is_complete
 from .arrays import Arrays
 from .detect import detect_format
+from .export.torch_names import from_state_dict
 from .finite import require_finite
 from .run_folder import find_weights
 from .safetensors_file import save
@@ -49,7 +50,7 @@ def read_raw(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
 def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """-> {'<box>.w': array, '<box>.b': array}, about: names and shapes as in net.params
 
-    about['source']: where the weights come from, 'tinyfcn' for a file of `save`.
+    about['source']: where the weights come from, 'tinyfcn' for a file of `save` or `export_net`.
     about['preprocess']: dict(order, scale, mean, std), the image → (scale·image − mean) / std that
     they were trained on; None if unknown. about['build']: the arguments of tinyfcn.build for the
     net that they fill, if there is one. about['bilinear']: the upsampling layers of the file whose
@@ -64,8 +65,11 @@ def read(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """
     path = find_weights(Path(path))
     arrays, about = read_raw(path)
-    if about['format'] == 'safetensors' and safetensors_file.is_tinyfcn_file(path):
+    is_exported = 'build' in about and about['format'] in ('torch', 'npz')
+    if is_exported or about['format'] == 'safetensors' and safetensors_file.is_tinyfcn_file(path):
         arrays = safetensors_file.weights_only(arrays)
+        if about['format'] == 'torch':
+            arrays = from_state_dict(arrays, about['build']['name'])
         about = dict(source='tinyfcn', preprocess=None) | about
         if not is_complete(about['preprocess']):
             about['preprocess'] = None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..files import FormatError, describe_read_errors, open_regular
+from .note import MEMBER as NOTE
 
 # What a file of no known format begins with, and what to tell its owner
 NOT_WEIGHTS = {
@@ -60,7 +61,7 @@ def _zip_format(file: BinaryIO, size: int) -> str:
         names = archive.namelist()
     if any(name.split('/')[-1] == 'data.pkl' for name in names):
         return 'torch'
-    if names and all(name.endswith('.npy') for name in names):
+    if names and all(name.endswith('.npy') or name == NOTE for name in names):
         return 'npz'
     advice = ''
     if 'model.weights.h5' in names:

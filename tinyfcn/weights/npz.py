@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import FormatError, describe_read_errors, open_regular
+from . import note
 from .arrays import (
     MAX_BYTES,
     Arrays,
@@ -29,7 +30,10 @@ COMPRESSIONS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 
 
 def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
-    """-> {name: array}, {}. float16 becomes float32. The zip has a CRC-32 of every member."""
+    """-> {name: array}, about. float16 becomes float32. The zip has a CRC-32 of every member.
+
+    about is empty but for files of `export_net`, which say all of their net.
+    """
     with (open_regular(path) as file, describe_read_errors(path, '.npz of numpy.savez'),
           zipfile.ZipFile(file) as archive):
         members = archive.infolist()
@@ -39,6 +43,8 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         check_members(members, file_size)
         arrays: Arrays = {}
         for member in members:
+            if member.filename == note.MEMBER:
+                continue
             name = member.filename.removesuffix('.npy')
             if member.filename == name or name in arrays:
                 raise FormatError(f'its member {member.filename!r} is not a .npy, or is there '
@@ -48,7 +54,7 @@ def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
                                   f'numpy.savez never does: save it again with numpy.savez')
             data = archive.read(member)         # the whole member, so that its CRC is checked
             arrays[name] = to_native(name, _array(name, data))
-        return arrays, {}
+        return arrays, note.read_note(archive)
 
 
 def _array(name: str, data: bytes) -> NDArray[Any]:

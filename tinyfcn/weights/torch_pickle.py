@@ -31,6 +31,7 @@ from .arrays import (
     largest_expansion,
     to_native,
 )
+from .note import read_note
 from .unpickle import ADVICE, Storage, Tensor, interpret, short_repr
 
 # how the older form begins
@@ -45,26 +46,26 @@ ReadStorage = Callable[[str], bytes]                    # the key of a storage -
 
 
 def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
-    """-> {name: array}, {}.   A .pth or .pt, of torch.save's zip or its older form.
+    """-> {name: array}, about.   A .pth or .pt, of torch.save's zip or its older form.
 
     float16 and bfloat16 become float32. Of a checkpoint {'state_dict': …, 'epoch': …} the tensors
     of the state dict are read, and of what stands beside it only `arch`, the name of the net, is
-    returned.
+    returned. about is empty otherwise, but for files of `export_net`, which say all of their net.
     """
     with open_regular(path) as file, describe_read_errors(path, 'state dict of torch.save'):
         size = os.fstat(file.fileno()).st_size
         if file.read(2) == b'PK':
             with zipfile.ZipFile(file) as archive:
                 check_members(archive.infolist(), size)
-                found, read_storage = _read_zip(archive)
-                return _arrays(found, read_storage, size), _about(found)
+                found, read_storage, note = _read_zip(archive)
+                return _arrays(found, read_storage, size), note or _about(found)
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         found, read_storage = _read_legacy(data)
         return _arrays(found, read_storage, size), _about(found)
 
 
-def _read_zip(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
-    """-> the pickled object, and a function that reads a storage"""
+def _read_zip(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage, dict[str, Any]]:
+    """-> the pickled object, a function that reads a storage, and the note of `export_net`"""
     members = {member.filename: member for member in archive.infolist()}
     pickles = [name for name in members if name.split('/')[-1] == 'data.pkl']
     if len(pickles) != 1 or any(name.endswith('constants.pkl') for name in members):
@@ -76,7 +77,7 @@ def _read_zip(archive: zipfile.ZipFile) -> tuple[Any, ReadStorage]:
     if f'{folder}byteorder' in members and archive.read(f'{folder}byteorder') != b'little':
         raise FormatError('saved on a big-endian machine: save it again on a little-endian one')
     found = interpret(BytesIO(archive.read(pickles[0])))
-    return found, lambda key: archive.read(f'{folder}data/{key}')
+    return found, lambda key: archive.read(f'{folder}data/{key}'), read_note(archive, folder)
 
 
 def _read_legacy(file: mmap.mmap) -> tuple[Any, ReadStorage]:

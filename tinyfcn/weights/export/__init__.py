@@ -4,6 +4,8 @@
     export_net(net, 'net.pth')              # a state dict; torchvision's names if it has the net
     export_net(net, 'net.safetensors')      # as net.save, for tinyfcn.load
     export_net(net, 'net.npz')              # as in net.params, for numpy.load
+
+tinyfcn.load reads all but .onnx: they say which net has these weights, and how images are prepared.
 """
 from pathlib import Path
 from typing import Any
@@ -59,11 +61,16 @@ def export_net(net: Net, path: str | Path, size: Size | None = None,
     if file_format == 'onnx':
         save_onnx(net, path, size, with_preprocess)
     elif file_format == 'torch':
-        save_state_dict(path, state_dict(net))
+        save_state_dict(path, state_dict(net), about_of(net))
     elif file_format == 'safetensors':
         net.save(path)
     else:
-        save_npz(path, arrays_of(net))
+        save_npz(path, arrays_of(net), about_of(net))
+
+
+def about_of(net: Net) -> dict[str, Any]:
+    """What `tinyfcn.load` needs to know of the weights, as net.save writes it."""
+    return dict(net.about, seed=net.seed, frozen=sorted(net.frozen))
 
 
 def arrays_of(net: Net) -> dict[str, Any]:

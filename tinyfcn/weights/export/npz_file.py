@@ -1,5 +1,4 @@
 """Arrays in the .npz of numpy.savez."""
-import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...files import open_atomic
-
-# a note in front of each member, by which tinyfcn knows its own files; readers of zips skip it
-NOTE = b'tinyfcn'
-NOTE_ID = 0x4e46                # no program's, in the list of such notes in the format of zip
+from ..note import MEMBER, note_text
 
 
-def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write {name: array}, as numpy.savez would."""
+def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]],
+             about: Mapping[str, Any]) -> None:
+    """Write {name: array}, as numpy.savez would, and what is known of them."""
     with open_atomic(path) as file, zipfile.ZipFile(file, 'w') as archive:
+        archive.writestr(zipfile.ZipInfo(MEMBER), note_text(about))     # without a date
         for name, array in arrays.items():
-            info = zipfile.ZipInfo(f'{name}.npy')       # without a date
-            info.extra = struct.pack('<HH', NOTE_ID, len(NOTE)) + NOTE
-            with archive.open(info, 'w', force_zip64=True) as member:
+            with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...files import open_atomic
+from ..note import MEMBER, note_text
 
 PROTOCOL = 2                    # of pickle, as torch.save has it
 FOLDER = 'tinyfcn'              # in the zip; torch takes any
@@ -25,8 +26,9 @@ GLOBAL, PERSISTENT_ID, REDUCE, SET_ITEMS, STOP = b'c', b'Q', b'R', b'u', b'.'
 MARK, TUPLE, EMPTY_TUPLE, FALSE = b'(', b't', b')', b'\x89'
 
 
-def save_state_dict(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write {name: array} of float32 or float64."""
+def save_state_dict(path: str | Path, arrays: Mapping[str, NDArray[Any]],
+                    about: Mapping[str, Any]) -> None:
+    """Write {name: array} of float32 or float64, and what is known of them."""
     stored = {name: np.asarray(array, array.dtype.newbyteorder('<'), order='C')
               for name, array in arrays.items()}
     with open_atomic(path) as file, zipfile.ZipFile(file, 'w') as archive:
@@ -35,6 +37,7 @@ def save_state_dict(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> Non
         for key, array in enumerate(stored.values()):
             archive.writestr(member(f'data/{key}'), array.reshape(-1).view('uint8').data)
         archive.writestr(member('version'), '3\n')
+        archive.writestr(member(MEMBER), note_text(about))
 
 
 def member(name: str) -> zipfile.ZipInfo:

@@ -3,9 +3,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...runtime.backend import to_numpy
+from ..arrays import Arrays
 from ..layouts import LAYOUTS, PYTORCH, TORCH, Layout
 from .protocols import Net
 
@@ -16,7 +16,10 @@ HEADS = 'classifier', 'aux_classifier'  # of a segmentation net; all else is its
 
 def torchvision_layout(net: Net) -> Layout | None:
     """How torchvision names the layers of this net, if it has it."""
-    name = net.about.get('build', {}).get('name')
+    return _layout_of(net.about.get('build', {}).get('name'))
+
+
+def _layout_of(name: str | None) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.name.endswith(' of torchvision')
                  and any(fills.net == name for fills in layout.fills)), None)
 
@@ -27,7 +30,7 @@ def is_prepared_as_in_torchvision(preprocess: Mapping[str, Any]) -> bool:
         np.allclose(preprocess[key], TORCH[key]) for key in ('scale', 'mean', 'std'))
 
 
-def state_dict(net: Net) -> dict[str, NDArray[Any]]:
+def state_dict(net: Net) -> Arrays:
     """{'conv1_1.weight': array, …}; under torchvision's names if it has the net."""
     layout = torchvision_layout(net)
     layers = layer_names(layout) if layout else {}
@@ -37,6 +40,17 @@ def state_dict(net: Net) -> dict[str, NDArray[Any]]:
         if layout and box in LINEAR and short_name == 'w':
             array = array.reshape(len(array), -1)       # (out, C, k, k) -> (out, C·k·k)
         found[layers.get(box, box) + SUFFIXES[f'.{short_name}']] = to_numpy(array)
+    return found
+
+
+def from_state_dict(arrays: Arrays, name: str) -> Arrays:
+    """{'conv1_1.w': array, …} of a state dict of the net that `build` knows by this name."""
+    layout = _layout_of(name)
+    boxes = {layer: box for box, layer in layer_names(layout).items()} if layout else {}
+    found = {}
+    for theirs, array in arrays.items():
+        layer, dot, word = theirs.rpartition('.')
+        found[boxes.get(layer, layer) + PYTORCH.get(f'.{word}', dot + word)] = array
     return found
 
 
