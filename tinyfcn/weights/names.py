@@ -60,14 +60,15 @@ def to_our_names(arrays: Arrays, file_name: str = '',
     if bilinear:
         found['bilinear'] = bilinear
     boxes = {name.rpartition('.')[0] for name in (*arrays, *renamed)}
-    if build := _build(layout, renamed, boxes, f'{file_name} {arch}'):
+    hint = re.sub('[-_]', '', f'{file_name} {arch}'.lower())
+    if build := _build(layout, renamed, boxes, hint):
         found['build'] = build
         if build['name'] in SHORTER_SIDES:
             found['shorter_side'] = SHORTER_SIDES[build['name']]
         last = LAST_UPSAMPLING.get(build['name'], '')
         renamed = {re.sub('^upsample(_new)?(?=[.])', last, name) if last else name: array
                    for name, array in renamed.items()}
-        if layout is FCN_TORCH and build['name'] == 'fcn8s' and not arch:
+        if layout is FCN_TORCH and build['name'] == 'fcn8s' and 'fcn8s' not in hint:
             found['remark'] = AT_ONCE
     return renamed, found
 
@@ -109,7 +110,7 @@ def _build(layout: Layout, arrays: Arrays, boxes: set[str], hint: str) -> dict[s
     if score is None or score.ndim == 0 or not 0 < width <= MAX_WIDTH:
         return None
     name = fills.net
-    if name == 'fcn8s' and 'atonce' in re.sub('[-_]', '', hint.lower()):
+    if name == 'fcn8s' and 'atonce' in hint:
         name = 'fcn8s_at_once'
     build = dict(name=name, n_class=len(score), channels=channels, width=width)
     if any(key.startswith('up') for key in arrays):
