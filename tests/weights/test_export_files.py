@@ -10,7 +10,7 @@ from export_samples import CAFFE, TORCH, sample
 from optional_deps import needs_torch, torch
 
 import tinyfcn
-from tinyfcn import weights
+from tinyfcn import ops, weights
 from tinyfcn.files import require_own
 from tinyfcn.weights import torch_pickle
 from tinyfcn.weights.export import (
@@ -19,6 +19,7 @@ from tinyfcn.weights.export import (
     require_format,
     torchvision_layout,
 )
+from tinyfcn.weights.export.onnx_ops import TRANSLATIONS
 from tinyfcn.weights.export.torch_file import save_state_dict
 from tinyfcn.weights.export.torch_names import state_dict
 
@@ -246,6 +247,11 @@ def test_a_file_of_ours_may_be_replaced_and_is_the_same_again(tmp_path, name):
     require_own(path)
     export_net(sample('tiny_8s'), path)
     assert path.read_bytes() == before
+
+
+def test_every_op_has_a_counterpart_in_onnx():
+    parts_of_others = {'col2im', 'conv_matrix', 'im2col', 'softmax_cross_entropy'}
+    assert {*TRANSLATIONS} == {*ops.__all__} - parts_of_others
 
 
 def test_other_suffixes_are_refused():

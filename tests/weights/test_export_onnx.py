@@ -267,6 +267,18 @@ def test_the_preprocessing_in_the_graph(preprocess, channels):
     assert prepare(picture, left).tolist() == pixels.tolist()
 
 
+def test_an_output_that_is_called_image():
+    """The autoencoder's: no two values have one name."""
+    runs = session(make_model(sample('cae', TORCH), with_preprocess=True))
+    assert [i.name for i in runs.get_inputs()] == ['data_image']
+    assert [o.name for o in runs.get_outputs()] == ['image']
+
+
+def test_a_preprocessing_for_other_channels_cannot_be_put_in():
+    with pytest.raises(ValueError, match='reads 4 channels.*mean of 3'):
+        make_model(sample('nyud_rgbd_32s', CAFFE), with_preprocess=True)
+
+
 def test_a_preprocessing_that_is_not_known_cannot_be_put_in():
     with pytest.raises(ValueError, match='does not say how images are prepared'):
         make_model(sample('tiny_8s'), with_preprocess=True)

@@ -21,6 +21,7 @@ from ..net import Net
 from ..weights.export import (
     axes_of,
     export_net,
+    input_name,
     is_prepared_as_in_torchvision,
     remaining_preprocess,
     require_format,
@@ -65,8 +66,7 @@ def run(args: argparse.Namespace) -> None:
 
 def describe_onnx(net: Net, size: tuple[int, int] | None, with_preprocess: bool) -> None:
     """The names and shapes of the input and the outputs."""
-    data = 'image' if with_preprocess else 'data'
-    for what, box, name in [('input', 'data', data),
+    for what, box, name in [('input', 'data', input_name(net, with_preprocess)),
                             *(('output', name, name) for name in net.outputs(train=False))]:
         axes = ', '.join(map(str, axes_of(net, box, size)))
         say(f'{what:9} {name} (batch, {net[box].channels}, {axes}), float32')

@@ -14,12 +14,12 @@ from ...files import printable
 from ...geometry import Size
 from ...runtime.backend import to_numpy
 from .npz_file import save_npz
-from .onnx_file import axes_of, import_onnx, remaining_preprocess, save_onnx
+from .onnx_file import axes_of, import_onnx, input_name, remaining_preprocess, save_onnx
 from .protocols import Net
 from .torch_file import save_state_dict
 from .torch_names import is_prepared_as_in_torchvision, state_dict, torchvision_layout
 
-__all__ = ['FORMATS', 'axes_of', 'export_net', 'is_prepared_as_in_torchvision',
+__all__ = ['FORMATS', 'axes_of', 'export_net', 'input_name', 'is_prepared_as_in_torchvision',
            'remaining_preprocess', 'require_format', 'torchvision_layout']
 
 FORMATS = {'.onnx': 'onnx', '.pth': 'torch', '.pt': 'torch', '.safetensors': 'safetensors',

@@ -45,15 +45,14 @@ def make_model(net: Net, size: Size | None = None, with_preprocess: bool = False
     """-> onnx.ModelProto"""
     onnx = import_onnx()
     preprocess = net.about.get('preprocess')
-    if with_preprocess and not preprocess:
-        raise ValueError('the net does not say how images are prepared for it, so this cannot go '
-                         'into the graph')
+    if with_preprocess:
+        require_preprocess(net)
     total = sum(4 * w.size for w in (*net.params.values(), *net.state.values()))
     if total > MAX_BYTES:
         raise ValueError(f'weights of {total:,} bytes: a file of ONNX holds less than 2 GiB')
 
     graph = OnnxGraph(onnx.helper, net.sizes(size, train=False) if size else None)
-    source = 'image' if with_preprocess else 'data'
+    source = input_name(net, with_preprocess)
     graph.values['data'] = source
     if preprocess:
         if with_preprocess:
@@ -77,6 +76,25 @@ def make_model(net: Net, size: Size | None = None, with_preprocess: bool = False
     for name, array in graph.constants.items():         # last, as all of the above is copied
         model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     return model
+
+
+def input_name(net: Net, with_preprocess: bool) -> str:
+    """'data' or 'image', which is what the autoencoder calls its output."""
+    if not with_preprocess:
+        return 'data'
+    return 'data_image' if 'image' in net.boxes else 'image'
+
+
+def require_preprocess(net: Net) -> None:
+    """Raise if the preparation of images cannot go into the graph."""
+    preprocess = net.about.get('preprocess')
+    if not preprocess:
+        raise ValueError('the net does not say how images are prepared for it, so this cannot go '
+                         'into the graph')
+    channels = net.boxes['data'].channels
+    if len(preprocess['mean']) != channels:
+        raise ValueError(f'the net reads {channels} channels, and its preprocess has a mean of '
+                         f'{len(preprocess["mean"])} values; one for each channel is needed')
 
 
 def remaining_preprocess(preprocess: Mapping[str, Any], with_preprocess: bool) -> dict[str, Any]:
