@@ -1,6 +1,7 @@
 """Small nets that a server on this machine publishes, in the place of real weights."""
 import hashlib
 import os
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from tinyfcn import build
 from tinyfcn.fetch import download
 from tinyfcn.fetch.source import Source
 from tinyfcn.weights import sources
-from tinyfcn.weights.export import export_net
+from tinyfcn.weights.export.torch_file import MEMBER, save_state_dict
+from tinyfcn.weights.export.torch_names import state_dict
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -32,6 +34,17 @@ def random_net(name, n_class, width=1/16, seed=0):
     return net
 
 
+def write_state_dict(path, net):
+    """As torch.save writes it: under torchvision's names, without what tinyfcn adds."""
+    save_state_dict(path, state_dict(net), {})
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.infolist()
+                   if not member.filename.endswith(MEMBER)}
+    with zipfile.ZipFile(path, 'w') as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+
+
 @pytest.fixture
 def publish(tmp_path, monkeypatch):
     """publish(name, net) serves a net under a name of the table; an own cache, empty at first.
@@ -46,7 +59,7 @@ def publish(tmp_path, monkeypatch):
             file = file or f'{name}-small.pth'
             own = tmp_path / 'published' / file
             own.parent.mkdir(exist_ok=True)
-            export_net(net, own)
+            write_state_dict(own, net)
             url = server.serve(file, own.read_bytes())
             source = Source(file, [*mirrors, url], hashlib.sha256(own.read_bytes()).hexdigest())
             build_of = net.about['build']

@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 import pytest
-from published import random_net
+from published import random_net, write_state_dict
 
 import tinyfcn
 from tinyfcn import build, weights
@@ -11,7 +11,6 @@ from tinyfcn.data.imagenet import class_names
 from tinyfcn.data.voc import CLASSES
 from tinyfcn.models.load import DATASETS
 from tinyfcn.weights import run_folder
-from tinyfcn.weights.export import export_net
 from tinyfcn.weights.sources import SOURCES
 
 TORCH = dict(order='RGB', scale=1/255, mean=(.485, .456, .406), std=(.229, .224, .225))
@@ -29,7 +28,7 @@ def scores(net):
     ('squeezenet', 1000, 256)])
 def test_a_state_dict_becomes_its_net(name, n_class, side, tmp_path):
     net = random_net(name, n_class)
-    export_net(net, tmp_path / 'x.pth')
+    write_state_dict(tmp_path / 'x.pth', net)
     loaded = tinyfcn.load(tmp_path / 'x.pth')
     np.testing.assert_array_equal(scores(loaded), scores(net))
     assert loaded.about['build'] == net.about['build']

@@ -7,11 +7,12 @@ and as many threads, bit for bit as if it had not been stopped.
 
   tinyfcn train list                    all recipes
   tinyfcn train folder --data my        your own images/, masks/ and classes.txt
-  tinyfcn train folder-squeezenet --data my --weights squeezenet.npz
+  tinyfcn train folder --data my --weights squeezenet
   tinyfcn train voc-fcn32s --set lr=1e-4 loss=mean
 
-Recipe folder starts from random weights; folder-squeezenet starts from ImageNet
-weights, which needs fewer images and is more accurate.
+Recipe folder starts from ImageNet weights, which needs fewer images and is more
+accurate, if `tinyfcn weights get squeezenet` has fetched them or --weights
+names them, and is folder-squeezenet then; otherwise from random weights.
 
 There is a recipe for every row of the paper's tables, with the scores that the
 paper reports. In voc-fcn32s, voc-fcn16s, voc-fcn8s and voc-fcn8s-at-once the
@@ -23,18 +24,25 @@ loss, and vice versa.
 import argparse
 import shlex
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .. import weights
 from ..files import printable
 from ..training import recipes, run as runs
+from ..weights.cache import cached_weights
+from ..weights.sources import SOURCES, source_name
 from .device import add_device_arguments
 from .output import say
-from .paths import add_data_argument, data_folder, train_val_sets
+from .paths import add_data_argument, data_folder, train_val_sets, weights_file
 from .progress import show_progress
 from .run_folder import RUN_FILES, require_own_run, run_data_folder
 from .tables import recipe_table, score_table
+
+SQUEEZENET = 'folder-squeezenet'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_argument(parser)
     parser.add_argument('--weights', type=Path, nargs='+', action='extend', default=[],
                         metavar='FILE',
-                        help='the weights to start from (default: best.safetensors of the run that '
-                             'the recipe builds on)')
+                        help='the weights to start from: a file, the folder of a run, or a name '
+                             'that `tinyfcn weights list` shows (default: best.safetensors of the '
+                             'run that the recipe builds on, or what `tinyfcn weights get` has '
+                             'fetched)')
     parser.add_argument('--run', type=Path, metavar='FOLDER', dest='run_folder',
                         help='the folder of the run (default: runs/RECIPE; with images of your '
                              'own, the name of their folder stands for `folder`)')
@@ -64,29 +74,35 @@ def run(args: argparse.Namespace) -> None:
     if args.recipe == 'list':
         say(recipe_table({name: recipes.get_recipe(name) for name in recipes.RECIPES}))
         return
-    recipe = get_recipe(args.recipe, dict(args.set))
+    changes = dict(args.set)
+    recipe = get_recipe(args.recipe, changes)
     folder = args.run_folder or default_run_folder(args.recipe, args.data)
     if args.resume and not args.run_folder:
         folder = run_to_resume(folder, args.recipe)
     require_own_run(folder, args.overwrite)
     root = args.data or (remembered_data(folder, args.overwrite) if args.resume else None)
     train, valid = train_val_sets(recipe, root)
-    resumes = args.resume and any((folder / file).exists() for file in (runs.LAST, runs.BEST))
+    resumes = args.resume and has_run(folder)
+    name = args.recipe
+    if name == 'folder':
+        name = begun_recipe(folder) if resumes else recipe_for_folder(args.weights, changes)
+        recipe = get_recipe(name, changes)
     files = {} if resumes else initial_weights(recipe, args.weights)
-    net = runs.build_net(recipe, train.classes, args.seed, files).to(args.device)
+    note = partial(say, file=sys.stderr)
+    net = runs.build_net(recipe, train.classes, args.seed, files, note,
+                         'preprocess' in changes).to(args.device)
 
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
-                    args.resume, data_location(recipe, root), partial(say, file=sys.stderr),
-                    args.overwrite)
+                    args.resume, data_location(recipe, root), note, args.overwrite)
     others = 'other' if len(valid) == 1 else 'others'
-    title = (f'{args.recipe}: training {net} on {len(train):,} images, validating on '
-             f'{len(valid):,} {others}. In {folder}:')
+    title = (f'{name}: training {net} on {len(train):,} images, validating on '
+             f'{len(valid):,} {others}{describe_start(name, files, resumes)}. In {folder}:')
     how_to_continue = f'run the same command with --resume to continue in {folder}'
     scores = show_progress(rows, recipe, title, how_to_continue)
     if not scores:                                      # the run was finished before
         return
     say()
-    say(score_table({args.recipe: scores}, recipe.target, recipe.source))
+    say(score_table({name: scores}, recipe.target, recipe.source))
     written = [name for name in RUN_FILES if (folder / name).exists()]
     say(f'\nIn {folder}: {", ".join(written)}')
 
@@ -117,11 +133,15 @@ def default_run_folder(recipe_name: str, data: Path | None) -> Path:
 def run_to_resume(folder: Path, recipe_name: str) -> Path:
     """The folder itself, or runs/RECIPE, where version 0.1 kept runs on images of your own."""
     old = Path('runs') / recipe_name
-    has_run = any((folder / file).exists() for file in (runs.LAST, runs.BEST))
-    if not has_run and (old / runs.LAST).exists():
+    if not has_run(folder) and (old / runs.LAST).exists():
         say(f'{folder} holds no run: resuming the one in {old}', sys.stderr)
         return old
     return folder
+
+
+def has_run(folder: Path) -> bool:
+    """Whether there is a checkpoint to resume from."""
+    return any((folder / file).exists() for file in (runs.LAST, runs.BEST))
 
 
 def remembered_data(folder: Path, overwrite: bool) -> Path | None:
@@ -143,10 +163,51 @@ def data_location(recipe: recipes.Recipe, root: Path | None) -> tuple[str, Path 
 
 # ---- the recipe ----------------------------------------------------------------------------------
 
+def recipe_for_folder(files: list[Path], changes: dict[str, Any]) -> str:
+    """What `folder` is in a new run: folder-squeezenet, where there are ImageNet weights for it."""
+    if changes.keys() & {'net', 'net_kwargs', 'init_from'}:
+        return 'folder'
+    if files:
+        return SQUEEZENET if all(map(is_squeezenet, files)) else 'folder'
+    return SQUEEZENET if found_weights('squeezenet') else 'folder'
+
+
+def begun_recipe(folder: Path) -> str:
+    """What `folder` was when the run in this folder began; it stays that.
+
+    Of a checkpoint that cannot be read, resuming says more.
+    """
+    checkpoint = folder / runs.LAST
+    with suppress(OSError, ValueError):
+        if is_squeezenet(checkpoint if checkpoint.exists() else folder / runs.BEST):
+            return SQUEEZENET
+    return 'folder'
+
+
+def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> str:
+    """From which weights a run starts, in its first line; and how to have better ones."""
+    if files:
+        return f', starting from {" and ".join(map(printable, files.values()))}'
+    if name == 'folder' and not resumes:
+        return (', starting from random weights (from ImageNet weights fewer images are enough: '
+                '`tinyfcn weights get squeezenet`, and start again)')
+    return ''
+
+
+def is_squeezenet(path: Path) -> bool:
+    """Whether a file of weights, a run or a name has those of SqueezeNet."""
+    if (row := source_name(str(path))) and not path.exists():
+        return SOURCES[row].net == 'squeezenet'
+    arrays, _ = weights.read(path)
+    return 'fire2/squeeze1x1.w' in arrays
+
+
 def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path]:
     """The files of weights that a recipe starts from, by the suffix of the branch they are for.
 
-    `files` are those of the command line; without them, the best weights of earlier runs are taken.
+    `files` are those of the command line, or names of pretrained weights, which are downloaded if
+    they are not in the cache. Without them, the best weights of earlier runs are taken, or what is
+    in the cache; nothing is downloaded.
     """
     start = recipe.init_from
     if start is None and not files:
@@ -159,17 +220,34 @@ def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path
         if len(files) != len(names):
             raise ValueError(f'this recipe starts from the weights of '
                              f'{" and ".join(names.values())}: --weights needs as many files')
-        return dict(zip(names, files))
-    found = {suffix: Path('runs') / name / 'best.safetensors' for suffix, name in names.items()}
-    for name, file in zip(names.values(), found.values()):
-        if not file.exists():
-            if name in recipes.RECIPES:
-                advice = f'train it first, which writes {file}'
-            else:
-                advice = f'put it at {file}; docs/nets.md says where it can be had'
-            raise ValueError(f'this recipe starts from the weights of {name}: give --weights FILE, '
-                             f'or {advice}')
+        return dict(zip(names, map(weights_file, files)))
+    found = {}
+    for suffix, name in names.items():
+        file = found_weights(name)
+        if file is None:
+            raise ValueError(f'this recipe starts from the weights of {name}: '
+                             f'{how_to_get(name)}')
+        found[suffix] = file
     return found
+
+
+def found_weights(name: str) -> Path | None:
+    """The best weights of an earlier run of this name, else those in the cache."""
+    best = best_of_run(name)
+    return best if best.exists() else cached_weights(name)
+
+
+def best_of_run(name: str) -> Path:
+    return Path('runs') / name / runs.BEST
+
+
+def how_to_get(name: str) -> str:
+    """What to do where the weights that a recipe starts from are not there."""
+    if name in recipes.RECIPES:
+        return f'give --weights FILE, or train it first, which writes {best_of_run(name)}'
+    if source_name(name):
+        return f'`tinyfcn weights get {name}` fetches them; or give others with --weights FILE'
+    return f'give --weights FILE, or put it at {best_of_run(name)}'
 
 
 def recipe_change(text: str) -> tuple[str, Any]:

@@ -96,7 +96,9 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if remark := about.pop('remark', ''):
             write_line(f'{printable(file)}: {remark}')
     about.pop('bilinear', None)                         # the net has them as fixed numbers
-    if 'build' in about and about.get('source', 'tinyfcn') != 'tinyfcn':
+    if about.get('source') == 'tinyfcn':
+        del about['source']
+    if 'build' in about and 'source' in about:          # of others
         _describe_published(file, about)
     return arrays, about
 

@@ -42,7 +42,7 @@ def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
 
 
 def net_preprocess(net: Net, recipe: Recipe) -> dict[str, Any] | None:
-    """How images are prepared: as in the recipe, unless the weights of the net need it otherwise."""
+    """How images are prepared: as in the recipe, unless the net's weights need it otherwise."""
     of_net: dict[str, Any] | None = net.about.get('preprocess')
     if of_net and recipe.preprocess and preprocess_differences(of_net, recipe.preprocess):
         return of_net
