@@ -6,6 +6,7 @@ from weights_samples import bilinear_kernel, caffemodel, floats
 
 import tinyfcn
 from tinyfcn import weights
+from tinyfcn.models import nearest
 from tinyfcn.weights import FormatError
 from tinyfcn.weights.layouts import (
     FCN,
@@ -234,7 +235,9 @@ def test_nothing_in_common_is_near_to_nothing(shapes):
     assert describe_nearest([]) == ''
 
 
-def test_load_says_which_nets_a_file_is_nearest_to(tmp_path):
+def test_load_says_which_nets_a_file_is_nearest_to(tmp_path, monkeypatch):
+    few = {name: tinyfcn.models.NETS[name] for name in ('unet', 'squeezenet', 'tiny_8s')}
+    monkeypatch.setattr(nearest, 'NETS', few)           # all of them take seconds
     np.savez(tmp_path / 'x.npz', **tinyfcn.build('unet', n_class=2, width=WIDTH).params)
     with pytest.raises(FormatError, match=r'(?s)x\.npz: its 46 arrays are of no known source.*'
                                           r'\nThe nearest nets of tinyfcn:\nunet') as error:
