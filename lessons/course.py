@@ -12,6 +12,7 @@ import sys
 from base64 import b64decode, b64encode
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import nbformat
@@ -83,10 +84,11 @@ def new_notebook(cells):
         new_cell[kind](text, id=f'cell-{i:02}') for i, (kind, text) in enumerate(cells)])
 
 
-def execute(nb, folder):
+def execute(nb, folder, cache=None):
     """Run all cells with this Python, in `folder`, without a network, and clean the outputs. -> nb
 
-    The cells of nb are changed in place.
+    The cells of nb are changed in place. cache: the folder of trained weights that they see; by
+    default an empty one, so that a notebook does not depend on what its maker has downloaded.
     """
     guarded = v4.new_notebook(metadata=METADATA,
                               cells=[v4.new_code_cell(BLOCK_NETWORK), *nb.cells])
@@ -94,8 +96,10 @@ def execute(nb, folder):
                             resources=dict(metadata=dict(path=str(folder))))
     # use the Python that runs this file, whatever other kernels are installed
     client.create_kernel_manager().kernel_spec_manager.kernel_dirs = []
-    # with a fixed hash seed a set of strings is printed in the same order every time
-    client.execute(env={**os.environ, 'PYTHONHASHSEED': '0'})
+    with TemporaryDirectory() as empty:
+        # with a fixed hash seed a set of strings is printed in the same order every time
+        client.execute(env={**os.environ, 'PYTHONHASHSEED': '0',
+                            'TINYFCN_CACHE': str(cache or empty)})
 
     for cell in nb.cells:
         cell.metadata = {}

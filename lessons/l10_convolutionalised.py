@@ -13,15 +13,19 @@ from copy import deepcopy
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.cbook import get_sample_data
 
 import tinyfcn
 from tinyfcn import ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.data import shapes
+from tinyfcn.data.images import read_image
+from tinyfcn.data.transforms import prepare, resize_shorter
 from tinyfcn.layers import conv, max_pool, relu
 from tinyfcn.course.exercises import check
 from tinyfcn.models import vgg
 from tinyfcn.net.summary import multiply_adds
+from tinyfcn.weights.cache import cached_weights
 
 plt.rcParams['figure.dpi'] = 60
 
@@ -377,6 +381,145 @@ file['score.w'] = file['score.w'].reshape(5, -1)
 fresh = classifier(side=34, margin=0)
 print(tinyfcn.weights.transplant(fresh, file))
 assert np.array_equal(fresh.forward(image), score_map)
+
+# %% [markdown]
+# ## A classifier of 1000 classes
+#
+# Our net knows four shapes and the background. GoogLeNet, another net of VGG's year, knows the 1000
+# classes of ImageNet. Its last layer is fully connected, too; here it is a 1×1 convolution, whose
+# map of scores is averaged at the end. This command, in a terminal, downloads its weights once
+# (54 MB) and keeps them:
+#
+#     tinyfcn weights get googlenet
+#
+# The cells below use GoogLeNet if its weights are there. The photo may be yours; without one it is
+# a portrait of Grace Hopper that is installed with matplotlib. Without the weights, these cells use
+# our own net and four more images of shapes, and you can go on.
+
+# %%
+photo_file = ''                                         # the path of a photo, such as 'dog.jpg'
+
+if cached_weights('googlenet'):
+    expert = tinyfcn.pretrained('googlenet')
+    map_name = 'loss3/classifier'                       # the box before the average
+    window, stride = 224, 32
+    first = 0                                           # the best class
+    figure_size = 10, 4.6
+    names = expert.about['classes']
+    preprocess = expert.about['preprocess']
+    portrait = get_sample_data('grace_hopper.jpg', asfileobj=False)
+    photo = resize_shorter(read_image(photo_file or portrait), 512)
+else:
+    print("GoogLeNet's weights are not here yet (`tinyfcn weights get googlenet` gets them): "
+          'this is our own net.\n')
+    expert = net
+    map_name = 'score'
+    window, stride = 34, 4
+    first = 'triangle'
+    figure_size = 7, 2.8
+    names = shapes.CLASSES[:5]
+    preprocess = dict(order='RGB', scale=1/64, mean=(2, 2, 2), std=(1, 1, 1))       # normalise
+    parts = [shapes.generate(4, i, (64, 80), n_class=5, difficulty=.15)[0] for i in range(4)]
+    photo = np.concatenate([np.concatenate(parts[:2], 1), np.concatenate(parts[2:], 1)])[:126, :158]
+
+x_photo = prepare(photo, preprocess)
+photo_map = expert.forward(x_photo, until=map_name)[0]
+mean_score = photo_map.mean((1, 2))
+prob = np.exp(mean_score - mean_score.max())
+prob /= prob.sum()
+ranking = np.argsort(-prob)
+print(f'{photo.shape[0]}×{photo.shape[1]} pixels, a map of {photo_map.shape[1]}×'
+      f'{photo_map.shape[2]} scores for each class')
+for c in ranking[:5]:
+    print(f'{100 * prob[c]:4.0f} %  {names[c]}')
+
+# %% [markdown]
+# These are the five best classes of the whole image: the softmax of the mean over all positions.
+# For the portrait GoogLeNet says *Windsor tie*. Now look at the positions: where is a class, and
+# which class is best at each position?
+
+# %%
+photo_alignment = expert[map_name].alignment
+top, left = (float(shift - stride / 2) for shift in photo_alignment.shift)
+h, w = photo_map.shape[1:]
+photo_extent = left, left + stride * w, top + stride * h, top           # a cell is a square
+
+
+def show_class(ax, which):
+    """Draw the scores of a class over the photo; which: its rank, or a part of its name."""
+    if isinstance(which, str):
+        found = [c for c in ranking if which in names[c]]
+    else:
+        found = [ranking[which]]
+    if found:
+        ax.imshow(photo_map[found[0]], extent=photo_extent, cmap='inferno', alpha=.7, zorder=1)
+        show_photo(ax, f'score of "{names[found[0]]}"')
+    else:
+        show_photo(ax, f'none of {len(names)} classes is a {which}')
+
+
+def show_photo(ax, title):
+    ax.imshow(photo, zorder=0)
+    ax.set_title(title, fontsize=10)
+    ax.set(xlim=(0, photo.shape[1]), ylim=(len(photo), 0))
+    ax.axis('off')
+
+
+best = photo_map.argmax(0)
+classes, counts = np.unique(best, return_counts=True)
+best_colours = np.full((h, w, 3), 128, 'uint8')         # rare classes stay grey
+fig, axes = plt.subplots(1, 3, figsize=figure_size, layout='constrained')
+show_photo(axes[0], 'the image')
+show_class(axes[1], first)
+for rank, c in enumerate(classes[np.argsort(-counts)][:4]):
+    colour = plt.get_cmap('tab10')(rank)[:3]
+    best_colours[best == c] = np.multiply(colour, 255)
+    axes[2].plot([], [], 's', color=colour, label=names[c])
+axes[2].imshow(best_colours, extent=photo_extent, alpha=.6, zorder=1)
+axes[2].legend(loc='upper center', bbox_to_anchor=(.5, 0), ncols=2, fontsize=8, frameon=False)
+show_photo(axes[2], 'the best class of each cell')
+plt.show()
+
+# %% [markdown]
+# In the portrait GoogLeNet finds the tie where it is. Around the cap the best class is
+# *pickelhaube*, a helmet with a spike: ImageNet has no cap of the navy, and this comes nearest.
+# The labels that it was trained with do not say *where* anything is.
+#
+# In a terminal, `tinyfcn draw googlenet --heatmap dog photo.jpg -o heat.png` draws a finer map: it
+# applies the last layer to each cell of 32×32 pixels, without the mean over 7×7 of them that
+# precedes it in GoogLeNet.
+#
+# **Change this and run again.** Give the rank of another class, or a part of its name.
+
+# %%
+wanted = 1                                              # try: 2, 'suit', 'flower', 'helmet'
+
+figure, ax = plt.subplots(figsize=(figure_size[0] / 3, figure_size[1]))
+show_class(ax, wanted)
+
+# %% [markdown]
+# And the windows? Cut them from the image, classify them one by one, and compare with the cells of
+# one pass. Ours are equal up to rounding, as before. GoogLeNet pads its convolutions as VGG does,
+# and the receptive field of its cells is 907 pixels, more than a whole photo. So expect its scores
+# to be similar and not equal.
+
+# %%
+rows_of_windows = range(0, len(photo) - window + 1, 2 * stride)         # every second cell
+columns = range(0, photo.shape[1] - window + 1, 2 * stride)
+one_by_one = np.concatenate([
+    expert.forward(np.stack([x_photo[0, :, i:i + window, j:j + window] for j in columns]),
+                   until=map_name)[..., 0, 0] for i in rows_of_windows])
+cells = [photo_map[:, i // stride, j // stride] for i in rows_of_windows for j in columns]
+at_once = np.stack(cells)
+
+rms = np.sqrt(((at_once - one_by_one) ** 2).mean() / (one_by_one ** 2).mean())
+same = (at_once.argmax(1) == one_by_one.argmax(1)).mean()
+ratio = photo_map[0].size * cost(expert, (window, window)) / cost(expert, photo.shape[:2])
+print(f'receptive field of a cell: {expert[map_name].alignment.field[0]} pixels')
+print(f'{len(cells)} windows of {window}×{window}: scores differ by '
+      + ('rounding only' if rms < 1e-5 else f'{100 * rms:.0f} % (rms)')
+      + f'; the best class is the same in {100 * same:.0f} %')
+print(f'all windows one by one take {ratio:.0f} times as many multiplications as one pass')
 
 # %% [markdown]
 # ## What PyTorch calls this

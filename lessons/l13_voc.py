@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 
 import tinyfcn
@@ -25,10 +26,12 @@ from tinyfcn.training import loop as training, recipes
 from tinyfcn.cli.tables import PAPER_VOC_TEST, iu_table
 from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import batches
+from tinyfcn.data.images import read_image
 from tinyfcn.data.shapes import generate
-from tinyfcn.data.transforms import prepare
+from tinyfcn.data.transforms import prepare, resize_shorter
 from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
+from tinyfcn.weights.cache import cached_weights
 
 plt.rcParams.update({'figure.dpi': 60, 'image.interpolation': 'nearest'})
 
@@ -188,6 +191,41 @@ check('preprocess', preprocess_mine)
 # ```
 #
 # </details>
+
+# %% [markdown]
+# ### What happens if you forget it
+#
+# The weights of GoogLeNet were trained in Caffe as well. If they are on this computer
+# (`tinyfcn weights get googlenet` downloads them, 54 MB; see lesson 10), the next cell classifies a
+# photo that it prepares in four ways: yours, or the portrait of Grace Hopper from matplotlib.
+
+# %%
+photo_file = ''                                         # the path of a photo, such as 'dog.jpg'
+portrait = get_sample_data('grace_hopper.jpg', asfileobj=False)
+photo = resize_shorter(read_image(photo_file or portrait), 512)
+
+if cached_weights('googlenet'):
+    googlenet = tinyfcn.pretrained('googlenet')
+    needed = googlenet.about['preprocess']
+    ways = {
+        'as needed': needed,
+        'as RGB': dict(needed, order='RGB', mean=needed['mean'][::-1]),
+        'without the mean': dict(needed, mean=(0, 0, 0)),
+        "as for torchvision's weights": dict(order='RGB', scale=1/255, mean=(.485, .456, .406),
+                                             std=(.229, .224, .225))}
+    for way, preprocess in ways.items():
+        score = googlenet.forward(prepare(photo, preprocess)).ravel()
+        prob = np.exp(score - score.max())
+        prob /= prob.sum()
+        print(f'{way:30} {100 * prob.max():3.0f} %  {googlenet.about["classes"][prob.argmax()]}')
+else:
+    print("GoogLeNet's weights are not here yet: `tinyfcn weights get googlenet` gets them")
+
+# %% [markdown]
+# For the portrait GoogLeNet says *Windsor tie* with 80 %. As RGB this becomes 53 %, without the mean
+# 70 %; prepared as for torchvision's weights, it is a *mosquito net* with 41 %. Not one of them is
+# an error. That is why in this library the preprocessing belongs to the weights: a training that
+# begins with them takes it over.
 
 # %% [markdown]
 # ## Check the data before training
@@ -420,18 +458,46 @@ print(iu_table(tinyfcn.metrics.scores(hist), hist, val_set.classes))
 # All background: the trap of lesson 01, and the first stage of every training run. From random
 # weights, six steps lead no further. The column on the right started from weights trained on
 # ImageNet, with 100,000 steps per stage.
+#
+# ## A net that has been trained
+#
+# Nets that were trained on VOC's classes are published, too. One command gets the FCN of torchvision,
+# on ResNet-50, and another the FCN-8s of the paper:
+#
+#     tinyfcn weights get fcn_resnet50                        142 MB
+#     tinyfcn weights get pascal-fcn8s-dag                    about 500 MB
+#
+# If one of them is here, the next cell segments the photo with it.
+
+# %%
+available = [name for name in ('fcn_resnet50', 'pascal-fcn8s-dag') if cached_weights(name)]
+if available:
+    trained_net = tinyfcn.pretrained(available[0])
+    photo_mask = tinyfcn.predict(trained_net, photo)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 6), layout='constrained')
+    axes[0].imshow(photo)
+    axes[1].imshow(viz.overlay(photo, photo_mask, trained_net.about['classes']))
+    for ax in axes:
+        ax.axis('off')
+    plt.show()
+else:
+    print('No weights of such a net are here yet: `tinyfcn weights get fcn_resnet50` gets them')
+
+# %% [markdown]
+# In a terminal, `tinyfcn predict fcn_resnet50 photo.jpg` writes such an overlay, and downloads the
+# weights if they are not here.
 
 # %% [markdown]
 # ## Training on the real data set
 #
-# These are the commands. Download a file of VGG-16's weights (.caffemodel, .pth, .npz or .h5) from
-# where it is published; `tinyfcn weights inspect FILE` lists its contents.
+# These are the commands. The first one gets the weights of VGG-16 that the authors started from.
 #
+#     tinyfcn weights get vgg16                               553 MB
 #     tinyfcn data voc2011                                    into data/, or --from FILE
 #     tinyfcn data sbd
 #     tinyfcn check sbd
 #     tinyfcn check voc --split seg11valid
-#     tinyfcn train voc-fcn32s --weights VGG16.caffemodel     lr 1e-10
+#     tinyfcn train voc-fcn32s                                from VGG-16; lr 1e-10
 #     tinyfcn train voc-fcn16s                                from the best of 32s; lr 1e-12
 #     tinyfcn train voc-fcn8s                                 from the best of 16s; lr 1e-14
 #     tinyfcn eval runs/voc-fcn8s voc --split seg11valid
@@ -447,8 +513,8 @@ print(f'100,000 steps of 5 s: {100_000 * 5 / 86_400:.1f} days')
 # %% [markdown]
 # So a stage on a CPU takes patience. These VOC recipes have not yet been run from start to end in
 # this library; their targets are the results published by the authors.
-# `tinyfcn train stanford-16s`, on photographs and with SqueezeNet's weights, is a smaller run to
-# start with.
+# `tinyfcn train stanford-16s`, on photographs and with SqueezeNet's weights
+# (`tinyfcn weights get squeezenet`, 5 MB), is a smaller run to start with.
 
 # %% [markdown]
 # ## What PyTorch calls this
@@ -458,6 +524,8 @@ print(f'100,000 steps of 5 s: {100_000 * 5 / 86_400:.1f} days')
 # - torchvision's own weights want RGB, scaled to 0 … 1, less (0.485, 0.456, 0.406), divided by
 #   (0.229, 0.224, 0.225). Caffe's want BGR, 0 … 255. Here both are a setting of the weights,
 #   `preprocess`.
+# - `torchvision.models.segmentation.fcn_resnet50(weights='DEFAULT')` is the net that
+#   `tinyfcn.pretrained('fcn_resnet50')` builds from the same file.
 # - iter_size is called *gradient accumulation*: several `loss.backward()` before one `step()`.
 
 # %% [markdown]

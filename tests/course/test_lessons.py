@@ -332,6 +332,13 @@ def test_two_runs_give_the_same_notebook(course, sample):
     assert print_cell.outputs[0].text == '0\n1\n2\n'
 
 
+def test_a_notebook_does_not_show_the_weights_of_its_maker(course, sample, tmp_path, monkeypatch):
+    (tmp_path / 'weights').mkdir()
+    monkeypatch.setenv('TINYFCN_CACHE', str(tmp_path))
+    nb = course.make_notebook(sample('# %%\nimport os\nos.listdir(os.environ["TINYFCN_CACHE"])'))
+    assert nb.cells[0].outputs[0].data == {'text/plain': '[]'}
+
+
 @pytest.mark.parametrize('text, message', [
     ('# %%\nobject()', r'<object at 0x\w+>, another one each time'),
     ('# %%\nimport warnings\nwarnings.warn("old")', 'code cell 1 warns: .*old'),
