@@ -81,6 +81,24 @@ def test_a_classifier_prints_its_classes(publish, photo, run_main):
     assert [path.name for path in photo.parent.iterdir()] == ['photo.jpg']
 
 
+def test_eval_with_a_name(publish, photo, run_main):
+    """On a folder whose classes are those of the weights, and on one whose are others."""
+    publish('fcn_resnet50', random_net('fcn_resnet50', 21))
+    for folder in 'images', 'masks':
+        (photo.parent / 'voc-like' / folder).mkdir(parents=True)
+        for i in range(5):
+            image = Image.new('RGB' if folder == 'images' else 'L', (40, 30), i)
+            image.save(f'voc-like/{folder}/{i}.png')
+    for classes, expected in (CLASSES, 0), (CLASSES[::-1], 2):
+        (photo.parent / 'voc-like/classes.txt').write_text('\n'.join(classes))
+        code, out, err = run_main('eval', 'fcn_resnet50', 'voc-like')
+        assert code == expected, err
+        if code:
+            assert "class 0 is 'background' for the net and 'tvmonitor' in the data set" in err
+        else:
+            assert re.search(r'^fcn_resnet50 +\d', out, re.M) and 'aeroplane' in out
+
+
 def test_what_makes_no_sense_with_a_classifier(publish, photo, run_main):
     publish('squeezenet', random_net('squeezenet', 1000))
     code, _, err = run_main('predict', 'squeezenet', 'photo.jpg', '--flip', '--window', '64')

@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 from published import random_net, write_state_dict
+from weights_samples import bilinear_kernel, caffemodel
 
 import tinyfcn
 from tinyfcn import build, weights
@@ -59,6 +60,51 @@ def test_weights_of_a_trunk_alone_are_no_net(tmp_path):
     np.savez(tmp_path / 'x.npz', **trunk)
     with pytest.raises(ValueError, match='x.npz has weights of SqueezeNet v1.1, but not all of a '
                                          'net. A training can begin with them'):
+        tinyfcn.load(tmp_path / 'x.npz')
+
+
+def as_caffemodel(net, upsampling):
+    """The boxes of a net as layers of Caffe, and its bilinear upsampling as deconvolutions."""
+    boxes = dict.fromkeys(name.rpartition('.')[0] for name in net.params)
+    layers = [(box, 'Convolution', [net.params[f'{box}.{x}'] for x in 'wb']) for box in boxes]
+    return caffemodel([*layers, *((box, 'Deconvolution', [bilinear_kernel(n_class, ksize)])
+                                  for box, n_class, ksize in upsampling)])
+
+
+def test_the_authors_fcn8s(tmp_path):
+    net = random_net('fcn8s', 21)
+    file = tmp_path / 'fcn8s-heavy-pascal.caffemodel'
+    file.write_bytes(as_caffemodel(net, [('upscore2', 21, 4), ('upscore_pool4', 21, 4),
+                                         ('upscore8', 21, 16)]))
+    loaded = tinyfcn.load(file)
+    np.testing.assert_array_equal(scores(loaded), scores(net))
+    assert loaded.about['classes'] == CLASSES and 'shorter_side' not in loaded.about
+    assert loaded.about['preprocess'] == dict(order='BGR', scale=1, std=(1, 1, 1),
+                                              mean=(104.00699, 116.66877, 122.67892))
+    mask = tinyfcn.predict(loaded, np.zeros((40, 50, 3), 'uint8'))
+    assert mask.shape == (40, 50)
+
+
+def test_the_authors_two_headed_net_has_classes_for_both(tmp_path):
+    net = random_net('siftflow_32s', 33)
+    file = tmp_path / 'siftflow-fcn32s-heavy.caffemodel'
+    file.write_bytes(as_caffemodel(net, [('upscore_sem', 33, 64), ('upscore_geo', 3, 64)]))
+    loaded = tinyfcn.load(file)
+    assert len(loaded.about['classes']['score_sem']) == 33
+    assert loaded.about['classes']['score_geo'] == ['sky', 'horizontal', 'vertical']
+    masks = tinyfcn.predict(loaded, np.zeros((40, 50, 3), 'uint8'))
+    assert {output: mask.shape for output, mask in masks.items()} == dict(score_sem=(40, 50),
+                                                                         score_geo=(40, 50))
+
+
+def test_heads_of_training_may_be_there_and_nothing_else(tmp_path):
+    """GoogLeNet was trained with two more classifiers."""
+    net = random_net('googlenet', 5)
+    arrays = {**net.params, 'loss1/fc.w': np.zeros((4, 4)), 'loss2/classifier.b': np.zeros(5)}
+    np.savez(tmp_path / 'x.npz', **arrays)
+    assert tinyfcn.load(tmp_path / 'x.npz').about['build'] == net.about['build']
+    np.savez(tmp_path / 'x.npz', **arrays, **{'loss3/extra.w': np.zeros(4)})
+    with pytest.raises(ValueError, match='not the weights of(.|\n)*unused +loss3/extra.w'):
         tinyfcn.load(tmp_path / 'x.npz')
 
 
