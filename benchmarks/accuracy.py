@@ -32,6 +32,8 @@ from tinyfcn.training.validation import json_scores
 
 FOLDERS = dict(stanford='stanford_background', camvid='camvid', voc_animals='voc_animals')
 IMAGENET = 'weights/squeezenet_v1.1_oihw_fp32.npz'
+# as these weights need it; stages may also start from random ones
+PREPROCESS = dict(order='BGR', scale=1, mean=(104., 117., 123.), std=(1, 1, 1))
 RUNS = RESULTS.parent.parent / 'runs' / 'accuracy'
 SHOWN = 4               # images whose predictions are kept
 CURVE_POINTS = 100      # of the loss, in a result
@@ -84,7 +86,7 @@ def stage_recipe(set_name, stage, epochs=1.):
     """-> the recipe of a stage, with this share of its steps; the stage that it starts from"""
     stride, recipe_stride, init_from, changes = STAGES[stage]
     recipe = recipes.get_recipe(f'{set_name}-{recipe_stride}s', net=f'fcn_squeezenet_{stride}s',
-                                **changes)
+                                preprocess=PREPROCESS, **changes)
     return replace(recipe, steps=max(1, round(epochs * recipe.steps))), init_from
 
 
