@@ -475,9 +475,9 @@ def test_twenty_real_steps_as_in_torch():
     In float64, where only a mistake could make the nets differ: such high rates double the rounding
     error of a float32 again and again, to 5e-4 of the loss in twenty steps.
     """
-    recipe = get_recipe('stanford-16s')
     dataset, _ = hold_out(load_dataset('stanford', DATA / 'stanford_background', 'train'))
-    arrays, _ = weights.read(DATA / 'weights/squeezenet_v1.1_oihw_fp32.npz')
+    arrays, about = weights.read(DATA / 'weights/squeezenet_v1.1_oihw_fp32.npz')
+    recipe = get_recipe('stanford-16s', preprocess=about['preprocess'])
     nets = [build(recipe.net, len(dataset.classes), dtype='float64') for _ in range(2)]
     for net in nets:
         weights.transplant(net, arrays)
