@@ -236,3 +236,11 @@ def test_a_file_of_that_name_is_taken(publish, photo, trained, run_main):
     (photo.parent / 'fcn_resnet50').symlink_to(trained[1])
     code, out, _ = run_main('predict', 'fcn_resnet50', 'photo.jpg')
     assert code == 0 and out and not here.server.requests
+
+
+def test_check_times_the_net_that_train_folder_would_train(publish, trained, run_main, squeezenet):
+    publish('squeezenet', squeezenet)
+    run_main('weights', 'get', 'squeezenet')
+    code, out, err = run_main('check', trained[0])
+    assert code == 0, err
+    assert re.search('`tinyfcn train folder --data .*`: a step takes about', out)

@@ -26,6 +26,7 @@ from ..training.loop import make_optimizer, train
 from ..training.memory import require_memory, step_memory
 from ..training.run import build_net
 from .bar import show_bar
+from .first_weights import initial_weights, recipe_for_folder
 from .output import say
 from .paths import Location, add_data_argument, find_dataset, open_dataset
 
@@ -115,8 +116,8 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
 def describe_step(found: Location, dataset: Dataset) -> str:
     """The memory and the time that a step of the recipe for images of one's own takes here."""
     command = f'`tinyfcn train {OWN_RECIPE} --data {shlex.quote(str(found.folder))}`'
-    recipe = recipes.get_recipe(OWN_RECIPE)
-    net = build_net(recipe, dataset.classes)
+    recipe = recipes.get_recipe(recipe_for_folder([], {}))
+    net = build_net(recipe, dataset.classes, files=initial_weights(recipe, []))
     try:
         require_memory(net, recipe, dataset)
     except ValueError as error:

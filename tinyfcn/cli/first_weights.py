@@ -1,0 +1,105 @@
+"""Which weights `tinyfcn train` starts from: those that are named, of earlier runs, or fetched."""
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .. import weights
+from ..files import printable
+from ..training import recipes, run as runs
+from ..weights.cache import cached_weights
+from ..weights.sources import SOURCES, source_name
+from .paths import weights_file
+
+SQUEEZENET = 'folder-squeezenet'
+
+
+# ---- recipe folder, which is one of two ----------------------------------------------------------
+
+def recipe_for_folder(files: list[Path], changes: dict[str, Any]) -> str:
+    """What `folder` is in a new run: folder-squeezenet, where there are ImageNet weights for it."""
+    if changes.keys() & {'net', 'net_kwargs', 'init_from'}:
+        return 'folder'
+    if files:
+        return SQUEEZENET if all(map(is_squeezenet, files)) else 'folder'
+    return SQUEEZENET if found_weights('squeezenet') else 'folder'
+
+
+def begun_recipe(folder: Path) -> str:
+    """What `folder` was when the run in this folder began; it stays that.
+
+    Of a checkpoint that cannot be read, resuming says more.
+    """
+    checkpoint = folder / runs.LAST
+    with suppress(OSError, ValueError):
+        if is_squeezenet(checkpoint if checkpoint.exists() else folder / runs.BEST):
+            return SQUEEZENET
+    return 'folder'
+
+
+def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> str:
+    """From which weights a run starts, in its first line; and how to have better ones."""
+    if files:
+        return f', starting from {" and ".join(map(printable, files.values()))}'
+    if name == 'folder' and not resumes:
+        return (', starting from random weights (from ImageNet weights fewer images are enough: '
+                '`tinyfcn weights get squeezenet`, and start again)')
+    return ''
+
+
+def is_squeezenet(path: Path) -> bool:
+    """Whether a file of weights, a run or a name has those of SqueezeNet."""
+    if (row := source_name(str(path))) and not path.exists():
+        return SOURCES[row].net == 'squeezenet'
+    arrays, _ = weights.read(path)
+    return 'fire2/squeeze1x1.w' in arrays
+
+
+# ---- the files -----------------------------------------------------------------------------------
+
+def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path]:
+    """The files of weights that a recipe starts from, by the suffix of the branch they are for.
+
+    `files` are those of the command line, or names of pretrained weights, which are downloaded if
+    they are not in the cache. Without them, the best weights of earlier runs are taken, or what is
+    in the cache; nothing is downloaded.
+    """
+    start = recipe.init_from
+    if start is None and not files:
+        return {}
+    if isinstance(start, dict):
+        names = start
+    else:
+        names = {'': start or 'a file'}
+    if files:
+        if len(files) != len(names):
+            raise ValueError(f'this recipe starts from the weights of '
+                             f'{" and ".join(names.values())}: --weights needs as many files')
+        return dict(zip(names, map(weights_file, files)))
+    found = {}
+    for suffix, name in names.items():
+        file = found_weights(name)
+        if file is None:
+            raise ValueError(f'this recipe starts from the weights of {name}: '
+                             f'{how_to_get(name)}')
+        found[suffix] = file
+    return found
+
+
+def found_weights(name: str) -> Path | None:
+    """The best weights of an earlier run of this name, else those in the cache."""
+    best = best_of_run(name)
+    return best if best.exists() else cached_weights(name)
+
+
+def best_of_run(name: str) -> Path:
+    return Path('runs') / name / runs.BEST
+
+
+def how_to_get(name: str) -> str:
+    """What to do where the weights that a recipe starts from are not there."""
+    if name in recipes.RECIPES:
+        return f'give --weights FILE, or train it first, which writes {best_of_run(name)}'
+    if source_name(name):
+        return f'`tinyfcn weights get {name}` fetches them; or give others with --weights FILE'
+    return f'give --weights FILE, or put it at {best_of_run(name)}'
