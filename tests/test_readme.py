@@ -1,6 +1,7 @@
 """README.md and docs/*.md are true: their examples and commands run, their figures are measured."""
 import ast
 import doctest
+import hashlib
 import inspect
 import os
 import re
@@ -9,18 +10,24 @@ import subprocess
 import sys
 import tarfile
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bad_input_samples import write_dataset
+from local_mirror import running_server
 from PIL import Image
+from published import random_net
 
 from tinyfcn import build
 from tinyfcn.cli import COMMANDS, main, parse
+from tinyfcn.data import voc
+from tinyfcn.data.imagenet import class_names
 from tinyfcn.models import NETS
 from tinyfcn.models.fcn import stride8
 from tinyfcn.runtime.gpu import gpu_status
+from tinyfcn.weights.export import export_net
 
 ROOT = Path(__file__).parents[1]
 # in this order: later pages use files that the commands of earlier ones have written
@@ -198,6 +205,40 @@ def folder_with_files(tmp_path_factory):
     return folder
 
 
+# Python runs it when it starts, in every command: the names of weights that the pages use are those
+# of small files on a server on this machine
+SITE = """
+from tinyfcn.fetch.source import Source
+from tinyfcn.weights.sources import SOURCES
+for name, source in {sources}.items():
+    SOURCES[name] = SOURCES[name]._replace(files=[Source(*source)])
+"""
+
+
+@pytest.fixture(scope='module')
+def environment(tmp_path_factory):
+    """Of the commands: weights by name come from a server on this machine; an empty cache."""
+    caffe = dict(order='BGR', scale=1, mean=(104, 117, 123), std=(1, 1, 1))
+    nets = dict(squeezenet=build('squeezenet'), googlenet=random_net('googlenet', 1000),
+                fcn_resnet50=random_net('fcn_resnet50', 21))
+    for net, classes, side in zip(nets.values(), [class_names(), class_names(), voc.CLASSES],
+                                  [64, 224, 64]):
+        net.about.update(preprocess=caffe, classes=[*classes], shorter_side=side)
+    site = tmp_path_factory.mktemp('site')
+    with running_server() as server:
+        sources = {}
+        for name, net in nets.items():
+            file = site / f'{name}.pth'
+            export_net(net, file)
+            data = file.read_bytes()
+            sources[name] = (file.name, [server.serve(file.name, data)],
+                             hashlib.sha256(data).hexdigest())
+        (site / 'sitecustomize.py').write_text(SITE.format(sources=sources))
+        path = os.pathsep.join([str(site), *filter(None, [os.environ.get('PYTHONPATH')])])
+        yield {**os.environ, 'PYTHONWARNINGS': 'error', 'PYTHONPATH': path, 'no_proxy': '*',
+               'TINYFCN_CACHE': str(site / 'cache')}
+
+
 def test_every_command_is_shown():
     shown = [words[1] for _, kind, words in STEPS if kind == 'command' and words[0] == 'tinyfcn']
     assert len(shown) >= 14
@@ -206,7 +247,7 @@ def test_every_command_is_shown():
 
 @pytest.mark.parametrize('kind, step', [step[1:] for step in STEPS],
                          ids=[f'{page} {kind} {i}' for i, (page, kind, _) in enumerate(STEPS)])
-def test_the_command_or_script_runs(kind, step, folder_with_files):
+def test_the_command_or_script_runs(kind, step, folder_with_files, environment):
     """In the order of the pages, each after those before it."""
     if kind == 'command' and step[0] == 'mpiexec':
         parse(step[step.index('tinyfcn') + 1:])         # only its arguments are checked
@@ -215,10 +256,12 @@ def test_the_command_or_script_runs(kind, step, folder_with_files):
     if kind == 'command':
         args = ['-m', *step, *FEWER_STEPS.get(tuple(step[1:3]), [])]
     done = subprocess.run([sys.executable, *args], cwd=folder_with_files, capture_output=True,
-                          text=True, env={**os.environ, 'PYTHONWARNINGS': 'error'})
+                          text=True, env=environment)
     assert 'Traceback' not in done.stderr, done.stderr
     if 'gpu' in step and not gpu_status()[-1].ok:
         assert done.returncode == 2 and 'GPU' in done.stderr
+    elif step[-1].endswith('.onnx') and not find_spec('onnx'):
+        assert done.returncode == 2 and "pip install 'tinyfcn[onnx]'" in done.stderr
     else:
         assert done.returncode == 0, done.stderr
 
