@@ -435,8 +435,10 @@ for c in ranking[:5]:
 
 # %% [markdown]
 # These are the five best classes of the whole image: the softmax of the mean over all positions.
-# For the portrait GoogLeNet says *Windsor tie*. Now look at the positions: where is a class, and
-# which class is best at each position?
+# For the portrait GoogLeNet says *Windsor tie*. (In a terminal, `tinyfcn predict googlenet photo.jpg`
+# says the same of a photo at 256 pixels on its shorter side. There it is an *academic gown*: a net
+# knows things in the size in which it was trained on them, and a tie is seldom that small.) Now
+# look at the positions: where is a class, and which class is best at each position?
 
 # %%
 photo_alignment = expert[map_name].alignment

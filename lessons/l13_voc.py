@@ -225,7 +225,7 @@ else:
 # For the portrait GoogLeNet says *Windsor tie* with 80 %. As RGB this becomes 53 %, without the mean
 # 70 %; prepared as for torchvision's weights, it is a *mosquito net* with 41 %. Not one of them is
 # an error. That is why in this library the preprocessing belongs to the weights: a training that
-# begins with them takes it over.
+# starts from them prepares its images as they need it.
 
 # %% [markdown]
 # ## Check the data before training

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 from published import random_net
 
+from tinyfcn import pretrained
 from tinyfcn.data import voc
 from tinyfcn.fetch.source import Source
+from tinyfcn.prediction.classify import classify
 from tinyfcn.weights import sources
 from tinyfcn.weights.cache import fetch_weights
 
@@ -84,6 +87,8 @@ def test_googlenet_finds_the_tie_and_the_cap(run_lesson):
     assert '600×512 pixels, a map of 12×10 scores for each class\n  80 %  Windsor tie\n' in text
     assert 'receptive field of a cell: 907 pixels\n30 windows of 224×224: scores differ by' in text
     assert 'rounding only' not in text.rpartition('receptive field of a cell')[2]
+    portrait = get_sample_data('grace_hopper.jpg', asfileobj=False)
+    assert classify(pretrained('googlenet'), portrait)[0].name == 'academic gown'
 
     drawn = images[-2]                      # the photo, the scores of the tie, the best classes
     # the heat map is light at the tie, and dark at the eyes
