@@ -1,12 +1,12 @@
 """Where in an image a net finds a class: the scores before a classifier averages them."""
 from typing import NamedTuple
 
-from .. import ops
 from ..data.labels import Array
 from ..data.transforms import prepare, resize_shorter
 from ..net.alignment import Alignment, Unaligned
 from ..net.box import Box
 from ..net.net import Net, require_net
+from ..ops import avg_pool, conv2d, dropout
 from ..runtime.backend import to_numpy
 from .classify import is_classifier
 from .multiscale import get_preprocess
@@ -55,7 +55,7 @@ def class_map(net: Net, image: Input) -> ClassMap:
     scores = net.forward(x, until=features.name)
     if features is not box:
         bias = net.params.get(f'{box.name}.b')
-        scores, _ = ops.conv2d(scores, net.params[f'{box.name}.w'], bias)
+        scores, _ = conv2d(scores, net.params[f'{box.name}.w'], bias)
     return ClassMap(image, to_numpy(scores[0]), alignment)
 
 
@@ -64,9 +64,9 @@ def _features_before_average(net: Net, box: Box) -> Box:
 
     The convolution is 1×1, so both are linear, and it may come first: a map of each place.
     """
-    if box.op is not ops.conv2d or net.params[f'{box.name}.w'].shape[2:] != (1, 1):
+    if box.op is not conv2d or net.params[f'{box.name}.w'].shape[2:] != (1, 1):
         return box
     before = net[box.inputs[0]]
-    if before.op is ops.dropout:                        # only training drops
+    if before.op is dropout:                        # only training drops
         before = net[before.inputs[0]]
-    return net[before.inputs[0]] if before.op is ops.avg_pool else box
+    return net[before.inputs[0]] if before.op is avg_pool else box

@@ -112,7 +112,7 @@ def predict_scores(net: Net, x: Array) -> dict[str, Array]:
         if score.shape[2:] != (h, w):
             raise ValueError(f'{output} has {score.shape[2]}×{score.shape[3]} scores for an image '
                              f'of {h}×{w} pixels: this net does not predict the class of every '
-                             f'pixel')
+                             f'pixel; tinyfcn.prediction.classify.classify gives that of an image')
     return scores
 
 
