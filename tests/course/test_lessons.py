@@ -1,11 +1,7 @@
 """The course: lessons run and have their parts, solutions are right, experiments can be tried."""
 import ast
 import json
-import os
 import re
-import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,17 +23,6 @@ EXPORTED = {*tinyfcn.__all__, *ops.__all__, *(
 
 each = pytest.mark.parametrize('path', LESSONS, ids=lambda path: path.stem)
 cpu_seconds = {}
-
-
-@pytest.fixture(scope='module')
-def course():
-    for tool in 'nbformat', 'nbclient', 'ipykernel':
-        if not find_spec(tool):
-            message = f'{tool} is not installed: make test-more installs it'
-            assert not os.environ.get('CI'), message
-            pytest.skip(message)
-    sys.path.append(str(FOLDER))
-    return import_module('course')
 
 
 @pytest.fixture(autouse=True)

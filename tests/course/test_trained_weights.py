@@ -4,10 +4,7 @@ Without weights they are run by test_lessons.py.
 """
 import hashlib
 import os
-import sys
 from base64 import b64decode
-from importlib import import_module
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -29,17 +26,6 @@ DATA = Path(os.environ.get('TINYFCN_DATA', 'nowhere'))
 GOOGLENET = DATA / 'weights/googlenet_bvlc_oihw_fp32.npz'
 needs_data = pytest.mark.skipif(not DATA.is_dir(),
                                 reason='TINYFCN_DATA does not name a folder of real data')
-
-
-@pytest.fixture
-def course():
-    for tool in 'nbformat', 'nbclient', 'ipykernel':
-        if not find_spec(tool):
-            message = f'{tool} is not installed: make test-more installs it'
-            assert not os.environ.get('CI'), message
-            pytest.skip(message)
-    sys.path.append(str(FOLDER))
-    return import_module('course')
 
 
 @pytest.fixture

@@ -1,0 +1,19 @@
+"""The module that makes notebooks from lessons."""
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope='module')
+def course():
+    for tool in 'nbformat', 'nbclient', 'ipykernel':
+        if not find_spec(tool):
+            message = f'{tool} is not installed: make test-more installs it'
+            assert not os.environ.get('CI'), message
+            pytest.skip(message)
+    sys.path.append(str(Path(__file__).parents[2] / 'lessons'))
+    return import_module('course')
