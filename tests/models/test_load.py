@@ -8,6 +8,7 @@ from weights_samples import bilinear_kernel, caffemodel
 
 import tinyfcn
 from tinyfcn import build, weights
+from tinyfcn.cli import main
 from tinyfcn.data.imagenet import class_names
 from tinyfcn.data.voc import CLASSES
 from tinyfcn.models.load import DATASETS
@@ -130,6 +131,14 @@ def test_the_published_file_itself_is_known_by_its_name(publish):
     here = publish('fcn_resnet50', random_net('fcn_resnet50', 21))
     assert tinyfcn.load(here.own).about['classes'] == CLASSES
     assert not here.server.requests
+
+
+def test_a_published_file_that_was_converted_is_known_too(publish, capsys):
+    here = publish('fcn_resnet50', random_net('fcn_resnet50', 21))
+    assert main(['weights', 'convert', str(here.own)]) == 0
+    assert 'written' in capsys.readouterr().out
+    net = tinyfcn.load(here.own.with_suffix('.safetensors'))
+    assert net.about['classes'] == CLASSES and net.about['shorter_side'] == 520
 
 
 def test_a_net_of_another_name_with_the_same_layers(publish):

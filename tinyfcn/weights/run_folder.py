@@ -49,9 +49,9 @@ def weights_by_name(name: str) -> Path:
 
 
 def published_name(file: Path) -> str | None:
-    """The name of the weights that are published in a file of this name."""
+    """The name of the weights that are published in a file of this name, perhaps converted."""
     return next((name for name, row in SOURCES.items()
-                 if any(source.file == file.name for source in row.files)), None)
+                 if any(Path(source.file).stem == file.stem for source in row.files)), None)
 
 
 def _nothing_there(path: Path) -> str:
