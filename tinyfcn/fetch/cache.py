@@ -1,4 +1,4 @@
-"""The user's folder of fetched files, and waiting for those who fetch into it already."""
+"""The user's cache folder, and a lock by which processes wait for each other."""
 import os
 import sys
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..files import lock_folder, printable
 
-POLL_SECONDS = .2                       # between two looks at a lock
+POLL_SECONDS = .2                       # between two attempts to take a lock
 
 # log(line) gets what a reader should know: which mirror failed, what could not be verified
 Log = Callable[[str], object]
@@ -24,11 +24,11 @@ def cache_folder() -> Path:
     $TINYFCN_CACHE, else $XDG_CACHE_HOME/tinyfcn, else ~/.cache/tinyfcn; on macOS
     ~/Library/Caches/tinyfcn, on Windows %LOCALAPPDATA%/tinyfcn.
     """
-    if named := os.environ.get('TINYFCN_CACHE'):
-        return Path(named).expanduser().absolute()
-    shared = os.environ.get('XDG_CACHE_HOME', '')
-    if os.path.isabs(shared):                           # the standard ignores any other
-        return Path(shared) / 'tinyfcn'
+    if folder := os.environ.get('TINYFCN_CACHE'):
+        return Path(folder).expanduser().absolute()
+    caches_of_user = os.environ.get('XDG_CACHE_HOME', '')
+    if os.path.isabs(caches_of_user):                   # the standard ignores a relative path
+        return Path(caches_of_user) / 'tinyfcn'
     if sys.platform == 'win32' and os.environ.get('LOCALAPPDATA'):
         return Path(os.environ['LOCALAPPDATA']) / 'tinyfcn'
     home = Path(os.path.expanduser('~'))
@@ -41,7 +41,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def wait_for_lock(folder: Path, log: Log = ignore) -> Iterator[None]:
-    """Keep other processes out of a folder inside the block, after those that came before."""
+    """Lock a folder for the block, after waiting for another process that has locked it."""
     with ExitStack() as stack:
         is_waiting = False
         while True:

@@ -17,7 +17,7 @@ def algorithm_of(checksum: str) -> str:
 
 def file_digest(path: Path, algorithm: str) -> str:
     """The checksum of a file in hex digits."""
-    # MD5 and SHA-1 detect damage, which is all that is asked of them here
+    # MD5 and SHA-1 are used against damage, not against forgery
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with open_regular(path) as file:
         while chunk := file.read(CHUNK):
@@ -39,7 +39,7 @@ def checksum_problem(path: Path, expected: str) -> str:
 
 
 def describe_agreement(checksum: str) -> str:
-    """What a file has passed for which `checksum_problem` says nothing.
+    """With what a verified file agrees, as a message.
 
     >>> describe_agreement('b8a52dc0')
     'agrees with the 8 digits in its name, a prefix of the SHA-256'

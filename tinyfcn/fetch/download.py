@@ -1,4 +1,4 @@
-"""Download a file from a mirror; a download that was cut off continues at its last byte."""
+"""Download a file from a mirror; an interrupted download continues at its last byte."""
 import errno
 import os
 import re
@@ -15,13 +15,13 @@ from urllib.request import Request
 from ..files import open_atomic, printable, read_text
 from .http import Unavailable, open_url, unavailable_on_error
 
-# report(bytes done, bytes in total or None, mirror or file) is called before and as bytes come
+# report(bytes done, bytes in total or None, mirror or file) is called first and after each chunk
 Report = Callable[[int, int | None, str], object]
 
 CHUNK = 1 << 20                         # bytes
 MAX_BYTES = 1 << 33                     # of a file whose size is not known: 8 GiB
 WAIT = 2                                # seconds before the next try
-TRIES = 3                               # in a row that bring less than a chunk
+TRIES = 3                               # in a row that each bring less than a chunk
 NO_SPACE = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 LENGTH = re.compile('[0-9]{1,19}')
 CONTENT_RANGE = re.compile('bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|[*])')
@@ -148,8 +148,8 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
             is_whole: bool, mirror: str, report: Report | None) -> None:
     """Write the response to the end of `part`; a whole file replaces what is there."""
     def read_chunk() -> bytes:
-        most = CHUNK if total is None else min(CHUNK, total - at)
-        chunk: bytes = unavailable_on_error(response.read1, most)
+        size = CHUNK if total is None else min(CHUNK, total - at)
+        chunk: bytes = unavailable_on_error(response.read1, size)
         return chunk
 
     chunk = read_chunk()
@@ -158,7 +158,7 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
             raise Unavailable('a web page instead of the file', retry=False)
         remove_part(part)
         _note_version(part, Version(_tag(response.headers), total))
-    with continued_later(part), open(part, 'ab', opener=create_no_link) as file:
+    with describe_disk_errors(part), open(part, 'ab', opener=open_no_link) as file:
         while chunk and at <= limit:
             file.write(chunk)
             at += len(chunk)
@@ -179,8 +179,8 @@ def _append(response: HTTPResponse, part: Path, at: int, total: int | None, limi
 
 
 @contextmanager
-def continued_later(part: Path) -> Iterator[None]:
-    """Inside, errors of the disk name the file, and say what to do."""
+def describe_disk_errors(part: Path) -> Iterator[None]:
+    """Errors of the disk inside the block name the file, and say what to do."""
     try:
         yield
     except OSError as error:
@@ -190,8 +190,8 @@ def continued_later(part: Path) -> Iterator[None]:
         raise OSError(error.errno, reason, str(part)) from None
 
 
-def create_no_link(path: str, flags: int) -> int:
-    """An opener for `open`, which follows no link."""
+def open_no_link(path: str, flags: int) -> int:
+    """An opener for `open` that does not follow a link."""
     return os.open(path, flags | getattr(os, 'O_NOFOLLOW', 0), 0o666)
 
 
@@ -205,7 +205,7 @@ def _tag(headers: HTTPMessage) -> str:
 
 
 def _is_valid(tag: str) -> bool:
-    """Whether a tag can be sent in a header. Others are not noted, nor believed if found."""
+    """Whether a tag can be sent in a header. Other tags are neither noted nor used."""
     return tag.isascii() and tag.isprintable() and not tag.startswith('W/') and bool(tag.strip())
 
 

@@ -1,7 +1,7 @@
 """Files from mirrors in a folder: each complete and verified, or not there at all.
 
-A download that was cut off continues at its last byte: the folder keeps a .part for each mirror. A
-file gets its name only when all of it is on the disk.
+An interrupted download continues at its last byte: the folder keeps a .part for each mirror. A file
+gets its name only when all of it is on the disk.
 """
 import os
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from ..files import open_atomic, open_regular, printable, read_text
 from ..files.atomic import sync_folder
 from .cache import Log, ignore
 from .checksum import ALGORITHMS, PREFIX_DIGITS, checksum_problem, describe_agreement, file_digest
-from .download import Report, check_free_space, create_no_link, download, remove_part
+from .download import Report, check_free_space, download, open_no_link, remove_part
 from .http import Unavailable
 from .source import Source
 
-MAX_NOTE = 1 << 16                      # bytes of a file with a checksum
+MAX_NOTE = 1 << 16                      # bytes of a .sha256
 CHUNK = 1 << 20
 
 T = TypeVar('T')
@@ -25,9 +25,9 @@ T = TypeVar('T')
 
 def find_file(sources: Sequence[Source], folder: Path, use: Callable[[Path], T],
               log: Log = ignore) -> T | None:
-    """-> use(the first of the files that is in `folder` already); None if none is
+    """-> use(path) of the first of the files that is in `folder`; None if none is
 
-    One that is not the right one, or for which `use` raises ValueError, is set aside.
+    A file that is not the right one, or for which `use` raises ValueError, is renamed to .bad.
     """
     for source in sources:
         path = folder / source.file
@@ -51,10 +51,10 @@ def find_file(sources: Sequence[Source], folder: Path, use: Callable[[Path], T],
 
 def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path], T],
                   advice: str = '', report: Report | None = None, log: Log = ignore) -> T:
-    """-> use(the file in `folder`), from the first mirror that delivers a right one
+    """-> use(path) of the file in `folder`, from the first mirror that delivers the right one
 
-    The files of several sources serve the same purpose. One for which `use` raises ValueError is
-    set aside. If all mirrors fail, the error says how each did, and ends with `advice`.
+    The files of several sources serve the same purpose. A file for which `use` raises ValueError is
+    renamed to .bad. If all mirrors fail, the error has a line for each, and ends with `advice`.
     """
     lines = []
     error_type: type[Exception] = OSError
@@ -78,22 +78,23 @@ def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path],
     raise error_type('\n'.join(filter(None, [*lines, advice])))
 
 
-def copy_file(own: Path, source: Source, folder: Path, report: Report | None = None,
+def copy_file(users_file: Path, source: Source, folder: Path, report: Report | None = None,
               log: Log = ignore) -> Path:
-    """-> the file in `folder`, from a copy that a user has; verified like a download"""
+    """Copy a file that the user has into `folder`, verified like a download. -> its path"""
     part = _copy_part(source, folder)
-    with open_regular(own) as file:
+    with open_regular(users_file) as file:
         size = os.fstat(file.fileno()).st_size
-        part.unlink(missing_ok=True)                    # left by a run that was killed
+        part.unlink(missing_ok=True)                    # of a process that was killed
         check_free_space(folder, size)
         try:
-            with open(part, 'xb', opener=create_no_link) as copy:
+            with open(part, 'xb', opener=open_no_link) as copy:
                 while chunk := file.read(CHUNK):
                     copy.write(chunk)
                     if report:
-                        report(copy.tell(), size, own.name)
+                        report(copy.tell(), size, users_file.name)
             if problem := file_problem(part, source):
-                raise ValueError(f'{printable(own)}: {problem}; it is another file, or damaged')
+                raise ValueError(f'{printable(users_file)}: {problem}; it is another file, or '
+                                 f'damaged')
             path = take_part(part, source, folder, log)
         finally:
             part.unlink(missing_ok=True)
@@ -110,17 +111,17 @@ def take_part(part: Path, source: Source, folder: Path, log: Log) -> Path:
         log(f'{source.file} {describe_agreement(source.checksum)}')
     _sync_file(part)                                    # before the name that says it is complete
     move_into_place(part, path)
-    remove_part(part)                                   # what is noted of its version
+    remove_part(part)                                   # the note of its version
     return path
 
 
 def _part(mirror: str, source: Source, folder: Path) -> Path:
-    """What has come of a file from one mirror."""
+    """Where the partial download from one mirror is kept."""
     return folder / f'{source.file}.{crc32(mirror.encode()):08x}.part'
 
 
 def _copy_part(source: Source, folder: Path) -> Path:
-    """What has been copied of a user's own file; it does not outlast the process, unless killed."""
+    """Where a user's file is copied to before it is verified."""
     return folder / f'{source.file}.copy.part'
 
 
@@ -137,12 +138,13 @@ def _sync_file(path: Path) -> None:
 
 
 def _download_and_verify(mirror: str, part: Path, source: Source, report: Report | None) -> str:
-    """-> why the part is not the whole file now; '' if it is
+    """Complete a part from its mirror. -> what is wrong with it then; '' if nothing
 
-    What was continued, and then is not the right file, is downloaded once more from its beginning.
+    If the continuation of an earlier download is not the right file, all of it is downloaded again.
     """
     problem = ''
-    for _ in range(1 + part.exists()):
+    attempts = 2 if part.exists() else 1
+    for _ in range(attempts):
         try:
             download(mirror, part, source.size, report)
         except Unavailable as error:
@@ -165,7 +167,7 @@ def file_problem(path: Path, source: Source) -> str:
     if not _sha256_file(path).exists():
         return ''
     noted = read_text(_sha256_file(path), MAX_NOTE).partition(' ')[0]
-    # at least it is what it was when it was fetched
+    # without a published checksum, the one from when the file was fetched
     return checksum_problem(path, noted) if len(noted) in ALGORITHMS else ''
 
 
@@ -179,7 +181,7 @@ def verify_file(path: Path, source: Source, log: Log = ignore) -> None:
 
 
 def log_sha256(path: Path, source: Source, log: Log) -> str:
-    """Say that a file cannot be verified. -> its SHA-256"""
+    """Log that a file cannot be verified. -> its SHA-256"""
     found = file_digest(path, 'sha256')
     log(f'no checksum of {source.file} is published, so it cannot be verified; the SHA-256 of this '
         f'file is {found}')

@@ -15,7 +15,7 @@ SOURCE_WIDTH = 40               # characters of a mirror's address beside the ba
 def write_line(line: str) -> None:
     """Write a line to stderr, above a bar that stands there."""
     if sys.stderr is not None:                          # a program may be started without one
-        with suppress(OSError):                         # nor need anybody read it
+        with suppress(OSError):                         # or its reader may have ended
             tqdm.write(printable(line, keep='\n', limit=None), file=sys.stderr)
 
 
@@ -32,14 +32,14 @@ class Progress:
         self.bar: tqdm | None = None                    # until there is something to show
 
     def __call__(self, done: int, total: int | None, source: str) -> None:
-        """So many bytes are done, of so many if that is known, of a mirror or of a file."""
+        """Show the bytes that are done, and all if known, of a mirror or of a file."""
         if self.bar is None:
             self.bar = tqdm(unit='B', unit_scale=True, disable=True if sys.stderr is None else None)
         is_new = source != self.source
         if is_new:
             self.source = source
             self.bar.reset(total)
-            self.bar.initial = self.bar.n = done        # what was there before is not in the rate
+            self.bar.initial = self.bar.n = done        # earlier bytes do not count for the rate
             self.bar.set_description(printable(source)[-SOURCE_WIDTH:])
         self.bar.total = total
         if not self.bar.disable:
