@@ -12,7 +12,7 @@ from tinyfcn.cli import main
 from tinyfcn.data.imagenet import class_names
 from tinyfcn.data.voc import CLASSES
 from tinyfcn.models.load import DATASETS
-from tinyfcn.weights import run_folder
+from tinyfcn.weights import find
 from tinyfcn.weights.sources import SOURCES
 
 TORCH = dict(order='RGB', scale=1/255, mean=(.485, .456, .406), std=(.229, .224, .225))
@@ -164,16 +164,16 @@ def test_every_row_of_the_table_says_a_net_with_its_classes():
         assert counts == {output: net[output].channels for output in net.outputs(train=False)}
 
 
-def test_a_file_of_that_name_goes_before_it(publish, tmp_path, monkeypatch, capfd):
+def test_a_file_of_that_name_takes_precedence(publish, tmp_path, monkeypatch, capfd):
     here = publish('squeezenet', random_net('squeezenet', 3))
     monkeypatch.chdir(tmp_path)
-    run_folder._note_both.cache_clear()
+    find._log_name_clash.cache_clear()
     (tmp_path / 'squeezenet').mkdir()
     build('tiny_8s', 3, width=1/8).save('squeezenet/best.safetensors')
     for _ in range(2):
         assert tinyfcn.load('squeezenet').about['build']['name'] == 'tiny_8s'
     assert re.fullmatch('squeezenet is the name of pretrained weights and of a file or folder '
-                        'here, which is taken: .*\n', capfd.readouterr().err)
+                        'here, which is used: .*\n', capfd.readouterr().err)
     assert tinyfcn.pretrained('squeezenet').about['build']['name'] == 'squeezenet'
     assert len(here.server.requests) == 1
 

@@ -10,7 +10,7 @@ from ..data.dataset import hold_out
 from ..data.fetch import fetched_root
 from ..data.paths import IMAGE_SUFFIXES
 from ..data.sources import SOURCES
-from ..weights.run_folder import find_weights
+from ..weights.find import find_weights
 from .names import did_you_mean
 from .output import say
 

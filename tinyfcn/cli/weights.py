@@ -24,8 +24,8 @@ from ..fetch.cache import cache_folder
 from ..fetch.progress import Progress
 from ..files import printable, require_own
 from ..weights.cache import cached_weights, fetch_weights, weights_folder
+from ..weights.find import find_weights
 from ..weights.finite import count_non_finite
-from ..weights.run_folder import find_weights
 from ..weights.sources import OTHER_NAMES, SOURCES, WeightsSource, source_name, unknown_name
 from .output import say
 

@@ -10,7 +10,7 @@ from ..files import FormatError, printable
 from ..net.net import Net
 from ..weights import Report, read, require_finite, safetensors_file, transplant
 from ..weights.detect import detect_format
-from ..weights.run_folder import find_weights, published_name, weights_by_name
+from ..weights.find import find_weights, published_name, weights_by_name
 from ..weights.sources import SOURCES, source_name, unknown_name
 from . import build
 from .nearest import describe_unknown

@@ -16,8 +16,8 @@ from .about import is_complete
 from .arrays import Arrays
 from .detect import detect_format
 from .export.torch_names import from_state_dict
+from .find import find_weights
 from .finite import require_finite
-from .run_folder import find_weights
 from .safetensors_file import save
 from .transplant import Report, transplant
 

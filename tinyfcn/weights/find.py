@@ -1,4 +1,4 @@
-"""From what a user names to a file of weights: a file, the folder of a run, or a name."""
+"""Find the file of weights that a user means: a path, the folder of a run, or a published name."""
 from functools import cache
 from pathlib import Path
 
@@ -14,16 +14,16 @@ def find_weights(path: str | Path) -> Path:
     """`path` itself, the best file of weights in the folder of a run, or the file of a name.
 
     A name of `tinyfcn weights list` is looked up in the cache, and downloaded if it is not there.
-    A file or a folder of that name goes before it.
+    A file or a folder of that name takes precedence.
     """
     path = Path(path)
     name = str(path)
     if not path.exists():
         if source_name(name):
             return weights_by_name(name)
-        raise FileNotFoundError(_nothing_there(path))
+        raise FileNotFoundError(_describe_missing(path))
     if source_name(name):
-        _note_both(name)
+        _log_name_clash(name)
     if not path.is_dir():
         return path
     for checkpoint in CHECKPOINTS:
@@ -54,14 +54,14 @@ def published_name(file: Path) -> str | None:
                  if any(Path(source.file).stem == file.stem for source in row.files)), None)
 
 
-def _nothing_there(path: Path) -> str:
+def _describe_missing(path: Path) -> str:
     if len(path.parts) == 1 and not path.suffix:
         return f'{path}: no such file or folder, and {unknown_name(str(path))}'
     return (f'{path}: no such file; give a file of weights, the folder of a run, or a name that '
             f'`tinyfcn weights list` shows')
 
 
-@cache                                                  # say it once
-def _note_both(name: str) -> None:
+@cache                                                  # once for each name
+def _log_name_clash(name: str) -> None:
     write_line(f'{printable(name)} is the name of pretrained weights and of a file or folder here, '
-               f'which is taken: for the weights, call tinyfcn elsewhere')
+               f'which is used: to use the weights, run tinyfcn in another folder')
