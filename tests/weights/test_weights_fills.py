@@ -14,7 +14,7 @@ from tinyfcn.weights.layouts import (
     LAYOUTS,
     NYUD_COLOUR,
     NYUD_HHA,
-    TORCH,
+    RGB_NORMALISED,
     VOC_MEAN,
     bgr,
     unchanged,
@@ -24,7 +24,7 @@ from tinyfcn.weights.nearest import compare_with_nets, describe_nearest
 from tinyfcn.weights.sources import SOURCES
 
 WIDTH = 1 / 32
-CASES = [(layout, fills.net) for layout in LAYOUTS for fills in layout.fills
+CASES = [(layout, known.net) for layout in LAYOUTS for known in layout.nets
          if layout.convert is unchanged]
 AUX = 'aux_classifier'
 
@@ -74,7 +74,7 @@ def test_a_file_fills_the_net_that_it_is_of(layout, name):
 
 
 def test_every_net_that_the_table_names_can_be_built():
-    named = {fills.net for layout in LAYOUTS for fills in layout.fills}
+    named = {known.net for layout in LAYOUTS for known in layout.nets}
     assert named <= {*tinyfcn.models.NETS}
     assert {'vgg16', 'alexnet', 'googlenet', 'squeezenet', 'resnet50', 'resnet101', 'fcn32s',
             'fcn16s', 'fcn8s', 'fcn8s_at_once', 'fcn_alexnet', 'fcn_resnet50',
@@ -173,7 +173,7 @@ def test_learned_upsampling_of_pytorch():
     ('backbone.', False, True), ('backbone.', True, True), ('module.backbone.', False, False)])
 def test_torchvisions_nets_and_their_mirrors(name, prefix, stem, aux):
     """torchvision's own names; a module for the stem; without the auxiliary head."""
-    layout = next(layout for layout in LAYOUTS for fills in layout.fills if fills.net == name)
+    layout = next(layout for layout in LAYOUTS for known in layout.nets if known.net == name)
     net = random_net(name)
     saved = {}
     for key, array in as_file(net, layout).items():
@@ -186,7 +186,7 @@ def test_torchvisions_nets_and_their_mirrors(name, prefix, stem, aux):
             saved[prefix + key] = array
     arrays, about = to_our_names(saved)
     assert about['source'] == layout.name and about['build']['name'] == name
-    assert about['preprocess'] == TORCH
+    assert about['preprocess'] == RGB_NORMALISED
     report = weights.transplant(tinyfcn.build(**about['build'], seed=None), arrays)
     assert not report.unused and all(box.startswith(AUX) for box in report.missing)
     assert bool(report.missing) != aux
@@ -251,7 +251,7 @@ def test_load_says_which_nets_a_file_is_nearest_to(tmp_path, monkeypatch):
 
 def test_every_published_file_has_a_layout_that_names_its_net():
     """Of the table of sources; the nets of one sensor of NYUDv2 are FCN-32s with other names."""
-    named = {fills.net for layout in LAYOUTS for fills in layout.fills}
+    named = {known.net for layout in LAYOUTS for known in layout.nets}
     assert {source.net for source in SOURCES.values()} - named <= {'nyud_rgb_32s', 'nyud_hha_32s'}
 
 

@@ -13,7 +13,7 @@ from tinyfcn.weights.layouts import (
     BLOCKS,
     FEATURES,
     NYUD_HHA,
-    TORCH,
+    RGB_NORMALISED,
     VGG,
     VGG_MEAN,
     VOC_MEAN,
@@ -71,7 +71,7 @@ def test_torchvisions_own_weights_are_told_from_them():
     filters[0] = TORCHVISIONS
     filters[1:] = floats(63, 3, 3, 3)
     _, about = to_our_names(vgg(FEATURES, filters))
-    assert about == dict(source='VGG-16 of torchvision', preprocess=TORCH)
+    assert about == dict(source='VGG-16 of torchvision', preprocess=RGB_NORMALISED)
 
 
 @pytest.mark.parametrize('order', ['BGR', 'RGB'])
@@ -153,7 +153,7 @@ def test_random_first_layers_are_never_taken_for_caffes():
 @pytest.mark.parametrize('values', [0., np.nan, np.inf])
 def test_odd_values_pass_and_are_judged_elsewhere(values):
     filters = np.full((64, 3, 3, 3), values, 'float32')
-    assert to_our_names(vgg(FEATURES, filters))[1]['preprocess'] == TORCH
+    assert to_our_names(vgg(FEATURES, filters))[1]['preprocess'] == RGB_NORMALISED
 
 
 # ---- Real weights

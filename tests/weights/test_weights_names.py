@@ -373,8 +373,8 @@ def test_a_keras_vgg_for_images_of_another_size(tmp_path, k):
 
 def test_a_keras_vgg_whose_fc_layer_is_no_square_is_not_called_damaged(tmp_path):
     keras_vgg(tmp_path / 'x.h5', 5 * 3 * 4)
-    with pytest.raises(FormatError, match='has 60 inputs, which is no square of the 5 channels of '
-                                          'conv5_3.*include_top=False') as error:
+    with pytest.raises(FormatError, match='has 60 inputs, which are not a square for each of the 5 '
+                                          'channels of conv5_3.*include_top=False') as error:
         weights.read(tmp_path / 'x.h5')
     assert 'damaged' not in str(error.value)
 

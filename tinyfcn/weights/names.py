@@ -23,16 +23,16 @@ from .layouts import (
     bgr,
 )
 
-MAX_PREFIXES = 8                # one before another
+MAX_PREFIXES = 8                # of one name
 PREFIXES = '_orig_mod.', 'module.', 'model.', 'timm_model.', 'backbone.'
 BACKBONE_LAYER = re.compile(r'(conv\d|features\.|fire\d|inception|block\d|layer\d)')
-# of ResNets in which the first layers are a module of their own
+# the names of a stem module, and torchvision's for its layers
 ALIASES = {'stem.0.': 'conv1.', 'stem.1.': 'bn1.'}
 MAX_WIDTH = 4                   # of a net that a file of another program may ask for
 # the FCNs of 2015 call their last layer upsample, or upsample_new, whatever its stride
 LAST_UPSAMPLING = dict(fcn32s='upscore', fcn16s='upscore16', fcn8s='upscore8')
-AT_ONCE = ('fcn8s_at_once has weights of the same names; if these are its, say so in the name of '
-           'the file: fcn8s-atonce….pth')
+AT_ONCE = ('fcn8s_at_once has weights of the same names; if these are for it, rename the file to '
+           'fcn8s-atonce….pth')
 
 
 def to_our_names(arrays: Arrays, file_name: str = '',
@@ -41,11 +41,11 @@ def to_our_names(arrays: Arrays, file_name: str = '',
 
     A layer that is not in the layout's table, such as a score layer, keeps its name.
     about['build']: the arguments of tinyfcn.build for the net that the weights fill as a whole,
-    if there is one. about['bilinear']: {layer: ksize} of upsampling layers, whose weights the net
-    has as fixed numbers. about['shorter_side']: of the images that it was trained on, where these
-    were resized. about['remark']: what the file leaves open.
-    file_name, without its suffix, and the `arch` in what the file says about itself tell nets
-    apart whose weights have the same names.
+    if there is one. about['bilinear']: {layer: ksize} of upsampling layers with fixed bilinear
+    weights, which are left out. about['shorter_side']: in pixels, of the images that it was trained
+    on, if these were resized. about['remark']: a doubt that the user should know of.
+    file_name, without its suffix, and `arch` in the `about` of the file distinguish nets whose
+    weights have the same names.
     """
     format_, arch = ((about or {}).get(key, '') for key in ('format', 'arch'))
     arrays = with_aliases(without_prefixes(arrays))
@@ -91,7 +91,7 @@ def _renamed(arrays: Arrays, layout: Layout) -> Arrays:
 
 
 def _preprocess(layout: Layout, arrays: Arrays) -> Preprocess | None:
-    """As the layout says; the mean of the authors' FCNs depends on the data set."""
+    """That of the layout; the mean of the authors' FCNs depends on the data set."""
     if layout not in (FCN, FCN_TORCH) or 'score_fr.w' not in arrays:
         return layout.preprocess
     mean = FCN_MEANS.get(len(arrays['score_fr.w']))
@@ -99,17 +99,17 @@ def _preprocess(layout: Layout, arrays: Arrays) -> Preprocess | None:
 
 
 def _build(layout: Layout, arrays: Arrays, boxes: set[str], hint: str) -> dict[str, Any] | None:
-    """The arguments of `build` for the net that has these weights, if it is one that it knows."""
+    """The arguments of `build` for the net that has these weights; None if `build` has none."""
     first = arrays.get(f'{next(iter(layout.required.values()))}.w')
-    fills = next((fills for fills in layout.fills if boxes >= {fills.score, *fills.boxes}), None)
-    if fills is None or first is None or first.ndim != 4:
+    known = next((known for known in layout.nets if boxes >= {known.score, *known.boxes}), None)
+    if known is None or first is None or first.ndim != 4:
         return None
-    score = arrays.get(f'{fills.score}.w')
+    score = arrays.get(f'{known.score}.w')
     width = len(first) / layout.depth
-    channels = fills.channels or first.shape[1]
+    channels = known.channels or first.shape[1]
     if score is None or score.ndim == 0 or not 0 < width <= MAX_WIDTH:
         return None
-    name = fills.net
+    name = known.net
     if name == 'fcn8s' and 'atonce' in hint:
         name = 'fcn8s_at_once'
     build = dict(name=name, n_class=len(score), channels=channels, width=width)
@@ -119,9 +119,9 @@ def _build(layout: Layout, arrays: Arrays, boxes: set[str], hint: str) -> dict[s
 
 
 def without_prefixes(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Names without what torch.compile, DataParallel and classes around a net put before them.
+    """Remove the prefixes that torch.compile, DataParallel and classes around a net add to names.
 
-    A prefix goes if most names have it: a backbone may have a head beside it.
+    A prefix is removed if most names have it: a backbone may have a head beside it.
 
     >>> [*without_prefixes({'module.backbone.conv1.weight': ..., 'module.classifier.bias': ...,
     ...                     'module.backbone.bn1.bias': ...})]
@@ -143,7 +143,7 @@ def without_prefixes(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def with_aliases(arrays: Arrays) -> Arrays:
-    """Names of modules in modules as torchvision has them.
+    """Give the layers of a stem module the names that torchvision has for them.
 
     >>> [*with_aliases({'stem.0.weight': ..., 'layer1.0.bn1.bias': ...})]
     ['conv1.weight', 'layer1.0.bn1.bias']
@@ -178,7 +178,7 @@ def _layout_of(arrays: Arrays) -> Layout:
 
 
 def _split_name(name: str, layout: Layout) -> tuple[str, str]:
-    """'features.0.weight' -> 'features.0', '.weight'; '' for a suffix that the source has not"""
+    """'features.0.weight' -> 'features.0', '.weight'; '' for a suffix that is not the layout's"""
     for suffix in layout.suffixes:
         if name.endswith(suffix):
             return name.removesuffix(suffix), suffix
@@ -191,13 +191,13 @@ def _layers(arrays: Iterable[str], layout: Layout) -> set[str]:
 
 
 def _unexpected_layers(layers: set[str], layout: Layout) -> list[str]:
-    """Layers of a backbone, but not of this one: VGG-19 has all that VGG-16 has, and more."""
+    """Layers of another backbone: VGG-19 has all layers of VGG-16, and more."""
     others = layers - layout.required.keys() - layout.optional.keys()
     return sorted(layer for layer in others if BACKBONE_LAYER.match(layer))
 
 
 def _unknown_source(arrays: Arrays) -> str:
-    """The message: what the file has, and what the most similar source would have instead."""
+    """The message: the names in the file, and how the most similar source differs."""
     def similarity(layout: Layout) -> float:
         shared = layout.required.keys() & _layers(arrays, layout)
         return len(shared) / len(layout.required)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ..files import printable
 from .arrays import Arrays
-from .layouts import PYTORCH
+from .layouts import TORCH_SUFFIXES
 from .names import without_prefixes
 
 Shape = tuple[int, ...]
@@ -78,10 +78,10 @@ def describe_nearest(comparisons: Iterable[Comparison]) -> str:
 
 def _our_name(name: str) -> str:
     """'layer1.0.conv1.weight' -> 'layer1/0/conv1.w'"""
-    suffix = next((suffix for suffix in PYTORCH if name.endswith(suffix)), None)
+    suffix = next((suffix for suffix in TORCH_SUFFIXES if name.endswith(suffix)), None)
     if suffix is None:
         return name
-    return re.sub('[.]', '/', name.removesuffix(suffix)) + (PYTORCH[suffix] or suffix)
+    return re.sub('[.]', '/', name.removesuffix(suffix)) + (TORCH_SUFFIXES[suffix] or suffix)
 
 
 def _fits(shape: Shape, wanted: Shape) -> bool:

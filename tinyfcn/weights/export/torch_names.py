@@ -6,10 +6,10 @@ import numpy as np
 
 from ...runtime.backend import to_numpy
 from ..arrays import Arrays
-from ..layouts import LAYOUTS, PYTORCH, TORCH, Layout
+from ..layouts import LAYOUTS, RGB_NORMALISED, TORCH_SUFFIXES, Layout
 from .protocols import Net
 
-SUFFIXES = {ours: theirs for theirs, ours in PYTORCH.items() if ours}
+SUFFIXES = {ours: theirs for theirs, ours in TORCH_SUFFIXES.items() if ours}
 LINEAR = 'fc', 'fc6', 'fc7', 'fc8'      # what is no convolution there
 HEADS = 'classifier', 'aux_classifier'  # of a segmentation net; all else is its backbone
 
@@ -21,13 +21,13 @@ def torchvision_layout(net: Net) -> Layout | None:
 
 def _layout_of(name: str | None) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.name.endswith(' of torchvision')
-                 and any(fills.net == name for fills in layout.fills)), None)
+                 and any(known.net == name for known in layout.nets)), None)
 
 
 def is_prepared_as_in_torchvision(preprocess: Mapping[str, Any]) -> bool:
     """Whether images for the net are those that torchvision's own weights expect."""
-    return preprocess['order'] == TORCH['order'] and all(
-        np.allclose(preprocess[key], TORCH[key]) for key in ('scale', 'mean', 'std'))
+    return preprocess['order'] == RGB_NORMALISED['order'] and all(
+        np.allclose(preprocess[key], RGB_NORMALISED[key]) for key in ('scale', 'mean', 'std'))
 
 
 def state_dict(net: Net) -> Arrays:
@@ -50,7 +50,7 @@ def from_state_dict(arrays: Arrays, name: str) -> Arrays:
     found = {}
     for theirs, array in arrays.items():
         layer, dot, word = theirs.rpartition('.')
-        found[boxes.get(layer, layer) + PYTORCH.get(f'.{word}', dot + word)] = array
+        found[boxes.get(layer, layer) + TORCH_SUFFIXES.get(f'.{word}', dot + word)] = array
     return found
 
 
