@@ -60,7 +60,7 @@ def test_predict_downloads_what_is_named_and_says_so_once(publish, photo, run_ma
     here = publish('fcn_resnet50', random_net('fcn_resnet50', 21), mirrors=[DEAD])
     code, out, err = run_main('predict', 'fcn_resnet50', 'photo.jpg')
     assert code == 0 and out.startswith('predictions/photo.overlay.png   ')
-    dead_progress, dead, progress, checksum, licence, citation = err.splitlines()
+    dead_progress, progress, dead, checksum, licence, citation = err.splitlines()
     assert dead.startswith(f'{DEAD}: ') and progress == f'  0 MB, {here.url}'
     assert 'agrees with its SHA-256' in checksum
     assert (licence, citation) == ('licence: free for all', 'cite: A. Uthor, A Net, 2026')

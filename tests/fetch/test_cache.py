@@ -1,4 +1,5 @@
 """The cache folder, waiting for others, and files of several sources, from mirrors or a copy."""
+import errno
 import hashlib
 import os
 import socket
@@ -16,6 +17,7 @@ from tinyfcn.fetch.checksum import checksum_problem, describe_agreement
 from tinyfcn.fetch.files import copy_file, download_file, find_file
 from tinyfcn.fetch.http import Unavailable
 from tinyfcn.fetch.source import Source
+from tinyfcn.fetch.stopped import DownloadStopped
 
 # ---- where ---------------------------------------------------------------------------------------
 
@@ -54,6 +56,12 @@ def test_a_relative_cache_folder_is_in_the_working_directory(monkeypatch, tmp_pa
 def test_without_a_home(no_names, monkeypatch):
     monkeypatch.setattr(os.path, 'expanduser', lambda path: path)
     with pytest.raises(ValueError, match='no home folder .* environment variable TINYFCN_CACHE'):
+        cache_folder()
+
+
+def test_a_home_that_nobody_has(no_names, monkeypatch):
+    monkeypatch.setenv('TINYFCN_CACHE', '~no-such-user/cache')
+    with pytest.raises(ValueError, match='TINYFCN_CACHE is ~no-such-user/cache, and there is no'):
         cache_folder()
 
 
@@ -121,16 +129,54 @@ def test_another_file_is_taken_where_the_first_cannot_be_had(server, tmp_path, l
     assert find_file(sources, tmp_path, Path) == path
 
 
-def test_all_files_of_all_mirrors_fail(server, tmp_path):
+def test_all_files_of_all_mirrors_fail(server, tmp_path, log):
     sources = [Source('a.pth', [server.serve('a', TAR, '404'), server.serve('b', OTHER)], SHA256),
                Source('c.npz', [server.serve('c', b'', '503')])]
     with pytest.raises(OSError) as error:
-        download_file(sources, tmp_path, Path, 'get it elsewhere')
+        download_file(sources, tmp_path, Path, 'get it elsewhere', log=log.append)
+    assert not log                                      # the error says it all
     a, first, second, c, third, advice = str(error.value).splitlines()
     assert a == 'a.pth could not be fetched from any mirror:'
     assert c == 'c.npz could not be fetched from any mirror:'
     assert '/a: HTTP 404' in first and '/b: its sha256 is' in second and '/c: HTTP 503' in third
     assert advice == 'get it elsewhere' and holds_only(tmp_path)
+
+
+def test_where_a_part_is_kept_the_error_says_so(server, tmp_path):
+    source = Source('a.pth', [server.serve('a', TAR, 'cut:3000', '503')], SHA256)
+    with pytest.raises(OSError) as error:
+        download_file([source], tmp_path, Path, 'get it elsewhere')
+    _, _, kept, advice = str(error.value).splitlines()
+    assert kept == 'What has arrived is kept: the same command continues there.'
+    assert advice == 'get it elsewhere'
+
+
+@pytest.mark.parametrize('version, stop', [({}, DownloadStopped), ({'x': 'y'}, KeyboardInterrupt)])
+def test_ctrl_c(server, tmp_path, version, stop):
+    """A mirror that gives no version of its file must send all of it again."""
+    def press(done, total, source):
+        if done:
+            raise KeyboardInterrupt
+
+    source = Source('a.pth', [server.serve('a', TAR, 'slow:3000', **version)], SHA256)
+    with pytest.raises(KeyboardInterrupt) as error:
+        download_file([source], tmp_path, Path, report=press)
+    assert error.type is stop
+    if version:
+        return
+    assert str(error.value) == ('stopped; what has arrived of a.pth is kept: the same command '
+                                'continues there')
+    assert download_file([source], tmp_path, Path).read_bytes() == TAR
+    assert server.requests[-1][1].startswith('bytes=')
+
+
+def test_a_file_in_a_folder_that_is_read_only(tmp_path, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise OSError(errno.EROFS, 'Read-only file system', str(path))
+
+    (tmp_path / 'a').write_bytes(TAR)
+    monkeypatch.setattr(Path, 'unlink', refuse)
+    assert find_file([Source('a', ['http://127.0.0.1:9/a'], SHA256)], tmp_path, Path)
 
 
 # ---- a mirror that is dead, and a file that two write --------------------------------------------

@@ -58,6 +58,31 @@ def test_nothing_is_fetched_where_a_name_is_wrong(server, table, run, cache):
     assert not server.requests and not cache.exists()
 
 
+def test_each_failure_is_said_once(server, table, run):
+    table('small', Row(DATA, mirrors=[server.serve('a', DATA, '404'), server.serve('b', OTHER)]))
+    code, out, err = run('get', 'small')
+    assert code == 2 and not out
+    assert err.count('a: HTTP 404') == 1 == err.count('b: its sha256 is')
+
+
+def test_ctrl_c(server, table, run, monkeypatch):
+    folder = table('small', Row(DATA, mirrors=[server.serve('a', DATA, 'slow:4000')]))
+
+    def press(self, done, total, source):
+        if done:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Progress, '__call__', press)
+        code, out, err = run('get', 'small')
+    assert (code, out) == (75, '')
+    assert err == ('\ntinyfcn: stopped; what has arrived of small.npz is kept: the same command '
+                   'continues there\n')
+    code, out, err = run('get', 'small')
+    assert code == 0 and (folder / 'small.npz').read_bytes() == DATA
+    assert server.requests[-1] == ('a', 'bytes=4000-')
+
+
 def test_get_from_a_file(table, run, tmp_path):
     own = tmp_path / 'downloads.npz'
     own.write_bytes(OTHER)

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from .. import __version__
+from ..fetch.stopped import DownloadStopped
 from ..runtime.distributed import require_agreement, world
 from ..runtime.malloc import tune_allocator
 from ..runtime.threads import thread_count
@@ -23,7 +24,7 @@ from .output import say
 from .values import natural_number
 
 BAD_INPUT = 2
-RESUMABLE = 75                  # EX_TEMPFAIL: the same command with --resume continues
+RESUMABLE = 75                  # EX_TEMPFAIL: the same command continues; `train` needs --resume
 ABORTED = 130                   # what a shell reports after Ctrl-C; 128 + the number of a signal
 
 
@@ -122,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with use_device(args):
             args.run(args)
         return 0
-    except Interrupted as stop:
+    except (Interrupted, DownloadStopped) as stop:
         message = f'\ntinyfcn: {stop}'
         code = RESUMABLE
     except KeyboardInterrupt as stop:

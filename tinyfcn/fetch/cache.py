@@ -25,7 +25,11 @@ def cache_folder() -> Path:
     ~/Library/Caches/tinyfcn, on Windows %LOCALAPPDATA%/tinyfcn.
     """
     if folder := os.environ.get('TINYFCN_CACHE'):
-        return Path(folder).expanduser().absolute()
+        try:
+            return Path(folder).expanduser().absolute()
+        except RuntimeError:                            # of ~name, where no user has this name
+            raise ValueError(f'the environment variable TINYFCN_CACHE is {printable(folder)}, and '
+                             f'there is no such home folder') from None
     caches_of_user = os.environ.get('XDG_CACHE_HOME', '')
     if os.path.isabs(caches_of_user):                   # the standard ignores a relative path
         return Path(caches_of_user) / 'tinyfcn'

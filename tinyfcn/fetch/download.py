@@ -73,6 +73,11 @@ def remove_part(part: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def can_continue(part: Path) -> bool:
+    """Whether a download continues at the end of `part`, and does not begin again."""
+    return bool(_length(part)) and _read_version(part) is not None
+
+
 def version_file(part: Path) -> Path:
     """Where the version of a partial download is noted."""
     return part.with_suffix('.tag')

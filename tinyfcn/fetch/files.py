@@ -5,6 +5,7 @@ gets its name only when all of it is on the disk.
 """
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
@@ -13,9 +14,17 @@ from ..files import open_atomic, open_regular, printable, read_text
 from ..files.atomic import sync_folder
 from .cache import Log, ignore
 from .checksum import ALGORITHMS, PREFIX_DIGITS, checksum_problem, describe_agreement, file_digest
-from .download import Report, check_free_space, download, open_no_link, remove_part
+from .download import (
+    Report,
+    can_continue,
+    check_free_space,
+    download,
+    open_no_link,
+    remove_part,
+)
 from .http import Unavailable
 from .source import Source
+from .stopped import DownloadStopped
 
 MAX_NOTE = 1 << 16                      # bytes of a .sha256
 CHUNK = 1 << 20
@@ -41,7 +50,8 @@ def find_file(sources: Sequence[Source], folder: Path, use: Callable[[Path], T],
             except ValueError as error:
                 problem = str(error)
             else:
-                _remove_parts(sources, folder)
+                with suppress(OSError):                 # the folder may be read-only
+                    _remove_parts(sources, folder)
                 return used
         set_aside(path)
         _sha256_file(path).unlink(missing_ok=True)
@@ -54,9 +64,11 @@ def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path],
     """-> use(path) of the file in `folder`, from the first mirror that delivers the right one
 
     The files of several sources serve the same purpose. A file for which `use` raises ValueError is
-    renamed to .bad. If all mirrors fail, the error has a line for each, and ends with `advice`.
+    renamed to .bad. If all mirrors fail, the error has a line for each, and ends with `advice`; the
+    log has these lines only if a later mirror delivers.
     """
     lines = []
+    failures: list[str] = []
     error_type: type[Exception] = OSError
     for source in sources:
         lines.append(f'{source.file} could not be fetched from any mirror:')
@@ -64,6 +76,8 @@ def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path],
             part = _part(mirror, source, folder)
             problem = _download_and_verify(mirror, part, source, report)
             if not problem:
+                while failures:
+                    log(failures.pop(0))
                 path = take_part(part, source, folder, log)
                 try:
                     used = use(path)
@@ -73,8 +87,11 @@ def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path],
                 else:
                     _remove_parts(sources, folder)
                     return used
-            log(f'{mirror}: {problem}')
+            failures.append(f'{mirror}: {problem}')
             lines.append(f'  {mirror}: {problem}')
+    if any(can_continue(_part(mirror, source, folder))
+           for source in sources for mirror in source.mirrors):
+        lines.append('What has arrived is kept: the same command continues there.')
     raise error_type('\n'.join(filter(None, [*lines, advice])))
 
 
@@ -149,6 +166,11 @@ def _download_and_verify(mirror: str, part: Path, source: Source, report: Report
             download(mirror, part, source.size, report)
         except Unavailable as error:
             return str(error)
+        except KeyboardInterrupt as stop:
+            if can_continue(part):
+                raise DownloadStopped(f'stopped; what has arrived of {source.file} is kept: the '
+                                      f'same command continues there') from stop
+            raise
         problem = file_problem(part, source)
         if not problem:
             return ''

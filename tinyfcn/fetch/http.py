@@ -158,6 +158,8 @@ class _HTTPSHandler(HTTPSHandler):
 
 
 class _Redirects(HTTPRedirectHandler):
+    inf_msg = 'it redirects without end: '              # urllib's own has several lines
+
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: HTTPMessage,
                          newurl: str) -> Request | None:
         fp.close()                      # urllib would read it to its end, which may never come

@@ -78,8 +78,10 @@ def _make_folder(folder: Path) -> Path:
     try:
         return make_folder(folder)
     except OSError as error:
-        raise OSError(f'{printable(folder)}: cannot be made ({error.strerror}); name a folder for '
-                      f'fetched files in the environment variable TINYFCN_CACHE') from None
+        # error.filename is the one of the folders above at which it fails
+        raise OSError(f'{printable(error.filename or folder)}: cannot be made a folder '
+                      f'({error.strerror}); name another for fetched files in the environment '
+                      f'variable TINYFCN_CACHE') from None
 
 
 def _accept(path: Path, source: Source) -> Path:
