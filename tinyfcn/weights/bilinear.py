@@ -1,4 +1,5 @@
-"""Upsampling layers with fixed bilinear weights, which a net has as numbers of its own."""
+"""Upsampling layers with fixed bilinear weights, which are constants of our nets."""
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,25 +8,27 @@ from numpy.typing import NDArray
 from .arrays import Arrays
 
 
-def is_bilinear(w: NDArray[Any]) -> bool:
-    """A bilinear kernel from each channel to itself, 0 elsewhere.   w (C, C or 1, kh, kw)
+def bilinear_kernel(ksize: Iterable[int]) -> NDArray[np.float64]:
+    """(kh, kw): along each axis 1 − |i − (k − 1)/2| / ⌈k/2⌉, which is Caffe's bilinear filler."""
+    rows, columns = (1 - abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2) for k in ksize)
+    return np.outer(rows, columns)
 
-    Along one axis it is 1 − |i − (k − 1)/2| / ⌈k/2⌉, which Caffe calls its bilinear filler.
-    """
+
+def is_bilinear(w: NDArray[Any]) -> bool:
+    """Whether w is a bilinear kernel from each channel to itself.   w (C, C or 1, kh, kw)"""
     channels, depth, *ksize = w.shape
     if not w.size or depth not in (1, channels):
         return False
-    rows, columns = (1 - abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2) for k in ksize)
     expected = np.zeros_like(w)
     own_channel = range(channels) if depth > 1 else 0
-    expected[range(channels), own_channel] = np.outer(rows, columns)
+    expected[range(channels), own_channel] = bilinear_kernel(ksize)
     return bool(abs(w - expected).max(initial=0) < 1e-6)
 
 
 def without_bilinear(arrays: Arrays) -> tuple[Arrays, dict[str, tuple[int, ...]]]:
-    """-> arrays, {'upscore': (64, 64), …}: the layers up… that were left out, and their ksize.
+    """Leave out bilinear layers called up…  -> arrays, their ksize {'upscore': (64, 64), …}
 
-    Either all of them are left out or none: a net learns all of its upsampling, or nothing of it.
+    All are left out or none: a net learns all of its upsampling layers, or none of them.
 
     >>> w = np.outer([.25, .75, .75, .25], [.25, .75, .75, .25])[None, None]
     >>> without_bilinear({'upscore2.w': w, 'fc7.b': np.ones(3)})

@@ -17,8 +17,8 @@ from ..files import FormatError
 from .arrays import Arrays
 from .layouts import VGG_MEAN, Layout, Preprocess, bgr
 
-# Some weights of the first layer of Caffe's VGG-16, as Keras and others print them. The first
-# filter's blue, and the top left weight, blue green red, of filters by their number.
+# Some weights of the first layer of Caffe's VGG-16, as Keras and others print them: the blue
+# of the first filter, and the top left weights, (blue, green, red), of filters by their number
 BLUE = np.array([[.42947057, .373467, -.061360113], [.27476987, .038680777, -.36722335],
                  [-.05746817, -.26224968, -.35009676]])
 TOP_LEFT = {
@@ -26,29 +26,31 @@ TOP_LEFT = {
     2: (.03401296, .09883115, .03755771), 61: (-.13224158, -.08482055, -.12713556),
     62: (-.05334752, -.05113892, -.05029916), 63: (.00757738, .03749434, .03489657),
 }
+# the same in the order of `_known_positions`; BLUE[0, 0] is in TOP_LEFT, too
+CAFFES_WEIGHTS = np.concatenate([BLUE.ravel()[1:], *TOP_LEFT.values()])
 SHAPE = (64, 3, 3, 3)
 SAME = .9               # cosine from which weights are Caffe's, perhaps fine-tuned
 OTHER = .8              # and up to which they are another net's
 LARGEST_FACTOR = 2.     # by which fine-tuning changes the size of weights
 # ten times beyond the norms of all first layers that were measured
 NORMS = .1, 25.
-# that Caffe's weights are found in under Caffe's names; '' if the format is not known
+# in which Caffe's names mean Caffe's weights; '' if the format is not known
 CAFFE_FORMATS = 'caffe', 'matconvnet', ''
 # as torchvision gives it for the weights of Caffe that it publishes, IMAGENET1K_FEATURES
 RGB_255: Preprocess = dict(order='RGB', scale=1., mean=(123., 117., 104.), std=(1., 1., 1.))
-ADVICE = ('`read_raw` in tinyfcn.weights reads it under its own names; how its images are prepared '
-          'is then yours to say')
+ADVICE = ('`read_raw` in tinyfcn.weights reads it under its own names; you then say yourself how '
+          'its images are prepared')
 
 
 class Likeness(NamedTuple):
     """How similar a first layer is to that of Caffe's VGG-16."""
     cosine: float
     factor: float       # by which its weights are larger
-    order: str          # of its channels; '' if that is not clear
+    order: str          # of its channels: 'BGR', 'RGB', or '' if that is not clear
 
     @property
-    def is_the_same(self) -> bool:
-        """Whether it is Caffe's, as published or fine-tuned."""
+    def is_caffes(self) -> bool:
+        """Whether it is Caffe's layer, as published or fine-tuned."""
         return (self.cosine >= SAME and self.order != ''
                 and 1 / LARGEST_FACTOR <= self.factor <= LARGEST_FACTOR)
 
@@ -57,21 +59,22 @@ def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | N
                       file_format: str = '') -> tuple[str, Preprocess | None]:
     """-> the source, and how its images are prepared: as the layout says, or as the weights show.
 
-    Weights are refused if what the layout says of them is in doubt. Caffe's names in a file of
-    another format are no evidence of Caffe's images.
+    Raises if the weights contradict the layout. Caffe's names in a file of another format do not
+    show that it was trained on Caffe's images: preprocess is then None.
     """
     box = next(iter(layout.required.values()))
     w = arrays.get(f'{box}.w')
-    if w is None or w.ndim != 4 or not np.isfinite(w).all():    # which is refused elsewhere
+    if w is None or w.ndim != 4 or not np.isfinite(w).all():    # `read` refuses such weights
         return layout.name, preprocess
-    has_batch_norm = f'bn{box[4:]}' in layout.required.values()     # which makes any size the same
+    # batch norm cancels the size of the weights before it
+    has_batch_norm = f'bn{box[4:]}' in layout.required.values()
     if preprocess and not has_batch_norm:
         check_norm(box, w, preprocess)
     if box != 'conv1_1':
         return layout.name, preprocess
 
     likeness = compare_with_caffe(w)
-    if likeness and likeness.is_the_same:
+    if likeness and likeness.is_caffes:
         if 'score_fr' in layout.required or preprocess and preprocess['scale'] == 1:
             return layout.name, with_order(preprocess, likeness.order)
         return _caffes_name(layout), bgr(*VGG_MEAN) if likeness.order == 'BGR' else RGB_255
@@ -81,16 +84,15 @@ def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | N
                           f'not it: whether images are 0 … 255 or normalised is not clear. '
                           f'{ADVICE}')
     has_caffes_names = layout.required.get(box) == box
-    is_of_anyone = ('.weight' in layout.suffixes
-                    or '.w' in layout.suffixes and file_format not in CAFFE_FORMATS)
-    return layout.name, None if has_caffes_names and is_of_anyone else preprocess
+    is_of_another_program = ('.weight' in layout.suffixes
+                             or '.w' in layout.suffixes and file_format not in CAFFE_FORMATS)
+    return layout.name, None if has_caffes_names and is_of_another_program else preprocess
 
 
 def check_norm(box: str, w: NDArray[Any], preprocess: Preprocess) -> None:
-    """Refuse a first layer that was multiplied, so that it fits other images than these.
+    """Raise if a first layer was rescaled for another range of pixels than that of `preprocess`.
 
-    A smaller one for 0 … 255 may be right: there are VGG-16 whose layers were all divided by their
-    mean outputs.
+    A small norm for 0 … 255 may be right: in some VGG-16 each layer was divided by its mean output.
     """
     norm = float(np.median(np.sqrt((w.astype('float64') ** 2).sum((1, 2, 3))))) if w.size else 0.
     least, most = NORMS
@@ -107,15 +109,17 @@ def _caffes_name(layout: Layout) -> str:
 
 
 def compare_with_caffe(w: NDArray[Any]) -> Likeness | None:
-    """None if w has another shape.   w (64, 3, 3, 3), or (64, 4, 3, 3) with a fourth channel"""
+    """How similar w is to Caffe's first layer; None if it has another shape.
+
+    w (64, 3, 3, 3), or (64, 4, 3, 3) with a fourth channel
+    """
     if (*w.shape[:1], min(w.shape[1], 3), *w.shape[2:]) != SHAPE or w.shape[1] > 4:
         return None
-    expected = _known_weights(None)
-    length = float(np.linalg.norm(expected))
+    length = float(np.linalg.norm(CAFFES_WEIGHTS))
     found = {}
     for order, channels in ('BGR', w[:, :3]), ('RGB', w[:, 2::-1]):
-        x = _known_weights(channels)
-        product = float(x @ expected)
+        x = _known_positions(channels)
+        product = float(x @ CAFFES_WEIGHTS)
         found[order] = product / max(length * float(np.linalg.norm(x)), 1e-30), product / length**2
     order = max(found, key=lambda order: found[order][0])
     other = 'RGB' if order == 'BGR' else 'BGR'
@@ -125,15 +129,13 @@ def compare_with_caffe(w: NDArray[Any]) -> Likeness | None:
 
 
 def with_order(preprocess: Preprocess | None, order: str) -> Preprocess | None:
-    """The same preparation for channels in another order."""
+    """The same preprocess for channels in this order."""
     if preprocess is None or preprocess['order'] == order:
         return preprocess
     return dict(preprocess, order=order, mean=preprocess['mean'][::-1])
 
 
-def _known_weights(w: NDArray[Any] | None) -> NDArray[np.float64]:
-    """The weights of w, in BGR, that are known of Caffe's; of Caffe's own if w is None."""
-    corners = TOP_LEFT.values() if w is None else [w[i, :, 0, 0] for i in TOP_LEFT]
-    blue = BLUE if w is None else w[0, 0]
-    flat = np.concatenate([np.ravel(blue)[1:], *corners])
-    return np.asarray(flat, 'float64')
+def _known_positions(w: NDArray[Any]) -> NDArray[np.float64]:
+    """The weights of w (64, 3, 3, 3), in BGR, at the positions of CAFFES_WEIGHTS."""
+    top_left = [w[i, :, 0, 0] for i in TOP_LEFT]
+    return np.concatenate([w[0, 0].ravel()[1:], *top_left]).astype('float64')

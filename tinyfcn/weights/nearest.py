@@ -1,5 +1,4 @@
-"""Which nets a file of unknown weights is nearest to, and what it lacks for them."""
-import re
+"""The nets that a file of unknown weights is most similar to, and how it differs from them."""
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,15 +14,15 @@ MAX_NETS = 3
 
 
 class Comparison(NamedTuple):
-    """The arrays of a file beside the weights of a net, by name."""
+    """The arrays of a file compared with the weights of a net, by name."""
     net: str
     same: list[str]
     other_shape: list[str]      # 'score_fr.w is (60, 4096, 1, 1) and not (21, 4096, 1, 1)'
-    missing: list[str]          # in the file
-    unused: list[str]           # by the net
+    missing: list[str]          # weights that are not in the file
+    unused: list[str]           # arrays that the net does not have
 
     @property
-    def likeness(self) -> float:
+    def similarity(self) -> float:
         """1 if all names and shapes are the same; a name with another shape counts half."""
         count = len(self.same) + len(self.other_shape) + len(self.missing) + len(self.unused)
         return (len(self.same) + len(self.other_shape) / 2) / max(1, count)
@@ -31,7 +30,7 @@ class Comparison(NamedTuple):
 
 def compare_with_nets(arrays: Arrays,
                       nets: Mapping[str, Mapping[str, Shape]]) -> list[Comparison]:
-    """The nets that are at all like the file, the nearest first.   nets: {net: {weight: shape}}
+    """The nets that share a name with the file, the nearest first.   nets: {net: {weight: shape}}
 
     The names of the file may have PyTorch's dots, suffixes and prefixes.
 
@@ -54,7 +53,7 @@ def compare_with_nets(arrays: Arrays,
              if name in differs],
             [name for name in wanted if name not in shared],
             [name for name in shapes if name not in shared]))
-    return sorted(found, key=lambda comparison: -comparison.likeness)
+    return sorted(found, key=lambda comparison: -comparison.similarity)
 
 
 def describe_nearest(comparisons: Iterable[Comparison]) -> str:
@@ -65,10 +64,11 @@ def describe_nearest(comparisons: Iterable[Comparison]) -> str:
     """
     lines = []
     for comparison in [*comparisons][:MAX_NETS]:
-        net, same, *others = comparison
-        total = len(same) + len(comparison.other_shape) + len(comparison.missing)
-        parts = [f'{net}: {len(same)} of {total} weights']
-        for what, names in zip(('of another shape', 'missing', 'unused'), others):
+        same = len(comparison.same)
+        total = same + len(comparison.other_shape) + len(comparison.missing)
+        parts = [f'{comparison.net}: {same} of {total} weights']
+        for what, names in [('of another shape', comparison.other_shape),
+                            ('missing', comparison.missing), ('unused', comparison.unused)]:
             if names:
                 more = f' and {len(names) - MAX_NAMES} more' if len(names) > MAX_NAMES else ''
                 parts.append(f'{what} {", ".join(names[:MAX_NAMES])}{more}')
@@ -81,11 +81,11 @@ def _our_name(name: str) -> str:
     suffix = next((suffix for suffix in TORCH_SUFFIXES if name.endswith(suffix)), None)
     if suffix is None:
         return name
-    return re.sub('[.]', '/', name.removesuffix(suffix)) + (TORCH_SUFFIXES[suffix] or suffix)
+    return name.removesuffix(suffix).replace('.', '/') + (TORCH_SUFFIXES[suffix] or suffix)
 
 
 def _fits(shape: Shape, wanted: Shape) -> bool:
-    """Whether `transplant` could use it: an fc layer fills a convolution of as many numbers."""
+    """Whether `transplant` can use it: an fc layer fills a convolution of as many numbers."""
     if len(shape) == 2 and len(wanted) == 4:
         return shape == (wanted[0], wanted[1] * wanted[2] * wanted[3])
     return shape == wanted

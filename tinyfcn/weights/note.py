@@ -1,7 +1,7 @@
-"""What is known of a net, in a zip that other programs read too: a .pth or an .npz.
+"""The `about` of a net in a .pth or .npz, which are zips that other programs read, too.
 
-It is a member of its own, `about` in JSON. torch.load passes over it, numpy.load returns its bytes.
-Without it a reader could only guess from the names which images the weights were trained on.
+It is a member of its own, in JSON. torch.load ignores it, and numpy.load returns its bytes. Without
+it a reader could only guess from the names which images the weights were trained on.
 """
 import json
 import zipfile
@@ -16,18 +16,18 @@ MAX_BYTES = 8 << 20
 
 
 def note_text(about: Mapping[str, Any]) -> str:
-    """`about` in JSON; refused if `read_note` would refuse it."""
+    """`about` in JSON; raises if `read_note` would not accept it."""
     text = json.dumps(about)
     check_about(json.loads(text))
     return text
 
 
 def read_note(archive: zipfile.ZipFile, folder: str = '') -> dict[str, Any]:
-    """-> about; {} of a zip without a note"""
+    """-> about; {} for a zip without a note.   folder: of the member in the zip, '' or 'name/'"""
     name = f'{folder}{MEMBER}'
     if name not in archive.namelist():
         return {}
     if archive.getinfo(name).file_size > MAX_BYTES:
-        raise FormatError(f'what its {MEMBER} says is longer than {MAX_BYTES:,} bytes; tinyfcn did '
-                          f'not write it')
+        raise FormatError(f'its {MEMBER} is longer than {MAX_BYTES:,} bytes; tinyfcn did not write '
+                          f'it')
     return check_about(json.loads(archive.read(name)))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...geometry import axes, window
+from ..bilinear import bilinear_kernel
 from .onnx_graph import OnnxGraph
 from .protocols import Box
 
@@ -28,9 +29,8 @@ def upsample(graph: OnnxGraph, box: Box, x: str) -> str:
     """A transposed convolution with a bilinear kernel, of each channel with itself."""
     factor = axes(box.kwargs['factor'], 'factor', 1)
     pad = axes(box.kwargs['pad'], 'pad')
-    rows, columns = (1 - abs(np.arange(k) - (k - 1) / 2) / ((k + 1) // 2)
-                     for k in axes(box.kwargs['ksize'], 'ksize', 1))
-    kernels = np.broadcast_to(np.outer(rows, columns), (box.channels, 1, len(rows), len(columns)))
+    kernel = bilinear_kernel(axes(box.kwargs['ksize'], 'ksize', 1))
+    kernels = np.broadcast_to(kernel, (box.channels, 1, *kernel.shape))
     return graph.node('ConvTranspose', x, graph.constant(kernels, 'float32'),
                       group=box.channels, strides=list(factor), pads=[*pad, *pad])
 
