@@ -83,7 +83,7 @@ def test_onnx(run):
 
 @pytest.mark.parametrize('arguments, message', [
     (['-o', 'net.h5'], 'net.h5: name a file with the suffix .onnx, .pth'),
-    (['-o', 'net.pth', '--size', '40x50'], 'net.pth: an .onnx file alone has a size'),
+    (['-o', 'net.pth', '--size', '40x50'], 'net.pth: only an .onnx file has a size'),
     (['-o', 'mine.npz'], 'mine.npz: exists, and was not written by tinyfcn'),
     (['-o', 'run'], 'run: name a file with the suffix')],
     ids=['suffix', 'size', 'not ours', 'folder'])

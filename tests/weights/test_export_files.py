@@ -261,9 +261,9 @@ def test_other_suffixes_are_refused():
         assert '\x1b' not in str(error.value)
 
 
-def test_a_size_is_for_onnx_alone(tmp_path):
+def test_a_size_is_for_onnx_only(tmp_path):
     for kwargs in dict(size=(2, 3)), dict(with_preprocess=True):
-        with pytest.raises(ValueError, match='an .onnx file alone'):
+        with pytest.raises(ValueError, match='only an .onnx file'):
             export_net(sample('tiny_8s', CAFFE), tmp_path / 'net.npz', **kwargs)
     assert not [*tmp_path.iterdir()]
 

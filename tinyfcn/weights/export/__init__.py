@@ -1,11 +1,11 @@
-"""Nets for other programs: the suffix of the file decides the format.
+"""Write nets for other programs: the suffix of the file decides the format.
 
     export_net(net, 'net.onnx')             # what the net computes, with its weights
     export_net(net, 'net.pth')              # a state dict; torchvision's names if it has the net
     export_net(net, 'net.safetensors')      # as net.save, for tinyfcn.load
     export_net(net, 'net.npz')              # as in net.params, for numpy.load
 
-tinyfcn.load reads all but .onnx: they say which net has these weights, and how images are prepared.
+tinyfcn.load reads all but .onnx, as they say which net they are of and how images are prepared.
 """
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ FORMATS = {'.onnx': 'onnx', '.pth': 'torch', '.pt': 'torch', '.safetensors': 'sa
 
 def require_format(path: str | Path, size: Size | None = None,
                    with_preprocess: bool = False) -> str:
-    """The format of a file to write, by its suffix; raises what `export_net` would of any net.
+    """The format of a file to write, by its suffix; raises if no net could be written so.
 
     >>> require_format('net.pth')
     'torch'
@@ -40,8 +40,8 @@ def require_format(path: str | Path, size: Size | None = None,
     if file_format == 'onnx':
         import_onnx()
     elif size or with_preprocess:
-        raise ValueError(f'{printable(path)}: an .onnx file alone has a size of images or a '
-                         f'preprocessing; this format holds the weights')
+        raise ValueError(f'{printable(path)}: only an .onnx file has a size of images or a '
+                         f'preprocessing; this format holds weights alone')
     return file_format
 
 
@@ -50,7 +50,7 @@ def export_net(net: Net, path: str | Path, size: Size | None = None,
     """Write a net to a file that other programs read.
 
     size: (H, W) of all images, None for any; with_preprocess: the input is an image, red green blue
-    0 … 255. Both are of .onnx alone. Weights keep their dtype, and become float32 in .onnx.
+    0 … 255. Both are for .onnx only. Weights keep their dtype, and become float32 in .onnx.
 
     >>> import tinyfcn, numpy as np
     >>> export_net(tinyfcn.build('tiny_8s', width=1/8), 'net.npz')
@@ -69,7 +69,7 @@ def export_net(net: Net, path: str | Path, size: Size | None = None,
 
 
 def about_of(net: Net) -> dict[str, Any]:
-    """What `tinyfcn.load` needs to know of the weights, as net.save writes it."""
+    """What `tinyfcn.load` needs beside the weights, as net.save writes it."""
     return dict(net.about, seed=net.seed, frozen=sorted(net.frozen))
 
 

@@ -13,7 +13,7 @@ from ..note import MEMBER, note_text
 
 def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]],
              about: Mapping[str, Any]) -> None:
-    """Write {name: array}, as numpy.savez would, and what is known of them."""
+    """Write {name: array} as numpy.savez would, and `about` in a member of its own."""
     with open_atomic(path) as file, zipfile.ZipFile(file, 'w') as archive:
         archive.writestr(zipfile.ZipInfo(MEMBER), note_text(about))     # without a date
         for name, array in arrays.items():

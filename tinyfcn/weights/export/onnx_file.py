@@ -4,8 +4,8 @@ The input `data` has (batch, channels, height, width) float32, prepared as the m
 the preprocessing in the graph it is called `image`, and is red green blue 0 … 255. The metadata are
 texts in JSON:
 
-    preprocess    what is to be done to an image first: dict(order, scale, mean, std)
-    shorter_side  and before that: the pixels to resize it to, if the weights were trained on such
+    preprocess    how to prepare an image: dict(order, scale, mean, std)
+    shorter_side  to how many pixels to resize it before that, if the weights were trained so
     classes       the names of the classes
     net           the arguments of tinyfcn.build
 """
@@ -29,7 +29,7 @@ from .protocols import Net
 OPSET = 16
 IR_VERSION = 8
 MAX_BYTES = 2_000_000_000       # of the weights: a file of protobuf has less than 2 GiB
-# images large enough for every net, by which the size of a score is compared with theirs
+# sizes of two images, large enough for every net, for which `axes_of` compares those of a box
 PROBES = (1000, 1203), (1301, 1102)
 
 
@@ -60,7 +60,7 @@ def make_model(net: Net, size: Size | None = None, with_preprocess: bool = False
         preprocess = remaining_preprocess(preprocess, with_preprocess)
     add_boxes(graph, net)
     for output in net.outputs(train=False):
-        if graph.values[output] != output:              # the value of another box as it is
+        if graph.values[output] != output:              # a box that returns its input
             graph.begin(output)
             graph.finish(graph.node('Identity', graph.values[output]))
 
@@ -73,20 +73,20 @@ def make_model(net: Net, size: Size | None = None, with_preprocess: bool = False
         producer_name='tinyfcn', ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid('', OPSET)])
     onnx.helper.set_model_props(model, metadata(net, preprocess))
-    for name, array in graph.constants.items():         # last, as all of the above is copied
+    for name, array in graph.constants.items():         # last: make_model copies the graph
         model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     return model
 
 
 def input_name(net: Net, with_preprocess: bool) -> str:
-    """'data' or 'image', which is what the autoencoder calls its output."""
+    """The name of the input; 'data_image' if a box of the net, in the autoencoder, is 'image'."""
     if not with_preprocess:
         return 'data'
     return 'data_image' if 'image' in net.boxes else 'image'
 
 
 def require_preprocess(net: Net) -> None:
-    """Raise if the preparation of images cannot go into the graph."""
+    """Raise if the preprocessing cannot go into the graph."""
     preprocess = net.about.get('preprocess')
     if not preprocess:
         raise ValueError('the net does not say how images are prepared for it, so this cannot go '
@@ -98,7 +98,7 @@ def require_preprocess(net: Net) -> None:
 
 
 def remaining_preprocess(preprocess: Mapping[str, Any], with_preprocess: bool) -> dict[str, Any]:
-    """What is left to do to an image: nothing of what is in the graph, which cannot resize it."""
+    """The preprocess of the model's input; without effect if the graph contains it."""
     if not with_preprocess:
         return dict(preprocess)
     channels = len(preprocess['mean'])
@@ -137,14 +137,14 @@ def describe_value(onnx: Any, net: Net, size: Size | None, box: str, name: str) 
 
 
 def axes_of(net: Net, box: str, size: Size | None = None) -> Sequence[int | str]:
-    """(H, W) of a box: numbers where they are known, else names; 'height', 'width' of the image."""
+    """(H, W) of a box: numbers if known, else names; those of the image are height and width."""
     if size:
         return net.sizes(size, train=False)[box]
     try:
         sizes = [net.sizes(probe, train=False)[box] for probe in PROBES]
-    except ValueError:                                  # a net that takes no images so large
+    except ValueError:                                  # a net that cannot take images so large
         sizes = []
-    if len({*sizes}) == 1:                              # the mean over the image
+    if len({*sizes}) == 1:                              # the same for every image, as of a mean
         return sizes[0]
     if sizes == [*PROBES]:
         return 'height', 'width'
@@ -152,14 +152,14 @@ def axes_of(net: Net, box: str, size: Size | None = None) -> Sequence[int | str]
 
 
 def metadata(net: Net, preprocess: Mapping[str, Any] | None) -> dict[str, str]:
-    """What the file says about its net, each as a text in JSON."""
+    """The metadata of the file, each a text in JSON."""
     about = dict(preprocess=preprocess, shorter_side=net.about.get('shorter_side'),
                  classes=net.about.get('classes'), net=net.about.get('build'))
     return {key: json.dumps(value) for key, value in about.items() if value}
 
 
 def import_onnx() -> Any:
-    """The package, which is needed for this alone."""
+    """The package onnx, which is optional."""
     try:
         import onnx
     except ModuleNotFoundError:

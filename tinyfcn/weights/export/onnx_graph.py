@@ -1,4 +1,4 @@
-"""The nodes and constants of an ONNX model while it is made; a value is its name."""
+"""The nodes and constants of an ONNX model under construction; values are given by name."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from ...geometry import Size
 class OnnxGraph:
     """Values have the names of their boxes, and weights their own: conv1_1, conv1_1.w.
 
-    What a box needs beside is numbered: score.1, score.2. `sizes` has the size of every box where
-    the model is made for one size of image; otherwise the model asks for sizes when it runs.
+    Intermediate values of a box are numbered: score.1, score.2. `sizes` are those of every box if
+    the model is for images of one size; otherwise the model computes them when it runs.
     """
 
     def __init__(self, helper: Any, sizes: Mapping[str, Size] | None = None) -> None:
@@ -22,26 +22,26 @@ class OnnxGraph:
         self.sizes = sizes
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
-        self.values: dict[str, str] = {}                # by box
+        self.values: dict[str, str] = {}                # {box: its value}
         self._stem = ''
         self._count = 0
 
     def begin(self, box: str) -> None:
-        """What follows belongs to this box."""
+        """Begin the nodes of a box."""
         self._stem = box
         self._count = 0
 
     def finish(self, value: str) -> None:
-        """The value of the box: what the last node made, or a value of another box as it is."""
+        """Set the value of the box: that of its last node, or of another box."""
         box = self._stem
         if value.startswith(f'{box}.'):
             self.nodes[-1].output[-1] = self.nodes[-1].name = value = box
         self.values[box] = value
 
     def node(self, op_type: str, *inputs: str, unused: int = 0, **attributes: Any) -> str:
-        """Append a node. -> the name of its value, which comes after some that nothing reads"""
+        """Append a node. -> the name of its last output; `unused` others come before it"""
         outputs = [self._new_name() for _ in range(unused + 1)]
-        while inputs and not inputs[-1]:                # optional ones that are not given
+        while inputs and not inputs[-1]:                # optional ones at the end
             inputs = inputs[:-1]
         name = outputs[-1]
         self.nodes.append(self.helper.make_node(op_type, inputs, outputs, name, **attributes))
@@ -54,6 +54,7 @@ class OnnxGraph:
         return name
 
     def weight(self, name: str, array: NDArray[Any]) -> None:
+        """Add a weight of the net under its own name."""
         self.constants[name] = np.ascontiguousarray(array, 'float32')
 
     def shape(self, value: str, start: int, end: int) -> str:
@@ -69,7 +70,7 @@ class OnnxGraph:
 
     def flat(self, value: str) -> str:
         """(N, C, H, W) -> (N, C, H·W)"""
-        return self.node('Reshape', value, self.constant([0, 0, -1]))       # 0: as it is
+        return self.node('Reshape', value, self.constant([0, 0, -1]))       # 0: keep the axis
 
     def _new_name(self) -> str:
         self._count += 1

@@ -1,7 +1,7 @@
 """Each op in ONNX: a function of the graph, the box and the names of what it reads.
 
-The last node that it appends makes the value of the box. What ONNX cannot express is a ValueError.
-Where an op and its namesake in ONNX differ, the comment says how.
+Its last node gives the value of the box. It raises ValueError for what ONNX cannot express, and
+comments say how an op differs from its namesake in ONNX.
 """
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def conv_transpose2d(graph: OnnxGraph, box: Box, x: str, w: str, b: str = '') ->
 
 
 def upsample(graph: OnnxGraph, box: Box, x: str) -> str:
-    """A transposed convolution with a bilinear kernel, of each channel with itself."""
+    """A transposed convolution of each channel with a bilinear kernel."""
     factor = axes(box.kwargs['factor'], 'factor', 1)
     pad = axes(box.kwargs['pad'], 'pad')
     kernel = bilinear_kernel(axes(box.kwargs['ksize'], 'ksize', 1))
@@ -96,7 +96,7 @@ def take(graph: OnnxGraph, box: Box, x: str, switches: str) -> str:
 
 
 def unpool(graph: OnnxGraph, box: Box, y: str, switches: str) -> str:
-    """Added at the switches to an array of zeros. ONNX's MaxUnpool does not add."""
+    """Add y at the switches to an array of zeros. ONNX's MaxUnpool does not add."""
     like = str(box.like)
     planes = graph.shape(y, 0, 2)
     pixels = graph.shape(graph.flat(graph.values[like]), 2, 3)
@@ -135,10 +135,10 @@ def _bins(graph: OnnxGraph, x: str, axis: int, bins: int) -> str:
 
 
 def _pool_window(box: Box) -> dict[str, Any]:
-    """Rounding up is rounding down with more padding at the lower right.
+    """The geometry of a pool, in which rounding up becomes more padding at the lower right.
 
-    So many rows more that one window more fits, and not so many that it begins beyond the image and
-    its padding. ONNX's own `ceil_mode` keeps such a window in some versions and drops it in others.
+    stride − 1 rows more admit a last window that is cut off, and fewer do if it would begin beyond
+    the image. ONNX's own `ceil_mode` keeps such a window in some versions and drops it in others.
     """
     kwargs = box.kwargs
     ksize, stride, pad, dilation = window(
@@ -153,7 +153,7 @@ def _pool_window(box: Box) -> dict[str, Any]:
                 dilations=list(dilation))
 
 
-# ---- one value at a time -------------------------------------------------------------------------
+# ---- elementwise ops -----------------------------------------------------------------------------
 
 def relu(graph: OnnxGraph, box: Box, x: str) -> str:
     return graph.node('Relu', x)
@@ -164,7 +164,7 @@ def leaky_relu(graph: OnnxGraph, box: Box, x: str) -> str:
 
 
 def dropout(graph: OnnxGraph, box: Box, x: str) -> str:
-    """Only training drops."""
+    """The identity outside training."""
     return x
 
 
@@ -182,7 +182,7 @@ def multiply(graph: OnnxGraph, box: Box, a: str, b: str) -> str:
     return graph.node('Mul', a, b)
 
 
-# ---- channels, edges -----------------------------------------------------------------------------
+# ---- channels, crops and padding -----------------------------------------------------------------
 
 def concat(graph: OnnxGraph, box: Box, *xs: str) -> str:
     return graph.node('Concat', *xs, axis=1)
@@ -230,7 +230,7 @@ TRANSLATIONS: dict[str, Callable[..., str]] = {
 
 
 def translate(graph: OnnxGraph, box: Box, inputs: list[str]) -> str:
-    """The value of a box. -> its name"""
+    """Append the nodes of a box. -> the name of its value"""
     op = box.op.__name__
     if op not in TRANSLATIONS:
         raise ValueError(f'{op} has no counterpart in ONNX')

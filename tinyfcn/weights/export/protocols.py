@@ -1,4 +1,4 @@
-"""What an export needs of a net: its boxes, its arrays and what is known about it."""
+"""The attributes of a net and its boxes that an export uses."""
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -8,7 +8,7 @@ from ...geometry import Size
 
 
 class Box(Protocol):
-    """One op, the names of what it reads, and its arguments."""
+    """An op of a net, its arguments, and the names of the values that it reads."""
 
     @property
     def name(self) -> str: ...

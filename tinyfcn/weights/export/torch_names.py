@@ -10,12 +10,12 @@ from ..layouts import LAYOUTS, RGB_NORMALISED, TORCH_SUFFIXES, Layout
 from .protocols import Net
 
 SUFFIXES = {ours: theirs for theirs, ours in TORCH_SUFFIXES.items() if ours}
-LINEAR = 'fc', 'fc6', 'fc7', 'fc8'      # what is no convolution there
+LINEAR = 'fc', 'fc6', 'fc7', 'fc8'      # convolutions here, linear layers in torchvision
 HEADS = 'classifier', 'aux_classifier'  # of a segmentation net; all else is its backbone
 
 
 def torchvision_layout(net: Net) -> Layout | None:
-    """How torchvision names the layers of this net, if it has it."""
+    """How torchvision names the layers of this net; None if it does not have the net."""
     return _layout_of(net.about.get('build', {}).get('name'))
 
 
@@ -44,18 +44,19 @@ def state_dict(net: Net) -> Arrays:
 
 
 def from_state_dict(arrays: Arrays, name: str) -> Arrays:
-    """{'conv1_1.w': array, …} of a state dict of the net that `build` knows by this name."""
+    """The inverse of `state_dict`: {'conv1_1.w': array, …}.   name: of the net, in `build`"""
     layout = _layout_of(name)
     boxes = {layer: box for box, layer in layer_names(layout).items()} if layout else {}
     found = {}
     for theirs, array in arrays.items():
         layer, dot, word = theirs.rpartition('.')
-        found[boxes.get(layer, layer) + TORCH_SUFFIXES.get(f'.{word}', dot + word)] = array
+        suffix = dot + word
+        found[boxes.get(layer, layer) + TORCH_SUFFIXES.get(suffix, suffix)] = array
     return found
 
 
 def layer_names(layout: Layout) -> dict[str, str]:
-    """{box: layer}"""
+    """{box: the name of its layer in torchvision}"""
     layers = {box: layer for layer, box in (layout.required | layout.optional).items()}
     in_head = {box: layer.split('.')[0] in HEADS for box, layer in layers.items()}
     if not any(in_head[box] for box in layout.required.values()):
