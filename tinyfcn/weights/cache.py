@@ -2,9 +2,9 @@
 
     path = cached_weights('squeezenet') or fetch_weights('squeezenet')
 
-A file gets its name only after all of it was compared with its checksum. Beside it is noted, in
-.verified, which size and time it had then: as long as these are the same it is not read again to be
-verified. A file that was put there by hand, or that has changed, is verified when it is next used.
+A file gets its name only after its checksum was verified. Its size and modification time then are
+noted beside it, in .verified; while they are the same, it is not verified again. A file that was
+put there by hand, or that has changed, is verified when it is next used.
 """
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +20,7 @@ from . import caffe
 from .detect import detect_format
 from .sources import SOURCES, WeightsSource, source_name, unknown_name
 
-MAX_NOTE = 1 << 10                      # bytes
+MAX_NOTE = 1 << 10                      # bytes of a .verified
 
 
 def weights_folder() -> Path:
@@ -31,7 +31,7 @@ def weights_folder() -> Path:
 def cached_weights(name: str) -> Path | None:
     """The file of these weights, if it is in the cache; None if not, or if there is no such name.
 
-    It is read to be verified only where it is not noted that this has been done.
+    It is verified first, unless a note says that this has been done.
     """
     row = source_name(name)
     if row is None:
@@ -46,11 +46,11 @@ def cached_weights(name: str) -> Path | None:
 
 def fetch_weights(name: str, file: str | Path | None = None, report: Report | None = None,
                   log: Log = ignore) -> Path:
-    """-> the file of these weights in the cache, verified now, and downloaded if it was not there
+    """Download weights, if they are not in the cache, and verify them. -> their file there
 
-    file: a copy one has, which is verified like a download, and copied into the cache.
-    report(done, total or None, mirror or file) is called with bytes as they come; log(line) gets
-    what a reader should know, such as which mirror failed; of new weights, whose they are.
+    file: a copy that the user has, which is verified and copied into the cache instead
+    report(done, total or None, mirror or file) is called with bytes as they arrive; log(line) gets
+    messages, such as which mirror failed, and the licence and citation of new weights.
     """
     row = source_name(name)
     if row is None:
@@ -59,7 +59,7 @@ def fetch_weights(name: str, file: str | Path | None = None, report: Report | No
     files = weights.files
 
     def use(path: Path) -> Path:
-        return _accept(path, _source_of(path, files))
+        return _require_weights(path, _source_of(path, files))
 
     folder = _make_folder(weights_folder() / row)
     with wait_for_lock(folder, log):
@@ -84,8 +84,8 @@ def _make_folder(folder: Path) -> Path:
                       f'variable TINYFCN_CACHE') from None
 
 
-def _accept(path: Path, source: Source) -> Path:
-    """Raise if a file without a checksum is none of weights, but a page of HTML, or a part of one.
+def _require_weights(path: Path, source: Source) -> Path:
+    """Raise if a file without a checksum has no weights, as a web page or a truncated file. -> path
 
     A .caffemodel is read to its end; the files of other formats have checksums.
     """
@@ -94,19 +94,19 @@ def _accept(path: Path, source: Source) -> Path:
     return path
 
 
-def _copy(own: Path, sources: Sequence[Source], folder: Path, report: Report | None,
+def _copy(users_file: Path, sources: Sequence[Source], folder: Path, report: Report | None,
           log: Log) -> Path:
-    """-> the file in the cache, from a copy of any of the sources"""
+    """Copy a file of the user into the cache, if it is one of the sources. -> its path there"""
     problems = []
     for source in sources:
-        problem = file_problem(own, source)
-        if not problem and not source.checksum and own.name != source.file:
+        problem = file_problem(users_file, source)
+        if not problem and not source.checksum and users_file.name != source.file:
             problem = 'no checksum is published, so only a file of this name is taken for it'
         if not problem:
-            _accept(own, source)
-            return copy_file(own, source, folder, report, log)
+            _require_weights(users_file, source)
+            return copy_file(users_file, source, folder, report, log)
         problems.append(f'  {source.file}: {problem}')
-    raise ValueError('\n'.join([f'{printable(own)} is another file than these, or damaged:',
+    raise ValueError('\n'.join([f'{printable(users_file)} is another file than these, or damaged:',
                                 *problems]))
 
 
@@ -115,7 +115,7 @@ def _source_of(path: Path, sources: Sequence[Source]) -> Source:
 
 
 def _advice(name: str, sources: Sequence[Source]) -> str:
-    """What to do where nothing can be downloaded."""
+    """What to do if nothing can be downloaded."""
     lines = ['Get one of these files in another way:' if len(sources) > 1 else
              'Get this file in another way:']
     for source in sources:
@@ -127,9 +127,9 @@ def _advice(name: str, sources: Sequence[Source]) -> str:
 
 
 def _describe(path: Path, weights: WeightsSource, log: Log) -> None:
-    """Say what a new file was compared with, and whose it is."""
+    """Log the checksum, licence, citation and remark of a new file."""
     checksum = _source_of(path, weights.files).checksum
-    if checksum and len(checksum) >= 32:                # of a shorter one it has been said
+    if checksum and len(checksum) >= 32:                # `take_part` logs a shorter one
         log(f'{path.name} {describe_agreement(checksum)}')
     log(f'licence: {weights.licence}')
     log(f'cite: {weights.citation}')
@@ -137,14 +137,14 @@ def _describe(path: Path, weights: WeightsSource, log: Log) -> None:
         log(f'note: {weights.remark}')
 
 
-# ---- what is noted of a file that was verified ---------------------------------------------------
+# ---- notes of verified files ---------------------------------------------------------------------
 
 def _note_file(path: Path) -> Path:
     return Path(f'{path}.verified')
 
 
 def _state(path: Path, source: Source) -> str:
-    """The size of a file, the time of its last change, and what it was compared with."""
+    """The size of a file, its modification time, and its checksum."""
     found = path.stat()
     return f'{found.st_size} {found.st_mtime_ns} {source.checksum or "none"}\n'
 
@@ -162,14 +162,14 @@ def _note(path: Path, source: Source) -> None:
 
 
 def _verify(path: Path, source: Source) -> bool:
-    """Whether a file is the right one, which is noted."""
+    """Whether a file is the right one; if it is, that is noted."""
     before = _state(path, source)
     if file_problem(path, source):
         return False
     try:
-        _accept(path, source)
+        _require_weights(path, source)
     except ValueError:
         return False
-    if before == _state(path, source):                  # else it has changed meanwhile
+    if before == _state(path, source):                  # it has not changed meanwhile
         _note(path, source)
     return True

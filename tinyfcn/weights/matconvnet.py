@@ -4,7 +4,8 @@
     SimpleNN    layers{i}.name, .type, .weights {filters, biases}
     both        meta.normalization.averageImage, meta.classes.description
 
-Either stands in the file itself or in a variable `net`. Images are RGB, 0 … 255 less the average.
+These are variables of the file, or fields of one variable `net`. Images are RGB, 0 … 255 minus the
+average.
 
 Budget: the arrays, the largest one twice, and 100 times the names; if the file is compressed also
 what it expands to, twice. 2 s a megabyte of names, and .1 s a megabyte of numbers.
@@ -15,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..files import FormatError, describe_read_errors, open_regular
@@ -48,9 +48,9 @@ class Layer(NamedTuple):
 def load(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """-> {'conv1_1.w': array, …}, dict(preprocess=…, classes=[…])
 
-    w: (kh, kw, in, out) becomes (out, in, kh, kw), and of a deconvolution, (kh, kw, out, in),
-    (in, out, kh, kw); b (out,). The weights of any other layer are name.0, name.1, … . preprocess
-    and classes are absent where the file does not say them.
+    w: (kh, kw, in, out) becomes (out, in, kh, kw), and for a deconvolution, (kh, kw, out, in)
+    becomes (in, out, kh, kw); b (out,). The weights of any other layer are name.0, name.1, … .
+    preprocess and classes are absent if the file does not have them.
     """
     with open_regular(path) as file, describe_read_errors(path, '.mat of MatConvNet'):
         size = os.fstat(file.fileno()).st_size
@@ -94,7 +94,7 @@ def _simple_layer(cell: Matrix) -> Layer:
     fields = read_fields(unbox(cell))
     if 'weights' in fields:
         weights = _cells(fields['weights'])
-    else:                                               # older yet
+    else:                                               # an older form still
         weights = [fields[key] for key in ('filters', 'biases') if key in fields]
     return Layer(_text(fields, 'name'), _text(fields, 'type'), [*map(read_numbers, weights)])
 
@@ -126,14 +126,15 @@ def _as_floats(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _about(net: dict[str, Matrix]) -> dict[str, Any]:
-    """What the file says of its images and classes."""
+    """The mean of its images and the names of its classes, as far as the file has them."""
     meta = _struct(net.get('meta')) or net
     about: dict[str, Any] = {}
     average = _struct(meta.get('normalization')).get('averageImage')
     if average is not None and average.kind > TEXT:
         image = read_numbers(average).astype('float64')
-        mean = image.reshape(-1) if image.size == 3 else image.mean((0, 1)) if image.ndim == 3 \
-            else np.empty(0)
+        if image.size != 3 and image.ndim == 3:         # an average of each pixel
+            image = image.mean((0, 1))
+        mean = image.reshape(-1)
         if mean.shape == (3,):
             about['preprocess'] = dict(order='RGB', scale=1., mean=tuple(mean.tolist()),
                                        std=(1., 1., 1.))

@@ -1,8 +1,8 @@
-"""Where trained weights are available: one row a name.
+"""Where trained weights are available, and under which licence: one row for each name.
 
-A checksum decides whether a file is the right one, wherever it comes from. PyTorch publishes the
-first digits of the SHA-256, in the names of its files; the rest was taken from projects that have
-downloaded them and agree with each other.
+A checksum decides whether a file is the right one, whichever mirror it comes from. PyTorch
+publishes the first digits of the SHA-256, in the names of its files; its other digits, and other
+checksums, are from projects that have downloaded the files and agree with each other.
 """
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,9 +12,9 @@ from ..fetch.source import Source
 
 
 class WeightsSource(NamedTuple):
-    """Files of the same weights, of which the first that can be had is taken, and whose they are.
+    """Weights: their files, of which the first available is used, their net, licence and citation.
 
-    net: a name of `build`; n_class: how many classes these weights score.
+    net: its name in `build`; n_class: the number of classes that they score.
     """
 
     files: Sequence[Source]
@@ -25,7 +25,7 @@ class WeightsSource(NamedTuple):
     remark: str = ''
 
 
-# ---- whose they are ------------------------------------------------------------------------------
+# ---- licences and citations ----------------------------------------------------------------------
 
 BVLC = 'unrestricted use, by the BVLC model license'
 TORCHVISION = ('BSD 3-Clause, that of torchvision, which warns that weights may have terms of '
@@ -50,7 +50,7 @@ VGG = ('Simonyan & Zisserman, Very Deep Convolutional Networks for Large-Scale I
 COCO = "trained on COCO's images with VOC's 21 classes; "
 NO_AUX = 'its second file lacks the auxiliary head, which only training uses'
 
-# ---- where they are ------------------------------------------------------------------------------
+# ---- mirrors -------------------------------------------------------------------------------------
 
 BERKELEY = 'http://dl.caffe.berkeleyvision.org/'
 MXNET = 'https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/caffe/models/'
@@ -65,26 +65,26 @@ def _pytorch(file: str, sha256: str, size: int | None = None) -> Source:
 
 
 def _lucid(net: str, sha256: str) -> Source:
-    """The same arrays, of which those of the stem have other names."""
+    """Another file of torchvision's weights, in which the arrays of the stem have other names."""
     path = f'lucid-dl/{net}/resolve/main/COCO_WITH_VOC_LABELS_V1/model.safetensors'
     return Source(f'{net}-coco.safetensors', [HUGGING_FACE + path], sha256)
 
 
 def _libre(file: str, sha256: str, size: int) -> Source:
-    """The same arrays, without those of the auxiliary head."""
+    """Another file of torchvision's weights, without those of the auxiliary head."""
     return Source(f'{file}.pt', [f'{HUGGING_FACE}LibreYOLO/{file}/resolve/main/{file}.pt'], sha256,
                   size)
 
 
 def _drive(file: str, drive_id: str, md5: str) -> Source:
-    """The same arrays, converted by Kentaro Wada for PyTorch."""
+    """Another file of the authors' weights, converted by Kentaro Wada for PyTorch."""
     address = f'https://drive.usercontent.google.com/download?id={drive_id}&export=download'
     return Source(file, [f'{address}&confirm=t'], md5)
 
 
 def _authors(name: str, net: str, n_class: int, sha1: str | None = None,
              other: Source | None = None, remark: str = '') -> WeightsSource:
-    """A net of the paper, as its authors published it; the host has been down again and again."""
+    """A net of the paper, as its authors published it; their host is often down."""
     file = f'{name}.caffemodel'
     sources = [Source(file, [BERKELEY + file], sha1), *([other] if other else [])]
     return WeightsSource(sources, net, n_class, BVLC, FCN, remark)
@@ -140,11 +140,11 @@ CLASSIFIERS = dict(
                  'vgg16-00b39a1b.pth'],
                 '00b39a1b')],
         'vgg16', 1000, 'CC BY 4.0', VGG,
-        'what the FCNs of the paper begin with; for images in BGR, 0 … 255'),
+        'the FCNs of the paper start from these; for images in BGR, 0 … 255'),
     vgg16_torchvision=WeightsSource(
         [_pytorch('vgg16-397923af.pth',
                   '397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0', 553_433_881)],
-        'vgg16', 1000, TORCHVISION, VGG, 'trained anew by torchvision, for images in RGB'),
+        'vgg16', 1000, TORCHVISION, VGG, 'retrained by torchvision, for images in RGB'),
     caffenet=WeightsSource(
         [Source('bvlc_reference_caffenet.caffemodel',
                 [f'{BERKELEY}bvlc_reference_caffenet.caffemodel'],
@@ -238,18 +238,18 @@ CONVERTED = {name: _matconvnet(name, *row) for name, row in _MATCONVNET.items()}
 
 SOURCES: dict[str, WeightsSource] = {**CLASSIFIERS, **SEGMENTATION, **AUTHORS, **CONVERTED}
 
-# weights that recipes call by another name
+# other names by which recipes call weights
 OTHER_NAMES = dict(alexnet='caffenet')
 
 
 def source_name(name: str) -> str | None:
-    """The name of a row, for any name of its weights; None if there are no such weights."""
+    """The name in SOURCES of weights that may be called by another; None if there are none."""
     name = OTHER_NAMES.get(name, name)
     return name if name in SOURCES else None
 
 
 def unknown_name(name: str) -> str:
-    """The message for a name that has no weights: which ones are near, or belong to this net.
+    """The message for a name that has no weights, with similar names, or those of this net.
 
     >>> print(unknown_name('squeeze').partition('?')[0])
     no weights are called 'squeeze'; did you mean squeezenet, squeezenet1_1
