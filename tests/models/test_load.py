@@ -11,7 +11,7 @@ from tinyfcn import build, weights
 from tinyfcn.cli import main
 from tinyfcn.data.imagenet import class_names
 from tinyfcn.data.voc import CLASSES
-from tinyfcn.models.load import DATASETS
+from tinyfcn.models.load import PUBLISHED_CLASSES
 from tinyfcn.weights import find
 from tinyfcn.weights.sources import SOURCES
 
@@ -60,7 +60,7 @@ def test_weights_of_a_trunk_alone_are_no_net(tmp_path):
     trunk = {name: w for name, w in net.params.items() if not name.startswith('conv10')}
     np.savez(tmp_path / 'x.npz', **trunk)
     with pytest.raises(ValueError, match='x.npz has weights of SqueezeNet v1.1, but not all of a '
-                                         'net. A training can begin with them'):
+                                         'net. Training can start from them'):
         tinyfcn.load(tmp_path / 'x.npz')
 
 
@@ -155,7 +155,7 @@ def test_a_net_of_another_name_with_the_same_layers(publish):
 def test_every_row_of_the_table_says_a_net_with_its_classes():
     for name, row in SOURCES.items():
         net = build(row.net, row.n_class, seed=None, width=1/64)
-        classes = DATASETS.get(row.n_class)
+        classes = PUBLISHED_CLASSES.get(row.n_class)
         if classes is None:
             assert row.n_class == 60, name              # PASCAL-Context
             continue

@@ -9,7 +9,7 @@ from .vgg import fc6_fc7
 
 
 def alexnet(n, n_class=1000, width=1):
-    """The ImageNet classifier: 1×1 places for 227×227."""
+    """The ImageNet classifier: one position for 227×227, a map of scores (fc8) for more."""
     alexnet_trunk(n, width, pad=0)
     n.fc8 = conv(n.drop7, n_class, 1)
     n.score = avg_pool_to(n.fc8, 1)
@@ -39,7 +39,7 @@ def alexnet_trunk(n, width=1, pad=100):
 
 
 def alexnet_torchvision(n, n_class=1000, width=1):
-    """The ImageNet classifier: 1×1 places for 224×224."""
+    """The ImageNet classifier: one position for 224×224, a map of scores (fc8) for more."""
     alexnet_torchvision_trunk(n, width, pad=2)
     n.fc8 = conv(n.drop7, n_class, 1)
     n.score = avg_pool_to(n.fc8, 1)

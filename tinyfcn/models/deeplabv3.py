@@ -2,7 +2,7 @@
 
 Names, and where the scores are put, are those of fcn_resnet.py.
 
-The mean of an image is one value for each channel, and batch norm needs two to train: use a batch
+The mean over an image is one value for each channel, and batch norm needs two to train: use a batch
 size of two or more.
 """
 from ..init import zeros
@@ -25,7 +25,7 @@ def deeplabv3_resnet(n, n_class=21, width=1, blocks=RESNET50):
 
 
 def aspp(n, name, x, depth):
-    """Atrous spatial pyramid pooling: a 1×1, three dilated 3×3, and the mean of the image."""
+    """Atrous spatial pyramid pooling: a 1×1, three dilated 3×3, and the mean over the image."""
     branches = [conv_bn_relu(n, f'{name}/convs/0', x, depth, 1)]
     for i, rate in enumerate(RATES, start=1):
         branches.append(conv_bn_relu(n, f'{name}/convs/{i}', x, depth, 3, rate))

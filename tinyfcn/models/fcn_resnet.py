@@ -1,13 +1,13 @@
 """FCN on ResNet-50 and -101 at stride 8, as torchvision defines and trains them.
 
-Names are torchvision's with / for its dots: classifier/4 gives the scores, ⌈H / 8⌉ rows for H rows
-of the image, and row i is centred on row 8·i. `resize` does not know that: it puts row i at
-(i + ½)·H / ⌈H / 8⌉ − ½, which is 8·i + 3.5 where H is a multiple of 8. torchvision's weights were
+Names are torchvision's, with / in place of dots. classifier/4 gives the scores, ⌈H / 8⌉ rows for H
+rows of the image, and row i is centred on row 8·i. `resize` does not know that: it puts row i at
+(i + ½)·H / ⌈H / 8⌉ − ½, which is 8·i + 3.5 if H is a multiple of 8. torchvision's weights were
 trained with it.
 """
 from ..init import zeros
 from ..layers import conv, dropout, relu, resize, scale_width
-from .resnet import RESNET50, TORCHVISION, conv_bn, resnet_trunk
+from .resnet import DILATED_LATER, RESNET50, conv_bn, resnet_trunk
 
 
 def fcn_resnet(n, n_class=21, width=1, blocks=RESNET50):
@@ -19,7 +19,7 @@ def fcn_resnet(n, n_class=21, width=1, blocks=RESNET50):
 
 def stride8_trunk(n, width=1, blocks=RESNET50):
     """conv1 … layer4. -> the last blocks of layer3 and of layer4, both at stride 8"""
-    layer4 = resnet_trunk(n, width, layers=TORCHVISION, blocks=blocks, ceil=False)
+    layer4 = resnet_trunk(n, width, layers=DILATED_LATER, blocks=blocks, ceil=False)
     return n[f'layer3/{blocks[2] - 1}'], layer4
 
 
@@ -32,7 +32,7 @@ def fcn_head(n, name, x, depth, n_class):
 
 
 def conv_bn_relu(n, name, x, depth, ksize, dilation=1, first=0):
-    """Three modules of a torch.nn.Sequential, which have numbers for names. -> the last box"""
+    """Three modules of a torch.nn.Sequential, numbered from `first` on. -> the last box"""
     y = conv_bn(n, f'{name}/{first}', x, depth, ksize, dilation=dilation, bn=f'{name}/{first + 1}')
     n[f'{name}/{first + 2}'] = relu(y)
     return n[f'{name}/{first + 2}']

@@ -15,11 +15,11 @@ from ..weights.sources import SOURCES, source_name, unknown_name
 from . import build
 from .nearest import describe_unknown
 
-# What a file may lack, and what it may have beside the net: heads that only training needs
-AUX_OURS = 'aux*',
-AUX_THEIRS = 'aux*', 'loss1/*', 'loss2/*'
-# The data sets of published weights, by their number of classes
-DATASETS: dict[int, Any] = {
+# Auxiliary heads, which only training needs: a file may lack those of the net, or have its own
+AUX_OF_NET = 'aux*',
+AUX_OF_FILE = 'aux*', 'loss1/*', 'loss2/*'
+# The classes of published weights, by their number
+PUBLISHED_CLASSES: dict[int, Any] = {
     1000: imagenet.class_names(), 21: voc.CLASSES, 40: nyud.CLASSES,
     33: dict(score_sem=siftflow.SEMANTIC, score_geo=siftflow.GEOMETRIC)}
 
@@ -29,9 +29,8 @@ def load(path: str | os.PathLike[str]) -> Net:
 
     path: a file that `net.save`, a training run or another program wrote; the folder of a run, of
     which the best checkpoint is taken; or a name that `tinyfcn weights list` shows, whose file is
-    downloaded if it is not in the cache. A file or folder of that name goes before it.
-    net.about says what is known of the weights: how images are prepared for them, and their
-    classes.
+    downloaded if it is not in the cache. A file or folder of that name takes precedence.
+    net.about says how images are prepared for the weights, and what their classes are.
 
     >>> import tinyfcn
     >>> tinyfcn.build('tiny_8s', n_class=3, width=1/8).save('net.safetensors')
@@ -57,7 +56,7 @@ def pretrained(name: str) -> Net:
 def _load_file(file: Path) -> Net:
     arrays, about = _read(file)
     if 'build' not in about:
-        raise ValueError(_no_net(file, about))
+        raise ValueError(_describe_incomplete(file, about))
     if not arrays:
         raise FormatError(f'{file} has no weights: train the net first, or get the file again')
     dtype = next(iter(arrays.values())).dtype.name
@@ -70,7 +69,7 @@ def _load_file(file: Path) -> Net:
         report = transplant(net, arrays)
     except ValueError as error:
         raise FormatError(f'{file}: {error}') from None
-    if not _is_whole(report):
+    if not _is_complete(report):
         raise ValueError(f'{file}: these are not the weights of {about["build"]}\n{report}')
     net.seed = about.pop('seed', None)
     try:
@@ -95,10 +94,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         del about['format']
         if remark := about.pop('remark', ''):
             write_line(f'{printable(file)}: {remark}')
-    about.pop('bilinear', None)                         # the net has them as fixed numbers
+    about.pop('bilinear', None)                         # they are constants of the net
     if about.get('source') == 'tinyfcn':
         del about['source']
-    if 'build' in about and 'source' in about:          # of others
+    if 'build' in about and 'source' in about:          # weights of another program
         _describe_published(file, about)
     return arrays, about
 
@@ -113,47 +112,47 @@ def _read_known(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _describe_published(file: Path, about: dict[str, Any]) -> None:
-    """Add what is known of weights of others: their net, if published in such a file, and classes.
+    """Add the net and the classes of weights of another program to `about`, where they are known.
 
-    1000 classes of a known classifier are taken for ImageNet's.
+    The name of a published file decides which net it is. 1000 classes are taken for ImageNet's.
     """
     name = published_name(file)
     row = SOURCES[name] if name else None
     if row:
         about['build'] = dict(about['build'], name=row.net)
     n_class = about['build']['n_class']
-    is_known = row is not None and row.n_class == n_class and n_class in DATASETS
+    is_known = row is not None and row.n_class == n_class and n_class in PUBLISHED_CLASSES
     if 'classes' not in about and (is_known or n_class == 1000):
-        about['classes'] = _as_lists(DATASETS[n_class])
+        about['classes'] = _as_lists(PUBLISHED_CLASSES[n_class])
 
 
 def _as_lists(classes: Any) -> Any:
-    """As a file of weights has them."""
+    """Names of classes in lists, as in a file of weights."""
     if isinstance(classes, dict):
         return {output: [*names] for output, names in classes.items()}
     return [*classes]
 
 
-def _no_net(file: Path, about: dict[str, Any]) -> str:
-    """The message for weights that are not those of a whole net."""
-    how = 'build the net, then tinyfcn.weights.transplant(net, tinyfcn.weights.read(file)[0])'
+def _describe_incomplete(file: Path, about: dict[str, Any]) -> str:
+    """The message for weights that do not make up a net."""
+    advice = 'build the net, then tinyfcn.weights.transplant(net, tinyfcn.weights.read(file)[0])'
     source = about.get('source')
     if source in (None, 'tinyfcn'):
-        return f'{file} has weights, but does not say of which net: {how}'
-    return (f'{file} has weights of {printable(source)}, but not all of a net. A training can '
-            f'begin with them (`tinyfcn train RECIPE --weights FILE`); in Python, {how}')
+        return f'{file} has weights, but does not say of which net: {advice}'
+    return (f'{file} has weights of {printable(source)}, but not all of a net. Training can start '
+            f'from them (`tinyfcn train RECIPE --weights FILE`); in Python, {advice}')
 
 
-def _is_whole(report: Report) -> bool:
-    """Whether a file has all that the net needs, and nothing that the net has no place for."""
+def _is_complete(report: Report) -> bool:
+    """Whether a file has all weights of the net and no others, except for auxiliary heads."""
     def all_match(names: list[str], patterns: tuple[str, ...]) -> bool:
         return all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names)
 
-    return all_match(report.missing, AUX_OURS) and all_match(report.unused, AUX_THEIRS)
+    return all_match(report.missing, AUX_OF_NET) and all_match(report.unused, AUX_OF_FILE)
 
 
 def _check_classes(net: Net, classes: object) -> None:
-    """The names of classes by output must be as many as the scores of each output."""
+    """Raise unless each output has as many names of classes as scores."""
     counts = {output: net[output].channels for output in net.outputs(train=False)}
     if isinstance(classes, dict) and {name: len(x) for name, x in classes.items()} != counts:
         raise ValueError(f'it names the classes of {[*classes]}, and the outputs of its net have '

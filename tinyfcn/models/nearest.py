@@ -1,4 +1,4 @@
-"""Which nets of `build` a file of unknown weights is nearest to."""
+"""The nets of `build` that a file of unknown weights is most similar to."""
 from pathlib import Path
 
 from ..files import FormatError
@@ -9,7 +9,7 @@ from . import NETS, build
 
 
 def describe_unknown(file: Path) -> str:
-    """A line for each of the nearest nets; '' for weights of a known source or like no net."""
+    """A line for each of the nearest nets; '' if the source is known, or no net is similar."""
     try:
         arrays, _ = read_raw(file)
     except FormatError:
@@ -18,6 +18,6 @@ def describe_unknown(file: Path) -> str:
         return ''
     shapes = {}
     for name in NETS:
-        net = build(name, seed=None)                    # its zeros take no memory
+        net = build(name, seed=None)                    # zeros, which take no memory
         shapes[name] = {key: w.shape for key, w in {**net.params, **net.state}.items()}
     return describe_nearest(compare_with_nets(arrays, shapes))

@@ -1,12 +1,12 @@
 """ResNet-50 and -101 (He, Zhang, Ren & Sun 2016): the classifiers, and trunks of stride 8.
 
-At stride 8 the last two layers no longer halve the size. Their 3×3 convolutions are dilated by 2
-and 4 instead, so the pretrained weights keep their receptive field. Names are torchvision's with /
-for its dots: layer3/5/conv2.
+At stride 8 the last two layers do not halve the size. Their 3×3 convolutions are dilated by 2 and 4
+instead, so the pretrained weights keep their receptive field. Names are torchvision's, with / in
+place of dots: layer3/5/conv2.
 
-pool1 rounds its size down in the classifiers and in torchvision's nets, for 224 rows as in Caffe:
-112 become 56. In DeepLab v2 and PSPNet it rounds up, as in Caffe, where both were written. The two
-agree wherever H is 1 or 2 more than a multiple of 4, as the papers' 321, 473, 513 and 713 are.
+The size of pool1 is rounded down in the classifiers and in torchvision's nets, as in PyTorch, and
+rounded up in DeepLab v2 and PSPNet, as in Caffe, in which both were written. The two agree if H is
+1 or 2 more than a multiple of 4, as the papers' 321, 473, 513 and 713 are.
 """
 from ..layers import add, avg_pool_to, batch_norm, conv, max_pool, relu, scale_width
 
@@ -21,8 +21,8 @@ RESNET101 = 3, 4, 23, 3
 # layer1 … layer4: depth, whether it halves the size, dilation of the first block, of the others
 HALVING = (256, False, 1, 1), (512, True, 1, 1), (1024, True, 1, 1), (2048, True, 1, 1)
 DILATED = (256, False, 1, 1), (512, True, 1, 1), (1024, False, 2, 2), (2048, False, 4, 4)
-# in torchvision a first block, whose stride is gone, keeps the dilation of the layer before
-TORCHVISION = (256, False, 1, 1), (512, True, 1, 1), (1024, False, 1, 2), (2048, False, 2, 4)
+# as in torchvision: a first block that does not halve the size has the dilation of the layer before
+DILATED_LATER = (256, False, 1, 1), (512, True, 1, 1), (1024, False, 1, 2), (2048, False, 2, 4)
 
 
 def resnet(n, n_class=1000, width=1, blocks=RESNET101):
@@ -36,8 +36,9 @@ def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DI
                  blocks=RESNET101, ceil=True):
     """conv1 … pool1 and layer1 at stride 4, layer2 … layer4 at stride 8. -> the last block
 
-    strides: of the 1×1 and of the 3×3, one of which halves the size. frozen: of the batch norm.
-    ceil: of pool1.
+    strides: those of the 1×1 and the 3×3 convolution in a block that halves the size
+    frozen: whether batch norm keeps its running statistics in training
+    ceil: whether the size of pool1 is rounded up
     """
     x = n.data
     for i, (depth, ksize, stride) in enumerate(stem, start=1):
@@ -52,9 +53,9 @@ def resnet_trunk(n, width=1, stem=PLAIN, strides=(1, 2), frozen=False, layers=DI
 
 
 def bottleneck(n, name, x, depth, width=1, strides=(1, 1), dilation=1, frozen=False):
-    """ReLU(x + f(x)), where f is a 1×1 to a quarter of the depth, a 3×3, and a 1×1 to all of it.
+    """ReLU(x + f(x)); f is a 1×1 convolution to a quarter of the depth, a 3×3, and a 1×1 to depth.
 
-    If x has another depth or size, it passes through a 1×1 convolution of its own.
+    If x has another depth or size than f(x), a 1×1 convolution gives it those.
     """
     narrow = scale_width(depth // 4, width)
     first, second = strides
@@ -71,7 +72,7 @@ def bottleneck(n, name, x, depth, width=1, strides=(1, 1), dilation=1, frozen=Fa
 def conv_bn(n, name, x, depth, ksize, frozen=False, stride=1, dilation=1, bn=None):
     """A convolution, padded so that only its stride changes the size, and its batch norm.
 
-    bn: the name of the batch norm, if it is not that of the convolution with bn for conv.
+    bn: the name of the batch norm; by default the name of the convolution with bn for conv
     """
     bn = bn or name.replace('conv', 'bn')
     n[name] = conv(x, depth, ksize, stride, pad=dilation * (ksize // 2), dilation=dilation,
