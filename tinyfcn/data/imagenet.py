@@ -1,8 +1,8 @@
 """The 1000 classes of ILSVRC 2012, which every ImageNet classifier here scores, and groups of them.
 
 The names, one a line in imagenet.txt, are the short ones of torchvision, in the order of the
-challenge, which is Caffe's, too. A few breeds or kinds each belong to an everyday word: ImageNet
-has no class `dog`, but 118 breeds of dogs.
+challenge, which Caffe uses, too. GROUPS has the classes that everyday words stand for: ImageNet has
+no class `dog`, but 118 breeds of dogs.
 """
 from collections.abc import Sequence
 from functools import cache
@@ -57,7 +57,7 @@ GROUPS: dict[str, Sequence[int]] = {
 
 
 def everyday_word(number: int) -> str:
-    """The word of the smallest group that has this class; '' if none has it.
+    """The name of the smallest group that has this class; '' if none has it.
 
     >>> everyday_word(281), everyday_word(0), everyday_word(999)
     ('cat', 'fish', '')

@@ -1,4 +1,4 @@
-"""Where in an image a net finds a class: the scores before a classifier averages them."""
+"""A map of the scores of each class: those that a classifier averages over the image."""
 from typing import NamedTuple
 
 from ..data.labels import Array
@@ -12,22 +12,22 @@ from .classify import is_classifier
 from .multiscale import get_preprocess
 from .predict import Input, load_image, resize_for
 
-FINER = 1.5                     # how much larger a classifier sees an image for its map
+FINER = 1.5                     # factor by which an image is enlarged for the map of a classifier
 
 
 class ClassMap(NamedTuple):
-    """The scores of all classes at every place of an image."""
+    """The scores of all classes at every position in an image."""
 
     image: Array                # (H, W, C), at the size at which the net saw it
     scores: Array               # (n_class, h, w)
-    alignment: Alignment        # of the scores with that image
+    alignment: Alignment        # of the scores with this image
 
 
 def class_map(net: Net, image: Input) -> ClassMap:
-    """The scores of a segmentation net, or those that a classifier averages over all places.
+    """The scores of a segmentation net, or those that a classifier averages over all positions.
 
-    A classifier with net.about['shorter_side'] sees the image half as large again as in `classify`,
-    for a finer map.
+    For a classifier with net.about['shorter_side'] the image is larger by a factor FINER than in
+    `classify`, for a finer map.
 
     >>> import tinyfcn, numpy as np
     >>> net = tinyfcn.build('squeezenet', n_class=3, width=1/16)
@@ -42,7 +42,7 @@ def class_map(net: Net, image: Input) -> ClassMap:
     image = load_image(image)
     box = net['score']
     if is_classifier(net):
-        box = net[box.inputs[0]]                        # the last box averages over all places
+        box = net[box.inputs[0]]                        # the last box averages over all positions
         side = net.about.get('shorter_side')
         image = resize_shorter(image, side and round(FINER * side))
     else:
@@ -60,9 +60,9 @@ def class_map(net: Net, image: Input) -> ClassMap:
 
 
 def _features_before_average(net: Net, box: Box) -> Box:
-    """What GoogLeNet averages over 7×7 places before its last convolution; else the box itself.
+    """The box that GoogLeNet averages over 7×7 positions before its last convolution; else `box`.
 
-    The convolution is 1×1, so both are linear, and it may come first: a map of each place.
+    The convolution is 1×1. Both are linear, so it may come first, with scores at each position.
     """
     if box.op is not conv2d or net.params[f'{box.name}.w'].shape[2:] != (1, 1):
         return box

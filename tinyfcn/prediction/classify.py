@@ -41,9 +41,9 @@ def is_of_imagenet(net: Net) -> bool:
 def classify(net: Net, image: Input, top: int = 5) -> list[Guess]:
     """The most probable classes of an image, the best first.
 
-    The net scores every place that it fits into, and the scores are averaged. If net.about has a
-    shorter_side, the image is first resized so that its shorter side has so many pixels: a
-    classifier knows things in the size in which it was trained on them.
+    The net scores every position that it fits into, and the scores are averaged. If net.about has a
+    shorter_side, the image is first resized so that its shorter side has that many pixels: a
+    classifier recognises objects at the size that they had in its training.
 
     >>> import tinyfcn
     >>> net = tinyfcn.build('squeezenet', n_class=3, width=1/16)

@@ -39,19 +39,19 @@ def predict(net: Net, image: Input, max_memory: float | None = None,
     """The class of every pixel: argmax over its scores, or over its mean probabilities.
 
     If net.about has a shorter_side, and neither scales nor longest are given, the image is resized
-    so that its shorter side has so many pixels, and the probabilities are resized back.
+    so that its shorter side has that many pixels, and the probabilities are resized back.
 
     -> (H, W) uint8; a net with several outputs gives a dict of masks, {output: (H, W)}
 
     image: the path of an image file, a PIL image, or an array (H, W, 3) uint8, RGB
     scales: average the predictions for the image enlarged and reduced by these factors
     flip: average those for the image and its mirror image
-    window: predict in overlapping windows of so many pixels, and average where they overlap
+    window: predict in overlapping windows of this many pixels, and average where they overlap
     crf: a row of `prediction.crf.SETTINGS`, to refine the probabilities by the fully connected CRF
-    longest: first reduce a larger image, so that its longer side has so many pixels; the
+    longest: first reduce a larger image, so that its longer side has this many pixels; the
     probabilities are enlarged again
-    max_memory: in bytes; by default most of what is available. Scores that take more are predicted
-    in tiles that overlap by the receptive field, so the result is identical
+    max_memory: in bytes; by default most of the available memory. Scores that take more are
+    predicted in tiles that overlap by the receptive field, so the result is identical
 
     >>> import tinyfcn
     >>> net = tinyfcn.build('tiny_8s', n_class=3, width=1/8)
@@ -74,7 +74,7 @@ def predict(net: Net, image: Input, max_memory: float | None = None,
         require_memory(resized.shape[:2], n_class, max_memory)
     prob = predict_probabilities(net, resized, factors, flip, window, max_memory)
     if crf:
-        # the colours alone; a net may also read depth
+        # the CRF compares colours; a net may read more channels, such as depth
         prob = {output: mean_field(p, resized[..., :3], crf) for output, p in prob.items()}
     return unwrap_single({output: as_mask(argmax_resized(p, size), len(p))
                           for output, p in prob.items()})
@@ -84,7 +84,7 @@ def load_image(image: Input) -> Array:
     """A path, a PIL image or an array -> (H, W, 3) uint8, RGB.
 
     For nets that read other channels, such as depth, an array (H, W, C) of uint8, or of finite
-    floats if C is not 3, is taken as it is.
+    floats if C is not 3, is returned unchanged.
 
     >>> load_image(np.zeros((4, 5, 3), 'uint8')).shape
     (4, 5, 3)
@@ -117,10 +117,10 @@ def _require_finite(image: Array) -> None:
 
 
 def resize_for(net: Net, image: Array, longest: int | None = None) -> Array:
-    """The image (H, W, C) at the size at which the net sees it.
+    """Resize an image (H, W, C) for a net.
 
-    That is its own size; reduced, if it has more than `longest` pixels; or, without that, resized
-    if the weights were trained on images of which the shorter side has so many pixels.
+    If `longest` is given, an image whose longer side has more pixels is reduced to that; otherwise,
+    if net.about has a shorter_side, the shorter side gets that many pixels.
     """
     if longest is not None:
         return reduce_to(image, longest)
@@ -128,7 +128,7 @@ def resize_for(net: Net, image: Array, longest: int | None = None) -> Array:
 
 
 def _is_pil(image: object) -> 'TypeGuard[Image]':
-    """Whether this is a PIL image; PIL need not be imported to find out."""
+    """Whether this is a PIL image, without importing PIL."""
     pil = sys.modules.get('PIL.Image')
     return pil is not None and isinstance(image, pil.Image)
 
