@@ -230,8 +230,18 @@ def test_names_of_pytorch_are_compared_too(shapes):
     assert first.net in ('unet', 'unet_same') and len(first.same) == len(arrays)
 
 
+def test_counters_are_not_called_unused(shapes):
+    arrays = {name: w for name, w in random_net('resnet50').params.items() if 'layer4' not in name}
+    first, *_ = compare_with_nets({**arrays, 'bn1.num_batches_tracked': np.array(7)}, shapes)
+    assert not first.unused and all('layer4' in name or name.endswith(('.mean', '.var'))
+                                    for name in first.missing)
+
+
 def test_nothing_in_common_is_near_to_nothing(shapes):
     assert compare_with_nets({'encoder.0.gamma': floats(3)}, shapes) == []
+    # two names of hundreds, as SqueezeNet v1.0 of torchvision has in common with its FCNs
+    arrays = {f'features.{i}.bias': floats(3) for i in range(50)}
+    assert compare_with_nets({**arrays, 'classifier.1.bias': floats(9)}, shapes) == []
     assert describe_nearest([]) == ''
 
 

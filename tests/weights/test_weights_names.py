@@ -316,10 +316,21 @@ def test_an_unknown_source_is_described(tmp_path, arrays, message):
     assert raw.keys() == safetensors_file.load(tmp_path / 'x')[0].keys()
 
 
+def test_a_source_with_few_layers_in_common_is_not_called_near():
+    arrays = {**{f'blocks.{i}.weight': floats(2) for i in range(9)}, 'classifier.0.bias': floats(2)}
+    with pytest.raises(FormatError, match='no known source: .*Known: FCN of its authors') as error:
+        to_our_names(arrays)
+    assert 'nearest' not in str(error.value)
+    with pytest.raises(FormatError, match='The nearest, VGG-16') as error:
+        to_our_names({**OURS, 'conv3_4.w': floats(2)})
+    assert 'Known: ' not in str(error.value)            # some thirty names
+
+
 # ---- Prefixes ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('prefix', [
-    '_orig_mod.', 'module.', 'model.', 'timm_model.', 'backbone.', 'module._orig_mod.',
+    '_orig_mod.', 'module.', 'model.', 'net.', 'network.', 'timm_model.', 'backbone.',
+    'module._orig_mod.',
     '_orig_mod.module.', 'model.backbone.', 'model.module._orig_mod.timm_model.'])
 def test_a_prefix_that_all_names_share_is_stripped(prefix):
     arrays = {f'{prefix}{name}': array for name, array in as_torch(TORCHVISION).items()}
@@ -333,6 +344,12 @@ def test_a_prefix_that_most_names_share_is_stripped():
     arrays = {f'model.backbone.{name}': array for name, array in as_torch(TORCHVISION).items()}
     read, _ = to_our_names({**arrays, 'model.head.weight': floats(2), 'loss.weight': floats(3)})
     assert read.keys() - OURS.keys() == {'head.w', 'loss.w'}
+
+
+def test_counters_are_no_weights():
+    """AveragedModel of PyTorch has n_averaged before the weights."""
+    arrays = {f'module.{name}': array for name, array in as_torch(TORCHVISION).items()}
+    assert_same_as_ours(to_our_names({'n_averaged': np.array(3), **arrays})[0])
 
 
 def test_a_prefix_of_a_few_names_is_kept():

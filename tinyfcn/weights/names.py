@@ -24,10 +24,11 @@ from .layouts import (
 )
 
 MAX_PREFIXES = 8                # of one name
-PREFIXES = '_orig_mod.', 'module.', 'model.', 'timm_model.', 'backbone.'
+PREFIXES = '_orig_mod.', 'module.', 'model.', 'net.', 'network.', 'timm_model.', 'backbone.'
 BACKBONE_LAYER = re.compile(r'(conv\d|features\.|fire\d|inception|block\d|layer\d)')
 # the names of a stem module, and torchvision's for its layers
 ALIASES = {'stem.0.': 'conv1.', 'stem.1.': 'bn1.'}
+MIN_SIMILARITY = .25            # the share of its layers from which a source is called near
 MAX_WIDTH = 4                   # of a net that a file of another program may ask for
 # the FCNs of 2015 call their last layer upsample, or upsample_new, whatever its stride
 LAST_UPSAMPLING = dict(fcn32s='upscore', fcn16s='upscore16', fcn8s='upscore8')
@@ -81,13 +82,18 @@ def _renamed(arrays: Arrays, layout: Layout) -> Arrays:
     for name, array in arrays.items():
         layer, suffix = _split_name(name, layout)
         our_suffix = layout.suffixes.get(suffix)
-        if our_suffix == '' or name in layout.constants:
+        if our_suffix == '' or name in layout.constants or is_counter(array):
             continue
         box = boxes.get(layer, layer)
         if our_suffix == '.w':
             array = np.ascontiguousarray(layout.convert(box, array, channels))
         renamed[name if our_suffix is None else f'{box}{our_suffix}'] = array
     return renamed
+
+
+def is_counter(array: NDArray[Any]) -> bool:
+    """Whether an array only counts updates, as n_averaged of PyTorch's AveragedModel does."""
+    return array.ndim == 0 and array.dtype.kind in 'iu'
 
 
 def _preprocess(layout: Layout, arrays: Arrays) -> Preprocess | None:
@@ -213,9 +219,9 @@ def _unknown_source(arrays: Arrays) -> str:
         differences.append(f'would not have {", ".join(unexpected[:4])}')
 
     found = ', '.join([*(f'{name} {arrays[name].shape}' for name in [*arrays][:6]), '…'])
-    hint = ''
-    if len(missing) < len(nearest.required):
-        hint = f'. The nearest, {nearest.name}, {" and ".join(differences)}'
-    return (f'its {len(arrays)} arrays are of no known source: {found}{hint}. '
-            f'Known: {"; ".join(layout.name for layout in LAYOUTS)}. `read_raw` in '
+    if similarity(nearest) >= MIN_SIMILARITY:
+        hint = f'The nearest, {nearest.name}, {" and ".join(differences)}'
+    else:
+        hint = f'Known: {"; ".join(layout.name for layout in LAYOUTS)}'
+    return (f'its {len(arrays)} arrays are of no known source: {found}. {hint}. `read_raw` in '
             f'tinyfcn.weights reads them under their own names')

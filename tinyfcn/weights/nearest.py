@@ -5,12 +5,13 @@ from typing import NamedTuple
 from ..files import printable
 from .arrays import Arrays
 from .layouts import TORCH_SUFFIXES
-from .names import without_prefixes
+from .names import is_counter, without_prefixes
 
 Shape = tuple[int, ...]
 
 MAX_NAMES = 3                   # of each kind in a message
 MAX_NETS = 3
+MIN_SIMILARITY = .1             # below which a net is not called near
 
 
 class Comparison(NamedTuple):
@@ -30,7 +31,7 @@ class Comparison(NamedTuple):
 
 def compare_with_nets(arrays: Arrays,
                       nets: Mapping[str, Mapping[str, Shape]]) -> list[Comparison]:
-    """The nets that share a name with the file, the nearest first.   nets: {net: {weight: shape}}
+    """The nets that are similar to the file, the nearest first.   nets: {net: {weight: shape}}
 
     The names of the file may have PyTorch's dots, suffixes and prefixes.
 
@@ -40,7 +41,8 @@ def compare_with_nets(arrays: Arrays,
     >>> found.net, found.other_shape, found.missing
     ('a', ['fire2/conv.w is (4, 2) and not (4, 3)'], ['fire2/conv.b'])
     """
-    shapes = {_our_name(name): array.shape for name, array in without_prefixes(arrays).items()}
+    shapes = {_our_name(name): array.shape for name, array in without_prefixes(arrays).items()
+              if not is_counter(array)}
     found = []
     for net, wanted in nets.items():
         shared = shapes.keys() & wanted.keys()
@@ -53,7 +55,8 @@ def compare_with_nets(arrays: Arrays,
              if name in differs],
             [name for name in wanted if name not in shared],
             [name for name in shapes if name not in shared]))
-    return sorted(found, key=lambda comparison: -comparison.similarity)
+    near = [comparison for comparison in found if comparison.similarity >= MIN_SIMILARITY]
+    return sorted(near, key=lambda comparison: -comparison.similarity)
 
 
 def describe_nearest(comparisons: Iterable[Comparison]) -> str:
