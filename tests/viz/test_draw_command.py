@@ -8,7 +8,7 @@ from published import random_net
 
 from tinyfcn import build, viz
 from tinyfcn.cli import main
-from tinyfcn.cli.draw import wanted_classes
+from tinyfcn.cli.draw import select_classes
 from tinyfcn.data.imagenet import GROUPS, class_names
 
 
@@ -148,14 +148,14 @@ def test_nothing_is_downloaded_for_an_image_that_is_not_there(publish, tmp_path,
     ('281', [281], 'tabby'), ('Tabby', [281], 'tabby'), ('egyptian', [285], 'Egyptian cat'),
     ('dog', [*GROUPS['dog']], 'dog, 118 classes'), ('horse', [339], 'horse')])
 def test_classes_of_imagenet(text, numbers, title):
-    assert wanted_classes(text, class_names(), of_imagenet=True) == (numbers, title)
+    assert select_classes(text, class_names(), of_imagenet=True) == (numbers, title)
 
 
 def test_an_exact_name_goes_before_a_part():
-    assert wanted_classes('cat', ['wildcat', 'cat', 'cattle'], False) == ([1], 'cat')
+    assert select_classes('cat', ['wildcat', 'cat', 'cattle'], False) == ([1], 'cat')
     with pytest.raises(ValueError, match="class 'terrier' matches 19 of 1000 names, .*: 158 toy "
                                          'terrier, .*; words for several are fish, '):
-        wanted_classes('terrier', class_names(), of_imagenet=True)
+        select_classes('terrier', class_names(), of_imagenet=True)
 
 
 def test_weights_without_a_score_are_refused(tmp_path, capsys):

@@ -52,7 +52,7 @@ def test_weights_that_read_other_images_than_torchvisions(run):
     """A state dict has no place to say it."""
     code, out, err = run(sample('squeezenet', CAFFE), '-o', 'net.pth')
     assert code == 0 and out[-1] == 'images    blue green red 0 … 255, minus (104, 117, 123)'
-    assert err.startswith('tinyfcn: SqueezeNet v1.1 of torchvision reads other images')
+    assert err.startswith('tinyfcn: SqueezeNet v1.1 of torchvision expects images')
 
 
 @pytest.mark.parametrize('name', ['net.npz', 'net.safetensors'])

@@ -34,8 +34,8 @@ from .paths import weights_file
 LISTED = 8                      # class names in an error message
 
 
-class Wanted(NamedTuple):
-    """What a heat map is of: the numbers of its classes, and a title."""
+class ClassSelection(NamedTuple):
+    """The classes of a heat map, and its title."""
     numbers: Sequence[int]
     title: str
 
@@ -86,22 +86,22 @@ def draw_heatmap(args: argparse.Namespace) -> None:
     names = read_text(args.names).splitlines() if args.names else net.about.get('classes') or []
     if isinstance(names, dict):
         names = []
-    wanted = wanted_classes(text, names, is_of_imagenet(net))
+    selection = select_classes(text, names, is_of_imagenet(net))
     found = class_map(net, image)
-    if wanted.numbers[-1] >= len(found.scores):
-        raise ValueError(f'class {wanted.numbers[-1]}: the classes are 0 … '
+    if selection.numbers[-1] >= len(found.scores):
+        raise ValueError(f'class {selection.numbers[-1]}: the classes are 0 … '
                          f'{len(found.scores) - 1}')
 
-    if len(wanted.numbers) == 1:
-        heat, label, form = found.scores[wanted.numbers[0]], 'score', '.2f'
+    if len(selection.numbers) == 1:
+        heat, label, number_format = found.scores[selection.numbers[0]], 'score', '.2f'
     else:                                               # only probabilities can be added up
-        heat = softmax(found.scores[None])[0, wanted.numbers].sum(0)
-        label, form = 'probability', '.0%'
+        heat = softmax(found.scores[None])[0, selection.numbers].sum(0)
+        label, number_format = 'probability', '.0%'
     make_folder(args.output.parent)
-    viz.draw_heatmap(found.image, heat, found.alignment, args.output, wanted.title, label)
+    viz.draw_heatmap(found.image, heat, found.alignment, args.output, selection.title, label)
     rows, columns = heat.shape
-    text = (f'{wanted.title}: {heat.mean():{form}} on average over {rows}×{columns} '
-            f'positions, {heat.max():{form}} at most')
+    text = (f'{selection.title}: {heat.mean():{number_format}} on average over {rows}×{columns} '
+            f'positions, {heat.max():{number_format}} at most')
     if is_classifier(net):
         best = int(found.scores.mean((1, 2)).argmax())
         text += f'; the class of the whole image is {class_name(best, names)}'
@@ -109,7 +109,7 @@ def draw_heatmap(args: argparse.Namespace) -> None:
 
 
 def draw_activations(args: argparse.Namespace) -> None:
-    """The strongest channel of the last box of each size, on the way down and up again."""
+    """The strongest channel of the last box before each change of size."""
     image = read_image(args.activations)
     net = trained_net(args, '--activations')
     make_folder(args.output.parent)
@@ -129,15 +129,16 @@ def draw_activations(args: argparse.Namespace) -> None:
 # ---- the net -------------------------------------------------------------------------------------
 
 def named_net(name: str, n_class: int | None) -> Net:
-    """A net without weights, by its name or by that of weights; or with those of a file or run."""
+    """The net of a file or a run, with its weights; or of a name, without weights."""
     if row := source_name(name):
         return build(SOURCES[row].net, n_class or SOURCES[row].n_class, seed=None)
-    return load(weights_file(Path(name))) if Path(name).exists() else build(name, n_class,
-                                                                            seed=None)
+    if Path(name).exists():
+        return load(weights_file(Path(name)))
+    return build(name, n_class, seed=None)
 
 
 def trained_net(args: argparse.Namespace, option: str) -> Net:
-    """The net with the weights of --weights, or with those that its own name says."""
+    """The net NET with the weights of --weights, or with its own.   option: for errors"""
     if args.weights:
         return net_with_weights(args)
     row = source_name(args.net)
@@ -145,21 +146,21 @@ def trained_net(args: argparse.Namespace, option: str) -> Net:
         raise ValueError(f'the weights of {args.net} are for {SOURCES[row].n_class} classes; '
                          f'{option} with others needs --weights FILE')
     if not row and not Path(args.net).exists():
-        build(args.net, args.classes, seed=None)        # a wrong name is the first thing to say
+        build(args.net, args.classes, seed=None)        # raises for a wrong name
         raise ValueError(f'{option} needs trained weights: --weights FILE, or as NET the name of '
                          f'pretrained weights; `tinyfcn weights list` shows them')
     return load(weights_file(Path(args.net)))
 
 
 def net_with_weights(args: argparse.Namespace) -> Net:
-    """The net NET, in which the weights of a file are used as far as it has them."""
+    """The net NET with the weights of --weights, which may lack some."""
     net = named_net(args.net, args.classes)
     file = weights_file(args.weights)
     arrays, about = weights.read(file)
     report = weights.transplant(net, arrays)
-    lacking = [name for name in report.missing if not fnmatchcase(name, 'aux*')]
-    if args.heatmap and lacking:
-        raise ValueError(f'{args.weights} has no {", ".join(lacking[:4])}, which {args.net} needs '
+    missing = [name for name in report.missing if not fnmatchcase(name, 'aux*')]
+    if args.heatmap and missing:
+        raise ValueError(f'{args.weights} has no {", ".join(missing[:4])}, which {args.net} needs '
                          f'for its scores')
     for key in 'preprocess', 'classes', 'shorter_side':
         net.about[key] = about.get(key)
@@ -172,18 +173,18 @@ def net_with_weights(args: argparse.Namespace) -> Net:
 
 # ---- the class -----------------------------------------------------------------------------------
 
-def wanted_classes(text: str, names: Sequence[str], of_imagenet: bool) -> Wanted:
-    """Classes by a number, a name, an everyday word for some of ImageNet's, or a part of a name."""
+def select_classes(text: str, names: Sequence[str], of_imagenet: bool) -> ClassSelection:
+    """Classes by number, name, part of a name, or for ImageNet's by an everyday word."""
     if text.isdecimal():
-        return Wanted([int(text)], class_name(int(text), names))
+        return ClassSelection([int(text)], class_name(int(text), names))
     lower = [name.lower() for name in names]
     if lower.count(text.lower()) == 1:
         number = lower.index(text.lower())
-        return Wanted([number], names[number])
+        return ClassSelection([number], names[number])
     if of_imagenet and text.lower() in GROUPS:
         numbers = [*GROUPS[text.lower()]]
         count = f', {len(numbers)} classes' if len(numbers) > 1 else ''
-        return Wanted(sorted(numbers), f'{text.lower()}{count}')
+        return ClassSelection(sorted(numbers), f'{text.lower()}{count}')
     if not names:
         raise ValueError(f'class {text!r}: give its number, or the names of all classes with '
                          f'--names FILE')
@@ -193,7 +194,7 @@ def wanted_classes(text: str, names: Sequence[str], of_imagenet: bool) -> Wanted
         words = f'; words for several are {", ".join(GROUPS)}' if of_imagenet else ''
         raise ValueError(f'class {text!r} matches {len(found)} of {len(names)} names, and should '
                          f'match one: {matches or "no name contains it"}{words}')
-    return Wanted(found, names[found[0]])
+    return ClassSelection(found, names[found[0]])
 
 
 def class_name(number: int, names: Sequence[str]) -> str:

@@ -43,10 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--overwrite', action='store_true',
                         help='overwrite a file there that tinyfcn did not write')
     parser.add_argument('--size', type=image_size, metavar='HxW',
-                        help='of all images, in .onnx; some programs need it (default: any size)')
+                        help='size of all images, in .onnx; some programs need one (default: any '
+                             'size)')
     parser.add_argument('--with-preprocess', action='store_true',
-                        help='put the preparation of images into .onnx: its input is red green '
-                             'blue, 0 to 255')
+                        help='put the preparation of images into .onnx, whose input is then red '
+                             'green blue, 0 to 255')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def describe_onnx(net: Net, size: tuple[int, int] | None, with_preprocess: bool) -> None:
-    """The names and shapes of the input and the outputs."""
+    """Print the names and shapes of the input and the outputs."""
     for what, box, name in [('input', 'data', input_name(net, with_preprocess)),
                             *(('output', name, name) for name in net.outputs(train=False))]:
         axes = ', '.join(map(str, axes_of(net, box, size)))
@@ -73,6 +74,7 @@ def describe_onnx(net: Net, size: tuple[int, int] | None, with_preprocess: bool)
 
 
 def describe_names(net: Net) -> None:
+    """Print under which names a state dict has the weights."""
     layout = torchvision_layout(net)
     if not layout:
         say(f'{"names":9} of tinyfcn, with .weight, .bias, .running_mean and .running_var')
@@ -80,11 +82,11 @@ def describe_names(net: Net) -> None:
     say(f'{"names":9} {layout.name}')
     preprocess = net.about.get('preprocess')
     if preprocess and not is_prepared_as_in_torchvision(preprocess):
-        say(f'tinyfcn: {layout.name} reads other images than these weights, see below', sys.stderr)
+        say(f'tinyfcn: {layout.name} expects images prepared in another way, see below', sys.stderr)
 
 
 def describe_preprocess(net: Net, with_preprocess: bool) -> None:
-    """What is left to do to an image whose pixels are 0 … 255."""
+    """Print how to prepare an image with pixels 0 … 255 for the file."""
     preprocess = net.about.get('preprocess')
     if not preprocess:
         say(f'{"images":9} the net does not say how they are prepared for it')

@@ -44,7 +44,7 @@ from .output import say
 from .paths import weights_file
 from .predict_options import add_predict_arguments, predict_options
 
-LISTED = 5                      # classes in the line that is printed for an image
+LISTED = 5                      # most classes that are printed for an image
 MAX_CLASS = 40                  # characters of each
 MAX_NAME = 255                  # bytes in the name of a file
 
@@ -118,9 +118,10 @@ def classify_images(net: Net, images: list[Path], options: Mapping[str, Any]) ->
 
 def for_each(images: Sequence[Path], work: Callable[[Path], T],
              others: str = '') -> Iterator[tuple[Path, T]]:
-    """-> each image and what `work` gives for it
+    """Yield each image and work(image).
 
-    Those that cannot be read are skipped, unless there is only one; an error at the end says so.
+    Images that cannot be read are skipped, unless there is only one; an error at the end says so.
+    others: added to it, says where the other images are
     """
     failed = 0
     for path in show_bar(images, len(images), 'image'):

@@ -1,18 +1,18 @@
 """Get trained weights by name, inspect a file of weights, or convert it.
 
-  tinyfcn weights list            which weights there are, and whose they are
+  tinyfcn weights list            all weights: size, net, number of classes
   tinyfcn weights get NAME …      download weights, verify them and keep them;
                                   an interrupted download continues
-  tinyfcn weights get NAME --from FILE        a file that you have
-  tinyfcn weights where           the folder that they are kept in, and what is
-                                  in it; TINYFCN_CACHE names another
+  tinyfcn weights get NAME --from FILE        use a file that you have
+  tinyfcn weights where           the folder of the weights and its files;
+                                  TINYFCN_CACHE names another folder
   tinyfcn weights inspect FILE    every array of the file: name, dtype, shape,
                                   and how many values are nan or infinite
   tinyfcn weights convert FILE    write a .safetensors with checksums, under the
                                   names that tinyfcn uses
 
-Reads .safetensors, .caffemodel, .pth, .mat, .npz and .h5. Where a FILE is taken,
-the folder of a run or a NAME is taken, too, here and by every other command.
+Reads .safetensors, .caffemodel, .pth, .mat, .npz and .h5. Here and in every other
+command, FILE may also be the folder of a run or a NAME.
 """
 import argparse
 from pathlib import Path
@@ -31,20 +31,20 @@ from .output import say
 
 ACTIONS = 'list', 'get', 'where', 'inspect', 'convert'
 NOTE_WIDTH = 50                 # characters of a remark in the list
-KIND_OF = {'.part': 'part of a download', '.bad': 'not the right file: may be removed'}
+SUFFIX_NOTES = {'.part': 'part of a download', '.bad': 'not the right file: may be removed'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('action', choices=ACTIONS)
     parser.add_argument('names', nargs='*', metavar='NAME or FILE',
-                        help='what to get, or to inspect or convert')
-    parser.add_argument('--from', type=Path, metavar='FILE', dest='own',
+                        help='names of weights to get, or a file to inspect or convert')
+    parser.add_argument('--from', type=Path, metavar='FILE', dest='users_file',
                         help='the file to get, if you have it already')
     parser.add_argument('-o', '--output', type=Path, metavar='FILE',
                         help='the file that convert writes (default: FILE with the suffix '
                              '.safetensors)')
     parser.add_argument('--overwrite', action='store_true',
-                        help='replace the output also if tinyfcn did not write it')
+                        help='overwrite an output that tinyfcn did not write')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     elif args.action == 'where':
         show_cache()
     elif args.action == 'get':
-        get(args.names, args.own)
+        get(args.names, args.users_file)
     elif args.action == 'inspect':
         inspect(Path(args.names[0]))
     else:
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def require_names(args: argparse.Namespace) -> None:
-    """Raise if there are more or fewer names than an action takes."""
+    """Raise if an action does not take that many names."""
     count = len(args.names)
     command = f'tinyfcn weights {args.action}'
     if args.action in ('inspect', 'convert') and count != 1:
@@ -74,14 +74,14 @@ def require_names(args: argparse.Namespace) -> None:
                          f'`tinyfcn weights list` shows all')
     if args.action in ('list', 'where') and count:
         raise ValueError(f'{command} takes no name')
-    if args.own and (args.action != 'get' or count != 1):
+    if args.users_file and (args.action != 'get' or count != 1):
         raise ValueError('--from FILE is for one name: tinyfcn weights get NAME --from FILE')
 
 
 # ---- by name -------------------------------------------------------------------------------------
 
-def get(names: list[str], own: Path | None = None) -> None:
-    """Fetch weights, one after another; of those that cannot be had it is said at the end."""
+def get(names: list[str], users_file: Path | None = None) -> None:
+    """Fetch weights, one after another; what fails is reported at the end."""
     for name in names:
         if not source_name(name):
             raise ValueError(unknown_name(name))
@@ -89,7 +89,7 @@ def get(names: list[str], own: Path | None = None) -> None:
     for name in names:
         try:
             with Progress() as report:
-                path = fetch_weights(name, own, report, say)
+                path = fetch_weights(name, users_file, report, say)
         except (OSError, ValueError) as error:
             if len(names) == 1:
                 raise
@@ -127,14 +127,14 @@ def show_cache() -> None:
         if path.suffix in ('.verified', '.sha256', '.tag'):
             continue
         size = f'{path.stat().st_size / 1e6:,.1f} MB'
-        say(f'  {path.parent.name:28} {size:>12}  {printable(path.name)}{kind(path)}')
+        say(f'  {path.parent.name:28} {size:>12}  {printable(path.name)}{file_note(path)}')
     if not paths:
         say('  no weights yet; `tinyfcn weights list` shows which there are')
 
 
-def kind(path: Path) -> str:
-    """What is to be said of a file beside the weights that are complete."""
-    what = KIND_OF.get(path.suffix, '')
+def file_note(path: Path) -> str:
+    """What a file in the cache is, if it is not complete and verified; else ''."""
+    what = SUFFIX_NOTES.get(path.suffix, '')
     if not what and path != cached_weights(path.parent.name):
         what = 'not the right file: get it again'
     return f'   ({what})' if what else ''
