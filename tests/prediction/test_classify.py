@@ -39,7 +39,7 @@ def test_guesses_are_the_softmax_of_the_score_at_the_size_of_the_weights():
     net = net_for('squeezenet', shorter_side=96, classes=['sky', 'tree', 'road'])
     guesses = classify(net, PHOTO, top=2)
     resized = resize_shorter(PHOTO, 96)
-    assert resized.shape == (96, 125, 3)
+    assert resized.shape == (96, 124, 3)
     expected = softmax(net.forward(prepare(resized, RGB))).ravel()
     assert [guess.number for guess in guesses] == [*np.argsort(-expected)[:2]]
     assert guesses[0].probability == expected.max()
@@ -71,7 +71,7 @@ def test_the_map_of_a_classifier_has_the_score_as_its_mean():
 
 def test_the_map_of_a_classifier_is_finer_than_what_it_classifies():
     found = class_map(net_for('squeezenet', shorter_side=64), PHOTO)
-    assert found.image.shape == (96, 125, 3)
+    assert found.image.shape == (96, 124, 3)
 
 
 def test_the_map_of_a_net_for_segmentation_are_its_scores():
@@ -120,6 +120,14 @@ def test_evaluate_sees_images_as_predict_does():
     mask = predict(net, PHOTO)
     dataset = Dataset('abc', ['x'], lambda name: (PHOTO, mask))
     assert evaluate(net, dataset)['pixel_acc'] == 1
+
+
+@pytest.mark.parametrize('size, expected', [
+    ((500, 333), (780, 520)), ((1040, 900), (600, 520)), ((375, 500), (520, 693)),
+    ((520, 700), (520, 700)), ((1, 1), (520, 520))])
+def test_the_longer_side_is_rounded_as_torchvision_does_it(size, expected):
+    """Down: 500×333 become 780.78×520."""
+    assert resize_shorter(np.zeros((*size, 3), 'uint8'), 520).shape[:2] == expected
 
 
 def test_a_strip_is_not_enlarged_beyond_all_bounds():

@@ -30,18 +30,25 @@ def rescale(image: Array, label: Label, factor: float) -> tuple[Array, Label]:
     image (H, W, C), any dtype, which is kept. When shrinking, each pixel of the image averages
     those that it replaces.
     """
+    size = tuple(max(1, round(n * factor)) for n in image.shape[:2])
+    rows, columns = (((np.arange(new) + .5) * old / new).astype(int)
+                     for new, old in zip(size, image.shape))
+    return (resize_image(image, *size),
+            map_labels(lambda part: part[rows[:, None], columns], label))
+
+
+def resize_image(image: Array, h: int, w: int) -> Array:
+    """The image (H, W, C) with h rows and w columns, bilinear as in `rescale`."""
     from PIL import Image
-    h, w = (max(1, round(n * factor)) for n in image.shape[:2])
     channels = [Image.fromarray(np.ascontiguousarray(channel)).resize(
         (w, h), Image.Resampling.BILINEAR) for channel in image.transpose(2, 0, 1)]
-    rows, columns = (((np.arange(new) + .5) * old / new).astype(int)
-                     for new, old in zip((h, w), image.shape))
-    return (np.stack([np.asarray(channel) for channel in channels], axis=2),
-            map_labels(lambda part: part[rows[:, None], columns], label))
+    return np.stack([np.asarray(channel) for channel in channels], axis=2)
 
 
 def resize_shorter(image: Array, pixels: int | None) -> Array:
     """The image (H, W, C) with `pixels` on its shorter side; None leaves it as it is.
+
+    The longer side is rounded down, as torchvision does it.
 
     >>> resize_shorter(np.zeros((30, 40, 3), 'uint8'), 60).shape
     (60, 80, 3)
@@ -49,12 +56,12 @@ def resize_shorter(image: Array, pixels: int | None) -> Array:
     shorter = min(image.shape[:2])
     if pixels is None or pixels == shorter:
         return image
-    longer = round(max(image.shape[:2]) * pixels / shorter)
-    if longer * pixels > MAX_PIXELS:
+    h, w = (n * pixels // shorter for n in image.shape[:2])
+    if h * w > MAX_PIXELS:
         raise ValueError(f'an image of {image.shape[0]}×{image.shape[1]} pixels would have '
-                         f'{pixels}×{longer:,} with {pixels} on its shorter side: give another '
-                         f'size with longest=640 (--longest 640), or a part of the image')
-    return rescale(image, {}, pixels / shorter)[0]
+                         f'{h:,}×{w:,} with {pixels} on its shorter side: give another size with '
+                         f'longest=640 (--longest 640), or a part of the image')
+    return resize_image(image, h, w)
 
 
 def reduce_to(image: Array, longest: int | None) -> Array:
