@@ -111,7 +111,7 @@ def test_a_name_brings_its_weights_and_a_word_adds_up_the_classes(publish, tmp_p
                      output]) == 0
     dog, number, name = capsys.readouterr().out.splitlines()[::2]
     assert re.match(r'dog, 118 classes: \d+% on average over 28×23 positions, \d+% at most; the '
-                    r'class of the whole image is \w', dog)
+                    r'class with the highest average is \w', dog)
     assert number == name and number.startswith('golden retriever: ')
     (image, heat, alignment, _, title, label), (_, score, *_, score_label), _ = heat_maps
     assert image.shape == (450, 384, 3) and heat.shape == score.shape == (28, 23)
@@ -135,6 +135,21 @@ def test_the_net_of_a_name_or_a_run_is_drawn(tmp_path):
         assert main(['draw', net, '-o', str(tmp_path / 'x.svg'), '--overwrite']) == 0
     assert main(['draw', 'squeezenet', '--classes', '3', '--heatmap', 'cat', str(tmp_path), '-o',
                  str(tmp_path / 'x.svg')]) == 2
+
+
+@pytest.mark.parametrize('options', [[], ['--activations', 'photo.png', '--classes', '3']])
+def test_a_folder_of_that_name_takes_precedence(options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((60, 65, 3), 90, 'uint8')).save('photo.png')
+    (tmp_path / 'squeezenet').mkdir()
+    net = build('tiny_8s', 3, width=1/8)
+    net.about['preprocess'] = dict(order='RGB', scale=1, mean=[0.] * 3, std=[1.] * 3)
+    net.save('squeezenet/best.safetensors')
+    drawn = []
+    monkeypatch.setattr(viz, 'draw_net', lambda net, path: drawn.append([*net.boxes]))
+    monkeypatch.setattr(viz, 'draw_activations', lambda boxes, path: drawn.append([*boxes]))
+    assert main(['draw', 'squeezenet', *options, '-o', 'x.svg']) == 0
+    assert {*drawn[0]} <= {*net.boxes}
 
 
 def test_nothing_is_downloaded_for_an_image_that_is_not_there(publish, tmp_path, capsys):

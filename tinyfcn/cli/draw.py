@@ -28,6 +28,7 @@ from ..prediction.multiscale import get_preprocess, softmax
 from ..prediction.predict import resize_for
 from ..viz.files import figure_suffix
 from ..weights.sources import SOURCES, source_name
+from .named_net import named_net
 from .output import say
 from .paths import weights_file
 
@@ -104,7 +105,7 @@ def draw_heatmap(args: argparse.Namespace) -> None:
             f'positions, {heat.max():{number_format}} at most')
     if is_classifier(net):
         best = int(found.scores.mean((1, 2)).argmax())
-        text += f'; the class of the whole image is {class_name(best, names)}'
+        text += f'; the class with the highest average is {class_name(best, names)}'
     say(text)
 
 
@@ -128,24 +129,16 @@ def draw_activations(args: argparse.Namespace) -> None:
 
 # ---- the net -------------------------------------------------------------------------------------
 
-def named_net(name: str, n_class: int | None) -> Net:
-    """The net of a file or a run, with its weights; or of a name, without weights."""
-    if row := source_name(name):
-        return build(SOURCES[row].net, n_class or SOURCES[row].n_class, seed=None)
-    if Path(name).exists():
-        return load(weights_file(Path(name)))
-    return build(name, n_class, seed=None)
-
-
 def trained_net(args: argparse.Namespace, option: str) -> Net:
     """The net NET with the weights of --weights, or with its own.   option: for errors"""
     if args.weights:
         return net_with_weights(args)
-    row = source_name(args.net)
+    exists = Path(args.net).exists()
+    row = None if exists else source_name(args.net)
     if row and args.classes not in (None, SOURCES[row].n_class):
         raise ValueError(f'the weights of {args.net} are for {SOURCES[row].n_class} classes; '
                          f'{option} with others needs --weights FILE')
-    if not row and not Path(args.net).exists():
+    if not row and not exists:
         build(args.net, args.classes, seed=None)        # raises for a wrong name
         raise ValueError(f'{option} needs trained weights: --weights FILE, or as NET the name of '
                          f'pretrained weights; `tinyfcn weights list` shows them')
