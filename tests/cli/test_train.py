@@ -145,7 +145,7 @@ def test_a_run_whose_last_checkpoint_was_moved_away_is_not_taken_for_another(
     copytree(run, own)
     (own / 'last.safetensors').unlink()
     code, _, err = run_main('train', 'folder', '--data', root, '--resume', *four_steps)
-    assert code == 0 and 'goes on from best.safetensors' in err and 'runs/folder' not in err
+    assert code == 0 and 'continues from best.safetensors' in err and 'runs/folder' not in err
 
 
 DAMAGES = {'run.json, cut': ('run.json', lambda text: text[:50]),

@@ -43,7 +43,7 @@ def test_a_run_that_diverges_ends_with_an_error_and_keeps_finite_checkpoints(tmp
     if tmp_path / LAST in saved:
         step = checkpoint.load(tmp_path / LAST).about['run']['step']
         assert step == steps[-1]
-        assert f'{LAST} is of step {step} and finite: --resume --set lr=0.01 goes on' in message
+        assert f'{LAST} is of step {step} and finite: --resume --set lr=0.01 continues' in message
     else:
         assert 'There is no checkpoint yet' in message and not steps
 

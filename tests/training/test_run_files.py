@@ -123,7 +123,7 @@ def test_without_the_last_weights_a_run_goes_on_from_the_best_ones(half, finishe
     (half / LAST).unlink()
     notes = []
     steps = [row['step'] for row in start(half, resume=True, log=notes.append)]
-    assert steps == [3, 4, 4] and notes[0].endswith('goes on from best.safetensors, of step 2')
+    assert steps == [3, 4, 4] and notes[0].endswith('continues from best.safetensors, of step 2')
     ends = [checkpoint.load(folder / LAST).weights for folder in (half, finished)]
     assert all(w.tobytes() == ends[1][name].tobytes() for name, w in ends[0].items())
 
@@ -138,7 +138,7 @@ def test_beside_damaged_last_weights_the_best_ones_are_offered(half, damage):
     """They are not taken unasked: last.safetensors may be of a later step, and be on a backup."""
     damage(half / LAST)
     before = contents(half)
-    advice = f'{BEST} is complete, of step 2: move {LAST} away, and --resume goes on from there'
+    advice = f'{BEST} is complete, of step 2: move {LAST} away, and --resume continues from there'
     with pytest.raises(FormatError, match=rf'{LAST}: .*\. {advice}$') as error:
         next(start(half, resume=True))
     assert 'get the file again' not in str(error.value) and contents(half) == before

@@ -31,14 +31,14 @@ from .output import say
 from .paths import Location, add_data_argument, find_dataset, open_dataset
 
 PRINTED = 20                            # problems; the others are only counted
-SPLITS = 'train', 'val', 'test'         # which should have no image in common
+SPLITS = 'train', 'val', 'test'         # of which no two should have an image in common
 OWN_RECIPE = 'folder'                   # the recipe for images of one's own
 TIMED_STEPS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('dataset', metavar='DATASET',
-                        help='its name, such as voc, or a folder of your own')
+                        help='the name of a data set, such as voc, or a folder of your own')
     add_data_argument(parser)
     parser.add_argument('--split', default='train', help='of the data set (default: %(default)s)')
     parser.add_argument('--write-manifest', action='store_true',
@@ -114,7 +114,7 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
 # ---- a training step -----------------------------------------------------------------------------
 
 def describe_step(found: Location, dataset: Dataset) -> str:
-    """The memory and the time that a step of the recipe for images of one's own takes here."""
+    """The memory and the time that a training step on images of one's own takes on this machine."""
     command = f'`tinyfcn train {OWN_RECIPE} --data {shlex.quote(str(found.folder))}`'
     recipe = recipes.get_recipe(recipe_for_folder([], {}))
     net = build_net(recipe, dataset.classes, files=initial_weights(recipe, []))
@@ -131,9 +131,9 @@ def describe_step(found: Location, dataset: Dataset) -> str:
 
 
 def step_seconds(net: Net, recipe: recipes.Recipe, dataset: Dataset) -> float:
-    """The time that a step takes here, measured. The first one, which compiles kernels, is not."""
-    few = replace(recipe, steps=1 + TIMED_STEPS)
-    with closing(train(net, dataset, few, make_optimizer(few))) as rows:
+    """The measured time of a training step, without the first, which compiles kernels."""
+    short_recipe = replace(recipe, steps=1 + TIMED_STEPS)
+    with closing(train(net, dataset, short_recipe, make_optimizer(short_recipe))) as rows:
         next(rows)
         start = perf_counter()
         for _ in rows:

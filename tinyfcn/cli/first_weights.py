@@ -1,4 +1,4 @@
-"""Which weights `tinyfcn train` starts from: those that are named, of earlier runs, or fetched."""
+"""The weights from which `tinyfcn train` starts: named ones, an earlier run's, or the cache's."""
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,21 +14,21 @@ from .paths import weights_file
 SQUEEZENET = 'folder-squeezenet'
 
 
-# ---- recipe folder, which is one of two ----------------------------------------------------------
+# ---- recipe `folder`, which stands for two recipes -----------------------------------------------
 
 def recipe_for_folder(files: list[Path], changes: dict[str, Any]) -> str:
-    """What `folder` is in a new run: folder-squeezenet, where there are ImageNet weights for it."""
+    """The recipe of a new run of `folder`: folder-squeezenet, if its ImageNet weights are there."""
     if changes.keys() & {'net', 'net_kwargs', 'init_from'}:
         return 'folder'
     if files:
         return SQUEEZENET if all(map(is_squeezenet, files)) else 'folder'
-    return SQUEEZENET if found_weights('squeezenet') else 'folder'
+    return SQUEEZENET if default_weights('squeezenet') else 'folder'
 
 
-def begun_recipe(folder: Path) -> str:
-    """What `folder` was when the run in this folder began; it stays that.
+def recipe_of_run(folder: Path) -> str:
+    """The recipe with which a run of `folder` began.
 
-    Of a checkpoint that cannot be read, resuming says more.
+    If its checkpoint cannot be read, resuming will report why.
     """
     checkpoint = folder / runs.LAST
     with suppress(OSError, ValueError):
@@ -38,7 +38,7 @@ def begun_recipe(folder: Path) -> str:
 
 
 def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> str:
-    """From which weights a run starts, in its first line; and how to have better ones."""
+    """The weights from which a run starts, for its first line, and how to get better ones."""
     if files:
         return f', starting from {" and ".join(map(printable, files.values()))}'
     if name == 'folder' and not resumes:
@@ -48,7 +48,7 @@ def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> str:
 
 
 def is_squeezenet(path: Path) -> bool:
-    """Whether a file of weights, a run or a name has those of SqueezeNet."""
+    """Whether the weights of a file, a run or a name are those of SqueezeNet."""
     if (row := source_name(str(path))) and not path.exists():
         return SOURCES[row].net == 'squeezenet'
     arrays, _ = weights.read(path)
@@ -78,7 +78,7 @@ def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path
         return dict(zip(names, map(weights_file, files)))
     found = {}
     for suffix, name in names.items():
-        file = found_weights(name)
+        file = default_weights(name)
         if file is None:
             raise ValueError(f'this recipe starts from the weights of {name}: '
                              f'{how_to_get(name)}')
@@ -86,8 +86,8 @@ def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path
     return found
 
 
-def found_weights(name: str) -> Path | None:
-    """The best weights of an earlier run of this name, else those in the cache."""
+def default_weights(name: str) -> Path | None:
+    """The best weights of an earlier run of this name, else those in the cache, if any."""
     best = best_of_run(name)
     return best if best.exists() else cached_weights(name)
 
@@ -97,7 +97,7 @@ def best_of_run(name: str) -> Path:
 
 
 def how_to_get(name: str) -> str:
-    """What to do where the weights that a recipe starts from are not there."""
+    """What to do if the weights that a recipe starts from are missing."""
     if name in recipes.RECIPES:
         return f'give --weights FILE, or train it first, which writes {best_of_run(name)}'
     if source_name(name):

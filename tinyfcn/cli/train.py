@@ -10,9 +10,9 @@ and as many threads, bit for bit as if it had not been stopped.
   tinyfcn train folder --data my --weights squeezenet
   tinyfcn train voc-fcn32s --set lr=1e-4 loss=mean
 
-Recipe folder starts from ImageNet weights, which needs fewer images and is more
-accurate, if `tinyfcn weights get squeezenet` has fetched them or --weights
-names them, and is folder-squeezenet then; otherwise from random weights.
+Recipe folder starts from random weights; with ImageNet weights of SqueezeNet,
+which --weights names or `tinyfcn weights get squeezenet` has fetched, it is
+recipe folder-squeezenet, which needs fewer images and is more accurate.
 
 There is a recipe for every row of the paper's tables, with the scores that the
 paper reports. In voc-fcn32s, voc-fcn16s, voc-fcn8s and voc-fcn8s-at-once the
@@ -31,7 +31,7 @@ from typing import Any
 from ..files import printable
 from ..training import recipes, run as runs
 from .device import add_device_arguments
-from .first_weights import begun_recipe, describe_start, initial_weights, recipe_for_folder
+from .first_weights import describe_start, initial_weights, recipe_for_folder, recipe_of_run
 from .output import say
 from .paths import add_data_argument, data_folder, train_val_sets
 from .progress import show_progress
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--set', type=recipe_change, nargs='+', action='extend', default=[],
                         metavar='KEY=VALUE',
                         help='change the recipe, for example lr=1e-4 steps=500; of several values '
-                             'for a key the last one counts')
+                             'for a key the last is used')
     add_device_arguments(parser)
 
 
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     resumes = args.resume and has_run(folder)
     name = args.recipe
     if name == 'folder':
-        name = begun_recipe(folder) if resumes else recipe_for_folder(args.weights, changes)
+        name = recipe_of_run(folder) if resumes else recipe_for_folder(args.weights, changes)
         recipe = get_recipe(name, changes)
     files = {} if resumes else initial_weights(recipe, args.weights)
     note = partial(say, file=sys.stderr)
@@ -125,7 +125,7 @@ def default_run_folder(recipe_name: str, data: Path | None) -> Path:
 
 
 def run_to_resume(folder: Path, recipe_name: str) -> Path:
-    """The folder itself, or runs/RECIPE, where version 0.1 kept runs on images of your own."""
+    """`folder`, or runs/RECIPE, where version 0.1 kept runs on images of your own."""
     old = Path('runs') / recipe_name
     if not has_run(folder) and (old / runs.LAST).exists():
         say(f'{folder} holds no run: resuming the one in {old}', sys.stderr)
@@ -149,8 +149,8 @@ def remembered_data(folder: Path, overwrite: bool) -> Path | None:
 
 
 def data_location(recipe: recipes.Recipe, root: Path | None) -> tuple[str, Path | None]:
-    """What the run remembers of its data: the name, and where --data found it."""
-    assert recipe.train                                 # as get_recipe has checked
+    """The name of the data set and its folder, which run.json keeps."""
+    assert recipe.train                                 # get_recipe has checked it
     name = recipe.train[0]
     return name, None if name == 'shapes' else (root or data_folder()).resolve()
 

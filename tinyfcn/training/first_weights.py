@@ -1,4 +1,4 @@
-"""The net of a recipe, with random weights or with those of files."""
+"""The net of a recipe, with random weights or with weights from files."""
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,7 +10,7 @@ from ..models import build
 from ..net import Net
 from .recipes import Recipe
 
-# data sets whose first three channels are no colours, so that no order of colours is theirs
+# data sets whose first three channels are not colours, and have neither RGB nor BGR order
 NO_COLOURS = 'nyud_hha',
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
@@ -18,7 +18,7 @@ Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
               files: Mapping[str, str | Path] | None = None,
               log: Callable[[str], object] | None = None, keep_preprocess: bool = False) -> Net:
-    """The net of a recipe, with its first weights.
+    """The net of a recipe, with its initial weights.
 
     files: {'': file} of weights whose names are those of the net's boxes, or the name of pretrained
     weights. For a net with several branches, {suffix: file}: with {'color': file} the weights of
@@ -56,15 +56,15 @@ def resolve_preprocess(known: dict[str, Any] | None, of_file: dict[str, Any] | N
                        file: str | Path, is_branch: bool = False,
                        log: Callable[[str], object] | None = None,
                        keep: bool = False) -> dict[str, Any] | None:
-    """How images are preprocessed, when it is known and a file of weights says it, too.
+    """Choose between the preprocess of the recipe and that of a file of weights.
 
+    Weights for BGR images give bad scores for RGB images, and no error: so the weights decide. If
+    order and scale agree, the result is `known`, as the means of the recipe are those of its paper;
+    if they differ, it is that of the file, which is logged.
     known: from the recipe, or from the file of another branch
-    Weights for BGR images give bad scores for RGB images, and no error: so the weights decide.
-    Where order and scale agree, the means are those of the recipe, which are its paper's; where
-    they differ, all is as in the file, and `log` is told.
-    is_branch: the file is for channels beside or beyond the colours. They have no order that could
-    be reversed, and only their scale must agree
-    keep: the user asked for what is known; a file that differs is refused
+    is_branch: the file is for channels other than colours. They have no order that could be
+    reversed, and only their scale must agree
+    keep: the user asked for `known`; a file that differs raises
     """
     if not known or not of_file:
         return known or of_file
@@ -85,7 +85,7 @@ def resolve_preprocess(known: dict[str, Any] | None, of_file: dict[str, Any] | N
 
 
 def preprocess_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """In what two ways to prepare images differ, so that weights for one are useless for the other.
+    """The keys in which two preprocesses differ so that weights for one do not fit the other.
 
     >>> preprocess_differences(dict(order='RGB', scale=1), dict(order='BGR', scale=1.))
     ['order']
@@ -94,7 +94,7 @@ def preprocess_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[s
 
 
 def describe(preprocess: Mapping[str, Any]) -> str:
-    """'RGB × 0.00392 − (0.485, 0.456, 0.406)'
+    """A preprocess as text.
 
     >>> describe(dict(order='BGR', scale=1, mean=(104, 117, 123)))
     'BGR × 1 − (104, 117, 123)'

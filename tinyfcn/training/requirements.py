@@ -1,4 +1,4 @@
-"""What net, data sets and recipe must have in common: checked before the first step."""
+"""Whether net, data sets and recipe fit together: checked before the first training step."""
 import os
 from dataclasses import replace
 from math import prod
@@ -42,7 +42,7 @@ def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
 
 
 def net_preprocess(net: Net, recipe: Recipe) -> dict[str, Any] | None:
-    """How images are prepared: as in the recipe, unless the net's weights need it otherwise."""
+    """The preprocess of the recipe, or that of the net if its weights do not fit the recipe's."""
     of_net: dict[str, Any] | None = net.about.get('preprocess')
     if of_net and recipe.preprocess and preprocess_differences(of_net, recipe.preprocess):
         return of_net
@@ -50,7 +50,7 @@ def net_preprocess(net: Net, recipe: Recipe) -> dict[str, Any] | None:
 
 
 def _require_outputs(net: Net, dataset: Dataset, recipe: Recipe) -> None:
-    """The boxes at which there is a loss exist, and have a score for each class."""
+    """Raise unless the boxes at which there is a loss exist, and have a score for each class."""
     classes = by_output(dataset.classes)
     for output in recipe.loss_at or net.outputs():
         if output not in net.boxes:
@@ -72,36 +72,36 @@ def _require_outputs(net: Net, dataset: Dataset, recipe: Recipe) -> None:
 # ---- the size of crops ---------------------------------------------------------------------------
 
 def _require_crop_size(net: Net, recipe: Recipe) -> None:
-    """Crops are large enough for every box."""
-    reason = _why_too_small(net, recipe)
+    """Raise unless crops are large enough for every box."""
+    reason = _crop_problem(net, recipe)
     if not reason:
         return
     larger = {f'crop_size={side},{side}': replace(recipe, crop_size=(side, side))
               for side in reversed(CROPS)}
     larger['batch=2'] = replace(recipe, batch=2)
-    fitting = [setting for setting, changed in larger.items() if not _why_too_small(net, changed)]
+    fitting = [setting for setting, changed in larger.items() if not _crop_problem(net, changed)]
     remedy = f'--set {fitting[0]} is enough' if fitting else 'give larger crops, or another net'
     raise ValueError(f'crop_size is {recipe.crop_size}, which is too small for this net: {reason}; '
                      f'{remedy}')
 
 
-def _why_too_small(net: Net, recipe: Recipe) -> str | None:
-    """The box that a batch of crops cannot be computed at, and why; None if there is none."""
+def _crop_problem(net: Net, recipe: Recipe) -> str | None:
+    """Which box cannot be computed for a batch of crops, and why; None if all can."""
     if recipe.crop_size is None:
         return None
     outputs = [*recipe.loss_at] if recipe.loss_at else None
     try:
         sizes = net.sizes(recipe.crop_size, train=True, until=outputs)
     except ValueError as error:
-        return _in_a_line(error)
+        return _on_one_line(error)
     for box in net.route(True, outputs):
-        is_of_batch = box.op.__name__ == 'batch_norm' and not box.kwargs.get('frozen')
-        if is_of_batch and recipe.batch * prod(sizes[box.inputs[0]]) == 1:
+        uses_batch_statistics = box.op.__name__ == 'batch_norm' and not box.kwargs.get('frozen')
+        if uses_batch_statistics and recipe.batch * prod(sizes[box.inputs[0]]) == 1:
             return f'one value for each channel has no variance, in {box.line}'
     return None
 
 
-def _in_a_line(error: ValueError) -> str:
+def _on_one_line(error: ValueError) -> str:
     """The message of an op in a net, and the line of the model that made its box."""
     message, *context = str(error).splitlines()
     lines = [line.split(None, 1)[1] for line in context if line.startswith('  in ')]
@@ -121,7 +121,7 @@ def require_predictable(net: Net, valid: Dataset) -> None:
         needed = peak(net, padded)
     except ValueError as error:
         raise ValueError(f'validation images of {shown} are too small for this net: '
-                         f'{_in_a_line(error)}') from None
+                         f'{_on_one_line(error)}') from None
     limit = usable_memory(net)
     if needed <= limit:
         return

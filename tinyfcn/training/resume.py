@@ -1,4 +1,4 @@
-"""Resume a run: read what its folder holds, and refuse what would be another run."""
+"""Resume a run from its folder; another net, recipe, seed or data set is refused."""
 import os
 import shlex
 from dataclasses import fields
@@ -17,17 +17,18 @@ from .recipes import Recipe
 from .run_files import LOG, RUN_INFO, Change, Log, read_run_info
 from .writer import BEST, CURVES, LAST, PAGE, Progress
 
-# what may differ between the command that began a run and the one that resumes it
+# fields of a recipe that may differ when a run is resumed
 DESCRIPTIVE = 'target', 'source'
 CHANGEABLE = 'lr',
 
 
 def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
-             resume: bool, overwrite: bool, marks: dict[str, Any],
+             resume: bool, overwrite: bool, data_prints: dict[str, Any],
              log: Log) -> tuple[Progress, dict[str, Any]]:
-    """Read what a folder holds, and change none of it. -> how far its run is, for run.json
+    """Read the run in a folder, without changing a file. -> its progress, the contents of run.json
 
-    net and optimizer get the state of its last checkpoint. marks: the fingerprints of the data
+    net and optimizer get the state of its last checkpoint.
+    data_prints: the fingerprints of the data sets
     overwrite: files that no run has written, and a damaged run.json, count as missing
     """
     for name in RUN_INFO, LOG, LAST, BEST, CURVES, PAGE:
@@ -36,16 +37,16 @@ def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: 
                              f'{printable(os.readlink(folder / name))}, which a run would replace; '
                              f'remove it, or choose another folder with --run')
     info = _read_info(folder, overwrite, log)
-    # both hold the whole state. A kill between the two leaves the best one alone
+    # both hold the whole state; a run that is killed early may have only the best one
     found = [path for path in (folder / LAST, folder / BEST)
-             if path.exists() and not (overwrite and _is_of_others(path))]
+             if path.exists() and not (overwrite and _is_foreign(path))]
     if found and not resume:
         raise ValueError(f'{printable(folder)} already holds a run: --resume continues it, --run '
                          f'FOLDER chooses another folder')
     if found:
-        progress, changes = restore(found[0], net, optimizer, recipe, seed, marks, log)
+        progress, changes = restore(found[0], net, optimizer, recipe, seed, data_prints, log)
         if found[0].name == BEST:
-            log(f'{printable(folder)} has no {LAST}: the run goes on from {BEST}, of step '
+            log(f'{printable(folder)} has no {LAST}: the run continues from {BEST}, of step '
                 f'{progress.step}')
         return progress, dict(info, changes=[*(info.get('changes') or []), *changes])
     if (folder / LOG).exists() and not info and not overwrite:
@@ -67,7 +68,7 @@ def _read_info(folder: Path, overwrite: bool, log: Log) -> dict[str, Any]:
     return {}
 
 
-def _is_of_others(path: Path) -> bool:
+def _is_foreign(path: Path) -> bool:
     try:
         require_own(path)
     except ValueError:
@@ -76,14 +77,14 @@ def _is_of_others(path: Path) -> bool:
 
 
 def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
-            marks: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
-    """Bring net and optimizer into the state of a checkpoint; the run must be the same."""
+            data_prints: dict[str, Any], log: Log) -> tuple[Progress, list[Change]]:
+    """Give net and optimizer the state of a checkpoint, which must be of the same run."""
     saved, state = _read_checkpoint(path)
     changes = _require_same_recipe(path, state, recipe, seed)
     for change in changes:
         log(f'{change.field} is {change.after!r} from step {change.step} on; it was '
             f'{change.before!r}')
-    _require_same_data(path, saved.about, marks, log)
+    _require_same_data(path, saved.about, data_prints, log)
     _require_same_arrays(path, saved, net, optimizer, recipe)
     if differences := checkpoint.machine_differences(saved.about):
         log(f'this machine is not the one of the checkpoint ({"; ".join(differences)}): what is '
@@ -100,12 +101,12 @@ def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Rec
 
 
 def _read_checkpoint(path: Path) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
-    """-> the checkpoint, what it says of its run; an error says from where a run can go on"""
+    """-> the checkpoint, the state of its run; an error says from where a run can continue"""
     try:
         return _read_as_saved(path)
     except FormatError as error:
         reason = str(error).removesuffix('; get the file again')
-        raise FormatError(f'{reason}. {_describe_other(path)}') from None
+        raise FormatError(f'{reason}. {_damage_advice(path)}') from None
 
 
 def _read_as_saved(path: Path) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
@@ -113,11 +114,11 @@ def _read_as_saved(path: Path) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
     return saved, checkpoint.require_run_state(path, saved.about)
 
 
-def _describe_other(path: Path) -> str:
-    """What to do where a checkpoint is damaged.
+def _damage_advice(path: Path) -> str:
+    """What to do if a checkpoint is damaged.
 
-    A run does not go on from the best one unasked: it may be of a much earlier step, and there may
-    be a copy of the last one elsewhere.
+    A run does not continue from the best one unasked: it may be of a much earlier step, and there
+    may be a copy of the last one elsewhere.
     """
     best = path.with_name(BEST)
     if path != best and best.exists():
@@ -127,13 +128,13 @@ def _describe_other(path: Path) -> str:
             pass
         else:
             return (f'{BEST} is complete, of step {state["step"]}: move {LAST} away, and --resume '
-                    f'goes on from there')
+                    f'continues from there')
     return 'No other checkpoint of this run can be read: start a new run with --run FOLDER'
 
 
 def _require_same_recipe(path: Path, state: dict[str, Any], recipe: Recipe,
                          seed: int) -> list[Change]:
-    """Raise unless only fields differ that may be changed on the way. -> those"""
+    """Raise if more than the CHANGEABLE fields differ. -> the changes"""
     before = Recipe.from_saved(state['recipe'], f'the recipe in {printable(path)}')
     differing = differing_fields(before, recipe)
     if recipe.preprocess is None:                       # then it is that of the checkpoint
@@ -158,14 +159,14 @@ def differing_fields(a: Recipe, b: Recipe) -> list[str]:
             and getattr(a, field.name) != getattr(b, field.name)]
 
 
-def _require_same_data(path: Path, about: dict[str, Any], marks: dict[str, Any],
+def _require_same_data(path: Path, about: dict[str, Any], data_prints: dict[str, Any],
                        log: Log) -> None:
     """Raise if the data set is not that of the checkpoint. Version 0.1 noted only its classes."""
     names = by_output(about.get('classes') or {})
     classes = {output: [*of_output] for output, of_output in names.items()}
     then = about['run'].get('data') or dict(classes=classes)
-    for what, before, now in [('training', then, marks),
-                              ('validation', then.get('valid', {}), marks['valid'])]:
+    for what, before, now in [('training', then, data_prints),
+                              ('validation', then.get('valid', {}), data_prints['valid'])]:
         if differences := fingerprint_differences(before, now):
             raise ValueError(f'{printable(path)}: the {what} set is not that of this run: '
                              f'{"; ".join(differences)}. Resume with the same data (--data), or '

@@ -84,9 +84,9 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     if folder.exists() and not folder.is_dir():
         raise ValueError(f'{printable(folder)}: a file, not a folder; choose another with --run')
     with lock_folder(make_folder(folder), IN_USE):
-        marks = fingerprints(dataset, valid)
-        progress, info = open_run(folder, net, optimizer, recipe, seed, resume, overwrite, marks,
-                                  log)
+        data_prints = fingerprints(dataset, valid)
+        progress, info = open_run(folder, net, optimizer, recipe, seed, resume, overwrite,
+                                  data_prints, log)
         require_trainable(net, dataset, recipe, optimizer)
         require_files(dataset, 'training')
         require_files(valid, 'validation')
@@ -97,7 +97,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         if progress.step >= recipe.steps:
             log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
         update_run_info(folder, info, command, seed, recipe, data)
-        writer = RunWriter(folder, net, optimizer, recipe, seed, progress, marks, log)
+        writer = RunWriter(folder, net, optimizer, recipe, seed, progress, data_prints, log)
         with closing(writer):
             try:
                 yield from train_and_write(writer, dataset, valid)

@@ -111,13 +111,13 @@ class RunWriter:
         require_finite({**self.net.params, **self.net.state, **memory})
 
     def describe_checkpoint(self) -> str:
-        """Which checkpoint there is, and how to go on from it with a smaller learning rate."""
+        """Which checkpoint there is, and how to continue from it with a smaller learning rate."""
         lower = f'--set lr={min(self.recipe.lr / 10, SAFE_LR):g}'
         if self.saved_step is None:
             return (f'There is no checkpoint yet, and none was written at step {self.step}: the '
                     f'same command with {lower} starts again')
         return (f'Nothing was saved at step {self.step}; {self.folder / LAST} is of step '
-                f'{self.saved_step} and finite: --resume {lower} goes on from there')
+                f'{self.saved_step} and finite: --resume {lower} continues from there')
 
     @contextmanager
     def name_disk_errors(self) -> Iterator[None]:
