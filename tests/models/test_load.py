@@ -64,6 +64,16 @@ def test_weights_of_a_trunk_alone_are_no_net(tmp_path):
         tinyfcn.load(tmp_path / 'x.npz')
 
 
+def test_what_a_trunk_alone_lacks_is_said(tmp_path):
+    trunk = {name: w for name, w in build('squeezenet', seed=None).params.items()
+             if not name.startswith('conv10')}
+    np.savez(tmp_path / 'x.npz', **trunk)
+    with pytest.raises(ValueError, match='but not all of a net') as error:
+        tinyfcn.load(tmp_path / 'x.npz')
+    assert str(error.value).splitlines()[1:3] == [
+        'The nearest nets of tinyfcn:', 'squeezenet: 50 of 52 weights; missing conv10.w, conv10.b']
+
+
 def as_caffemodel(net, upsampling):
     """The boxes of a net as layers of Caffe, and its bilinear upsampling as deconvolutions."""
     boxes = dict.fromkeys(name.rpartition('.')[0] for name in net.params)

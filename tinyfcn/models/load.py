@@ -13,7 +13,7 @@ from ..weights.detect import detect_format
 from ..weights.find import find_weights, published_name, weights_by_name
 from ..weights.sources import SOURCES, source_name, unknown_name
 from . import build
-from .nearest import describe_unknown
+from .nearest import describe_nets, describe_unknown
 
 # Auxiliary heads, which only training needs: a file may lack those of the net, or have its own
 AUX_OF_NET = 'aux*',
@@ -56,7 +56,7 @@ def pretrained(name: str) -> Net:
 def _load_file(file: Path) -> Net:
     arrays, about = _read(file)
     if 'build' not in about:
-        raise ValueError(_describe_incomplete(file, about))
+        raise ValueError(_describe_incomplete(file, about) + describe_nets(arrays))
     if not arrays:
         raise FormatError(f'{file} has no weights: train the net first, or get the file again')
     dtype = next(iter(arrays.values())).dtype.name
@@ -107,7 +107,7 @@ def _read_known(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return read(file)
     except FormatError as error:
         if nearest := describe_unknown(file):
-            raise FormatError(f'{error}\nThe nearest nets of tinyfcn:\n{nearest}') from None
+            raise FormatError(f'{error}{nearest}') from None
         raise
 
 
