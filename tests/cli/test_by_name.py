@@ -124,6 +124,29 @@ def test_train_with_a_name(publish, photo, trained, run_main, squeezenet):
     assert code == 0 and not err
 
 
+@pytest.mark.parametrize('name, n_class, net', [
+    ('fcn_resnet50', 21, 'fcn_resnet50'), ('resnet50', 1000, 'fcn_resnet50'),
+    ('vgg16_torchvision', 1000, 'fcn8s_at_once')])
+def test_weights_of_another_net_than_that_of_the_recipe(name, n_class, net, publish, photo, trained,
+                                                        run_main):
+    of_net = name.removesuffix('_torchvision')
+    publish(name, random_net(of_net, n_class))
+    command = ['train', 'folder', '--data', trained[0], '--weights', name, *STEPS]
+    code, _, err = run_main(*command)
+    assert code == 2
+    assert (f'.pth has the weights of {of_net}, which do not fit into tiny_8s; `--set net={net}` '
+            f'trains a net that they fit into: ') in err
+    code, _, err = run_main(*command, f'net={net}', 'net_kwargs={"width": .0625}')
+    assert code == 0, err
+
+
+def test_as_many_weights_as_a_recipe_starts_from(trained, photo, run_main):
+    code, _, err = run_main('train', 'folder-squeezenet', '--data', trained[0], '--weights',
+                            'a.npz', 'b.npz')
+    assert code == 2
+    assert 'starts from the weights of squeezenet: --weights takes 1, and 2 are given' in err
+
+
 # ---- train folder --------------------------------------------------------------------------------
 
 def test_train_folder_starts_from_what_has_been_fetched(publish, photo, trained, run_main,
@@ -134,7 +157,7 @@ def test_train_folder_starts_from_what_has_been_fetched(publish, photo, trained,
     code, out, err = run_main(*command, '--run', 'small')
     assert code == 0 and not err
     assert ('from ImageNet weights fewer images are enough: `tinyfcn weights get squeezenet`, and '
-            'start again') in out.splitlines()[0]
+            'start again with another --run FOLDER') in out.splitlines()[0]
     assert not here.server.requests                     # a recipe downloads nothing
 
     run_main('weights', 'get', 'squeezenet')

@@ -87,6 +87,16 @@ def test_the_command(capsys):
     assert stop.value.code == 2 and "'big' is not a size" in capsys.readouterr().err
 
 
+def test_a_net_by_the_name_of_weights_or_by_a_run(capsys, tmp_path):
+    build('tiny_8s', 3, width=1/8).save(tmp_path / 'best.safetensors')
+    assert main(['summary', str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] != ['all', '0']
+    assert main(['summary', 'siftflow-fcn8s-heavy', '--size', '64x64']) == 0
+    assert 'score_geo = crop(' in capsys.readouterr().out
+    assert main(['summary', 'caffenet', 'vgg16_torchvision']) == 0
+    assert '| vgg16_torchvision |' in capsys.readouterr().out
+
+
 def test_compare_nets_by_hand():
     """Every column is known: two convolutions, one dilated, a skip, bilinear upsampling."""
     n = Net(1)
@@ -106,6 +116,10 @@ def test_compare_nets_by_hand():
     bins.score = add(bins.data, resize(bins.mean, like=bins.data))
     both = compare_nets({'mine': n, 'bins': bins})
     assert both.splitlines()[3].split('|')[5].strip() == 'all'
+    n = Net(1)
+    n.conv = conv(n.data, 2, 3)
+    n.score = avg_pool_to(n.conv, 1)
+    assert compare_nets({'mean': n}).splitlines()[2].split('|')[5].strip() == 'all'
 
 
 def test_a_long_box_has_a_line_of_its_own():

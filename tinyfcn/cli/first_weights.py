@@ -43,7 +43,7 @@ def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> str:
         return f', starting from {" and ".join(map(printable, files.values()))}'
     if name == 'folder' and not resumes:
         return (', starting from random weights (from ImageNet weights fewer images are enough: '
-                '`tinyfcn weights get squeezenet`, and start again)')
+                '`tinyfcn weights get squeezenet`, and start again with another --run FOLDER)')
     return ''
 
 
@@ -74,7 +74,8 @@ def initial_weights(recipe: recipes.Recipe, files: list[Path]) -> dict[str, Path
     if files:
         if len(files) != len(names):
             raise ValueError(f'this recipe starts from the weights of '
-                             f'{" and ".join(names.values())}: --weights needs as many files')
+                             f'{" and ".join(names.values())}: --weights takes {len(names)}, and '
+                             f'{len(files)} are given')
         return dict(zip(names, map(weights_file, files)))
     found = {}
     for suffix, name in names.items():

@@ -63,7 +63,7 @@ def compare_nets(nets: Mapping[str, Graph]) -> str:
         alignments = [box.alignment for box in route if isinstance(box.alignment, Alignment)]
         stride = max(max(alignment.scale) for alignment in alignments)
         heads = [net[head].alignment for head in net.outputs(False)]
-        field = max(max(head.field) for head in heads if isinstance(head, Alignment))
+        field = max((max(head.field) for head in heads if isinstance(head, Alignment)), default=0)
         dilations = {dilation for box in route
                      for dilation in axes(box.kwargs.get('dilation', 1), 'dilation')} - {1}
         rows.append([

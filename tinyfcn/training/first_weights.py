@@ -6,12 +6,14 @@ from typing import Any, TypeAlias
 from .. import weights
 from ..data.labels import by_output
 from ..files import printable
-from ..models import build
+from ..models import NETS, build
 from ..net import Net
 from .recipes import Recipe
 
 # data sets whose first three channels are not colours, and have neither RGB nor BGR order
 NO_COLOURS = 'nyud_hha',
+# the FCN that begins with a classifier, where it is not called fcn_ and its name
+FCN_ON = dict(vgg16='fcn8s_at_once', squeezenet='fcn_squeezenet_16s')
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
 
@@ -44,12 +46,27 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
         for name, array in arrays.items():
             box, _, weight = name.rpartition('.')
             renamed[f'{box}{suffix}.{weight}'] = array
-        weights.transplant(net, renamed)
+        try:
+            weights.transplant(net, renamed)
+        except ValueError as error:
+            raise ValueError(f'{_describe_misfit(file, about, recipe.net)}: {error}') from None
         is_branch = bool(suffix) or recipe.train is not None and recipe.train[0] in NO_COLOURS
         preprocess = resolve_preprocess(preprocess, about.get('preprocess'), file, is_branch, log,
                                         keep_preprocess)
     net.about.update(classes=classes, preprocess=preprocess)
     return net
+
+
+def _describe_misfit(file: str | Path, about: Mapping[str, Any], net: str) -> str:
+    """That a file has the weights of another net than that of the recipe, and what to change."""
+    of_net = about.get('build', {}).get('name')
+    if of_net in (None, net):
+        return printable(file)
+    text = f'{printable(file)} has the weights of {of_net}, which do not fit into {net}'
+    for other in FCN_ON.get(of_net, f'fcn_{of_net}'), of_net:
+        if other in NETS and other != net:
+            return f'{text}; `--set net={other}` trains a net that they fit into'
+    return text
 
 
 def resolve_preprocess(known: dict[str, Any] | None, of_file: dict[str, Any] | None,
