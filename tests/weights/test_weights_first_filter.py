@@ -102,6 +102,21 @@ def test_names_of_caffe_in_an_npz_are_no_evidence_of_its_images(tmp_path, arrays
     assert weights.read(tmp_path / 'x.npz')[1]['preprocess']['order'] == 'BGR'
 
 
+@pytest.mark.parametrize('file_format, names, ends', [
+    ('keras', BLOCKS, ('.w', '.b')), ('npz', PLAIN, ('_W', '_b')),
+    ('matconvnet', PLAIN, ('.w', '.b'))], ids=['Keras', 'Frossard', 'MatConvNet'])
+@pytest.mark.parametrize('filters, order', [
+    (caffe_filters(), 'BGR'), (caffe_filters('RGB', noise=.05), 'RGB'),
+    (floats(64, 3, 3, 3), None)], ids=['as published', 'fine-tuned', 'of another training'])
+def test_converted_weights_of_another_training_do_not_show_their_images(
+        file_format, names, ends, filters, order):
+    arrays = vgg(names, filters, ends)
+    if file_format == 'npz':                            # as TensorFlow has them
+        arrays = {name: w.transpose(2, 3, 1, 0) if w.ndim == 4 else w for name, w in arrays.items()}
+    preprocess = to_our_names(arrays, about=dict(format=file_format))[1]['preprocess']
+    assert (preprocess and preprocess['order']) == order
+
+
 def test_hha_is_no_colour_and_keeps_its_order():
     arrays = fcn(caffe_filters(), 40)
     assert to_our_names(arrays)[1]['preprocess'] is None

@@ -85,6 +85,14 @@ def test_an_average_of_something_else_is_not_taken(write, average):
     assert 'preprocess' not in about
 
 
+def test_without_an_average_it_is_not_known_how_images_are_prepared(write):
+    """The layers of CaffeNet do not mean blue green red here: MatConvNet's nets see RGB."""
+    layers = dagnn_layers([(f'conv{i}', 'Conv', [floats(3, 3, 2, 4), floats(4, 1)])
+                           for i in range(1, 6)])
+    assert weights.read(write(**layers))[1]['preprocess'] is None
+    assert weights.read(write(**layers, meta=meta()))[1]['preprocess']['order'] == 'RGB'
+
+
 @pytest.mark.parametrize('nested', [False, True], ids=['top', 'net'])
 def test_weights_of_all_layers(write, nested):
     variables = dagnn_layers(SMALL)

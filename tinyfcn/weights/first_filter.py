@@ -34,8 +34,11 @@ OTHER = .8              # and up to which they are another net's
 LARGEST_FACTOR = 2.     # by which fine-tuning changes the size of weights
 # ten times beyond the norms of all first layers that were measured
 NORMS = .1, 25.
-# in which Caffe's names mean Caffe's weights; '' if the format is not known
-CAFFE_FORMATS = 'caffe', 'matconvnet', ''
+# in which Caffe's names mean Caffe's images; '' if the format is not known. A .mat of MatConvNet,
+# whose images are red green blue, says which mean they are less, or it is not known
+CAFFE_FORMATS = 'caffe', ''
+# in which a VGG-16 for 0 … 255 is Caffe's, or was trained on images of someone's choice
+CONVERTED = 'keras', 'npz'
 # as torchvision gives it for the weights of Caffe that it publishes, IMAGENET1K_FEATURES
 RGB_255: Preprocess = dict(order='RGB', scale=1., mean=(123., 117., 104.), std=(1., 1., 1.))
 ADVICE = ('`read_raw` in tinyfcn.weights reads it under its own names; you then say yourself how '
@@ -60,7 +63,8 @@ def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | N
     """-> the source, and how its images are prepared: as the layout says, or as the weights show.
 
     Raises if the weights contradict the layout. Caffe's names in a file of another format do not
-    show that it was trained on Caffe's images: preprocess is then None.
+    show that it was trained on Caffe's images, nor do Keras's with another first layer: preprocess
+    is then None.
     """
     box = next(iter(layout.required.values()))
     w = arrays.get(f'{box}.w')
@@ -71,7 +75,7 @@ def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | N
     if preprocess and not has_batch_norm:
         check_norm(box, w, preprocess)
     if box != 'conv1_1':
-        return layout.name, preprocess
+        return layout.name, None if file_format == 'matconvnet' else preprocess
 
     likeness = compare_with_caffe(w)
     if likeness and likeness.is_caffes:
@@ -83,6 +87,8 @@ def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | N
                           f'{likeness.cosine:.2f}, {likeness.factor:.3g} times as large), but is '
                           f'not it: whether images are 0 … 255 or normalised is not clear. '
                           f'{ADVICE}')
+    if likeness and file_format in CONVERTED and preprocess and preprocess['scale'] == 1:
+        return layout.name, None
     has_caffes_names = layout.required.get(box) == box
     is_of_another_program = ('.weight' in layout.suffixes
                              or '.w' in layout.suffixes and file_format not in CAFFE_FORMATS)
