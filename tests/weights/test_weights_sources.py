@@ -79,6 +79,7 @@ def test_other_names():
 def test_an_unknown_name_is_answered_with_near_ones():
     assert 'did you mean squeezenet, squeezenet1_1?' in unknown_name('sqeezenet')
     assert 'fcn8s-heavy-pascal' in unknown_name('fcn8s-heavy')
+    assert 'did you mean vgg16, vgg16_torchvision?' in unknown_name('VGG16')
     assert unknown_name('fcn32s').startswith("no weights are called 'fcn32s'; did you mean "
                                              'fcn32s-heavy-pascal, pascalcontext-fcn32s-heavy, ')
     assert unknown_name('\x1b') == r"no weights are called '\x1b'; `tinyfcn weights list` shows all"

@@ -255,7 +255,7 @@ def unknown_name(name: str) -> str:
     no weights are called 'squeeze'; did you mean squeezenet, squeezenet1_1
     """
     names = [*SOURCES, *OTHER_NAMES]
-    near = ([key for key, source in SOURCES.items() if source.net == name]
-            or get_close_matches(name, names, 3))
+    near = ([key for key, source in SOURCES.items() if source.net == name.lower()]
+            or get_close_matches(name.lower(), names, 3))
     hint = f'did you mean {", ".join(near)}? ' if near else ''
     return f'no weights are called {name!r}; {hint}`tinyfcn weights list` shows all'
