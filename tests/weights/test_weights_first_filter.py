@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from weights_samples import floats
 
-from tinyfcn import weights
+from tinyfcn import build, weights
 from tinyfcn.weights import FormatError
+from tinyfcn.weights.export.torch_names import state_dict
 from tinyfcn.weights.first_filter import BLUE, NORMS, RGB_255, TOP_LEFT, compare_with_caffe
 from tinyfcn.weights.layouts import (
     BLOCKS,
@@ -163,6 +164,20 @@ def test_random_first_layers_are_never_taken_for_caffes():
     likenesses = [compare_with_caffe(floats(64, 3, 3, 3, seed=seed)).cosine for seed in range(300)]
     assert max(likenesses) < .75
     assert compare_with_caffe(floats(64, 4, 3, 3)) and not compare_with_caffe(floats(64, 3, 5, 5))
+
+
+@pytest.mark.parametrize('factor, is_refused', [(1, False), (2, False), (58, True)])
+def test_a_resnet_of_caffe_is_known_by_its_batch_norm(factor, is_refused):
+    """Images of a range 58 times as large, 0 … 255 less the mean, have a variance of 58² times."""
+    net = build('resnet50', width=1 / 8)
+    images = np.repeat(np.repeat(floats(4, 3, 9, 9), 7, 2), 7, 3)       # smooth, as photos are
+    net.state['bn1.var'][...] = net.forward(factor * images, until='conv1').var((0, 2, 3))
+    arrays = state_dict(net)
+    if is_refused:
+        with pytest.raises(FormatError, match='conv1, was trained on images with values of 6'):
+            to_our_names(arrays)
+    else:
+        assert to_our_names(arrays)[1]['preprocess'] == RGB_NORMALISED
 
 
 @pytest.mark.parametrize('values', [0., np.nan, np.inf])

@@ -70,10 +70,13 @@ def check_first_layer(layout: Layout, arrays: Arrays, preprocess: Preprocess | N
     w = arrays.get(f'{box}.w')
     if w is None or w.ndim != 4 or not np.isfinite(w).all():    # `read` refuses such weights
         return layout.name, preprocess
+    variance = arrays.get(f'bn{box[4:]}.var')
     # batch norm cancels the size of the weights before it
     has_batch_norm = f'bn{box[4:]}' in layout.required.values()
     if preprocess and not has_batch_norm:
         check_norm(box, w, preprocess)
+    if preprocess and has_batch_norm and variance is not None:
+        check_variance(box, w, variance, preprocess)
     if box != 'conv1_1':
         return layout.name, None if file_format == 'matconvnet' else preprocess
 
@@ -106,6 +109,25 @@ def check_norm(box: str, w: NDArray[Any], preprocess: Preprocess) -> None:
         raise FormatError(f'the filters of its first layer, {box}, have a norm of {norm:.3g}, and '
                           f'those of nets that see 0 … 255 or normalised images have 1 to 2.5: '
                           f'they were scaled for another range. {ADVICE}')
+
+
+def check_variance(box: str, w: NDArray[Any], variance: NDArray[Any],
+                   preprocess: Preprocess) -> None:
+    """Raise if batch norm has seen larger outputs than w can give for images of `preprocess`.
+
+    ResNets of Caffe are found under the names of torchvision's. An output is at most the largest
+    input times Σ|w|: where most filters have exceeded that, the inputs were larger.
+    """
+    mean, std = (np.asarray(preprocess[key]) for key in ('mean', 'std'))
+    largest = np.abs((np.outer([0., 255.], [preprocess['scale']] * len(mean)) - mean) / std).max()
+    sums = np.abs(w.astype('float64')).sum((1, 2, 3))
+    if variance.shape != sums.shape or not sums.all():
+        return
+    seen = float(np.median(np.sqrt(np.abs(variance)) / sums))
+    if seen > largest:
+        raise FormatError(f'its first layer, {box}, was trained on images with values of '
+                          f'{seen:.3g} and more, and normalised ones have at most {largest:.3g}: '
+                          f'these may be weights of Caffe, for 0 … 255. {ADVICE}')
 
 
 def _caffes_name(layout: Layout) -> str:
