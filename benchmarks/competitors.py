@@ -11,7 +11,7 @@ from itertools import cycle
 
 from tinyfcn.data.batches import batches
 from tinyfcn.data.transforms import prepare
-from tinyfcn.prediction.predict import predict_all
+from tinyfcn.prediction.evaluation import predict_all
 from tinyfcn.runtime.malloc import tune_allocator
 from tinyfcn.training import loop
 

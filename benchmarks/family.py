@@ -25,7 +25,7 @@ from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.labels import VOID
 from tinyfcn.data.transforms import rescale
 from tinyfcn.files import open_atomic
-from tinyfcn.prediction.predict import predict_all
+from tinyfcn.prediction.evaluation import predict_all
 from tinyfcn.prediction.tiles import first_score_offset
 from tinyfcn.training import loop, recipes, run
 from tinyfcn.training.validation import json_scores

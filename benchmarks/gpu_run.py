@@ -39,7 +39,7 @@ from tinyfcn import metrics, viz, weights
 from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import Dataset, hold_out
 from tinyfcn.files import open_atomic
-from tinyfcn.prediction.predict import predict_all
+from tinyfcn.prediction.evaluation import predict_all
 from tinyfcn.training import loop, recipes, run
 from tinyfcn.training.recipes.ours import CENTRED
 from tinyfcn.training.validation import json_scores

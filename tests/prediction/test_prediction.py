@@ -17,13 +17,8 @@ from tinyfcn.data.transforms import prepare
 from tinyfcn.data.voc import CLASSES as VOC_CLASSES
 from tinyfcn.layers import avg_pool_to, conv, resize
 from tinyfcn.net.summary import peak
-from tinyfcn.prediction.predict import (
-    add_confusion,
-    argmax_mask,
-    evaluate,
-    predict,
-    predict_all,
-)
+from tinyfcn.prediction.evaluation import add_confusion, evaluate, predict_all
+from tinyfcn.prediction.predict import argmax_mask, predict
 from tinyfcn.prediction.tiles import (
     iter_tiles,
     join,

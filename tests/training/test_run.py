@@ -22,7 +22,7 @@ from tinyfcn import build
 from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import sample
 from tinyfcn.data.dataset import Dataset
-from tinyfcn.prediction.predict import evaluate
+from tinyfcn.prediction.evaluation import evaluate
 from tinyfcn.training import checkpoint, get_recipe, make_optimizer, run as run_module, train
 from tinyfcn.training.run import build_net, run
 from tinyfcn.training.run_files import truncate_log

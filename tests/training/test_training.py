@@ -21,7 +21,7 @@ from tinyfcn.data.dataset import Dataset, hold_out
 from tinyfcn.data.shapes import generate
 from tinyfcn.data.transforms import prepare
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
-from tinyfcn.prediction.predict import evaluate
+from tinyfcn.prediction.evaluation import evaluate
 from tinyfcn.runtime.workers import may_fork
 from tinyfcn.training import (
     fit,

@@ -29,8 +29,8 @@ from ..data.labels import by_output
 from ..files import printable, require_own
 from ..net import Net
 from ..prediction.classify import is_classifier
+from ..prediction.evaluation import add_confusion, predict_all, total_confusion
 from ..prediction.multiscale import require_window
-from ..prediction.predict import add_confusion, predict_all, total_confusion
 from ..training import Recipe
 from .bar import show_bar
 from .device import add_device_arguments

@@ -9,7 +9,7 @@ from .. import metrics, viz
 from ..data.dataset import Dataset
 from ..data.labels import Array, Label, by_output
 from ..net import Net
-from ..prediction.predict import add_confusion, predict_all, total_confusion
+from ..prediction.evaluation import add_confusion, predict_all, total_confusion
 from .run_files import Row
 
 FIRST = 2               # images on the page: so many of the first ones,
