@@ -139,6 +139,17 @@ def test_a_cache_that_cannot_be_made(table, cache):
     assert cached_weights('small') is None
 
 
+def test_without_a_home_nothing_is_in_the_cache(table, monkeypatch):
+    """A training that only looks for weights goes on without them."""
+    table('small', Row(DATA))
+    monkeypatch.delenv('TINYFCN_CACHE')
+    monkeypatch.setattr(os.path, 'expanduser', lambda path: path)
+    monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+    assert cached_weights('small') is None
+    with pytest.raises(ValueError, match='there is no home folder'):
+        fetch_weights('small')
+
+
 # ---- without a published checksum ----------------------------------------------------------------
 
 def test_a_page_is_not_taken_for_weights(server, table, log):

@@ -36,7 +36,10 @@ def cached_weights(name: str) -> Path | None:
     row = source_name(name)
     if row is None:
         return None
-    folder = weights_folder() / row
+    try:
+        folder = weights_folder() / row
+    except ValueError:                                  # no home folder: nothing is in a cache
+        return None
     for source in SOURCES[row].files:
         path = folder / source.file
         if path.is_file() and (_is_noted(path, source) or _verify(path, source)):
