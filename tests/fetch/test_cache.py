@@ -16,8 +16,8 @@ from tinyfcn.fetch.cache import cache_folder, wait_for_lock
 from tinyfcn.fetch.checksum import checksum_problem, describe_agreement
 from tinyfcn.fetch.files import copy_file, download_file, find_file
 from tinyfcn.fetch.http import Unavailable
+from tinyfcn.fetch.interrupt import DownloadStopped
 from tinyfcn.fetch.source import Source
-from tinyfcn.fetch.stopped import DownloadStopped
 
 # ---- where ---------------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ def test_where_a_part_is_kept_the_error_says_so(server, tmp_path):
     with pytest.raises(OSError) as error:
         download_file([source], tmp_path, Path, 'get it elsewhere')
     _, _, kept, advice = str(error.value).splitlines()
-    assert kept == 'What has arrived is kept: the same command continues there.'
+    assert kept == 'The part that has arrived is kept: the same command continues there.'
     assert advice == 'get it elsewhere'
 
 
@@ -164,8 +164,8 @@ def test_ctrl_c(server, tmp_path, version, stop):
     assert error.type is stop
     if version:
         return
-    assert str(error.value) == ('stopped; what has arrived of a.pth is kept: the same command '
-                                'continues there')
+    assert str(error.value) == ('stopped; the part of a.pth that has arrived is kept: the same '
+                                'command continues there')
     assert download_file([source], tmp_path, Path).read_bytes() == TAR
     assert server.requests[-1][1].startswith('bytes=')
 

@@ -76,8 +76,8 @@ def test_ctrl_c(server, table, run, monkeypatch):
         patch.setattr(progress.Progress, '__call__', press)
         code, out, err = run('get', 'small')
     assert (code, out) == (75, '')
-    assert err == ('\ntinyfcn: stopped; what has arrived of small.npz is kept: the same command '
-                   'continues there\n')
+    assert err == ('\ntinyfcn: stopped; the part of small.npz that has arrived is kept: the same '
+                   'command continues there\n')
     code, out, err = run('get', 'small')
     assert code == 0 and (folder / 'small.npz').read_bytes() == DATA
     assert server.requests[-1] == ('a', 'bytes=4000-')

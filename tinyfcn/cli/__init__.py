@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from .. import __version__
-from ..fetch.stopped import DownloadStopped
+from ..fetch.interrupt import DownloadStopped
 from ..runtime.distributed import require_agreement, world
 from ..runtime.malloc import tune_allocator
 from ..runtime.threads import thread_count

@@ -1,4 +1,4 @@
-"""A net that a command describes, and does not need the weights of."""
+"""The net of a command that does not need its weights."""
 from pathlib import Path
 
 from .. import build, load

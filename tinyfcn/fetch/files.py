@@ -23,8 +23,8 @@ from .download import (
     remove_part,
 )
 from .http import Unavailable
+from .interrupt import DownloadStopped
 from .source import Source
-from .stopped import DownloadStopped
 
 MAX_NOTE = 1 << 16                      # bytes of a .sha256
 CHUNK = 1 << 20
@@ -91,7 +91,7 @@ def download_file(sources: Sequence[Source], folder: Path, use: Callable[[Path],
             lines.append(f'  {mirror}: {problem}')
     if any(can_continue(_part(mirror, source, folder))
            for source in sources for mirror in source.mirrors):
-        lines.append('What has arrived is kept: the same command continues there.')
+        lines.append('The part that has arrived is kept: the same command continues there.')
     raise error_type('\n'.join(filter(None, [*lines, advice])))
 
 
@@ -168,8 +168,8 @@ def _download_and_verify(mirror: str, part: Path, source: Source, report: Report
             return str(error)
         except KeyboardInterrupt as stop:
             if can_continue(part):
-                raise DownloadStopped(f'stopped; what has arrived of {source.file} is kept: the '
-                                      f'same command continues there') from stop
+                raise DownloadStopped(f'stopped; the part of {source.file} that has arrived is '
+                                      f'kept: the same command continues there') from stop
             raise
         problem = file_problem(part, source)
         if not problem:
