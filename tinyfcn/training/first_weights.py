@@ -12,7 +12,7 @@ from .recipes import Recipe
 
 # data sets whose first three channels are not colours, and have neither RGB nor BGR order
 NO_COLOURS = 'nyud_hha',
-# the FCN that begins with a classifier, where it is not called fcn_ and its name
+# {classifier: the FCN that starts from its weights}, if that is not called fcn_ and its name
 FCN_ON = dict(vgg16='fcn8s_at_once', squeezenet='fcn_squeezenet_16s')
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
@@ -58,7 +58,7 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
 
 
 def _describe_misfit(file: str | Path, about: Mapping[str, Any], net: str) -> str:
-    """That a file has the weights of another net than that of the recipe, and what to change."""
+    """The message for weights of another net than that of the recipe, with a net that they fit."""
     of_net = about.get('build', {}).get('name')
     if of_net in (None, net):
         return printable(file)

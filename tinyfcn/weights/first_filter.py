@@ -34,10 +34,10 @@ OTHER = .8              # and up to which they are another net's
 LARGEST_FACTOR = 2.     # by which fine-tuning changes the size of weights
 # ten times beyond the norms of all first layers that were measured
 NORMS = .1, 25.
-# in which Caffe's names mean Caffe's images; '' if the format is not known. A .mat of MatConvNet,
-# whose images are red green blue, says which mean they are less, or it is not known
+# formats in which Caffe's names mean Caffe's images; '' if the format is not known. A .mat of
+# MatConvNet is none of them: its images are RGB, and only the file itself can give their mean
 CAFFE_FORMATS = 'caffe', ''
-# in which a VGG-16 for 0 … 255 is Caffe's, or was trained on images of someone's choice
+# formats in which a VGG-16 for 0 … 255 that is not Caffe's may have been trained on any images
 CONVERTED = 'keras', 'npz'
 # as torchvision gives it for the weights of Caffe that it publishes, IMAGENET1K_FEATURES
 RGB_255: Preprocess = dict(order='RGB', scale=1., mean=(123., 117., 104.), std=(1., 1., 1.))
@@ -113,7 +113,7 @@ def check_norm(box: str, w: NDArray[Any], preprocess: Preprocess) -> None:
 
 def check_variance(box: str, w: NDArray[Any], variance: NDArray[Any],
                    preprocess: Preprocess) -> None:
-    """Raise if batch norm has seen larger outputs than w can give for images of `preprocess`.
+    """Raise if the variance in batch norm is larger than w can give for images of `preprocess`.
 
     ResNets of Caffe are found under the names of torchvision's. An output is at most the largest
     input times Σ|w|: where most filters have exceeded that, the inputs were larger.
@@ -123,10 +123,10 @@ def check_variance(box: str, w: NDArray[Any], variance: NDArray[Any],
     sums = np.abs(w.astype('float64')).sum((1, 2, 3))
     if variance.shape != sums.shape or not sums.all():
         return
-    seen = float(np.median(np.sqrt(np.abs(variance)) / sums))
-    if seen > largest:
+    inputs = float(np.median(np.sqrt(np.abs(variance)) / sums))
+    if inputs > largest:
         raise FormatError(f'its first layer, {box}, was trained on images with values of '
-                          f'{seen:.3g} and more, and normalised ones have at most {largest:.3g}: '
+                          f'{inputs:.3g} and more, and normalised ones have at most {largest:.3g}: '
                           f'these may be weights of Caffe, for 0 … 255. {ADVICE}')
 
 
