@@ -29,12 +29,12 @@ class Bar:
         self.start(done)
 
     def start(self, done: int) -> None:
-        """So many were done before this bar was made, and are not part of the rate."""
+        """Set the count of what was done earlier, which is not part of the rate."""
         self.done = self.before = done
         self.bar.initial = self.bar.n = done
 
     def update(self, done: int | None = None, note: str = '') -> None:
-        """One more is done, or so many by now. The note stands at the end of the bar."""
+        """Count one more, or set the count to `done`. The note is shown at the end of the bar."""
         self.done = self.done + 1 if done is None else done
         if not self.bar.disable:
             self.bar.set_postfix_str(note, refresh=False)

@@ -15,9 +15,9 @@ def show_progress(rows: Generator[Row, None, None], recipe: Recipe, title: str,
                   how_to_continue: str) -> Row:
     """Train to the end, or until Ctrl-C, and show how far it is. -> the last validation's scores
 
-    rows: from training.run.run, which trains as they are taken: one for each step, which has a
+    rows: from training.run.run, which trains as they are consumed: one for each step, which has a
     loss, and one for each validation; their seconds count from the start of this command.
-    title: is printed once training has begun, so not before an error
+    title: printed once training has begun, and so not before an error
     After Ctrl-C the step is finished, a checkpoint written, and Interrupted raised, with
     `how_to_continue` in its message.
     """

@@ -90,7 +90,7 @@ def _describe(error: object) -> str:
 
 
 class _BoundedReader(io.RawIOBase):
-    """The bytes of a connection, of which only so many may come, and not too slowly.
+    """The bytes of a connection, with a limit on their number and on the time spent waiting.
 
     Only time spent waiting counts: the disk may be slow.
     """

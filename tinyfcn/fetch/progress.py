@@ -13,7 +13,7 @@ SOURCE_WIDTH = 40               # characters of a mirror's address beside the ba
 
 
 def write_line(line: str) -> None:
-    """Write a line to stderr, above a bar that stands there."""
+    """Write a line to stderr, above a progress bar there."""
     if sys.stderr is not None:                          # a program may be started without one
         with suppress(OSError):                         # or its reader may have ended
             tqdm.write(printable(line, keep='\n', limit=None), file=sys.stderr)

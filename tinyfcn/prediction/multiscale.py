@@ -29,7 +29,7 @@ def predict_probabilities(net: Net, image: Array, scales: Iterable[float] = (1,)
 
     scales: factors of the image's size
     flip: also predict the mirrored image
-    window: predict in overlapping windows of so many pixels
+    window: predict in overlapping windows of this many pixels
     max_memory: in bytes; by default most of what is available
     """
     scales = list(scales)

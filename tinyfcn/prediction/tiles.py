@@ -43,8 +43,8 @@ def usable_memory(net: Net) -> float:
 def iter_scores(net: Net, x: Array, max_memory: float) -> Iterator[Piece]:
     """The scores of x (1, C, H, W): in one piece if max_memory bytes are enough, else in tiles.
 
-    What is left of the memory may be in parts that are too small for an array, or be taken by
-    another process meanwhile. Then smaller tiles follow.
+    An allocation may still fail, as free memory can be fragmented, or taken by another process in
+    the meantime. Then smaller tiles follow.
     """
     for piece in _iter_whole_or_tiles(net, net.bring(x), max_memory):
         for output, score in piece.scores.items():

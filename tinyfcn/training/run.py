@@ -151,7 +151,7 @@ def without_names(row: StepRow) -> Row:
 
 
 def is_validation_step(step: int, recipe: Recipe) -> bool:
-    """Whether the net is validated after so many steps."""
+    """Whether the net is validated after this step."""
     return step % recipe.validate_every == 0 or step == recipe.steps
 
 

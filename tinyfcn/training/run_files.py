@@ -91,7 +91,7 @@ INFO_KEYS: dict[str, Callable[[Any], bool]] = dict(
 
 def update_run_info(folder: Path, before: dict[str, Any], command: str, seed: int, recipe: Recipe,
                     data: tuple[str, Path | None] | None = None) -> None:
-    """Write run.json: the commands and changes of the recipe before, and all else as it is now."""
+    """Write run.json: earlier commands and changes of the recipe are kept, all else is replaced."""
     info = dict(tinyfcn='a run of `tinyfcn train`', commands=[*before.get('commands', []), command],
                 seed=seed, recipe=recipe.to_dict(), machine=machine_info(),
                 changes=before.get('changes') or [])

@@ -12,8 +12,8 @@ from ..net import Net
 from ..prediction.evaluation import add_confusion, predict_all, total_confusion
 from .run_files import Row
 
-FIRST = 2               # images on the page: so many of the first ones,
-WORST = 2               # and so many of those with the lowest mean IU
+FIRST = 2               # images on the page: the first ones of the data set,
+WORST = 2               # and those with the lowest mean IU
 
 
 class Example(NamedTuple):

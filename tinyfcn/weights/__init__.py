@@ -4,8 +4,8 @@
     print(transplant(net, arrays))                              # copied, reshaped, unused, missing
     save('fcn8s.safetensors', net.params, about)
 
-Every format has a module with load(path) -> {name: array}, about, where `about` is a dict of what
-the file says beside its arrays. A file that cannot be read is a FormatError, whatever is wrong.
+Every format has a module with load(path) -> {name: array}, about, where `about` is a dict of the
+metadata in the file. Any file that cannot be read raises FormatError.
 """
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
-"""What a tinyfcn file says beside its arrays, checked as a whole before anything is made of it.
+"""The metadata `about` of a tinyfcn file, which is validated before it is used.
 
-The checksums show damage, not intent: a file may say anything. Each of these entries may be absent,
-and whoever needs one says so; other entries may be anything, and are only printed.
+Checksums reveal damage, not intent: a file may say anything. Each of these entries may be absent,
+and code that needs one checks it; other entries may be anything, and are only printed.
 """
 from collections.abc import Callable
 from reprlib import repr as short_repr
@@ -107,7 +107,7 @@ ABOUT = {
     'build': Rule(is_build, 'a dict of name, n_class, channels, width and variants'),
     'classes': Rule(is_classes, 'a list of names, or a dict of such lists'),
     'preprocess': Rule(is_preprocess, 'a dict of order (RGB or BGR), scale, mean and std'),
-    # of the images that the weights were trained on; absent: images as they are
+    # of the images that the weights were trained on; absent: images are not resized
     'shorter_side': Rule(lambda value: is_count(value, 1, MAX_SIDE), 'a number of pixels'),
     'seed': Rule(is_seed, 'a whole number'),
     'frozen': Rule(is_list, 'a list of names'),

@@ -1,6 +1,6 @@
 """The arrays of weight files as the ops need them: floats in this machine's byte order.
 
-What a file may cost, whichever reader reads it and whatever was done to it: its arrays fill at most
+The cost of reading any file, also a malicious one, is bounded: its arrays take at most
 MAX_EXPANSION times the size of the file and FREE_BYTES more, which is checked by the sizes that the
 file declares, before anything is allocated for them. While they are read, a reader needs memory for
 a second copy of its largest array, and for the names, numbers and pickled values of the header.

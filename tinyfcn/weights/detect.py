@@ -7,7 +7,7 @@ from typing import BinaryIO
 from ..files import FormatError, describe_read_errors, open_regular
 from .note import MEMBER as NOTE
 
-# What a file of no known format begins with, and what to tell its owner
+# {first bytes of files that are not weights: the message}
 NOT_WEIGHTS = {
     b'<': 'this is a page of HTML or XML: a failed download? Open the address in a browser',
     b'version https://git-lfs': 'this is a git-lfs pointer, a note that says where the file is: '

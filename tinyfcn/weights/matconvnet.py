@@ -119,7 +119,7 @@ def _named_weights(layer: Layer) -> Arrays:
 
 
 def _as_floats(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """MATLAB stores whole numbers as integers, whatever their class."""
+    """Numbers as floats: MATLAB stores whole ones as integers."""
     if array.dtype.kind != 'f':
         array = array.astype('float32')
     return to_native(name, array)
