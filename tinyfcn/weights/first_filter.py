@@ -2,11 +2,11 @@
 
 Weights of Caffe's VGG-16 are often found under the names of torchvision's: Caffe's expect images of
 0 … 255 minus the mean, torchvision's normalised ones. The size of the first layer does not tell
-them apart. Its filters have a median norm of 1.3 in Caffe's SqueezeNet and 2.3 in its GoogLeNet, which see
-0 … 255, and of 2.0 in torchvision's AlexNet, which sees normalised images: all began with small
-random weights, and training moved them by about as much. But there is only one VGG-16 of Caffe,
-whose first filters are known, and fine-tuning hardly changes them. The order of their channels
-tells BGR from RGB.
+them apart. Its filters have a median norm of 1.3 in Caffe's SqueezeNet and 2.3 in its GoogLeNet,
+which see 0 … 255, and of 2.0 in torchvision's AlexNet, which sees normalised images: all began with
+small random weights, and training moved them by about as much. But there is only one VGG-16 of
+Caffe, whose first filters are known, and fine-tuning hardly changes them. The order of their
+channels tells BGR from RGB.
 """
 from typing import Any, NamedTuple
 
