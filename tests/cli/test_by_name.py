@@ -103,7 +103,7 @@ def test_what_makes_no_sense_with_a_classifier(publish, photo, run_main):
     publish('squeezenet', random_net('squeezenet', 1000))
     code, _, err = run_main('predict', 'squeezenet', 'photo.jpg', '--flip', '--window', '64')
     assert code == 2 and '--flip --window: this net scores an image as a whole' in err
-    code, _, err = run_main('eval', 'squeezenet', 'voc')
+    code, _, err = run_main('eval', 'squeezenet', 'shapes')
     assert code == 2 and 'squeezenet scores an image as a whole, and these metrics' in err
 
 
@@ -221,7 +221,7 @@ def test_a_preprocess_that_contradicts_the_weights(publish, photo, trained, run_
 # ---- mistakes ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('command', [
-    ['predict', 'fcn_resnet50', 'photo.jpg'], ['eval', 'fcn_resnet50', 'voc'],
+    ['predict', 'fcn_resnet50', 'photo.jpg'], ['eval', 'fcn_resnet50', 'shapes'],
     ['train', 'shapes-32s', '--weights', 'fcn_resnet50'],
     ['draw', 'fcn_resnet50', '--heatmap', 'dog', 'photo.jpg', '-o', 'x.png'],
     ['export', 'fcn_resnet50', '-o', 'net.npz']])
@@ -240,7 +240,7 @@ def test_offline_each_command_says_which_file_to_put_where(command, publish, pho
 
 @pytest.mark.parametrize('command', ['predict', 'eval', 'export'])
 def test_a_wrong_name_is_answered_with_near_ones(command, photo, run_main):
-    options = dict(predict=['photo.jpg'], eval=['voc'], export=['-o', 'x.npz'])[command]
+    options = dict(predict=['photo.jpg'], eval=['shapes'], export=['-o', 'x.npz'])[command]
     code, _, err = run_main(command, 'fcn_resnet5', *options)
     assert code == 2
     assert err == ("tinyfcn: fcn_resnet5: no such file or folder, and no weights are called "
@@ -252,6 +252,17 @@ def test_nothing_is_downloaded_for_an_image_that_is_not_there(publish, photo, ru
     here = publish('fcn_resnet50', random_net('fcn_resnet50', 21))
     code, _, err = run_main('predict', 'fcn_resnet50', 'gone.jpg')
     assert code == 2 and 'gone.jpg: no such file' in err and not here.server.requests
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['nowhere'], 'nowhere: neither a folder nor the name of a data set'),
+    (['voc'], 'voc is not in data'),
+    ([], 'fcn_resnet50 was not trained by a run of tinyfcn: name a data set')])
+def test_nothing_is_downloaded_for_a_data_set_that_is_not_there(arguments, message, publish, photo,
+                                                                run_main):
+    here = publish('fcn_resnet50', random_net('fcn_resnet50', 21))
+    code, _, err = run_main('eval', 'fcn_resnet50', *arguments)
+    assert code == 2 and message in err and not here.server.requests
 
 
 def test_a_file_of_that_name_is_taken(publish, photo, trained, run_main):

@@ -32,6 +32,7 @@ from ..prediction.classify import is_classifier
 from ..prediction.evaluation import add_confusion, predict_all, total_confusion
 from ..prediction.multiscale import require_window
 from ..training import Recipe
+from ..weights.sources import source_name
 from .bar import show_bar
 from .device import add_device_arguments
 from .output import say
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    dataset = named_set(args)                           # raises before weights are downloaded
     file = weights_file(args.weights)
     net = load(file).to(args.device)
     if is_classifier(net):
@@ -81,7 +83,8 @@ def run(args: argparse.Namespace) -> None:
     if run_state and 'recipe' in run_state:
         recipe = Recipe.from_saved(run_state['recipe'], str(args.weights))
     root = args.data or run_data_folder(file)
-    dataset = evaluation_set(args, recipe, root)
+    if dataset is None:
+        dataset = set_of_run(args, recipe, root)
     require_same_classes(net, dataset)
     if args.export:
         require_own_exports(args.export, net, dataset.names, args.overwrite)
@@ -116,12 +119,19 @@ def run(args: argparse.Namespace) -> None:
 
 # ---- the data set --------------------------------------------------------------------------------
 
-def evaluation_set(args: argparse.Namespace, recipe: Recipe | None, root: Path | None) -> Dataset:
-    """The data set of the command line, or the validation set of the run that trained the net."""
+def named_set(args: argparse.Namespace) -> Dataset | None:
+    """The data set of the command line; None if that of the run that trained the net is meant."""
     if args.dataset:
         if args.split:
             return open_dataset(args.dataset, args.data, args.split)
         return validation_set(args.dataset, args.data)
+    if source_name(str(args.weights)) and not args.weights.exists():
+        raise ValueError(f'{args.weights} was not trained by a run of tinyfcn: name a data set')
+    return None
+
+
+def set_of_run(args: argparse.Namespace, recipe: Recipe | None, root: Path | None) -> Dataset:
+    """The validation set of the run that trained the net, or another split of its data."""
     if not recipe or not recipe.train:
         raise ValueError(f'{args.weights} does not say what it was trained on: name a data set')
     if root and not root.is_dir():
