@@ -138,7 +138,14 @@ def test_where(table, run, cache):
     assert rows == [['small', '0.0', 'MB', 'small.npz'],
                     ['small', '0.0', 'MB', 'small.npz.0a.part   (part of a download)'],
                     ['small', '0.0', 'MB', 'small.npz.bad   (not the right file: may be removed)'],
-                    ['small', '0.0', 'MB', r'x\x1b   (not the right file: get it again)']]
+                    ['small', '0.0', 'MB', r'x\x1b   (not used: may be removed)']]
+    (folder / 'small.npz').write_bytes(OTHER)
+    folder.rename(folder.with_name('o\nther'))
+    table('small', Row(DATA)).mkdir()
+    (folder / 'small.npz').write_bytes(OTHER)
+    rows = [line.split(maxsplit=3) for line in run('where')[1].splitlines()[1:]]
+    assert [r'o\nther', '0.0', 'MB', 'small.npz   (not used: may be removed)'] in rows
+    assert rows[-1] == ['small', '0.0', 'MB', 'small.npz   (not the right file: get it again)']
 
 
 def test_a_mirror_that_is_slow_shows_lines_in_a_log(server, table, run, monkeypatch):

@@ -127,17 +127,24 @@ def show_cache() -> None:
         if path.suffix in ('.verified', '.sha256', '.tag'):
             continue
         size = f'{path.stat().st_size / 1e6:,.1f} MB'
-        say(f'  {path.parent.name:28} {size:>12}  {printable(path.name)}{file_note(path)}')
+        say(f'  {printable(path.parent.name):28} {size:>12}  {printable(path.name)}{file_note(path)}')
     if not paths:
         say('  no weights yet; `tinyfcn weights list` shows which there are')
 
 
 def file_note(path: Path) -> str:
     """What a file in the cache is, if it is not complete and verified; else ''."""
-    what = SUFFIX_NOTES.get(path.suffix, '')
-    if not what and path != cached_weights(path.parent.name):
+    name = path.parent.name
+    used = cached_weights(name)
+    if path.suffix in SUFFIX_NOTES:
+        what = SUFFIX_NOTES[path.suffix]
+    elif path == used:
+        return ''
+    elif used or not source_name(name):
+        what = 'not used: may be removed'
+    else:
         what = 'not the right file: get it again'
-    return f'   ({what})' if what else ''
+    return f'   ({what})'
 
 
 # ---- files ---------------------------------------------------------------------------------------
