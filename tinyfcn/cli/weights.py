@@ -126,8 +126,9 @@ def show_cache() -> None:
     for path in paths:
         if path.suffix in ('.verified', '.sha256', '.tag'):
             continue
+        name = printable(path.parent.name)
         size = f'{path.stat().st_size / 1e6:,.1f} MB'
-        say(f'  {printable(path.parent.name):28} {size:>12}  {printable(path.name)}{file_note(path)}')
+        say(f'  {name:28} {size:>12}  {printable(path.name)}{file_note(path)}')
     if not paths:
         say('  no weights yet; `tinyfcn weights list` shows which there are')
 
