@@ -246,6 +246,14 @@ def test_scores_too_far_apart_to_subtract_are_reported():
     assert not rows and 'the loss is' in message and 'at step 1' in message
 
 
+def test_after_a_training_images_have_their_own_size():
+    """That of pretrained weights, 520 for torchvision's, is not that of the images trained on."""
+    net = small_net()
+    net.about['shorter_side'] = 520
+    fit(net, small_dataset(), make_recipe(steps=1))
+    assert 'shorter_side' not in net.about
+
+
 def test_preprocess_comes_from_the_recipe_or_from_the_weights():
     unknown = small_net()
     del unknown.about['preprocess']

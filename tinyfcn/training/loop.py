@@ -122,6 +122,7 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     require_same_training(net, dataset, recipe, seed, first_step)
     preprocess = require_trainable(net, dataset, recipe, optimizer)
     net.about['preprocess'] = preprocess
+    net.about.pop('shorter_side', None)         # of pretrained weights; images are used as they are
     if dataset.colours:
         net.about['colours'] = dataset.colours
     if recipe.class_weight == 'median':
