@@ -134,9 +134,9 @@ def test_weights_of_another_net_than_that_of_the_recipe(name, n_class, net, publ
     command = ['train', 'folder', '--data', trained[0], '--weights', name, *STEPS]
     code, _, err = run_main(*command)
     assert code == 2
-    assert (f'.pth has the weights of {of_net}, which do not fit into tiny_8s; `--set net={net}` '
-            f'trains a net that they fit into: ') in err
-    code, _, err = run_main(*command, f'net={net}', 'net_kwargs={"width": .0625}')
+    assert (f'.pth has the weights of {of_net}, which do not fit into tiny_8s; `--set net={net} '
+            f'lr=0.0001` trains a net that they fit into: ') in err
+    code, _, err = run_main(*command, f'net={net}', 'lr=1e-4', 'net_kwargs={"width": .0625}')
     assert code == 0, err
 
 

@@ -12,6 +12,7 @@ from .recipes import Recipe
 
 # data sets whose first three channels are not colours, and have neither RGB nor BGR order
 NO_COLOURS = 'nyud_hha',
+MAX_ADAM_LR = 1e-4              # for weights that are trained already
 # {classifier: the FCN that starts from its weights}, if that is not called fcn_ and its name
 FCN_ON = dict(vgg16='fcn8s_at_once', squeezenet='fcn_squeezenet_16s')
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
@@ -49,7 +50,7 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
         try:
             weights.transplant(net, renamed)
         except ValueError as error:
-            raise ValueError(f'{_describe_misfit(file, about, recipe.net)}: {error}') from None
+            raise ValueError(f'{_describe_misfit(file, about, recipe)}: {error}') from None
         is_branch = bool(suffix) or recipe.train is not None and recipe.train[0] in NO_COLOURS
         preprocess = resolve_preprocess(preprocess, about.get('preprocess'), file, is_branch, log,
                                         keep_preprocess)
@@ -57,15 +58,17 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
     return net
 
 
-def _describe_misfit(file: str | Path, about: Mapping[str, Any], net: str) -> str:
+def _describe_misfit(file: str | Path, about: Mapping[str, Any], recipe: Recipe) -> str:
     """The message for weights of another net than that of the recipe, with a net that they fit."""
     of_net = about.get('build', {}).get('name')
-    if of_net in (None, net):
+    if of_net in (None, recipe.net):
         return printable(file)
-    text = f'{printable(file)} has the weights of {of_net}, which do not fit into {net}'
-    for other in FCN_ON.get(of_net, f'fcn_{of_net}'), of_net:
-        if other in NETS and other != net:
-            return f'{text}; `--set net={other}` trains a net that they fit into'
+    text = f'{printable(file)} has the weights of {of_net}, which do not fit into {recipe.net}'
+    # the steps of Adam with the lr of a new net would undo what weights have been trained to
+    lr = f' lr={MAX_ADAM_LR}' if recipe.optimizer == 'adam' and recipe.lr > MAX_ADAM_LR else ''
+    for net in FCN_ON.get(of_net, f'fcn_{of_net}'), of_net:
+        if net in NETS and net != recipe.net:
+            return f'{text}; `--set net={net}{lr}` trains a net that they fit into'
     return text
 
 
