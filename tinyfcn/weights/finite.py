@@ -34,7 +34,7 @@ def require_finite(arrays: Mapping[str, NDArray[Any]], path: str | os.PathLike[s
     counts = count_non_finite(arrays)
     if counts:
         name = next(iter(counts))
-        others = f', as in {len(counts) - 1} more arrays' if len(counts) > 1 else ''
+        others = f' (arrays with such values: {len(counts)})' if len(counts) > 1 else ''
         raise FormatError(
             f'{printable(path, limit=None)}: {counts[name]:,} of the {arrays[name].size:,} values '
             f'of {printable(name)} are nan or infinite{others}; the training that wrote the file '
