@@ -39,7 +39,7 @@ def test_every_value_is_looked_at():
 
 def test_the_message_names_the_file_and_an_array():
     arrays = {'a.w': floats(3), 'a.b': np.array([np.nan, 1]), 'b.w': np.array([np.inf])}
-    with pytest.raises(FormatError, match=r'x\.pth: 1 of the 2 values of a\.b are nan or infinite, '
+    with pytest.raises(FormatError, match=r'x\.pth: 1 of the 2 values of a\.b are nan or infinite '
                                           r'\(arrays with such values: 2\); .*smaller lr'):
         require_finite(arrays, 'x.pth')
 
