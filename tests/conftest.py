@@ -9,8 +9,11 @@ from pathlib import Path
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 # what the user who runs the tests has fetched is none of their business; there is nothing here
 os.environ['TINYFCN_CACHE'] = os.path.join(tempfile.gettempdir(), f'tinyfcn-tests-{os.getpid()}')
-# a shell starts what it runs in the background with Ctrl-C ignored, and some tests send it
+# a shell starts what it runs in the background with Ctrl-C ignored, and nohup with the signal of a
+# closed terminal, and some tests send them
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, 'SIGHUP'):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60,

@@ -187,8 +187,11 @@ def test_a_stopped_worker_does_not_outlive_its_parent(number):
     parent = start_script(script)
     with parent:
         assert int(parent.stdout.readline()) != parent.pid
-        parent.send_signal(number)
-        rest, _ = parent.communicate(timeout=TIMEOUT)   # the worker has inherited this pipe
+        try:
+            parent.send_signal(number)
+            rest, _ = parent.communicate(timeout=TIMEOUT)   # the worker has inherited this pipe
+        finally:
+            parent.kill()
     assert rest == ''
 
 
