@@ -136,6 +136,17 @@ def test_a_run_in_the_folder_of_version_01_is_resumed(trained, four_steps, run_m
     assert os.listdir('runs') == ['folder']
 
 
+def test_a_run_of_another_net_is_resumed_by_its_own_command(trained, run_main, tmp_path):
+    """A SqueezeNet from random weights, with the rest of recipe folder: not folder-squeezenet."""
+    root, _ = trained
+    command = ['train', 'folder', '--data', root, '--run', tmp_path / 'run', '--set',
+               'net=fcn_squeezenet_8s', 'net_kwargs={"width":.0625}', 'steps=1', 'batch=1',
+               'crop_size=(64,64)', 'validate_every=1']
+    assert run_main(*command)[0] == 0
+    code, _, err = run_main(*command, '--resume')
+    assert code == 0 and 'finished' in err
+
+
 def test_a_run_whose_last_checkpoint_was_moved_away_is_not_taken_for_another(
         trained, four_steps, run_main, tmp_path, monkeypatch):
     root, run = trained

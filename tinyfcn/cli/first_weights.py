@@ -12,24 +12,28 @@ from ..weights.sources import SOURCES, source_name
 from .paths import weights_file
 
 SQUEEZENET = 'folder-squeezenet'
+# fields of a recipe by which a user chooses another net, with the rest of recipe `folder`
+OF_THE_NET = {'net', 'net_kwargs', 'init_from'}
 
 
 # ---- recipe `folder`, which stands for two recipes -----------------------------------------------
 
 def recipe_for_folder(files: list[Path], changes: dict[str, Any]) -> str:
     """The recipe of a new run of `folder`: folder-squeezenet, if its ImageNet weights are there."""
-    if changes.keys() & {'net', 'net_kwargs', 'init_from'}:
+    if changes.keys() & OF_THE_NET:
         return 'folder'
     if files:
         return SQUEEZENET if all(map(is_squeezenet, files)) else 'folder'
     return SQUEEZENET if default_weights('squeezenet') else 'folder'
 
 
-def recipe_of_run(folder: Path) -> str:
+def recipe_of_run(folder: Path, changes: dict[str, Any]) -> str:
     """The recipe with which a run of `folder` began.
 
     If its checkpoint cannot be read, resuming will report why.
     """
+    if changes.keys() & OF_THE_NET:
+        return 'folder'
     checkpoint = folder / runs.LAST
     with suppress(OSError, ValueError):
         if is_squeezenet(checkpoint if checkpoint.exists() else folder / runs.BEST):

@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> None:
     resumes = args.resume and has_run(folder)
     name = args.recipe
     if name == 'folder':
-        name = recipe_of_run(folder) if resumes else recipe_for_folder(args.weights, changes)
+        name = (recipe_of_run(folder, changes) if resumes
+                else recipe_for_folder(args.weights, changes))
         recipe = get_recipe(name, changes)
     files = {} if resumes else initial_weights(recipe, args.weights)
     note = partial(say, file=sys.stderr)
