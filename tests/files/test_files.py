@@ -20,6 +20,7 @@ from tinyfcn.data.mat import read_mat
 from tinyfcn.fetch.unpack import unpack
 from tinyfcn.files import (
     ImageError,
+    atomic,
     lock_folder,
     make_folder,
     open_atomic,
@@ -78,7 +79,21 @@ def test_what_is_no_file_is_not_replaced(tmp_path, make):
         write(tmp_path / 'a')
 
 
-def test_the_temporary_file_is_new_and_has_no_name_that_could_be_guessed(tmp_path):
+@pytest.mark.skipif(sys.platform != 'linux', reason='files without a name are of Linux')
+def test_a_killed_process_leaves_nothing_of_a_new_file(tmp_path):
+    write(tmp_path / 'a')
+    script = ('import os, signal, sys\nfrom tinyfcn.files import open_atomic\n'
+              'with open_atomic(sys.argv[1]) as file:\n'
+              '    file.write(bytes(1 << 20))\n'
+              '    os.kill(os.getpid(), signal.SIGKILL)')
+    killed = subprocess.run([sys.executable, '-c', script, tmp_path / 'a'], check=False)
+    assert killed.returncode == -signal.SIGKILL and os.listdir(tmp_path) == ['a']
+    assert os.stat(tmp_path / 'a').st_size < 1 << 20
+
+
+def test_the_temporary_file_is_new_and_has_no_name_that_could_be_guessed(tmp_path, monkeypatch):
+    """Where a file cannot be without a name."""
+    monkeypatch.setattr(atomic, 'OPEN_FILES', tmp_path / 'nowhere')
     names = set()
     for _ in range(2):
         with open_atomic(tmp_path / 'a'):

@@ -44,7 +44,7 @@ class Disk:
         if stat.S_ISDIR(status.st_mode):
             self.add_names(path)
         else:
-            self.contents[status.st_ino] = path.read_bytes()
+            self.contents[status.st_ino] = Path(f'/proc/self/fd/{handle}').read_bytes()
         self.cut()
 
     def rename(self, old, new):

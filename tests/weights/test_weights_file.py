@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from weights_samples import floats
 
 from tinyfcn import weights
+from tinyfcn.files import atomic
 from tinyfcn.weights import FormatError, safetensors_file
 
 ARRAYS = {'score.w': floats(2, 3, 1, 1), 'score.b': floats(2).astype('float64'),
@@ -146,7 +147,13 @@ def test_a_failure_leaves_the_old_file_and_no_other(path, monkeypatch, call):
     assert path.read_bytes() == old and os.listdir(path.parent) == [path.name]
 
 
-def test_ctrl_c_leaves_the_old_file_and_no_other(path, monkeypatch):
+@pytest.mark.parametrize('has_name', [True, False])
+def test_ctrl_c_leaves_the_old_file_and_no_other(path, monkeypatch, has_name):
+    """The new file may have a name already, or be without one until it is complete."""
+    if has_name:
+        monkeypatch.setattr(atomic, 'OPEN_FILES', path / 'nowhere')
+    elif not os.path.isdir(atomic.OPEN_FILES):
+        pytest.skip('files without a name are of Linux')
     old = path.read_bytes()
     files_meanwhile = []
 
@@ -156,7 +163,7 @@ def test_ctrl_c_leaves_the_old_file_and_no_other(path, monkeypatch):
     monkeypatch.setattr(os, 'fsync', interrupted)
     with pytest.raises(KeyboardInterrupt):
         weights.save(path, {'w': floats(9)}, {})
-    assert len(files_meanwhile) == 2                     # the old one and the new one
+    assert len(files_meanwhile) == 1 + has_name         # the old one, and the new one
     assert path.read_bytes() == old and os.listdir(path.parent) == [path.name]
 
 

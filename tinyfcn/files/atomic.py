@@ -7,26 +7,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+OPEN_FILES = '/proc/self/fd'            # on Linux, a link for each open file of this process
+
 
 @contextmanager
 def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a new binary file that replaces `path` at the end of the block; on an error it vanishes.
 
     Renaming is atomic: a reader finds the old file or the new one, never a part of one. Both the
-    file and its folder are flushed to the disk, so this holds after a power cut, too. The new file
-    has the permissions of the old one. A link, pipe or device at `path` is refused.
+    file and its folder are flushed to the disk, so this holds after a power cut, too. Where the
+    system allows it, the new file has no name until it is complete: if this process is killed,
+    nothing of it stays. It has the permissions of the old one. A link, pipe or device at `path` is
+    refused.
     """
     path = Path(path)
     mode = _replaceable_mode(path)
     _remove_leftovers(path)
     new = path.with_name(f'{_temporary_prefix(path)}{os.getpid()}.{secrets.token_hex(4)}.tmp')
     try:
-        with os.fdopen(_create(new), 'wb') as file:
+        unnamed = _create_unnamed(path.parent)
+        with os.fdopen(_create(new) if unnamed is None else unnamed, 'wb') as file:
             yield file
             file.flush()
             if mode is not None and hasattr(os, 'fchmod'):
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+            if unnamed is not None:
+                _give_name(unnamed, new)
         os.replace(new, path)
     except BaseException as error:                      # also Ctrl-C
         with suppress(OSError):
@@ -62,6 +69,26 @@ def _create(path: Path) -> int:
     for name in 'O_NOFOLLOW', 'O_CLOEXEC', 'O_BINARY':
         flags |= getattr(os, name, 0)
     return os.open(path, flags, 0o666)                  # less the umask
+
+
+def _create_unnamed(folder: Path) -> int | None:
+    """A new file without a name, on the disk of this folder; None where that cannot be."""
+    if not hasattr(os, 'O_TMPFILE') or not os.path.isdir(OPEN_FILES):
+        return None
+    try:
+        return os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+    except OSError:                                     # a file system that has no such files, or
+        return None                                     # a reason that `_create` will report
+
+
+def _give_name(handle: int, path: Path) -> None:
+    """Let a file without a name appear at `path`, where nothing may be."""
+    # os.link follows the link to the open file only where it is given a folder to begin at
+    folder = os.open(OPEN_FILES, os.O_RDONLY)
+    try:
+        os.link(str(handle), path, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
 
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:
