@@ -1,18 +1,9 @@
 """Fixtures: a local mirror, a data set in the table of sources, and a log."""
 import pytest
-from local_mirror import LENGTH, SHA256, running_server
+from local_mirror import LENGTH, SHA256, server  # noqa: F401
 
 from tinyfcn.data.sources import SOURCES, DatasetSource
-from tinyfcn.fetch import download
 from tinyfcn.fetch.source import Source
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv('no_proxy', '*')
-    monkeypatch.setattr(download, 'WAIT', .01)
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture

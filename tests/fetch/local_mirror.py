@@ -9,8 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from test_unpack import tar_of
 
+from tinyfcn.fetch import download
 from tinyfcn.fetch.source import Source
 
 RNG = np.random.default_rng(6)
@@ -86,6 +88,15 @@ def running_server():
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """For tests that fetch; their conftest.py imports it."""
+    monkeypatch.setenv('no_proxy', '*')
+    monkeypatch.setattr(download, 'WAIT', .01)
+    with running_server() as server:
+        yield server
 
 
 class Handler(BaseHTTPRequestHandler):

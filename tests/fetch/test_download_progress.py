@@ -72,7 +72,7 @@ def test_without_stderr(monkeypatch):
 
 
 def test_a_log_that_cannot_be_written(monkeypatch):
-    """Nobody reads it any more; the download goes on."""
+    """The program that read it has ended; the download continues."""
     full = open('/dev/full', 'w', buffering=1)
     with monkeypatch.context() as patch, Progress() as report:
         patch.setattr(sys, 'stderr', full)

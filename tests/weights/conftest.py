@@ -1,17 +1,8 @@
 """Fixtures: a local mirror, an empty cache, and weights in the table of sources."""
 import pytest
-from local_mirror import running_server
+from local_mirror import server  # noqa: F401
 
-from tinyfcn.fetch import download
 from tinyfcn.weights.sources import SOURCES, WeightsSource
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv('no_proxy', '*')
-    monkeypatch.setattr(download, 'WAIT', .01)
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture

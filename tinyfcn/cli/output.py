@@ -11,7 +11,7 @@ from ..files import printable
 SUBSTITUTES = str.maketrans({
     '×': 'x', '–': '-', '—': '-', '−': '-', '…': '...', '→': '->', '·': '*', '±': '+/-',
     '’': "'", '‘': "'", '“': '"', '”': '"'})
-# the output has no reader any more: `| head` has ended, or the terminal is closed
+# nothing reads the output: `| head` has ended, or the terminal is closed
 NOT_READ = errno.EPIPE, errno.EIO
 
 
