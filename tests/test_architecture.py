@@ -67,6 +67,7 @@ ONLY_IN = {
     'cupy':         'runtime kernels.gpu',
     'cupyx':        'runtime kernels.gpu',
     'numba':        'kernels.cpu',
+    'llvmlite':     'kernels.cpu',
     'matplotlib':   'viz',
     'mpi4py':       'runtime.distributed',
     'onnx':         'weights.export.onnx_file',

@@ -8,7 +8,7 @@ import tinyfcn
 from tinyfcn import ops
 from tinyfcn.dispatch import backward_of, reference_only
 from tinyfcn.kernels import registry
-from tinyfcn.kernels.registry import kernel
+from tinyfcn.kernels.registry import find_kernel, kernel
 from tinyfcn.runtime.backend import array_module, sparse_module
 
 
@@ -16,6 +16,7 @@ from tinyfcn.runtime.backend import array_module, sparse_module
 def marking_kernel(monkeypatch):
     """A kernel for relu on float32 that returns the word 'kernel'."""
     monkeypatch.setattr(registry, '_kernels', {})
+    monkeypatch.setattr(registry, 'MIN_SIZE', 1)
 
     @kernel('relu', 'numpy', accepts=lambda x: x.dtype == 'float32')
     def relu(x):
@@ -54,6 +55,7 @@ def test_reference_only_concerns_one_thread(marking_kernel):
 
 def test_a_backward_may_have_a_kernel_of_its_own(monkeypatch):
     monkeypatch.setattr(registry, '_kernels', {})
+    monkeypatch.setattr(registry, 'MIN_SIZE', 1)
     kernel('relu_backward', 'numpy', accepts=lambda dy, cache: True)(
         lambda dy, cache: ('kernel',))
     y, cache = ops.relu(X)
@@ -96,3 +98,23 @@ def test_the_public_names_of_the_package():
     assert set(dir(tinyfcn)) >= {'Net', 'build', 'ops', 'metrics', 'optim'}
     with pytest.raises(AttributeError, match='opps'):
         print(tinyfcn.opps)
+
+
+def test_a_kernel_for_the_cpu_is_not_worth_a_small_array(monkeypatch):
+    """To import Numba takes longer than the whole training of a tiny net."""
+    monkeypatch.setattr(registry, '_kernels', {})
+    kernel('relu', 'numpy', accepts=lambda x: True)(lambda x: ('kernel', x))
+    monkeypatch.setattr(registry, 'MIN_SIZE', X.size + 1)
+    assert ops.relu(X)[0].all()
+    monkeypatch.setattr(registry, 'MIN_SIZE', X.size)
+    assert ops.relu(X)[0] == 'kernel'
+
+
+def test_arrays_in_a_cache_count(monkeypatch):
+    """A thin gradient may belong to a large image."""
+    monkeypatch.setattr(registry, '_kernels', {})
+    monkeypatch.setattr(registry, 'MIN_SIZE', 100)
+    kernel('relu_backward', 'numpy', accepts=lambda dy, cache: True)(lambda dy, cache: 'kernel')
+    large = np.ones((1, 1, 10, 10), 'float32')
+    assert find_kernel('relu_backward', False, X, (large,))
+    assert not find_kernel('relu_backward', False, X, (X, 3))

@@ -14,12 +14,12 @@ from tinyfcn import ops
 from tinyfcn.dispatch import exact, reference_only
 from tinyfcn.kernels import registry
 from tinyfcn.kernels.convolution import Geometry
-from tinyfcn.kernels.cpu import blocking, conv, im2col, small_maps, winograd
+from tinyfcn.kernels.cpu import blocking, conv, direct, small_maps, winograd
 from tinyfcn.kernels.registry import find_kernel
 
 # by name: the algorithm, and its largest error in units of the largest value
 ALGORITHMS = {
-    'im2col': (im2col, 2e-6),
+    'direct': (direct, 2e-6),
     'small_maps': (small_maps, 2e-6),
     'winograd': (winograd, 3e-5),
 }
@@ -66,6 +66,7 @@ def use_only(monkeypatch):
     def use(algorithm, threads=3):
         monkeypatch.setattr(registry, '_kernels', {})
         conv.register(lambda problem: algorithm, exact=False)
+        monkeypatch.setattr(registry, 'MIN_SIZE', 1)
         monkeypatch.setattr(blocking, 'MIN_WORK', 1)
         monkeypatch.setenv('TINYFCN_THREADS', str(threads))
     return use
@@ -78,7 +79,7 @@ def problems(draw, three_by_three):
         return draw(st.integers(least, most))
 
     groups = integer(1, 3)
-    c, k = integer(1, 6), integer(1, 6) * groups
+    c, k = integer(1, 20), integer(1, 20) * groups
     if three_by_three:
         ksize, kwargs = (3, 3), dict(pad=(integer(0, 4), integer(0, 4)))
     else:
@@ -151,18 +152,18 @@ def test_an_algorithm_agrees_with_the_reference(name, use_only):
 
 # c, k, ksize, size, geometry and the algorithm that is chosen: by default, and inside exact()
 CASES = {
-    'a 3×3 of VGG':          (32, 48, 3, 40, dict(pad=1), winograd, im2col),
-    'the same, dilated':     (32, 48, 3, 40, dict(pad=2, dilation=2), im2col, im2col),
+    'a 3×3 of VGG':          (64, 80, 3, 48, dict(pad=1), winograd, direct),
+    'the same, dilated':     (64, 80, 3, 48, dict(pad=2, dilation=2), direct, direct),
     'a small map':           (64, 96, 3, 8, dict(pad=1), small_maps, small_maps),
-    'a first layer':         (3, 64, 3, 60, dict(pad=30), im2col, im2col),
-    'an expand layer':       (16, 64, 3, 30, dict(pad=1), im2col, im2col),
-    'the stem of a ResNet':  (3, 64, 7, 65, dict(pad=3, stride=2), im2col, im2col),
-    'a 3×3 at stride 2':     (32, 32, 3, 33, dict(pad=1, stride=2), im2col, im2col),
-    '1×1':                   (48, 32, 1, 20, {}, im2col, im2col),
-    '1×1 at stride 2':       (48, 32, 1, 21, dict(stride=2), im2col, im2col),
+    'a first layer':         (3, 64, 3, 60, dict(pad=30), direct, direct),
+    'an expand layer':       (16, 64, 3, 30, dict(pad=1), direct, direct),
+    'the stem of a ResNet':  (3, 64, 7, 65, dict(pad=3, stride=2), direct, direct),
+    'a 3×3 at stride 2':     (32, 32, 3, 33, dict(pad=1, stride=2), direct, direct),
+    '1×1':                   (48, 32, 1, 20, {}, direct, direct),
+    '1×1 at stride 2':       (48, 32, 1, 61, dict(stride=2), direct, direct),
     'fc6':                   (32, 256, 7, 10, {}, small_maps, small_maps),
-    'two groups of AlexNet': (48, 64, 5, 27, dict(pad=2, groups=2), im2col, im2col),
-    'a learned deconv':      (21, 21, 4, 34, dict(stride=2), im2col, im2col),
+    'two groups of AlexNet': (48, 64, 5, 27, dict(pad=2, groups=2), direct, direct),
+    'a learned deconv':      (21, 21, 4, 34, dict(stride=2), direct, direct),
     'thin and small':        (4, 4, 3, 20, dict(pad=1), None, None),
 }
 
@@ -248,10 +249,10 @@ def test_four_threads_at_once(name, use_only):
 def test_nested_blocks_never_allow_more_kernels(monkeypatch):
     """Of exact() and reference_only() the stricter holds, in either order; errors leave a block."""
     rng = np.random.default_rng(6)
-    x = rng.standard_normal((1, 32, 27, 27), 'float32')
-    w = rng.standard_normal((32, 32, 3, 3), 'float32')
+    x = rng.standard_normal((1, 64, 62, 62), 'float32')
+    w = rng.standard_normal((64, 64, 3, 3), 'float32')
     used = []
-    for algorithm in winograd, im2col:
+    for algorithm in winograd, direct:
         monkeypatch.setattr(algorithm, 'convolve', record_use(algorithm, used))
     for outer, inner in (exact, reference_only), (reference_only, exact):
         with outer(), inner():
@@ -263,14 +264,14 @@ def test_nested_blocks_never_allow_more_kernels(monkeypatch):
         ops.conv2d(x, w, pad=1)
         raise KeyError
     ops.conv2d(x, w, pad=1)
-    assert used == [im2col, winograd]
+    assert used == [direct, winograd]
 
 
 def test_weights_may_change_in_place():
     """Nothing of w is kept from one call to the next."""
     rng = np.random.default_rng(4)
-    x = rng.standard_normal((1, 32, 27, 27), 'float32')
-    w = rng.standard_normal((32, 32, 3, 3), 'float32')
+    x = rng.standard_normal((1, 64, 62, 62), 'float32')
+    w = rng.standard_normal((64, 64, 3, 3), 'float32')
     before, _ = ops.conv2d(x, w, pad=1)
     w *= 2
     np.testing.assert_array_equal(ops.conv2d(x, w, pad=1)[0], 2 * before)
@@ -279,18 +280,18 @@ def test_weights_may_change_in_place():
 def test_an_unwanted_gradient_is_not_computed(monkeypatch):
     """The first layer of a net needs no dx."""
     rng = np.random.default_rng(5)
-    x = rng.standard_normal((1, 32, 27, 27), 'float32')
-    y, cache = ops.conv2d(x, rng.standard_normal((32, 32, 3, 3), 'float32'), pad=1)
+    x = rng.standard_normal((1, 64, 62, 62), 'float32')
+    y, cache = ops.conv2d(x, rng.standard_normal((64, 64, 3, 3), 'float32'), pad=1)
     monkeypatch.setattr(winograd, 'convolve_transposed', None)      # a call raises TypeError
     dx, dw, _ = ops.conv2d.backward(y, cache, want=(False, True, False))
-    assert dx is None and dw.shape == (32, 32, 3, 3)
+    assert dx is None and dw.shape == (64, 64, 3, 3)
     with pytest.raises(TypeError):
         ops.conv2d.backward(y, cache)
 
 
 def test_unsupported_arguments_have_no_kernel():
     """float64, and everything that the reference rejects."""
-    x, w = np.ones((1, 32, 30, 30), 'float32'), np.ones((32, 32, 3, 3), 'float32')
+    x, w = np.ones((1, 64, 62, 62), 'float32'), np.ones((64, 64, 3, 3), 'float32')
     geometry = dict(stride=1, pad=1, dilation=1)
     found = [find_kernel('conv2d', False, *to_float64([x, w])),
              find_kernel('conv2d', False, x, w[0]),
@@ -306,6 +307,24 @@ def test_channels_last_does_not_copy_a_crop():
     x = np.ones((1, 9, 8, 16), 'float32').transpose(0, 3, 1, 2)
     assert np.shares_memory(blocking.channels_last(x[:, :, 2:, 3:-1]), x)
     assert blocking.channels_last(np.ones((1, 16, 9, 8), 'float32')).flags.c_contiguous
+
+
+@pytest.mark.parametrize('name', ALGORITHMS)
+def test_the_number_of_threads_changes_no_bit(name, use_only, monkeypatch):
+    algorithm, _ = ALGORITHMS[name]
+    use_only(algorithm)
+    rng = np.random.default_rng(7)
+    results = []
+    x = rng.standard_normal((3, 20, 33, 29), 'float32')
+    w = rng.standard_normal((70, 20, 3, 3), 'float32')
+    b = rng.standard_normal(70, 'float32')
+    for threads in 1, 2, 3, 5:
+        monkeypatch.setenv('TINYFCN_THREADS', str(threads))
+        y, cache = ops.conv2d(x, w, b, pad=1)
+        results.append([y, *ops.conv2d.backward(y, cache)])
+    for own in results[1:]:
+        for a, b in zip(own, results[0]):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_a_block_is_several_small_images_or_a_part_of_one():

@@ -6,7 +6,8 @@
 A kernel names its op by string and returns what the reference returns, the cache field by field.
 One that rounds more than the reference is registered with exact=False, and exact() turns it off.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -17,8 +18,11 @@ from ..runtime.backend import HOST_ARRAYS
 Library = Literal['numpy', 'cupy']
 F = TypeVar('F', bound=Callable[..., Any])
 
-# the kernels of an array library are imported when the first of its arrays reaches an op
+# the kernels of an array library are imported when the first of its arrays reaches an op; those of
+# NumPy need Numba, which takes a second to import, so an array that is worth it must come first
 PACKAGES: dict[str, str] = {'numpy': 'tinyfcn.kernels.cpu', 'cupy': 'tinyfcn.kernels.gpu'}
+
+MIN_SIZE = 1 << 14          # values of the largest array that a kernel for the CPU is worth
 
 
 class Kernel(NamedTuple):
@@ -50,9 +54,33 @@ def find_kernel(op: str, exact_only: bool, *args: Any, **kwargs: Any) -> Callabl
         return None                                     # not an array: the reference rejects it
     if any(isinstance(v, np.ndarray) and type(v) not in HOST_ARRAYS for v in values):
         return None                                     # np.matrix, a masked array: likewise
-    import_module(PACKAGES[library])
+    if library == 'numpy' and max(_sizes(values)) < MIN_SIZE:
+        return None
+    if not _has_kernels(library):
+        return None
     for candidate in _kernels.get((op, library), ()):
         if candidate.exact or not exact_only:
             if candidate.accepts(*args, **kwargs):
                 return candidate.function
     return None
+
+
+def _sizes(values: Iterable[Any]) -> Iterator[int]:
+    """Of all arrays, and of those in tuples, such as the cache of an op."""
+    for value in values:
+        if isinstance(value, np.ndarray):
+            yield value.size
+        elif isinstance(value, tuple):
+            yield from _sizes(value)
+
+
+@cache
+def _has_kernels(library: str) -> bool:
+    """Import the kernels of a library. -> False where they need Numba and there is none for them"""
+    try:
+        import_module(PACKAGES[library])
+    except ImportError:
+        if library == 'cupy':
+            raise
+        return False
+    return True

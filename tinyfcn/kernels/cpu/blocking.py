@@ -3,6 +3,7 @@
 The shape stays (N, C, H, W), but the memory is (N, H, W, C). There a window is a few long runs of
 memory, and a block of image rows is small enough to stay in the cache from one step to the next.
 """
+from itertools import chain
 from math import prod
 from threading import local
 
@@ -12,6 +13,7 @@ from ...runtime.threads import parallel, split_range
 
 MIN_WORK = 1 << 24          # multiplications that make it worth waking one more thread, about 1 ms
 SMALL_MATRIX = 13000        # values of a matrix that is faster multiplied in pieces, measured
+SUM_ROWS = 8                # rows of an image in one sum of pixels
 MAX_SCRATCH = 1 << 23       # values of a scratch buffer that a thread keeps, 32 MB
 
 _scratch = local()
@@ -114,18 +116,6 @@ def _inside(size, start, count):
     return first, max(first, min(count, size - start))
 
 
-def overlap(pixels, out, stride, shift):
-    """Which windows read one of `pixels`, and which of those pixels they read. -> two slices
-
-    Window y of range(out) reads pixel y·stride + shift. `pixels` is a range; the second slice
-    counts from its start.
-    """
-    first = max(0, -(-(pixels.start - shift) // stride))
-    last = max(first, min(out, -(-(pixels.stop - shift) // stride)))
-    start = first * stride + shift - pixels.start
-    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
-
-
 def multiply(a, b, out):
     """out = a @ b over the last two axes, in pieces where b is small.
 
@@ -154,13 +144,17 @@ def multiply(a, b, out):
 def sum_pixels(dy):
     """db = Σ dy over all pixels.   (N, H, W, C) -> (C,)
 
-    Block by block, so that small values are not rounded away beside one huge sum.
+    Block by block, so that small values are not rounded away beside one huge sum, and in the same
+    order for any number of threads.
     """
-    def add_up(part):
-        total = 0
-        for block in blocks(part, dy.shape[1], 8):
-            rows = dy[block].reshape(-1, dy.shape[3])
-            total = total + np.ones(len(rows), dy.dtype) @ rows     # BLAS adds faster than sum()
-        return total
+    rows = [*blocks(slice(0, len(dy) * dy.shape[1]), dy.shape[1], SUM_ROWS)]
 
-    return sum(parallel_for(add_up, count=len(dy) * dy.shape[1], cost=8 * prod(dy.shape[2:])))
+    def add_up(part):
+        totals = []
+        for block in rows[part]:
+            pixels = dy[block].reshape(-1, dy.shape[3])
+            totals.append(np.ones(len(pixels), dy.dtype) @ pixels)  # BLAS adds faster than sum()
+        return totals
+
+    totals = parallel_for(add_up, count=len(rows), cost=8 * SUM_ROWS * prod(dy.shape[2:]))
+    return sum(chain.from_iterable(totals))

@@ -1,10 +1,10 @@
 """Convolutions of float32 on the CPU: which algorithm runs, and how groups are split.
 
-    winograd        3×3 at stride 1 and dilation 1, with at least 32 channels on both sides and
-                    enough windows to pay for the transform of w
+    winograd        3×3 at stride 1 and dilation 1, with at least 64 channels on both sides and
+                    enough windows to pay for the transforms
     small_maps      fewer than three windows for each filter (1×1: an eighth of one), where a copy
                     of w would cost more than the product
-    im2col          everything else, except small problems where the reference is as fast
+    direct          everything else, except small problems, which are left to the reference
 
 Arrays of any strides come in. Results have the shape (N, C, H, W) and the memory order
 (N, H, W, C). README.md says what the thresholds rest on.
@@ -12,24 +12,23 @@ Arrays of any strides come in. Results have the shape (N, C, H, W) and the memor
 import numpy as np
 
 from .. import convolution
-from . import im2col, small_maps, winograd
+from . import direct, small_maps, winograd
 from .blocking import channels_last, sum_pixels
 
-SMALL = 1 << 22                 # multiplications, of a layer with at most THIN channels
-THIN = 8
-WINOGRAD_CHANNELS = 32          # from here on Winograd's transforms pay
-WINOGRAD_WINDOWS = 640
+SMALL = 1 << 20                 # multiplications
+WINOGRAD_CHANNELS = 64          # from here on Winograd's transforms pay
+WINOGRAD_WORK = 240_000         # windows · channels
 
 
 def choose_exact(problem):
-    """The algorithm that rounds no more than the reference; None where that is as fast."""
+    """The algorithm that rounds no more than the reference; None where that is fast enough."""
     k = problem.out_channels
     c = problem.in_channels
     ksize = problem.ksize
-    if min(k, c) <= THIN and problem.windows * k * c * ksize[0] * ksize[1] < SMALL:
+    if problem.groups * problem.windows * k * c * ksize[0] * ksize[1] < SMALL:
         return None
     few = k // 8 if ksize == (1, 1) else 3 * k
-    return small_maps if problem.windows < few else im2col
+    return small_maps if problem.windows < few else direct
 
 
 def choose_winograd(problem):
@@ -39,13 +38,16 @@ def choose_winograd(problem):
     geometry = problem.geometry
     if (problem.ksize, geometry.stride, geometry.dilation) != ((3, 3), (1, 1), (1, 1)):
         return None
-    enough = problem.windows >= max(2 * k, 2 * c, WINOGRAD_WINDOWS)
-    return winograd if min(k, c) >= WINOGRAD_CHANNELS and enough else None
+    channels = min(k, c)
+    enough = (channels * problem.windows >= WINOGRAD_WORK
+              and problem.windows >= 2 * max(k, c))
+    return winograd if channels >= WINOGRAD_CHANNELS and enough else None
 
 
 def is_supported(*arrays):
-    """Whether all are NumPy arrays of float32, none of them empty."""
-    return all(isinstance(a, np.ndarray) and a.dtype == np.float32 and a.size for a in arrays)
+    """Whether all are NumPy arrays of float32, none of them empty, at addresses of floats."""
+    return all(isinstance(a, np.ndarray) and a.dtype == np.float32 and a.size and a.flags.aligned
+               for a in arrays)
 
 
 # ---- One algorithm, group by group

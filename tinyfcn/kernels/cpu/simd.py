@@ -1,42 +1,39 @@
-"""Vectors of floats, as the CPU has them: how wide, how many, and the instructions in LLVM's terms.
+"""Vectors of LANES floats in LLVM's language.
 
-A vector register holds LANES floats, and one instruction computes with all of them: 16 with
-AVX-512, 8 with AVX2, 4 on ARM. Numba does not know such registers, so the kernels that need them
-are emitted instruction by instruction, as *intrinsics*: functions that a compiled loop may call,
-whose body is written with an LLVM builder, `b` everywhere below. Addresses are integers.
-
-The last vector of a row of channels is masked: lanes beyond the row neither read nor write memory.
+A core multiplies LANES floats in one instruction. Whether a compiler finds that in a plain loop is
+left to luck; here the instructions are written out. The functions take an LLVM builder `b` and emit
+one instruction each. `vec.py` makes a Numba type of them, `tile.py` the product of a convolution.
 """
 import platform
-from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import config, types
+from numba.core import config
 from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic
+
+from .jit import compiled as compiled
 
 
 def vector_unit(machine: str, features: set[str], is_other_cpu: bool) -> tuple[int, int]:
-    """(floats in a register, registers); (0, 0) where there is no fused multiply-add.
+    """(floats in a register, registers); (0, 0) without a fused multiply-add.
 
-    With NUMBA_CPU_NAME the code is for another CPU than this one: then AVX2 is all that is assumed.
+    16 floats with AVX-512, 8 with AVX2, 4 on ARM. With NUMBA_CPU_NAME a machine compiles for
+    another one, which is taken to have AVX2.
     """
     if machine.lower() in ('arm64', 'aarch64'):
         return 4, 32
     if 'avx512f' in features and not is_other_cpu:
         return 16, 32
-    if {'avx2', 'fma'} <= features:
-        return 8, 16
-    return 0, 0
+    return (8, 16) if {'avx2', 'fma'} <= features else (0, 0)
 
 
 def cpu_features() -> set[str]:
-    """What the CPU that Numba compiles for can do, by LLVM's names."""
+    """What the CPU can do, by LLVM's names."""
     if config.CPU_FEATURES is not None:
         return {name[1:] for name in config.CPU_FEATURES.split(',') if name.startswith('+')}
-    found = llvm.get_host_cpu_features()
-    return {name for name, has in found.items() if has and (config.ENABLE_AVX or 'avx' not in name)}
+    features = llvm.get_host_cpu_features()
+    return {name for name, has in features.items() if has and (config.ENABLE_AVX
+                                                               or not name.startswith('avx'))}
 
 
 LANES, REGISTERS = vector_unit(platform.machine(), cpu_features(),
@@ -45,86 +42,49 @@ if not LANES:
     raise ImportError('this CPU has no vector instructions that the compiled kernels could use')
 
 FLOAT = ir.FloatType()
-INT32 = ir.IntType(32)
-INT64 = ir.IntType(64)
-BYTES = ir.IntType(8).as_pointer()
-VECTOR = ir.VectorType(FLOAT, LANES)
-MASK = ir.VectorType(ir.IntType(1), LANES)
-INDICES = ir.VectorType(INT32, LANES)
-ADDRESS = types.uintp                           # Numba's type of an address
-ZEROS = ir.Constant(VECTOR, None)
+INT = ir.IntType(32)
+SIZE = ir.IntType(64)                           # addresses and counts
+FLOATS = ir.VectorType(FLOAT, LANES)
+INTS = ir.VectorType(INT, LANES)
+BITS = ir.VectorType(ir.IntType(1), LANES)      # a yes or no for each lane
 
 
-def call(b: ir.IRBuilder, name: str, result: ir.Type, *args: Any) -> Any:
-    """Call an instruction that LLVM offers as a function, such as llvm.fma.v16f32."""
-    function = get_or_insert_function(
-        b.module, ir.FunctionType(result, [a.type for a in args]), name)
-    return b.call(function, args)
+def splat(b, scalar):
+    """The scalar in every lane."""
+    empty = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
+    return b.shuffle_vector(b.insert_element(empty, scalar, INT(0)), empty, ir.Constant(INTS, None))
 
 
-def splat(b: ir.IRBuilder, value: Any) -> Any:
-    """A vector with `value` in every lane."""
-    undefined = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
-    first = b.insert_element(undefined, value, INT32(0))
-    return b.shuffle_vector(first, undefined, ir.Constant(INDICES, None))
+def first_lanes(b, count):
+    """Yes for the first `count` lanes; `count` is of SIZE, and may be negative or above LANES."""
+    at_most = b.select(b.icmp_signed('<', count, SIZE(LANES)), count, SIZE(LANES))
+    numbers = ir.Constant(INTS, list(range(LANES)))
+    return b.icmp_signed('<', numbers, splat(b, b.trunc(at_most, INT)))
 
 
-def first_lanes(b: ir.IRBuilder, count: Any) -> Any:
-    """The mask of the first `count` lanes; of all where there are fewer."""
-    numbers = ir.Constant(INDICES, list(range(LANES)))
-    return b.icmp_signed('<', numbers, splat(b, b.trunc(count, INT32)))
+def load(b, pointer, mask=None):
+    """LANES floats from memory; with a mask the others are 0, and their memory is not touched."""
+    pointer = b.bitcast(pointer, FLOATS.as_pointer())
+    if mask is None:
+        value = b.load(pointer)
+        value.align = 4
+        return value
+    return call(b, f'llvm.masked.load.v{LANES}f32.p0', FLOATS, pointer, INT(4), mask,
+                ir.Constant(FLOATS, None))
 
 
-def load(b: ir.IRBuilder, pointer: Any, mask: Any = None) -> Any:
-    """LANES floats from memory; 0, and nothing is read, where the mask says no."""
-    pointer = b.bitcast(pointer, VECTOR.as_pointer())
-    if mask is not None:
-        return call(b, f'llvm.masked.load.v{LANES}f32.p0', VECTOR, pointer, INT32(4), mask, ZEROS)
-    vector = b.load(pointer)
-    vector.align = 4
-    return vector
-
-
-def store(b: ir.IRBuilder, vector: Any, pointer: Any, mask: Any = None) -> None:
-    """LANES floats to memory; nothing is written where the mask says no."""
-    pointer = b.bitcast(pointer, VECTOR.as_pointer())
-    if mask is not None:
-        call(b, f'llvm.masked.store.v{LANES}f32.p0', ir.VoidType(), vector, pointer, INT32(4), mask)
-    else:
+def store(b, vector, pointer, mask=None):
+    """Write LANES floats, or ints; with a mask the memory of the others is not touched."""
+    pointer = b.bitcast(pointer, vector.type.as_pointer())
+    if mask is None:
         b.store(vector, pointer).align = 4
+    else:
+        kind = 'f32' if vector.type == FLOATS else 'i32'
+        call(b, f'llvm.masked.store.v{LANES}{kind}.p0', ir.VoidType(), vector, pointer, INT(4),
+             mask)
 
 
-def multiply_add(b: ir.IRBuilder, x: Any, y: Any, z: Any) -> Any:
-    """x · y + z, rounded once."""
-    return call(b, f'llvm.fma.v{LANES}f32', VECTOR, x, y, z)
-
-
-@intrinsic
-def copy_lanes(typingctx, target, source, count):
-    """target[:LANES] = source[:count], and zeros behind it."""
-    def emit(context, b, signature, args):
-        target, source = (b.inttoptr(a, FLOAT.as_pointer()) for a in args[:2])
-        store(b, load(b, source, first_lanes(b, args[2])), target)
-        return context.get_dummy_value()
-    return types.void(ADDRESS, ADDRESS, types.intp), emit
-
-
-@intrinsic
-def copy_floats(typingctx, target, source, count):
-    """target[:count] = source[:count]."""
-    def emit(context, b, signature, args):
-        target, source = (b.inttoptr(a, BYTES) for a in args[:2])
-        call(b, 'llvm.memcpy.p0.p0.i64', ir.VoidType(), target, source, b.mul(args[2], INT64(4)),
-             ir.IntType(1)(0))
-        return context.get_dummy_value()
-    return types.void(ADDRESS, ADDRESS, types.intp), emit
-
-
-@intrinsic
-def clear_floats(typingctx, target, count):
-    """target[:count] = 0."""
-    def emit(context, b, signature, args):
-        call(b, 'llvm.memset.p0.i64', ir.VoidType(), b.inttoptr(args[0], BYTES), ir.IntType(8)(0),
-             b.mul(args[1], INT64(4)), ir.IntType(1)(0))
-        return context.get_dummy_value()
-    return types.void(ADDRESS, types.intp), emit
+def call(b, name, result, *args, **flags):
+    """Call a function of LLVM, such as llvm.fma.v16f32."""
+    signature = ir.FunctionType(result, [arg.type for arg in args])
+    return b.call(get_or_insert_function(b.module, signature, name), args, **flags)

@@ -36,6 +36,7 @@ from .blocking import (
 )
 
 BLOCK = 1 << 19         # values of a block of transformed tiles, 2 MB
+PARTS = 4               # partial sums of dw
 MIN_TILES = 256         # of a block, at least: each block costs something, such as adding up dw
 PIECE = 512             # columns of one small product, see _apply
 
@@ -82,7 +83,7 @@ def weight_gradient(x, dy, shape, geometry):
     tile_columns = -(-ow // 4)
     max_rows = _max_tile_rows(tile_columns, c, k)
 
-    def work(part):
+    def add_up(part):
         total = None
         for images, band in blocks(part, tile_rows, max_rows):
             tiles = count_rows(images, band) * tile_columns
@@ -94,7 +95,13 @@ def weight_gradient(x, dy, shape, geometry):
             total = dw if total is None else np.add(total, dw, out=total)
         return total
 
-    totals = parallel_for(work, count=n * tile_rows, cost=36 * tile_columns * c * k)
+    # always the same partial sums, so that the threads do not decide how they are rounded
+    rows = n * tile_rows
+    ends = [rows * i // PARTS for i in range(PARTS + 1)]
+    parts = [slice(start, end) for start, end in zip(ends, ends[1:]) if start < end]
+    totals = parallel_for(lambda some: [add_up(part) for part in parts[some]], count=len(parts),
+                          cost=36 * tile_columns * c * k * rows // len(parts))
+    totals = [total for each in totals for total in each]
     dw = np.empty((k, c, 9), x.dtype)
 
     def transform_back(part):

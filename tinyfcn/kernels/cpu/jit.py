@@ -1,0 +1,121 @@
+"""Compile a loop with Numba, and keep the machine code for the next process.
+
+    @compiled
+    def loop(x, start, stop): ...
+
+Numba's own cache looks at the file of the function alone, and two processes that compile at once
+may exchange their results. So this one keeps a file for each result, whose name is a hash of all
+that decides it: every source file of this folder, the CPU, the versions of Python and Numba, the
+signature, and the constants of the function. Nothing is ever overwritten by something else, and an
+edit anywhere is seen. Where no folder can be written, code is compiled again in every process.
+"""
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+
+def short_hash(data: bytes) -> str:
+    """16 hexadecimal digits."""
+    return sha256(data).hexdigest()[:16]
+
+
+HERE = Path(__file__).parent
+SUFFIX = '.machine'         # of the names of files with machine code
+# of all files here, as they are when imported: a loop is inlined into those that call it
+SOURCES = short_hash(b''.join(path.read_bytes() for path in sorted(HERE.glob('*.py'))))
+
+
+def compiled(function: F) -> F:
+    """Compile on the first call, without the interpreter's lock; keep the code for later runs.
+
+    Division is NumPy's (x / 0 is ∞), and sums are made in the order in which they are written.
+    """
+    dispatcher: Any = numba.njit(nogil=True, error_model='numpy')(function)
+    dispatcher._cache = Cache(function)
+    return cast(F, dispatcher)
+
+
+class Cache(NullCache):
+    """The results of one function, as Numba asks for them."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.name = function.__qualname__.replace('<locals>.', '').replace('.', '_')
+        # of a function that is made by another one, such as the size of its tiles; the functions
+        # that it calls are part of the sources
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        constants = [value for value in cells if isinstance(value, (int, float, str, tuple))]
+        self.function = f'{function.__module__} {function.__qualname__} {constants}'
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        target_context.refresh()
+        name = self._file_name(signature, target_context.codegen())
+        for folder in folders():
+            data = read(folder / name)
+            if data is not None:
+                return CompileResult._rebuild(target_context, *data)
+        return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        name = self._file_name(signature, result.codegen)
+        data = pickle.dumps(result._reduce())
+        for folder in folders():
+            if write(folder / name, data):
+                remove_outdated(folder)
+                return
+
+    def _file_name(self, signature: Any, codegen: Any) -> str:
+        parts = (sys.version, numba.__version__, codegen.magic_tuple(), signature,
+                 self.function)
+        return f'{self.name}-{SOURCES}-{short_hash(repr(parts).encode())}{SUFFIX}'
+
+
+def folders() -> Iterator[Path]:
+    """Where machine code may lie: NUMBA_CACHE_DIR, or beside the sources, or the user's cache."""
+    if numba.config.CACHE_DIR:
+        yield Path(numba.config.CACHE_DIR)
+        return
+    yield HERE / '__pycache__'
+    user_cache = Path(os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser())
+    yield user_cache / 'tinyfcn' / f'kernels-{short_hash(bytes(HERE))}'
+
+
+def read(path: Path) -> Any:
+    """What `write` wrote; None where there is no such file, or not all of it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, data = content[:32], content[32:]
+    return pickle.loads(data) if sha256(data).digest() == digest else None
+
+
+def write(path: Path, data: bytes) -> bool:
+    """Write the file in one step, so that no other process reads half of it. -> whether it could"""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(sha256(data).digest() + data)
+        os.replace(file.name, path)
+    except OSError:
+        return False
+    return True
+
+
+def remove_outdated(folder: Path) -> None:
+    """Delete the machine code of sources as they were before an edit."""
+    for path in folder.glob(f'*{SUFFIX}'):
+        if f'-{SOURCES}-' not in path.name:
+            with suppress(OSError):
+                path.unlink()
