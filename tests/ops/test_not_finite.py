@@ -7,7 +7,7 @@ from samples import PICKERS, changed, picks
 
 from tinyfcn import ops
 from tinyfcn.dispatch import exact, reference_only
-from tinyfcn.kernels.cpu import pointwise
+from tinyfcn.kernels import registry
 
 BAD = np.nan, np.inf, -np.inf
 SPREADING = 'relu', 'max_pool', 'avg_pool', 'avg_pool_to', 'upsample', 'resize', \
@@ -16,7 +16,7 @@ SPREADING = 'relu', 'max_pool', 'avg_pool', 'avg_pool_to', 'upsample', 'resize',
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(pointwise, 'MIN_SIZE', 1)
+    monkeypatch.setattr(registry, 'MIN_SIZE', 1)
 
 
 def same(a, b):

@@ -1,4 +1,4 @@
 """Kernels for NumPy arrays. Importing this package registers them."""
-from . import conv, loss, max_switches, norm, pointwise, pool, shape, upsample
+from . import conv, loss, norm, pointwise, pool, shape, update, upsample
 
-__all__ = ['conv', 'loss', 'max_switches', 'norm', 'pointwise', 'pool', 'shape', 'upsample']
+__all__ = ['conv', 'loss', 'norm', 'pointwise', 'pool', 'shape', 'update', 'upsample']

@@ -1,13 +1,38 @@
-"""The loss in blocks of pixels, transposed so that each class is one long row of memory."""
+"""The loss, and its gradient on the same walk over the pixels.
+
+    loss   = Σ over pixels:  log(Σ over classes e^(score − m)) − (score[label] − m),  m = max score
+    dscore = softmax(score) − 1 at the label
+
+    for each pixel: m; e^(score − m) and its sum, LANES classes at a time; divide
+
+The five passes over the score that NumPy makes are made while one pixel is in the cache.
+"""
+import math
 from numbers import Integral, Real
 
 import numpy as np
 
-from ...runtime.threads import parallel, split_range
 from ..registry import kernel
-from .blocking import blocks
+from .blocking import channels_last
+from .images import pixel, rows_in_parallel
+from .jit import compiled
+from .simd import LANES
+from .vec import (
+    LOWEST,
+    ZERO,
+    exp,
+    first,
+    full,
+    largest,
+    load,
+    read,
+    store,
+    total,
+    where,
+    write,
+)
 
-BLOCK = 1 << 18         # values of a block: it stays in the cache from the maximum to the gradient
+MAX_PRODUCT = 1e200     # far below the largest float64, also when multiplied by one more sum
 
 
 def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
@@ -28,35 +53,73 @@ def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_we
 @kernel('softmax_cross_entropy', 'numpy', accepts=_accepts)
 def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None,
                           pixel_weight=None, label_smoothing=0.):
-    n, c, h, w = score.shape
-    score = score.transpose(0, 2, 3, 1)
+    score = channels_last(score)
     counted = label != ignore
-    weight_of_pixel = 1. if reduce == 'sum' else 1. / max(int(counted.sum()), 1)
-    dscore = np.empty((n, h, w, c), score.dtype)
-    max_rows = 1 + BLOCK // (w * c)
+    true_class = np.full(label.shape, -1, 'int32')
+    np.copyto(true_class, label, where=counted, casting='unsafe')
+    weight = 1. if reduce == 'sum' else 1. / max(int(counted.sum()), 1)
+    dscore = np.empty(score.shape, score.dtype)
+    losses = np.empty(label.shape[:2])                  # of each row: the same sums on any threads
+    rows_in_parallel(_cross_entropy, [score, dscore], true_class, losses, np.float32(weight))
+    return np.float64(losses.sum() * np.float32(weight)), dscore.transpose(0, 3, 1, 2)
 
-    def sum_loss(part):
+
+@compiled
+def _cross_entropy(score, dscore, true_class, losses, weight, start, stop):
+    """Rows start … stop; a pixel without a class, −1, counts for nothing, whatever its score."""
+    for row in range(start, stop):
+        n, i = divmod(row, score.rows)
         loss = 0.
-        for block in blocks(part, h, max_rows):
-            p = score[block].reshape(-1, c).T.copy()                        # (C, pixels)
-            weight = counted[block].ravel() * np.float32(weight_of_pixel)
-            labels = np.where(counted[block], label[block], 0).ravel().astype(np.intp)
-            true_class = labels, np.arange(p.shape[1])
+        product = 1.                                    # of sums: one logarithm for many pixels
+        for j in range(score.columns):
+            k = true_class[n, i, j]
+            if k < 0:
+                _clear(dscore, n, i, j)
+                continue
+            m = _largest_score(score, n, i, j)
+            sum_of_exp = _exponentials(score, dscore, n, i, j, m)
+            loss -= read(pixel(score, n, i, j, k)) - m
+            product *= sum_of_exp
+            if not product < MAX_PRODUCT:
+                loss += math.log(product)
+                product = 1.
+            _multiply(dscore, n, i, j, weight / sum_of_exp)
+            at_label = pixel(dscore, n, i, j, k)
+            write(at_label, read(at_label) - weight)
+        losses[n, i] = loss + math.log(product)
 
-            top = p.max(0)
-            strange = ~np.isfinite(top) & ~counted[block].ravel()
-            p[:, strange] = 0                       # what an ignored pixel holds does not matter
-            top[strange] = 0
-            p -= top                                                        # exp never overflows
-            true_score = np.where(weight, p[true_class], 0)
-            np.exp(p, out=p)
-            total = p.sum(0)
-            loss += (weight * (np.log(total) - true_score)).sum(dtype='float64')
-            # dscore = weight · (softmax − 1 at the label)
-            p *= weight / total
-            p[true_class] -= weight
-            dscore[block] = p.T.reshape(dscore[block].shape)
-        return loss
 
-    losses = parallel(sum_loss, split_range(n * h, max_rows))
-    return np.float64(sum(losses)), dscore.transpose(0, 3, 1, 2)
+@compiled
+def _largest_score(score, n, i, j):
+    best = full(LOWEST)
+    for c in range(0, score.channels, LANES):
+        left = score.channels - c
+        value = where(first(left), load(pixel(score, n, i, j, c), left), full(LOWEST))
+        best = where(value > best, value, best)
+    return largest(best)
+
+
+@compiled
+def _exponentials(score, dscore, n, i, j, m):
+    """dscore = e^(score − m). -> their sum"""
+    sums = full(ZERO)
+    for c in range(0, score.channels, LANES):
+        left = score.channels - c
+        value = where(first(left), load(pixel(score, n, i, j, c), left), full(LOWEST))
+        power = exp(value - full(m))
+        store(pixel(dscore, n, i, j, c), left, power)
+        sums = sums + power
+    return total(sums)
+
+
+@compiled
+def _multiply(dscore, n, i, j, factor):
+    for c in range(0, dscore.channels, LANES):
+        at = pixel(dscore, n, i, j, c)
+        store(at, dscore.channels - c, load(at, dscore.channels - c) * full(factor))
+
+
+@compiled
+def _clear(dscore, n, i, j):
+    for c in range(0, dscore.channels, LANES):
+        store(pixel(dscore, n, i, j, c), dscore.channels - c, full(ZERO))

@@ -1,45 +1,52 @@
-"""ReLU and dropout, whose results keep the layout of x. ReLU runs in blocks on all threads."""
+"""ReLU and dropout.
+
+    y = max(x, 0)         dx = dy where y > 0, else 0
+"""
 import numpy as np
 
-from ...runtime.threads import parallel, split_range
 from ..registry import kernel
-from .blocking import blocks
+from .blocking import channels_last
+from .images import pixel, rows_in_parallel
+from .jit import compiled
+from .simd import LANES
+from .vec import ZERO, full, load, store, where
 
-BLOCK = 1 << 18         # values of a block
-MIN_SIZE = 1 << 16      # values; with fewer the reference is as fast
+
+def _is_image(x):
+    return x.dtype == 'float32' and x.ndim == 4 and x.size > 0
 
 
-def _is_large(x):
-    return x.dtype == 'float32' and x.ndim == 4 and x.size >= MIN_SIZE
+def _is_dense(x):
+    """Whether the values of x fill their memory without a gap, in either layout."""
+    return x.flags.c_contiguous or x.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @kernel('relu', 'numpy', accepts=lambda x, overwrite=False: (
-    _is_large(x) and isinstance(overwrite, bool)))
+    _is_image(x) and isinstance(overwrite, bool) and (_is_dense(x) or not overwrite)))
 def relu(x, overwrite=False):
-    y = x if overwrite else np.empty_like(x)
-    apply_in_blocks(lambda x, y: np.maximum(x, 0, out=y), x, y)
+    if x.flags.c_contiguous:                            # (N, C, H, W): stays as it is
+        y = x if overwrite else np.empty_like(x)
+        rows_in_parallel(_relu, [x, y])
+        return y, (y,)
+    pixels = np.ascontiguousarray(channels_last(x))
+    y = pixels if overwrite else np.empty(pixels.shape, x.dtype)
+    rows_in_parallel(_relu, [pixels, y])
+    y = y.transpose(0, 3, 1, 2)
     return y, (y,)
 
 
 @kernel('relu_backward', 'numpy', accepts=lambda dy, cache: (
-    _is_large(dy) and dy.shape == cache[0].shape and dy.dtype == cache[0].dtype))
+    _is_image(dy) and dy.shape == cache[0].shape and dy.dtype == cache[0].dtype))
 def relu_backward(dy, cache):
     y, = cache
-    dx = np.empty_like(dy)
-    apply_in_blocks(_mask_gradient, dy, y, dx)
-    return dx,
-
-
-def _mask_gradient(dy, y, dx):
-    """Fill dx: dy where y > 0, else 0, also where dy is not finite."""
-    bits = dx.view('int32')
-    np.greater(y, 0, out=bits)
-    np.negative(bits, out=bits)                         # −1 has all bits set, 0 has none
-    bits &= dy.view('int32')
+    dy = channels_last(dy)
+    dx = np.empty(dy.shape, dy.dtype)
+    rows_in_parallel(_relu_backward, [dy, channels_last(y), dx])
+    return dx.transpose(0, 3, 1, 2),
 
 
 def _accepts_dropout(x, p=.5, train=False, rng=None):
-    return (x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and train is True
+    return (_is_image(x) and train is True
             and isinstance(p, float) and 0 <= p <= 1 and hasattr(rng, 'random'))
 
 
@@ -53,15 +60,26 @@ def dropout(x, p=.5, train=False, rng=None):
     return y, (x.shape, kept, p)
 
 
-def apply_in_blocks(function, *arrays):
-    """Call function(block of each array) for all blocks of whole rows; blocks are (N, H, W, C)."""
-    arrays = [x.transpose(0, 2, 3, 1) for x in arrays]
-    n, h, w, c = arrays[0].shape
-    max_rows = 1 + BLOCK // (w * c)                     # at least one row
+# ---- The loops. Rows start … stop of all images, counted through
 
-    def work(part):
-        for block in blocks(part, h, max_rows):
-            function(*(x[block] for x in arrays))
+@compiled
+def _relu(x, y, start, stop):
+    """NaN is not less than 0, and stays."""
+    length = x.columns * x.channels
+    for row in range(start, stop):
+        n, i = divmod(row, x.rows)
+        for c in range(0, length, LANES):
+            value = load(pixel(x, n, i, 0, c), length - c)
+            store(pixel(y, n, i, 0, c), length - c, where(value < full(ZERO), full(ZERO), value))
 
-    # four blocks for a thread, or it is done before another one wakes
-    parallel(work, split_range(n * h, 4 * max_rows))
+
+@compiled
+def _relu_backward(dy, y, dx, start, stop):
+    for row in range(start, stop):
+        n, i = divmod(row, dx.rows)
+        for j in range(dx.columns):
+            for c in range(0, dx.channels, LANES):
+                left = dx.channels - c
+                given = load(pixel(dy, n, i, j, c), left)
+                is_positive = load(pixel(y, n, i, j, c), left) > full(ZERO)
+                store(pixel(dx, n, i, j, c), left, where(is_positive, given, full(ZERO)))

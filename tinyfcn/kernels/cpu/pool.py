@@ -1,160 +1,159 @@
-"""Max pooling in blocks of rows that stay in the cache.
+"""Max pooling: a loop over the windows, and over the pixels of each.
 
-    y  = the largest row of each window, then the largest column of those
-    dx = dy where x == y, at the first of equal pixels: a mask for each tap, no stored positions
+    y[n, r, o]  = max of x[n, i, j] over the window of row r, column o
+    dx[n, i, j] = Σ dy[n, r, o] over the windows of which (i, j) is the first largest pixel
+
+    for r, o: for each LANES channels: for i, j in the window: compare
+
+A window of k pixels from r·s − p on is clipped to the image. NaN is larger than all numbers; of
+equal pixels the first counts.
 """
-from itertools import product
-
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from ...geometry import is_dense, pool_size
-from ...runtime.threads import parallel, split_range
+from ...geometry import is_dense, pool_size, window
 from ..registry import kernel
-from .blocking import blocks, copy_padded, overlap, scratch
-from .window_axis import window_axes
+from .blocking import channels_last
+from .images import pixel, rows_in_parallel
+from .jit import compiled
+from .simd import LANES
+from .vec import LOWEST, ZERO, full, is_nan, is_number, load, store, store_int, where
 
-BLOCK = 1 << 18         # values of a block; with everything computed from them they fit the cache
+MAX_PIXELS = 1 << 24        # a float32 counts no further, and switches are found as floats
 
 
 def _accepts(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
     return x.dtype == 'float32' and x.ndim == 4 and x.size > 0 and is_dense(dilation)
 
 
-@kernel('max_pool', 'numpy', accepts=_accepts)
-def max_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
-    kwargs = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil, dilation=dilation)
-    n, c, _, w = x.shape
-    oh, ow = pool_size(x.shape[2:], **kwargs)
-    down, across = window_axes(x.shape[2:], ksize, stride, pad)
-    pixels = x.transpose(0, 2, 3, 1)
-    y = np.empty((n, oh, ow, c), x.dtype)
-    max_rows = 1 + BLOCK // (down.stride * w * c)
-
-    def pool(part):
-        for images, rows in blocks(part, oh, max_rows):
-            count = images.stop - images.start
-            of_rows = np.empty((count, rows.stop - rows.start, w, c), x.dtype)
-            _max_along(pixels[images], of_rows, 1, rows.start, down)
-            _max_along(of_rows, y[images, rows], 2, 0, across)
-
-    # four blocks for a thread, or it is done before another one wakes
-    parallel(pool, split_range(n * oh, 4 * max_rows))
-    y = y.transpose(0, 3, 1, 2)
-    return y, (x, y, kwargs)
-
-
-def _max_along(x, y, axis, first, window):
-    """y = the largest pixel of each window along an axis, from window `first` on."""
-    taps = [overlap(range(x.shape[axis]), y.shape[axis], window.stride,
-                    first * window.stride + tap - window.pad)
-            for tap in range(window.ksize)]
-    # begin with the tap that is inside the image for most windows: y is filled by a copy
-    taps.sort(key=lambda tap: tap[0].start - tap[0].stop)
-    x = x.swapaxes(0, axis)
-    y = y.swapaxes(0, axis)
-    (windows, pixels), *rest = taps
-    if windows != slice(0, len(y)):
-        y[...] = -np.inf
-    y[windows] = x[pixels]
-    for windows, pixels in rest:
-        if windows.start < windows.stop:
-            np.maximum(y[windows], x[pixels], out=y[windows])
-
-
 def _accepts_backward(dy, cache):
     _, y, kwargs = cache
     return (dy.dtype == y.dtype == 'float32' and dy.shape == y.shape and dy.size > 0
-            and is_dense(kwargs['dilation'])
-            and -np.inf < y.min())          # the reference knows which NaN or −∞ was the first
+            and is_dense(kwargs['dilation']))
+
+
+def _windows(ksize, stride, pad):
+    """ksize, stride and padding, (kh, kw, sh, sw, ph, pw)."""
+    ksize, stride, pad, _ = window(ksize, ksize if stride is None else stride, pad)
+    return *ksize, *stride, *pad
+
+
+@kernel('max_pool', 'numpy', accepts=_accepts)
+def max_pool(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    kwargs = dict(ksize=ksize, stride=stride, pad=pad, ceil=ceil, dilation=dilation)
+    pixels = channels_last(x)
+    y = np.empty((len(x), *pool_size(x.shape[2:], **kwargs), x.shape[1]), x.dtype)
+    rows_in_parallel(_max_pool, [pixels, y], _windows(ksize, stride, pad))
+    y = y.transpose(0, 3, 1, 2)
+    return y, (x, y, kwargs)
 
 
 @kernel('max_pool_backward', 'numpy', accepts=_accepts_backward)
 def max_pool_backward(dy, cache):
     x, y, kwargs = cache
-    down, across = window_axes(x.shape[2:], kwargs['ksize'], kwargs['stride'], kwargs['pad'])
-    x = x.transpose(0, 2, 3, 1)
-    y = y.transpose(0, 2, 3, 1)
-    dy_bits = dy.view('int32').transpose(0, 2, 3, 1)
-    _, h, w, c = x.shape
-    n, oh, ow, _ = y.shape
+    x, y, dy = map(channels_last, (x, y, dy))
     dx = np.empty(x.shape, x.dtype)
-    max_rows = 1 + BLOCK // (down.stride * w * c)
-    rows_above = -(-down.ksize // down.stride) - 1      # of windows that reach into a block
-
-    def backward(part):
-        for images, rows in blocks(part, oh, max_rows):
-            # 1. The block owns the rows of dx from its first window's top on, up to the next
-            #    block's. The windows of some rows above also reach into them.
-            windows = images, slice(max(0, rows.start - rows_above), rows.stop)
-            first_row = max(0, rows.start * down.stride - down.pad)
-            end_row = h if rows.stop == oh else max(0, rows.stop * down.stride - down.pad)
-            top = windows[1].start * down.stride - down.pad
-            largest = y[windows]
-
-            # 2. A padded copy of the pixels, and a view of it tap by tap.
-            patch, taps = _taps(x[images], largest.shape, top, end_row - top, down, across)
-            # 3. At which tap is the first of each window's largest pixels?
-            is_first = _first_largest(taps, largest)
-            # 4. The copy is no longer needed: overwrite its pixels with their gradients.
-            _add_gradients(patch, taps, is_first, dy_bits[windows], down, across)
-            dx[images, first_row:end_row] = patch[:, first_row - top:end_row - top,
-                                                  across.pad:across.pad + w]
-
-    parallel(backward, split_range(n * oh, 2 * max_rows))
+    rows_in_parallel(_max_pool_backward, [x, y, dy, dx],
+                     _windows(kwargs['ksize'], kwargs['stride'], kwargs['pad']))
     return dx.transpose(0, 3, 1, 2),
 
 
-def _first_largest(taps, largest):
-    """A mask like taps (kh, kw, N, rows, OW, C): true at the first maximum of each window."""
-    mask = scratch('cols', -(-taps.size // 4)).view(bool)[:taps.size]
-    mask = np.equal(taps, largest, out=mask.reshape(taps.shape))
-    unclaimed = ~mask[0, 0]
-    for tap in [*np.ndindex(*mask.shape[:2])][1:]:
-        mask[tap] &= unclaimed          # an earlier tap of equal value goes first
-        unclaimed ^= mask[tap]
-    return mask
+@kernel('max_switches', 'numpy', accepts=lambda x, *args, **kwargs: (
+    _accepts(x, *args, **kwargs) and x.shape[2] * x.shape[3] <= MAX_PIXELS))
+def max_switches(x, ksize, stride=None, pad=0, ceil=True, dilation=1):
+    pixels = channels_last(x)
+    size = pool_size(x.shape[2:], ksize, stride, pad, ceil, dilation)
+    switches = np.empty((len(x), *size, x.shape[1]), 'int32')
+    rows_in_parallel(_max_switches, [pixels, switches], _windows(ksize, stride, pad))
+    return switches.transpose(0, 3, 1, 2), ()
 
 
-def _add_gradients(patch, taps, is_first, dy_bits, down, across):
-    """Fill `patch`, of which `taps` is a view, with the gradient of each of its pixels.
+# ---- The loops. Rows start … stop of all images, counted through
 
-    A pixel gets the dy of every window whose first maximum it is. Windows overlap where the stride
-    is smaller than ksize, so one pixel may be several taps, and what they get is added. But taps
-    less than a stride apart are different pixels in all windows. So the taps are taken in groups
-    of stride × stride: the first group is written, which fills all pixels below it, and the other
-    groups are added.
-    """
-    kh, kw, _, rows, ow, _ = taps.shape
-    s = down.stride
-    t = across.stride
-    # the pixels that the first group does not write must be 0; with gaps between windows, all
-    written = (s * rows, t * ow) if s <= kh and t <= kw else (0, 0)
-    patch[:, written[0]:] = 0
-    patch[:, :, written[1]:] = 0
-    for i, j in product(range(0, kh, s), range(0, kw, t)):
-        group = slice(i, i + s), slice(j, j + t)
-        # dy where the mask is true, else 0, without a multiplication: −1 has all bits set
-        gradient = scratch('m', *is_first[group].shape).view('int32')
-        np.negative(is_first[group].view('int8'), out=gradient)
-        gradient &= dy_bits
-        if (i, j) == (0, 0):
-            taps[group] = gradient.view('float32')
-        else:
-            taps[group] += gradient.view('float32')
+@compiled
+def _clip(start, length, size):
+    """The part of start … start + length that is in the image."""
+    return max(0, start), min(size, start + length)
 
 
-def _taps(x, shape, top, height, down, across):
-    """A copy of x from row `top` on, −∞ around the image, and a view of its windows tap by tap.
+@compiled
+def _is_larger(value, best):
+    """NaN is larger than a number; nothing is larger than NaN."""
+    return (value > best) | is_nan(value)
 
-    shape (N, rows, OW, C) -> (N, height or more, W or more, C), (kh, kw, N, rows, OW, C)
-    """
-    count, rows, columns, c = shape
-    s = down.stride
-    t = across.stride
-    patch = scratch('patch', count, max(rows * s - s + down.ksize, height),
-                    max(columns * t - t + across.ksize, x.shape[2] + across.pad), c)
-    copy_padded(patch, x, top, -across.pad, -np.inf)
-    image, row, column, channel = patch.strides
-    return patch, as_strided(patch, (down.ksize, across.ksize, *shape),
-                             (row, column, image, s * row, t * column, channel))
+
+@compiled
+def _max_pool(x, y, windows, start, stop):
+    kh, kw, sh, sw, ph, pw = windows
+    for row in range(start, stop):
+        n, r = divmod(row, y.rows)
+        top, bottom = _clip(r * sh - ph, kh, x.rows)
+        for o in range(y.columns):
+            left, right = _clip(o * sw - pw, kw, x.columns)
+            for c in range(0, x.channels, LANES):
+                best = full(LOWEST)
+                for i in range(top, bottom):
+                    for j in range(left, right):
+                        value = load(pixel(x, n, i, j, c), x.channels - c)
+                        best = where(_is_larger(value, best), value, best)
+                store(pixel(y, n, r, o, c), x.channels - c, best)
+
+
+@compiled
+def _max_switches(x, switches, windows, start, stop):
+    """The position i·W + j of the first largest pixel."""
+    kh, kw, sh, sw, ph, pw = windows
+    for row in range(start, stop):
+        n, r = divmod(row, switches.rows)
+        top, bottom = _clip(r * sh - ph, kh, x.rows)
+        for o in range(switches.columns):
+            left, right = _clip(o * sw - pw, kw, x.columns)
+            for c in range(0, x.channels, LANES):
+                best = load(pixel(x, n, top, left, c), x.channels - c)
+                found = full(np.float32(top * x.columns + left))
+                for i in range(top, bottom):
+                    for j in range(left, right):
+                        value = load(pixel(x, n, i, j, c), x.channels - c)
+                        position = full(np.float32(i * x.columns + j))
+                        larger = (value > best) | (is_nan(value) & is_number(best))
+                        found = where(larger, position, found)
+                        best = where(larger, value, best)
+                store_int(pixel(switches, n, r, o, c), x.channels - c, found)
+
+
+@compiled
+def _max_pool_backward(x, y, dy, dx, windows, start, stop):
+    """Each window gives its dy to its first largest pixel, in dx rows start … stop only."""
+    for row in range(start, stop):
+        n, i = divmod(row, dx.rows)
+        for j in range(dx.columns):
+            for c in range(0, dx.channels, LANES):
+                store(pixel(dx, n, i, j, c), dx.channels - c, full(ZERO))
+    row = start
+    while row < stop:                                   # the rows of one image after the other
+        n, top = divmod(row, dx.rows)
+        bottom = min(dx.rows, top + stop - row)
+        _add_gradients(x, y, dy, dx, windows, n, top, bottom)
+        row += bottom - top
+
+
+@compiled
+def _add_gradients(x, y, dy, dx, windows, n, first_row, end_row):
+    kh, kw, sh, sw, ph, pw = windows
+    for r in range(max(0, (first_row + ph - kh + sh) // sh),
+                   min(y.rows, (end_row - 1 + ph) // sh + 1)):
+        top, bottom = _clip(r * sh - ph, kh, x.rows)
+        for o in range(y.columns):
+            left, right = _clip(o * sw - pw, kw, x.columns)
+            for c in range(0, x.channels, LANES):
+                count = x.channels - c
+                best = load(pixel(y, n, r, o, c), count)
+                given = load(pixel(dy, n, r, o, c), count)      # 0 as soon as a pixel has it
+                for i in range(top, bottom):
+                    for j in range(left, right):
+                        value = load(pixel(x, n, i, j, c), count)
+                        # where a pixel is NaN, so is the largest
+                        is_best = (value == best) | is_nan(value)
+                        if first_row <= i < end_row:
+                            at = pixel(dx, n, i, j, c)
+                            store(at, count, load(at, count) + where(is_best, given, full(ZERO)))
+                        given = where(is_best, full(ZERO), given)

@@ -1,65 +1,68 @@
-"""y = rows · x · columnsᵀ on every plane, as dense products: BLAS is faster than a sparse product.
+"""y = rows · x · columnsᵀ on every plane: upsampling, resizing, averaging, and their backward.
 
-Every op that is one thin matrix along each axis comes here: upsampling, resizing, averaging, and
-the backward of each. In channels-last memory no value has to be moved before either product. A few
-lines of `rows` read only a band of x, so that product is made band by band. The order of the two
-products is the one in which `columns` multiplies the smaller image.
+    z[i]    = Σ rows[i, k] · x[k]               a row of y is the sum of a few rows of x
+    y[i, j] = Σ columns[j, k] · z[i, k]         and then a pixel that of a few pixels
+
+Both matrices are sparse: of row i only the entries indptr[i] … indptr[i + 1] are stored, and only
+those are multiplied. The order of the products is the one in which `columns`, whose vectors are as
+short as a pixel, has fewer rows to compute.
 """
 import numpy as np
 
 from ..registry import kernel
-from .blocking import channels_last, parallel_for
-
-BAND = 32               # lines of `rows` in a product
-
-
-def _accepts(x, rows, columns):
-    if not (x.dtype == rows.dtype == columns.dtype == 'float32' and x.ndim == 4 and x.size > 0):
-        return False
-    # a dense product multiplies every pixel of a line, mostly by 0, and 0 times infinity is NaN
-    return bool(-np.inf < x.min() and x.max() < np.inf)
+from .blocking import channels_last
+from .images import pixel, rows_in_parallel
+from .jit import compiled
+from .simd import LANES
+from .vec import ZERO, full, load, store
 
 
-@kernel('separable', 'numpy', accepts=_accepts)
+@kernel('separable', 'numpy', accepts=lambda x, rows, columns: (
+    x.dtype == rows.dtype == columns.dtype == 'float32' and x.ndim == 4 and x.size > 0))
 def separable(x, rows, columns):
-    pixels = channels_last(x)
-    down = rows.toarray()
-    across = columns.toarray()
-    if len(down) < x.shape[2]:
-        y = _along_columns(across, _along_rows(down, pixels))
-    else:
-        y = _along_rows(down, _along_columns(across, pixels))
+    pixels = np.ascontiguousarray(channels_last(x))     # a row of pixels is one vector
+    products = [(_along_rows, 1, rows), (_along_columns, 2, columns)]
+    if rows.shape[0] > rows.shape[1]:
+        products.reverse()
+    y = pixels
+    for loop, axis, matrix in products:
+        y = _product(loop, axis, matrix, y)
     return y.transpose(0, 3, 1, 2), (x.shape, rows, columns)
 
 
-def _along_rows(matrix, x):
-    """(OH, H) times (N, H, W, C) -> (N, OH, W, C)"""
-    n, h, w, c = x.shape
-    y = np.empty((n, len(matrix), w, c), x.dtype)
-    x = x.reshape(n, h, w * c)
-    bands = [(image, top) for image in range(n) for top in range(0, len(matrix), BAND)]
-
-    def multiply(part):
-        for image, top in bands[part]:
-            band = matrix[top:top + BAND]
-            used = band.any(0).nonzero()[0]             # the rows of x that the band reads
-            read = slice(used[0], used[-1] + 1) if len(used) else slice(0)
-            out = y[image, top:top + BAND].reshape(len(band), w * c)
-            np.matmul(band[:, read], x[image, read], out=out)
-
-    # to move a value takes as long as 8 multiplications
-    parallel_for(multiply, count=len(bands), cost=8 * BAND * w * c)
+def _product(loop, axis, matrix, x):
+    """The matrix times `axis` of x (N, H, W, C)."""
+    matrix = matrix.tocsr()
+    shape = list(x.shape)
+    shape[axis] = matrix.shape[0]
+    y = np.empty(shape, x.dtype)
+    entries = [np.ascontiguousarray(a, dtype) for a, dtype in (
+        (matrix.indptr, 'int32'), (matrix.indices, 'int32'), (matrix.data, 'float32'))]
+    rows_in_parallel(loop, [x, y], *entries)
     return y
 
 
-def _along_columns(matrix, x):
-    """(OW, W) times (N, H, W, C) -> (N, H, OW, C)"""
-    n, h, w, c = x.shape
-    y = np.empty((n * h, len(matrix), c), x.dtype)
-    x = x.reshape(n * h, w, c)
+@compiled
+def _along_rows(x, y, indptr, indices, values, start, stop):
+    length = x.columns * x.channels
+    for row in range(start, stop):
+        n, i = divmod(row, y.rows)
+        for c in range(0, length, LANES):
+            result = full(ZERO)
+            for k in range(indptr[i], indptr[i + 1]):
+                line = load(pixel(x, n, indices[k], 0, c), length - c)
+                result = result + full(values[k]) * line
+            store(pixel(y, n, i, 0, c), length - c, result)
 
-    def multiply(part):
-        np.matmul(matrix, x[part], out=y[part])
 
-    parallel_for(multiply, count=n * h, cost=w * len(matrix) * c)
-    return y.reshape(n, h, len(matrix), c)
+@compiled
+def _along_columns(x, y, indptr, indices, values, start, stop):
+    for row in range(start, stop):
+        n, i = divmod(row, y.rows)
+        for j in range(y.columns):
+            for c in range(0, x.channels, LANES):
+                result = full(ZERO)
+                for k in range(indptr[j], indptr[j + 1]):
+                    value = load(pixel(x, n, i, indices[k], c), x.channels - c)
+                    result = result + full(values[k]) * value
+                store(pixel(y, n, i, j, c), x.channels - c, result)
