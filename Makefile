@@ -77,7 +77,7 @@ lint: .venv/made
 
 .venv/made: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,fast]'
 	touch $@
 
 .venv/lessons: .venv/made

@@ -15,6 +15,7 @@ setup(
     package_data={'tinyfcn': ['data/imagenet.txt', 'kernels/gpu/*.cu', 'course/player/*', 'py.typed']},
     install_requires=['numpy>=2', 'scipy', 'pillow', 'matplotlib', 'tqdm', 'threadpoolctl', 'safetensors'],
     extras_require={
+        'fast': ['numba>=0.61'],
         'cuda12x': ['cupy-cuda12x[ctk]>=14,<16'],
         'cuda13x': ['cupy-cuda13x[ctk]>=14,<16'],
         'lessons': ['jupyterlab', 'nbformat', 'nbclient', 'ipykernel', 'mistune>=3', 'pygments'],

@@ -296,6 +296,15 @@ def test_data_takes_an_archive_from_disk(tmp_path, capsys, monkeypatch):
 def test_doctor_describes_the_machine(capsys):
     code, out, _ = run_main(capsys, 'doctor')
     assert code == 0
-    for topic in 'tinyfcn', 'BLAS', 'GPU', 'memory', 'disk':
+    for topic in 'tinyfcn', 'BLAS', 'kernels', 'GPU', 'memory', 'disk':
         assert re.search(f'^{topic} ', out, re.M)
     assert float(re.search(r'([\d.]+) GFLOP/s', out).group(1)) > 0
+    assert re.search(r'^kernels +compiled by Numba [\d.]+ for vectors of (4|8|16) floats$', out,
+                     re.M)
+
+
+def test_doctor_says_what_is_missing_without_numba(capsys, monkeypatch):
+    monkeypatch.setattr('tinyfcn.cli.doctor.find_spec', lambda name: None)
+    _, out, _ = run_main(capsys, 'doctor')
+    assert re.search('^kernels +Numba is not installed, so every op runs its reference: pip', out,
+                     re.M)

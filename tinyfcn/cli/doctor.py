@@ -1,10 +1,12 @@
-"""Report on the machine: Python, NumPy, BLAS and its speed, GPU, memory and disk.
+"""Report on the machine: Python, NumPy, BLAS and its speed, kernels, GPU, memory and disk.
 
 Gives advice where something slows tinyfcn down or will not work.
 """
 import argparse
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 
@@ -30,6 +32,7 @@ def run(args: argparse.Namespace) -> None:
           f'{facts["blas_threads"]} threads: {matmul_rate():.0f} GFLOP/s in float32')
     for advice in blas_advice(facts):
         say(f'           {advice}')
+    say(f'kernels    {kernel_line()}')
     for check, ok, message in gpu_status():
         say(f'GPU        {check}: {message}')
         if not ok:
@@ -40,6 +43,18 @@ def run(args: argparse.Namespace) -> None:
     say(f'disk       {disk / 1e9:.1f} GB free in this folder')
     if disk < DISK_FOR_A_RUN:
         say('           a run of FCN-8s keeps two checkpoints of 1.1 GB while it writes a third')
+
+
+def kernel_line() -> str:
+    """What computes the ops on the CPU."""
+    if not find_spec('numba'):
+        return ('Numba is not installed, so every op runs its reference: pip install numba makes '
+                'nets several times as fast')
+    try:
+        from ..kernels.cpu.simd import LANES
+    except ImportError as error:
+        return f'not those compiled by Numba, so every op runs its reference: {error}'
+    return f'compiled by Numba {version("numba")} for vectors of {LANES} floats'
 
 
 def matmul_rate(n: int = 1024) -> float:
