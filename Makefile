@@ -4,7 +4,7 @@ BIN = .venv/bin
 CUDA_MAJOR ?= 12
 # two halves of all that `make test` leaves out: each keeps about one core busy
 SHOWN = lessons or browser or demo
-HIDDEN = gpuproof or crash or fuzz or mpi or realdata or onnx
+HIDDEN = gpuproof or compiled or crash or fuzz or mpi or realdata or onnx
 
 .PHONY: demo test test-more test-shown test-hidden lessons site chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
 

@@ -1,0 +1,94 @@
+"""The direct convolution touches no memory but its arrays, and runs in a forked child."""
+import numpy as np
+from test_cpu_vec import guarded, in_a_child
+
+from tinyfcn import ops
+from tinyfcn.kernels.convolution import Geometry
+from tinyfcn.kernels.cpu import blocking, direct
+from tinyfcn.kernels.cpu.simd import LANES
+from tinyfcn.kernels.cpu.tile import SHAPES, choose_shape
+
+
+class GuardedNumpy:
+    """NumPy, whose new arrays end or begin at a forbidden page, and hold NaN."""
+
+    def __init__(self, at_end):
+        self.at_end = at_end
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def empty(self, shape, dtype):
+        array = guarded(shape if isinstance(shape, tuple) else (shape,), dtype, self.at_end)
+        array[:] = np.nan if array.dtype.kind == 'f' else 0
+        return array
+
+    def zeros(self, shape, dtype):
+        array = self.empty(shape, dtype)
+        array[:] = 0
+        return array
+
+    def copy(self, array):
+        copy = self.empty(array.shape, array.dtype)
+        copy[:] = array
+        return copy
+
+
+def check(seed, change):
+    """A random convolution, its transpose and its gradient, in guarded arrays."""
+    rng = np.random.default_rng(seed)
+
+    def integer(least, most):
+        return int(rng.integers(least, most + 1))
+
+    c, k = integer(1, 40), integer(1, 70)
+    ksize = integer(1, 4), integer(1, 4)
+    stride, pad, dilation = ((integer(least, most), integer(least, most))
+                             for least, most in ((1, 3), (0, 3), (1, 2)))
+    if seed % 4 == 0:                                   # without padding x itself is read
+        pad = 0, 0
+    if seed % 12 == 0:
+        ksize, stride = (1, 1), (1, 1)
+    geometry = Geometry(stride, pad, dilation)
+    size = tuple(integer(d * (n - 1) + 1, 19) for n, d in zip(ksize, dilation))
+    x = rng.standard_normal((integer(1, 2), *size, c), 'float32')
+    w = rng.standard_normal((k, c, *ksize), 'float32')
+    b = rng.standard_normal(k, 'float32')
+    y, cache = ops.conv2d.reference(x.transpose(0, 3, 1, 2), w, b, *geometry)
+    dy = rng.standard_normal(y.shape, 'float32')
+    dx, dw, _ = ops.conv2d.backward(dy, cache)
+
+    guard = GuardedNumpy(at_end=bool(seed % 2))
+    change.setattr(direct, 'np', guard)
+    change.setattr(direct, 'scratch', lambda name, *shape: guard.empty(shape, 'float32'))
+    x, w, b, dy = map(guard.copy, (x, w, b, dy.transpose(0, 2, 3, 1)))
+    for a, true in ((direct.convolve(x, w, b, y.shape[2:], geometry), y.transpose(0, 2, 3, 1)),
+                    (direct.convolve_transposed(dy, w, size, geometry), dx.transpose(0, 2, 3, 1)),
+                    (direct.weight_gradient(x, dy, w.shape, geometry), dw)):
+        error = np.abs(a - true).max() / max(1, np.abs(true).max())
+        assert error < 5e-6, f'seed {seed}: {error:.2g} of the maximum'
+
+
+def test_nothing_is_read_or_written_outside_the_arrays(monkeypatch):
+    def check_all():
+        for seed in range(80):
+            check(seed, monkeypatch)
+    assert in_a_child(check_all) == 0                   # -11, say, after a forbidden access
+
+
+def test_a_forked_child_computes_on_threads_of_its_own(monkeypatch):
+    monkeypatch.setenv('TINYFCN_THREADS', '2')
+    monkeypatch.setattr(blocking, 'MIN_WORK', 1)
+    check(3, monkeypatch)
+    assert in_a_child(lambda: check(3, monkeypatch)) == 0
+
+
+def test_every_shape_of_a_tile_is_chosen_for_some_layer():
+    chosen = {choose_shape(pixels, filters)
+              for pixels in range(1, 200) for filters in range(1, 300)}
+    assert chosen == SHAPES.keys()
+
+
+def test_a_tile_is_never_longer_than_its_line():
+    assert all(choose_shape(pixels, filters)[0] <= pixels
+               for pixels in range(1, 20) for filters in (1, LANES, 2 * LANES, 256))

@@ -1,0 +1,176 @@
+"""Machine code is kept, found again, and never taken for that of another function."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+
+import tinyfcn
+from tinyfcn.kernels.cpu import jit
+
+ROOT = Path(tinyfcn.__file__).parent.parent
+# a convolution that is computed by Numba, and how often it had to compile
+SCRIPT = '''
+from tinyfcn import ops
+x = np.ones((1, 16, 40, 40), 'float32')
+w = np.ones((32, 16, 3, 3), 'float32')
+y, _ = ops.conv2d(x, w)
+assert (y == 144).all()
+from tinyfcn.kernels.cpu import direct, tile
+gather = direct.gather_with(*tile.choose_shape(38, 32))
+print(sum(gather.stats.cache_misses.values()), sum(gather.stats.cache_hits.values()))
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit, 'folders', lambda: [tmp_path])
+    return tmp_path
+
+
+def plus(constant):
+    """A function with a constant, compiled anew or found again."""
+    def add(x):
+        return x + constant
+    return jit.compiled(add)
+
+
+def hits(function):
+    return sum(function.stats.cache_hits.values())
+
+
+def test_machine_code_is_found_again(folder):
+    first, second = plus(1), plus(1)
+    assert first(2) == second(2) == 3
+    assert (hits(first), hits(second)) == (0, 1)
+    assert len([*folder.iterdir()]) == 1
+
+
+def test_constants_and_types_are_told_apart(folder):
+    assert (plus(1)(2), plus(2)(2), plus(1)(2.5)) == (3, 4, 3.5)
+    assert len([*folder.iterdir()]) == 3
+    assert (plus(1)(2), plus(2)(2), plus(1)(2.5)) == (3, 4, 3.5)
+
+
+def test_a_damaged_file_is_compiled_again(folder):
+    plus(1)(2)
+    [path] = folder.iterdir()
+    whole = path.read_bytes()
+    for damaged in b'', whole[:-1], whole[:40] + b'x' + whole[41:]:
+        path.write_bytes(damaged)
+        again, mended = plus(1), plus(1)
+        assert again(2) == mended(2) == 3
+        assert (hits(again), hits(mended)) == (0, 1)
+
+
+def test_code_of_sources_before_an_edit_is_deleted(folder, monkeypatch):
+    plus(1)(2)
+    monkeypatch.setattr(jit, 'SOURCES', 'f' * 16)
+    edited = plus(1)
+    assert edited(2) == 3 and hits(edited) == 0
+    assert [path.name.split('-')[1] for path in folder.iterdir()] == ['f' * 16]
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    occupied = tmp_path / 'a file'
+    occupied.touch()
+    monkeypatch.setattr(jit, 'folders', lambda: [occupied, occupied / 'x', tmp_path / 'free'])
+    plus(1)(2)
+    again = plus(1)
+    assert again(2) == 3 and hits(again) == 1
+    monkeypatch.setattr(jit, 'folders', lambda: [occupied])
+    assert plus(1)(2) == 3
+
+
+def run(root, **environment):
+    """Run SCRIPT with the package in `root`. -> the process"""
+    return subprocess.Popen(
+        [sys.executable, '-c', SCRIPT], cwd=root, text=True, stdout=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=str(root), PYTHONDONTWRITEBYTECODE='1', **environment))
+
+
+def output(process):
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    return out.split()
+
+
+@pytest.mark.compiled
+def test_an_edit_of_any_file_is_seen(tmp_path):
+    copytree(ROOT / 'tinyfcn', tmp_path / 'tinyfcn', ignore=lambda folder, names: ['__pycache__'])
+    assert output(run(tmp_path)) == ['1', '0']
+    assert output(run(tmp_path)) == ['0', '1']
+    with open(tmp_path / 'tinyfcn/kernels/cpu/simd.py', 'a') as file:
+        file.write('# an edit\n')
+    assert output(run(tmp_path)) == ['1', '0']
+    assert output(run(tmp_path)) == ['0', '1']
+
+
+@pytest.mark.compiled
+def test_without_a_folder_for_machine_code(tmp_path):
+    """Neither the folder of the sources can be written, nor the user's cache."""
+    copytree(ROOT / 'tinyfcn', tmp_path / 'tinyfcn', ignore=lambda folder, names: ['__pycache__'])
+    occupied = tmp_path / 'tinyfcn/kernels/cpu/__pycache__'
+    occupied.touch()
+    for _ in range(2):
+        assert output(run(tmp_path, XDG_CACHE_HOME=str(occupied))) == ['1', '0']
+    cache = tmp_path / 'cache'
+    assert output(run(tmp_path, XDG_CACHE_HOME=str(cache))) == ['1', '0']
+    assert output(run(tmp_path, XDG_CACHE_HOME=str(cache))) == ['0', '1']
+
+
+@pytest.mark.compiled
+def test_several_processes_compile_at_once(tmp_path):
+    others = [run(ROOT, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(3)]
+    for process in others:
+        output(process)
+    assert output(run(ROOT, NUMBA_CACHE_DIR=str(tmp_path))) == ['0', '1']
+    assert all(path.suffix == jit.SUFFIX for path in tmp_path.iterdir())
+
+
+@pytest.mark.compiled
+def test_without_numba_every_op_runs_its_reference():
+    script = '''
+import sys
+sys.modules['numba'] = None
+from tinyfcn import build, ops
+from tinyfcn.kernels import registry
+x = np.ones((1, 16, 40, 40), 'float32')
+w = np.ones((32, 16, 3, 3), 'float32')
+assert registry.find_kernel('conv2d', False, x, w) is None
+assert (ops.conv2d(x, w)[0] == 144).all()
+net = build('fcn_squeezenet_4s')
+net.forward(np.ones((1, 3, 64, 64), 'float32'), train=True)
+'''
+    subprocess.run([sys.executable, '-c', script], check=True, cwd=ROOT, timeout=300)
+
+
+@pytest.mark.compiled
+def test_the_kernels_for_a_cpu_with_avx2(tmp_path):
+    """Other lanes and other tiles: all tests of the CPU's kernels once more."""
+    simd = pytest.importorskip('tinyfcn.kernels.cpu.simd')
+    if not {'avx2', 'fma'} <= simd.cpu_features():
+        pytest.skip('this CPU has no AVX2')
+    tests = sorted(map(str, Path(__file__).parent.glob('test_cpu_*.py')))
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', *tests, 'tests/ops/test_not_finite.py'], cwd=ROOT,
+        text=True, capture_output=True, timeout=600,
+        env=dict(os.environ, NUMBA_CPU_NAME='haswell', NUMBA_CACHE_DIR=str(tmp_path)))
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_arrays_of_any_layout_share_one_machine_code(folder):
+    """Compiled for addresses: a read-only or a sliced array is no other type."""
+    from tinyfcn.kernels.convolution import Geometry
+    from tinyfcn.kernels.cpu import direct
+    geometry = Geometry((1, 1), (1, 1), (1, 1))
+    x = np.ones((2, 20, 20, 32), 'float32')
+    w = np.ones((32, 16, 3, 3), 'float32')
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    for layout in x[..., :16], read_only[:, :, :, 16:], x[::-1, ::2, :, 8:24]:
+        direct.convolve(layout, w, None, layout.shape[1:3], geometry)
+    assert len(direct.gather_with(*direct.choose_shape(20, 32)).signatures) == 1
