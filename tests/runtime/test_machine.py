@@ -95,7 +95,7 @@ def test_available_memory_is_what_the_address_space_leaves():
 def test_machine_info_has_what_can_change_the_last_bit(monkeypatch):
     info = machine_info()
     assert info.keys() == {'python', 'numpy', 'cpu', 'blas', 'blas_version', 'blas_kernel',
-                           'blas_threads', 'threads'}
+                           'blas_threads', 'threads', 'kernels'}
     assert info['numpy'] == np.__version__
     assert info == machine_info()
     assert info['blas'] in ('openblas', 'mkl', 'blis', None)

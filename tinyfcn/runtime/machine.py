@@ -2,6 +2,8 @@
 import platform
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ CGROUP_V2 = 'memory.max', 'memory.current', 'inactive_file'
 
 
 def machine_info() -> dict[str, Any]:
-    """What can change the last bit of a result: versions, the BLAS kernel, numbers of threads.
+    """What can change the last bit of a result: versions, kernels, numbers of threads.
 
     BLAS chooses its kernel by the CPU that it runs on, not by the one that it was built on.
     """
@@ -39,6 +41,8 @@ def machine_info() -> dict[str, Any]:
         blas_version=blas.get('version'),
         blas_kernel=blas.get('architecture'),
         blas_threads=blas.get('num_threads'),
+        # what compiles the loops of kernels/cpu; those of version 0.1 were written in NumPy
+        kernels=f'numba {version("numba")}' if find_spec('numba') else 'references',
         threads=thread_count(),                         # an op is split into as many parts
     )
 
