@@ -1,5 +1,6 @@
 """The direct convolution touches no memory but its arrays, and runs in a forked child."""
 import numpy as np
+import pytest
 from test_cpu_vec import guarded, in_a_child
 
 from tinyfcn import ops
@@ -74,6 +75,19 @@ def test_nothing_is_read_or_written_outside_the_arrays(monkeypatch):
         for seed in range(80):
             check(seed, monkeypatch)
     assert in_a_child(check_all) == 0                   # -11, say, after a forbidden access
+
+
+@pytest.mark.parametrize('bad', [np.inf, np.nan])
+def test_a_weight_that_is_not_finite_meets_no_zeros_beside_the_image(bad):
+    """With it a tap at the border would spread NaN where the reference has a number."""
+    w = np.ones((3, 2, 3, 3), 'float32')
+    w[1, 0, 0, 2] = bad
+    dy = np.ones((1, 5, 6, 3), 'float32')
+    dx = direct.convolve_transposed(dy, w, (7, 8), Geometry((1, 1), (0, 0), (1, 1)))
+    with np.errstate(all='ignore'):
+        true, _ = ops.conv_transpose2d.reference(dy.transpose(0, 3, 1, 2), w)
+    np.testing.assert_array_equal(dx, true.transpose(0, 2, 3, 1))
+    assert np.isfinite(dx).any() and not np.isfinite(dx).all()
 
 
 def test_a_forked_child_computes_on_threads_of_its_own(monkeypatch):

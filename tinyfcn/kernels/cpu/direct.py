@@ -34,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..convolution import Geometry
+from . import small_maps
 from .blocking import parallel_for, scratch
 from .images import image_of, pixel
 from .jit import compiled
@@ -47,8 +48,7 @@ LARGE_FILTERS = 1 << 18  # values of w above which more pixels should pass for e
 MIN_PIXELS = 512        # so many then
 PANEL = 1 << 14         # values of a packed panel of dy, 64 kB: of the L1 and L2 cache
 MIN_STEPS = 64          # pixels of a tile of dw, at least: each costs an addition to the sums
-PARTS = 4               # partial sums of dw, whatever the number of threads
-MAX_PARTIAL = 1 << 18   # values of a dw for which that pays; a larger one is split by its filters
+PARTS = 4               # pieces of the work on dw, at least, whatever the number of threads
 LONGEST_LINE = 400      # pixels, see _fold
 
 
@@ -239,6 +239,8 @@ def convolve_transposed(dy, w, size, geometry):
     axis the pixels with the same (Y + p) mod s, a *phase*, meet the same taps, and dx at these
     pixels is a convolution of dy with these taps, the last of them first.
     """
+    if not np.isfinite(w.sum()):        # zeros beside dy times ∞ would be NaN
+        return small_maps.convolve_transposed(dy, w, size, geometry)
     dx = np.empty((len(dy), *size, w.shape[1]), dy.dtype)
     filters = w.swapaxes(0, 1)
     phases = [[*_phases(*axis)] for axis in zip(size, w.shape[2:], *geometry)]
@@ -260,8 +262,8 @@ def convolve_transposed(dy, w, size, geometry):
 def weight_gradient(x, dy, shape, geometry):
     """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, kh, kw).
 
-    The partial sums, which rows each adds up, and the order in which they are added are the same
-    for any number of threads. A small dw has PARTS of them, a large one is split by its filters.
+    The threads share the panels of filters. Where those are few, dw is the sum of PARTS partial
+    sums, each of some rows. No number of threads changes which rows, or the order of the sums.
     """
     k, c, kh, kw = shape
     if _is_pointwise(shape, geometry) and x.flags.c_contiguous and dy.flags.c_contiguous:
@@ -276,7 +278,7 @@ def weight_gradient(x, dy, shape, geometry):
     window = window._replace(block=max(1, min(oh, block)))
 
     panels = -(-k // width)
-    parts = PARTS if k * c * kh * kw <= MAX_PARTIAL else 1
+    parts = PARTS if panels < PARTS else 1
     sums = np.zeros((parts, panels, window.runs, -(-length // rows) * rows, width), x.dtype)
     correlate = correlate_with(rows, vectors)
     items = [(part, panel) for part in range(parts) for panel in range(panels)]
