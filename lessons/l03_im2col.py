@@ -260,10 +260,10 @@ assert round(channels_in * n_tap * height * width * 4 / megabyte) == 1123
 # %% [markdown]
 # More than a gigabyte, for one layer and one image. The library therefore does two things. First,
 # for the backward pass it keeps x and never the columns: they are computed again when they are
-# needed. Second, where it uses columns for large images, it never builds all of them: it fills a
-# block of a few rows of positions, small enough for the CPU's cache, multiplies it, and fills the
-# next block in the same memory (`tinyfcn/kernels/cpu/im2col.py`). The code above remains the
-# definition.
+# needed. Second, for large images it builds no columns at all. A row of a window lies side by side
+# in memory already, so loops that are compiled for this CPU read it there, and keep the sums of a few
+# positions and filters in registers until the last product (`tinyfcn/kernels/cpu/direct.py`). The
+# code above remains the definition.
 #
 # ## Change this and run again
 #

@@ -2,8 +2,8 @@
 
     winograd        3×3 at stride 1 and dilation 1, with at least 64 channels on both sides and
                     enough windows to pay for the transforms
-    small_maps      fewer than three windows for each filter (1×1: an eighth of one), where a copy
-                    of w would cost more than the product
+    small_maps      fewer than three windows for two filters, where to pack w would cost more than
+                    it saves: BLAS multiplies w as it is
     direct          everything else, except small problems, which are left to the reference
 
 Arrays of any strides come in. Results have the shape (N, C, H, W) and the memory order
@@ -27,8 +27,7 @@ def choose_exact(problem):
     ksize = problem.ksize
     if problem.groups * problem.windows * k * c * ksize[0] * ksize[1] < SMALL:
         return None
-    few = k // 8 if ksize == (1, 1) else 3 * k
-    return small_maps if problem.windows < few else direct
+    return small_maps if 2 * problem.windows < 3 * k else direct
 
 
 def choose_winograd(problem):
