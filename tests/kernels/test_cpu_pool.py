@@ -9,12 +9,12 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from samples import LAYOUTS, PICKERS, changed, picks, relaid, with_gaps
+from samples import LAYOUTS, PICKERS, Sample, changed, picks, relaid, with_gaps
 
 from tinyfcn import ops, optim
 from tinyfcn.dispatch import reference_only
 from tinyfcn.kernels import registry
-from tinyfcn.kernels.cpu import images
+from tinyfcn.kernels.cpu import images, pool
 from tinyfcn.kernels.registry import find_kernel
 from tinyfcn.ops.matrix import separable
 from tinyfcn.ops.shape import crop_backward
@@ -193,6 +193,20 @@ def test_invalid_arguments_are_rejected_by_the_reference():
     y, cache = ops.max_pool(x, 2)
     with pytest.raises(ValueError, match='the shape of y'):
         ops.max_pool.backward(y[:, :, 1:], cache)
+
+
+def test_one_logarithm_for_a_row_whose_sums_multiply_beyond_all_floats():
+    rng = np.random.default_rng(1)
+    score = rng.standard_normal((1, 9, 2, 700)).astype('float32')
+    check(Sample('softmax_cross_entropy', (score, rng.integers(0, 9, (1, 2, 700))), {}))
+
+
+def test_switches_of_images_that_float32_cannot_number_are_left_to_the_reference(monkeypatch):
+    x = np.ones((1, 2, 4, 5), 'float32')
+    monkeypatch.setattr(pool, 'MAX_PIXELS', 20)
+    assert find_kernel('max_switches', False, x, 2)
+    monkeypatch.setattr(pool, 'MAX_PIXELS', 19)
+    assert not find_kernel('max_switches', False, x, 2)
 
 
 def test_four_threads_at_once():

@@ -7,16 +7,10 @@ from samples import PICKERS, changed, picks
 
 from tinyfcn import ops
 from tinyfcn.dispatch import exact, reference_only
-from tinyfcn.kernels import registry
 
 BAD = np.nan, np.inf, -np.inf
 SPREADING = 'relu', 'max_pool', 'avg_pool', 'avg_pool_to', 'upsample', 'resize', \
     'local_response_norm', 'conv2d', 'conv_transpose2d', 'crop', 'softmax_cross_entropy'
-
-
-@pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setattr(registry, 'MIN_SIZE', 1)
 
 
 def same(a, b):
@@ -38,7 +32,7 @@ def run(sample, dy=None):
 
 @pytest.mark.parametrize('bad', BAD)
 @pytest.mark.parametrize('name', SPREADING)
-def test_an_exact_kernel_spreads_them_as_its_reference_does(name, bad, small):
+def test_an_exact_kernel_spreads_them_as_its_reference_does(name, bad):
     for i in range(12):
         pick = picks(i)
         sample = changed(PICKERS[name](pick),
@@ -112,7 +106,7 @@ def test_a_valid_pixel_that_is_not_finite_makes_the_loss_so():
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-def test_no_gradient_passes_a_relu_that_is_shut(dtype, small):
+def test_no_gradient_passes_a_relu_that_is_shut(dtype):
     """Not even ∞, which times 0 would be NaN."""
     x = np.full((1, 1, 2, 3), -1., dtype)
     x[..., 2] = 1

@@ -42,6 +42,8 @@ def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False,
 def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
     pixels = channels_last(x)
     each = x.size // x.shape[1]
+    eps = float(eps)                                    # a NumPy scalar would widen float32
+    momentum = float(momentum)
     of_batch = train and not frozen
     state = ()
     if of_batch:
