@@ -3,8 +3,11 @@
 Hypothesis chooses geometry, layout and values. A row is enough for a thread, so that several
 threads share small images, and there are more and fewer channels than a vector has lanes.
 """
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from importlib import import_module
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -14,10 +17,12 @@ from samples import LAYOUTS, PICKERS, Sample, changed, picks, relaid, with_gaps
 from tinyfcn import ops, optim
 from tinyfcn.dispatch import reference_only
 from tinyfcn.kernels import registry
-from tinyfcn.kernels.cpu import images, pool
 from tinyfcn.kernels.registry import find_kernel
 from tinyfcn.ops.matrix import separable
 from tinyfcn.ops.shape import crop_backward
+
+images = pytest.importorskip('tinyfcn.kernels.cpu.images', exc_type=ImportError)
+pool = pytest.importorskip('tinyfcn.kernels.cpu.pool', exc_type=ImportError)
 
 OPS = ('max_pool max_switches avg_pool avg_pool_to upsample resize relu dropout crop '
        'local_response_norm batch_norm softmax_cross_entropy').split()
@@ -246,6 +251,30 @@ def assert_same_bits(a, b):
             assert_same_bits(one, other)
     elif isinstance(a, np.ndarray | np.float64):
         assert a.tobytes() == b.tobytes()
+
+
+def test_a_forked_child_has_threads_of_its_own_and_the_same_bits():
+    calls = [(kernel_for(name, *args, **kwargs), args, kwargs) for op in OPS
+             for name, _, args, kwargs in calls_with_kernels(supported_sample(op, picks(2, 5)))]
+    results = [kernel(*args, **deepcopy(kwargs)) for kernel, args, kwargs in calls]
+
+    def compare():
+        for (kernel, args, kwargs), result in zip(calls, results):
+            assert_same_bits(kernel(*args, **deepcopy(kwargs)), result)
+
+    child = multiprocessing.get_context('fork').Process(target=compare)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+
+
+@pytest.mark.parametrize('name', ['loss', 'norm', 'pointwise', 'pool', 'update', 'upsample'])
+def test_a_loop_is_compiled_once_for_all_layouts(name):
+    """In all tests of this process: for addresses, and for arrays that its kernel has made."""
+    compiled = [f for f in vars(import_module(f'tinyfcn.kernels.cpu.{name}')).values()
+                if hasattr(f, 'signatures')]
+    loops = [f for f in compiled if {'stop', 'size'}.intersection(signature(f.py_func).parameters)]
+    assert loops and all(len(loop.signatures) <= 1 for loop in loops)
 
 
 # ---- The updates of the optimizers, which change their arguments
