@@ -268,7 +268,8 @@ def test_a_forked_child_has_threads_of_its_own_and_the_same_bits():
     assert child.exitcode == 0
 
 
-@pytest.mark.parametrize('name', ['loss', 'norm', 'pointwise', 'pool', 'update', 'upsample'])
+@pytest.mark.parametrize(
+    'name', ['batch_norm', 'loss', 'norm', 'pointwise', 'pool', 'update', 'upsample'])
 def test_a_loop_is_compiled_once_for_all_layouts(name):
     """In all tests of this process: for addresses, and for arrays that its kernel has made."""
     compiled = [f for f in vars(import_module(f'tinyfcn.kernels.cpu.{name}')).values()

@@ -1,0 +1,144 @@
+"""Normalisation over the batch.
+
+    y  = w·x̂ + b,  x̂ = (x − mean) / √(var + ε)
+    dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)), or w/σ · dy where mean and var were given
+
+A sum over the batch is the sum of those of its rows, whichever thread computes them.
+"""
+import numpy as np
+
+from ..registry import kernel
+from .blocking import channels_last
+from .images import pixel, rows_in_parallel
+from .jit import compiled
+from .simd import LANES
+from .vec import ZERO, full, load, store
+
+
+def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
+    of_channel = w, b, mean, var
+    return (all(isinstance(a, np.ndarray) and a.dtype == 'float32' for a in (x, *of_channel))
+            and x.ndim == 4 and x.size >= 2 * x.shape[1] > 0
+            and all(a.shape == x.shape[1:2] for a in of_channel)
+            and all(isinstance(v, bool) for v in (train, frozen))
+            and all(isinstance(v, float) for v in (eps, momentum))
+            and eps >= 0 and 0 <= momentum <= 1)
+
+
+@kernel('batch_norm', 'numpy', accepts=_accepts_batch_norm)
+def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
+    pixels = channels_last(x)
+    each = x.size // x.shape[1]
+    eps = float(eps)                                    # a NumPy scalar would widen float32
+    momentum = float(momentum)
+    of_batch = train and not frozen
+    state = ()
+    if of_batch:
+        running = mean, var
+        mean = _add_rows(_sum_row, [pixels], 1)[0] / np.float32(each)
+        var = _add_rows(_sum_squares, [pixels], 1, mean.ctypes.data)[0] / np.float32(each)
+        unbiased = var * (each / (each - 1))
+        state = tuple(old + momentum * (new - old) for old, new in zip(running, (mean, unbiased))),
+    inverse = 1 / (var + eps) ** .5
+    x_hat = np.empty(pixels.shape, x.dtype)
+    y = np.empty(pixels.shape, x.dtype)
+    of_channel = [np.ascontiguousarray(a) for a in (mean, inverse, w, b)]
+    rows_in_parallel(_batch_norm, [pixels, x_hat, y], *(a.ctypes.data for a in of_channel))
+    return y.transpose(0, 3, 1, 2), (x_hat.transpose(0, 3, 1, 2), w, inverse, of_batch), *state
+
+
+@kernel('batch_norm_backward', 'numpy', accepts=lambda dy, cache: (
+    dy.dtype == cache[0].dtype == 'float32' and dy.shape == cache[0].shape and dy.size > 0))
+def batch_norm_backward(dy, cache):
+    x_hat, w, inverse, of_batch = cache
+    each = np.float32(dy.size // dy.shape[1])
+    dy = channels_last(dy)
+    x_hat = channels_last(x_hat)
+    dw, db = _add_rows(_sum_gradients, [dy, x_hat], 2)
+    of_channel = [w * inverse, db / each, dw / each]
+    dx = np.empty(dy.shape, dy.dtype)
+    rows_in_parallel(_batch_norm_backward, [dy, x_hat, dx], of_batch,
+                     *(a.ctypes.data for a in of_channel))
+    return dx.transpose(0, 3, 1, 2), dw, db, None, None
+
+
+def _add_rows(loop, arrays, count, *args):
+    """Add up `count` sums that the loop makes of each row of all images.   -> count times (C,)"""
+    n, rows, _, c = arrays[0].shape
+    sums = [np.empty((n, rows, 1, c), 'float32') for _ in range(count)]
+    rows_in_parallel(loop, [*arrays, *sums], *args)
+    return [each.sum((0, 1, 2), dtype='float64').astype('float32') for each in sums]
+
+
+# ---- The loops. Rows start … stop of all images, counted through
+
+@compiled
+def _sum_row(x, sums, start, stop):
+    for row in range(start, stop):
+        n, i = divmod(row, x.rows)
+        for c in range(0, x.channels, LANES):
+            left = x.channels - c
+            total = full(ZERO)
+            for j in range(x.columns):
+                total = total + load(pixel(x, n, i, j, c), left)
+            store(pixel(sums, n, i, 0, c), left, total)
+
+
+@compiled
+def _sum_squares(x, sums, mean, start, stop):
+    """Σ (x − mean)²."""
+    for row in range(start, stop):
+        n, i = divmod(row, x.rows)
+        for c in range(0, x.channels, LANES):
+            left = x.channels - c
+            total = full(ZERO)
+            for j in range(x.columns):
+                difference = load(pixel(x, n, i, j, c), left) - load(mean + 4 * c, left)
+                total = total + difference * difference
+            store(pixel(sums, n, i, 0, c), left, total)
+
+
+@compiled
+def _sum_gradients(dy, x_hat, of_w, of_b, start, stop):
+    """Σ dy·x̂ and Σ dy."""
+    for row in range(start, stop):
+        n, i = divmod(row, dy.rows)
+        for c in range(0, dy.channels, LANES):
+            left = dy.channels - c
+            dw = full(ZERO)
+            db = full(ZERO)
+            for j in range(dy.columns):
+                given = load(pixel(dy, n, i, j, c), left)
+                dw = dw + given * load(pixel(x_hat, n, i, j, c), left)
+                db = db + given
+            store(pixel(of_w, n, i, 0, c), left, dw)
+            store(pixel(of_b, n, i, 0, c), left, db)
+
+
+@compiled
+def _batch_norm(x, x_hat, y, mean, inverse, w, b, start, stop):
+    for row in range(start, stop):
+        n, i = divmod(row, x.rows)
+        for j in range(x.columns):
+            for c in range(0, x.channels, LANES):
+                left = x.channels - c
+                value = load(pixel(x, n, i, j, c), left) - load(mean + 4 * c, left)
+                value = value * load(inverse + 4 * c, left)
+                store(pixel(x_hat, n, i, j, c), left, value)
+                value = value * load(w + 4 * c, left) + load(b + 4 * c, left)
+                store(pixel(y, n, i, j, c), left, value)
+
+
+@compiled
+def _batch_norm_backward(dy, x_hat, dx, of_batch, scale, mean_dy, mean_product, start, stop):
+    for row in range(start, stop):
+        n, i = divmod(row, dx.rows)
+        for j in range(dx.columns):
+            for c in range(0, dx.channels, LANES):
+                left = dx.channels - c
+                value = load(pixel(dy, n, i, j, c), left)
+                if of_batch:
+                    through_var = load(mean_product + 4 * c, left)
+                    through_var = load(pixel(x_hat, n, i, j, c), left) * through_var
+                    value = value - load(mean_dy + 4 * c, left) - through_var
+                store(pixel(dx, n, i, j, c), left, value * load(scale + 4 * c, left))
