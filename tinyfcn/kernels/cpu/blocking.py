@@ -12,7 +12,6 @@ import numpy as np
 from ...runtime.threads import parallel, split_range
 
 MIN_WORK = 1 << 24          # multiplications that make it worth waking one more thread, about 1 ms
-SMALL_MATRIX = 13000        # values of a matrix that is faster multiplied in pieces, measured
 SUM_ROWS = 8                # rows of an image in one sum of pixels
 MAX_SCRATCH = 1 << 23       # values of a scratch buffer that a thread keeps, 32 MB
 
@@ -87,58 +86,6 @@ def _even(count, most):
     """The size of a part, when `count` items are split evenly into as few parts as possible."""
     parts = -(-count // most)
     return -(-count // parts)
-
-
-def count_rows(images, rows):
-    """How many rows a block has."""
-    return (images.stop - images.start) * (rows.stop - rows.start)
-
-
-def copy_padded(patch, images, top, left, value=0):
-    """patch[:, i, j] = images[:, top + i, left + j], and `value` outside the image."""
-    _, h, w, _ = images.shape
-    _, rows, columns, _ = patch.shape
-    first_row, end_row = _inside(h, top, rows)
-    first_column, end_column = _inside(w, left, columns)
-    row_slice = slice(first_row, end_row)
-
-    patch[:, :first_row] = value
-    patch[:, end_row:] = value
-    patch[:, row_slice, :first_column] = value
-    patch[:, row_slice, end_column:] = value
-    patch[:, row_slice, first_column:end_column] = images[
-        :, top + first_row:top + end_row, left + first_column:left + end_column]
-
-
-def _inside(size, start, count):
-    """Which of start, start + 1, … (`count` numbers) are in range(size), as first and end index."""
-    first = min(max(0, -start), count)
-    return first, max(first, min(count, size - start))
-
-
-def multiply(a, b, out):
-    """out = a @ b over the last two axes, in pieces where b is small.
-
-    For a large product OpenBLAS first packs both matrices into an order of its own. Where b is
-    small that packing is a large part of the time. Up to about 10⁶ multiplications it skips the
-    packing and reads the matrices where they are. So the rows of a are cut into pieces of this
-    size: measured, up to half as fast again.
-    """
-    *leading, p, c = a.shape
-    k = b.shape[-1]
-    step = _even(p, max(1, min(p, 10 ** 6 // (c * k))))
-    if c * k > SMALL_MATRIX or step == p:
-        np.matmul(a, b, out=out)
-        return
-
-    # 1. all whole pieces as one batch of small products: an axis more, and no copy
-    whole = p // step * step
-    a_pieces, out_pieces = (m[..., :whole, :].reshape(*leading, -1, step, m.shape[-1])
-                            for m in (a, out))
-    np.matmul(a_pieces, b[..., None, :, :], out=out_pieces)
-    # 2. the rows that are left
-    if whole < p:
-        np.matmul(a[..., whole:, :], b, out=out[..., whole:, :])
 
 
 def sum_pixels(dy):

@@ -1,6 +1,6 @@
 """Convolutions of float32 on the CPU: which algorithm runs, and how groups are split.
 
-    winograd        3×3 at stride 1 and dilation 1, with at least 64 channels on both sides and
+    winograd        3×3 at stride 1 and dilation 1, with at least 32 channels on both sides and
                     enough windows to pay for the transforms
     small_maps      fewer than three windows for two filters, where to pack w would cost more than
                     it saves: BLAS multiplies w as it is
@@ -16,8 +16,8 @@ from . import direct, small_maps, winograd
 from .blocking import channels_last, sum_pixels
 
 SMALL = 1 << 20                 # multiplications
-WINOGRAD_CHANNELS = 64          # from here on Winograd's transforms pay
-WINOGRAD_WORK = 240_000         # windows · channels
+WINOGRAD_CHANNELS = 32          # from here on Winograd's transforms pay
+WINOGRAD_WORK = 50_000          # windows · channels
 
 
 def choose_exact(problem):

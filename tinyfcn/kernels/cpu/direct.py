@@ -287,7 +287,7 @@ def weight_gradient(x, dy, shape, geometry):
         patch = scratch('patch', _patch_size(window, ow, c))
         panel = scratch('panel', window.block * ow * width)
         offsets = np.empty(2 * window.block, np.int64)
-        for part, first, end in _spans(items[chosen]):
+        for part, first, end in spans(items[chosen]):
             correlate(image_of(x), image_of(dy), sums[part, first].ctypes.data, pieces, offsets,
                       window, patch.ctypes.data, panel.ctypes.data, (first, end),
                       n * oh * part // parts, n * oh * (part + 1) // parts)
@@ -421,7 +421,7 @@ def _phases(size, taps, stride, pad, dilation):
         yield Phase(pixels, slice(first, taps, step), reach - window, dilation // common)
 
 
-def _spans(items):
+def spans(items):
     """[(part, panel), …] -> (part, first panel, end) for each part."""
     for part in sorted({part for part, _ in items}):
         panels = [panel for own, panel in items if own == part]

@@ -4,8 +4,8 @@
     dw = Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ x B)] G        the gradient of that by w: each matrix is transposed
     dx = Aᵀ [(G w' Gᵀ) ⊙ (Bᵀ dy B)] A       the first once more: w' is w rotated by 180°
 
-In the code u is G w Gᵀ (or A dy Aᵀ), v is Bᵀ x B, m their product summed over the channels, and z
-the outputs of all tiles. How it works:
+In the code u is G w Gᵀ (or A dy Aᵀ), v is Bᵀ x B, and m their product summed over the channels. How
+it works:
 
 1. y is cut into tiles of 4×4 outputs. A 3×3 filter reads 6×6 pixels for them, so the tiles of x
    start every 4 pixels, are 6 wide, and overlap by 2.
@@ -13,57 +13,281 @@ the outputs of all tiles. How it works:
    36. In these numbers the convolution is an elementwise product ⊙.
 3. The sum over the input channels makes that product a matrix product: for each of the 36 numbers
    one (tiles, C) @ (C, K). This is where the time goes: 36 multiplications for 16 outputs, where
-   the direct sum has 144.
+   the direct sum has 144. It is made of the tiles of tile.py.
 4. Aᵀ … A turns the 36 sums of a tile into its 16 outputs.
 
-Each transform acts on the rows and on the columns of a tile. For a flattened tile both together are
-one matrix, a Kronecker product: vec(Bᵀ x B) = (Bᵀ ⊗ Bᵀ) vec(x), of 36×36 values. So a transform of
-all tiles at once is one matrix product. In float32 it rounds by about 1e-5 of the largest value.
+A transform M X Mᵀ is emitted from its matrix, number by number, for LANES channels at a time: most
+entries are 0 or ±1. A few rows of tiles at a time go through steps 2 to 4, so that v and m stay in
+the cache. In float32 all this rounds by about 1e-5 of the largest value.
 """
-from itertools import product
+from functools import cache
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from .blocking import (
-    SMALL_MATRIX,
-    blocks,
-    copy_padded,
-    count_rows,
-    multiply,
-    parallel_for,
-    scratch,
-)
+from . import simd
+from .blocking import parallel_for, scratch
+from .direct import fill, pack, spans
+from .images import image_of, pixel
+from .jit import compiled
+from .simd import FLOAT, FLOATS, LANES, SIZE
+from .tile import choose_shape, tile
+from .vec import load, store
 
-BLOCK = 1 << 19         # values of a block of transformed tiles, 2 MB
-PARTS = 4               # partial sums of dw
-MIN_TILES = 256         # of a block, at least: each block costs something, such as adding up dw
-PIECE = 512             # columns of one small product, see _apply
-
-
-def _both_axes(rows):
-    """The transform of an axis -> of both axes of a flattened tile: the Kronecker product."""
-    matrix = np.array(rows, 'float32')
-    return np.kron(matrix, matrix)
-
-
-INPUT = _both_axes([                                    # Bᵀ, for both axes 36×36
+INPUT = [                                               # Bᵀ
     [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
-FILTER = _both_axes([                                   # G, for both axes 36×9
+    [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
+FILTER = [                                              # G
     [1/4, 0, 0], [-1/6, -1/6, -1/6], [-1/6, 1/6, -1/6],
-    [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]])
-OUTPUT = _both_axes([                                   # Aᵀ, for both axes 16×36
-    [1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0],
-    [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
-OUTPUT_GRADIENT = OUTPUT.T.copy()                       # A, for both axes 36×16: dy -> 36 numbers
-BIAS = 7                # the one of the 36 numbers that OUTPUT adds, once, to each of 16 outputs
+    [1/24, 1/12, 1/6], [1/24, -1/12, 1/6], [0, 0, 1]]
+OUTPUT = [                                              # Aᵀ
+    [1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+MATRICES = (INPUT, FILTER, OUTPUT, [*zip(*OUTPUT)], [*zip(*FILTER)])
+TO_V, TO_U, TO_Y, TO_U_OF_DY, TO_DW = range(len(MATRICES))
 
+BLOCK = 350_000         # values of v and m together, 1.4 MB of the L2 cache, …
+SMALL_FILTERS = 1 << 14  # … while w has at most so many; else so many tiles that u is read seldom:
+MIN_TILES = 160
+MIN_TILES_OF_DW = 256
+PARTS = 4               # pieces of the work on dw, at least, as in direct.py
+
+
+# ---- The transforms
+
+@intrinsic(prefer_literal=True)
+def transform(typing, which, source, row, column, target, target_row, target_column):
+    """target[i, j] = (M X Mᵀ)[i, j], where X[i, j] = source[i, j], for LANES channels.
+
+    M is MATRICES[which]. Element (i, j) of an array at an address lies i·row + j·column behind it.
+    """
+    if not isinstance(which, types.Literal):
+        return None
+    matrix = MATRICES[which.literal_value]
+
+    def emit(context, b, sig, args):
+        _, source, row, column, target, target_row, target_column = args
+        source, target = (b.inttoptr(address, FLOAT.as_pointer()) for address in (source, target))
+
+        def at(pointer, i, row, j, column):
+            return b.gep(pointer, [b.add(b.mul(SIZE(i), row), b.mul(SIZE(j), column))])
+
+        size = range(len(matrix[0]))
+        columns = [emit_product(b, matrix, [simd.load(b, at(source, i, row, j, column))
+                                            for i in size]) for j in size]
+        for i in range(len(matrix)):
+            values = emit_product(b, matrix, [each[i] for each in columns])
+            for j, value in enumerate(values):
+                simd.store(b, value, at(target, i, target_row, j, target_column))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(which, n, n, n, n, n, n), emit
+
+
+def emit_product(b, matrix, xs):
+    """matrix · xs, a list of vectors.
+
+    Two rows that differ only in the signs of some columns are made together: one is even + odd,
+    the other even − odd, where odd is the sum over those columns.
+    """
+    products = [None] * len(matrix)
+    for i, row in enumerate(matrix):
+        for j, other in enumerate(matrix[:i]):
+            even = [v if v == u else 0 for v, u in zip(row, other)]
+            odd = [v if v == -u else 0 for v, u in zip(row, other)]
+            covers = all(v == e or v == o for v, e, o in zip(row, even, odd))
+            if products[i] is products[j] is None and covers and any(even) and any(odd):
+                even, odd = emit_sum(b, even, xs), emit_sum(b, odd, xs)
+                products[i], products[j] = b.fadd(even, odd), b.fsub(even, odd)
+    return [emit_sum(b, row, xs) if product is None else product
+            for row, product in zip(matrix, products)]
+
+
+def emit_sum(b, row, xs):
+    """Σ row · xs, beginning with a factor of 1, which needs no multiplication."""
+    total = None
+    terms = [(factor, x) for factor, x in zip(row, xs) if factor]
+    for factor, x in sorted(terms, key=lambda term: (term[0] != 1, abs(term[0]) != 1)):
+        constant = ir.Constant(FLOATS, [float(factor)] * LANES)
+        if total is None:
+            total = x if factor == 1 else b.fmul(x, constant)
+        elif abs(factor) == 1:
+            total = b.fadd(total, x) if factor == 1 else b.fsub(total, x)
+        else:
+            total = simd.call(b, f'llvm.fma.v{LANES}f32', FLOATS, x, constant, total)
+    return total
+
+
+@compiled
+def transform_filters(packed, u, start, stop):
+    """u (36, panels, C, width) = G w Gᵀ of packed w (panels, 3, 3, C, width), panels start … stop.
+    """
+    _, panels, channels, width = u.shape
+    size = channels * width
+    for panel in range(start, stop):
+        for at in range(0, size, LANES):
+            transform(TO_U, packed.ctypes.data + 4 * (panel * 9 * size + at), 3 * size, size,
+                      u.ctypes.data + 4 * (panel * size + at), 6 * panels * size, panels * size)
+
+
+@compiled
+def transform_image(x, n, top, left, rows, columns, patch, v, pitch):
+    """v (36, tiles, pitch) = Bᵀ x B of rows × columns tiles of image n, the first at (top, left).
+
+    Lanes behind the last channel are computed from whatever follows in the patch, and read by none.
+    """
+    line = (4 * columns + 2) * x.channels
+    fill(patch, x, n, top, left, 4 * rows + 2, 4 * columns + 2)
+    step = rows * columns * pitch
+    for i in range(rows):
+        for j in range(columns):
+            for c in range(0, x.channels, LANES):
+                transform(TO_V, patch + 4 * (4 * i * line + 4 * j * x.channels + c), line,
+                          x.channels, v + 4 * ((i * columns + j) * pitch + c), 6 * step, step)
+
+
+@compiled
+def transform_gradient(dy, n, top, rows, columns, patch, u, panels, width):
+    """u (36, panels, tiles, width) = A dy Aᵀ, of the panels from the first to the end."""
+    line = 4 * columns * dy.channels
+    fill(patch, dy, n, top, 0, 4 * rows, 4 * columns)
+    tiles = rows * columns
+    step = (panels[1] - panels[0]) * tiles * width
+    for i in range(rows):
+        for j in range(columns):
+            for k in range(panels[0] * width, min(dy.channels, panels[1] * width), LANES):
+                panel = k // width - panels[0]
+                transform(TO_U_OF_DY, patch + 4 * (4 * i * line + 4 * j * dy.channels + k), line,
+                          dy.channels,
+                          u + 4 * ((panel * tiles + i * columns + j) * width + k % width),
+                          6 * step, step)
+
+
+@compiled
+def transform_back(m, y, bias, n, top, rows, columns, pitch, outputs):
+    """The tiles of y from row `top` on = Aᵀ m A + bias, of m (36, tiles, pitch).
+
+    Tiles at the lower and right border may reach beyond the image.
+    """
+    step = rows * columns * pitch
+    for i in range(rows):
+        for j in range(columns):
+            for k in range(0, y.channels, LANES):
+                transform(TO_Y, m + 4 * ((i * columns + j) * pitch + k), 6 * step, step, outputs,
+                          4 * LANES, LANES)
+                added = load(bias + 4 * k, LANES)
+                for r in range(min(4, y.rows - top - 4 * i)):
+                    for c in range(min(4, y.columns - 4 * j)):
+                        value = load(outputs + 4 * (4 * r + c) * LANES, LANES) + added
+                        store(pixel(y, n, top + 4 * i + r, 4 * j + c, k), y.channels - k, value)
+
+
+@compiled
+def transform_gradient_back(sums, dw, start, stop):
+    """dw (K, C, 3, 3) = Gᵀ s G, where s is the sum of the parts of sums (parts, 36, panels, C,
+    width), channels start … stop."""
+    parts, _, panels, length, width = sums.shape
+    of_f = 4 * panels * length * width                  # bytes from one of the 36 to the next
+    total = np.empty((36, LANES), np.float32)
+    taps = np.empty((9, LANES), np.float32)
+    for c in range(start, stop):
+        for k in range(0, len(dw), LANES):
+            source = sums.ctypes.data + 4 * ((k // width * length + c) * width + k % width)
+            for f in range(36):
+                added = load(source + f * of_f, LANES)
+                for part in range(1, parts):
+                    added = added + load(source + (36 * part + f) * of_f, LANES)
+                store(total.ctypes.data + 4 * f * LANES, LANES, added)
+            transform(TO_DW, total.ctypes.data, 6 * LANES, LANES, taps.ctypes.data, 3 * LANES,
+                      LANES)
+            for lane in range(min(LANES, len(dw) - k)):
+                for tap in range(9):
+                    dw[k + lane, c, tap // 3, tap % 3] = taps[tap, lane]
+
+
+# ---- The products
+
+@cache
+def gather_with(rows, vectors):
+    """`gather` in tiles of this shape."""
+    width = vectors * LANES
+
+    @compiled
+    def gather(x, y, u, bias, offsets, padding, block, memory, start, stop):
+        """Rows of tiles start … stop of y, counted through all images, `block` of them at a time.
+
+        memory: addresses of the patch, of v, of m and of the outputs of a tile.
+        """
+        patch, v, m, outputs = memory
+        pitch = -(-x.channels // LANES) * LANES
+        filters = -(-y.channels // width) * width
+        tile_rows = (y.rows + 3) // 4
+        columns = (y.columns + 3) // 4
+        at = start
+        while at < stop:
+            n = at // tile_rows
+            first = at % tile_rows
+            count = min(block, tile_rows - first, stop - at)
+            tiles = count * columns
+            transform_image(x, n, 4 * first - padding[0], -padding[1], count, columns, patch, v,
+                            pitch)
+            for f in range(36):
+                for k in range(0, filters, width):
+                    for t in range(0, tiles, rows):
+                        t = min(t, tiles - rows)
+                        tile(rows, vectors, 0, v + 4 * (f * tiles + t) * pitch, pitch, 1,
+                             u + 4 * (f * filters + k) * x.channels, offsets, 1, x.channels,
+                             m + 4 * ((f * tiles + t) * filters + k), filters, bias, width)
+            transform_back(m, y, bias + 4 * filters, n, 4 * first, count, columns, filters,
+                           outputs)
+            at += count
+    return gather
+
+
+@cache
+def correlate_with(rows, vectors):
+    """`correlate` in tiles of this shape."""
+    width = vectors * LANES
+
+    @compiled
+    def correlate(x, dy, sums, strides, offsets, padding, block, memory, panels, start, stop):
+        """sums[f, panel, c] += Σ over tiles v[f, tile, c] · u[f, panel, tile], of rows of tiles
+        start … stop, and of the panels from the first to the end.
+
+        sums is the address of the first panel; strides: values from one f to the next, and from one
+        panel to the next.
+        """
+        patch, v, u = memory
+        pitch = -(-x.channels // LANES) * LANES
+        tile_rows = (dy.rows + 3) // 4
+        columns = (dy.columns + 3) // 4
+        at = start
+        while at < stop:
+            n = at // tile_rows
+            first = at % tile_rows
+            count = min(block, tile_rows - first, stop - at)
+            tiles = count * columns
+            transform_image(x, n, 4 * first - padding[0], -padding[1], count, columns, patch, v,
+                            pitch)
+            transform_gradient(dy, n, 4 * first, count, columns, patch, u, panels, width)
+            for f in range(36):
+                for k in range(panels[1] - panels[0]):
+                    source = u + 4 * (f * (panels[1] - panels[0]) + k) * tiles * width
+                    for c in range(0, x.channels, rows):
+                        tile(rows, vectors, 1, v + 4 * (f * tiles * pitch + c), 1, pitch, source,
+                             offsets, 1, tiles,
+                             sums + 4 * (f * strides[0] + k * strides[1] + c * width), width, 0, 0)
+            at += count
+    return correlate
+
+
+# ---- The three functions of an algorithm (convolution.py)
 
 def convolve(x, w, b, size, geometry):
     """x (N, H, W, C), w (K, C, 3, 3) -> y (N, *size, K)."""
-    u = _transform_filters(w, FILTER).swapaxes(1, 2)
-    return _convolve_tiles(x, u, b, size, geometry.pad)
+    return _convolve_tiles(x, w, b, size, geometry.pad)
 
 
 def convolve_transposed(dy, w, size, geometry):
@@ -71,8 +295,8 @@ def convolve_transposed(dy, w, size, geometry):
 
     A convolution with the filters rotated by 180°, and input and output channels exchanged.
     """
-    u = _transform_filters(w, FILTER[:, ::-1])          # reversed columns: rotated filters
-    return _convolve_tiles(dy, u, None, size, [2 - p for p in geometry.pad])
+    rotated = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    return _convolve_tiles(dy, rotated, None, size, [2 - p for p in geometry.pad])
 
 
 def weight_gradient(x, dy, shape, geometry):
@@ -80,119 +304,80 @@ def weight_gradient(x, dy, shape, geometry):
     n, oh, ow, k = dy.shape
     c = x.shape[3]
     tile_rows = -(-oh // 4)
-    tile_columns = -(-ow // 4)
-    max_rows = _max_tile_rows(tile_columns, c, k)
+    columns = -(-ow // 4)
+    rows, vectors = choose_shape(c, k)
+    width = vectors * LANES
+    panels = -(-k // width)
+    length = -(-c // rows) * rows
+    parts = PARTS if panels < PARTS else 1
+    block = _block(columns, c, k, SMALL_FILTERS // 4, MIN_TILES_OF_DW, tile_rows)
+    tiles = block * columns
+    sums = np.zeros((parts, 36, panels, length, width), x.dtype)
+    offsets = np.zeros(2, np.int64)
+    correlate = correlate_with(rows, vectors)
+    items = [(part, panel) for part in range(parts) for panel in range(panels)]
 
-    def add_up(part):
-        total = None
-        for images, band in blocks(part, tile_rows, max_rows):
-            tiles = count_rows(images, band) * tile_columns
-            v = scratch('v', 36, tiles, c)
-            u = scratch('u', 36, tiles, k)
-            _transform(INPUT, 6, x[images], band, geometry.pad, tile_columns, out=v)
-            _transform(OUTPUT_GRADIENT, 4, dy[images], band, (0, 0), tile_columns, out=u)
-            dw = u.swapaxes(1, 2) @ v                                       # (36, K, C)
-            total = dw if total is None else np.add(total, dw, out=total)
-        return total
+    def work(chosen):
+        patch = scratch('patch', (4 * block + 2) * (4 * columns + 2) * max(c, k) + 2 * LANES)
+        v = scratch('v', 36 * tiles * (c + LANES) + rows)
+        u = scratch('u', 36 * tiles * panels * width)
+        memory = patch.ctypes.data, v.ctypes.data, u.ctypes.data
+        strides = panels * length * width, length * width
+        total = n * tile_rows
+        for part, first, end in spans(items[chosen]):
+            correlate(image_of(x), image_of(dy), sums[part, 0, first].ctypes.data, strides,
+                      offsets.ctypes.data, geometry.pad, block, memory, (first, end),
+                      total * part // parts, total * (part + 1) // parts)
 
-    # always the same partial sums, so that the threads do not decide how they are rounded
-    rows = n * tile_rows
-    ends = [rows * i // PARTS for i in range(PARTS + 1)]
-    parts = [slice(start, end) for start, end in zip(ends, ends[1:]) if start < end]
-    totals = parallel_for(lambda some: [add_up(part) for part in parts[some]], count=len(parts),
-                          cost=36 * tile_columns * c * k * rows // len(parts))
-    totals = [total for each in totals for total in each]
-    dw = np.empty((k, c, 9), x.dtype)
-
-    def transform_back(part):
-        total = sum(each[:, part] for each in totals)                       # (36, K, C)
-        np.matmul(FILTER.T, total.swapaxes(0, 1), out=dw[part].swapaxes(1, 2))
-
-    parallel_for(transform_back, count=k, cost=36 * 9 * c)
-    return dw.reshape(shape)
+    parallel_for(work, count=len(items), cost=36 * n * tile_rows * columns * c * width // parts)
+    dw = np.empty(shape, x.dtype)
+    parallel_for(lambda part: transform_gradient_back(sums, dw, part.start, part.stop), count=c,
+                 cost=8 * 36 * k * parts)
+    return dw
 
 
-def _convolve_tiles(x, u, b, size, pad):
-    """x (N, H, W, C), transformed filters u (36, C, K) -> y (N, *size, K)."""
+def _convolve_tiles(x, w, b, size, pad):
+    """x (N, H, W, C), w (K, C, 3, 3) of any strides -> y (N, *size, K)."""
     n, _, _, c = x.shape
-    k = u.shape[2]
+    k = len(w)
     tile_rows = -(-size[0] // 4)
-    tile_columns = -(-size[1] // 4)
-    max_rows = _max_tile_rows(tile_columns, c, k)
-    if c * k <= SMALL_MATRIX:
-        u = np.ascontiguousarray(u)                     # for products in pieces
+    columns = -(-size[1] // 4)
+    rows, vectors = choose_shape(columns, k)
+    width = vectors * LANES
+    panels = -(-k // width)
+    packed = np.empty((panels, 3, 3, c, width), x.dtype)
+    u = np.empty((36, panels, c, width), x.dtype)
+
+    def prepare(part):
+        pack(w, packed, part.start, part.stop)
+        transform_filters(packed, u, part.start, part.stop)
+
+    parallel_for(prepare, count=panels, cost=8 * 36 * c * width)
+    # the tiles begin at zero, and the bias is added behind the last transform
+    bias = np.zeros(2 * panels * width, x.dtype)
+    if b is not None:
+        bias[panels * width:][:k] = b
+    block = _block(columns, c, k, SMALL_FILTERS, MIN_TILES, tile_rows)
+    tiles = block * columns
+    offsets = np.zeros(2, np.int64)
     y = np.empty((n, *size, k), x.dtype)
+    gather = gather_with(rows, vectors)
 
     def work(part):
-        for images, band in blocks(part, tile_rows, max_rows):
-            rows = count_rows(images, band)
-            # 1. all tiles of the block, transformed
-            v = scratch('v', 36, rows * tile_columns, c)
-            _transform(INPUT, 6, x[images], band, pad, tile_columns, out=v)
-            # 2. 36 products: the sum over the input channels
-            m = scratch('m', 36, rows * tile_columns, k)
-            multiply(v, u, out=m)
-            if b is not None:
-                m[BIAS] += b
-            # 3. back to 4×4 outputs; v has been read, so its memory serves for z
-            z = scratch('v', 16, rows * tile_columns * k)
-            _apply(OUTPUT, m.reshape(36, -1), out=z)
-            # 4. output (i, j) of every tile goes to every fourth pixel; tiles at the lower and
-            #    right border may reach beyond the image
-            z = z.reshape(4, 4, images.stop - images.start, -1, tile_columns, k)
-            for i, j in product(range(4), range(4)):
-                out = y[images, 4 * band.start + i:4 * band.stop:4, j::4]
-                out[:] = z[i, j, :, :out.shape[1], :out.shape[2]]
+        patch = scratch('patch', (4 * block + 2) * (4 * columns + 2) * c + 2 * LANES)
+        v = scratch('v', 36 * tiles * (c + LANES))
+        m = scratch('m', 36 * tiles * panels * width)
+        outputs = scratch('outputs', 16 * LANES)
+        memory = tuple(array.ctypes.data for array in (patch, v, m, outputs))
+        gather(image_of(x), image_of(y), u.ctypes.data, bias.ctypes.data, offsets.ctypes.data,
+               tuple(pad), block, memory, part.start, part.stop)
 
-    parallel_for(work, count=n * tile_rows, cost=36 * tile_columns * c * k)
+    parallel_for(work, count=n * tile_rows, cost=36 * columns * c * k)
     return y
 
 
-def _max_tile_rows(tile_columns, c, k):
-    """How many rows of tiles make a block."""
-    return max(BLOCK // (36 * tile_columns * max(c, k)), -(-MIN_TILES // tile_columns))
-
-
-def _transform(matrix, size, images, band, pad, tile_columns, out):
-    """Gather the tiles of a band of tile rows, transform them: out (36, tiles, C) = matrix @ tiles.
-
-    images (N, H, W, C), cut every 4 pixels into tiles of size × size; matrix (36, size²)
-    """
-    n, _, _, c = images.shape
-    rows = band.stop - band.start
-    # 1. the pixels under the band, with zeros around the image
-    patch = scratch('patch', n, 4 * rows + size - 4, 4 * tile_columns + size - 4, c)
-    copy_padded(patch, images, 4 * band.start - pad[0], -pad[1])
-    # 2. the tiles, which may overlap, as a view, and one copy that lays them out side by side
-    image, row, column, channel = patch.strides
-    tiles = scratch('m', size, size, n, rows, tile_columns, c)
-    tiles[:] = as_strided(patch, tiles.shape, (row, column, image, 4 * row, 4 * column, channel))
-    # 3. one product for all of them
-    _apply(matrix, tiles.reshape(size * size, -1), out=out.reshape(36, -1))
-
-
-def _apply(matrix, tiles, out):
-    """out = matrix @ tiles, in pieces.   (a, b) @ (b, columns) -> (a, columns)
-
-    The pieces are so small that OpenBLAS does not pack them (see multiply in blocking.py):
-    measured, a quarter faster.
-    """
-    whole = tiles.shape[1] // PIECE * PIECE
-    tile_pieces, out_pieces = (a[:, :whole].reshape(len(a), -1, PIECE).swapaxes(0, 1)
-                               for a in (tiles, out))
-    np.matmul(matrix, tile_pieces, out=out_pieces)
-    np.matmul(matrix, tiles[:, whole:], out=out[:, whole:])
-
-
-def _transform_filters(w, matrix):
-    """G w Gᵀ: (K, C, 3, 3) -> (36, K, C)."""
-    k, c = w.shape[:2]
-    u = np.empty((36, k, c), w.dtype)
-    taps = w.reshape(k, c, 9).swapaxes(1, 2)
-    matrix = np.ascontiguousarray(matrix)
-
-    def work(part):
-        np.matmul(matrix, taps[part], out=u[:, part].swapaxes(0, 1))
-
-    parallel_for(work, count=k, cost=36 * 9 * c)
-    return u
+def _block(columns, c, k, small, tiles, tile_rows):
+    """How many rows of tiles go through the steps together."""
+    if c * k <= small:
+        tiles = BLOCK // (36 * (c + k))
+    return max(1, min(tile_rows, round(tiles / columns)))
