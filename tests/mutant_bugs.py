@@ -86,7 +86,7 @@ BUGS = {
             ('index', 'pad is (along the width, along the height)',
              "axes(pad, 'pad'),\n", "axes(pad, 'pad')[::-1],\n"),
             ('sign', 'only the first of a pair is held to its least',
-             'if min(y, x) < least', 'if y < least'),
+             'if y < least or x < least', 'if y < least'),
         ],
     },
     'pool': {

@@ -18,12 +18,14 @@ def axes(value: Pair, name: str, least: int = 0) -> Size:
     """An int or a pair of ints -> (along the height, along the width), each at least `least`."""
     pair: Any = value if hasattr(value, '__len__') else (value, value)
     try:
-        y, x = (int(index(v)) for v in pair)
+        if tuple(map(type, pair)) != (int, int):        # a step asks a thousand times: be quick
+            pair = [int(index(v)) for v in pair]
+        y, x = pair
     except (TypeError, ValueError):
         raise TypeError(f'{name} is {value!r}: an int or a pair of ints is needed') from None
-    if min(y, x) < least:
+    if y < least or x < least:
         raise ValueError(f'{name} is {value!r}: it must be at least {least}')
-    if max(y, x) >= LIMIT:
+    if y >= LIMIT or x >= LIMIT:
         raise ValueError(f'{name} is {value!r}: it must be less than 2³¹')
     return y, x
 
