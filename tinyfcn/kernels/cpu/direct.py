@@ -388,9 +388,14 @@ def _fold(x):
     are cut into tiles with less overlap.
     """
     pixels = len(x) * x.shape[1] * x.shape[2]
-    columns = max(length for length in range(1, LONGEST_LINE + 1) if pixels % length == 0)
-    columns = max(columns, x.shape[2])
+    columns = max(_largest_divisor(pixels), x.shape[2])
     return x.reshape(1, pixels // columns, columns, x.shape[3])
+
+
+@cache
+def _largest_divisor(count):
+    """The largest number up to LONGEST_LINE that divides the count."""
+    return max(length for length in range(1, LONGEST_LINE + 1) if count % length == 0)
 
 
 class Phase(NamedTuple):
