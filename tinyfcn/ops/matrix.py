@@ -8,6 +8,7 @@ Bilinear upsampling is an M.T that is the same for every class and separable, y 
 products, and no dense deconvolution. Resizing and averaging (pool.py) are of that form too.
 """
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from ..dispatch import accelerated, backward_of
@@ -22,7 +23,7 @@ from ..geometry import (
     scales,
     transposed_size,
 )
-from ..runtime.backend import array_module, sparse_module
+from ..runtime.backend import array_module, on_host, sparse_module
 from .arguments import Array, Cache, Pair, check_gradient, choice, floats, integers
 from .conv import check_filters, im2col
 
@@ -123,14 +124,18 @@ def upsample(x: Array, factor: Pair, ksize: Pair | None = None, pad: Pair = 0,
     ksize = bilinear_size(factor, ksize)
     factor = axes(factor, 'factor', 1)
     pad = axes(pad, 'pad')
-
-    def matrix(n: int, f: int, k: int, p: int) -> Any:
-        w = xp.asarray(bilinear_1d(k), x.dtype).reshape(1, 1, k, 1)
-        return conv_matrix(w, (n, 1), (f, 1), (p, 0)).T
-
     size = transposed_size(x.shape[2:], ksize, factor, pad)
-    rows, columns = map(matrix, size, factor, ksize, pad)
+    # on a GPU nothing is kept, as there may be several
+    make = _bilinear_matrix if on_host(x) else _bilinear_matrix.__wrapped__
+    rows, columns = (make(xp, x.dtype, *axis) for axis in zip(size, factor, ksize, pad))
     return separable(x, rows, columns)
+
+
+@lru_cache(maxsize=100)     # the same at every step: to make it takes longer than to multiply by it
+def _bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int) -> Any:
+    """Of one axis, of which `n` pixels are made."""
+    w = xp.asarray(bilinear_1d(ksize), dtype).reshape(1, 1, ksize, 1)
+    return conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T
 
 
 @backward_of(upsample)
