@@ -304,7 +304,7 @@ def test_doctor_describes_the_machine(capsys):
 
 
 def test_doctor_says_what_is_missing_without_numba(capsys, monkeypatch):
-    monkeypatch.setattr('tinyfcn.cli.doctor.find_spec', lambda name: None)
+    monkeypatch.setattr('tinyfcn.cli.doctor.has_numba', lambda: False)
     _, out, _ = run_main(capsys, 'doctor')
     assert re.search('^kernels +Numba is not installed, so every op runs its reference: pip', out,
                      re.M)

@@ -15,6 +15,7 @@ from tinyfcn.data.images import ImageError
 from tinyfcn.data.lists import read_split
 from tinyfcn.data.transforms import prepare
 from tinyfcn.data.voc import CLASSES as VOC_CLASSES
+from tinyfcn.kernels import registry
 from tinyfcn.layers import avg_pool_to, conv, resize
 from tinyfcn.net.summary import peak
 from tinyfcn.prediction.evaluation import add_confusion, evaluate, predict_all
@@ -268,11 +269,15 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
     ('fcn8s', (60, 70)), ('fcn32s', (1, 1)), ('fcn_squeezenet_16s', (160, 120)),
     ('fcn_squeezenet_4s', (160, 120)), ('fcn_alexnet', (90, 80)), ('siftflow_8s', (40, 50))]] + [
         ('tiny_8s', (320, 240), 1), ('segnet_basic', (60, 80), 1), ('cae_fcn', (160, 120), 1)])
-def test_the_predicted_peak_is_the_memory_taken(name, size, width):
+@pytest.mark.parametrize('compiled', [True, False], ids=['compiled', 'references'])
+def test_the_predicted_peak_is_the_memory_taken(name, size, width, compiled, monkeypatch):
     """Traced by tracemalloc, to which NumPy reports every array: at most 1.25 of the prediction.
 
     And at least a half of it, or images would be tiled without need.
     """
+    monkeypatch.setattr(registry, 'MIN_SIZE', 1 if compiled else 1 << 62)   # as for large images
+    monkeypatch.setattr('tinyfcn.kernels.cpu.conv.SMALL', 1)
+    monkeypatch.setattr('tinyfcn.net.summary.has_numba', lambda: compiled)
     n = build(name, width=width)
     x = np.zeros((1, 3, *size), 'float32')
     n.forward(x)                                        # makes what is made only once

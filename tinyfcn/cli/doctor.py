@@ -6,7 +6,6 @@ import argparse
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from .. import __version__
 from ..runtime.gpu import gpu_status
-from ..runtime.machine import available_memory, machine_info
+from ..runtime.machine import available_memory, has_numba, machine_info
 from .output import say
 
 CPUINFO = Path('/proc/cpuinfo')
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
 
 def kernel_line() -> str:
     """What computes the ops on the CPU."""
-    if not find_spec('numba'):
+    if not has_numba():
         return ('Numba is not installed, so every op runs its reference: pip install numba makes '
                 'nets several times as fast')
     try:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..geometry import Pair, Size, axes
+from ..runtime.machine import has_numba
 from .alignment import Alignment
 from .box import Box
 from .graph import Graph
@@ -137,9 +138,10 @@ def _scratch_megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float
     """What an op makes on its way from its inputs to its value, for one image."""
     if box.op.__name__ == 'batch_norm':
         return 2 * megabytes(net, box, sizes)           # x̂ for backward, and w·x̂
-    # of convolutions the columns of im2col; in float32 the kernels make them block by block
+    # of convolutions the columns of im2col, which the compiled kernels for float32 do not need
     w = net.params.get(f'{box.name}.w')
-    if net.dtype == 'float32' or w is None or w.ndim != 4 or w.shape[2:] == (1, 1):
+    has_kernels = net.dtype == 'float32' and has_numba()
+    if has_kernels or w is None or w.ndim != 4 or w.shape[2:] == (1, 1):
         return 0.
     x = net[box.inputs[0]]
     taps = w.shape[2] * w.shape[3]

@@ -47,6 +47,11 @@ def machine_info() -> dict[str, Any]:
     )
 
 
+def has_numba() -> bool:
+    """Whether Numba is installed, which compiles the kernels for the CPU. Nothing is imported."""
+    return find_spec('numba') is not None
+
+
 def available_memory(x: NDArray[Any] | None = None) -> int:
     """Bytes that the device of x can still give; 2 GiB where the system does not report it.
 
