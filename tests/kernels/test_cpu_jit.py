@@ -14,6 +14,7 @@ from tinyfcn.kernels.cpu import jit
 ROOT = Path(tinyfcn.__file__).parent.parent
 # a convolution that is computed by Numba, and how often it had to compile
 SCRIPT = '''
+import numpy as np
 from tinyfcn import ops
 x = np.ones((1, 16, 40, 40), 'float32')
 w = np.ones((32, 16, 3, 3), 'float32')
@@ -136,6 +137,7 @@ def test_without_numba_every_op_runs_its_reference():
     script = '''
 import sys
 sys.modules['numba'] = None
+import numpy as np
 from tinyfcn import build, ops
 from tinyfcn.kernels import registry
 x = np.ones((1, 16, 40, 40), 'float32')
