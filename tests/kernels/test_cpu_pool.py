@@ -195,6 +195,8 @@ def test_invalid_arguments_are_rejected_by_the_reference():
         ops.softmax_cross_entropy(x, label)
     with pytest.raises(ValueError, match='does not fit into an image of 2×4'):
         ops.max_pool(x[:, :, :2], 3, ceil=False)
+    with pytest.raises(ValueError, match='size is 0: it must be at least 1'):
+        ops.local_response_norm(x, size=0)
     y, cache = ops.max_pool(x, 2)
     with pytest.raises(ValueError, match='the shape of y'):
         ops.max_pool.backward(y[:, :, 1:], cache)
@@ -243,6 +245,20 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(op, monkeypatch):
                 results.append(kernel(*args, **deepcopy(kwargs)))
             for result in results[1:]:
                 assert_same_bits(result, results[0])
+
+
+@pytest.mark.parametrize('op', OPS)
+def test_a_thread_writes_no_row_of_another(op, monkeypatch):
+    """Else it would matter which of them is first: here, the last."""
+    monkeypatch.setenv('TINYFCN_THREADS', '5')
+    for i in range(6):
+        for name, _, args, kwargs in calls_with_kernels(supported_sample(op, picks(i, 5))):
+            kernel = kernel_for(name, *args, **kwargs)
+            expected = kernel(*args, **deepcopy(kwargs))
+            with monkeypatch.context() as change:
+                change.setattr(images, 'parallel', lambda function, parts: [
+                    function(part) for part in reversed(parts)])
+                assert_same_bits(kernel(*args, **deepcopy(kwargs)), expected)
 
 
 def assert_same_bits(a, b):
