@@ -48,7 +48,7 @@ def kernel_line() -> str:
     """What computes the ops on the CPU."""
     if not has_numba():
         return ('Numba is not installed, so every op runs its reference: pip install numba makes '
-                'nets several times as fast')
+                'training about twice as fast')
     try:
         from ..kernels.cpu.simd import LANES
     except ImportError as error:
