@@ -53,7 +53,7 @@ def test_the_way_from_nothing_to_a_command_that_is_found():
     assert [line[:2] for line in lines] == [
         ['git', 'clone'], ['make', 'demo'], ['make', 'test'], ['.', '.venv/bin/activate']]
     start = ' '.join(README.partition('## Segment')[0].split())
-    without_make = [r'python -m venv .venv', r'.venv\Scripts\activate', 'pip install .',
+    without_make = [r'python -m venv .venv', r'.venv\Scripts\activate', 'pip install ".[fast]"',
                     'tinyfcn demo']
     assert re.search('.*'.join(re.escape(f'`{line}`') for line in without_make), start)
     assert 'its nets know nothing else' in start        # so they are not for photos
