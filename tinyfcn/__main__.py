@@ -1,6 +1,9 @@
 """`python -m tinyfcn` is the command `tinyfcn`."""
+import os
 import signal
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 from .runtime.blas import require_address_space
 from .runtime.signals import ignore_stop_signals
@@ -26,7 +29,20 @@ def main() -> int:
     except Aborted as stop:                             # before the command began, or after its end
         ignore_stop_signals()
         code = 128 + stop.number
+    if code > 128:
+        exit_at_once(code)
     return code
+
+
+def exit_at_once(code: int) -> NoReturn:
+    """End a command that was aborted, without the interpreter's own end.
+
+    The signal may have come in a compiled loop, whose thread does not expect that end.
+    """
+    for stream in sys.stdout, sys.stderr:
+        with suppress(OSError, ValueError, AttributeError):     # closed, or none at all
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == '__main__':
