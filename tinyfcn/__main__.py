@@ -37,7 +37,8 @@ def main() -> int:
 def exit_at_once(code: int) -> NoReturn:
     """End a command that was aborted, without the interpreter's own end.
 
-    The signal may have come in a compiled loop, whose thread does not expect that end.
+    The signal may have come while an extension module was imported. What such a module has left
+    half made can crash that end.
     """
     for stream in sys.stdout, sys.stderr:
         with suppress(OSError, ValueError, AttributeError):     # closed, or none at all

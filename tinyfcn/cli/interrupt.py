@@ -56,7 +56,9 @@ def abort_on_stop_signals() -> None:
     def repeat(ignored: Any) -> None:
         nonlocal raised
         if not isinstance(ignored.exc_value, Aborted):
-            hook(ignored)
+            # an import that was interrupted leaves its file for Python to close
+            if not (isinstance(ignored.exc_value, ResourceWarning) and raised > 0):
+                hook(ignored)
             return
         raised = -float(CLEAN_UP_SECONDS)
         # from another thread, since this one is still in the callback
