@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
+import numpy as np
+
 from ..dispatch import accelerated, backward_of
 from ..geometry import (
     axes,
@@ -23,7 +25,7 @@ from ..geometry import (
     scales,
     transposed_size,
 )
-from ..runtime.backend import array_module, on_host, sparse_module
+from ..runtime.backend import array_module, sparse_module
 from .arguments import Array, Cache, Pair, check_gradient, choice, floats, integers
 from .conv import check_filters, im2col
 
@@ -125,17 +127,27 @@ def upsample(x: Array, factor: Pair, ksize: Pair | None = None, pad: Pair = 0,
     factor = axes(factor, 'factor', 1)
     pad = axes(pad, 'pad')
     size = transposed_size(x.shape[2:], ksize, factor, pad)
-    # on a GPU nothing is kept, as there may be several
-    make = _bilinear_matrix if on_host(x) else _bilinear_matrix.__wrapped__
-    rows, columns = (make(xp, x.dtype, *axis) for axis in zip(size, factor, ksize, pad))
+    rows, columns = (bilinear_matrix(xp, x.dtype, *axis)
+                     for axis in zip(size, factor, ksize, pad))
     return separable(x, rows, columns)
 
 
-@lru_cache(maxsize=100)     # the same at every step: to make it takes longer than to multiply by it
+def bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int, start: int = 0,
+                    count: int | None = None) -> Any:
+    """Of one axis along which `n` pixels are made, of these `count` from `start` on.
+
+    The same at every step, and to make it takes longer than to multiply by it, so it is kept; not
+    on a GPU, as there may be several.
+    """
+    make = _bilinear_matrix if xp is np else _bilinear_matrix.__wrapped__
+    matrix = make(xp, dtype, n, factor, ksize, pad)
+    return matrix if count is None else matrix[start:start + count]
+
+
+@lru_cache(maxsize=100)
 def _bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int) -> Any:
-    """Of one axis, of which `n` pixels are made."""
     w = xp.asarray(bilinear_1d(ksize), dtype).reshape(1, 1, ksize, 1)
-    return conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T
+    return conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T.tocsr()
 
 
 @backward_of(upsample)
