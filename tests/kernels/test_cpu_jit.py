@@ -1,7 +1,9 @@
 """Machine code is kept, found again, and never taken for that of another function."""
+import logging
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from shutil import copytree
 
@@ -86,6 +88,81 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
     assert plus(1)(2) == 3
 
 
+# ---- What is logged
+
+@pytest.fixture
+def messages(folder, monkeypatch, caplog):
+    """-> a function: what was logged since the last call, as in a new process"""
+    monkeypatch.setattr(jit, 'progress', jit.Progress())
+    seconds = count()                                   # one between any two looks at the clock
+    monkeypatch.setattr(jit, 'perf_counter', lambda: next(seconds))
+    jit.warn_of_no_folder.cache_clear()
+    caplog.set_level(logging.INFO, 'tinyfcn')
+
+    def new_messages():
+        texts = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return texts
+    return new_messages
+
+
+def test_progress_counts_loops_with_the_functions_in_them(messages):
+    inner = plus(1)
+
+    @jit.compiled
+    def loop(x):
+        return inner(x) + inner(x * .5)                 # compiled for two types
+
+    assert loop(2) == 5
+    assert messages() == ['compiling kernels, once', 'compiling kernels, once: 1 done, 3 s']
+    plus(2)(3)
+    assert messages() == ['compiling kernels, once: 2 done, 4 s']
+    plus(2)(3)                                          # found again
+    assert messages() == []
+
+
+def test_a_library_is_silent(folder, capfd, monkeypatch):
+    monkeypatch.setattr(jit, 'progress', jit.Progress())
+    assert plus(1)(2) == 3
+    assert capfd.readouterr() == ('', '')
+
+
+def test_it_is_said_once_that_code_cannot_be_kept(messages, tmp_path, monkeypatch):
+    occupied = tmp_path / 'a file'
+    occupied.touch()
+    monkeypatch.setattr(jit, 'folders', lambda: [occupied, occupied / 'x'])
+    plus(1)(2)
+    plus(2)(2)
+    kept = [text for text in messages() if 'kept' in text]
+    assert kept == [f'compiled kernels cannot be kept in {occupied} or {occupied / "x"}, so every '
+                    f'process compiles them again; set NUMBA_CACHE_DIR to a folder that can be '
+                    f'written']
+
+
+# ---- Folders that cannot be written
+
+def test_a_full_disk_leaves_no_part_of_a_file(folder):
+    resource = pytest.importorskip('resource', reason='limits are set on POSIX only')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        assert plus(1)(2) == 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [*folder.iterdir()] == []
+    plus(1)(2)
+    again = plus(1)
+    assert again(2) == 3 and hits(again) == 1
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    """As in a container that runs with a number for a user."""
+    monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+    monkeypatch.setattr(jit.os.path, 'expanduser', lambda path: path)
+    monkeypatch.setattr(jit.numba.config, 'CACHE_DIR', '')
+    assert [*jit.folders()] == [jit.HERE / '__pycache__']
+
+
 def run(root, **environment):
     """Run SCRIPT with the package in `root`. -> the process"""
     return subprocess.Popen(
@@ -133,10 +210,11 @@ def test_several_processes_compile_at_once(tmp_path):
 
 
 @pytest.mark.compiled
-def test_without_numba_every_op_runs_its_reference():
-    script = '''
-import sys
-sys.modules['numba'] = None
+@pytest.mark.parametrize('numba', ['absent', 'switched off', 'for another NumPy', 'without FMA'])
+def test_without_numba_every_op_runs_its_reference(numba, tmp_path):
+    """And where it is installed in vain, that is said once."""
+    absent = "import sys; sys.modules['numba'] = None" if numba == 'absent' else ''
+    script = absent + '''
 import numpy as np
 from tinyfcn import build, ops
 from tinyfcn.kernels import registry
@@ -147,7 +225,19 @@ assert (ops.conv2d(x, w)[0] == 144).all()
 net = build('fcn_squeezenet_4s')
 net.forward(np.ones((1, 3, 64, 64), 'float32'), train=True)
 '''
-    subprocess.run([sys.executable, '-c', script], check=True, cwd=ROOT, timeout=300)
+    (tmp_path / 'numba.py').write_text("raise ImportError('Numba needs NumPy 1.26 or less')")
+    environment, reason = {
+        'absent': ({}, None),
+        'switched off': ({'NUMBA_DISABLE_JIT': '1'}, 'NUMBA_DISABLE_JIT is set'),
+        'for another NumPy': ({'PYTHONPATH': str(tmp_path)}, 'Numba needs NumPy 1.26 or less'),
+        'without FMA': ({'NUMBA_CPU_NAME': 'generic', 'NUMBA_CPU_FEATURES': ''},
+                        'this CPU has no vector instructions that the compiled kernels could use'),
+    }[numba]
+    done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, timeout=300, text=True,
+                          env={**os.environ, **environment}, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    said = f'Numba compiles no kernels here, so every op runs its reference: {reason}\n'
+    assert done.stderr == (said if reason else '')
 
 
 @pytest.mark.compiled

@@ -19,6 +19,7 @@ from ..runtime.threads import thread_count
 from .device import use_device
 from .errors import describe_error, describe_shortage, is_shortage
 from .interrupt import Aborted, Interrupted, find_abort
+from .log import show_log
 from .names import did_you_mean
 from .output import say
 from .values import natural_number
@@ -113,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f'tinyfcn: {error}', sys.stderr)
         return BAD_INPUT
     tune_allocator()                                    # this process runs nothing else
+    show_log()
     warnings.filterwarnings('ignore', module=r'PIL\.')  # one for each odd tag of an image
     # on a terminal, a progress bar may have left the cursor in the middle of a line
     newline = '\n' if sys.stderr and sys.stderr.isatty() else ''

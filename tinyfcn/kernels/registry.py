@@ -6,6 +6,7 @@
 A kernel names its op by string and returns what the reference returns, the cache field by field.
 One that rounds more than the reference is registered with exact=False, and exact() turns it off.
 """
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from ..runtime.backend import HOST_ARRAYS
+from ..runtime.machine import has_numba
 
 Library = Literal['numpy', 'cupy']
 F = TypeVar('F', bound=Callable[..., Any])
@@ -79,8 +81,11 @@ def _has_kernels(library: str) -> bool:
     """Import the kernels of a library. -> False where they need Numba and there is none for them"""
     try:
         import_module(PACKAGES[library])
-    except ImportError:
+    except ImportError as error:
         if library == 'cupy':
             raise
+        if has_numba():
+            logging.getLogger(__name__).warning(
+                'Numba compiles no kernels here, so every op runs its reference: %s', error)
         return False
     return True

@@ -8,15 +8,20 @@ may exchange their results. So this one keeps a file for each result, whose name
 that decides it: every source file of this folder, the CPU, the versions of Python and Numba, the
 signature, and the constants of the function. Nothing is ever overwritten by something else, and an
 edit anywhere is seen. Where no folder can be written, code is compiled again in every process.
+
+To compile takes about half a second a loop, so it is logged, and the command line shows that.
 """
+import logging
 import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from time import perf_counter
 from typing import Any, TypeVar, cast
 
 import numba
@@ -31,6 +36,10 @@ def short_hash(data: bytes) -> str:
     return sha256(data).hexdigest()[:16]
 
 
+if numba.config.DISABLE_JIT:
+    raise ImportError('NUMBA_DISABLE_JIT is set')
+
+log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 SUFFIX = '.machine'         # of the names of files with machine code
 # of all files here, as they are when imported: a loop is inlined into those that call it
@@ -65,20 +74,59 @@ class Cache(NullCache):
             data = read(folder / name)
             if data is not None:
                 return CompileResult._rebuild(target_context, *data)
+        progress.begin()
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         name = self._file_name(signature, result.codegen)
         data = pickle.dumps(result._reduce())
+        progress.end()
         for folder in folders():
             if write(folder / name, data):
                 remove_outdated(folder)
                 return
+        warn_of_no_folder()
 
     def _file_name(self, signature: Any, codegen: Any) -> str:
         parts = (sys.version, numba.__version__, codegen.magic_tuple(), signature,
                  self.function)
         return f'{self.name}-{SOURCES}-{short_hash(repr(parts).encode())}{SUFFIX}'
+
+
+class Progress:
+    """How many loops this process has compiled, and for how many seconds.
+
+    A loop is compiled together with the functions that it calls; Numba's lock lets one thread at a
+    time do so.
+    """
+
+    def __init__(self) -> None:
+        self.loops = 0
+        self.seconds = 0.
+        self.begun: list[float] = []        # when the loop was, and the functions within it
+
+    def begin(self) -> None:
+        if not self.loops and not self.begun:
+            log.info('compiling kernels, once')
+        self.begun.append(perf_counter())
+
+    def end(self) -> None:
+        start = self.begun.pop()
+        if not self.begun:
+            self.loops += 1
+            self.seconds += perf_counter() - start
+            log.info('compiling kernels, once: %d done, %.0f s', self.loops, self.seconds)
+
+
+progress = Progress()
+
+
+@cache
+def warn_of_no_folder() -> None:
+    """Once in a process."""
+    log.warning('compiled kernels cannot be kept in %s, so every process compiles them again; set '
+                'NUMBA_CACHE_DIR to a folder that can be written',
+                ' or '.join(map(str, folders())))
 
 
 def folders() -> Iterator[Path]:
@@ -87,8 +135,9 @@ def folders() -> Iterator[Path]:
         yield Path(numba.config.CACHE_DIR)
         return
     yield HERE / '__pycache__'
-    user_cache = Path(os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser())
-    yield user_cache / 'tinyfcn' / f'kernels-{short_hash(bytes(HERE))}'
+    user_cache = Path(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'))
+    if user_cache.is_absolute():                # a user without a home has none
+        yield user_cache / 'tinyfcn' / f'kernels-{short_hash(bytes(HERE))}'
 
 
 def read(path: Path) -> Any:
@@ -105,9 +154,14 @@ def write(path: Path, data: bytes) -> bool:
     """Write the file in one step, so that no other process reads half of it. -> whether it could"""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(sha256(data).digest() + data)
-        os.replace(file.name, path)
+        file = NamedTemporaryFile(dir=path.parent, delete=False)
+        try:
+            with file:
+                file.write(sha256(data).digest() + data)
+            os.replace(file.name, path)
+        except BaseException:               # the disk is full, or Ctrl-C
+            os.unlink(file.name)
+            raise
     except OSError:
         return False
     return True
