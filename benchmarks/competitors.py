@@ -35,12 +35,12 @@ class TinyFCN:
 class PyTorch:
     """The same net in PyTorch's own ops, on the batches of tinyfcn."""
 
-    def __init__(self, net):
-        import torch
-        from torch_nets import TorchNet
-        self.layout = dict(memory_format=torch.channels_last)           # the faster one
+    def __init__(self, net, layout='PyTorch channels_last'):
+        from torch_nets import LAYOUTS, TorchNet, TorchOps
+        self.layout = dict(memory_format=LAYOUTS[layout])
         self.net = net
         self.torch_net = TorchNet(net).to(**self.layout)
+        self.torch_net.ops = type('Ops', (TorchOps,), dict(dropout=self.dropout))
         self.params = {name: self.torch_net.get_parameter(name.replace('.', '/'))
                        for name in net.params}
 
@@ -49,14 +49,12 @@ class PyTorch:
         import torch
         if not train:
             return x
-        rng = self.net._op_kwargs(next(self.dropout_boxes), True, {})['rng']
+        rng = self.net.generator_of(next(self.dropout_boxes))
         return x * torch.from_numpy(rng.random(x.shape, 'float32') >= p) / (1 - p)
 
     def train(self, dataset, recipe, seed):
         import torch
         import torch.nn.functional as F
-        from torch_nets import TorchOps
-        TorchOps.dropout = self.dropout                 # of the net that is trained last
         self.torch_net.train()
         self.dropout_boxes = cycle(
             [box for box in self.net.route(True) if box.op.__name__ == 'dropout'])

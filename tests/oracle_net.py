@@ -11,7 +11,7 @@ def run(net, oracle, image, params, train=False):
         kwargs = dict(box.kwargs)
         if box.like:
             kwargs['size'] = sizes[box.like]
-        if 'train' in net._op_kwargs(box, train, sizes):
+        if 'train' in box.flags:
             kwargs['train'] = train
         values[box.name] = getattr(oracle, box.op.__name__)(
             *(values[name] for name in box.reads), **kwargs)

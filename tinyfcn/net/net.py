@@ -11,8 +11,8 @@ Out of scope: graphs that depend on the data; weights shared between boxes.
 from __future__ import annotations
 
 import threading
-from collections import ChainMap, Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Pair, Size
-from ..runtime.backend import array_module, to_device_of, to_numpy
+from ..runtime.backend import array_module, on_host, to_device_of, to_numpy
 from ..runtime.gpu import require_gpu, to_gpu
 from .box import Box
 from .errors import with_context
 from .graph import Graph, as_list, check_dtype
+from .plan import Plan, Plans, Step, make_plan
 from .summary import summary
 
 __all__ = ['Box', 'Net']
@@ -40,6 +41,7 @@ class LastWalk(threading.local):
         self.caches: dict[str, Any] = {}
         self.grads: dict[str, NDArray[Any]] = {}
         self.keep = False
+        self.plan = Plan([], {}, {}, set(), {})
 
     def __reduce__(self) -> Any:
         """A copy of a net begins without a last walk."""
@@ -59,7 +61,7 @@ class Net(Graph):
     Two flags decide what outlives a box. train=True keeps its cache for `backward`. keep=True keeps
     its value, its cache and its gradient too, to inspect; then the image gets a gradient as well.
     With neither, a value is freed once its last reader has run. `walk` keeps unless told otherwise,
-    `forward` does not.
+    `forward` does not; then it may run two boxes in one step (plan.py), with the same result.
 
     One net may run in several threads at once: each sees the values and gradients of its own walk.
     `params`, `state` and `step` belong to the net: train in one thread at a time.
@@ -69,6 +71,7 @@ class Net(Graph):
     def __init__(self, channels: int = 3, dtype: str = 'float32', seed: int | None = 0) -> None:
         self.step = 0
         self._last = LastWalk()
+        self._plans = Plans()
         super().__init__(channels, dtype, seed)
 
     @property
@@ -90,76 +93,40 @@ class Net(Graph):
 
     def walk(self, image: NDArray[Any], train: bool = False, keep: bool = True,
              until: str | Iterable[str] | None = None) -> Iterator[tuple[Box, NDArray[Any]]]:
-        """Forward, one box at a time: fills `values` and `caches`.
+        """Forward, one box at a time: fills `values` and `caches`. A lesson calls next() on it.
 
-        `forward` exhausts this, a lesson calls next() on it.
         image (N, C, H, W) -> (box, y) of every box, or of those that `until` (one, several) needs.
         """
         self._check_image(image)
-        route = self.route(train, until)
-        needs_grad = self.find_grad_names(keep)
-        sizes = self.sizes(image.shape[2:], train, until)
-        readers = [(name, box) for box in route for name in box.inputs]
-        last_reader = dict(readers)         # a later reader replaces an earlier one
-        asked_for = {*as_list(until)}
-        overwritable = set() if keep else self._overwritable(readers) - asked_for
-        last = self._last
-        values = last.values = {'data': image}
-        caches = last.caches = {}
-        last.grads = {}
-        last.keep = keep
-        arrays = ChainMap(values, self.params, self.state)
-        for box in route:
-            inputs = [arrays[name] for name in box.reads]
-            # rest: the new running state, of an op that has one
-            y, cache, *rest = self._run(box.op, box, inputs, arrays,
-                                        **self._op_kwargs(box, train, sizes, overwritable))
-            del inputs                      # this frame would keep them alive until the next box
-            values[box.name] = y
-            if box.name in needs_grad and (train or keep):
-                caches[box.name] = cache
-            for new in rest:
-                self.state.update(zip(box.reads[-len(new):], new))
-            if not keep:
-                read_last_here = {name for name in box.inputs if last_reader[name] is box}
-                for name in read_last_here - asked_for:
-                    del values[name]
-            del cache
-            yield box, y
+        plan = make_plan(self, image.shape[2:], train, keep, until)
+        for step, y in self._run_forward(plan, image, train, keep):
+            yield step.box, y
 
     def walk_back(self, **dvalues: NDArray[Any]) -> Iterator[tuple[Box, tuple[Any, ...]]]:
         """Backward, one box at a time: fills `grads`. Where a value was read twice, they add.
 
         dvalues: the gradient of the loss by each output, by the output's name
         -> (box, gradients of everything it read: its inputs, its weights).
+        After `walk` box by box; after `forward` in the steps that it took.
         """
-        last = self._last
-        caches, keep = last.caches, last.keep
-        needs_grad = self.find_grad_names(keep)
-        self._check_output_grads(dvalues, needs_grad)
-        grads = last.grads = dict(dvalues)
-        arrays = ChainMap(last.values, self.params, self.state)
-        for box in reversed(self.boxes.values()):
-            if box.name not in grads or box.name not in caches:
-                continue                    # no output depends on it, or it depends on no weight
-            want = [name in needs_grad for name in box.reads]
-            dreads = self._run(box.op.backward, box, (grads[box.name], caches[box.name]), arrays,
-                               want=want)
-            for name, needed, d in zip(box.reads, want, dreads):
-                if needed and d is not None:
-                    grads[name] = grads[name] + d if name in grads else d
-            if not keep:
-                del grads[box.name], caches[box.name]
-            yield box, dreads
+        for step, dreads in self._run_backward(dvalues):
+            yield step.box, dreads
 
     def forward(self, image: NDArray[Any], train: bool = False, keep: bool = False,
                 until: str | Iterable[str] | None = None) -> NDArray[Any] | Any:
         """The value of the output, or of `until`: an array; of several a dict of arrays by name.
 
+        The same as a walk, in fewer steps if nothing is kept: see plan.py.
+
         image (N, C, H, W) -> y (N, C, h, w), or {name: y}, which is the Any of the type: the names
         decide which. train, keep: see Net.
         """
-        for _ in self.walk(image, train, keep, until):
+        self._check_image(image)
+        if keep:
+            plan = make_plan(self, image.shape[2:], train, keep, until)
+        else:
+            plan = self._plans.find(self, image.shape[2:], train, until, fused=on_host(image))
+        for _ in self._run_forward(plan, image, train, keep):
             pass
         names = as_list(until) or self.outputs(train)
         if len(names) == 1:
@@ -168,11 +135,64 @@ class Net(Graph):
 
     def backward(self, **dvalues: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The gradients of outputs, by name -> {'conv1_1.w': …} of every weight that is trained."""
-        for _ in self.walk_back(**dvalues):
+        for _ in self._run_backward(dvalues):
             pass
         if not self._last.keep:
             self.caches.clear()             # of boxes that no gradient reached
         return {name: self.grads[name] for name in self.params if name in self.grads}
+
+    def _run_forward(self, plan: Plan, image: NDArray[Any], train: bool, keep: bool,
+                     ) -> Iterator[tuple[Step, NDArray[Any]]]:
+        """Run the steps of a plan. -> (step, y) of each"""
+        last = self._last
+        values = last.values = {'data': image}
+        caches = last.caches = {}
+        last.grads = {}
+        last.keep = keep
+        last.plan = plan
+        arrays = ChainMap(values, self.params, self.state)
+        for step in plan.steps:
+            box = step.box
+            kwargs = step.kwargs
+            if step.part:
+                kwargs = {**kwargs, 'out': self._part_of(step.part, plan.sizes, len(image))}
+            if 'rng' in box.flags:
+                kwargs = {**kwargs, 'rng': self.generator_of(box)}
+            inputs = [arrays[name] for name in box.reads]
+            # rest: the new running state, of an op that has one
+            y, cache, *rest = self._run(step.op, box, inputs, arrays, **kwargs)
+            del inputs                      # this frame would keep them alive until the next step
+            values[step.name] = y
+            if step.name in plan.needs_grad and (train or keep):
+                caches[step.name] = cache
+            for new in rest:
+                self.state.update(zip(box.reads[-len(new):], new))
+            if not keep:
+                for name in plan.last_reads[step.name]:
+                    del values[name]
+            del cache, kwargs
+            yield step, y
+
+    def _run_backward(self, dvalues: dict[str, NDArray[Any]],
+                      ) -> Iterator[tuple[Step, tuple[Any, ...]]]:
+        """Run the steps of the last plan in reverse. -> (step, gradients of all it read) of each"""
+        last = self._last
+        caches, keep, plan = last.caches, last.keep, last.plan
+        self._check_output_grads(dvalues)
+        grads = last.grads = dict(dvalues)
+        arrays = ChainMap(last.values, self.params, self.state)
+        for step in reversed(plan.steps):
+            if step.name not in grads or step.name not in caches:
+                continue                    # no output depends on it, or it depends on no weight
+            want = plan.wants[step.name]
+            dreads = self._run(step.op.backward, step.box, (grads[step.name], caches[step.name]),
+                               arrays, want=want)
+            for name, needed, d in zip(step.box.reads, want, dreads):
+                if needed and d is not None:
+                    grads[name] = grads[name] + d if name in grads else d
+            if not keep:
+                del grads[step.name], caches[step.name]
+            yield step, dreads
 
     # ---- parts of a walk -----------------------------------------------------------------------
 
@@ -185,34 +205,19 @@ class Net(Graph):
             given = {name: arrays[name].shape for name in box.reads if name in arrays}
             raise type(error)(with_context(error, box, given)) from error
 
-    def _overwritable(self, readers: Iterable[tuple[str, Box]]) -> set[str]:
-        """The values that their only reader may overwrite, as ReLU does to save a copy.
+    def _part_of(self, part: tuple[str, int, int], sizes: dict[str, Size], batch_size: int,
+                 ) -> NDArray[Any]:
+        """Some channels of a value that is written in parts, with its memory in (N, H, W, C)."""
+        name, start, stop = part
+        values = self.values
+        if name not in values:
+            shape = batch_size, *sizes[name], self[name].channels
+            values[name] = np.empty(shape, self.dtype).transpose(0, 3, 1, 2)
+        return values[name][:, start:stop]
 
-        Overwriting is safe when nothing else needs the value afterwards:
-        1. exactly one box reads it, so no other box finds it changed;
-        2. the box that made it has weights (a convolution, batch norm, …): such ops cache their
-           input, never their output, so their backward does not need it either. An op without
-           weights may have cached its output or return a view of its input;
-        3. `keep` is off and `until` does not ask for it (the caller takes care of both).
-        """
-        times_read = Counter(name for name, _ in readers)
-        return {name for name, count in times_read.items() if count == 1 and name in self.boxes
-                and self.boxes[name].weights}
-
-    def _op_kwargs(self, box: Box, train: bool, sizes: dict[str, Size],
-                   overwritable: Container[str] = ()) -> dict[str, Any]:
-        """The arguments of the op beside its arrays."""
-        kwargs = dict(box.kwargs)
-        if box.like:
-            kwargs['size'] = sizes[box.like]
-        if 'train' in box.flags:
-            kwargs['train'] = train
-        if 'overwrite' in box.flags:
-            kwargs['overwrite'] = box.inputs[0] in overwritable
-        if 'rng' in box.flags:
-            stream = self.seed or 0, self.step, crc32(box.name.encode())
-            kwargs['rng'] = np.random.default_rng(stream)
-        return kwargs
+    def generator_of(self, box: Box) -> np.random.Generator:
+        """The random numbers of a box at this step."""
+        return np.random.default_rng((self.seed or 0, self.step, crc32(box.name.encode())))
 
     def _check_image(self, image: NDArray[Any]) -> None:
         array_module(image)                 # refuses anything that is not an array
@@ -224,13 +229,13 @@ class Net(Graph):
             raise TypeError(f'the image is {image.dtype} and this net computes in {self.dtype}: '
                             f'image.astype({self.dtype!r}), or net.astype({str(image.dtype)!r})')
 
-    def _check_output_grads(self, dvalues: dict[str, NDArray[Any]],
-                            needs_grad: Container[str]) -> None:
+    def _check_output_grads(self, dvalues: dict[str, NDArray[Any]]) -> None:
         if not dvalues:
             raise ValueError(f'backward needs the gradients of the outputs: backward('
                              f'{", ".join(f"{name}=…" for name in self.outputs())})')
+        plan = self._last.plan
         for name, d in dvalues.items():
-            if self[name].name in needs_grad and name not in self.caches:
+            if name not in self.caches and (self[name].name in plan.needs_grad or not plan.steps):
                 raise RuntimeError(f'nothing was kept for the backward of {name!r}: call forward('
                                    f'image, train=True) before each backward, in the same thread')
             array_module(d)
