@@ -56,7 +56,8 @@ class Subset(NamedTuple):
 SUBSETS = {
     **{group: [Subset(tuple(files), keywords) for files in STAGES]
        for group, keywords in KEYWORDS.items()},
-    'net': [Subset(('net/test_graph.py', 'net/test_alignment.py', 'net/test_net.py'))],
+    'net': [Subset(('net/test_graph.py', 'net/test_alignment.py', 'net/test_net.py')),
+            Subset(('net/test_plan.py',))],
     'family': [                     # training, prediction and what they read
         Subset(('training/test_heads.py', 'prediction/test_multiscale.py',
                 'data/test_unet_augmentation.py')),
