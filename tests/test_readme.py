@@ -31,7 +31,8 @@ from tinyfcn.weights.export import export_net
 
 ROOT = Path(__file__).parents[1]
 # in this order: later pages use files that the commands of earlier ones have written
-PAGES = ['README.md', 'docs/data.md', 'docs/training.md', 'docs/nets.md', 'docs/cluster.md']
+PAGES = ['README.md', 'docs/data.md', 'docs/training.md', 'docs/nets.md', 'docs/cluster.md',
+         'docs/seven-loops.md']
 TEXTS = {page: (ROOT / page).read_text('utf-8') for page in PAGES}
 README = TEXTS['README.md']
 CODE_BLOCKS = [(page, language, block) for page, text in TEXTS.items()
@@ -167,7 +168,8 @@ def shell_commands(block):
 
 STEPS = []                      # (page, 'command' or 'script', words or source), in their order
 for page, language, block in CODE_BLOCKS:
-    if language == 'python' and '>>>' not in block and 'def stride8' not in block:
+    is_quoted = page == 'docs/seven-loops.md' or 'def stride8' in block     # from a file
+    if language == 'python' and '>>>' not in block and not is_quoted:
         STEPS.append((page, 'script', block))
     if not language:
         STEPS += [(page, 'command', words) for words in shell_commands(block)]
