@@ -208,6 +208,20 @@ def test_one_logarithm_for_a_row_whose_sums_multiply_beyond_all_floats():
     check(Sample('softmax_cross_entropy', (score, rng.integers(0, 9, (1, 2, 700))), {}))
 
 
+@pytest.mark.parametrize('spread', [0, 1000])
+def test_the_variance_of_values_far_from_zero(spread):
+    """Whether the rows are far from one another, too: no difference of two huge sums."""
+    rng = np.random.default_rng(1)
+    x = 1000 + rng.standard_normal((2, 3, 9, 700)) + spread * rng.standard_normal((2, 1, 9, 1))
+    x = x.astype('float32')
+    zero, one = np.zeros(3, 'float32'), np.ones(3, 'float32')
+    *_, (mean, var) = kernel_for('batch_norm', x, one, zero, zero, zero, True, momentum=1.)(
+        x, one, zero, zero, zero, True, momentum=1.)
+    x = x.astype('float64')
+    np.testing.assert_allclose(mean, x.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(var, x.var((0, 2, 3), ddof=1), rtol=1e-5)
+
+
 def test_switches_of_images_that_float32_cannot_number_are_left_to_the_reference(monkeypatch):
     x = np.ones((1, 2, 4, 5), 'float32')
     monkeypatch.setattr(pool, 'MAX_PIXELS', 20)

@@ -3,7 +3,11 @@
     y  = w·x̂ + b,  x̂ = (x − mean) / √(var + ε)
     dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)), or w/σ · dy where mean and var were given
 
-A sum over the batch is the sum of those of its rows, whichever thread computes them.
+    for each row: for each LANES channels: add up the pixels, twice
+
+A sum over the batch is the sum of those of its rows, whichever thread computes them. A row is in
+the cache when its squares are added up, so the mean that they are taken from is that of the row:
+    Σ (x − mean)² = Σ over rows: Σ (x − mean of the row)² + pixels · (mean of the row − mean)²
 """
 import numpy as np
 
@@ -35,8 +39,7 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum
     state = ()
     if of_batch:
         running = mean, var
-        mean = _add_rows(_sum_row, [pixels], 1)[0] / np.float32(each)
-        var = _add_rows(_sum_squares, [pixels], 1, mean.ctypes.data)[0] / np.float32(each)
+        mean, var = _mean_and_variance(pixels)
         unbiased = var * (each / (each - 1))
         state = tuple(old + momentum * (new - old) for old, new in zip(running, (mean, unbiased))),
     inverse = 1 / (var + eps) ** .5
@@ -54,7 +57,7 @@ def batch_norm_backward(dy, cache):
     each = np.float32(dy.size // dy.shape[1])
     dy = channels_last(dy)
     x_hat = channels_last(x_hat)
-    dw, db = _add_rows(_sum_gradients, [dy, x_hat], 2)
+    dw, db = _of_rows(_sum_gradients, dy, x_hat).sum(1, dtype='float64').astype('float32')
     of_channel = [w * inverse, db / each, dw / each]
     dx = np.empty(dy.shape, dy.dtype)
     rows_in_parallel(_batch_norm_backward, [dy, x_hat, dx], of_batch,
@@ -62,18 +65,26 @@ def batch_norm_backward(dy, cache):
     return dx.transpose(0, 3, 1, 2), dw, db, None, None
 
 
-def _add_rows(loop, arrays, count, *args):
-    """Add up `count` sums that the loop makes of each row of all images.   -> count times (C,)"""
+def _mean_and_variance(x):
+    means, squares = _of_rows(_moments, x)
+    mean = means.mean(0, dtype='float64')
+    var = squares.mean(0, dtype='float64') / x.shape[2] + ((means - mean) ** 2).mean(0)
+    return mean.astype('float32'), var.astype('float32')
+
+
+def _of_rows(loop, *arrays):
+    """Two sums that the loop makes of each row of all images, each (N·H, C)."""
     n, rows, _, c = arrays[0].shape
-    sums = [np.empty((n, rows, 1, c), 'float32') for _ in range(count)]
-    rows_in_parallel(loop, [*arrays, *sums], *args)
-    return [each.sum((0, 1, 2), dtype='float64').astype('float32') for each in sums]
+    sums = np.empty((2, n, rows, 1, c), 'float32')
+    rows_in_parallel(loop, [*arrays, *sums])
+    return sums.reshape(2, n * rows, c)
 
 
 # ---- The loops. Rows start … stop of all images, counted through
 
 @compiled
-def _sum_row(x, sums, start, stop):
+def _moments(x, means, squares, start, stop):
+    """The mean, and Σ (x − mean)²."""
     for row in range(start, stop):
         n, i = divmod(row, x.rows)
         for c in range(0, x.channels, LANES):
@@ -81,21 +92,16 @@ def _sum_row(x, sums, start, stop):
             total = full(ZERO)
             for j in range(x.columns):
                 total = total + load(pixel(x, n, i, j, c), left)
-            store(pixel(sums, n, i, 0, c), left, total)
-
-
-@compiled
-def _sum_squares(x, sums, mean, start, stop):
-    """Σ (x − mean)²."""
-    for row in range(start, stop):
-        n, i = divmod(row, x.rows)
-        for c in range(0, x.channels, LANES):
-            left = x.channels - c
-            total = full(ZERO)
+            count = full(np.float32(x.columns))
+            mean = total / count
+            rest = full(ZERO)                           # what rounding left of Σ (x − mean)
+            square = full(ZERO)
             for j in range(x.columns):
-                difference = load(pixel(x, n, i, j, c), left) - load(mean + 4 * c, left)
-                total = total + difference * difference
-            store(pixel(sums, n, i, 0, c), left, total)
+                difference = load(pixel(x, n, i, j, c), left) - mean
+                rest = rest + difference
+                square = square + difference * difference
+            store(pixel(means, n, i, 0, c), left, mean + rest / count)
+            store(pixel(squares, n, i, 0, c), left, square - rest * rest / count)
 
 
 @compiled

@@ -123,11 +123,6 @@ def _max_switches(x, switches, windows, start, stop):
 @compiled
 def _max_pool_backward(x, y, dy, dx, windows, start, stop):
     """Each window gives its dy to its first largest pixel, in dx rows start … stop only."""
-    for row in range(start, stop):
-        n, i = divmod(row, dx.rows)
-        for j in range(dx.columns):
-            for c in range(0, dx.channels, LANES):
-                store(pixel(dx, n, i, j, c), dx.channels - c, full(ZERO))
     row = start
     while row < stop:                                   # the rows of one image after the other
         n, top = divmod(row, dx.rows)
@@ -138,10 +133,13 @@ def _max_pool_backward(x, y, dy, dx, windows, start, stop):
 
 @compiled
 def _add_gradients(x, y, dy, dx, windows, n, first_row, end_row):
+    """dx rows first_row … end_row of image n; each is cleared when the first window comes to it."""
     kh, kw, sh, sw, ph, pw = windows
+    cleared = first_row
     for r in range(max(0, (first_row + ph - kh + sh) // sh),
                    min(y.rows, (end_row - 1 + ph) // sh + 1)):
         top, bottom = _clip(r * sh - ph, kh, x.rows)
+        cleared = _clear(dx, n, cleared, min(bottom, end_row))
         for o in range(y.columns):
             left, right = _clip(o * sw - pw, kw, x.columns)
             for c in range(0, x.channels, LANES):
@@ -157,3 +155,14 @@ def _add_gradients(x, y, dy, dx, windows, n, first_row, end_row):
                             at = pixel(dx, n, i, j, c)
                             store(at, count, load(at, count) + where(is_best, given, full(ZERO)))
                         given = where(is_best, full(ZERO), given)
+    _clear(dx, n, cleared, end_row)
+
+
+@compiled
+def _clear(dx, n, first_row, end_row):
+    """Zeros in these rows, if there are any. -> the first row below"""
+    for i in range(first_row, end_row):
+        for j in range(dx.columns):
+            for c in range(0, dx.channels, LANES):
+                store(pixel(dx, n, i, j, c), dx.channels - c, full(ZERO))
+    return max(first_row, end_row)
