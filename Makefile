@@ -49,10 +49,15 @@ mutants: .venv/made
 parity: torch
 	$(BIN)/python tests/parity.py
 
-# beside PyTorch, ONNX Runtime and OpenVINO: fifteen minutes on an idle machine, 9 GB
+# beside PyTorch, ONNX Runtime and OpenVINO, with one thread and with two: twenty minutes on an idle
+# machine, 9 GB. What was measured before an interruption is kept in runs/bench/. QUICK=1 for a trial
 bench: torch
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
-	for what in fcn memory conv scale report; do $(BIN)/python benchmarks/$$what.py || exit 1; done
+	for threads in 1 2; do for what in peak fcn train_speed conv; do \
+	TINYFCN_THREADS=$$threads $(BIN)/python benchmarks/$$what.py || exit 1; done; done
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/report.py
+	rm -rf runs/bench
 
 # needs an NVIDIA GPU; CUDA_MAJOR=13 for a driver of CUDA 13. Its report goes into GPU_STATUS.md
 gpu-check: gpu

@@ -1,13 +1,13 @@
 """Whole nets: forward, and one step of SGD, beside PyTorch, ONNX Runtime and OpenVINO.
 
-    python benchmarks/fcn.py                    about eight minutes
+    python benchmarks/fcn.py                    three minutes
 
-FCN-8s on VGG-16 and on SqueezeNet (stride 4), at full width, 500×500 and 320×240, one image and
-four. It is asserted first that all scores agree to 1e-3 of the largest. For one image the reference
-implementations of `ops/` are timed, too.
+FCN-8s on VGG-16 and on SqueezeNet (stride 4), at full width. ONNX Runtime and OpenVINO run the
+file that `tinyfcn export` writes. All scores must agree to 1e-3 of the largest. A row has the share
+of the machine's peak: the least time for all convolutions, each by the peak of multiply-adds or of
+memory (peak.py), divided by the time of the whole net.
 """
-import json
-import sys
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,9 +15,10 @@ from timing import (
     SGD,
     check_machine,
     format_times,
+    measure_rows,
     random_batch,
     random_net,
-    run_in_subprocess,
+    ratio,
     save,
     sgd_step,
     time_alternately,
@@ -26,71 +27,87 @@ from timing import (
 # isort: split
 import torch
 import torch.nn.functional as F
-from torch_nets import (
-    TorchNet,
-    assert_close,
-    assert_same_scores,
-    export_onnx,
-    load_onnx_runtime,
-    load_openvino,
-)
+from conv import layers_of
+from peak import machine_peak
+from torch_nets import LAYOUTS, RUNTIMES, TorchNet, assert_close
 
 from tinyfcn.dispatch import reference_only
+from tinyfcn.weights.export import export_net
 
-NETS = 'fcn8s', 'fcn_squeezenet_4s'
-SIZES = (500, 500), (240, 320)
-LAYOUTS = {'PyTorch': torch.contiguous_format, 'PyTorch channels_last': torch.channels_last}
-BUDGET = dict(forward={'fcn8s': 30., 'fcn_squeezenet_4s': 5.},      # seconds for all together
-              step={'fcn8s': 48., 'fcn_squeezenet_4s': 8.})
+CASES = [('fcn_squeezenet_4s', (240, 320), 1), ('fcn_squeezenet_4s', (240, 320), 4),
+         ('fcn_squeezenet_4s', (500, 500), 1), ('fcn8s', (500, 500), 1)]
+# seconds for all together, where it allows more than MIN_ROUNDS
+BUDGET = dict(forward=8., step=12.)
+MIN_ROUNDS = 3
+MAX_ROUNDS = 30
 
+
+@lru_cache(1)                                   # the next net takes the memory of this one
+def make_nets(name, **variant):
+    """-> a net of tinyfcn, {layout: the same in PyTorch}"""
+    net = random_net(name, **variant)
+    return net, {layout: TorchNet(net).to(memory_format=memory_format)
+                 for layout, memory_format in LAYOUTS.items()}
+
+
+# ---- Forward
 
 def forward_functions(net, torch_nets, image):
     """{name: a function that scores this image}, each checked against tinyfcn's score"""
-    score = net.forward(image)
-    functions = {'tinyfcn': lambda: net.forward(image)}
+    functions = {'tinyfcn': partial(net.forward, image)}
     for name, torch_net in torch_nets.items():
-        functions[name] = torch_forward(torch_net, image, LAYOUTS[name])
-        assert_close(score, functions[name]().numpy(), name)
+        functions[name] = partial(torch_forward, torch_net, as_tensor(image, name))
+    functions.update(runtime_functions(net, image))
+    functions['readable'] = partial(reference_forward, net, image)
+    score = net.forward(image)
+    for name, function in functions.items():
+        assert_close(score, function(), name)
+    return functions
+
+
+def as_tensor(image, layout):
+    return torch.from_numpy(image).contiguous(memory_format=LAYOUTS[layout])
+
+
+def torch_forward(torch_net, image):
+    with torch.inference_mode():
+        return torch_net.eval()(image).numpy()
+
+
+def runtime_functions(net, image):
+    """Those that are installed."""
+    functions = {}
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'net.onnx'
-        export_onnx(torch_nets['PyTorch'], image, path)
-        for name, load in {'ONNX Runtime': load_onnx_runtime, 'OpenVINO': load_openvino}.items():
-            run = load(path)
+        try:
+            export_net(net, path, size=image.shape[2:])
+        except ImportError as error:
+            print(f'SKIPPED: {error}')
+            return functions
+        for name, load in RUNTIMES.items():
+            run = load(path, image.shape)
             if run:
-                assert_close(score, run(image), name)
-                functions[name] = lambda run=run: run(image)
-    if len(image) == 1:
-        functions['readable'] = reference_forward(net, image)
+                functions[name] = partial(run, image)
     return functions
 
 
 def reference_forward(net, image):
     """The same by the reference implementations alone."""
-    def run():
-        with reference_only():
-            return net.forward(image)
-    return run
+    with reference_only():
+        return net.forward(image)
 
 
-def torch_forward(torch_net, image, layout):
-    image = torch.from_numpy(image).contiguous(memory_format=layout)
-
-    def run():
-        with torch.inference_mode():
-            return torch_net.eval()(image)
-    return run
-
+# ---- A step of SGD, with momentum, weight decay and dropout
 
 def step_functions(net, torch_nets, image, label):
-    """{name: a function that does a step of SGD}, with momentum, weight decay and dropout"""
+    """{name: a function that does a step}"""
     functions = {'tinyfcn': sgd_step(net, image, label)}
     for name, torch_net in torch_nets.items():
-        functions[name] = torch_sgd_step(torch_net, image, label, LAYOUTS[name])
+        functions[name] = torch_sgd_step(torch_net, as_tensor(image, name), label)
     return functions
 
 
-def torch_sgd_step(torch_net, image, label, layout):
-    image = torch.from_numpy(image).contiguous(memory_format=layout)
+def torch_sgd_step(torch_net, image, label):
     label = torch.from_numpy(label)
     sgd = torch.optim.SGD(torch_net.parameters(), **SGD)
 
@@ -102,43 +119,36 @@ def torch_sgd_step(torch_net, image, label, layout):
     return step
 
 
-def measure(name, **variant):
-    """-> rows of one net"""
-    net = random_net(name, **variant)
-    torch_nets = {layout: TorchNet(net).to(memory_format=memory_format)
-                  for layout, memory_format in LAYOUTS.items()}
-    assert_same_scores(net, torch_nets['PyTorch'], random_batch(net, (64, 80))[0])
-    for size in SIZES:
-        for batch in (1, 4):
-            image, label = random_batch(net, size, batch)
-            row = dict(net=name, size=size, batch=batch)
-            row['forward'] = time_alternately(forward_functions(net, torch_nets, image),
-                                              BUDGET['forward'][name])
-            row['step'] = time_alternately(step_functions(net, torch_nets, image, label),
-                                           BUDGET['step'][name])
-            yield row
+# ---- Rows
+
+def measure(name, size, batch, what, **variant):
+    """-> the fields of a row"""
+    net, torch_nets = make_nets(name, **variant)
+    image, label = random_batch(net, size, batch)
+    if what == 'forward':
+        functions = forward_functions(net, torch_nets, image)
+    else:
+        functions = step_functions(net, torch_nets, image, label)
+    peak = machine_peak()
+    least = [layer.least_seconds(peak, batch) for layer in layers_of(net, size).values()]
+    passes = ['forward'] if what == 'forward' else ['forward', 'backward']
+    return dict(times=time_alternately(functions, BUDGET[what], MAX_ROUNDS, MIN_ROUNDS),
+                least_seconds=sum(seconds[one] for seconds in least for one in passes))
 
 
-def measure_one(name):
-    """In this process; prints the rows as JSON for the process that started it."""
-    rows = []
-    for row in measure(name):
-        rows.append(row)
-        for what in ('forward', 'step'):
-            print(f'{row["net"]} {row["size"]} ×{row["batch"]} {what:8} '
-                  f'{format_times(row[what])}', file=sys.stderr, flush=True)
-    print(json.dumps(rows))
+def print_row(row):
+    share = row['least_seconds'] / row['times']['tinyfcn']['median']
+    print('{net} {size[0]}×{size[1]} ×{batch}, {what}, {threads} threads'.format_map(row))
+    print(f'    ×{ratio(row["times"]):.2f}, {share:.0%} of the peak: {format_times(row["times"])}')
 
 
 def main():
-    """Each net in its own process, so that one's weights do not take memory from the other."""
     machine = check_machine()
-    rows = [row for name in NETS for row in run_in_subprocess(__file__, name)]
-    save('fcn', rows, machine)
+    measurements = [(dict(net=name, size=size, batch=batch, what=what),
+                     partial(measure, name, size, batch, what))
+                    for name, size, batch in CASES for what in ('forward', 'step')]
+    save('fcn', measure_rows('fcn', measurements, print_row), machine)
 
 
 if __name__ == '__main__':
-    if sys.argv[1:]:
-        measure_one(sys.argv[1])
-    else:
-        main()
+    main()

@@ -11,8 +11,7 @@ from timing import SGD
 # isort: split
 import torch
 import torch.nn.functional as F
-from fcn import LAYOUTS
-from torch_nets import TorchNet, TorchOps
+from torch_nets import LAYOUTS, TorchNet, TorchOps
 
 torch.backends.cudnn.benchmark = True           # try all algorithms once, keep the fastest
 

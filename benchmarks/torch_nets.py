@@ -1,19 +1,19 @@
-"""A net of tinyfcn as a torch.nn.Module of PyTorch's own ops, and as an ONNX file.
+"""A net of tinyfcn as a torch.nn.Module of PyTorch's own ops, and runtimes for an ONNX file.
 
     torch_net = TorchNet(net)                   the same boxes, the same names, the same weights
     assert_same_scores(net, torch_net, image)   before anything is timed
 """
 import sys
-import warnings
 from collections import Counter
 
-from timing import THREADS
+from timing import PYTORCH, THREADS
 
 # isort: split
 import torch
 import torch.nn.functional as F
 
 torch.set_num_threads(THREADS)
+LAYOUTS = dict(zip(PYTORCH, (torch.contiguous_format, torch.channels_last)))
 
 
 class TorchNet(torch.nn.Module):
@@ -23,6 +23,7 @@ class TorchNet(torch.nn.Module):
         """share_memory: do not copy the weights, when memory is what is measured."""
         super().__init__()
         self.net = [net]                        # in a list, so that torch does not register it
+        self.ops = TorchOps
         for name, w in net.params.items():
             w = torch.from_numpy(w) if share_memory else torch.tensor(w)
             self.register_parameter(name.replace('.', '/'), torch.nn.Parameter(w))
@@ -53,7 +54,7 @@ class TorchNet(torch.nn.Module):
                 kwargs['inplace'] = reads[box.inputs[0]] == 1 and box.inputs[0] != 'data'
             arrays = [values[name] if name in values else weights[name.replace('.', '/')]
                       for name in box.reads]
-            values[box.name] = getattr(TorchOps, op)(*arrays, **kwargs)
+            values[box.name] = getattr(self.ops, op)(*arrays, **kwargs)
             remaining_reads.subtract(box.inputs)
             for name in {name for name in box.inputs if not remaining_reads[name]}:
                 del values[name]
@@ -128,22 +129,14 @@ def assert_close(ours, theirs, name, tol=1e-3):
                                f'score')
 
 
-def export_onnx(torch_net, image, path):
-    """An ONNX file for images of this size."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')         # the exporter warns about itself
-        torch.onnx.export(torch_net.eval(), (torch.from_numpy(image),), str(path), dynamo=False,
-                          input_names=['data'], output_names=['score'])
-
-
 # ---- Runtimes for an ONNX file; None, with a message, where one is not installed
 
 def report_skipped(name, packages):
     print(f'SKIPPED: {name} is not installed: pip install {packages}', file=sys.stderr)
 
 
-def load_onnx_runtime(path):
-    """-> a function image (N, C, H, W) -> score, on two threads in float32"""
+def load_onnx_runtime(path, shape):
+    """-> a function image (N, C, H, W) -> score, on THREADS threads in float32"""
     try:
         import onnxruntime
     except ImportError:
@@ -151,17 +144,23 @@ def load_onnx_runtime(path):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.inter_op_num_threads = 1
+    options.add_free_dimension_override_by_name('batch', shape[0])
     session = onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
     return lambda image: session.run(None, {'data': image})[0]
 
 
-def load_openvino(path):
-    """-> a function image (N, C, H, W) -> score, on two threads; float32 is not its default"""
+def load_openvino(path, shape):
+    """-> a function image (N, C, H, W) -> score, on THREADS threads; float32 is not its default"""
     try:
         from openvino import Core
     except ImportError:
         return report_skipped('OpenVINO', 'openvino')
-    compiled = Core().compile_model(str(path), 'CPU', {
+    model = Core().read_model(str(path))
+    model.reshape(list(shape))
+    compiled = Core().compile_model(model, 'CPU', {
         'INFERENCE_NUM_THREADS': THREADS, 'INFERENCE_PRECISION_HINT': 'f32',
         'PERFORMANCE_HINT': 'LATENCY'})
     return lambda image: compiled([image])[0]
+
+
+RUNTIMES = {'ONNX Runtime': load_onnx_runtime, 'OpenVINO': load_openvino}

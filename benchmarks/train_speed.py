@@ -1,72 +1,75 @@
-"""The time of a training step by the recipe of each data set, beside PyTorch: A B A B …
+"""Training as the recipe of each data set does it, in images a second, beside PyTorch: A B A B …
 
-    python benchmarks/train_speed.py --data FOLDER      a minute a data set, on an idle machine
+    python benchmarks/train_speed.py            two minutes
 
 The first stage of each data set, as `tinyfcn train` runs it, and as PyTorch does in accuracy.py: a
-step reads and flips four images, does forward, loss and backward, and updates the weights.
+step flips four images, does forward, loss and backward of each, and updates the weights. No data
+are needed: the images are generated, in the sizes of the data set, and kept in memory.
 """
-import argparse
-import json
-from pathlib import Path
+from functools import partial
 
-from timing import RESULTS, check_machine, is_busy, save, time_alternately
+from timing import (
+    check_machine,
+    format_times,
+    measure_rows,
+    ratio,
+    save,
+    time_alternately,
+)
 
 # isort: split
-from accuracy import FOLDERS, IMAGENET, load_train_valid, stage_recipe
-from competitors import COMPETITORS
+from competitors import PyTorch, TinyFCN
+from torch_nets import LAYOUTS
 
-from tinyfcn.training import run
+from tinyfcn.data import shapes
+from tinyfcn.data.dataset import Dataset
+from tinyfcn.training import recipes, run
 
-BUDGET = 60             # seconds for each data set
-MAX_ROUNDS = 200
-
-
-def step_functions(data, set_name):
-    """{competitor: a function that does one more step}, each with its own net"""
-    recipe, _ = stage_recipe(set_name, '16s')
-    dataset, _ = load_train_valid(recipe, data)
-    functions = {}
-    for name, competitor in COMPETITORS.items():
-        net = run.build_net(recipe, dataset.classes, files={'': data / IMAGENET})
-        functions[name] = competitor(net).train(dataset, recipe, 0).__next__
-    return functions
+# of eight images, as common as in the data set
+PHOTOS = [(240, 320)] * 6 + [(213, 320), (320, 240)]
+SIZES = dict(stanford=PHOTOS, camvid=[(360, 480)] * 8, voc_animals=PHOTOS)
+CLASSES = dict(stanford=8, camvid=11, voc_animals=7)
+PREPROCESS = dict(order='BGR', scale=1, mean=(104., 117., 123.), std=(1, 1, 1))
+IMAGES = 64
+BUDGET = 15             # seconds for each data set
+MAX_ROUNDS = 60
+MIN_ROUNDS = 3
 
 
-def load_results(path=RESULTS / 'train_speed.json'):
-    """What the last run measured, or {}."""
-    return json.loads(path.read_text('utf-8')) if path.exists() else {}
+def generate_dataset(set_name):
+    """Shapes of six classes; the net has scores for as many classes as the data set."""
+    sizes = SIZES[set_name]
+    pairs = [shapes.generate(0, i, sizes[i % len(sizes)], n_class=6) for i in range(IMAGES)]
+    return Dataset([f'class {i}' for i in range(CLASSES[set_name])], [*map(str, range(IMAGES))],
+                   lambda name: pairs[int(name)])
 
 
-def markdown_section(found):
-    """A row for each data set."""
-    if not found:
-        return
-    yield '## Training speed: seconds for a step of four images\n'
-    yield '| data set | tinyfcn | PyTorch |'
-    yield '| --- | --- | --- |'
-    for row in found['rows']:
-        ours = row['tinyfcn']
-        theirs = row['pytorch']
-        yield (f'| {row["set"]} | {ours["median"]:.3f} ({ours["least"]:.3f} … {ours["most"]:.3f}) '
-               f'| {theirs["median"]:.3f} ({theirs["least"]:.3f} … {theirs["most"]:.3f}), '
-               f'×{theirs["median"] / ours["median"]:.2f} |')
-    if is_busy(found['machine']):
-        yield '\nOther programs kept the machine busy: do not quote these numbers.'
-    yield ''
+def measure(set_name):
+    """-> seconds for a step of each competitor, which has its own net"""
+    recipe = recipes.get_recipe(f'{set_name}-16s', init_from=None, preprocess=PREPROCESS)
+    dataset = generate_dataset(set_name)
+    competitors = {'tinyfcn': TinyFCN}
+    competitors.update((layout, partial(PyTorch, layout=layout)) for layout in LAYOUTS)
+    trainings = {name: make(run.build_net(recipe, dataset.classes)).train(dataset, recipe, 0)
+                 for name, make in competitors.items()}
+    times = time_alternately({name: training.__next__ for name, training in trainings.items()},
+                             BUDGET, MAX_ROUNDS, MIN_ROUNDS)
+    for training in trainings.values():
+        training.close()                        # ends threads that prepare further images
+    return dict(times=times, images=recipe.batch * recipe.iter_size)
+
+
+def print_row(row):
+    paces = ', '.join(f'{name} {row["images"] / own["median"]:.1f}'
+                      for name, own in row['times'].items())
+    print(f'{row["set"]}, {row["threads"]} threads: images a second: {paces}')
+    print(f'    ×{ratio(row["times"]):.2f}: {format_times(row["times"])}')
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--data', type=Path, required=True, metavar='FOLDER')
-    parser.add_argument('--budget', type=float, default=BUDGET, metavar='SECONDS')
-    args = parser.parse_args()
     machine = check_machine()
-    rows = []
-    for set_name in FOLDERS:
-        times = time_alternately(step_functions(args.data, set_name), args.budget, MAX_ROUNDS)
-        rows.append(dict(set=set_name, **times))
-        print(*markdown_section(dict(machine=machine, rows=rows[-1:])), sep='\n')
-    save('train_speed', rows, machine)
+    measurements = [(dict(set=name), partial(measure, name)) for name in SIZES]
+    save('train_speed', measure_rows('train_speed', measurements, print_row), machine)
 
 
 if __name__ == '__main__':
