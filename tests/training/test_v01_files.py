@@ -46,21 +46,19 @@ RESUME = '''
 import json, sys
 from pathlib import Path
 from tinyfcn.data import load_dataset
-from tinyfcn.training import Recipe, checkpoint, loop
+from tinyfcn.training import Recipe, loop
 from tinyfcn.training.run import build_net, run
 
 folder = Path(sys.argv[1])
 weights = json.loads(sys.argv[2])
 loop.median_frequency = lambda dataset: weights
-about = checkpoint.load(folder / 'last.safetensors').about
 recipe = Recipe.from_dict(json.loads((folder / 'run.json').read_text())['recipe'])
 dataset = load_dataset('shapes', split='train')
 valid = load_dataset('shapes', split='val')
 valid.names = list(valid.names)[:2]
 net = build_net(recipe, dataset.classes)
 rows = [*run(folder, net, dataset, valid, recipe, command='resumed', resume=True)]
-print(json.dumps(dict(steps=[row['step'] for row in rows],
-                      differences=checkpoint.machine_differences(about))))
+print(json.dumps([row['step'] for row in rows]))
 '''
 
 
@@ -76,7 +74,6 @@ class Resumed(NamedTuple):
     name: str
     folder: Path
     steps: list             # of the rows of the new steps and validations
-    differences: list       # between the machine that wrote the fixtures and this one
 
 
 @pytest.fixture(scope='module', params=['adam', 'sgd'])
@@ -90,7 +87,7 @@ def resumed(request, tmp_path_factory):
                              json.dumps(MEDIAN_FREQUENCY)],
                             env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return Resumed(request.param, folder, **json.loads(result.stdout))
+    return Resumed(request.param, folder, json.loads(result.stdout))
 
 
 def all_arrays(path):
@@ -102,7 +99,7 @@ def all_arrays(path):
 
 
 def test_a_run_of_version_0_1_resumes_to_the_same_weights(resumed):
-    """Bit for bit where the machine is the same, and to 1e-5 elsewhere."""
+    """To 1e-5: its kernels are gone, which rounded differently. test_compiled_runs.py has bits."""
     expected_file = FIXTURES / resumed.name / 'expected.safetensors'
     assert checkpoint.load(expected_file).about['run']['step'] == 6
     expected = all_arrays(expected_file)
@@ -111,8 +108,6 @@ def test_a_run_of_version_0_1_resumes_to_the_same_weights(resumed):
     arrays = all_arrays(resumed.folder / 'last.safetensors')
     assert arrays.keys() == expected.keys()
     assert any((arrays[key] != stopped[key]).any() for key in arrays)
-    if not resumed.differences:
-        assert [key for key in arrays if arrays[key].tobytes() != expected[key].tobytes()] == []
     for key, array in expected.items():
         assert arrays[key].dtype == array.dtype
         np.testing.assert_allclose(arrays[key], array, rtol=1e-5, atol=1e-5 * abs(array).max())
