@@ -8,6 +8,7 @@ of the machine's peak: the least time for all convolutions, each by the peak of 
 memory (peak.py), divided by the time of the whole net.
 """
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from conv import layers_of
 from peak import machine_peak
-from torch_nets import LAYOUTS, RUNTIMES, TorchNet, assert_close
+from torch_nets import LAYOUTS, RUNTIMES, TorchNet, assert_close, report_skipped
 
 from tinyfcn.dispatch import reference_only
 from tinyfcn.weights.export import export_net
@@ -76,14 +77,13 @@ def torch_forward(torch_net, image):
 
 def runtime_functions(net, image):
     """Those that are installed."""
+    if not find_spec('onnx'):
+        report_skipped('onnx, which writes the file for ONNX Runtime and OpenVINO,', 'onnx')
+        return {}
     functions = {}
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'net.onnx'
-        try:
-            export_net(net, path, size=image.shape[2:])
-        except ImportError as error:
-            print(f'SKIPPED: {error}')
-            return functions
+        export_net(net, path, size=image.shape[2:])
         for name, load in RUNTIMES.items():
             run = load(path, image.shape)
             if run:
