@@ -24,7 +24,7 @@ from tinyfcn.ops.shape import crop_backward
 images = pytest.importorskip('tinyfcn.kernels.cpu.images', exc_type=ImportError)
 pool = pytest.importorskip('tinyfcn.kernels.cpu.pool', exc_type=ImportError)
 
-OPS = ('max_pool max_switches avg_pool avg_pool_to upsample resize relu dropout crop '
+OPS = ('max_pool max_switches avg_pool avg_pool_to upsample resize relu leaky_relu dropout crop '
        'local_response_norm batch_norm softmax_cross_entropy').split()
 SEPARABLE = 'avg_pool', 'avg_pool_to', 'upsample', 'resize'
 
@@ -202,7 +202,7 @@ def test_invalid_arguments_are_rejected_by_the_reference():
         ops.max_pool.backward(y[:, :, 1:], cache)
 
 
-def test_one_logarithm_for_a_row_whose_sums_multiply_beyond_all_floats():
+def test_the_loss_of_a_long_row():
     rng = np.random.default_rng(1)
     score = rng.standard_normal((1, 9, 2, 700)).astype('float32')
     check(Sample('softmax_cross_entropy', (score, rng.integers(0, 9, (1, 2, 700))), {}))

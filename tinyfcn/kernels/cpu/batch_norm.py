@@ -92,7 +92,7 @@ def _moments(x, means, squares, start, stop):
             total = full(ZERO)
             for j in range(x.columns):
                 total = total + load(pixel(x, n, i, j, c), left)
-            count = full(np.float32(x.columns))
+            count = np.float32(x.columns)
             mean = total / count
             rest = full(ZERO)                           # what rounding left of Σ (x − mean)
             square = full(ZERO)

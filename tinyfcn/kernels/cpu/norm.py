@@ -67,7 +67,7 @@ def _neighbours(size, channels):
 def _power(s):
     """s^(−3/4)."""
     root = sqrt(s)
-    return full(ONE) / (root * sqrt(root))
+    return ONE / (root * sqrt(root))
 
 
 @compiled
@@ -91,7 +91,7 @@ def _normalise(x, y, s, before, after, factor, k, start, stop):
                 store(squares + 4 * c, x.channels - c, value * value)
             for c in range(0, x.channels, LANES):
                 left = x.channels - c
-                total = full(k) + full(factor) * _sum_of(line, c, before + 1 + after)
+                total = k + factor * _sum_of(line, c, before + 1 + after)
                 store(pixel(s, n, i, j, c), left, total)
                 value = load(pixel(x, n, i, j, c), left)
                 store(pixel(y, n, i, j, c), left, value * _power(total))
@@ -111,7 +111,7 @@ def _normalise_backward(dy, x, y, s, dx, before, after, factor, start, stop):
             for c in range(0, x.channels, LANES):
                 left = x.channels - c
                 through_sums = _sum_of(line, c, before + 1 + after)
-                through_sums = full(factor) * load(pixel(x, n, i, j, c), left) * through_sums
+                through_sums = factor * load(pixel(x, n, i, j, c), left) * through_sums
                 through_x = load(pixel(dy, n, i, j, c), left)
                 through_x = through_x * _power(load(pixel(s, n, i, j, c), left))
                 store(pixel(dx, n, i, j, c), left, through_x - through_sums)

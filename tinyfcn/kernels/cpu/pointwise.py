@@ -1,7 +1,11 @@
-"""ReLU and dropout.
+"""ReLU, leaky or not, and dropout.
 
-    y = max(x, 0)         dx = dy where y > 0, else 0
+    y = x where x > 0, else slope · x         dx = dy where x > 0, else slope · dy
+
+Of ReLU itself the slope is 0, but not a factor: 0 · ∞ would be NaN.
 """
+from math import isfinite
+
 import numpy as np
 
 from ..registry import kernel
@@ -24,25 +28,43 @@ def _is_dense(x):
 @kernel('relu', 'numpy', accepts=lambda x, overwrite=False: (
     _is_image(x) and isinstance(overwrite, bool) and (_is_dense(x) or not overwrite)))
 def relu(x, overwrite=False):
-    if x.flags.c_contiguous:                            # (N, C, H, W): stays as it is
-        y = x if overwrite else np.empty_like(x)
-        rows_in_parallel(_relu, [x, y])
-        return y, (y,)
-    pixels = np.ascontiguousarray(channels_last(x))
-    y = pixels if overwrite else np.empty(pixels.shape, x.dtype)
-    rows_in_parallel(_relu, [pixels, y])
-    y = y.transpose(0, 3, 1, 2)
+    y = _rectify(x, overwrite, False, ZERO)
     return y, (y,)
+
+
+@kernel('leaky_relu', 'numpy', accepts=lambda x, slope=.01: (
+    _is_image(x) and isinstance(slope, float) and isfinite(slope)))
+def leaky_relu(x, slope=.01):
+    return _rectify(x, False, True, np.float32(slope)), (x, float(slope))
+
+
+def _rectify(x, overwrite, leaky, slope):
+    is_plain = x.flags.c_contiguous                     # (N, C, H, W) stays as it is
+    x = x if is_plain else np.ascontiguousarray(channels_last(x))
+    y = x if overwrite else np.empty_like(x)
+    rows_in_parallel(_rectified, [x, y], leaky, slope)
+    return y if is_plain else y.transpose(0, 3, 1, 2)
 
 
 @kernel('relu_backward', 'numpy', accepts=lambda dy, cache: (
     _is_image(dy) and dy.shape == cache[0].shape and dy.dtype == cache[0].dtype))
 def relu_backward(dy, cache):
-    y, = cache
+    return _rectify_backward(dy, *cache, False, ZERO),
+
+
+@kernel('leaky_relu_backward', 'numpy', accepts=lambda dy, cache: (
+    _is_image(dy) and dy.shape == cache[0].shape and dy.dtype == cache[0].dtype))
+def leaky_relu_backward(dy, cache):
+    x, slope = cache
+    return _rectify_backward(dy, x, True, np.float32(slope)),
+
+
+def _rectify_backward(dy, x, leaky, slope):
+    """x may be y: both are above 0 at the same places."""
     dy = channels_last(dy)
     dx = np.empty(dy.shape, dy.dtype)
-    rows_in_parallel(_relu_backward, [dy, channels_last(y), dx])
-    return dx.transpose(0, 3, 1, 2),
+    rows_in_parallel(_rectified_backward, [dy, channels_last(x), dx], leaky, slope)
+    return dx.transpose(0, 3, 1, 2)
 
 
 def _accepts_dropout(x, p=.5, train=False, rng=None):
@@ -63,23 +85,25 @@ def dropout(x, p=.5, train=False, rng=None):
 # ---- The loops. Rows start … stop of all images, counted through
 
 @compiled
-def _relu(x, y, start, stop):
+def _rectified(x, y, leaky, slope, start, stop):
     """NaN is not less than 0, and stays."""
     length = x.columns * x.channels
     for row in range(start, stop):
         n, i = divmod(row, x.rows)
         for c in range(0, length, LANES):
             value = load(pixel(x, n, i, 0, c), length - c)
-            store(pixel(y, n, i, 0, c), length - c, where(value < full(ZERO), full(ZERO), value))
+            below = slope * value if leaky else full(ZERO)
+            store(pixel(y, n, i, 0, c), length - c, where(value < ZERO, below, value))
 
 
 @compiled
-def _relu_backward(dy, y, dx, start, stop):
+def _rectified_backward(dy, x, dx, leaky, slope, start, stop):
     for row in range(start, stop):
         n, i = divmod(row, dx.rows)
         for j in range(dx.columns):
             for c in range(0, dx.channels, LANES):
                 left = dx.channels - c
                 given = load(pixel(dy, n, i, j, c), left)
-                is_positive = load(pixel(y, n, i, j, c), left) > full(ZERO)
-                store(pixel(dx, n, i, j, c), left, where(is_positive, given, full(ZERO)))
+                below = slope * given if leaky else full(ZERO)
+                is_positive = load(pixel(x, n, i, j, c), left) > ZERO
+                store(pixel(dx, n, i, j, c), left, where(is_positive, given, below))

@@ -16,7 +16,7 @@ from .blocking import channels_last
 from .images import pixel, rows_in_parallel
 from .jit import compiled
 from .simd import LANES
-from .vec import LOWEST, ZERO, full, is_nan, is_number, load, store, store_int, where
+from .vec import LOWEST, ZERO, full, is_nan, load, store, store_int, where
 
 MAX_PIXELS = 1 << 24        # a float32 counts no further, and switches are found as floats
 
@@ -113,8 +113,8 @@ def _max_switches(x, switches, windows, start, stop):
                 for i in range(top, bottom):
                     for j in range(left, right):
                         value = load(pixel(x, n, i, j, c), x.channels - c)
-                        position = full(np.float32(i * x.columns + j))
-                        larger = (value > best) | (is_nan(value) & is_number(best))
+                        position = np.float32(i * x.columns + j)
+                        larger = (value > best) | (is_nan(value) & (best == best))
                         found = where(larger, position, found)
                         best = where(larger, value, best)
                 store_int(pixel(switches, n, r, o, c), x.channels - c, found)
@@ -153,8 +153,8 @@ def _add_gradients(x, y, dy, dx, windows, n, first_row, end_row):
                         is_best = (value == best) | is_nan(value)
                         if first_row <= i < end_row:
                             at = pixel(dx, n, i, j, c)
-                            store(at, count, load(at, count) + where(is_best, given, full(ZERO)))
-                        given = where(is_best, full(ZERO), given)
+                            store(at, count, load(at, count) + where(is_best, given, ZERO))
+                        given = where(is_best, ZERO, given)
     _clear(dx, n, cleared, end_row)
 
 
@@ -164,5 +164,5 @@ def _clear(dx, n, first_row, end_row):
     for i in range(first_row, end_row):
         for j in range(dx.columns):
             for c in range(0, dx.channels, LANES):
-                store(pixel(dx, n, i, j, c), dx.channels - c, full(ZERO))
+                store(pixel(dx, n, i, j, c), dx.channels - c, ZERO)
     return max(first_row, end_row)

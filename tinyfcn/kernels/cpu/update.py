@@ -9,7 +9,7 @@ import numpy as np
 from ..registry import kernel
 from .jit import compiled
 from .simd import LANES
-from .vec import full, load, sqrt, store
+from .vec import load, sqrt, store
 
 
 def _accepts(*arrays):
@@ -38,8 +38,8 @@ def _sgd(w, g, v, size, lr, momentum, decay, scale):
     for i in range(0, size, LANES):
         at = 4 * i
         weight = load(w + at, size - i)
-        gradient = full(scale) * load(g + at, size - i) + full(decay) * weight
-        velocity = full(momentum) * load(v + at, size - i) + full(lr) * gradient
+        gradient = scale * load(g + at, size - i) + decay * weight
+        velocity = momentum * load(v + at, size - i) + lr * gradient
         store(v + at, size - i, velocity)
         store(w + at, size - i, weight - velocity)
 
@@ -51,10 +51,10 @@ def _adam(w, g, m, s, size, rates):
     for i in range(0, size, LANES):
         at = 4 * i
         weight = load(w + at, size - i)
-        gradient = full(scale) * load(g + at, size - i) + full(decay) * weight
-        mean = full(b1) * load(m + at, size - i) + full(rest1) * gradient
-        square = full(b2) * load(s + at, size - i) + full(rest2) * gradient * gradient
+        gradient = scale * load(g + at, size - i) + decay * weight
+        mean = b1 * load(m + at, size - i) + rest1 * gradient
+        square = b2 * load(s + at, size - i) + rest2 * gradient * gradient
         store(m + at, size - i, mean)
         store(s + at, size - i, square)
-        step = full(lr) * mean / (sqrt(square / full(correction)) + full(eps))
+        step = lr * mean / (sqrt(square / correction) + eps)
         store(w + at, size - i, weight - step)

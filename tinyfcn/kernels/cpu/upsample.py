@@ -62,7 +62,7 @@ def _weighted_sums(x, y, axis, indptr, indices, values, start, stop):
                 second = full(ZERO)
                 for k in range(indptr[out], indptr[out + 1]):
                     at = origin + stride * indices[k] + 4 * c
-                    value = full(values[k])
+                    value = values[k]
                     first = first + value * load(at, left)
                     second = second + value * load(at + 4 * LANES, left - LANES)
                 store(pixel(y, n, i, j, c), left, first)

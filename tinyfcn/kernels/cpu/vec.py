@@ -2,20 +2,21 @@
 
     for c in range(0, x.channels, LANES):
         value = load(pixel(x, n, i, j, c), x.channels - c)
-        store(pixel(y, n, i, j, c), x.channels - c, where(value < full(ZERO), full(ZERO), value))
+        store(pixel(y, n, i, j, c), x.channels - c, where(value < ZERO, ZERO, value))
 
 `load` and `store` touch the first `left` floats only, so any number of channels is computed alike,
 and nothing beyond an array is read or written. Vectors have + − · /, and comparisons, which give a
-yes or no for each lane; `where` chooses by them.
+yes or no for each lane; `where` chooses by them. A float32 stands for the same in every lane.
 """
 import operator
+from functools import wraps
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, register_model
+from numba.extending import intrinsic, lower_builtin, lower_cast, register_model
 
 from . import simd
 from .jit import compiled
@@ -26,7 +27,7 @@ ONE = np.float32(1)
 LOWEST = np.float32(-np.inf)
 
 
-# ---- The types
+# ---- The types, and how an instruction on them is named
 
 class Vector(types.Type):
     """LANES floats, or a yes or no for each."""
@@ -42,13 +43,31 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, numba_type, FLOATS if numba_type == floats else BITS)
 
 
+@lower_cast(types.float32, floats)
+def _in_every_lane(context, b, number, vector, value):
+    return simd.splat(b, value)
+
+
 def _operator(symbol, operand, result, emit):
-    """Give a Python operator its meaning for two vectors."""
+    """Give a Python operator its meaning for two vectors, or a vector and a float32."""
     @infer_global(symbol)
     class Template(AbstractTemplate):
         def generic(self, args, kws):
-            return signature(result, *args) if args == (operand, operand) else None
+            fits = operand in args and all(arg in (operand, types.float32) for arg in args)
+            return signature(result, operand, operand) if fits else None
     lower_builtin(symbol, operand, operand)(lambda context, b, sig, args: emit(b, *args))
+
+
+def instruction(result, *operands):
+    """Let compiled loops call the decorated function, which emits instructions with a builder b."""
+    def register(emit):
+        @intrinsic
+        @wraps(emit)                                    # Numba looks at the names of its parameters
+        def typed(typing, *args):
+            return result(*operands), lambda context, b, sig, args: (
+                emit(b, *args) or context.get_dummy_value())
+        return typed
+    return register
 
 
 _operator(operator.add, floats, floats, lambda b, x, y: b.fadd(x, y))
@@ -68,104 +87,76 @@ def _at(b, address):
     return b.inttoptr(address, FLOAT.as_pointer())
 
 
-@intrinsic
-def load(typing, address, left):
+@instruction(floats, types.intp, types.intp)
+def load(b, address, left):
     """LANES floats; where fewer are left, zeros in place of the others."""
-    def emit(context, b, sig, args):
-        address, left = args
-        return simd.load(b, _at(b, address), simd.first_lanes(b, left))
-    return floats(types.intp, types.intp), emit
+    return simd.load(b, _at(b, address), simd.first_lanes(b, left))
 
 
-@intrinsic
-def store(typing, address, left, vector):
+@instruction(types.void, types.intp, types.intp, floats)
+def store(b, address, left, vector):
     """Write the first `left` floats."""
-    def emit(context, b, sig, args):
-        address, left, vector = args
-        simd.store(b, vector, _at(b, address), simd.first_lanes(b, left))
-        return context.get_dummy_value()
-    return types.void(types.intp, types.intp, floats), emit
+    simd.store(b, vector, _at(b, address), simd.first_lanes(b, left))
 
 
-@intrinsic
-def store_int(typing, address, left, vector):
+@instruction(types.void, types.intp, types.intp, floats)
+def store_int(b, address, left, vector):
     """Write the first `left` floats, which are whole numbers, as int32."""
-    def emit(context, b, sig, args):
-        address, left, vector = args
-        simd.store(b, b.fptosi(vector, INTS), _at(b, address), simd.first_lanes(b, left))
-        return context.get_dummy_value()
-    return types.void(types.intp, types.intp, floats), emit
+    simd.store(b, b.fptosi(vector, INTS), _at(b, address), simd.first_lanes(b, left))
 
 
-@intrinsic
-def read(typing, address):
+@instruction(types.float32, types.intp)
+def read(b, address):
     """One float."""
-    def emit(context, b, sig, args):
-        return b.load(_at(b, *args))
-    return types.float32(types.intp), emit
+    return b.load(_at(b, address))
 
 
-@intrinsic
-def write(typing, address, value):
+@instruction(types.void, types.intp, types.float32)
+def write(b, address, value):
     """One float."""
-    def emit(context, b, sig, args):
-        address, value = args
-        b.store(value, _at(b, address))
-        return context.get_dummy_value()
-    return types.void(types.intp, types.float32), emit
+    b.store(value, _at(b, address))
 
 
 # ---- Lane by lane
 
-@intrinsic
-def full(typing, value):
+@instruction(floats, types.float32)
+def full(b, value):
     """The number in every lane."""
-    return floats(types.float32), lambda context, b, sig, args: simd.splat(b, args[0])
+    return simd.splat(b, value)
 
 
-@intrinsic
-def first(typing, left):
+@instruction(bits, types.intp)
+def first(b, left):
     """Yes for the first `left` lanes."""
-    return bits(types.intp), lambda context, b, sig, args: simd.first_lanes(b, args[0])
+    return simd.first_lanes(b, left)
 
 
-@intrinsic
-def where(typing, condition, x, y):
+@instruction(floats, bits, floats, floats)
+def where(b, condition, x, y):
     """x where the condition holds, else y."""
-    return floats(bits, floats, floats), lambda context, b, sig, args: b.select(*args)
+    return b.select(condition, x, y)
 
 
-@intrinsic
-def is_nan(typing, x):
+@instruction(bits, floats)
+def is_nan(b, x):
     """Yes where x is not a number."""
-    return bits(floats), lambda context, b, sig, args: b.fcmp_unordered('uno', args[0], args[0])
+    return b.fcmp_unordered('uno', x, x)
 
 
-@intrinsic
-def is_number(typing, x):
-    """Yes where x is not NaN."""
-    return bits(floats), lambda context, b, sig, args: b.fcmp_ordered('ord', args[0], args[0])
-
-
-@intrinsic
-def sqrt(typing, x):
+@instruction(floats, floats)
+def sqrt(b, x):
     """√x."""
-    def emit(context, b, sig, args):
-        return simd.call(b, f'llvm.sqrt.v{LANES}f32', FLOATS, *args)
-    return floats(floats), emit
+    return simd.call(b, f'llvm.sqrt.v{LANES}f32', FLOATS, x)
 
 
-@intrinsic
-def power_of_two(typing, shifted):
+@instruction(floats, floats)
+def power_of_two(b, shifted):
     """2ⁿ, given n + 1.5·2²³.
 
     A float as large has no place for a fraction, and the last bits of it are n.
     """
-    def emit(context, b, sig, args):
-        n = b.bitcast(args[0], INTS)
-        exponent = b.add(n, ir.Constant(INTS, [127] * LANES))
-        return b.bitcast(b.shl(exponent, ir.Constant(INTS, [23] * LANES)), FLOATS)
-    return floats(floats), emit
+    exponent = b.add(b.bitcast(shifted, INTS), ir.Constant(INTS, [127] * LANES))
+    return b.bitcast(b.shl(exponent, ir.Constant(INTS, [23] * LANES)), FLOATS)
 
 
 SHIFT = np.float32(1.5 * 2 ** 23)
@@ -181,33 +172,27 @@ def exp(x):
 
     The polynomial is that of the Cephes library, right to two units in the last place.
     """
-    shifted = x * full(LOG2_E) + full(SHIFT)
-    n = shifted - full(SHIFT)
-    r = x - n * full(LN_2_HIGH) - n * full(LN_2_LOW)
-    p = full(np.float32(1.9875691500e-4)) * r + full(np.float32(1.3981999507e-3))
-    p = p * r + full(np.float32(8.3334519073e-3))
-    p = p * r + full(np.float32(4.1665795894e-2))
-    p = p * r + full(np.float32(1.6666665459e-1))
-    p = p * r + full(np.float32(5.0000001201e-1))
-    power = (p * r * r + r + full(ONE)) * power_of_two(shifted)
-    return where(x < full(SMALLEST), full(ZERO), power)
+    shifted = x * LOG2_E + SHIFT
+    n = shifted - SHIFT
+    r = x - n * LN_2_HIGH - n * LN_2_LOW
+    p = r * np.float32(1.9875691500e-4) + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    return where(x < SMALLEST, ZERO, (p * r * r + r + ONE) * power_of_two(shifted))
 
 
 # ---- All lanes to one number
 
-@intrinsic
-def total(typing, x):
+@instruction(types.float32, floats)
+def total(b, x):
     """The sum of the lanes, in pairs."""
-    def emit(context, b, sig, args):
-        return simd.call(b, f'llvm.vector.reduce.fadd.v{LANES}f32', FLOAT, FLOAT(0.), *args,
-                         fastmath=('reassoc',))
-    return types.float32(floats), emit
+    return simd.call(b, f'llvm.vector.reduce.fadd.v{LANES}f32', FLOAT, FLOAT(0.), x,
+                     fastmath=('reassoc',))
 
 
-@intrinsic
-def largest(typing, x):
+@instruction(types.float32, floats)
+def largest(b, x):
     """The largest lane; none may be NaN."""
-    def emit(context, b, sig, args):
-        return simd.call(b, f'llvm.vector.reduce.fmax.v{LANES}f32', FLOAT, *args,
-                         fastmath=('nnan',))
-    return types.float32(floats), emit
+    return simd.call(b, f'llvm.vector.reduce.fmax.v{LANES}f32', FLOAT, x, fastmath=('nnan',))
