@@ -15,7 +15,9 @@ from tinyfcn.dispatch import exact, reference_only
 from tinyfcn.kernels import registry
 from tinyfcn.kernels.convolution import Geometry
 from tinyfcn.kernels.cpu import blocking, conv, direct, small_maps, winograd
+from tinyfcn.kernels.cpu.vec import LOWEST
 from tinyfcn.kernels.registry import find_kernel
+from tinyfcn.ops.fused import conv_relu, conv_relu_backward
 
 # by name: the algorithm, and its largest error in units of the largest value
 ALGORITHMS = {
@@ -150,6 +152,83 @@ def test_an_algorithm_agrees_with_the_reference(name, use_only):
     run()
 
 
+def slice_of_a_larger_array(shape):
+    """Some of the channels of a channels-last array that is 7 everywhere."""
+    n, c, h, w = shape
+    larger = np.full((n, h, w, c + 11), 7, 'float32').transpose(0, 3, 1, 2)
+    return larger, larger[:, 3:3 + c]
+
+
+@pytest.mark.parametrize('name', ALGORITHMS)
+def test_relu_behind_a_convolution(name, use_only):
+    """y, in memory of its own or in a part of a concat, and the gradients at the masked dy."""
+    algorithm, tol = ALGORITHMS[name]
+    use_only(algorithm)
+
+    @settings(max_examples=150, deadline=None, derandomize=True, database=None,
+              suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+    @given(problems(name == 'winograd'), st.booleans())
+    def run(problem, into_a_slice):
+        arrays, kwargs, want, rng, layout = problem
+        true_y, _ = conv_relu.reference(*to_float64(arrays), **kwargs)
+        larger, out = slice_of_a_larger_array(true_y.shape) if into_a_slice else (None, None)
+        assert find_kernel('conv_relu', False, *arrays, **kwargs, out=out)
+        y, cache = conv_relu(*arrays, **kwargs, out=out)
+        assert out is None or y is out
+        assert_close(y, true_y, tol, 'y')
+        if into_a_slice:
+            out[...] = 7
+            assert (larger == 7).all()                              # nothing beside y was written
+            y[...] = true_y
+        dy = change_layout(rng.standard_normal(y.shape, 'float32'), layout)
+        assert find_kernel('conv_relu_backward', False, dy, cache)
+        true_cache = tuple(to_float64(cache[0][:3])) + cache[0][3:], np.asarray(y, 'float64')
+        true_grads = conv_relu.backward(dy.astype('float64'), true_cache, want)
+        grads = conv_relu.backward(dy, cache, want)
+        for grad_name, a, b in zip(('dx', 'dw', 'db'), grads, true_grads, strict=True):
+            assert_close(a, b, tol, grad_name)
+
+    run()
+
+
+def test_relu_behind_a_convolution_keeps_nan(use_only):
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal((1, 5, 9, 9), 'float32')
+    x[0, 2, 4, 4] = np.nan
+    w = rng.standard_normal((20, 5, 3, 3), 'float32')
+    use_only(direct)
+    y, cache = conv_relu(x, w)
+    true_y, _ = conv_relu.reference(x, w)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(true_y))
+    assert np.isnan(y).any() and not np.isnan(y).all()
+    dy = np.ones_like(y)
+    dx, _, _ = conv_relu.backward(dy, cache)
+    true_dx, _, _ = conv_relu_backward.reference(dy, cache)
+    np.testing.assert_allclose(dx, true_dx, rtol=1e-4, atol=1e-4)       # NaN is not above 0
+
+
+@pytest.mark.parametrize('kind', ['C order', 'in the memory of x', 'read-only'])
+def test_out_that_a_kernel_cannot_write_to_at_once(kind, use_only):
+    """The result is that of the reference; so is the error."""
+    use_only(direct)
+    rng = np.random.default_rng(8)
+    pixels = rng.standard_normal((1, 8, 8, 24), 'float32')
+    x = pixels.transpose(0, 3, 1, 2)[:, :12]
+    w = rng.standard_normal((12, 12, 3, 3), 'float32')
+    true_y, _ = conv_relu.reference(x, w, pad=1)
+    out = {'C order': np.empty((1, 12, 8, 8), 'float32'), 'in the memory of x': x,
+           'read-only': np.empty((1, 8, 8, 12), 'float32').transpose(0, 3, 1, 2)}[kind]
+    out.flags.writeable = kind != 'read-only'
+    assert find_kernel('conv_relu', False, x, w, pad=1, out=out)
+    if kind == 'read-only':
+        with pytest.raises(ValueError):
+            conv_relu(x, w, pad=1, out=out)
+        return
+    y, _ = conv_relu(x, w, pad=1, out=out)
+    assert y is out
+    np.testing.assert_allclose(out, true_y, rtol=1e-4, atol=1e-4)
+
+
 # c, k, ksize, size, geometry and the algorithm that is chosen: by default, and inside exact()
 CASES = {
     'a 3×3 of VGG':          (64, 80, 3, 48, dict(pad=1), winograd, direct),
@@ -209,9 +288,10 @@ def test_the_rounding_error_of_winograd_is_small(c, k, size):
     w = rng.standard_normal((k, c, 3, 3), 'float32') * np.float32((2 / 9 / c) ** .5)
     dy = rng.standard_normal((1, size, size, k), 'float32')
     geometry = Geometry((1, 1), (1, 1), (1, 1))
-    results = (winograd.convolve(x, w, None, (size, size), geometry),
-               winograd.convolve_transposed(dy, w, (size, size), geometry),
-               winograd.weight_gradient(x, dy, w.shape, geometry))
+    results = [np.empty_like(a) for a in (dy, x, w)]
+    winograd.convolve(x, w, None, results[0], geometry, LOWEST)
+    winograd.convolve_transposed(dy, w, results[1], geometry)
+    winograd.weight_gradient(x, dy, results[2], geometry)
     x, w, dy = to_float64([x, w, dy])
     y, cache = ops.conv2d.reference(x.transpose(0, 3, 1, 2), w, pad=1)
     dx, dw, _ = ops.conv2d.backward(dy.transpose(0, 3, 1, 2), cache)
@@ -298,8 +378,10 @@ def test_unsupported_arguments_have_no_kernel():
              find_kernel('conv2d', False, x[:, 1:], w), find_kernel('conv2d', False, [1.], w),
              find_kernel('conv2d', False, x, w, groups=3), find_kernel('conv2d', False),
              find_kernel('conv2d', False, x, w, w[0, 0, 0]),
-             find_kernel('conv2d_backward', False, x[:, :, 1:], (x, w, None, geometry, 1))]
-    assert found == [None] * 8
+             find_kernel('conv2d_backward', False, x[:, :, 1:], (x, w, None, geometry, 1)),
+             find_kernel('conv_relu', False, x, w, out=x[:, :, 1:-1, 1:]),
+             find_kernel('conv_relu_backward', False, x, ((x, w, None, geometry, 1), x[:, 1:]))]
+    assert found == [None] * 10
     assert find_kernel('conv2d', False, x=x, w=w)
 
 
@@ -322,6 +404,8 @@ def test_the_number_of_threads_changes_no_bit(name, use_only, monkeypatch):
         monkeypatch.setenv('TINYFCN_THREADS', str(threads))
         y, cache = ops.conv2d(x, w, b, pad=1)
         results.append([y, *ops.conv2d.backward(y, cache)])
+        y, cache = conv_relu(x, w, b, pad=1)
+        results[-1] += [y, *conv_relu.backward(y, cache)]
     for own in results[1:]:
         for a, b in zip(own, results[0]):
             np.testing.assert_array_equal(a, b)

@@ -8,6 +8,7 @@ from tinyfcn.kernels.convolution import Geometry
 from tinyfcn.kernels.cpu import blocking, direct, winograd
 from tinyfcn.kernels.cpu.simd import LANES
 from tinyfcn.kernels.cpu.tile import SHAPES, choose_shape
+from tinyfcn.kernels.cpu.vec import LOWEST
 
 
 class GuardedNumpy:
@@ -65,10 +66,11 @@ def check(seed, change, algorithm=direct):
     change.setattr(algorithm, 'np', guard)
     change.setattr(algorithm, 'scratch', lambda name, *shape: guard.empty(shape, 'float32'))
     x, w, b, dy = map(guard.copy, (x, w, b, dy.transpose(0, 2, 3, 1)))
-    for a, true in ((algorithm.convolve(x, w, b, y.shape[2:], geometry), y.transpose(0, 2, 3, 1)),
-                    (algorithm.convolve_transposed(dy, w, size, geometry),
-                     dx.transpose(0, 2, 3, 1)),
-                    (algorithm.weight_gradient(x, dy, w.shape, geometry), dw)):
+    results = [guard.empty(a.shape, 'float32') for a in (dy, x, w)]
+    algorithm.convolve(x, w, b, results[0], geometry, LOWEST)
+    algorithm.convolve_transposed(dy, w, results[1], geometry)
+    algorithm.weight_gradient(x, dy, results[2], geometry)
+    for a, true in zip(results, (y.transpose(0, 2, 3, 1), dx.transpose(0, 2, 3, 1), dw)):
         error = np.abs(a - true).max() / max(1, np.abs(true).max())
         assert error < 3e-5, f'seed {seed}: {error:.2g} of the maximum'
 
@@ -87,7 +89,8 @@ def test_a_weight_that_is_not_finite_meets_no_zeros_beside_the_image(bad):
     w = np.ones((3, 2, 3, 3), 'float32')
     w[1, 0, 0, 2] = bad
     dy = np.ones((1, 5, 6, 3), 'float32')
-    dx = direct.convolve_transposed(dy, w, (7, 8), Geometry((1, 1), (0, 0), (1, 1)))
+    dx = np.empty((1, 7, 8, 2), 'float32')
+    direct.convolve_transposed(dy, w, dx, Geometry((1, 1), (0, 0), (1, 1)))
     with np.errstate(all='ignore'):
         true, _ = ops.conv_transpose2d.reference(dy.transpose(0, 3, 1, 2), w)
     np.testing.assert_array_equal(dx, true.transpose(0, 2, 3, 1))

@@ -258,11 +258,15 @@ def test_arrays_of_any_layout_share_one_machine_code(folder):
     """Compiled for addresses: a read-only or a sliced array is no other type."""
     from tinyfcn.kernels.convolution import Geometry
     from tinyfcn.kernels.cpu import direct
+    from tinyfcn.kernels.cpu.vec import LOWEST
     geometry = Geometry((1, 1), (1, 1), (1, 1))
     x = np.ones((2, 20, 20, 32), 'float32')
     w = np.ones((32, 16, 3, 3), 'float32')
     read_only = x.copy()
     read_only.flags.writeable = False
-    for layout in x[..., :16], read_only[:, :, :, 16:], x[::-1, ::2, :, 8:24]:
-        direct.convolve(layout, w, None, layout.shape[1:3], geometry)
+    y = np.empty((2, 20, 20, 48), 'float32')
+    for part in x[..., :16], read_only[:, :, :, 16:], x[::-1, ::2, :, 8:24]:
+        for filters in w, w[:, ::-1, ::-1].copy()[:, ::-1, ::-1]:
+            direct.convolve(part, filters, None, y[:, :part.shape[1], :, 8:40], geometry, LOWEST)
     assert len(direct.gather_with(*direct.choose_shape(20, 32)).signatures) == 1
+    assert len(direct.pack.signatures) == 1

@@ -3,21 +3,15 @@
 M is the matrix of a convolution (ops/conv.py). An algorithm (im2col, Winograd, …) is a module with
 three functions, each of the same M, whose shape `Problem` gives:
 
-    convolve(x, w, b, size, geometry)               y  = M x + b            -> N, *size, K
-    convolve_transposed(dy, w, size, geometry)      dx = Mᵀ dy              -> N, *size, C
-    weight_gradient(x, dy, shape, geometry)         dw[t] = Σ dy · x[t]     -> `shape`, that of w
-
-    w (K, C/groups, kh, kw); x and dy in the image layout of the backend; `size` is (rows, columns)
-    of the result; x[t] is what tap t of w reads, and the sum is over all windows.
-
-The CPU's algorithms compute one group, on (N, H, W, C): cpu/conv.py splits the groups, joins them
-and adds the bias of a transposed convolution. The GPU's have two arguments more, `b` of
-convolve_transposed and `groups`, and compute on (N, C, H, W).
+    convolve                y  = M x + b
+    convolve_transposed     dx = Mᵀ dy
+    weight_gradient         dw[t] = Σ dy · x[t]     x[t] is what tap t reads; Σ is over all windows
 
 A backend says how its array library lays out memory and calls an algorithm. `choose(problem)` picks
 the algorithm, or returns None where the reference implementation should run.
 """
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -71,29 +65,37 @@ class Backend(NamedTuple):
     image_layout: Callable[[Array], Array]
     # (K, C, kh, kw) of any strides -> as the algorithms read weights
     weight_layout: Callable[[Array], Array]
-    # (algorithm, x or dy, w, b, output size, geometry, groups) -> (N, C, H, W)
+    # (algorithm, x or dy, w, b, output size, geometry, groups) -> (N, C, H, W); the size is
+    # (rows, columns), and w is (K, C/groups, kh, kw)
     convolve: Callable[..., Array]
     convolve_transposed: Callable[..., Array]
     # (algorithm, x, dy, shape of w, geometry, groups) -> dw
     weight_gradient: Callable[..., Array]
     # dy in the image layout -> db, the sum of each channel
     sum_pixels: Callable[[Array], Array]
+    # convolve with one argument more, `out` or None, and ReLU behind it; None: no such kernel
+    convolve_relu: Callable[..., Array] | None = None
+    # dy and y in the image layout -> dy where y > 0 and 0 elsewhere, and the sum of each channel
+    mask_and_sum: Callable[[Array, Array], tuple[Array, Array]] | None = None
 
 
 def register(backend: Backend, choose: Chooser, exact: bool) -> None:
-    """Register the four ops for `backend`, each by the algorithm that `choose` picks."""
+    """Register the ops for `backend`, each by the algorithm that `choose` picks."""
     ops = Convolutions(backend, choose)
     for name, accepts, function in (
             ('conv2d', ops.accepts_conv, ops.conv),
             ('conv2d_backward', ops.accepts_conv_backward, ops.conv_backward),
             ('conv_transpose2d', ops.accepts_conv_transpose, ops.conv_transpose),
             ('conv_transpose2d_backward', ops.accepts_conv_transpose_backward,
-             ops.conv_transpose_backward)):
-        kernel(name, backend.library, accepts, exact)(function)
+             ops.conv_transpose_backward),
+            ('conv_relu', ops.accepts_conv_relu, ops.conv_relu),
+            ('conv_relu_backward', ops.accepts_conv_relu_backward, ops.conv_relu_backward)):
+        if backend.convolve_relu or not name.startswith('conv_relu'):
+            kernel(name, backend.library, accepts, exact)(function)
 
 
 class Convolutions:
-    """Kernels for the four ops on one array library, with the arguments of the ops.
+    """Kernels for the ops on one array library, with the arguments of the ops.
 
     Each has its `accepts_…`, which is true where the arrays are supported, fit together, and an
     algorithm is chosen.
@@ -110,16 +112,14 @@ class Convolutions:
             pad: Pair = 0, dilation: Pair = 1, groups: int = 1) -> bool:
         if not self._fits(x, w, b, groups):
             return False
-        geometry = as_geometry(stride, pad, dilation)
-        size = conv_size(x.shape[2:], w.shape[2:], *geometry)
-        return self._algorithm(x, w, size, geometry, groups) is not None
+        algorithm, _ = self._choose(x, w, as_geometry(stride, pad, dilation), groups)
+        return algorithm is not None
 
     def conv(
             self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1,
             pad: Pair = 0, dilation: Pair = 1, groups: int = 1) -> OutputAndCache:
         geometry = as_geometry(stride, pad, dilation)
-        size = conv_size(x.shape[2:], w.shape[2:], *geometry)
-        algorithm = self._algorithm(x, w, size, geometry, groups)
+        algorithm, size = self._choose(x, w, geometry, groups)
         y = self.backend.convolve(
             algorithm, self.backend.image_layout(x), self.backend.weight_layout(w), b, size,
             geometry, groups)
@@ -130,18 +130,15 @@ class Convolutions:
         x, w, b, kwargs, groups = cache
         if not self._fits(x, w, b, groups):
             return False
-        geometry = as_geometry(**kwargs)
-        size = conv_size(x.shape[2:], w.shape[2:], *geometry)
-        if not self._is_gradient(dy, x, (len(x), len(w), *size)):
-            return False
-        return self._algorithm(x, w, size, geometry, groups) is not None
+        algorithm, size = self._choose(x, w, as_geometry(**kwargs), groups)
+        return algorithm is not None and self._is_like(dy, x, (len(x), len(w), *size))
 
     def conv_backward(
             self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> Gradients:
         x, w, b, kwargs, groups = cache
         backend = self.backend
         geometry = as_geometry(**kwargs)
-        algorithm = self._algorithm(x, w, dy.shape[2:], geometry, groups)
+        algorithm, _ = self._choose(x, w, geometry, groups)
         want_dx, want_dw, want_db = _wanted(want, b)
         dx = dw = db = None
 
@@ -156,6 +153,43 @@ class Convolutions:
             db = backend.sum_pixels(dy)
         return dx, dw, db
 
+    # ---- conv_relu: ReLU before y is written, and its mask before dy is used
+
+    def accepts_conv_relu(
+            self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1, pad: Pair = 0,
+            dilation: Pair = 1, groups: int = 1, out: Array | None = None) -> bool:
+        if not self._fits(x, w, b, groups):
+            return False
+        algorithm, size = self._choose(x, w, as_geometry(stride, pad, dilation), groups)
+        return algorithm is not None and (
+            out is None or self._is_like(out, x, (len(x), len(w), *size)))
+
+    def conv_relu(
+            self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1, pad: Pair = 0,
+            dilation: Pair = 1, groups: int = 1, out: Array | None = None) -> OutputAndCache:
+        geometry = as_geometry(stride, pad, dilation)
+        algorithm, size = self._choose(x, w, geometry, groups)
+        assert self.backend.convolve_relu
+        y = self.backend.convolve_relu(
+            algorithm, self.backend.image_layout(x), self.backend.weight_layout(w), b, size,
+            geometry, groups, out)
+        kwargs = dict(stride=stride, pad=pad, dilation=dilation)
+        return y, ((x, w, b, kwargs, groups), y)
+
+    def accepts_conv_relu_backward(
+            self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> bool:
+        conv_cache, y = cache
+        return self.accepts_conv_backward(dy, conv_cache) and self._is_like(y, dy, dy.shape)
+
+    def conv_relu_backward(
+            self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> Gradients:
+        conv_cache, y = cache
+        want_dx, want_dw, want_db = _wanted(want, conv_cache[2])
+        assert self.backend.mask_and_sum
+        dy, db = self.backend.mask_and_sum(dy, y)
+        dx, dw, _ = self.conv_backward(dy, conv_cache, (want_dx, want_dw, False))
+        return dx, dw, db if want_db else None
+
     # ---- conv_transpose2d: the same matrix, read the other way
 
     def accepts_conv_transpose(
@@ -166,7 +200,7 @@ class Convolutions:
         geometry = as_geometry(stride, pad, dilation)
         # an output that cannot be is refused here as in the reference
         transposed_size(x.shape[2:], w.shape[2:], *geometry, output_padding)
-        return self._algorithm(x, w, x.shape[2:], geometry, groups) is not None
+        return self._choose_transposed(x, w, geometry, groups) is not None
 
     def conv_transpose(
             self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1,
@@ -174,7 +208,7 @@ class Convolutions:
             ) -> OutputAndCache:
         geometry = as_geometry(stride, pad, dilation)
         size = transposed_size(x.shape[2:], w.shape[2:], *geometry, output_padding)
-        algorithm = self._algorithm(x, w, x.shape[2:], geometry, groups)
+        algorithm = self._choose_transposed(x, w, geometry, groups)
         y = self.backend.convolve_transposed(
             algorithm, self.backend.image_layout(x), self.backend.weight_layout(w), b, size,
             geometry, groups)
@@ -185,16 +219,16 @@ class Convolutions:
         x, w, b, kwargs, groups, size = cache
         if not self._fits(x, w, b, groups, transposed=True):
             return False
-        if not self._is_gradient(dy, x, (len(x), w.shape[1] * groups, *size)):
+        if not self._is_like(dy, x, (len(x), w.shape[1] * groups, *size)):
             return False
-        return self._algorithm(x, w, x.shape[2:], as_geometry(**kwargs), groups) is not None
+        return self._choose_transposed(x, w, as_geometry(**kwargs), groups) is not None
 
     def conv_transpose_backward(
             self, dy: Array, cache: Any, want: Sequence[bool] | None = None) -> Gradients:
         x, w, b, kwargs, groups, size = cache
         backend = self.backend
         geometry = as_geometry(**kwargs)
-        algorithm = self._algorithm(x, w, x.shape[2:], geometry, groups)
+        algorithm = self._choose_transposed(x, w, geometry, groups)
         want_dx, want_dw, want_db = _wanted(want, b)
         dx = dw = db = None
 
@@ -209,14 +243,18 @@ class Convolutions:
             db = backend.sum_pixels(dy)
         return dx, dw, db
 
-    # ---- what all four share
+    # ---- what they share
 
-    def _algorithm(self, x: Array, w: Array, size: Sequence[int], geometry: Geometry,
-                   groups: int) -> ModuleType | None:
-        return self.choose(Problem(
-            dtype=x.dtype, batch_size=len(x), size=(size[0], size[1]),
-            out_channels=len(w) // groups, in_channels=w.shape[1], ksize=w.shape[2:],
-            geometry=geometry, groups=groups))
+    def _choose(self, x: Array, w: Array, geometry: Geometry, groups: int,
+                ) -> tuple[ModuleType | None, Size]:
+        """The algorithm, and the size of the output."""
+        problem = conv_problem(x.dtype, x.shape, w.shape, geometry, groups)
+        return self.choose(problem), problem.size
+
+    def _choose_transposed(self, x: Array, w: Array, geometry: Geometry, groups: int,
+                           ) -> ModuleType | None:
+        return self.choose(
+            as_problem(x.dtype, len(x), x.shape[2:], w.shape, geometry, groups))
 
     def _fits(self, x: Array, w: Array, b: Array | None, groups: int,
               transposed: bool = False) -> bool:
@@ -235,8 +273,23 @@ class Convolutions:
             makes, reads = reads, makes
         return x.shape[1] == reads and (b is None or b.shape == (makes,))
 
-    def _is_gradient(self, dy: Array, x: Array, shape: tuple[int, ...]) -> bool:
-        return self.backend.is_supported(x, dy) and dy.shape == shape
+    def _is_like(self, y: Array, x: Array, shape: tuple[int, ...]) -> bool:
+        """Whether y or dy is of the kind of x, and of this shape."""
+        return self.backend.is_supported(x, y) and y.shape == shape
+
+
+@lru_cache(maxsize=4096)
+def conv_problem(dtype: Any, x: tuple[int, ...], w: tuple[int, ...], geometry: Geometry,
+                 groups: int) -> Problem:
+    """Of a convolution of arrays with the shapes x and w."""
+    size = conv_size(x[2:], w[2:], *geometry)
+    return as_problem(dtype, x[0], size, w, geometry, groups)
+
+
+def as_problem(dtype: Any, batch_size: int, size: Size, w: tuple[int, ...], geometry: Geometry,
+               groups: int) -> Problem:
+    return Problem(dtype, batch_size, size, out_channels=w[0] // groups, in_channels=w[1],
+                   ksize=(w[2], w[3]), geometry=geometry, groups=groups)
 
 
 def as_geometry(stride: Pair, pad: Pair, dilation: Pair) -> Geometry:

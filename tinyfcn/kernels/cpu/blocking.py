@@ -3,7 +3,6 @@
 The shape stays (N, C, H, W), but the memory is (N, H, W, C). There a window is a few long runs of
 memory, and a block of image rows is small enough to stay in the cache from one step to the next.
 """
-from itertools import chain
 from math import prod
 from threading import local
 
@@ -12,7 +11,6 @@ import numpy as np
 from ...runtime.threads import parallel, split_range
 
 MIN_WORK = 1 << 24          # multiplications that make it worth waking one more thread, about 1 ms
-SUM_ROWS = 8                # rows of an image in one sum of pixels
 MAX_SCRATCH = 1 << 23       # values of a scratch buffer that a thread keeps, 32 MB
 
 _scratch = local()
@@ -40,7 +38,10 @@ def parallel_for(work, count, cost):
 
     `cost` is the number of multiplications that each of the `count` items takes.
     """
-    return parallel(work, split_range(count, MIN_WORK // cost + 1))
+    min_length = MIN_WORK // cost + 1
+    if count < 2 * min_length:                          # as split_range would find out
+        return [work(slice(0, count))]
+    return parallel(work, split_range(count, min_length))
 
 
 def channels_last(x):
@@ -86,22 +87,3 @@ def _even(count, most):
     """The size of a part, when `count` items are split evenly into as few parts as possible."""
     parts = -(-count // most)
     return -(-count // parts)
-
-
-def sum_pixels(dy):
-    """db = Σ dy over all pixels.   (N, H, W, C) -> (C,)
-
-    Block by block, so that small values are not rounded away beside one huge sum, and in the same
-    order for any number of threads.
-    """
-    rows = [*blocks(slice(0, len(dy) * dy.shape[1]), dy.shape[1], SUM_ROWS)]
-
-    def add_up(part):
-        totals = []
-        for block in rows[part]:
-            pixels = dy[block].reshape(-1, dy.shape[3])
-            totals.append(np.ones(len(pixels), dy.dtype) @ pixels)  # BLAS adds faster than sum()
-        return totals
-
-    totals = parallel_for(add_up, count=len(rows), cost=8 * SUM_ROWS * prod(dy.shape[2:]))
-    return sum(chain.from_iterable(totals))

@@ -27,21 +27,21 @@ with three additions:
 `correlate` exchanges the roles: the rows of a tile are the kw·C numbers under a row of taps, its
 steps are the pixels of a line, and its runs the lines of the patch.
 """
-from functools import cache
+from functools import cache, lru_cache
 from math import gcd
 from typing import NamedTuple
 
 import numpy as np
 
 from ..convolution import Geometry
-from . import small_maps
+from . import blocking, small_maps
 from .blocking import parallel_for, scratch
-from .images import image_of, pixel
+from .images import Image, layout, pixel
 from .jit import compiled
-from .memory import clear_floats, copy_floats
+from .memory import clear_floats, copy_floats, load_strided, store_strided
 from .simd import LANES
 from .tile import choose_shape, tile
-from .vec import load, store
+from .vec import LOWEST, load, store
 
 PATCH = 1 << 16         # values of a patch, 256 kB
 LARGE_FILTERS = 1 << 18  # values of w above which more pixels should pass for each read of it
@@ -65,6 +65,17 @@ class Window(NamedTuple):
     depth: int              # values of such a piece
     block: int              # rows of y that share a patch
     is_padded: int          # whether x must be copied into a patch first
+
+
+class Schedule(NamedTuple):
+    """In which tiles and blocks a convolution is computed: what follows from shapes alone."""
+
+    x: tuple[int, ...]      # the layout of x, and
+    y: tuple[int, ...]      # of y (or dy): see images.py
+    tile: tuple[int, int]   # rows and vectors
+    window: Window
+    runs: np.ndarray        # where each run of a window begins, in values of x
+    patch: int              # values of a patch
 
 
 # ---- The loops
@@ -92,24 +103,21 @@ def fill(patch, x, n, top, left, rows, columns):
 
 
 @compiled
-def pack(w, packed, start, stop):
-    """packed (panels, kh, kw, C, width) = w (K, C, kh, kw) of any strides, zeros behind filter K.
-
-    In blocks of 16 channels: a filter's taps of 16 channels lie side by side, and what is written
-    stays in the cache until the last filter of the panel has been there.
-    """
-    filters, channels, kh, kw = w.shape
-    width = packed.shape[4]
+def pack(w, shape, strides, packed, width, start, stop):
+    """packed (panels, kh, kw, C, width) = w (K, C, kh, kw), zeros behind filter K; panels start …
+    stop. w and packed are addresses, the strides of w are bytes."""
+    filters, channels, kh, kw = shape
     for panel in range(start, stop):
-        present = min(width, filters - panel * width)
-        for c0 in range(0, channels, 16):
-            for k in range(present):
+        for k in range(0, width, LANES):
+            first = panel * width + k
+            for c in range(channels):
                 for i in range(kh):
                     for j in range(kw):
-                        for c in range(c0, min(channels, c0 + 16)):
-                            packed[panel, i, j, c, k] = w[panel * width + k, c, i, j]
-        if present < width:
-            packed[panel, :, :, :, present:] = 0
+                        source = (w + first * strides[0] + c * strides[1] + i * strides[2]
+                                  + j * strides[3])
+                        row = ((panel * kh + i) * kw + j) * channels + c
+                        store(packed + 4 * (row * width + k), LANES,
+                              load_strided(source, strides[0], filters - first))
 
 
 @cache
@@ -118,8 +126,9 @@ def gather_with(rows, vectors):
     width = vectors * LANES
 
     @compiled
-    def gather(x, y, w, bias, offsets, window, patch, start, stop):
-        """Rows start … stop of y, counted through all images. w, bias, …, patch are addresses."""
+    def gather(x, y, w, bias, least, offsets, window, patch, start, stop):
+        """Rows start … stop of y, counted through all images. w, bias, offsets and patch are
+        addresses; offsets: where each run begins, in x and in a panel of w."""
         line = (y.columns - 1) * window.column_stride + window.columns
         panel_size = window.runs * window.depth * width
         at = start
@@ -144,7 +153,7 @@ def gather_with(rows, vectors):
                                            + o * window.column_stride * column),
                              window.column_stride * column, 1, w + 4 * (k // width) * panel_size,
                              offsets, window.runs, window.depth, pixel(y, n, first + r, o, k),
-                             y.column_stride // 4, bias + 4 * k, y.channels - k)
+                             y.column_stride // 4, bias + 4 * k, least, y.channels - k)
             at += count
     return gather
 
@@ -155,40 +164,49 @@ def correlate_with(rows, vectors):
     width = vectors * LANES
 
     @compiled
-    def correlate(x, dy, sums, pieces, offsets, window, patch, panel, panels, start, stop):
-        """sums (panels, runs, length, width) += xᵀ dy over rows start … stop of dy.
+    def correlate(x, dy, sums, parts, panels, runs, window, memory, start, stop):
+        """sums (parts, panels, runs, length, width) = xᵀ dy, items start … stop.
 
-        panels: the first of those to compute, and the end. pieces: where each of the window.runs
-        pieces of a window begins; its window.depth values are the rows of the sums, and `length`
-        rounds them up to whole tiles.
+        An item is a panel of a part, and a part some of the rows of dy, counted through all images.
+        runs: where each of the window.runs pieces of a window begins; its window.depth values are
+        rows of the sums, and `length` rounds them up to whole tiles. memory: an array of offsets,
+        the addresses of a patch and of a panel of dy.
         """
+        offsets, patch, panel = memory
         line = (dy.columns - 1) * window.column_stride + window.columns
         length = -(-window.depth // rows) * rows
-        at = start
-        while at < stop:
-            n = at // dy.rows
-            first = at % dy.rows
-            count = min(window.block, dy.rows - first, stop - at)
-            top = first * window.row_stride + window.top
-            if window.is_padded:
-                fill(patch, x, n, top, window.left,
-                     (count - 1) * window.row_stride + window.rows, line)
-                source, row, column = patch, line * x.channels, x.channels
-            else:
-                source = pixel(x, n, top, window.left, 0)
-                row, column = x.row_stride // 4, x.column_stride // 4
-            for r in range(count):
-                offsets[2 * r] = r * window.row_stride * row
-                offsets[2 * r + 1] = r * dy.columns * width
-            for k in range(panels[0], panels[1]):
-                pack_gradient(dy, panel, n, first, count, k * width, width)
-                for g in range(window.runs):
-                    for i in range(0, window.depth, rows):
-                        target = ((k - panels[0]) * window.runs + g) * length + i
-                        tile(rows, vectors, 1, source + 4 * (pieces[g] + i), 1,
-                             window.column_stride * column, panel, offsets.ctypes.data, count,
-                             dy.columns, sums + 4 * target * width, width, 0, 0)
-            at += count
+        item = start
+        while item < stop:
+            part = item // panels
+            first_panel = item % panels
+            end_panel = min(panels, first_panel + stop - item)
+            item += end_panel - first_panel
+            at = dy.images * dy.rows * part // parts
+            end = dy.images * dy.rows * (part + 1) // parts
+            while at < end:
+                n = at // dy.rows
+                first = at % dy.rows
+                count = min(window.block, dy.rows - first, end - at)
+                at += count
+                top = first * window.row_stride + window.top
+                if window.is_padded:
+                    fill(patch, x, n, top, window.left,
+                         (count - 1) * window.row_stride + window.rows, line)
+                    source, row, column = patch, line * x.channels, x.channels
+                else:
+                    source = pixel(x, n, top, window.left, 0)
+                    row, column = x.row_stride // 4, x.column_stride // 4
+                for r in range(count):
+                    offsets[2 * r] = r * window.row_stride * row
+                    offsets[2 * r + 1] = r * dy.columns * width
+                for k in range(first_panel, end_panel):
+                    pack_gradient(dy, panel, n, first, count, k * width, width)
+                    for g in range(window.runs):
+                        for i in range(0, window.depth, rows):
+                            target = ((part * panels + k) * window.runs + g) * length + i
+                            tile(rows, vectors, 1, source + 4 * (runs[g] + i), 1,
+                                 window.column_stride * column, panel, offsets.ctypes.data, count,
+                                 dy.columns, sums + 4 * target * width, width, 0, LOWEST, 0)
     return correlate
 
 
@@ -204,137 +222,181 @@ def pack_gradient(dy, panel, n, first, count, k, width):
 
 
 @compiled
-def unpack(sums, dw, start, stop):
-    """dw (K, C, kh, kw) = Σ of sums (parts, panels, kh, kw, C, width), panels start … stop.
-
-    In blocks of 16 channels, as in `pack`.
-    """
-    filters, channels, kh, kw = dw.shape
-    width = sums.shape[5]
+def unpack(sums, parts, panels, runs, length, width, dw, shape, start, stop):
+    """dw (K, C, kh, kw) = the sum over the parts of sums (parts, panels, runs, length, width), of
+    the panels start … stop. A run is one tap, or several side by side."""
+    filters, channels, kh, kw = shape
+    taps = kh * kw
+    part_size = 4 * panels * runs * length * width
     for panel in range(start, stop):
-        for c0 in range(0, channels, 16):
+        for c in range(0, channels, LANES):
+            left = channels - c
             for k in range(min(width, filters - panel * width)):
-                for i in range(kh):
-                    for j in range(kw):
-                        for c in range(c0, min(channels, c0 + 16)):
-                            total = sums[0, panel, i, j, c, k]
-                            for part in range(1, len(sums)):
-                                total += sums[part, panel, i, j, c, k]
-                            dw[panel * width + k, c, i, j] = total
+                for tap in range(taps):
+                    run, own = divmod(tap, taps // runs)
+                    row = (panel * runs + run) * length + own * channels + c
+                    source = sums + 4 * (row * width + k)
+                    total = load_strided(source, 4 * width, left)
+                    for part in range(1, parts):
+                        total = total + load_strided(source + part * part_size, 4 * width, left)
+                    target = dw + 4 * (((panel * width + k) * channels + c) * taps + tap)
+                    if taps == 1:
+                        store(target, left, total)
+                    else:
+                        store_strided(target, 4 * taps, left, total)
 
 
-# ---- The three functions of an algorithm (convolution.py)
+# ---- The three functions of an algorithm (conv.py)
 
-def convolve(x, w, b, size, geometry):
-    """x (N, H, W, C), w (K, C, kh, kw) -> y (N, *size, K)."""
-    y = np.empty((len(x), *size, len(w)), x.dtype)
-    _convolve_into(y, x, w, b, geometry)
-    return y
+def convolve(x, w, b, y, geometry, least):
+    """x (N, H, W, C), w (K, C, kh, kw) -> y (N, OH, OW, K) = max(M x + b, least)."""
+    schedule = schedule_gather(layout(x), layout(y), w.shape, geometry)
+    _convolve_as(schedule, x, w, b, y, least)
 
 
-def convolve_transposed(dy, w, size, geometry):
-    """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C).
+def convolve_transposed(dy, w, dx, geometry):
+    """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, H, W, C).
 
     Pixel Y of dx was read by tap a of window (Y + p − a·d) / s, where that is whole: so along each
     axis the pixels with the same (Y + p) mod s, a *phase*, meet the same taps, and dx at these
     pixels is a convolution of dy with these taps, the last of them first.
     """
-    if not np.isfinite(w.sum()):        # zeros beside dy times ∞ would be NaN
-        return small_maps.convolve_transposed(dy, w, size, geometry)
-    dx = np.empty((len(dy), *size, w.shape[1]), dy.dtype)
+    phases = schedule_phases(layout(dy), layout(dx), w.shape, geometry)
+    if any(p.schedule and p.schedule.window.is_padded for p in phases) and not np.isfinite(w.sum()):
+        # zeros beside dy times ∞ would be NaN
+        return small_maps.convolve_transposed(dy, w, dx, geometry)
     filters = w.swapaxes(0, 1)
-    phases = [[*_phases(*axis)] for axis in zip(size, w.shape[2:], *geometry)]
-    for rows in phases[0]:
-        for columns in phases[1]:
-            part = dx[:, rows.pixels, columns.pixels]
-            taps = filters[:, :, rows.taps, columns.taps]
-            if not part.size:
-                continue
-            if not taps.size:                               # no window reads these pixels
-                part[:] = 0
-                continue
-            dilation = rows.dilation, columns.dilation
-            _convolve_into(part, dy, taps[:, :, ::-1, ::-1], None,
-                           Geometry((1, 1), (rows.pad, columns.pad), dilation))
-    return dx
+    for pixels, taps, schedule in phases:
+        part = dx[pixels]
+        if schedule:
+            _convolve_as(schedule, dy, filters[taps][:, :, ::-1, ::-1], None, part, LOWEST)
+        else:                                               # no window reads these pixels
+            part[:] = 0
 
 
-def weight_gradient(x, dy, shape, geometry):
+def weight_gradient(x, dy, dw, geometry):
     """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, kh, kw).
 
     The threads share the panels of filters. Where those are few, dw is the sum of PARTS partial
     sums, each of some rows. No number of threads changes which rows, or the order of the sums.
     """
-    k, c, kh, kw = shape
-    if _is_pointwise(shape, geometry) and x.flags.c_contiguous and dy.flags.c_contiguous:
-        x, dy = _fold(x), _fold(dy)
-    n, oh, ow, _ = dy.shape
-    length = (kw if geometry.dilation[1] == 1 else 1) * c
-    rows, vectors = choose_shape(length, k)
+    schedule = schedule_correlate(layout(x), layout(dy), dw.shape, geometry)
+    window = schedule.window
+    rows, vectors = schedule.tile
     width = vectors * LANES
-    window, pieces = _window(x, dy, shape, geometry, is_whole=length % rows == 0)
-    block = min(PATCH * 2 // (_line(window, ow) * c * window.row_stride),
-                max(PANEL // (ow * width), -(-MIN_STEPS // ow)))
-    window = window._replace(block=max(1, min(oh, block)))
-
-    panels = -(-k // width)
-    parts = PARTS if panels < PARTS else 1
-    sums = np.zeros((parts, panels, window.runs, -(-length // rows) * rows, width), x.dtype)
+    panels = -(-len(dw) // width)
+    length = -(-window.depth // rows) * rows
+    columns = schedule.y[2]
+    cost = dy.size * dw[0].size // panels               # of a panel
+    parts = PARTS if panels < PARTS and panels * cost >= blocking.MIN_WORK else 1
+    sums = np.zeros(parts * panels * window.runs * length * width, x.dtype)
     correlate = correlate_with(rows, vectors)
-    items = [(part, panel) for part in range(parts) for panel in range(panels)]
 
-    def work(chosen):
-        patch = scratch('patch', _patch_size(window, ow, c))
-        panel = scratch('panel', window.block * ow * width)
+    def work(part):
         offsets = np.empty(2 * window.block, np.int64)
-        for part, first, end in spans(items[chosen]):
-            correlate(image_of(x), image_of(dy), sums[part, first].ctypes.data, pieces, offsets,
-                      window, patch.ctypes.data, panel.ctypes.data, (first, end),
-                      n * oh * part // parts, n * oh * (part + 1) // parts)
+        patch = scratch('patch', schedule.patch)
+        panel = scratch('panel', window.block * columns * width)
+        correlate(Image(x.ctypes.data, *schedule.x), Image(dy.ctypes.data, *schedule.y),
+                  sums.ctypes.data, parts, panels, schedule.runs, window,
+                  (offsets, patch.ctypes.data, panel.ctypes.data), part.start, part.stop)
 
-    parallel_for(work, count=len(items), cost=n * oh * ow * width * c * kh * kw // parts)
-    dw = np.empty(shape, x.dtype)
-    sums = sums[:, :, :, :length].reshape(parts, panels, kh, kw, c, width)
-    parallel_for(lambda part: unpack(sums, dw, part.start, part.stop), count=panels,
-                 cost=8 * parts * c * kh * kw * width)
-    return dw
+    parallel_for(work, count=parts * panels, cost=cost // parts + 1)
+    parallel_for(lambda part: unpack(sums.ctypes.data, parts, panels, window.runs, length, width,
+                                     dw.ctypes.data, dw.shape, part.start, part.stop),
+                 count=panels, cost=8 * parts * width * dw[0].size)
 
 
-# ---- What they share
-
-def _convolve_into(y, x, w, b, geometry):
-    """y (N, OH, OW, K), a view perhaps, = the convolution of x (N, H, W, C) with w, + b.
-
-    A negative pad leaves out the first pixels.
-    """
+def _convolve_as(schedule, x, w, b, y, least):
+    """The convolution, with schedule, of x, w and b, into y."""
     k, c, kh, kw = w.shape
-    if _is_pointwise(w.shape, geometry) and x.flags.c_contiguous and y.flags.c_contiguous:
-        x, y = _fold(x), _fold(y)
-    n, oh, ow, _ = y.shape
-    rows, vectors = choose_shape(ow, k)
+    rows, vectors = schedule.tile
+    window = schedule.window
     width = vectors * LANES
-    window, pieces = _window(x, y, w.shape, geometry, is_whole=True)
-    block = (PATCH // (_line(window, ow) * c) - window.rows) // window.row_stride + 1
-    if w.size > LARGE_FILTERS:
-        block = max(block, -(-MIN_PIXELS // ow))
-    window = window._replace(block=max(1, min(oh, block)))
-
     panels = -(-k // width)
-    packed = np.empty((panels, kh, kw, c, width), x.dtype)
-    parallel_for(lambda part: pack(w, packed, part.start, part.stop), count=panels,
-                 cost=8 * c * kh * kw * width)
+    packed = np.empty(panels * width * w[0].size, x.dtype)
+    parallel_for(lambda part: pack(w.ctypes.data, w.shape, w.strides, packed.ctypes.data, width,
+                                   part.start, part.stop),
+                 count=panels, cost=8 * width * w[0].size)
     bias = np.zeros(panels * width, x.dtype)
     if b is not None:
         bias[:k] = b
-    offsets = np.stack([pieces, np.arange(window.runs) * window.depth * width], axis=1)
     gather = gather_with(rows, vectors)
 
     def work(part):
-        patch = scratch('patch', _patch_size(window, ow, c))
-        gather(image_of(x), image_of(y), packed.ctypes.data, bias.ctypes.data, offsets.ctypes.data,
-               window, patch.ctypes.data, part.start, part.stop)
+        patch = scratch('patch', schedule.patch)
+        gather(Image(x.ctypes.data, *schedule.x), Image(y.ctypes.data, *schedule.y),
+               packed.ctypes.data, bias.ctypes.data, least, schedule.runs.ctypes.data, window,
+               patch.ctypes.data, part.start, part.stop)
 
+    n, oh, ow, *_ = schedule.y
     parallel_for(work, count=n * oh, cost=ow * w.size)
+
+
+# ---- Schedules
+
+@lru_cache(maxsize=4096)
+def schedule_gather(x, y, shape, geometry):
+    """x and y are layouts, `shape` is that of w.
+
+    A negative pad leaves out the first pixels.
+    """
+    k, c, kh, kw = shape
+    x, y = _fold(x, y, shape, geometry)
+    ow = y[2]
+    rows, vectors = choose_shape(ow, k)
+    window, runs = _window(x, y, shape, geometry, is_whole=True)
+    block = (PATCH // (_line(window, ow) * c) - window.rows) // window.row_stride + 1
+    if k * c * kh * kw > LARGE_FILTERS:
+        block = max(block, -(-MIN_PIXELS // ow))
+    window = window._replace(block=max(1, min(y[1], block)))
+    offsets = np.stack([runs, np.arange(window.runs) * window.depth * vectors * LANES], axis=1)
+    return Schedule(x, y, (rows, vectors), window, offsets, _patch_size(window, ow, c))
+
+
+@lru_cache(maxsize=4096)
+def schedule_correlate(x, dy, shape, geometry):
+    """x and dy are layouts, `shape` is that of dw."""
+    k, c, kh, kw = shape
+    x, dy = _fold(x, dy, shape, geometry)
+    ow = dy[2]
+    depth = (kw if geometry.dilation[1] == 1 else 1) * c
+    rows, vectors = choose_shape(depth, k)
+    window, runs = _window(x, dy, shape, geometry, is_whole=depth % rows == 0)
+    block = min(PATCH * 2 // (_line(window, ow) * c * window.row_stride),
+                max(PANEL // (ow * vectors * LANES), -(-MIN_STEPS // ow)))
+    window = window._replace(block=max(1, min(dy[1], block)))
+    return Schedule(x, dy, (rows, vectors), window, runs, _patch_size(window, ow, c))
+
+
+class Part(NamedTuple):
+    """Pixels of dx that are one convolution of dy."""
+
+    pixels: tuple[slice, ...]
+    taps: tuple[slice, ...]         # of w (C, K, kh, kw)
+    schedule: Schedule | None       # None: no window reads them
+
+
+@lru_cache(maxsize=4096)
+def schedule_phases(dy, dx, shape, geometry):
+    """dy and dx are layouts, `shape` is that of w. -> a Part for each two phases"""
+    n, h, w, c, image, row, column = dx
+    parts = []
+    for rows in _phases(h, shape[2], *(of_axis[0] for of_axis in geometry)):
+        for columns in _phases(w, shape[3], *(of_axis[1] for of_axis in geometry)):
+            pixels = np.s_[:, rows.pixels, columns.pixels]
+            taps = np.s_[:, :, rows.taps, columns.taps]
+            size = [len(range(*own.indices(all_))) for own, all_ in zip(pixels[1:], (h, w))]
+            taps_size = [len(range(*own.indices(all_))) for own, all_ in zip(taps[2:], shape[2:])]
+            if 0 in size:
+                continue
+            schedule = None
+            if 0 not in taps_size:
+                part = (n, *size, c, image, row * geometry.stride[0], column * geometry.stride[1])
+                schedule = schedule_gather(
+                    dy, part, (shape[1], shape[0], *taps_size),
+                    Geometry((1, 1), (rows.pad, columns.pad), (rows.dilation, columns.dilation)))
+            parts.append(Part(pixels, taps, schedule))
+    return parts
 
 
 def _window(x, y, shape, geometry, is_whole):
@@ -344,23 +406,22 @@ def _window(x, y, shape, geometry, is_whole):
     """
     _, c, kh, kw = shape
     (s, t), (p, q), (d, e) = geometry
-    _, h, w, _ = x.shape
+    _, h, w, _, _, x_row, x_column = x
     rows = (kh - 1) * d + 1
     columns = (kw - 1) * e + 1
-    is_inside = (max(p, q) <= 0 and (y.shape[1] - 1) * s + rows - p <= h
-                 and (y.shape[2] - 1) * t + columns - q <= w)
+    is_inside = (max(p, q) <= 0 and (y[1] - 1) * s + rows - p <= h
+                 and (y[2] - 1) * t + columns - q <= w)
     # a run of several taps needs them side by side
-    is_dense = x.strides[2] == x.itemsize * c or kw == 1 or e > 1
+    is_dense = x_column == 4 * c or kw == 1 or e > 1
     is_padded = not (is_inside and is_dense and is_whole)
+    row, column = x_row // 4, x_column // 4
     if is_padded:
         column = c
-        row = ((y.shape[2] - 1) * t + columns) * c
-    else:
-        row, column = (stride // x.itemsize for stride in x.strides[1:3])
+        row = ((y[2] - 1) * t + columns) * c
     taps = [0] if e == 1 else range(kw)
-    pieces = np.array([i * d * row + j * e * column for i in range(kh) for j in taps])
+    runs = np.array([i * d * row + j * e * column for i in range(kh) for j in taps])
     depth = kw * c if e == 1 else c
-    return Window(rows, columns, s, t, -p, -q, len(pieces), depth, 1, int(is_padded)), pieces
+    return Window(rows, columns, s, t, -p, -q, len(runs), depth, 1, int(is_padded)), runs
 
 
 def _line(window, pixels):
@@ -376,20 +437,21 @@ def _patch_size(window, pixels, channels):
     return height * _line(window, pixels) * channels + 4 * LANES
 
 
-def _is_pointwise(shape, geometry):
-    """Whether a pixel is its own window."""
-    return (*shape[2:], *geometry.stride, *geometry.pad) == (1, 1, 1, 1, 0, 0)
+def _fold(x, y, shape, geometry):
+    """The layouts of x and y, as one image of few and long rows where a pixel is its own window.
 
-
-def _fold(x):
-    """(N, H, W, C) -> (1, rows, columns, C) in the same order, with few and long rows.
-
-    Where a pixel is its own window it does not matter where a row of the image ends, and long rows
-    are cut into tiles with less overlap.
+    There it does not matter where a row of the image ends, and long rows are cut into tiles with
+    less overlap. Every pixel must lie as far behind the last, across rows and images.
     """
-    pixels = len(x) * x.shape[1] * x.shape[2]
-    columns = max(_largest_divisor(pixels), x.shape[2])
-    return x.reshape(1, pixels // columns, columns, x.shape[3])
+    n, h, w, *_ = x
+    is_pointwise = (*shape[2:], *geometry.stride, *geometry.pad) == (1, 1, 1, 1, 0, 0)
+    if not is_pointwise or any(row != w * column or (n > 1 and image != h * row)
+                               for *_, image, row, column in (x, y)):
+        return x, y
+    columns = max(_largest_divisor(n * h * w), w)
+    rows = n * h * w // columns
+    return tuple((1, rows, columns, c, rows * columns * column, columns * column, column)
+                 for *_, c, _, _, column in (x, y))
 
 
 @cache
@@ -424,10 +486,3 @@ def _phases(size, taps, stride, pad, dilation):
         window = (pixels.start + pad - first * dilation) // stride
         reach = (count - 1) * (dilation // common)
         yield Phase(pixels, slice(first, taps, step), reach - window, dilation // common)
-
-
-def spans(items):
-    """[(part, panel), …] -> (part, first panel, end) for each part."""
-    for part in sorted({part for part, _ in items}):
-        panels = [panel for own, panel in items if own == part]
-        yield part, panels[0], panels[-1] + 1

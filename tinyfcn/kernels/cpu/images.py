@@ -31,7 +31,12 @@ class Image(NamedTuple):
 
 def image_of(x):
     """The Image of an (N, H, W, C) array, which does not keep the array alive."""
-    return Image(x.ctypes.data, *x.shape, *x.strides[:3])
+    return Image(x.ctypes.data, *layout(x))
+
+
+def layout(x):
+    """An Image without its address, which is the same for all arrays of a shape and its strides."""
+    return *x.shape, *x.strides[:3]
 
 
 @compiled

@@ -14,55 +14,51 @@ from numpy.lib.stride_tricks import as_strided
 from .blocking import parallel_for
 
 
-def convolve(x, w, b, size, geometry):
-    """x (N, H, W, C), w (K, C, kh, kw) -> y (N, *size, K)."""
-    cols = _columns(x, w.shape[2:], size, geometry)
+def convolve(x, w, b, y, geometry, least):
+    """x (N, H, W, C), w (K, C, kh, kw) -> y (N, OH, OW, K) = max(M x + b, least)."""
+    cols = _columns(x, w.shape[2:], y.shape[1:3], geometry)
     filters = w.reshape(len(w), -1)
-    y = np.empty((cols.shape[1], len(w)), x.dtype)
 
     def work(part):
-        np.matmul(cols.T, filters[part].T, out=y[:, part])
+        product = cols.T @ filters[part].T
         if b is not None:
-            y[:, part] += b[part]
+            product += b[part]
+        np.maximum(product, least, out=product)
+        y[..., part] = product.reshape(*y.shape[:3], -1)
 
     parallel_for(work, count=len(w), cost=cols.size)
-    return y.reshape(len(x), *size, len(w))
 
 
-def weight_gradient(x, dy, shape, geometry):
+def weight_gradient(x, dy, dw, geometry):
     """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, kh, kw) = dy · colsᵀ."""
-    cols = _columns(x, shape[2:], dy.shape[1:3], geometry)
-    dy = dy.reshape(-1, shape[0])
-    dw = np.empty((shape[0], len(cols)), x.dtype)
+    cols = _columns(x, dw.shape[2:], dy.shape[1:3], geometry)
+    dy = dy.reshape(-1, len(dw))
+    rows = dw.reshape(len(dw), -1)                      # of the same memory
 
     def work(part):
-        np.matmul(dy[:, part].T, cols.T, out=dw[part])
+        np.matmul(dy[:, part].T, cols.T, out=rows[part])
 
     parallel_for(work, count=len(dw), cost=cols.size)
-    return dw.reshape(shape)
 
 
-def convolve_transposed(dy, w, size, geometry):
-    """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, *size, C)."""
+def convolve_transposed(dy, w, dx, geometry):
+    """dy (N, OH, OW, K), w (K, C, kh, kw) -> dx (N, H, W, C)."""
     n, oh, ow, k = dy.shape
     _, c, kh, kw = w.shape
     (s, t), (p, q), (d, e) = geometry                                   # stride, pad, dilation
-    height = max(size[0] + 2 * p, (oh - 1) * s + (kh - 1) * d + 1)
-    width = max(size[1] + 2 * q, (ow - 1) * t + (kw - 1) * e + 1)
+    _, rows, columns, _ = dx.shape
+    height = max(rows + 2 * p, (oh - 1) * s + (kh - 1) * d + 1)
+    width = max(columns + 2 * q, (ow - 1) * t + (kw - 1) * e + 1)
     dy = dy.reshape(-1, k)
-    dx = np.empty((n, *size, c), dy.dtype)
 
     def work(part):
         products = (w[:, part].reshape(k, -1).T @ dy.T).reshape(-1, kh, kw, n, oh, ow)
         padded = np.zeros((len(products), n, height, width), dy.dtype)
         for i, j in product(range(kh), range(kw)):
-            rows = slice(i * d, i * d + s * oh, s)
-            columns = slice(j * e, j * e + t * ow, t)
-            padded[:, :, rows, columns] += products[:, i, j]
-        dx[..., part] = padded[:, :, p:p + size[0], q:q + size[1]].transpose(1, 2, 3, 0)
+            padded[:, :, i * d:i * d + s * oh:s, j * e:j * e + t * ow:t] += products[:, i, j]
+        dx[..., part] = padded[:, :, p:p + rows, q:q + columns].transpose(1, 2, 3, 0)
 
     parallel_for(work, count=c, cost=dy.size * kh * kw)
-    return dx
 
 
 def _columns(x, ksize, size, geometry):

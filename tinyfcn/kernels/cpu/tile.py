@@ -1,6 +1,7 @@
 """The one building block: a tile of sums that stays in registers while products pass by.
 
     y[i] = start + Σ over runs r, Σ over steps d:  x[i, r, d] · w[r, d]         i = 0 … rows − 1
+    y[i] = max(y[i], least)                                                     0 for ReLU, or −∞
 
 y[i] and w[r, d] are vectors of filters, x[i, r, d] is a number. The loops, as one would write them:
 
@@ -56,10 +57,11 @@ def choose_shape(pixels: int, filters: int) -> tuple[int, int]:
 # All sizes are literals of one global intrinsic, so each caller holds its own unrolled copy.
 @intrinsic(prefer_literal=True)
 def tile(typingctx, rows, vectors, adds_to_y, x, x_row, x_step, w, offsets, runs, depth,
-         y, y_row, bias, filters):
-    """Emit a tile. x, w, offsets, y and bias are addresses, all other numbers count floats.
+         y, y_row, bias, least, filters):
+    """Emit a tile. x, w, offsets, y and bias are addresses, all other sizes count floats.
 
-    adds_to_y == 1: y += Σ. adds_to_y == 0: y = bias + Σ, of which the first `filters` are written.
+    adds_to_y == 1: y += Σ
+    adds_to_y == 0: y = max(bias + Σ, least), of which the first `filters` are written. NaN stays.
     """
     if not all(isinstance(a, types.Literal) for a in (rows, vectors, adds_to_y)):
         return None
@@ -67,10 +69,10 @@ def tile(typingctx, rows, vectors, adds_to_y, x, x_row, x_step, w, offsets, runs
     adds = bool(adds_to_y.literal_value)
     n = types.intp
     signature = types.void(rows, vectors, adds_to_y, ADDRESS, n, n, ADDRESS, ADDRESS, n, n, ADDRESS,
-                           n, ADDRESS, n)
+                           n, ADDRESS, types.float32, n)
 
     def emit(context, b, signature, args):
-        _, _, _, x, x_row, x_step, w, offsets, runs, depth, y, y_row, bias, filters = args
+        _, _, _, x, x_row, x_step, w, offsets, runs, depth, y, y_row, bias, least, filters = args
         x, w, y, bias = (b.inttoptr(a, FLOAT.as_pointer()) for a in (x, w, y, bias))
         offsets = b.inttoptr(offsets, SIZE.as_pointer())
         start = [ir.Constant(FLOATS, None) if adds else load(b, b.gep(bias, [SIZE(LANES * v)]))
@@ -83,10 +85,16 @@ def tile(typingctx, rows, vectors, adds_to_y, x, x_row, x_step, w, offsets, runs
                 if adds:
                     store(b, b.fadd(value, load(b, target)), target)
                 else:
+                    value = at_least(b, value, splat(b, least))
                     left = b.sub(filters, SIZE(LANES * v))
                     store(b, value, target, first_lanes(b, left))
         return context.get_dummy_value()
     return signature, emit
+
+
+def at_least(b, value, least):
+    """max(value, least), lane by lane; NaN stays, for it is not less than anything."""
+    return b.select(b.fcmp_ordered('<', value, least), least, value)
 
 
 def emit_loops(b, shape, start, x_and_strides, w, offsets, runs, depth):

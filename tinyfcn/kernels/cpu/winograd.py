@@ -27,14 +27,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from . import simd
+from . import blocking, simd
 from .blocking import parallel_for, scratch
-from .direct import fill, pack, spans
+from .direct import fill, pack
 from .images import image_of, pixel
 from .jit import compiled
+from .memory import store_strided
 from .simd import FLOAT, FLOATS, LANES, SIZE
 from .tile import choose_shape, tile
-from .vec import load, store
+from .vec import LOWEST, full, load, store, where
 
 INPUT = [                                               # Bᵀ
     [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
@@ -166,8 +167,8 @@ def transform_gradient(dy, n, top, rows, columns, patch, u, panels, width):
 
 
 @compiled
-def transform_back(m, y, bias, n, top, rows, columns, pitch, outputs):
-    """The tiles of y from row `top` on = Aᵀ m A + bias, of m (36, tiles, pitch).
+def transform_back(m, y, bias, least, n, top, rows, columns, pitch, outputs):
+    """The tiles of y from row `top` on = max(Aᵀ m A + bias, least), of m (36, tiles, pitch).
 
     Tiles at the lower and right border may reach beyond the image.
     """
@@ -181,30 +182,30 @@ def transform_back(m, y, bias, n, top, rows, columns, pitch, outputs):
                 for r in range(min(4, y.rows - top - 4 * i)):
                     for c in range(min(4, y.columns - 4 * j)):
                         value = load(outputs + 4 * (4 * r + c) * LANES, LANES) + added
+                        value = where(value < full(least), full(least), value)
                         store(pixel(y, n, top + 4 * i + r, 4 * j + c, k), y.channels - k, value)
 
 
 @compiled
-def transform_gradient_back(sums, dw, start, stop):
-    """dw (K, C, 3, 3) = Gᵀ s G, where s is the sum of the parts of sums (parts, 36, panels, C,
-    width), channels start … stop."""
-    parts, _, panels, length, width = sums.shape
+def transform_gradient_back(sums, dw, parts, panels, length, width, filters, channels, memory,
+                            start, stop):
+    """dw (K, C, 3, 3) = Gᵀ s G, where s is the sum of the parts of sums (parts, 36, panels, length,
+    width), channels start … stop. sums and dw are addresses, memory that of 45 vectors."""
     of_f = 4 * panels * length * width                  # bytes from one of the 36 to the next
-    total = np.empty((36, LANES), np.float32)
-    taps = np.empty((9, LANES), np.float32)
+    total = memory
+    taps = memory + 4 * 36 * LANES
     for c in range(start, stop):
-        for k in range(0, len(dw), LANES):
-            source = sums.ctypes.data + 4 * ((k // width * length + c) * width + k % width)
+        for k in range(0, filters, LANES):
+            source = sums + 4 * ((k // width * length + c) * width + k % width)
             for f in range(36):
                 added = load(source + f * of_f, LANES)
                 for part in range(1, parts):
                     added = added + load(source + (36 * part + f) * of_f, LANES)
-                store(total.ctypes.data + 4 * f * LANES, LANES, added)
-            transform(TO_DW, total.ctypes.data, 6 * LANES, LANES, taps.ctypes.data, 3 * LANES,
-                      LANES)
-            for lane in range(min(LANES, len(dw) - k)):
-                for tap in range(9):
-                    dw[k + lane, c, tap // 3, tap % 3] = taps[tap, lane]
+                store(total + 4 * f * LANES, LANES, added)
+            transform(TO_DW, total, 6 * LANES, LANES, taps, 3 * LANES, LANES)
+            for tap in range(9):
+                store_strided(dw + 4 * ((k * channels + c) * 9 + tap), 4 * 9 * channels,
+                              filters - k, load(taps + 4 * tap * LANES, LANES))
 
 
 # ---- The products
@@ -215,7 +216,7 @@ def gather_with(rows, vectors):
     width = vectors * LANES
 
     @compiled
-    def gather(x, y, u, bias, offsets, padding, block, memory, start, stop):
+    def gather(x, y, u, bias, least, offsets, padding, block, memory, start, stop):
         """Rows of tiles start … stop of y, counted through all images, `block` of them at a time.
 
         memory: addresses of the patch, of v, of m and of the outputs of a tile.
@@ -239,8 +240,9 @@ def gather_with(rows, vectors):
                         t = min(t, tiles - rows)
                         tile(rows, vectors, 0, v + 4 * (f * tiles + t) * pitch, pitch, 1,
                              u + 4 * (f * filters + k) * x.channels, offsets, 1, x.channels,
-                             m + 4 * ((f * tiles + t) * filters + k), filters, bias, width)
-            transform_back(m, y, bias + 4 * filters, n, 4 * first, count, columns, filters,
+                             m + 4 * ((f * tiles + t) * filters + k), filters, bias, LOWEST,
+                             width)
+            transform_back(m, y, bias + 4 * filters, least, n, 4 * first, count, columns, filters,
                            outputs)
             at += count
     return gather
@@ -252,54 +254,63 @@ def correlate_with(rows, vectors):
     width = vectors * LANES
 
     @compiled
-    def correlate(x, dy, sums, strides, offsets, padding, block, memory, panels, start, stop):
-        """sums[f, panel, c] += Σ over tiles v[f, tile, c] · u[f, panel, tile], of rows of tiles
-        start … stop, and of the panels from the first to the end.
+    def correlate(x, dy, sums, parts, panels, offsets, padding, block, memory, start, stop):
+        """sums (parts, 36, panels, length, width) = Σ over tiles of v · u, items start … stop.
 
-        sums is the address of the first panel; strides: values from one f to the next, and from one
-        panel to the next.
+        An item is a panel of a part, and a part some of the rows of tiles, as in direct.py.
         """
         patch, v, u = memory
         pitch = -(-x.channels // LANES) * LANES
+        length = -(-x.channels // rows) * rows
         tile_rows = (dy.rows + 3) // 4
         columns = (dy.columns + 3) // 4
-        at = start
-        while at < stop:
-            n = at // tile_rows
-            first = at % tile_rows
-            count = min(block, tile_rows - first, stop - at)
-            tiles = count * columns
-            transform_image(x, n, 4 * first - padding[0], -padding[1], count, columns, patch, v,
-                            pitch)
-            transform_gradient(dy, n, 4 * first, count, columns, patch, u, panels, width)
-            for f in range(36):
-                for k in range(panels[1] - panels[0]):
-                    source = u + 4 * (f * (panels[1] - panels[0]) + k) * tiles * width
-                    for c in range(0, x.channels, rows):
-                        tile(rows, vectors, 1, v + 4 * (f * tiles * pitch + c), 1, pitch, source,
-                             offsets, 1, tiles,
-                             sums + 4 * (f * strides[0] + k * strides[1] + c * width), width, 0, 0)
-            at += count
+        item = start
+        while item < stop:
+            part = item // panels
+            first_panel = item % panels
+            own = min(panels - first_panel, stop - item)
+            item += own
+            at = dy.images * tile_rows * part // parts
+            end = dy.images * tile_rows * (part + 1) // parts
+            while at < end:
+                n = at // tile_rows
+                first = at % tile_rows
+                count = min(block, tile_rows - first, end - at)
+                at += count
+                tiles = count * columns
+                transform_image(x, n, 4 * first - padding[0], -padding[1], count, columns, patch,
+                                v, pitch)
+                transform_gradient(dy, n, 4 * first, count, columns, patch, u,
+                                   (first_panel, first_panel + own), width)
+                for f in range(36):
+                    for k in range(own):
+                        source = u + 4 * (f * own + k) * tiles * width
+                        panel = (36 * part + f) * panels + first_panel + k
+                        for c in range(0, x.channels, rows):
+                            tile(rows, vectors, 1, v + 4 * (f * tiles * pitch + c), 1, pitch,
+                                 source, offsets, 1, tiles,
+                                 sums + 4 * (panel * length + c) * width, width, 0, LOWEST, 0)
     return correlate
 
 
-# ---- The three functions of an algorithm (convolution.py)
+# ---- The three functions of an algorithm (conv.py)
 
-def convolve(x, w, b, size, geometry):
-    """x (N, H, W, C), w (K, C, 3, 3) -> y (N, *size, K)."""
-    return _convolve_tiles(x, w, b, size, geometry.pad)
+def convolve(x, w, b, y, geometry, least):
+    """x (N, H, W, C), w (K, C, 3, 3) -> y (N, OH, OW, K) = max(M x + b, least)."""
+    _convolve_tiles(x, w, b, y, geometry.pad, least)
 
 
-def convolve_transposed(dy, w, size, geometry):
-    """dy (N, OH, OW, K), w (K, C, 3, 3) -> dx (N, *size, C).
+def convolve_transposed(dy, w, dx, geometry):
+    """dy (N, OH, OW, K), w (K, C, 3, 3) -> dx (N, H, W, C).
 
     A convolution with the filters rotated by 180°, and input and output channels exchanged.
     """
     rotated = w[:, :, ::-1, ::-1].swapaxes(0, 1)
-    return _convolve_tiles(dy, rotated, None, size, [2 - p for p in geometry.pad])
+    p, q = geometry.pad
+    _convolve_tiles(dy, rotated, None, dx, (2 - p, 2 - q), LOWEST)
 
 
-def weight_gradient(x, dy, shape, geometry):
+def weight_gradient(x, dy, dw, geometry):
     """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, 3, 3), the second equation."""
     n, oh, ow, k = dy.shape
     c = x.shape[3]
@@ -309,39 +320,38 @@ def weight_gradient(x, dy, shape, geometry):
     width = vectors * LANES
     panels = -(-k // width)
     length = -(-c // rows) * rows
-    parts = PARTS if panels < PARTS else 1
+    cost = 36 * n * tile_rows * columns * c * width     # of a panel
+    parts = PARTS if panels < PARTS and panels * cost >= blocking.MIN_WORK else 1
     block = _block(columns, c, k, SMALL_FILTERS // 4, MIN_TILES_OF_DW, tile_rows)
     tiles = block * columns
-    sums = np.zeros((parts, 36, panels, length, width), x.dtype)
+    sums = np.zeros(parts * 36 * panels * length * width, x.dtype)
     offsets = np.zeros(2, np.int64)
     correlate = correlate_with(rows, vectors)
-    items = [(part, panel) for part in range(parts) for panel in range(panels)]
 
-    def work(chosen):
+    def work(part):
         patch = scratch('patch', (4 * block + 2) * (4 * columns + 2) * max(c, k) + 2 * LANES)
         v = scratch('v', 36 * tiles * (c + LANES) + rows)
         u = scratch('u', 36 * tiles * panels * width)
         memory = patch.ctypes.data, v.ctypes.data, u.ctypes.data
-        strides = panels * length * width, length * width
-        total = n * tile_rows
-        for part, first, end in spans(items[chosen]):
-            correlate(image_of(x), image_of(dy), sums[part, 0, first].ctypes.data, strides,
-                      offsets.ctypes.data, geometry.pad, block, memory, (first, end),
-                      total * part // parts, total * (part + 1) // parts)
+        correlate(image_of(x), image_of(dy), sums.ctypes.data, parts, panels, offsets.ctypes.data,
+                  geometry.pad, block, memory, part.start, part.stop)
 
-    parallel_for(work, count=len(items), cost=36 * n * tile_rows * columns * c * width // parts)
-    dw = np.empty(shape, x.dtype)
-    parallel_for(lambda part: transform_gradient_back(sums, dw, part.start, part.stop), count=c,
-                 cost=8 * 36 * k * parts)
-    return dw
+    parallel_for(work, count=parts * panels, cost=cost // parts + 1)
+
+    def finish(part):
+        memory = scratch('outputs', 45 * LANES)
+        transform_gradient_back(sums.ctypes.data, dw.ctypes.data, parts, panels, length, width, k,
+                                c, memory.ctypes.data, part.start, part.stop)
+
+    parallel_for(finish, count=c, cost=8 * 36 * k * parts)
 
 
-def _convolve_tiles(x, w, b, size, pad):
-    """x (N, H, W, C), w (K, C, 3, 3) of any strides -> y (N, *size, K)."""
-    n, _, _, c = x.shape
-    k = len(w)
-    tile_rows = -(-size[0] // 4)
-    columns = -(-size[1] // 4)
+def _convolve_tiles(x, w, b, y, pad, least):
+    """x (N, H, W, C), w (K, C, 3, 3) of any strides -> y (N, OH, OW, K)."""
+    n, oh, ow, k = y.shape
+    c = x.shape[3]
+    tile_rows = -(-oh // 4)
+    columns = -(-ow // 4)
     rows, vectors = choose_shape(columns, k)
     width = vectors * LANES
     panels = -(-k // width)
@@ -349,7 +359,7 @@ def _convolve_tiles(x, w, b, size, pad):
     u = np.empty((36, panels, c, width), x.dtype)
 
     def prepare(part):
-        pack(w, packed, part.start, part.stop)
+        pack(w.ctypes.data, w.shape, w.strides, packed.ctypes.data, width, part.start, part.stop)
         transform_filters(packed, u, part.start, part.stop)
 
     parallel_for(prepare, count=panels, cost=8 * 36 * c * width)
@@ -360,7 +370,6 @@ def _convolve_tiles(x, w, b, size, pad):
     block = _block(columns, c, k, SMALL_FILTERS, MIN_TILES, tile_rows)
     tiles = block * columns
     offsets = np.zeros(2, np.int64)
-    y = np.empty((n, *size, k), x.dtype)
     gather = gather_with(rows, vectors)
 
     def work(part):
@@ -369,11 +378,10 @@ def _convolve_tiles(x, w, b, size, pad):
         m = scratch('m', 36 * tiles * panels * width)
         outputs = scratch('outputs', 16 * LANES)
         memory = tuple(array.ctypes.data for array in (patch, v, m, outputs))
-        gather(image_of(x), image_of(y), u.ctypes.data, bias.ctypes.data, offsets.ctypes.data,
-               tuple(pad), block, memory, part.start, part.stop)
+        gather(image_of(x), image_of(y), u.ctypes.data, bias.ctypes.data, least,
+               offsets.ctypes.data, pad, block, memory, part.start, part.stop)
 
     parallel_for(work, count=n * tile_rows, cost=36 * columns * c * k)
-    return y
 
 
 def _block(columns, c, k, small, tiles, tile_rows):

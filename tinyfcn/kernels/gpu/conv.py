@@ -1,11 +1,17 @@
-"""Convolutions on the GPU: which algorithm runs. Chosen by reasoning, not yet measured:
+"""Convolutions on the GPU, of arrays of any strides. Chosen by reasoning, not yet measured:
 
     winograd    3×3 at stride 1 and dilation 1 in float32, with at least 32 channels on both sides
                 and enough windows to pay for the transform of w
     conv1x1     1×1 at stride 1 without padding, of one image or of large ones
     im2col      everything else
 
-Arrays of any strides come in; the algorithms read and write C-contiguous (N, C, H, W).
+An algorithm reads and returns C-contiguous arrays (N, C, H, W):
+
+    convolve(x, w, b, size, geometry, groups)               y  = M x + b
+    convolve_transposed(dy, w, b, size, geometry, groups)   dx = Mᵀ dy + b
+    weight_gradient(x, dy, shape, geometry, groups)         dw[t] = Σ dy · x[t], of this shape
+
+`size` is (rows, columns) of the result, and w is (K, C/groups, kh, kw).
 """
 from ...runtime.backend import array_module
 from .. import convolution
