@@ -29,7 +29,7 @@ from tinyfcn import ops
 from tinyfcn.kernels.cpu.images import image_of, pixel
 from tinyfcn.kernels.cpu.simd import LANES, REGISTERS
 from tinyfcn.kernels.cpu.tile import SHAPES, choose_shape, tile
-from tinyfcn.kernels.cpu.vec import ZERO, full, load, read, store
+from tinyfcn.kernels.cpu.vec import LOWEST, ZERO, full, load, read, store
 
 CHANNELS = 64
 FILTERS = 64
@@ -102,10 +102,10 @@ def four_pixels(x, w, y):
                         for j in range(kw):
                             for c in range(x.channels):
                                 taps = load(pixel(w, i, j, c, k), y.channels - k)
-                                y0 = y0 + full(read(pixel(x, n, r + i, o + j, c))) * taps
-                                y1 = y1 + full(read(pixel(x, n, r + i, o + j + 1, c))) * taps
-                                y2 = y2 + full(read(pixel(x, n, r + i, o + j + 2, c))) * taps
-                                y3 = y3 + full(read(pixel(x, n, r + i, o + j + 3, c))) * taps
+                                y0 = y0 + read(pixel(x, n, r + i, o + j, c)) * taps
+                                y1 = y1 + read(pixel(x, n, r + i, o + j + 1, c)) * taps
+                                y2 = y2 + read(pixel(x, n, r + i, o + j + 2, c)) * taps
+                                y3 = y3 + read(pixel(x, n, r + i, o + j + 3, c)) * taps
                     store(pixel(y, n, r, o, k), y.channels - k, y0)
                     store(pixel(y, n, r, o + 1, k), y.channels - k, y1)
                     store(pixel(y, n, r, o + 2, k), y.channels - k, y2)
@@ -132,7 +132,7 @@ def loops_of_tiles(rows, vectors):
                     o = min(o, y.columns - rows)
                     tile(rows, vectors, 0, pixel(x, n, r, o, 0), x.channels, 1, panel.address,
                          offsets, kh, kw * x.channels, pixel(y, n, r, o, 0), y.column_stride // 4,
-                         bias, y.channels)
+                         bias, LOWEST, y.channels)
     return loops
 
 
