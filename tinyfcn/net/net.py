@@ -41,7 +41,7 @@ class LastWalk(threading.local):
         self.caches: dict[str, Any] = {}
         self.grads: dict[str, NDArray[Any]] = {}
         self.keep = False
-        self.plan = Plan([], {}, {}, set(), {})
+        self.plan = Plan([], [], {}, {}, set(), {})
 
     def __reduce__(self) -> Any:
         """A copy of a net begins without a last walk."""
@@ -128,7 +128,7 @@ class Net(Graph):
             plan = self._plans.find(self, image.shape[2:], train, until, fused=on_host(image))
         for _ in self._run_forward(plan, image, train, keep):
             pass
-        names = as_list(until) or self.outputs(train)
+        names = as_list(until) or plan.outputs
         if len(names) == 1:
             return self.values[names[0]]
         return {name: self.values[name] for name in names}
@@ -158,7 +158,7 @@ class Net(Graph):
                 kwargs = {**kwargs, 'out': self._part_of(step.part, plan.sizes, len(image))}
             if 'rng' in box.flags:
                 kwargs = {**kwargs, 'rng': self.generator_of(box)}
-            inputs = [arrays[name] for name in box.reads]
+            inputs = [arrays[name] for name in step.reads]
             # rest: the new running state, of an op that has one
             y, cache, *rest = self._run(step.op, box, inputs, arrays, **kwargs)
             del inputs                      # this frame would keep them alive until the next step
@@ -166,7 +166,7 @@ class Net(Graph):
             if step.name in plan.needs_grad and (train or keep):
                 caches[step.name] = cache
             for new in rest:
-                self.state.update(zip(box.reads[-len(new):], new))
+                self.state.update(zip(step.reads[-len(new):], new))
             if not keep:
                 for name in plan.last_reads[step.name]:
                     del values[name]
@@ -187,7 +187,7 @@ class Net(Graph):
             want = plan.wants[step.name]
             dreads = self._run(step.op.backward, step.box, (grads[step.name], caches[step.name]),
                                arrays, want=want)
-            for name, needed, d in zip(step.box.reads, want, dreads):
+            for name, needed, d in zip(step.reads, want, dreads):
                 if needed and d is not None:
                     grads[name] = grads[name] + d if name in grads else d
             if not keep:

@@ -31,12 +31,13 @@ MAX_PLANS = 100         # of one net: as many sizes of images, with and without 
 
 
 class Step(NamedTuple):
-    """An op, and the names of the arrays that it reads."""
+    """An op, with the names of the arrays that it reads."""
 
     name: str                   # of the value that it computes
-    box: Box                    # whose arrays it reads; of two that are fused, the first
+    box: Box                    # of two that are fused, the first
     op: Any
-    kwargs: dict[str, Any]      # what is known of them before a run
+    kwargs: dict[str, Any]      # its other arguments, as far as they are known before a run
+    reads: list[str]            # all its arrays, in order
     # where the value is written: the name of a concat, and its channels from … to
     part: tuple[str, int, int] | None = None
 
@@ -45,6 +46,7 @@ class Plan(NamedTuple):
     """The steps of a forward pass, in order; backward takes them in reverse."""
 
     steps: list[Step]
+    outputs: list[str]                  # the values that no step reads
     sizes: dict[str, Size]              # of every box
     last_reads: dict[str, list[str]]    # by step: the values that no later step reads
     needs_grad: set[str]                # names of boxes and weights
@@ -58,7 +60,7 @@ def make_plan(net: Net, size: Size, train: bool, keep: bool = False,
     sizes = net.sizes(size, train, until)
     needs_grad = net.find_grad_names(keep)
     asked_for = {*as_list(until)}
-    steps = [Step(box.name, box, box.op, _kwargs(box, train, sizes)) for box in route]
+    steps = [Step(box.name, box, box.op, _kwargs(box, train, sizes), box.reads) for box in route]
     if fused:
         steps = _write_in_parts(_fuse_pairs(steps, asked_for), net)
 
@@ -72,8 +74,9 @@ def make_plan(net: Net, size: Size, train: bool, keep: bool = False,
     for step in steps:
         if 'overwrite' in step.box.flags:
             step.kwargs['overwrite'] = step.box.inputs[0] in overwritable
-    wants = {step.name: [name in needs_grad for name in step.box.reads] for step in steps}
-    return Plan(steps, sizes, last_reads, needs_grad, wants)
+    outputs = [step.name for step in steps if step.name not in last_reader]
+    wants = {step.name: [name in needs_grad for name in step.reads] for step in steps}
+    return Plan(steps, outputs, sizes, last_reads, needs_grad, wants)
 
 
 def _kwargs(box: Box, train: bool, sizes: dict[str, Size]) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _fuse_pairs(steps: list[Step], asked_for: set[str]) -> list[Step]:
         if first and op and times_read[name] == 1 and name not in asked_for:
             del by_name[name]
             by_name[second.name] = Step(second.name, first.box, op,
-                                        {**first.kwargs, **second.kwargs})
+                                        {**first.kwargs, **second.kwargs}, first.reads)
     return [by_name[step.name] for step in steps if step.name in by_name]
 
 

@@ -140,14 +140,15 @@ def bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: i
     on a GPU, as there may be several.
     """
     make = _bilinear_matrix if xp is np else _bilinear_matrix.__wrapped__
-    matrix = make(xp, dtype, n, factor, ksize, pad)
-    return matrix if count is None else matrix[start:start + count]
+    return make(xp, dtype, n, factor, ksize, pad, start, count)
 
 
 @lru_cache(maxsize=100)
-def _bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int) -> Any:
+def _bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int, start: int,
+                     count: int | None) -> Any:
     w = xp.asarray(bilinear_1d(ksize), dtype).reshape(1, 1, ksize, 1)
-    return conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T.tocsr()
+    matrix = conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T.tocsr()
+    return matrix if count is None else matrix[start:start + count]
 
 
 @backward_of(upsample)
