@@ -25,7 +25,14 @@ with three additions:
 3. The last tile of a line overlaps the one before it, and computes those pixels once more.
 
 `correlate` exchanges the roles: the rows of a tile are the kw·C numbers under a row of taps, its
-steps are the pixels of a line, and its runs the lines of the patch.
+steps are the pixels of a line, and its runs the lines of the patch:
+
+    for k in range(K):                              # 32 filters at a time
+        for i in range(kh):
+            for j, c in product(range(kw), range(C)):   # 12 at a time
+                for r in range(OH):                                         # a run each
+                    for o in range(OW):                                     # the steps of a run
+                        dw[k, c, i, j] += x[r·s + i, o·s + j, c] * dy[r, o, k]
 """
 from functools import cache, lru_cache
 from math import gcd
@@ -259,7 +266,8 @@ def convolve_transposed(dy, w, dx, geometry):
 
     Pixel Y of dx was read by tap a of window (Y + p − a·d) / s, where that is whole: so along each
     axis the pixels with the same (Y + p) mod s, a *phase*, meet the same taps, and dx at these
-    pixels is a convolution of dy with these taps, the last of them first.
+    pixels is a convolution of dy with these taps, the last of them first. At stride 2, of 3 taps
+    without padding, the even pixels meet taps 0 and 2, the odd ones tap 1.
     """
     phases = schedule_phases(layout(dy), layout(dx), w.shape, geometry)
     if any(p.schedule and p.schedule.window.is_padded for p in phases) and not np.isfinite(w.sum()):

@@ -3,7 +3,8 @@
     y[i] = start + Σ over runs r, Σ over steps d:  x[i, r, d] · w[r, d]         i = 0 … rows − 1
     y[i] = max(y[i], least)                                                     0 for ReLU, or −∞
 
-y[i] and w[r, d] are vectors of filters, x[i, r, d] is a number. The loops, as one would write them:
+y[i] and w[r, d] are `vectors` vectors of filters, width = vectors · LANES floats; x[i, r, d] is a
+number; `start` is the bias, or y as it was. The loops, as one would write them:
 
     for i in range(rows):                           # pixels of y
         for r in range(runs):                       # rows of taps
@@ -15,7 +16,8 @@ multiplication. Here the loop over i is innermost and *unrolled*: y[0] … y[row
 variables, which the compiler keeps in registers from the first product to the last. A step then
 reads the vectors of w once, reads one number of x for each pixel, and makes rows · vectors
 multiply-adds. With 12 pixels and 2 vectors these are 24 for 14 reads, and 27 of 32 registers are
-in use: so a core computes at 80 to 95 % of what its multipliers can.
+in use, 24 by sums, 2 by vectors of w and 1 by the number of x: so a core computes at 80 to 95 % of
+what its multipliers can. docs/seven-loops.md comes here step by step, and measures the shapes.
 
 A run is a stretch of x and of w that is read without a jump. `offsets` says where each begins:
 (xs[0], ws[0], xs[1], ws[1], …). With several runs, a window of an image is read where it lies,
