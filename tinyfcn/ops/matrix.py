@@ -147,8 +147,8 @@ def bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: i
 def _bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int, start: int,
                      count: int | None) -> Any:
     w = xp.asarray(bilinear_1d(ksize), dtype).reshape(1, 1, ksize, 1)
-    matrix = conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T.tocsr()
-    return matrix if count is None else matrix[start:start + count]
+    matrix = conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T
+    return matrix if count is None else matrix.tocsr()[start:start + count]
 
 
 @backward_of(upsample)
