@@ -20,6 +20,7 @@ from timing import (
     np,
     ratio,
     save,
+    threads_of,
     time_alternately,
 )
 
@@ -37,8 +38,8 @@ NETS = {'VGG-16': 'fcn32s', 'AlexNet': 'fcn_alexnet', 'GoogLeNet': 'fcn_googlene
         'SqueezeNet': 'fcn_squeezenet_16s'}
 # a stage: channels within, channels of its output, stride, channels of its input
 RESNET = [(64, 256, 1, 64), (128, 512, 2, 256), (256, 1024, 2, 512), (512, 2048, 2, 1024)]
-MIN_ROUNDS = 3
-BUDGET = dict(forward=.5, backward=.8)          # seconds for all together, where it allows more
+ROUNDS = dict(min_rounds=3, max_rounds=25)
+BUDGET = dict(forward=.7, backward=1.)          # seconds for all together, where it allows more
 
 
 class Layer(NamedTuple):
@@ -141,7 +142,7 @@ def measure(layer, peak):
         forward[name] = partial(torch_forward, layer, tensors)
         tdy = torch.from_numpy(dy).contiguous(memory_format=layout)
         backward[name] = partial(torch.autograd.grad, ty, inputs, tdy, retain_graph=True)
-    times = {what: time_alternately(functions, BUDGET[what], min_rounds=MIN_ROUNDS)
+    times = {what: time_alternately(functions, BUDGET[what], **ROUNDS)
              for what, functions in (('forward', forward), ('backward', backward))}
     return dict(layer._asdict(), flop=2 * layer.weights * layer.places, **times,
                 least_seconds=layer.least_seconds(peak))
@@ -153,7 +154,7 @@ def torch_forward(layer, tensors):
 
 
 def print_row(row):
-    print(f'{row["net"]}, {row["layer"]}, {row["threads"]} threads')
+    print(f'{row["net"]}, {row["layer"]}, {threads_of(row)}')
     for what in 'forward', 'backward':
         share = row['least_seconds'][what] / row[what]['tinyfcn']['median']
         print(f'    {what:8} ×{ratio(row[what]):.2f}, {share:4.0%} of the peak: '

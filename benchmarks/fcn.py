@@ -22,6 +22,7 @@ from timing import (
     ratio,
     save,
     sgd_step,
+    threads_of,
     time_alternately,
 )
 
@@ -37,10 +38,8 @@ from tinyfcn.weights.export import export_net
 
 CASES = [('fcn_squeezenet_4s', (240, 320), 1), ('fcn_squeezenet_4s', (240, 320), 4),
          ('fcn_squeezenet_4s', (500, 500), 1), ('fcn8s', (500, 500), 1)]
-# seconds for all together, where it allows more than MIN_ROUNDS
-BUDGET = dict(forward=8., step=12.)
-MIN_ROUNDS = 3
-MAX_ROUNDS = 30
+ROUNDS = dict(min_rounds=3, max_rounds=30)
+BUDGET = dict(forward=8., step=12.)             # seconds for all together, where it allows more
 
 
 @lru_cache(1)                                   # the next net takes the memory of this one
@@ -132,13 +131,13 @@ def measure(name, size, batch, what, **variant):
     peak = machine_peak()
     least = [layer.least_seconds(peak, batch) for layer in layers_of(net, size).values()]
     passes = ['forward'] if what == 'forward' else ['forward', 'backward']
-    return dict(times=time_alternately(functions, BUDGET[what], MAX_ROUNDS, MIN_ROUNDS),
+    return dict(times=time_alternately(functions, BUDGET[what], **ROUNDS),
                 least_seconds=sum(seconds[one] for seconds in least for one in passes))
 
 
 def print_row(row):
     share = row['least_seconds'] / row['times']['tinyfcn']['median']
-    print('{net} {size[0]}×{size[1]} ×{batch}, {what}, {threads} threads'.format_map(row))
+    print('{net} {size[0]}×{size[1]} ×{batch}, {what}'.format_map(row) + f', {threads_of(row)}')
     print(f'    ×{ratio(row["times"]):.2f}, {share:.0%} of the peak: {format_times(row["times"])}')
 
 

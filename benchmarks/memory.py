@@ -20,6 +20,7 @@ from timing import (
     run_in_subprocess,
     save,
     sgd_step,
+    threads_of,
 )
 
 NETS = 'fcn8s', 'fcn_squeezenet_4s'
@@ -70,7 +71,7 @@ def measure(name, what):
 
 def print_row(row):
     peaks = ', '.join(f'{name} {row[name]["peak"] / 1e9:.2f}' for name in COMPETITORS)
-    print(f'{row["net"]}, {row["what"]}, {row["threads"]} threads: peak in GB: {peaks}')
+    print(f'{row["net"]}, {row["what"]}, {threads_of(row)}: peak in GB: {peaks}')
 
 
 def main():

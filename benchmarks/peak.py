@@ -10,7 +10,7 @@ as large, which may lie in a cache.
 from math import log
 from time import perf_counter
 
-from timing import THREADS, check_machine, measure_rows, np, save
+from timing import THREADS, check_machine, measure_rows, np, save, threads_of
 
 # isort: split
 from llvmlite import ir
@@ -130,7 +130,7 @@ def machine_peak():
 
 
 def print_row(row):
-    print(f'{row["threads"]} threads: {row["flops"] / 1e9:.0f} GFLOP/s')
+    print(f'{threads_of(row)}: {row["flops"] / 1e9:.0f} GFLOP/s')
     for size in row['bandwidth']:
         print(f'{size["megabytes"]:4} MB: read {size["read"] / 1e9:.0f} GB/s, copy '
               f'{size["copy"] / 1e9:.0f} GB/s')

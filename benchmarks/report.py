@@ -15,7 +15,7 @@ import scaling
 import targets
 import upper_bound
 from markdown import table
-from timing import MAX_BUSY, PYTORCH, QUICK, RESULTS, TRIAL, is_busy, ratio
+from timing import MAX_BUSY, PYTORCH, QUICK, RESULTS, TRIAL, is_busy, ratio, threads_of
 
 FOLDER = TRIAL if QUICK else RESULTS            # of what `make bench` measures
 PAGE = (FOLDER if QUICK else RESULTS.parent) / 'RESULTS.md'
@@ -192,7 +192,7 @@ def plot_fcn(rows, plt):
     _, axes = plt.subplots(1, 2, figsize=(14, 5))
     for ax, what in zip(axes, ('forward', 'step')):
         own = [row for row in rows if row['what'] == what]
-        labels = ['{net} {size[0]}×{size[1]} ×{batch}, {threads} threads'.format_map(row)
+        labels = ['{net} {size[0]}×{size[1]} ×{batch}'.format_map(row) + f', {threads_of(row)}'
                   for row in own]
         names = [name for name in COMPETITORS[1:] if name in own[0]['times']]
         for i, name in enumerate(names):

@@ -14,6 +14,7 @@ from timing import (
     measure_rows,
     ratio,
     save,
+    threads_of,
     time_alternately,
 )
 
@@ -31,9 +32,8 @@ SIZES = dict(stanford=PHOTOS, camvid=[(360, 480)] * 8, voc_animals=PHOTOS)
 CLASSES = dict(stanford=8, camvid=11, voc_animals=7)
 PREPROCESS = dict(order='BGR', scale=1, mean=(104., 117., 123.), std=(1, 1, 1))
 IMAGES = 64
+ROUNDS = dict(min_rounds=3, max_rounds=60)
 BUDGET = 15             # seconds for each data set
-MAX_ROUNDS = 60
-MIN_ROUNDS = 3
 
 
 def generate_dataset(set_name):
@@ -53,7 +53,7 @@ def measure(set_name):
     trainings = {name: make(run.build_net(recipe, dataset.classes)).train(dataset, recipe, 0)
                  for name, make in competitors.items()}
     times = time_alternately({name: training.__next__ for name, training in trainings.items()},
-                             BUDGET, MAX_ROUNDS, MIN_ROUNDS)
+                             BUDGET, **ROUNDS)
     for training in trainings.values():
         training.close()                        # ends threads that prepare further images
     return dict(times=times, images=recipe.batch * recipe.iter_size)
@@ -62,7 +62,7 @@ def measure(set_name):
 def print_row(row):
     paces = ', '.join(f'{name} {row["images"] / own["median"]:.1f}'
                       for name, own in row['times'].items())
-    print(f'{row["set"]}, {row["threads"]} threads: images a second: {paces}')
+    print(f'{row["set"]}, {threads_of(row)}: images a second: {paces}')
     print(f'    ×{ratio(row["times"]):.2f}: {format_times(row["times"])}')
 
 
