@@ -27,7 +27,7 @@ from numba import njit
 
 from tinyfcn import ops
 from tinyfcn.kernels.cpu.images import image_of, pixel
-from tinyfcn.kernels.cpu.simd import LANES, REGISTERS
+from tinyfcn.kernels.cpu.simd import LANES
 from tinyfcn.kernels.cpu.tile import SHAPES, choose_shape, tile
 from tinyfcn.kernels.cpu.vec import LOWEST, ZERO, full, load, read, store
 
@@ -217,7 +217,7 @@ def measure(channels=CHANNELS, filters=FILTERS, size=SIZE, rounds=ROUNDS):
     bandwidth = measure_bandwidth(MEGABYTES)
     flop = count_flop(x, w)
     return dict(
-        layer=[channels, filters, size], shape=[*SHAPE], lanes=LANES, registers=REGISTERS,
+        layer=[channels, filters, size],
         peak=measure_flops() / 1e9, bandwidth=bandwidth['read'] / 1e9,
         megabytes=4e-6 * (x.size + w.size + filters * size ** 2),
         columns=seconds.pop('columns'), seconds=seconds, flop=flop,
