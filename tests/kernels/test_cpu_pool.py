@@ -275,6 +275,15 @@ def test_a_thread_writes_no_row_of_another(op, monkeypatch):
                 assert_same_bits(kernel(*args, **deepcopy(kwargs)), expected)
 
 
+def test_a_small_sum_of_a_large_array_is_worth_threads(monkeypatch):
+    monkeypatch.setattr(images, 'MIN_VALUES', 1000)
+    parts = []
+    monkeypatch.setattr(images, 'parallel', lambda function, found: parts.extend(found))
+    images.rows_in_parallel(None, [np.empty((2, 5, 20, 16), 'float32'),
+                                   np.empty((2, 5, 1, 16), 'float32')])
+    assert parts == [slice(0, 5), slice(5, 10)]
+
+
 def assert_same_bits(a, b):
     if isinstance(a, tuple):
         for one, other in zip(a, b, strict=True):

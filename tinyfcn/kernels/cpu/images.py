@@ -49,9 +49,10 @@ def rows_in_parallel(loop, arrays, *args):
     """Call loop(*images, *args, start, stop) for all rows of the last array, on all threads.
 
     arrays (N, H, W, C); the rows of all images are counted through. Which rows a thread computes
-    must not change a bit of the result.
+    must not change a bit of the result. The largest array says how much work a row is.
     """
     images = [image_of(x) for x in arrays]
-    n, rows, *row_shape = arrays[-1].shape
-    parts = split_range(n * rows, min_length=1 + MIN_VALUES // prod(row_shape))
+    count = prod(arrays[-1].shape[:2])
+    values_per_row = max(x.size for x in arrays) // count
+    parts = split_range(count, min_length=1 + MIN_VALUES // values_per_row)
     parallel(lambda part: loop(*images, *args, part.start, part.stop), parts)
