@@ -26,10 +26,22 @@ from mutant_bugs import BUGS
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIES = 2                                      # of the repository, each with a test run of its own
-# PyTorch is hidden: it takes a second to import, and the suite must find the bugs without it
-PYTEST = "import sys, pytest; sys.modules['torch'] = None; sys.exit(pytest.main())"
+# PyTorch is hidden: it takes a second to import, and the suite must find the bugs without it.
+# Hypothesis need not look for the smallest example that fails
+PYTEST = """
+import sys, pytest
+sys.modules['torch'] = None
+
+class WithoutShrinking:
+    def pytest_configure(self):
+        from hypothesis import Phase, settings
+        settings.register_profile('mutants', phases=[Phase.explicit, Phase.generate])
+        settings.load_profile('mutants')
+
+sys.exit(pytest.main(plugins=[WithoutShrinking()]))
+"""
 KINDS = 'index sign stride accumulate rounding lifetime randomness'.split()
-MIN_BUGS = dict(conv=20, pool=20, loss=20)
+MIN_BUGS = dict(conv=20, pool=20, loss=20, cpu=60)
 MIN_FOUND = .95                                 # of the bugs of a group
 
 # The tests that run first for a group, the fastest before the slowest. Hypothesis comes last,
@@ -66,6 +78,29 @@ SUBSETS = {
     ],
 }
 
+# of the group 'cpu', for each file of kernels/cpu: a bug there compiles all kernels anew, so as few
+# tests as possible run first, and the tests of kernels and ops alone run last
+LOOPS = 'kernels/test_cpu_pool.py', 'kernels/test_cpu_vec.py'
+CONVOLUTIONS = 'kernels/test_cpu_direct.py', 'kernels/test_cpu_conv.py'
+CPU_SUBSETS = {
+    'jit': Subset(('kernels/test_cpu_jit.py',)),
+    'vec': Subset(LOOPS, 'exp or lanes or relu or max_pool or max_switches or pool_of_nan'),
+    'pool': Subset(LOOPS, 'max_pool or max_switches or pool_of_nan'),
+    'loss': Subset(LOOPS, 'softmax_cross_entropy or logarithm'),
+    'norm': Subset(LOOPS, 'local_response_norm'),
+    'batch_norm': Subset(LOOPS, 'batch_norm'),
+    'upsample': Subset(LOOPS, 'avg_pool or upsample or resize'),
+    'pointwise': Subset(LOOPS, 'relu or dropout'),
+    'update': Subset(LOOPS, 'update'),
+    'shape': Subset(LOOPS, 'crop'),
+    'images': Subset(LOOPS, 'relu or max_pool'),
+    'winograd': Subset(CONVOLUTIONS, 'winograd or rounding'),
+    'small_maps': Subset(CONVOLUTIONS, 'small_maps or layers'),
+    'conv': Subset(CONVOLUTIONS),
+    'blocking': Subset(CONVOLUTIONS),
+}
+OTHER_CPU_FILES = Subset(CONVOLUTIONS, 'direct or layers')
+
 
 class Bug(NamedTuple):
     """A mistake: in which file, which text becomes which."""
@@ -97,6 +132,13 @@ def misfits(bugs):
             ast.parse(text.replace(bug.old, bug.new))
         except SyntaxError as error:
             yield f'{where}: {error}'
+
+
+def subsets_of(bug):
+    """What runs first to find a bug."""
+    if bug.group == 'cpu':
+        return [CPU_SUBSETS.get(Path(bug.file).stem, OTHER_CPU_FILES)]
+    return SUBSETS[bug.group]
 
 
 # ---- Running tests in a copy of the repository
@@ -139,7 +181,8 @@ def first_failure(folder, tests, keywords='', limit=60):
 
 
 def failure_in_subset(subset, folder):
-    return first_failure(folder, [f'tests/{file}' for file in subset.files], subset.keywords)
+    return first_failure(folder, [f'tests/{file}' for file in subset.files], subset.keywords,
+                         limit=300)
 
 
 def plant(bug, folder):
@@ -148,12 +191,13 @@ def plant(bug, folder):
     text = file.read_text('utf-8')
     try:
         file.write_text(text.replace(bug.old, bug.new), 'utf-8')
-        for subset in SUBSETS[bug.group]:
+        for subset in subsets_of(bug):
             if failure := failure_in_subset(subset, folder):
                 return failure
         # all others, except the tests of style: a line that is too long does not find a bug
-        failure = first_failure(folder, ['tests', '--ignore=tests/test_architecture.py'],
-                                limit=300)
+        others = ['tests/kernels', 'tests/ops'] if bug.group == 'cpu' else ['tests']
+        failure = first_failure(folder, [*others, '--ignore=tests/test_architecture.py'],
+                                limit=900)
     finally:
         file.write_text(text, 'utf-8')
     # before any bug only the subsets were run: does this file pass without the bug?
@@ -167,7 +211,7 @@ def require_pass(failure):
         sys.exit(f'{failure.message} fails without any bug: mend it first')
 
 
-def run_all(bugs, groups):
+def run_all(bugs):
     """Plant each bug, several at a time, each in a copy of its own. -> (bug, Failure or None)"""
     with TemporaryDirectory() as parent, ThreadPoolExecutor(COPIES) as pool:
         copies = Queue()
@@ -181,7 +225,7 @@ def run_all(bugs, groups):
             finally:
                 copies.put(folder)
 
-        subsets = dict.fromkeys(subset for group in groups for subset in SUBSETS[group])
+        subsets = dict.fromkeys(subset for bug in bugs for subset in subsets_of(bug))
         for failure in pool.map(partial(in_a_copy, failure_in_subset), subsets):
             require_pass(failure)
         yield from zip(bugs, pool.map(partial(in_a_copy, plant), bugs))
@@ -193,7 +237,7 @@ def main(groups):
     start = perf_counter()
     bugs = bugs_of(groups)
     survivors = []
-    for bug, failure in run_all(bugs, groups):
+    for bug, failure in run_all(bugs):
         print(f'{bug.group:6}  {bug.kind:10}  {bug.mistake:.58}'.ljust(80),
               failure.message if failure else 'SURVIVED', flush=True)
         if not failure:

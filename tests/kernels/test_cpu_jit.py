@@ -6,6 +6,7 @@ import sys
 from itertools import count
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +57,29 @@ def test_constants_and_types_are_told_apart(folder):
     assert (plus(1)(2), plus(2)(2), plus(1)(2.5)) == (3, 4, 3.5)
     assert len([*folder.iterdir()]) == 3
     assert (plus(1)(2), plus(2)(2), plus(1)(2.5)) == (3, 4, 3.5)
+
+
+def test_every_source_file_counts(tmp_path):
+    (tmp_path / 'a.py').write_text('x = 1')
+    (tmp_path / 'b.py').write_text('y = 1')
+    before = jit.hash_sources(tmp_path)
+    assert jit.hash_sources(tmp_path) == before
+    for name in 'a.py', 'b.py':
+        whole = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(f'{whole}2')
+        assert jit.hash_sources(tmp_path) != before
+        (tmp_path / name).write_text(whole)
+    assert jit.hash_sources(jit.HERE) == jit.SOURCES
+
+
+def test_cpus_are_told_apart():
+    """By the name and the features that Numba compiles for, as in a folder that machines share."""
+    def name(*cpu):
+        codegen = SimpleNamespace(magic_tuple=lambda: cpu)
+        return jit.Cache(plus)._file_name('int64(int64)', codegen)
+    assert name('x86_64', 'haswell', '+avx2') == name('x86_64', 'haswell', '+avx2')
+    assert len({name('x86_64', 'haswell', '+avx2'), name('x86_64', 'haswell', '+avx'),
+                name('x86_64', 'skylake', '+avx2'), name('aarch64', 'haswell', '+avx2')}) == 4
 
 
 def test_a_damaged_file_is_compiled_again(folder):

@@ -36,14 +36,18 @@ def short_hash(data: bytes) -> str:
     return sha256(data).hexdigest()[:16]
 
 
+def hash_sources(folder: Path) -> str:
+    """Of all files there: a loop is inlined into those that call it."""
+    return short_hash(b''.join(path.read_bytes() for path in sorted(folder.glob('*.py'))))
+
+
 if numba.config.DISABLE_JIT:
     raise ImportError('NUMBA_DISABLE_JIT is set')
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 SUFFIX = '.machine'         # of the names of files with machine code
-# of all files here, as they are when imported: a loop is inlined into those that call it
-SOURCES = short_hash(b''.join(path.read_bytes() for path in sorted(HERE.glob('*.py'))))
+SOURCES = hash_sources(HERE)        # as they are when imported
 
 
 def compiled(function: F) -> F:
