@@ -4,16 +4,20 @@ import platform
 import subprocess
 import sys
 import threading
+import weakref
 from collections import deque
 from contextvars import ContextVar
+from functools import cache
+from time import sleep
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 from tinyfcn.cli import main
-from tinyfcn.runtime import blas as openblas, threads as threads_module
-from tinyfcn.runtime.threads import one_blas_thread, parallel, split_range, thread_count
+from tinyfcn.runtime import blas, threads as threads_module
+from tinyfcn.runtime.blas_threads import _blas_libraries, _set_blas_threads, one_blas_thread
+from tinyfcn.runtime.threads import parallel, split_range, thread_count
 
 TIMEOUT = 20            # seconds after which a test that hangs fails
 
@@ -30,8 +34,8 @@ def two_blas_threads():
 
 
 def set_blas_threads(count):
-    for blas in threads_module._blas_libraries():
-        threads_module._set_blas_threads(blas, count)
+    for library in _blas_libraries():
+        _set_blas_threads(library, count)
 
 
 def blas_threads():
@@ -98,6 +102,7 @@ def test_results_come_in_order_and_from_several_threads(three_threads):
     def work(part):
         if part < 3:
             barrier.wait()                      # passed only when three parts run at once
+        sleep(.001)                             # so that a further thread would take a part
         used.add(threading.get_ident())
         return part * part
 
@@ -111,14 +116,13 @@ def test_one_thread_is_the_callers(monkeypatch):
     assert set(parallel(lambda part: threading.get_ident(), range(5))) == {threading.get_ident()}
 
 
-def test_an_error_is_raised_and_no_other_part_is_begun(three_threads, two_blas_threads,
-                                                       monkeypatch):
-    """The parts beside the failing one return only after the others have been dropped."""
+def test_an_error_is_raised_and_no_other_part_is_begun(three_threads, monkeypatch):
+    """The parts beside the failing one return only after it has stopped the others."""
     dropped = threading.Event()
 
     class SignallingDeque(deque):
-        def clear(self):
-            super().clear()
+        def extendleft(self, items):
+            super().extendleft(items)
             dropped.set()
 
     monkeypatch.setattr(threads_module, 'deque', SignallingDeque)
@@ -133,41 +137,82 @@ def test_an_error_is_raised_and_no_other_part_is_begun(three_threads, two_blas_t
 
     with pytest.raises(ZeroDivisionError, match='part 4'):
         parallel(work, range(1000))
+    assert dropped.is_set()
     assert len(begun) <= 4 + 3                  # those before part 4, and one for each thread
     monkeypatch.undo()
     assert parallel(abs, [-1, -2]) == [1, 2]
-    assert blas_threads() == 2
 
 
-def test_without_a_further_thread_the_others_do_the_work(three_threads, monkeypatch):
+def test_an_error_in_another_thread_is_raised_here(three_threads):
+    barrier = threading.Barrier(3, timeout=TIMEOUT)
+    caller = threading.get_ident()
+
+    def work(part):
+        barrier.wait()
+        if threading.get_ident() != caller:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        parallel(work, range(3))
+
+
+def test_an_interrupted_caller_waits_for_the_parts_that_run(three_threads):
+    """Or they would write into arrays that the caller uses for something else."""
+    barrier = threading.Barrier(3, timeout=TIMEOUT)
+    caller = threading.get_ident()
+    ended = []
+
+    def work(part):
+        barrier.wait()
+        if threading.get_ident() == caller:
+            raise KeyboardInterrupt
+        sleep(.05)
+        ended.append(part)
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel(work, range(3))
+    assert len(ended) == 2
+
+
+@pytest.mark.parametrize('count', [0, 1])
+def test_without_a_further_thread_the_others_do_the_work(count, three_threads, monkeypatch):
     """As under a limit on processes or memory."""
-    pool = threads_module._pool(os.getpid(), 2)
-    monkeypatch.setattr(threads_module, '_pool', lambda process, size: pool)
-    submit = pool.submit
-    calls = []
+    class LimitedThread(threading.Thread):
+        started = 0
 
-    def submit_once(*args):
-        calls.append(args)
-        if len(calls) > 1:
-            raise RuntimeError("can't start new thread")
-        return submit(*args)
+        def start(self):
+            if LimitedThread.started == count:
+                raise RuntimeError("can't start new thread")
+            LimitedThread.started += 1
+            super().start()
 
-    monkeypatch.setattr(pool, 'submit', submit_once)
-    assert parallel(abs, range(-9, 0)) == [*range(9, 0, -1)]
-    assert len(calls) == 2
+    monkeypatch.setattr(threads_module, 'Thread', LimitedThread)
+    monkeypatch.setattr(threads_module, '_helpers', cache(threads_module._helpers.__wrapped__))
+    barrier = threading.Barrier(1 + count, timeout=TIMEOUT)
+
+    def work(part):
+        barrier.wait()                          # passed only when so many parts run at once
+        return part
+
+    for _ in range(2):
+        assert parallel(work, range(8)) == [*range(8)]
+    assert LimitedThread.started == count
+    calls, _ = threads_module._helpers(os.getpid())
+    assert calls.empty()                        # none waits for a thread that there is not
 
 
 def test_within_a_part_a_call_is_a_plain_loop(three_threads):
     def inner(part):
+        sleep(.005)                             # so that a thread without work would take a part
         return threading.get_ident()
 
     def outer(part):
         return {threading.get_ident(), *parallel(inner, range(4))}
 
-    assert all(len(used) == 1 for used in parallel(outer, range(9)))
+    assert all(len(used) == 1 for used in parallel(outer, range(2)))
 
 
-def test_many_callers_share_one_pool(three_threads):
+def test_many_callers_share_the_threads(three_threads):
     results = {}
 
     def call(caller):
@@ -181,27 +226,115 @@ def test_many_callers_share_one_pool(three_threads):
     assert results == {name: [[(name, part) for part in range(6)]] * 20 for name in 'abcdefgh'}
 
 
+def test_threads_that_are_busy_delay_no_caller(three_threads):
+    """Nor do they keep its arrays: what they have not begun is not theirs any more."""
+    all_busy = threading.Barrier(4, timeout=TIMEOUT)
+    release = threading.Event()
+
+    def occupy(part):
+        all_busy.wait()
+        assert release.wait(TIMEOUT)
+
+    other = threading.Thread(target=parallel, args=(occupy, range(3)))
+    other.start()
+    all_busy.wait()
+    array = np.ones(3)
+    freed = weakref.ref(array)
+    try:
+        assert parallel(array.__getitem__, range(3)) == [1, 1, 1]
+        del array
+        assert freed() is None
+    finally:
+        release.set()
+        other.join()
+
+
+def test_a_thread_that_waits_keeps_no_array(three_threads):
+    barrier = threading.Barrier(3, timeout=TIMEOUT)
+    array = np.ones(3)
+
+    def work(part, array=array):
+        barrier.wait()
+        return array[part]
+
+    freed = weakref.ref(array)
+    del array
+    assert parallel(work, range(3)) == [1, 1, 1]
+    del work
+    assert freed() is None
+
+
 def test_context_variables_of_the_caller_hold_inside(three_threads):
     setting = ContextVar('setting', default='outer')
     token = setting.set('inner')
+    barrier = threading.Barrier(3, timeout=TIMEOUT)
+
+    def work(part):
+        barrier.wait()                          # so that each thread has a part
+        return setting.get()
+
     try:
-        assert set(parallel(lambda part: setting.get(), range(9))) == {'inner'}
+        assert set(parallel(work, range(3))) == {'inner'}
     finally:
         setting.reset(token)
 
 
+CHILD = '''
+import os, sys, threading
+from tinyfcn.runtime.threads import parallel
+
+def work(part):
+    at_work.wait()
+    may_end.wait()
+
+at_work = threading.Barrier(3)
+may_end = threading.Event()
+other = threading.Thread(target=parallel, args=(work, 'ab'))
+other.start()
+at_work.wait()                          # both threads of the parent are at work
+child = os.fork()
+if child:
+    may_end.set()
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+both = threading.Barrier(2, timeout=20)
+parallel(lambda part: both.wait(), 'ab')
+'''
+
+
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='only Unix has fork')
-def test_a_forked_child_has_threads_of_its_own():
-    script = ('import os\n'
-              'os.environ["TINYFCN_THREADS"] = "2"\n'
-              'from tinyfcn.runtime.threads import parallel\n'
-              'parallel(abs, range(4))\n'
-              'child = os.fork()\n'
-              'if child:\n'
-              '    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n'
-              'os._exit(0 if parallel(abs, [-1, -2]) == [1, 2] else 3)')
-    run = subprocess.run([sys.executable, '-c', script], timeout=3 * TIMEOUT)
-    assert run.returncode == 0
+@pytest.mark.parametrize('end', ['os._exit(7)', 'sys.exit(7)'])
+def test_a_forked_child_has_threads_of_its_own(end):
+    run = subprocess.run([sys.executable, '-c', CHILD + end], timeout=3 * TIMEOUT,
+                         env={**os.environ, 'TINYFCN_THREADS': '2'})
+    assert run.returncode == 7
+
+
+INTERRUPTED = '''
+import os, signal, sys, threading, time
+from tinyfcn.runtime.threads import parallel
+
+def work(part):
+    both.wait()
+    if threading.current_thread() is not threading.main_thread():
+        time.sleep(.1)                  # the caller waits for this part
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(.2)
+        open(sys.argv[1], 'w').close()
+
+both = threading.Barrier(2)
+try:
+    parallel(work, 'ab')
+except KeyboardInterrupt:
+    sys.exit(0 if os.path.exists(sys.argv[1]) else 7)
+'''
+
+
+def test_a_program_ends_once_its_threads_have(tmp_path):
+    """Ctrl-C while the caller waits leaves a part at work; the program does not end under it."""
+    run = subprocess.run([sys.executable, '-c', INTERRUPTED, str(tmp_path / 'ended')],
+                         env={**os.environ, 'TINYFCN_THREADS': '2'}, timeout=3 * TIMEOUT)
+    assert run.returncode == 7
+    assert (tmp_path / 'ended').exists()
 
 
 # ---- One BLAS thread
@@ -240,14 +373,17 @@ def test_an_error_restores_the_blas_threads(two_blas_threads):
 
 
 def test_each_part_has_one_blas_thread(three_threads, two_blas_threads):
-    assert set(parallel(lambda part: blas_threads(), range(6))) == {1}
+    with one_blas_thread():
+        assert set(parallel(lambda part: blas_threads(), range(6))) == {1}
     assert blas_threads() == 2
 
 
 def test_products_are_the_same_on_any_thread(three_threads):
     a = np.random.default_rng(1).standard_normal((6, 200, 200), 'float32')
     in_a_loop = [m @ m for m in a]
-    for m, n in zip(parallel(lambda m: m @ m, a), in_a_loop):
+    with one_blas_thread():
+        on_threads = parallel(lambda m: m @ m, a)
+    for m, n in zip(on_threads, in_a_loop):
         np.testing.assert_allclose(m, n, rtol=0, atol=1e-4)     # OpenBLAS may block it otherwise
 
 
@@ -273,7 +409,7 @@ def test_the_kernel_of_openblas_is_chosen(cpuinfo, before, chosen, tmp_path, mon
     monkeypatch.setenv('OPENBLAS_CORETYPE', before or '')
     if not before:
         monkeypatch.delenv('OPENBLAS_CORETYPE')
-    openblas.choose_kernel(file)
+    blas.choose_kernel(file)
     assert os.environ.get('OPENBLAS_CORETYPE') == chosen
 
 
@@ -293,8 +429,8 @@ def test_blas_threads_stop_spinning_soon(first, before, chosen):
 
 
 def test_the_blas_libraries_are_found_once():
-    libraries = threads_module._blas_libraries()
-    assert libraries is threads_module._blas_libraries()
+    libraries = _blas_libraries()
+    assert libraries is _blas_libraries()
     assert all(blas.user_api == 'blas' for blas in libraries)
 
 

@@ -1,23 +1,28 @@
-"""A thread for each core, each with one BLAS thread while all of them compute.
+"""A thread for each core.
 
     parallel(function, split_range(count))      function(part) for every part, concurrently
 
-NumPy releases the interpreter's lock inside its loops, so threads do run side by side. BLAS has
-threads of its own. While ours compute, it is limited to one for each, or n threads would start n
-BLAS threads each and compete for the cores.
+NumPy and compiled loops release the interpreter's lock, so threads do run side by side. They are
+started once, and then wait for work: to wake a thread takes less time than to start one. Around
+parts that call BLAS belongs one_blas_thread, of blas_threads.py.
 """
+import atexit
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from functools import cache
-from threading import Lock
-from typing import Any, TypeVar
+from functools import cache, partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeAlias, TypeVar
+
+from .blas_threads import one_blas_thread
 
 Part = TypeVar('Part')
 Result = TypeVar('Result')
+Calls: TypeAlias = 'SimpleQueue[Callable[[], None] | None]'
+Errors: TypeAlias = 'SimpleQueue[BaseException | None]'
 
 
 MAX_THREADS = 1024      # more than any machine has cores; so many still start
@@ -57,51 +62,95 @@ _is_working = ContextVar('_is_working', default=False)
 
 
 def parallel(function: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
-    """[function(part) for part in parts], on all threads, each with one BLAS thread.
+    """[function(part) for part in parts], on all threads.
 
-    The calling thread works too, so a pool that is busy delays no caller. A call from within a
+    The calling thread works too, so threads that are busy delay no caller. A call from within a
     part is a plain loop. Context variables such as those of exact() hold inside. The first error
     is raised here, and no further part is begun after it.
     """
     parts = list(parts)
-    if len(parts) < 2 or _is_working.get() or thread_count() < 2:
+    helpers = min(len(parts), thread_count()) - 1
+    if helpers < 1 or _is_working.get():
         return [function(part) for part in parts]
 
     results: list[Any] = [None] * len(parts)
-    waiting = deque(enumerate(parts))
-
-    def take() -> tuple[int, Part] | None:
-        try:
-            return waiting.popleft()
-        except IndexError:
-            return None
+    stop = [None] * (helpers + 1)                       # one for each thread
+    waiting = deque([*enumerate(parts), *stop])
 
     def work() -> None:
-        _is_working.set(True)
         try:
-            while item := take():
-                number, part = item
+            for number, part in iter(waiting.popleft, None):
                 results[number] = function(part)
         finally:
-            waiting.clear()                             # empty, unless function raised
+            waiting.extendleft(stop)                    # no further part, if function raised
 
-    with one_blas_thread():
-        pool = _pool(os.getpid(), thread_count() - 1)
-        helpers = []
-        # where memory or a limit leaves no further thread, those that there are do the work
-        with suppress(RuntimeError):
-            for _ in parts[1:thread_count()]:
-                helpers.append(pool.submit(copy_context().run, work))
-        try:
-            copy_context().run(work)
-        finally:
-            # a helper that has not begun is not needed any more; wait for those that have
-            started = [helper for helper in helpers if not helper.cancel()]
-            errors = [helper.exception() for helper in started]
-    for error in errors:
+    token = _is_working.set(True)
+    try:
+        _run_with_helpers(work, helpers)
+    finally:
+        _is_working.reset(token)
+    return results
+
+
+def _run_with_helpers(work: Callable[[], None], count: int) -> None:
+    """Run work() here and in up to `count` other threads at once."""
+    calls, threads = _helpers(os.getpid())
+    # where memory or a limit leaves no further thread, those that there are do the work
+    with suppress(RuntimeError, MemoryError):
+        while len(threads) < count:
+            thread = Thread(target=_make_calls, args=[calls], name='tinyfcn', daemon=True)
+            thread.start()
+            threads.append(thread)
+    count = min(count, len(threads))
+
+    offers = dict.fromkeys(range(count), work)
+    errors: Errors = SimpleQueue()
+    for number in range(count):
+        calls.put(partial(copy_context().run, _help, offers, number, errors))
+    try:
+        work()
+    finally:
+        # a thread that has not begun is not needed any more; wait for those that have
+        begun = [number for number in range(count) if not offers.pop(number, None)]
+        raised = [errors.get() for _ in begun]
+    for error in raised:
         if error:
             raise error
-    return results
+
+
+def _help(offers: dict[int, Callable[[], None]], number: int, errors: Errors) -> None:
+    """Run the work that is offered, unless it is done already."""
+    work = offers.pop(number, None)
+    if work:
+        try:
+            work()
+        except BaseException as error:
+            errors.put(error)
+        else:
+            del work                                    # and the arrays that it refers to
+            errors.put(None)
+
+
+def _make_calls(calls: Calls) -> None:
+    """What a thread runs: it waits for a call and makes it, until it gets None."""
+    while call := calls.get():
+        call()
+
+
+@cache
+def _helpers(process: int) -> tuple[Calls, list[Thread]]:
+    """The calls and the threads of a process: a forked child has none of its parent's threads."""
+    calls: Calls = SimpleQueue()
+    threads: list[Thread] = []
+
+    @atexit.register
+    def end() -> None:
+        for _ in threads:
+            calls.put(None)
+        for thread in threads:
+            thread.join()
+
+    return calls, threads
 
 
 @contextmanager
@@ -113,48 +162,3 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         _is_working.reset(token)
-
-
-@cache
-def _pool(process: int, size: int) -> ThreadPoolExecutor:
-    """The pool of a process: a forked child has none of its parent's threads."""
-    return ThreadPoolExecutor(size, 'tinyfcn')
-
-
-# One entry for each block that is inside `one_blas_thread`, in any thread. The first entry made
-# holds the thread counts to restore, the others are empty.
-_limits: list[list[tuple[Any, int]]] = []
-_limits_lock = Lock()
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Inside, BLAS has one thread. The last block to end, in any thread, restores its threads."""
-    with _limits_lock:
-        entry = [] if _limits else [(blas, blas.num_threads) for blas in _blas_libraries()]
-        _limits.append(entry)
-        for blas, _ in entry:
-            _set_blas_threads(blas, 1)
-    try:
-        yield
-    finally:
-        with _limits_lock:
-            # from the end: the first entry is popped by whichever block ends last
-            for blas, count in _limits.pop():
-                _set_blas_threads(blas, count)
-
-
-@cache
-def _blas_libraries() -> list[Any]:
-    """NumPy's BLAS, found once: to find it takes longer than a small product."""
-    from threadpoolctl import ThreadpoolController
-    libraries: list[Any] = ThreadpoolController().select(user_api='blas').lib_controllers
-    return libraries
-
-
-def _set_blas_threads(blas: Any, count: int) -> None:
-    blas.set_num_threads(count)
-    # In newer versions only the thread that set a limit may undo it; blocks end in any order
-    clear = getattr(blas, 'clear_controlling_thread', None)
-    if clear:
-        clear()

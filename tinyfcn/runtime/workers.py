@@ -40,6 +40,7 @@ from typing import Any
 
 import numpy as np
 
+from .blas_threads import one_blas_thread
 from .distributed import world
 from .signals import STOP_SIGNALS, hold_stop_signals
 from .threads import one_thread, parallel, thread_count
@@ -66,7 +67,9 @@ class WorkerPool:
         """Yield the loss and the gradients of each batch, in order."""
         workers = min(self.max_batches, thread_count()) - 1
         if workers < 1 or not may_fork():
-            yield from parallel(self._compute, batches)
+            with one_blas_thread():
+                results = parallel(self._compute, batches)
+            yield from results
             return
         if not self.processes:
             self._start(workers)

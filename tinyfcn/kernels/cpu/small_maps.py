@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ...runtime.blas_threads import one_blas_thread
 from .blocking import parallel_for
 
 
@@ -26,7 +27,8 @@ def convolve(x, w, b, y, geometry, least):
         np.maximum(product, least, out=product)
         y[..., part] = product.reshape(*y.shape[:3], -1)
 
-    parallel_for(work, count=len(w), cost=cols.size)
+    with one_blas_thread():
+        parallel_for(work, count=len(w), cost=cols.size)
 
 
 def weight_gradient(x, dy, dw, geometry):
@@ -38,7 +40,8 @@ def weight_gradient(x, dy, dw, geometry):
     def work(part):
         np.matmul(dy[:, part].T, cols.T, out=rows[part])
 
-    parallel_for(work, count=len(dw), cost=cols.size)
+    with one_blas_thread():
+        parallel_for(work, count=len(dw), cost=cols.size)
 
 
 def convolve_transposed(dy, w, dx, geometry):
@@ -58,7 +61,8 @@ def convolve_transposed(dy, w, dx, geometry):
             padded[:, :, i * d:i * d + s * oh:s, j * e:j * e + t * ow:t] += products[:, i, j]
         dx[..., part] = padded[:, :, p:p + rows, q:q + columns].transpose(1, 2, 3, 0)
 
-    parallel_for(work, count=c, cost=dy.size * kh * kw)
+    with one_blas_thread():
+        parallel_for(work, count=c, cost=dy.size * kh * kw)
 
 
 def _columns(x, ksize, size, geometry):
