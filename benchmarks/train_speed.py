@@ -46,7 +46,8 @@ def generate_dataset(set_name):
 
 def measure(set_name):
     """-> seconds for a step of each competitor, which has its own net"""
-    recipe = recipes.get_recipe(f'{set_name}-16s', init_from=None, preprocess=PREPROCESS)
+    # from random weights, which the rate of the recipe would let diverge
+    recipe = recipes.get_recipe(f'{set_name}-16s', init_from=None, preprocess=PREPROCESS, lr=1e-9)
     dataset = generate_dataset(set_name)
     competitors = {'tinyfcn': TinyFCN}
     competitors.update((layout, partial(PyTorch, layout=layout)) for layout in LAYOUTS)
