@@ -82,6 +82,12 @@ def _is_larger(value, best):
 
 
 @compiled
+def _is_best(value, best):
+    """Of the pixels of a window: where one is NaN, so is the largest."""
+    return (value == best) | is_nan(value)
+
+
+@compiled
 def _max_pool(x, y, windows, start, stop):
     kh, kw, sh, sw, ph, pw = windows
     for row in range(start, stop):
@@ -146,14 +152,15 @@ def _add_gradients(x, y, dy, dx, windows, n, first_row, end_row):
                 count = x.channels - c
                 best = load(pixel(y, n, r, o, c), count)
                 given = load(pixel(dy, n, r, o, c), count)      # 0 as soon as a pixel has it
-                for i in range(top, bottom):
+                for i in range(top, first_row):                 # another thread's
                     for j in range(left, right):
-                        value = load(pixel(x, n, i, j, c), count)
-                        # where a pixel is NaN, so is the largest
-                        is_best = (value == best) | is_nan(value)
-                        if first_row <= i < end_row:
-                            at = pixel(dx, n, i, j, c)
-                            store(at, count, load(at, count) + where(is_best, given, ZERO))
+                        is_best = _is_best(load(pixel(x, n, i, j, c), count), best)
+                        given = where(is_best, ZERO, given)
+                for i in range(max(top, first_row), min(bottom, end_row)):
+                    for j in range(left, right):
+                        is_best = _is_best(load(pixel(x, n, i, j, c), count), best)
+                        at = pixel(dx, n, i, j, c)
+                        store(at, count, load(at, count) + where(is_best, given, ZERO))
                         given = where(is_best, ZERO, given)
     _clear(dx, n, cleared, end_row)
 
