@@ -160,7 +160,7 @@ def run_python(folder, *args, limit=60):
 
 
 class Failure(NamedTuple):
-    """The first test that failed; or none of them, because the run did not end in time."""
+    """The first test that failed; or none, because the run did not end, or was ended."""
 
     test: str | None
     message: str
@@ -175,6 +175,8 @@ def first_failure(folder, tests, keywords='', limit=60):
         return Failure(None, f'did not end within {limit} s')
     if run.returncode == 0:
         return None
+    if run.returncode < 0:                      # compiled code has left its arrays, say
+        return Failure(None, f'ended by signal {-run.returncode}')
     found = re.search(r'^(?:FAILED|ERROR) (.+?)(?: - .*)?$', run.stdout, re.M)
     assert found and run.returncode in (1, 2), f'pytest itself failed:\n{run.stdout}{run.stderr}'
     return Failure(found[1], found[1])

@@ -303,6 +303,14 @@ def test_doctor_describes_the_machine(capsys):
                      re.M)
 
 
+def test_doctor_says_why_numba_compiles_nothing(capsys, monkeypatch):
+    """Too old for this NumPy, say, or on a CPU without vectors."""
+    monkeypatch.setitem(sys.modules, 'tinyfcn.kernels.cpu.simd', None)
+    _, out, _ = run_main(capsys, 'doctor')
+    assert re.search('^kernels +not those compiled by Numba, so every op runs its reference: .+',
+                     out, re.M)
+
+
 def test_doctor_says_what_is_missing_without_numba(capsys, monkeypatch):
     monkeypatch.setattr('tinyfcn.cli.doctor.has_numba', lambda: False)
     _, out, _ = run_main(capsys, 'doctor')

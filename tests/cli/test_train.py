@@ -45,6 +45,14 @@ def test_values_are_checked_before_anything_starts(change, trained, run_main, tm
     assert not folder.exists() or not os.listdir(folder)
 
 
+def test_what_numba_would_gain_is_said_once(trained, run_main, tmp_path, monkeypatch):
+    monkeypatch.setattr('tinyfcn.cli.train.has_numba', lambda: False)
+    code, _, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path / 'run',
+                            '--set', 'steps=1', 'crop_size=(40, 56)')
+    assert code == 0 and err.splitlines()[0].startswith('Numba is not installed, so every op runs')
+    assert err.count('Numba') == 1 and 'pip install numba' in err
+
+
 # ---- Recipes -------------------------------------------------------------------------------------
 
 def test_list_prints_a_row_for_every_recipe(run_main):

@@ -211,6 +211,16 @@ def test_an_edit_of_any_file_is_seen(tmp_path):
     assert output(run(tmp_path)) == ['0', '1']
 
 
+def test_copies_of_the_package_do_not_delete_each_other_s_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit.numba.config, 'CACHE_DIR', str(tmp_path))
+    plus(1)(2)
+    [kept] = tmp_path.rglob(f'*{jit.SUFFIX}')
+    monkeypatch.setattr(jit, 'HERE', tmp_path / 'another copy')
+    monkeypatch.setattr(jit, 'SOURCES', 'f' * 16)
+    plus(1)(2)
+    assert kept.exists() and len([*tmp_path.rglob(f'*{jit.SUFFIX}')]) == 2
+
+
 @pytest.mark.compiled
 def test_without_a_folder_for_machine_code(tmp_path):
     """Neither the folder of the sources can be written, nor the user's cache."""
@@ -230,7 +240,8 @@ def test_several_processes_compile_at_once(tmp_path):
     for process in others:
         output(process)
     assert output(run(ROOT, NUMBA_CACHE_DIR=str(tmp_path))) == ['0', '1']
-    assert all(path.suffix == jit.SUFFIX for path in tmp_path.iterdir())
+    files = [path for path in tmp_path.rglob('*') if path.is_file()]
+    assert files and all(path.suffix == jit.SUFFIX for path in files)
 
 
 @pytest.mark.compiled

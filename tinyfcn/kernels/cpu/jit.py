@@ -135,13 +135,14 @@ def warn_of_no_folder() -> None:
 
 def folders() -> Iterator[Path]:
     """Where machine code may lie: NUMBA_CACHE_DIR, or beside the sources, or the user's cache."""
+    own = f'kernels-{short_hash(bytes(HERE))}'  # another copy of the package has other code
     if numba.config.CACHE_DIR:
-        yield Path(numba.config.CACHE_DIR)
+        yield Path(numba.config.CACHE_DIR, 'tinyfcn', own)
         return
     yield HERE / '__pycache__'
     user_cache = Path(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'))
     if user_cache.is_absolute():                # a user without a home has none
-        yield user_cache / 'tinyfcn' / f'kernels-{short_hash(bytes(HERE))}'
+        yield user_cache / 'tinyfcn' / own
 
 
 def read(path: Path) -> Any:
