@@ -14,16 +14,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .. import ops
 from ..geometry import Size
 from ..ops.fused import conv_relu, join, upsample_crop
 from .box import Box
-from .graph import as_list
-
-if TYPE_CHECKING:
-    from .net import Net
+from .graph import Graph, as_list
 
 FUSED_OPS = {(ops.conv2d, ops.relu): conv_relu, (ops.upsample, ops.crop): upsample_crop}
 
@@ -53,7 +50,7 @@ class Plan(NamedTuple):
     wants: dict[str, list[bool]]        # by step: whether the gradient of each array is needed
 
 
-def make_plan(net: Net, size: Size, train: bool, keep: bool = False,
+def make_plan(net: Graph, size: Size, train: bool, keep: bool = False,
               until: str | Iterable[str] | None = None, fused: bool = False) -> Plan:
     """The steps that `until` needs, one name or several, or those of the whole net."""
     route = net.route(train, until)
@@ -89,7 +86,7 @@ def _kwargs(box: Box, train: bool, sizes: dict[str, Size]) -> dict[str, Any]:
     return kwargs
 
 
-def _overwritable(net: Net, readers: Iterable[tuple[str, str]]) -> set[str]:
+def _overwritable(net: Graph, readers: Iterable[tuple[str, str]]) -> set[str]:
     """The values that their only reader may overwrite, as ReLU does to save a copy.
 
     Overwriting is safe when nothing else needs the value afterwards:
@@ -121,7 +118,7 @@ def _fuse_pairs(steps: list[Step], asked_for: set[str]) -> list[Step]:
     return [by_name[step.name] for step in steps if step.name in by_name]
 
 
-def _write_in_parts(steps: list[Step], net: Net) -> list[Step]:
+def _write_in_parts(steps: list[Step], net: Graph) -> list[Step]:
     """Where all that a concat reads can be written into parts of it, it has nothing to copy."""
     by_name = {step.name: step for step in steps}
     for concat in steps:
@@ -147,7 +144,7 @@ class Plans:
     def __init__(self) -> None:
         self.kept: dict[Any, Plan] = {}
 
-    def find(self, net: Net, size: Size, train: bool, until: str | Iterable[str] | None,
+    def find(self, net: Graph, size: Size, train: bool, until: str | Iterable[str] | None,
              fused: bool) -> Plan:
         """The plan for these arguments, and for the boxes and frozen weights that the net has."""
         key = *net.boxes.values(), size, train, str((as_list(until), net.frozen)), fused
