@@ -599,11 +599,7 @@ BUGS = {
         ],
         'kernels/cpu/images.py': [
             ('index', 'the rows of the first array are counted',
-<<<<<<< HEAD
              'count = prod(arrays[-1].shape[:2])', 'count = prod(arrays[0].shape[:2])'),
-=======
-             'n, rows, *row_shape = arrays[-1].shape', 'n, rows, *row_shape = arrays[0].shape'),
->>>>>>> a50c33eb8f9bc997adf730ef3c77c4b9de215d2c
             ('stride', 'columns are as far apart as rows',
              'j * x.column_stride', 'j * x.row_stride'),
             ('stride', 'images are taken to be adjacent',
