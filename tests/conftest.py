@@ -17,7 +17,7 @@ if hasattr(signal, 'SIGHUP'):
 
 SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, realdata=60,
-              onnx=30, demo=300, mutants=60, compiled=180)
+              onnx=30, demo=300, mutants=60, compiled=240)
 MARKS = [share for share in SHARES if share not in ('core', 'family', 'training', 'kernels')]
 # the share of a folder, unless a mark says another; all other tests are of the core
 SHARE_OF = dict(models='family', weights='family', viz='family', cli='family',
@@ -38,6 +38,9 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_terminal_summary(terminalreporter):
+    # a test that is left out is no proof: say once what was missing
+    for reason in sorted({skip.longrepr[2] for skip in terminalreporter.stats.get('skipped', ())}):
+        terminalreporter.write_line(reason)
     for share, seconds in spent.items():
         late = '' if seconds <= SHARES[share] else '   over its share'
         terminalreporter.write_line(f'{share:9} {seconds:4.0f} s of {SHARES[share]}{late}')
