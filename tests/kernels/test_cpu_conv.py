@@ -23,7 +23,7 @@ from tinyfcn.ops.fused import conv_relu, conv_relu_backward
 ALGORITHMS = {
     'direct': (direct, 2e-6),
     'small_maps': (small_maps, 2e-6),
-    'winograd': (winograd, 3e-5),
+    'winograd': (winograd, 1e-5),
 }
 LAYOUTS = ('C order', 'channels last', 'sliced', 'backwards')
 
@@ -233,12 +233,14 @@ def test_out_that_a_kernel_cannot_write_to_at_once(kind, use_only):
 CASES = {
     'a 3×3 of VGG':          (64, 80, 3, 48, dict(pad=1), winograd, direct),
     'the same, dilated':     (64, 80, 3, 48, dict(pad=2, dilation=2), direct, direct),
-    'a small map':           (64, 96, 3, 8, dict(pad=1), small_maps, small_maps),
+    'a small map':           (64, 300, 3, 8, dict(pad=1), small_maps, small_maps),
     'a first layer':         (3, 64, 3, 60, dict(pad=30), direct, direct),
     'an expand layer':       (16, 64, 3, 30, dict(pad=1), direct, direct),
+    'a larger one':          (16, 64, 3, 50, dict(pad=1), winograd, direct),
     'the stem of a ResNet':  (3, 64, 7, 65, dict(pad=3, stride=2), direct, direct),
     'a 3×3 at stride 2':     (32, 32, 3, 33, dict(pad=1, stride=2), direct, direct),
     '1×1':                   (48, 32, 1, 20, {}, direct, direct),
+    '1×1 of a ResNet':       (160, 70, 1, 20, {}, direct, direct),
     '1×1 at stride 2':       (48, 32, 1, 61, dict(stride=2), direct, direct),
     'fc6':                   (32, 256, 7, 10, {}, small_maps, small_maps),
     'two groups of AlexNet': (48, 64, 5, 27, dict(pad=2, groups=2), direct, direct),
@@ -265,7 +267,7 @@ def test_layers_of_nets(case, exactly, monkeypatch):
         grads = ops.conv2d.backward(dy, cache)
     true_y, true_cache = ops.conv2d.reference(*to_float64([x, w, b]), **kwargs)
     true_grads = ops.conv2d.backward(dy.astype('float64'), true_cache)
-    tol = 3e-5 if expected[exactly] is winograd else 3e-6
+    tol = 1e-5 if expected[exactly] is winograd else 3e-6
     for name, a, b in zip(('y', 'dx', 'dw', 'db'), (y, *grads), (true_y, *true_grads)):
         assert np.abs(a - b).max() <= tol * np.abs(b).max(), name
 
@@ -280,9 +282,21 @@ def record_use(algorithm, used):
     return recorded
 
 
-@pytest.mark.parametrize('c, k, size', [(64, 64, 50), (512, 512, 16), (16, 512, 21)])
+# c, k, size: the largest error of y, dx and dw measured, in millionths of the largest value; with
+# the points 0, ±1, ±2 of the paper it was the second number
+WINOGRAD_ERRORS = {
+    (16, 64, 60): (1.1, 6.0),
+    (64, 64, 60): (1.5, 7.1),
+    (128, 128, 40): (1.9, 9.5),
+    (256, 256, 30): (4.6, 13),
+    (512, 512, 24): (4.1, 17),
+    (16, 512, 21): (3.4, 18),
+}
+
+
+@pytest.mark.parametrize('c, k, size', WINOGRAD_ERRORS)
 def test_the_rounding_error_of_winograd_is_small(c, k, size):
-    """Of a layer with He initialisation: 3e-5 of the maximum, forward and in each gradient."""
+    """Of a layer with He initialisation, forward and in each gradient."""
     rng = np.random.default_rng(2)
     x = np.maximum(rng.standard_normal((1, size, size, c), 'float32'), 0)
     w = rng.standard_normal((k, c, 3, 3), 'float32') * np.float32((2 / 9 / c) ** .5)
@@ -296,7 +310,7 @@ def test_the_rounding_error_of_winograd_is_small(c, k, size):
     y, cache = ops.conv2d.reference(x.transpose(0, 3, 1, 2), w, pad=1)
     dx, dw, _ = ops.conv2d.backward(dy.transpose(0, 3, 1, 2), cache)
     for a, b in zip(results, (y.transpose(0, 2, 3, 1), dx.transpose(0, 2, 3, 1), dw)):
-        assert np.abs(a - b).max() <= 3e-5 * np.abs(b).max()
+        assert np.abs(a - b).max() <= 6e-6 * np.abs(b).max()
 
 
 @pytest.mark.parametrize('name', ALGORITHMS)

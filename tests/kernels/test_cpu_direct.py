@@ -51,6 +51,7 @@ def check(seed, change, algorithm=direct):
         pad = 0, 0
     if seed % 12 == 0:
         ksize, stride = (1, 1), (1, 1)
+        change.setattr(direct, 'MIN_ROWS', 1)           # dw is computed as its transpose
     if algorithm is winograd:
         ksize, stride, dilation = (3, 3), (1, 1), (1, 1)
     geometry = Geometry(stride, pad, dilation)
@@ -72,7 +73,7 @@ def check(seed, change, algorithm=direct):
     algorithm.weight_gradient(x, dy, results[2], geometry)
     for a, true in zip(results, (y.transpose(0, 2, 3, 1), dx.transpose(0, 2, 3, 1), dw)):
         error = np.abs(a - true).max() / max(1, np.abs(true).max())
-        assert error < 3e-5, f'seed {seed}: {error:.2g} of the maximum'
+        assert error < 1e-5, f'seed {seed}: {error:.2g} of the maximum'
 
 
 @pytest.mark.parametrize('algorithm', [direct, winograd], ids=['direct', 'winograd'])

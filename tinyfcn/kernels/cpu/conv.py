@@ -1,9 +1,9 @@
 """Convolutions of float32 on the CPU: which algorithm runs, and how groups are split.
 
-    winograd        3×3 at stride 1 and dilation 1, with at least 32 channels on both sides and
+    winograd        3×3 at stride 1 and dilation 1, with at least 16 channels on both sides and
                     enough windows to pay for the transforms
-    small_maps      fewer than three windows for two filters, where to pack w would cost more than
-                    it saves: BLAS multiplies w as it is
+    small_maps      fewer than one window for two filters, where to pack w would cost more than it
+                    saves: BLAS multiplies w as it is
     direct          everything else, except small problems, which are left to the reference
 
 An algorithm computes one group. Its functions write into their last array, which may be some of the
@@ -29,7 +29,7 @@ from .simd import LANES
 from .vec import LOWEST, ZERO, full, load, store, where
 
 SMALL = 1 << 20                 # multiplications
-WINOGRAD_CHANNELS = 32          # from here on Winograd's transforms pay
+WINOGRAD_CHANNELS = 16          # from here on Winograd's transforms pay
 WINOGRAD_WORK = 50_000          # windows · channels
 
 
@@ -40,7 +40,7 @@ def choose_exact(problem):
     ksize = problem.ksize
     if problem.groups * problem.windows * k * c * ksize[0] * ksize[1] < SMALL:
         return None
-    return small_maps if 2 * problem.windows < 3 * k else direct
+    return small_maps if 2 * problem.windows < k else direct
 
 
 def choose_winograd(problem):
@@ -52,7 +52,7 @@ def choose_winograd(problem):
         return None
     channels = min(k, c)
     enough = (channels * problem.windows >= WINOGRAD_WORK
-              and problem.windows >= 2 * max(k, c))
+              and 10 * problem.windows >= 9 * max(k, c))
     return winograd if channels >= WINOGRAD_CHANNELS and enough else None
 
 

@@ -56,6 +56,7 @@ MIN_PIXELS = 512        # so many then
 PANEL = 1 << 14         # values of a packed panel of dy, 64 kB: of the L1 and L2 cache
 MIN_STEPS = 64          # pixels of a tile of dw, at least: each costs an addition to the sums
 PARTS = 4               # pieces of the work on dw, at least, whatever the number of threads
+MIN_ROWS = 20           # rows of dwᵀ, at least
 LONGEST_LINE = 400      # pixels, see _fold
 
 
@@ -253,6 +254,22 @@ def unpack(sums, parts, panels, runs, length, width, dw, shape, start, stop):
                         store_strided(target, 4 * taps, left, total)
 
 
+@compiled
+def unpack_transposed(sums, parts, panels, runs, length, width, dw, shape, start, stop):
+    """dw (K, C, 1, 1) of the sums of dwᵀ, whose panels are of channels, and whose rows filters."""
+    filters, channels, _, _ = shape
+    part_size = 4 * panels * length * width
+    for panel in range(start, stop):
+        for k in range(filters):
+            for c in range(0, min(width, channels - panel * width), LANES):
+                source = sums + 4 * ((panel * length + k) * width + c)
+                total = load(source, LANES)
+                for part in range(1, parts):
+                    total = total + load(source + part * part_size, LANES)
+                channel = panel * width + c
+                store(dw + 4 * (k * channels + channel), channels - channel, total)
+
+
 # ---- The three functions of an algorithm (conv.py)
 
 def convolve(x, w, b, y, geometry, least):
@@ -287,15 +304,22 @@ def weight_gradient(x, dy, dw, geometry):
 
     The threads share the panels of filters. Where those are few, dw is the sum of PARTS partial
     sums, each of some rows. No number of threads changes which rows, or the order of the sums.
+
+    Where a pixel is its own window, dwᵀ = Σ x · dy is as good, and faster if that has fewer rows:
+    a panel reads all of them again.
     """
-    schedule = schedule_correlate(layout(x), layout(dy), dw.shape, geometry)
+    k, c, kh, kw = dw.shape
+    is_transposed = _is_pointwise(dw.shape, geometry) and c > k >= MIN_ROWS
+    if is_transposed:
+        x, dy, k, c = dy, x, c, k
+    schedule = schedule_correlate(layout(x), layout(dy), (k, c, kh, kw), geometry)
     window = schedule.window
     rows, vectors = schedule.tile
     width = vectors * LANES
-    panels = -(-len(dw) // width)
+    panels = -(-k // width)
     length = -(-window.depth // rows) * rows
     columns = schedule.y[2]
-    cost = dy.size * dw[0].size // panels               # of a panel
+    cost = dy.size * c * kh * kw // panels              # of a panel
     parts = PARTS if panels < PARTS and panels * cost >= blocking.MIN_WORK else 1
     sums = np.zeros(parts * panels * window.runs * length * width, x.dtype)
     correlate = correlate_with(rows, vectors)
@@ -309,9 +333,10 @@ def weight_gradient(x, dy, dw, geometry):
                   (offsets, patch.ctypes.data, panel.ctypes.data), part.start, part.stop)
 
     parallel_for(work, count=parts * panels, cost=cost // parts + 1)
-    parallel_for(lambda part: unpack(sums.ctypes.data, parts, panels, window.runs, length, width,
+    finish = unpack_transposed if is_transposed else unpack
+    parallel_for(lambda part: finish(sums.ctypes.data, parts, panels, window.runs, length, width,
                                      dw.ctypes.data, dw.shape, part.start, part.stop),
-                 count=panels, cost=8 * parts * width * dw[0].size)
+                 count=panels, cost=8 * parts * width * c * kh * kw)
 
 
 def _convolve_as(schedule, x, w, b, y, least):
@@ -445,6 +470,11 @@ def _patch_size(window, pixels, channels):
     return height * _line(window, pixels) * channels + 4 * LANES
 
 
+def _is_pointwise(shape, geometry):
+    """Whether a pixel is its own window."""
+    return (*shape[2:], *geometry.stride, *geometry.pad) == (1, 1, 1, 1, 0, 0)
+
+
 def _fold(x, y, shape, geometry):
     """The layouts of x and y, as one image of few and long rows where a pixel is its own window.
 
@@ -452,8 +482,7 @@ def _fold(x, y, shape, geometry):
     less overlap. Every pixel must lie as far behind the last, across rows and images.
     """
     n, h, w, *_ = x
-    is_pointwise = (*shape[2:], *geometry.stride, *geometry.pad) == (1, 1, 1, 1, 0, 0)
-    if not is_pointwise or any(row != w * column or (n > 1 and image != h * row)
+    if not _is_pointwise(shape, geometry) or any(row != w * column or (n > 1 and image != h * row)
                                for *_, image, row, column in (x, y)):
         return x, y
     columns = max(_largest_divisor(n * h * w), w)

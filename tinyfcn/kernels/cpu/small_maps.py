@@ -69,8 +69,10 @@ def _columns(x, ksize, size, geometry):
     """(C·kh·kw, windows of all images)."""
     n, h, w, c = x.shape
     (s, t), (p, q), (d, e) = geometry
-    padded = np.zeros((c, n, h + 2 * p, w + 2 * q), x.dtype)
-    padded[:, :, p:p + h, q:q + w] = x.transpose(3, 0, 1, 2)
+    padded = x.transpose(3, 0, 1, 2)
+    if p or q:
+        padded = np.zeros((c, n, h + 2 * p, w + 2 * q), x.dtype)
+        padded[:, :, p:p + h, q:q + w] = x.transpose(3, 0, 1, 2)
     channel, image, row, column = padded.strides
     windows = as_strided(padded, (c, *ksize, n, *size),
                          (channel, d * row, e * column, image, s * row, t * column))

@@ -36,8 +36,8 @@ ADDRESS = types.intp                            # an address is an integer to Nu
 # (rows, vectors) of a tile: the share of the peak that it reaches, measured with AVX-512. Fewer
 # shapes mean less to compile. Those of 32 registers also fit ARM, which was not measured.
 SHAPES = {
-    32: {(16, 1): .80, (8, 1): .70, (4, 1): .40, (1, 1): .10, (12, 2): .93, (6, 2): .70,
-         (8, 3): .88, (6, 4): .90},
+    32: {(16, 1): .80, (8, 1): .70, (4, 1): .50, (1, 1): .20, (12, 2): .97, (8, 2): .92,
+         (8, 3): .92, (6, 4): .90},
     16: {(8, 1): .75, (4, 1): .50, (1, 1): .12, (6, 2): .90},
 }[REGISTERS]
 
