@@ -127,7 +127,7 @@ def test_a_slope_of_0_is_found_though_its_sums_round():
 
 def wrong_norm(dy, cache, want=None):
     """dx as if the variance of the batch were a constant."""
-    x_hat, w, inverse, _ = cache
+    _, w, _, inverse, _ = cache
     _, dw, db, *none = CORRECT_NORM(dy, cache)
     dx = (dy - dy.mean((0, 2, 3), keepdims=True)) * (w * inverse)[:, None, None]
     return dx, dw, db, *none

@@ -236,9 +236,9 @@ def test_batch_norm_agrees_with_the_reference(cupy, dtype, monkeypatch):
         true_y, true_cache, *true_state = ops.batch_norm.reference(*to_float64(arrays), **kwargs)
         tol = 1e-4 if dtype == 'float32' else 1e-11     # x is about 30 and varies by 3
         assert_close(y, true_y, tol, 'y')
-        for own, true in zip(cache[:3], true_cache[:3], strict=True):
+        for own, true in zip(cache[:4], true_cache[:4], strict=True):
             assert_close(own, true, tol, 'cache')
-        assert cache[1] is on_gpu[1] and cache[3] == true_cache[3]
+        assert cache[0] is on_gpu[0] and cache[1] is on_gpu[1] and cache[4] == true_cache[4]
         for own, true in zip(*[s[0] if s else () for s in (state, true_state)], strict=True):
             assert_close(own, true, tol, 'state')
         dy = rng.standard_normal(shape).astype(dtype)
@@ -256,7 +256,7 @@ def test_a_variance_beside_a_large_mean_is_not_lost(cupy):
     rng = np.random.default_rng(7)
     x = (1000 + rng.standard_normal((2, 3, 60, 70))).astype('float32')
     one, zero = cupy.asarray(np.ones(3, 'float32')), cupy.asarray(np.zeros(3, 'float32'))
-    _, (_, _, inverse, _), _ = ops.batch_norm(cupy.asarray(x), one, zero, zero, one, train=True,
+    _, (*_, inverse, _), _ = ops.batch_norm(cupy.asarray(x), one, zero, zero, one, train=True,
                                               eps=0.)
     np.testing.assert_allclose(inverse.get(), 1 / x.std((0, 2, 3), dtype='float64'), rtol=1e-5)
 

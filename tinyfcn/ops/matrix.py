@@ -7,9 +7,9 @@
 Bilinear upsampling is an M.T that is the same for every class and separable, y = U x Vᵀ: two thin
 products, and no dense deconvolution. Resizing and averaging (pool.py) are of that form too.
 """
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from ..geometry import (
 from ..runtime.backend import array_module, sparse_module
 from .arguments import Array, Cache, Pair, check_gradient, choice, floats, integers
 from .conv import check_filters, im2col
+
+F = TypeVar('F', bound=Callable[..., Any])
 
 LARGEST = 5e7       # entries: 0.6 GB, what a laptop still builds in seconds
 
@@ -70,6 +72,19 @@ def conv_matrix(w: Array, shape: Sequence[int], stride: Pair = 1, pad: Pair = 0,
     real = meets >= 0
     return sparse_module(w).csr_array((values[real], (outputs[real], meets[real])),
                                       shape=(k * oh * ow, c * h * wide))
+
+
+def keep_matrices(make: F) -> F:
+    """Make each matrix for NumPy once: to make it takes longer than to multiply by it.
+
+    On a GPU none is kept, as there may be several.
+    """
+    make_once = lru_cache(maxsize=100)(make)
+
+    @wraps(make)
+    def find(xp: Any, *args: Any) -> Any:
+        return make_once(xp, *args) if xp is np else make(xp, *args)
+    return cast(F, find)
 
 
 @accelerated
@@ -132,22 +147,14 @@ def upsample(x: Array, factor: Pair, ksize: Pair | None = None, pad: Pair = 0,
     return separable(x, rows, columns)
 
 
+@keep_matrices
 def bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int, start: int = 0,
                     count: int | None = None) -> Any:
-    """Of one axis along which `n` pixels are made, of these `count` from `start` on.
-
-    The same at every step, and to make it takes longer than to multiply by it, so it is kept; not
-    on a GPU, as there may be several.
-    """
-    make = _bilinear_matrix if xp is np else _bilinear_matrix.__wrapped__
-    return make(xp, dtype, n, factor, ksize, pad, start, count)
-
-
-@lru_cache(maxsize=100)
-def _bilinear_matrix(xp: Any, dtype: Any, n: int, factor: int, ksize: int, pad: int, start: int,
-                     count: int | None) -> Any:
+    """Of one axis along which `n` pixels are made, of these `count` from `start` on."""
     w = xp.asarray(bilinear_1d(ksize), dtype).reshape(1, 1, ksize, 1)
     matrix = conv_matrix(w, (n, 1), (factor, 1), (pad, 0)).T
+    if xp is np:
+        matrix = matrix.tocsr()                         # what kernels/cpu reads
     return matrix if count is None else matrix.tocsr()[start:start + count]
 
 
@@ -191,23 +198,27 @@ def resize(x: Array, size: Pair | None = None, align_corners: bool = False,
     else:
         raise TypeError(f'size is {size!r} and scale is {scale!r}: exactly one of them is needed')
 
-    def matrix(n: int, out: int, factor: float | None) -> Any:
-        # along an axis whose size stays, pixels stay
-        pixels, outputs = (n, out) if factor is None or n == out else (1, factor)
-        i = xp.arange(float(out))[:, None]
-        if nearest:
-            at = i * pixels / outputs + 1e-9                    # 33 / 1.1 is 29.999999999999996
-            return sparse_rows(x, n, at.astype('int64'), 1.)
-        if align_corners:
-            at = i * ((n - 1) / max(out - 1, 1))
-        else:
-            at = ((i + .5) * (pixels / outputs) - .5).clip(0, n - 1)
-        before_and_after = xp.floor(at) + xp.arange(2)
-        weights = 1 - abs(at - before_and_after)
-        return sparse_rows(x, n, before_and_after.astype('int64'), weights)
-
-    rows, columns = map(matrix, x.shape[2:], sizes, factors or (None, None))
+    rows, columns = (_resize_matrix(xp, x.dtype, nearest, align_corners, *axis)
+                     for axis in zip(x.shape[2:], sizes, factors or (None, None)))
     return separable(x, rows, columns)
+
+
+@keep_matrices
+def _resize_matrix(xp: Any, dtype: Any, nearest: bool, align_corners: bool, n: int, out: int,
+                   factor: float | None) -> Any:
+    # along an axis whose size stays, pixels stay
+    pixels, outputs = (n, out) if factor is None or n == out else (1, factor)
+    i = xp.arange(float(out))[:, None]
+    if nearest:
+        at = i * pixels / outputs + 1e-9                        # 33 / 1.1 is 29.999999999999996
+        return sparse_rows(xp, dtype, n, at.astype('int64'), 1.)
+    if align_corners:
+        at = i * ((n - 1) / max(out - 1, 1))
+    else:
+        at = ((i + .5) * (pixels / outputs) - .5).clip(0, n - 1)
+    before_and_after = xp.floor(at) + xp.arange(2)
+    weights = 1 - abs(at - before_and_after)
+    return sparse_rows(xp, dtype, n, before_and_after.astype('int64'), weights)
 
 
 @backward_of(resize)
@@ -216,16 +227,14 @@ def resize_backward(dy: Array, cache: Any) -> tuple[Array]:
     return dx,
 
 
-def sparse_rows(x: Array, n: int, pixels: Array, weights: Any) -> Any:
+def sparse_rows(xp: Any, dtype: Any, n: int, pixels: Array, weights: Any) -> Any:
     """The matrix of one axis: output i is the sum of weights[i, t] times pixel pixels[i, t].
 
-    pixels (OH, T), those outside 0 … n−1 do not count -> sparse (OH, n), of the library and dtype
-    of x
+    pixels (OH, T), those outside 0 … n−1 do not count -> sparse (OH, n)
     """
-    xp = array_module(x)
     outputs = xp.arange(len(pixels))[:, None]
     outputs, pixels, weights = xp.broadcast_arrays(outputs, pixels, weights)
     # a stored 0 would make NaN of a pixel that is not finite
     real = (pixels >= 0) & (pixels < n) & (weights != 0)
-    entries = weights[real].astype(x.dtype), (outputs[real], pixels[real])
-    return sparse_module(x).csr_array(entries, shape=(len(pixels), n))
+    entries = weights[real].astype(dtype), (outputs[real], pixels[real])
+    return sparse_module(pixels).csr_array(entries, shape=(len(pixels), n))

@@ -45,15 +45,16 @@ def batch_norm(x: Array, w: Array, b: Array, mean: Array, var: Array, train: boo
         raise ValueError(f'eps is {eps!r}: a number of 0 or more is needed')
     inverse = 1 / (var + eps) ** .5
     x_hat = (x - _each(mean)) * _each(inverse)
-    return x_hat * _each(w) + _each(b), (x_hat, w, inverse, of_batch), *state
+    return x_hat * _each(w) + _each(b), (x, w, mean, inverse, of_batch), *state
 
 
 @backward_of(batch_norm)
 @accelerated
 def batch_norm_backward(dy: Array, cache: Any) -> tuple[Array, Array, Array, None, None]:
     """dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)); w/σ · dy where mean and var were given."""
-    x_hat, w, inverse, of_batch = cache
-    check_gradient(dy, x_hat.shape, x=x_hat)
+    x, w, mean, inverse, of_batch = cache
+    check_gradient(dy, x.shape, x=x)
+    x_hat = (x - _each(mean)) * _each(inverse)
     dw = (dy * x_hat).sum((0, 2, 3))
     db = dy.sum((0, 2, 3))
     dx = dy

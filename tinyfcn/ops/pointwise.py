@@ -44,6 +44,7 @@ def leaky_relu(x: Array, slope: float = .01) -> tuple[Array, Cache]:
 
 
 @backward_of(leaky_relu)
+@accelerated
 def leaky_relu_backward(dy: Array, cache: Any) -> tuple[Array]:
     x, slope = cache
     check_gradient(dy, x.shape, x=x)

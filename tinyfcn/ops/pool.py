@@ -14,7 +14,7 @@ from ..dispatch import accelerated, backward_of
 from ..geometry import Size, axes, extent, flag, image_size, pool_size, useful_taps, window
 from ..runtime.backend import array_module, on_host
 from .arguments import Array, Cache, Pair, check_gradient, check_shape, floats, integers
-from .matrix import separable, sparse_rows
+from .matrix import keep_matrices, separable, sparse_rows
 
 
 @accelerated
@@ -161,17 +161,20 @@ def avg_pool(x: Array, ksize: Pair, stride: Pair | None = None, pad: Pair = 0,
     include_pad = flag(count_include_pad, 'count_include_pad')
     sizes = pool_size(x.shape[2:], ksize, stride, pad, ceil, dilation)
     ksize, stride, pad, dilation = window(ksize, ksize if stride is None else stride, pad, dilation)
-
-    def matrix(n: int, out: int, k: int, s: int, p: int, d: int) -> Any:
-        first = (s * xp.arange(out) - p)[:, None]
-        begin, end = (-p, n + p) if include_pad else (0, n)       # pixels that count
-        skipped = -((first - begin) // d)                               # taps before the first one
-        count = xp.minimum(k, -((first - end) // d)) - skipped.clip(0)
-        pixels = first + d * xp.arange(useful_taps(n, k, p, d))
-        return sparse_rows(x, n, pixels, 1 / count)
-
-    rows, columns = map(matrix, x.shape[2:], sizes, ksize, stride, pad, dilation)
+    rows, columns = (_mean_matrix(xp, x.dtype, include_pad, *axis)
+                     for axis in zip(x.shape[2:], sizes, ksize, stride, pad, dilation))
     return separable(x, rows, columns)
+
+
+@keep_matrices
+def _mean_matrix(xp: Any, dtype: Any, include_pad: bool, n: int, out: int, k: int, s: int, p: int,
+                 d: int) -> Any:
+    first = (s * xp.arange(out) - p)[:, None]
+    begin, end = (-p, n + p) if include_pad else (0, n)                 # pixels that count
+    skipped = -((first - begin) // d)                                   # taps before the first one
+    count = xp.minimum(k, -((first - end) // d)) - skipped.clip(0)
+    pixels = first + d * xp.arange(useful_taps(n, k, p, d))
+    return sparse_rows(xp, dtype, n, pixels, 1 / count)
 
 
 @backward_of(avg_pool)
@@ -192,16 +195,18 @@ def avg_pool_to(x: Array, bins: Pair) -> tuple[Array, Cache]:
     1.5
     """
     xp = floats(4, x=x)
-
-    def matrix(n: int, out: int) -> Any:
-        i = xp.arange(out)[:, None]
-        first = i * n // out
-        end = -(-(i + 1) * n // out)
-        pixels = first + xp.arange(n // out + 2)                        # as many as a bin can have
-        return sparse_rows(x, n, pixels, (pixels < end) / (end - first))
-
-    rows, columns = map(matrix, x.shape[2:], image_size(*axes(bins, 'bins', 1)))
+    rows, columns = (_bin_matrix(xp, x.dtype, *axis)
+                     for axis in zip(x.shape[2:], image_size(*axes(bins, 'bins', 1))))
     return separable(x, rows, columns)
+
+
+@keep_matrices
+def _bin_matrix(xp: Any, dtype: Any, n: int, out: int) -> Any:
+    i = xp.arange(out)[:, None]
+    first = i * n // out
+    end = -(-(i + 1) * n // out)
+    pixels = first + xp.arange(n // out + 2)                            # as many as a bin can have
+    return sparse_rows(xp, dtype, n, pixels, (pixels < end) / (end - first))
 
 
 @backward_of(avg_pool_to)

@@ -43,24 +43,25 @@ def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum
         unbiased = var * (each / (each - 1))
         state = tuple(old + momentum * (new - old) for old, new in zip(running, (mean, unbiased))),
     inverse = 1 / (var + eps) ** .5
-    x_hat = np.empty(pixels.shape, x.dtype)
     y = np.empty(pixels.shape, x.dtype)
     of_channel = [np.ascontiguousarray(a) for a in (mean, inverse, w, b)]
-    rows_in_parallel(_batch_norm, [pixels, x_hat, y], *(a.ctypes.data for a in of_channel))
-    return y.transpose(0, 3, 1, 2), (x_hat.transpose(0, 3, 1, 2), w, inverse, of_batch), *state
+    rows_in_parallel(_batch_norm, [pixels, y], *(a.ctypes.data for a in of_channel))
+    return y.transpose(0, 3, 1, 2), (x, w, mean, inverse, of_batch), *state
 
 
 @kernel('batch_norm_backward', 'numpy', accepts=lambda dy, cache: (
     dy.dtype == cache[0].dtype == 'float32' and dy.shape == cache[0].shape and dy.size > 0))
 def batch_norm_backward(dy, cache):
-    x_hat, w, inverse, of_batch = cache
+    x, w, mean, inverse, of_batch = cache
     each = np.float32(dy.size // dy.shape[1])
     dy = channels_last(dy)
-    x_hat = channels_last(x_hat)
-    dw, db = _of_rows(_sum_gradients, dy, x_hat).sum(1, dtype='float64').astype('float32')
-    of_channel = [w * inverse, db / each, dw / each]
+    x = channels_last(x)
+    mean = np.ascontiguousarray(mean)
+    sums = _of_rows(_sum_gradients, dy, x, mean=mean.ctypes.data).sum(1, dtype='float64')
+    dw, db = (sums * [inverse, np.ones_like(inverse)]).astype('float32')
+    of_channel = [mean, w * inverse, db / each, dw * inverse / each]
     dx = np.empty(dy.shape, dy.dtype)
-    rows_in_parallel(_batch_norm_backward, [dy, x_hat, dx], of_batch,
+    rows_in_parallel(_batch_norm_backward, [dy, x, dx], of_batch,
                      *(a.ctypes.data for a in of_channel))
     return dx.transpose(0, 3, 1, 2), dw, db, None, None
 
@@ -72,11 +73,11 @@ def _mean_and_variance(x):
     return mean.astype('float32'), var.astype('float32')
 
 
-def _of_rows(loop, *arrays):
+def _of_rows(loop, *arrays, **of_channel):
     """Two sums that the loop makes of each row of all images, each (N·H, C)."""
     n, rows, _, c = arrays[0].shape
     sums = np.empty((2, n, rows, 1, c), 'float32')
-    rows_in_parallel(loop, [*arrays, *sums])
+    rows_in_parallel(loop, [*arrays, *sums], *of_channel.values())
     return sums.reshape(2, n * rows, c)
 
 
@@ -105,8 +106,8 @@ def _moments(x, means, squares, start, stop):
 
 
 @compiled
-def _sum_gradients(dy, x_hat, of_w, of_b, start, stop):
-    """Σ dy·x̂ and Σ dy."""
+def _sum_gradients(dy, x, of_w, of_b, mean, start, stop):
+    """Σ dy·(x − mean) and Σ dy."""
     for row in range(start, stop):
         n, i = divmod(row, dy.rows)
         for c in range(0, dy.channels, LANES):
@@ -115,14 +116,14 @@ def _sum_gradients(dy, x_hat, of_w, of_b, start, stop):
             db = full(ZERO)
             for j in range(dy.columns):
                 given = load(pixel(dy, n, i, j, c), left)
-                dw = dw + given * load(pixel(x_hat, n, i, j, c), left)
+                dw = dw + given * (load(pixel(x, n, i, j, c), left) - load(mean + 4 * c, left))
                 db = db + given
             store(pixel(of_w, n, i, 0, c), left, dw)
             store(pixel(of_b, n, i, 0, c), left, db)
 
 
 @compiled
-def _batch_norm(x, x_hat, y, mean, inverse, w, b, start, stop):
+def _batch_norm(x, y, mean, inverse, w, b, start, stop):
     for row in range(start, stop):
         n, i = divmod(row, x.rows)
         for j in range(x.columns):
@@ -130,13 +131,13 @@ def _batch_norm(x, x_hat, y, mean, inverse, w, b, start, stop):
                 left = x.channels - c
                 value = load(pixel(x, n, i, j, c), left) - load(mean + 4 * c, left)
                 value = value * load(inverse + 4 * c, left)
-                store(pixel(x_hat, n, i, j, c), left, value)
                 value = value * load(w + 4 * c, left) + load(b + 4 * c, left)
                 store(pixel(y, n, i, j, c), left, value)
 
 
 @compiled
-def _batch_norm_backward(dy, x_hat, dx, of_batch, scale, mean_dy, mean_product, start, stop):
+def _batch_norm_backward(dy, x, dx, of_batch, mean, scale, mean_dy, slope, start, stop):
+    """dx = scale · (dy − mean(dy) − (x − mean) · slope)."""
     for row in range(start, stop):
         n, i = divmod(row, dx.rows)
         for j in range(dx.columns):
@@ -144,7 +145,7 @@ def _batch_norm_backward(dy, x_hat, dx, of_batch, scale, mean_dy, mean_product, 
                 left = dx.channels - c
                 value = load(pixel(dy, n, i, j, c), left)
                 if of_batch:
-                    through_var = load(mean_product + 4 * c, left)
-                    through_var = load(pixel(x_hat, n, i, j, c), left) * through_var
+                    through_var = load(pixel(x, n, i, j, c), left) - load(mean + 4 * c, left)
+                    through_var = through_var * load(slope + 4 * c, left)
                     value = value - load(mean_dy + 4 * c, left) - through_var
                 store(pixel(dx, n, i, j, c), left, value * load(scale + 4 * c, left))

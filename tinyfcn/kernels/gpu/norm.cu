@@ -38,7 +38,6 @@ extern "C" __global__ void normalise(const REAL* __restrict__ x,        // n * c
                                      const REAL* __restrict__ w,        // c
                                      const REAL* __restrict__ b,        // c
                                      REAL* __restrict__ inverse,        // c
-                                     REAL* __restrict__ x_hat,          // n * c * size
                                      REAL* __restrict__ y,              // n * c * size
                                      int n, int c, int size, int parts, REAL eps)
 {
@@ -50,9 +49,7 @@ extern "C" __global__ void normalise(const REAL* __restrict__ x,        // n * c
         const REAL scale = 1 / sqrt(var[channel] + eps);
         const long long from = (long long)plane * size;
         for (int j = first + threadIdx.x; j < end; j += blockDim.x) {
-            const REAL value = (x[from + j] - mean_of_channel) * scale;
-            x_hat[from + j] = value;
-            y[from + j] = value * slope + shift;
+            y[from + j] = (x[from + j] - mean_of_channel) * scale * slope + shift;
         }
         if (plane < c && first == 0 && threadIdx.x == 0)
             inverse[channel] = scale;
@@ -61,8 +58,9 @@ extern "C" __global__ void normalise(const REAL* __restrict__ x,        // n * c
 
 // dx = w/σ · (dy − mean(dy) − x̂ · mean(dy·x̂)), or w/σ · dy where mean and var are constants
 extern "C" __global__ void normalise_backward(const REAL* __restrict__ dy,         // n * c * size
-                                              const REAL* __restrict__ x_hat,      // n * c * size
+                                              const REAL* __restrict__ x,          // n * c * size
                                               const REAL* __restrict__ w,          // c
+                                              const REAL* __restrict__ mean,       // c
                                               const REAL* __restrict__ inverse,    // c
                                               const REAL* __restrict__ dw,         // c
                                               const REAL* __restrict__ db,         // c
@@ -76,8 +74,10 @@ extern "C" __global__ void normalise_backward(const REAL* __restrict__ dy,      
         const REAL each = (REAL)n * size, slope = w[channel] * inverse[channel];
         const REAL mean_dy = use_batch ? db[channel] / each : 0;
         const REAL mean_dy_x_hat = use_batch ? dw[channel] / each : 0;
+        const REAL mean_of_channel = mean[channel], scale = inverse[channel];
         const long long from = (long long)plane * size;
         for (int j = first + threadIdx.x; j < end; j += blockDim.x)
-            dx[from + j] = (dy[from + j] - mean_dy - x_hat[from + j] * mean_dy_x_hat) * slope;
+            dx[from + j] = slope * (
+                dy[from + j] - mean_dy - (x[from + j] - mean_of_channel) * scale * mean_dy_x_hat);
     }
 }

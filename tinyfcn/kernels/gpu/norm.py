@@ -1,8 +1,8 @@
 """Normalisation on the GPU, and the sum over each channel, which every bias needs too.
 
 A sum over images and pixels is made slice by slice, so that 64 channels occupy a whole GPU, and
-always in the same order. Passes over memory: batch_norm in training reads x twice and writes x̂ and
-y; its backward reads dy and x̂ twice and writes dx.
+always in the same order. Passes over memory: batch_norm in training reads x twice and writes y;
+its backward reads dy and x twice and writes dx.
 """
 from numbers import Integral, Real
 
@@ -40,39 +40,38 @@ def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False,
 def batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
     xp = array_module(x)
     sizes = _sizes(x)
-    given_w = w                             # the cache holds the array that was given
+    cached = [x, w, mean]                   # the cache holds the arrays that were given
     x, w, b, mean, var = map(xp.ascontiguousarray, (x, w, b, mean, var))
     use_batch = train and not frozen
     state = ()
     if use_batch:
         mean, var, new_mean, new_var = _moments(x, mean, var, float(momentum))
+        cached[2] = mean
         state = (new_mean, new_var),
     inverse = xp.empty_like(w)
-    x_hat = xp.empty_like(x)
     y = xp.empty_like(x)
     parts = -(-sizes[2] // PART)
-    launch('norm', 'normalise', x.size, x, mean, var, w, b, inverse, x_hat, y, *sizes, parts,
+    launch('norm', 'normalise', x.size, x, mean, var, w, b, inverse, y, *sizes, parts,
            float(eps), blocks=_grid(sizes, parts))
-    return y, (x_hat, given_w, inverse, use_batch), *state
+    return y, (*cached, inverse, use_batch), *state
 
 
 @kernel('batch_norm_backward', 'cupy', accepts=lambda dy, cache: (
     dy.ndim == 4 and are_gpu_floats(dy, cache[0]) and dy.shape == cache[0].shape))
 def batch_norm_backward(dy, cache):
     xp = array_module(dy)
-    x_hat, w, inverse, use_batch = cache
-    dy = xp.ascontiguousarray(dy)
-    w = xp.ascontiguousarray(w)
+    *arrays, use_batch = cache
+    dy, x, w, mean, inverse = map(xp.ascontiguousarray, (dy, *arrays))
     sizes = _sizes(dy)
     slices = _slices(*sizes)
     parts = -(-sizes[2] // PART)
     total = xp.empty((2, sizes[1], slices), dy.dtype)
-    launch('sums', 'products', dy.size, dy, x_hat, total, *sizes, slices,
+    launch('sums', 'products', dy.size, dy, x, mean, inverse, total, *sizes, slices,
            blocks=sizes[1] * slices)
     dw, db = total.sum(2)
     dx = xp.empty_like(dy)
-    launch('norm', 'normalise_backward', dy.size, dy, x_hat, w, inverse, dw, db, dx, *sizes, parts,
-           bool(use_batch), blocks=_grid(sizes, parts))
+    launch('norm', 'normalise_backward', dy.size, dy, x, w, mean, inverse, dw, db, dx, *sizes,
+           parts, bool(use_batch), blocks=_grid(sizes, parts))
     return dx, dw, db, None, None
 
 

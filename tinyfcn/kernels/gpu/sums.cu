@@ -44,7 +44,9 @@ extern "C" __global__ void sums(const REAL* __restrict__ x,         // n * c * s
 
 // total[0][channel][slice] = Σ dy·x̂, total[1] = Σ dy
 extern "C" __global__ void products(const REAL* __restrict__ dy,    // n * c * size
-                                    const REAL* __restrict__ x_hat, // n * c * size
+                                    const REAL* __restrict__ x,     // n * c * size
+                                    const REAL* __restrict__ mean,      // c
+                                    const REAL* __restrict__ inverse,   // c
                                     REAL* __restrict__ total,       // 2 * c * slices
                                     int n, int c, int size, int slices)
 {
@@ -55,13 +57,13 @@ extern "C" __global__ void products(const REAL* __restrict__ dy,    // n * c * s
         REAL dw = 0, db = 0;
         for (int j = first + threadIdx.x; j < end; j += THREADS) {
             const long long i = position(j, b / slices, c, size);
-            dw += dy[i] * x_hat[i];
+            dw += dy[i] * (x[i] - mean[b / slices]);
             db += dy[i];
         }
         dw = block_sum(dw, shared);
         db = block_sum(db, shared);
         if (threadIdx.x == 0) {
-            total[b] = dw;
+            total[b] = dw * inverse[b / slices];
             total[c * slices + b] = db;
         }
     }
