@@ -99,7 +99,7 @@ CPU_SUBSETS = {
     'conv': Subset(CONVOLUTIONS),
     'blocking': Subset(CONVOLUTIONS),
 }
-OTHER_CPU_FILES = Subset(CONVOLUTIONS, 'direct or layers')
+OTHER_CPU_FILES = Subset(CONVOLUTIONS, 'direct or layers or relu')
 
 
 class Bug(NamedTuple):
