@@ -98,6 +98,24 @@ def test_a_weight_that_is_not_finite_meets_no_zeros_beside_the_image(bad):
     assert np.isfinite(dx).any() and not np.isfinite(dx).all()
 
 
+def test_1x1_of_images_that_do_not_follow_each_other_in_memory():
+    """Rows were cut off, images or every second row left out; of x, and of y."""
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((4, 10, 12, 20), 'float32')
+    w = rng.standard_normal((24, 20, 1, 1), 'float32')
+    memory = np.zeros((4, 10, 12, 24), 'float32')
+    geometry = Geometry((1, 1), (0, 0), (1, 1))
+    for part in np.s_[:, :-2], np.s_[::2], np.s_[::-1], np.s_[:, ::2], np.s_[:, :, :-3]:
+        true = x[part] @ w[:, :, 0, 0].T
+        for y in memory[part], np.empty_like(true):
+            direct.convolve(x[part], w, None, y, geometry, LOWEST)
+            np.testing.assert_allclose(y, true, rtol=1e-4, atol=1e-4)
+        dw = np.empty_like(w)
+        direct.weight_gradient(x[part], memory[part], dw, geometry)
+        true_dw = np.tensordot(memory[part], x[part], ([0, 1, 2], [0, 1, 2]))
+        np.testing.assert_allclose(dw[:, :, 0, 0], true_dw, rtol=1e-4, atol=1e-3)
+
+
 def test_a_forked_child_computes_on_threads_of_its_own(monkeypatch):
     monkeypatch.setenv('TINYFCN_THREADS', '2')
     monkeypatch.setattr(blocking, 'MIN_WORK', 1)
