@@ -74,7 +74,7 @@ SUBSETS = {
         Subset(('training/test_heads.py', 'prediction/test_multiscale.py',
                 'data/test_unet_augmentation.py')),
         Subset(('prediction/test_crf.py', 'prediction/test_prediction.py', 'net/test_summary.py')),
-        Subset(('runtime/test_workers.py', 'training/test_training.py')),
+        Subset(('runtime/test_threads.py', 'training/test_training.py')),
     ],
 }
 

@@ -54,19 +54,8 @@ def wait_for_rows(process, folder, count=2):
         time.sleep(.005)
 
 
-def start_with_worker(data, folder):
-    """-> a process that trains, the process id of its worker"""
-    process = start(train(data, folder))
-    wait_for_rows(process, folder)
-    (worker,) = processes_of(folder, without=process.pid)
-    return process, worker
-
-
 def assert_nothing_stays(folder):
-    """Neither a worker, which may take a moment to notice, nor a temporary file."""
-    end = time.monotonic() + 10
-    while processes_of(folder) and time.monotonic() < end:
-        time.sleep(.02)
+    """Neither a process nor a temporary file."""
     assert not processes_of(folder)
     assert not [*folder.glob('.*')]
 
@@ -128,7 +117,7 @@ def test_a_storm_of_ctrl_c(pause, data, tmp_path):
 @pytest.mark.crash
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_while_a_run_starts(number, data, tmp_path):
-    """During imports, while the data set is read, while the workers start."""
+    """During imports, while the data set is read, while threads start."""
     for i in range(6):
         folder = tmp_path / str(i)
         process = start(train(data, folder))
@@ -141,29 +130,6 @@ def test_a_signal_while_a_run_starts(number, data, tmp_path):
         if number != signal.SIGKILL:
             assert_nothing_stays(folder)
         assert not processes_of(folder)
-
-
-@pytest.mark.crash
-def test_a_worker_that_is_stopped_ends_with_its_run(data, tmp_path):
-    """The step cannot be finished: the second Ctrl-C ends it, and kills the worker."""
-    process, worker = start_with_worker(data, tmp_path / 'run')
-    os.kill(worker, signal.SIGSTOP)
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(.5)
-    _, stderr = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 75 and 'Traceback' not in stderr
-    assert_nothing_stays(tmp_path / 'run')
-
-
-@pytest.mark.crash
-def test_a_worker_that_is_killed_is_reported_as_what_it_is(data, tmp_path):
-    process, worker = start_with_worker(data, tmp_path / 'run')
-    os.kill(worker, signal.SIGKILL)
-    _, stderr = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 2 and 'Traceback' not in stderr
-    assert 'a worker process died' in stderr and 'free disk space' not in stderr
-    assert_nothing_stays(tmp_path / 'run')
 
 
 # ---- Other commands

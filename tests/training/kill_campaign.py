@@ -23,7 +23,7 @@ from tinyfcn.training import checkpoint
 
 IS_FULL = os.environ.get('TINYFCN_CAMPAIGN') == 'full'
 KILLS_OF_A_RUN = 4
-KILLS = 72 if IS_FULL else 8            # of one process and its workers
+KILLS = 72 if IS_FULL else 8            # of one process
 KILLS_OF_RANKS = 24 if IS_FULL else 2
 FIGHTS = 20 if IS_FULL else 1           # two trainings in one folder
 SETTINGS = ['net=fcn_squeezenet_8s', 'init_from=None', 'steps=60', 'validate_every=20',
@@ -47,7 +47,6 @@ KILLS_OF_PROCESS = [
     Kill(0, signal.SIGTERM, (STOPPED, -15, 143)),
     Kill(0, signal.SIGINT, (STOPPED, -2, 130)),
     Kill(0, signal.SIGHUP, (STOPPED, -1, 129)),
-    Kill(1, signal.SIGKILL, (2,)),      # a worker
 ]
 KILLS_OF_JOB = [
     Kill(0, signal.SIGKILL, (-9,)),     # mpiexec

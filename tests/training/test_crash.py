@@ -54,7 +54,7 @@ def interrupted(dataset, tmp_path_factory):
 
 
 def test_a_campaign_of_kills(dataset, uninterrupted, tmp_path):
-    """Of the process that trains, and of its worker, by four signals."""
+    """Of the process that trains, by four signals."""
     spent = kill_campaign.spend(kill_campaign.KILLS, kill_campaign.KILLS_OF_PROCESS, dataset,
                                 tmp_path, uninterrupted)
     print(spent)

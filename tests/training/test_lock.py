@@ -1,9 +1,7 @@
-"""One run in one folder: a second training is refused, and a killed one leaves no lock behind."""
+"""One run in one folder: a second training is refused."""
 import os
-import signal
 import subprocess
 import sys
-import time
 from itertools import islice
 
 import pytest
@@ -45,50 +43,6 @@ def test_the_lock_is_released_when_a_run_is_closed_or_fails(tmp_path):
     with pytest.raises(ValueError, match='already holds a run'):
         next(start(tmp_path))
     assert len([*start(tmp_path, resume=True)]) == 5
-
-
-# a run whose steps are computed by two processes; it says where the worker is, and waits
-TRAIN = '''
-import sys
-from training_samples import make_recipe, small_dataset, small_net
-from tinyfcn.runtime import workers
-from tinyfcn.training.run import run
-
-start = workers.WorkerPool._start
-def start_and_tell(self, count):
-    start(self, count)
-    print(*self.processes, flush=True)
-workers.WorkerPool._start = start_and_tell
-recipe = make_recipe(steps=10**6, iter_size=2, validate_every=10**6)
-for row in run(sys.argv[1], small_net(), small_dataset(), small_dataset(2), recipe):
-    pass
-'''
-
-
-@pytest.mark.crash
-@pytest.mark.skipif(sys.platform != 'linux', reason='worker processes are used on Linux only')
-def test_the_lock_of_a_killed_run_is_not_kept_by_its_workers(tmp_path):
-    """The worker is stopped, so that it cannot notice that its parent is dead."""
-    environment = {**os.environ, 'TINYFCN_THREADS': '2',
-                   'PYTHONPATH': os.pathsep.join(['tests', *sys.path])}
-    process = subprocess.Popen([sys.executable, '-c', TRAIN, str(tmp_path)], env=environment,
-                               stdout=subprocess.PIPE, text=True)
-    worker = int(process.stdout.readline())
-    while not (tmp_path / 'metrics.jsonl').read_bytes():
-        assert process.poll() is None
-        time.sleep(.01)
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        with pytest.raises(ValueError, match='another process is training'):
-            next(start(tmp_path, resume=True))
-        process.kill()
-        process.communicate()
-        os.kill(worker, 0)                              # it still lives
-        rows = start(tmp_path, resume=True)
-        assert next(rows)['step'] == 1
-        rows.close()
-    finally:
-        os.kill(worker, signal.SIGKILL)
 
 
 # forks twenty pairs of trainings, each the real command line, that start at once

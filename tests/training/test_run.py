@@ -593,7 +593,7 @@ def test_the_branches_of_a_net_start_from_nets_of_their_own(tmp_path):
 
 
 def test_an_error_of_reading_is_not_taken_for_a_full_disk(tmp_path):
-    """Nor is the death of a worker: only what a run writes says `free disk space`."""
+    """Only what a run writes says `free disk space`."""
     def read(name):
         raise PermissionError(13, 'Permission denied', name)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from zlib import crc32
 
@@ -16,13 +17,12 @@ from training_samples import CENTRED, CLASSES, bits, make_recipe, small_dataset,
 
 from tinyfcn import Net, build, weights
 from tinyfcn.data import load_dataset
-from tinyfcn.data.batches import sample
+from tinyfcn.data.batches import batches, sample
 from tinyfcn.data.dataset import Dataset, hold_out
 from tinyfcn.data.shapes import generate
 from tinyfcn.data.transforms import prepare
 from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 from tinyfcn.prediction.evaluation import evaluate
-from tinyfcn.runtime.workers import may_fork
 from tinyfcn.training import (
     fit,
     get_recipe,
@@ -32,7 +32,7 @@ from tinyfcn.training import (
     recipes,
     train,
 )
-from tinyfcn.training.gradients import loss_and_gradients
+from tinyfcn.training.gradients import NumberedBatch, loss_and_gradients
 
 
 def train_all(net, dataset, recipe, seed=0, start=0, optimizer=None):
@@ -311,34 +311,48 @@ def test_starting_at_a_later_step_resumes(changes):
     assert bits(whole) == bits(resumed)
 
 
-# ---- workers -------------------------------------------------------------------------------------
+# ---- the batches of a step, side by side ---------------------------------------------------------
 
-@pytest.mark.parametrize('norm, memory, processes', [(False, 1 << 28, 2), (False, 0, 1),
-                                                     (True, 1 << 28, 1)])
-def test_batches_of_small_nets_are_computed_by_workers(norm, memory, processes, monkeypatch):
-    """A fake loss, the process id, tells where it was computed. Running statistics forbid workers.
-    """
-    monkeypatch.setattr(loop, 'WORKER_MEMORY', memory)
-    monkeypatch.setenv('TINYFCN_THREADS', '2')
+@pytest.mark.parametrize('changes, at_once', [
+    ({}, True), (dict(threads='1'), False), (dict(batches=1), False), (dict(memory=0), False),
+    (dict(norm=True), False), (dict(ranks=2), False)])
+def test_batches_of_small_nets_are_computed_at_once(changes, at_once, monkeypatch):
+    """Not those of a net with running statistics, nor of several ranks."""
+    asked = SimpleNamespace(**dict(threads='2', batches=2, memory=1 << 28, norm=False, ranks=1)
+                            | changes)
+    monkeypatch.setenv('TINYFCN_THREADS', asked.threads)
+    monkeypatch.setattr(loop, 'MEMORY_AT_ONCE', asked.memory)
+    monkeypatch.setattr(loop, 'world', lambda: SimpleNamespace(size=asked.ranks))
+    both = Barrier(2 if at_once else 1, timeout=60)
     real = loop.loss_and_gradients
-    monkeypatch.setattr(loop, 'loss_and_gradients', lambda *args, **kwargs: (
-        os.getpid(), real(*args, **kwargs)[1]))
-    row, = train_all(small_net(norm=norm), small_dataset(), make_recipe(iter_size=4, steps=1))
-    assert (row['loss'] == os.getpid()) == (processes == 1 or not may_fork())
+
+    def compute_beside_another(*args, **kwargs):
+        both.wait()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop, 'loss_and_gradients', compute_beside_another)
+    net = small_net(norm=asked.norm)
+    recipe = make_recipe(iter_size=asked.batches)
+    stream = batches(small_dataset(), CENTRED)
+    step_batches = [NumberedBatch(i, next(stream)) for i in range(asked.batches)]
+    stream.close()
+    results = loop.iter_batch_gradients(net, step_batches, recipe)
+    assert isinstance(results, list) == at_once
+    assert [{*dict(grads)} for _, grads in results] == [{*net.params}] * asked.batches
 
 
-def test_workers_give_the_same_bits_as_one_process(monkeypatch):
+def test_batches_computed_at_once_give_the_same_bits(monkeypatch):
     recipe = make_recipe(iter_size=3, flip=True)
     results = []
-    for threads, memory in ('2', 1 << 28), ('2', 1 << 28), ('1', 1 << 28), ('2', 0):
+    for threads, memory in ('2', 1 << 28), ('3', 1 << 28), ('1', 1 << 28), ('2', 0):
         monkeypatch.setenv('TINYFCN_THREADS', threads)
-        monkeypatch.setattr(loop, 'WORKER_MEMORY', memory)
+        monkeypatch.setattr(loop, 'MEMORY_AT_ONCE', memory)
         net = small_net('float64', drop=.3)
         results.append((train_all(net, small_dataset(), recipe, seed=1), bits(net)))
     assert all(result == results[0] for result in results[1:])
 
 
-def test_an_error_in_a_worker_is_reported(monkeypatch):
+def test_an_error_in_a_batch_beside_others_is_reported(monkeypatch):
     monkeypatch.setenv('TINYFCN_THREADS', '2')
     net = small_net()
     net.params['conv1.w'][0, 0, 0, 0] = np.nan

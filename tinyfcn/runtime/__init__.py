@@ -1,1 +1,1 @@
-"""What the package computes with: arrays on the CPU or a GPU, threads, worker processes, MPI."""
+"""What the package computes with: arrays on the CPU or a GPU, threads, MPI."""

@@ -9,15 +9,13 @@ parts that call BLAS belongs one_blas_thread, of blas_threads.py.
 import atexit
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from functools import cache, partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias, TypeVar
-
-from .blas_threads import one_blas_thread
 
 Part = TypeVar('Part')
 Result = TypeVar('Result')
@@ -151,14 +149,3 @@ def _helpers(process: int) -> tuple[Calls, list[Thread]]:
             thread.join()
 
     return calls, threads
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside, everything that this thread calls runs on this one thread, BLAS too."""
-    token = _is_working.set(True)
-    try:
-        with one_blas_thread():
-            yield
-    finally:
-        _is_working.reset(token)

@@ -6,8 +6,8 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
+from copy import copy
 from dataclasses import replace
-from functools import partial
 from itertools import count
 from math import isfinite
 from typing import Any, TypedDict
@@ -23,8 +23,9 @@ from ..net import Net
 from ..net.net import require_net
 from ..net.summary import peak
 from ..runtime.backend import on_host
+from ..runtime.blas_threads import one_blas_thread
 from ..runtime.distributed import world
-from ..runtime.workers import WorkerPool
+from ..runtime.threads import parallel, thread_count
 from .diverged import Diverged, describe_divergence
 from .gradients import Loss, NamedGradients, NumberedBatch, loss_and_gradients
 from .ranks import require_same_training
@@ -34,8 +35,8 @@ from .requirements import require_trainable
 # the fields of a recipe that data.batches.sample takes: how images are drawn (`replace`) and
 # augmented
 AUGMENTATION = 'replace', 'flip', 'scale_range', 'crop_size', 'elastic_sigma'
-# bytes: workers are used where the forward passes of all batches of a step take less memory
-WORKER_MEMORY = 1 << 28
+# bytes: the batches of a step are computed at once where their forward passes take less memory
+MEMORY_AT_ONCE = 1 << 28
 
 
 class StepRow(TypedDict):
@@ -135,25 +136,24 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     augmentation = {name: getattr(recipe, name) for name in AUGMENTATION}
     stream = batches(dataset, preprocess, recipe.batch, seed, numbers, **augmentation)
     broadcast_state(net, optimizer)
-    workers = WorkerPool(net, partial(batch_gradients, recipe=recipe), len(in_step))
-    with closing(stream), closing(workers):
+    with closing(stream):
         for step in range(first_step, recipe.steps):
             optimizer.lr = learning_rate(recipe, step)
             step_batches = [NumberedBatch(step * iter_size + i, next(stream)) for i in in_step]
             # the net's `step` is the number of a batch, and seeds dropout. After the step it is
             # that of the last batch, on every rank
             net.step = (step + 1) * iter_size - 1
-            loss = _update(net, step_batches, recipe, optimizer, workers, step)
+            loss = _update(net, step_batches, recipe, optimizer, step)
             yield StepRow(step=step + 1, loss=loss, lr=optimizer.lr,
                           names=[name for _, batch in step_batches for name in batch.names])
 
 
 def _update(net: Net, step_batches: list[NumberedBatch], recipe: Recipe,
-            optimizer: optim.SGD | optim.Adam, workers: WorkerPool, step: int) -> float:
+            optimizer: optim.SGD | optim.Adam, step: int) -> float:
     """One step of the optimizer, with the gradients of all ranks. -> the loss"""
     iter_size = recipe.iter_size
     with np.errstate(all='ignore'):                     # an error message says what is not finite
-        losses, sums = accumulate_gradients(net, step_batches, recipe, workers)
+        losses, sums = accumulate_gradients(net, step_batches, recipe)
         rank_loss = float(sum(losses))                  # waits for a GPU, once a step
         if not isfinite(rank_loss):
             raise Diverged(describe_divergence(net, step_batches, losses, step, optimizer.lr))
@@ -187,8 +187,8 @@ def broadcast_state(net: Net, optimizer: optim.SGD | optim.Adam) -> None:
         values.update(world().broadcast(values))
 
 
-def accumulate_gradients(net: Net, step_batches: list[NumberedBatch], recipe: Recipe,
-                         workers: WorkerPool) -> tuple[list[Loss], Any]:
+def accumulate_gradients(net: Net, step_batches: list[NumberedBatch],
+                         recipe: Recipe) -> tuple[list[Loss], Any]:
     """The losses of this rank's batches, and the sums of all ranks' gradients by name.
 
     The sums are still under way, and .result() waits for them. That of a weight starts once the
@@ -198,13 +198,7 @@ def accumulate_gradients(net: Net, step_batches: list[NumberedBatch], recipe: Re
     grads: dict[str, Array] = {}
     sums = world().begin_all_reduce()
     state_before = dict(net.state)
-    results: Iterable[tuple[Loss, NamedGradients]]
-    if can_use_workers(net, step_batches):
-        results = workers(step_batches)
-    else:
-        results = (batch_gradients(net, numbered, recipe) for numbered in step_batches)
-
-    for loss, batch_grads in results:
+    for loss, batch_grads in iter_batch_gradients(net, step_batches, recipe):
         losses.append(loss)
         for name, g in batch_grads:
             if name in grads:
@@ -219,20 +213,37 @@ def accumulate_gradients(net: Net, step_batches: list[NumberedBatch], recipe: Re
     return losses, sums
 
 
-def can_use_workers(net: Net, step_batches: list[NumberedBatch]) -> bool:
-    """Whether the batches of a step can be computed in parallel, by processes with a net each.
-
-    Two small nets use two cores better than one net does; two large ones do not fit the memory.
-    A net with running statistics computes one batch after another: each updates what the next one
-    finds.
+def iter_batch_gradients(net: Net, step_batches: list[NumberedBatch], recipe: Recipe,
+                         ) -> Iterable[tuple[Loss, Iterable[tuple[str, Array]]]]:
+    """The loss and the gradients of each batch, in order; a thread for each batch where that pays.
     """
+    def compute(numbered: NumberedBatch) -> tuple[Loss, list[tuple[str, Array]]]:
+        loss, grads = batch_gradients(copy(net), numbered, recipe)     # a step of its own
+        return loss, list(grads)
+
+    if can_compute_at_once(net, step_batches):
+        with one_blas_thread():
+            return parallel(compute, step_batches)
+    return (batch_gradients(net, numbered, recipe) for numbered in step_batches)
+
+
+def can_compute_at_once(net: Net, step_batches: list[NumberedBatch]) -> bool:
+    """Whether the batches of a step are computed side by side, each by one thread.
+
+    Two threads with a small image each wait less for each other than two that share every op of
+    one; two large images do not fit the memory. A net with running statistics computes one batch
+    after another: each updates what the next one finds. So do several ranks, which send gradients
+    while they compute others.
+    """
+    if min(len(step_batches), thread_count()) < 2 or world().size > 1:
+        return False
     if net.state or not on_host(*net.params.values()):
         return False
     sizes = Counter(numbered.batch.image.shape for numbered in step_batches)
     needed = 0.
     for (images, _, *size), times in sizes.items():
         needed += times * images * peak(net, size)
-    return needed < WORKER_MEMORY
+    return needed < MEMORY_AT_ONCE
 
 
 def batch_gradients(net: Net, numbered: NumberedBatch,
