@@ -165,7 +165,7 @@ def test_relu_behind_a_convolution(name, use_only):
     algorithm, tol = ALGORITHMS[name]
     use_only(algorithm)
 
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None,
+    @settings(max_examples=100, deadline=None, derandomize=True, database=None,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
     @given(problems(name == 'winograd'), st.booleans())
     def run(problem, into_a_slice):

@@ -294,7 +294,17 @@ def as_problem(dtype: Any, batch_size: int, size: Size, w: tuple[int, ...], geom
 
 def as_geometry(stride: Pair, pad: Pair, dilation: Pair) -> Geometry:
     """Ints or pairs, as the user gave them -> pairs."""
+    if type(stride) is type(pad) is type(dilation) is int:
+        return _geometry_of_ints(stride, pad, dilation)
+    return _geometry(stride, pad, dilation)
+
+
+def _geometry(stride: Pair, pad: Pair, dilation: Pair) -> Geometry:
     return Geometry(axes(stride, 'stride', 1), axes(pad, 'pad'), axes(dilation, 'dilation', 1))
+
+
+# 1.0 is refused and yet equals 1, so a cache must not be asked for it
+_geometry_of_ints = lru_cache(maxsize=1024)(_geometry)
 
 
 def _wanted(want: Sequence[bool] | None, b: Array | None) -> tuple[bool, bool, bool]:

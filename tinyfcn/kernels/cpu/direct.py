@@ -111,6 +111,23 @@ def fill(patch, x, n, top, left, rows, columns):
 
 
 @compiled
+def under_windows(x, n, first, count, windows, window, patch):
+    """What `count` rows of so many windows read of image n, from row `first` of them on.
+
+    -> its address, and how many values there are from one window to that below, and to the next
+    """
+    top = first * window.row_stride + window.top
+    if window.is_padded:
+        line = (windows - 1) * window.column_stride + window.columns
+        fill(patch, x, n, top, window.left, (count - 1) * window.row_stride + window.rows, line)
+        source, row, column = patch, line * x.channels, x.channels
+    else:
+        source = pixel(x, n, top, window.left, 0)
+        row, column = x.row_stride // 4, x.column_stride // 4
+    return source, row * window.row_stride, column * window.column_stride
+
+
+@compiled
 def pack(w, shape, strides, packed, width, start, stop):
     """packed (panels, kh, kw, C, width) = w (K, C, kh, kw), zeros behind filter K; panels start …
     stop. w and packed are addresses, the strides of w are bytes."""
@@ -137,29 +154,20 @@ def gather_with(rows, vectors):
     def gather(x, y, w, bias, least, offsets, window, patch, start, stop):
         """Rows start … stop of y, counted through all images. w, bias, offsets and patch are
         addresses; offsets: where each run begins, in x and in a panel of w."""
-        line = (y.columns - 1) * window.column_stride + window.columns
         panel_size = window.runs * window.depth * width
         at = start
         while at < stop:
             n = at // y.rows
             first = at % y.rows
             count = min(window.block, y.rows - first, stop - at)
-            top = first * window.row_stride + window.top
-            if window.is_padded:
-                fill(patch, x, n, top, window.left,
-                     (count - 1) * window.row_stride + window.rows, line)
-                source, row, column = patch, line * x.channels, x.channels
-            else:
-                source = pixel(x, n, top, window.left, 0)
-                row, column = x.row_stride // 4, x.column_stride // 4
+            source, row, column = under_windows(x, n, first, count, y.columns, window, patch)
             for k in range(0, y.channels, width):
                 for r in range(count):
                     for o in range(0, y.columns, rows):
                         o = min(o, y.columns - rows)
                         tile(rows, vectors, 0,
-                             source + 4 * (r * window.row_stride * row
-                                           + o * window.column_stride * column),
-                             window.column_stride * column, 1, w + 4 * (k // width) * panel_size,
+                             source + 4 * (r * row + o * column), column, 1,
+                             w + 4 * (k // width) * panel_size,
                              offsets, window.runs, window.depth, pixel(y, n, first + r, o, k),
                              y.column_stride // 4, bias + 4 * k, least, y.channels - k)
             at += count
@@ -181,7 +189,6 @@ def correlate_with(rows, vectors):
         the addresses of a patch and of a panel of dy.
         """
         offsets, patch, panel = memory
-        line = (dy.columns - 1) * window.column_stride + window.columns
         length = -(-window.depth // rows) * rows
         item = start
         while item < stop:
@@ -196,25 +203,18 @@ def correlate_with(rows, vectors):
                 first = at % dy.rows
                 count = min(window.block, dy.rows - first, end - at)
                 at += count
-                top = first * window.row_stride + window.top
-                if window.is_padded:
-                    fill(patch, x, n, top, window.left,
-                         (count - 1) * window.row_stride + window.rows, line)
-                    source, row, column = patch, line * x.channels, x.channels
-                else:
-                    source = pixel(x, n, top, window.left, 0)
-                    row, column = x.row_stride // 4, x.column_stride // 4
+                source, row, column = under_windows(x, n, first, count, dy.columns, window, patch)
                 for r in range(count):
-                    offsets[2 * r] = r * window.row_stride * row
+                    offsets[2 * r] = r * row
                     offsets[2 * r + 1] = r * dy.columns * width
                 for k in range(first_panel, end_panel):
                     pack_gradient(dy, panel, n, first, count, k * width, width)
                     for g in range(window.runs):
                         for i in range(0, window.depth, rows):
                             target = ((part * panels + k) * window.runs + g) * length + i
-                            tile(rows, vectors, 1, source + 4 * (runs[g] + i), 1,
-                                 window.column_stride * column, panel, offsets.ctypes.data, count,
-                                 dy.columns, sums + 4 * target * width, width, 0, LOWEST, 0)
+                            tile(rows, vectors, 1, source + 4 * (runs[g] + i), 1, column, panel,
+                                 offsets.ctypes.data, count, dy.columns,
+                                 sums + 4 * target * width, width, 0, LOWEST, 0)
     return correlate
 
 
@@ -230,44 +230,36 @@ def pack_gradient(dy, panel, n, first, count, k, width):
 
 
 @compiled
-def unpack(sums, parts, panels, runs, length, width, dw, shape, start, stop):
-    """dw (K, C, kh, kw) = the sum over the parts of sums (parts, panels, runs, length, width), of
-    the panels start … stop. A run is one tap, or several side by side."""
+def unpack(sums, runs, length, width, dw, shape, start, stop):
+    """dw (K, C, kh, kw) = sums (panels, runs, length, width), of the panels start … stop.
+
+    A run is one tap, or several side by side.
+    """
     filters, channels, kh, kw = shape
     taps = kh * kw
-    part_size = 4 * panels * runs * length * width
     for panel in range(start, stop):
         for c in range(0, channels, LANES):
-            left = channels - c
             for k in range(min(width, filters - panel * width)):
                 for tap in range(taps):
                     run, own = divmod(tap, taps // runs)
                     row = (panel * runs + run) * length + own * channels + c
-                    source = sums + 4 * (row * width + k)
-                    total = load_strided(source, 4 * width, left)
-                    for part in range(1, parts):
-                        total = total + load_strided(source + part * part_size, 4 * width, left)
+                    value = load_strided(sums + 4 * (row * width + k), 4 * width, channels - c)
                     target = dw + 4 * (((panel * width + k) * channels + c) * taps + tap)
-                    if taps == 1:
-                        store(target, left, total)
-                    else:
-                        store_strided(target, 4 * taps, left, total)
+                    store_strided(target, 4 * taps, channels - c, value)
 
 
 @compiled
-def unpack_transposed(sums, parts, panels, runs, length, width, dw, shape, start, stop):
-    """dw (K, C, 1, 1) of the sums of dwᵀ, whose panels are of channels, and whose rows filters."""
+def unpack_transposed(sums, runs, length, width, dw, shape, start, stop):
+    """The same for dwᵀ (C, K, 1, 1), whose panels are channels of dw, and whose rows its filters.
+    """
     filters, channels, _, _ = shape
-    part_size = 4 * panels * length * width
     for panel in range(start, stop):
         for k in range(filters):
-            for c in range(0, min(width, channels - panel * width), LANES):
-                source = sums + 4 * ((panel * length + k) * width + c)
-                total = load(source, LANES)
-                for part in range(1, parts):
-                    total = total + load(source + part * part_size, LANES)
-                channel = panel * width + c
-                store(dw + 4 * (k * channels + channel), channels - channel, total)
+            source = sums + 4 * (panel * length + k) * width
+            target = dw + 4 * (k * channels + panel * width)
+            left = min(width, channels - panel * width)
+            for c in range(0, left, LANES):
+                store(target + 4 * c, left - c, load(source + 4 * c, LANES))
 
 
 # ---- The three functions of an algorithm (conv.py)
@@ -321,7 +313,7 @@ def weight_gradient(x, dy, dw, geometry):
     columns = schedule.y[2]
     cost = dy.size * c * kh * kw // panels              # of a panel
     parts = PARTS if panels < PARTS and panels * cost >= blocking.MIN_WORK else 1
-    sums = np.zeros(parts * panels * window.runs * length * width, x.dtype)
+    sums = np.zeros((parts, panels * window.runs * length * width), x.dtype)
     correlate = correlate_with(rows, vectors)
 
     def work(part):
@@ -333,10 +325,11 @@ def weight_gradient(x, dy, dw, geometry):
                   (offsets, patch.ctypes.data, panel.ctypes.data), part.start, part.stop)
 
     parallel_for(work, count=parts * panels, cost=cost // parts + 1)
+    sums = sums[0] if parts == 1 else sums.sum(0)
     finish = unpack_transposed if is_transposed else unpack
-    parallel_for(lambda part: finish(sums.ctypes.data, parts, panels, window.runs, length, width,
-                                     dw.ctypes.data, dw.shape, part.start, part.stop),
-                 count=panels, cost=8 * parts * width * c * kh * kw)
+    parallel_for(lambda part: finish(sums.ctypes.data, window.runs, length, width, dw.ctypes.data,
+                                     dw.shape, part.start, part.stop),
+                 count=panels, cost=8 * width * c * kh * kw)
 
 
 def _convolve_as(schedule, x, w, b, y, least):

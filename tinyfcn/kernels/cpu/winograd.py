@@ -196,22 +196,16 @@ def transform_back(m, y, bias, least, n, top, rows, columns, pitch, outputs):
 
 
 @compiled
-def transform_gradient_back(sums, dw, parts, panels, length, width, filters, channels, memory,
-                            start, stop):
-    """dw (K, C, 3, 3) = Gᵀ s G, where s is the sum of the parts of sums (parts, 36, panels, length,
-    width), channels start … stop. sums and dw are addresses, memory that of 45 vectors."""
-    of_f = 4 * panels * length * width                  # bytes from one of the 36 to the next
-    total = memory
-    taps = memory + 4 * 36 * LANES
+def transform_gradient_back(sums, dw, panels, length, width, filters, channels, taps, start, stop):
+    """dw (K, C, 3, 3) = Gᵀ s G of s (36, panels, length, width), channels start … stop.
+
+    sums, dw and taps, memory of 9 vectors, are addresses.
+    """
+    step = panels * length * width                      # from one of the 36 to the next
     for c in range(start, stop):
         for k in range(0, filters, LANES):
-            source = sums + 4 * ((k // width * length + c) * width + k % width)
-            for f in range(36):
-                added = load(source + f * of_f, LANES)
-                for part in range(1, parts):
-                    added = added + load(source + (36 * part + f) * of_f, LANES)
-                store(total + 4 * f * LANES, LANES, added)
-            transform(TO_DW, total, 6 * LANES, LANES, taps, 3 * LANES, LANES)
+            transform(TO_DW, sums + 4 * ((k // width * length + c) * width + k % width), 6 * step,
+                      step, taps, 3 * LANES, LANES)
             for tap in range(9):
                 store_strided(dw + 4 * ((k * channels + c) * 9 + tap), 4 * 9 * channels,
                               filters - k, load(taps + 4 * tap * LANES, LANES))
@@ -333,7 +327,7 @@ def weight_gradient(x, dy, dw, geometry):
     parts = PARTS if panels < PARTS and panels * cost >= blocking.MIN_WORK else 1
     block = _block(columns, c, k, SMALL_FILTERS // 4, MIN_TILES_OF_DW, tile_rows)
     tiles = block * columns
-    sums = np.zeros(parts * 36 * panels * length * width, x.dtype)
+    sums = np.zeros((parts, 36 * panels * length * width), x.dtype)
     offsets = np.zeros(2, np.int64)
     correlate = correlate_with(rows, vectors)
 
@@ -346,13 +340,14 @@ def weight_gradient(x, dy, dw, geometry):
                   geometry.pad, block, memory, part.start, part.stop)
 
     parallel_for(work, count=parts * panels, cost=cost // parts + 1)
+    sums = sums[0] if parts == 1 else sums.sum(0)
 
     def finish(part):
-        memory = scratch('outputs', 45 * LANES)
-        transform_gradient_back(sums.ctypes.data, dw.ctypes.data, parts, panels, length, width, k,
-                                c, memory.ctypes.data, part.start, part.stop)
+        taps = scratch('outputs', 9 * LANES)
+        transform_gradient_back(sums.ctypes.data, dw.ctypes.data, panels, length, width, k, c,
+                                taps.ctypes.data, part.start, part.stop)
 
-    parallel_for(finish, count=c, cost=8 * 36 * k * parts)
+    parallel_for(finish, count=c, cost=8 * 36 * k)
 
 
 def _convolve_tiles(x, w, b, y, pad, least):
