@@ -746,9 +746,8 @@ BUGS = {
         'kernels/cpu/blocking.py': [
             ('lifetime', 'all threads share one scratch memory',
              '_scratch = local()', "_scratch = type('Shared', (), {})()"),
-            ('index', 'a row of a channels-last copy is left out',
-             'whole_images = (part.stop - at) // rows',
-             'whole_images = (part.stop - at + 1) // rows'),
+            ('index', 'a part of an image is taken to be its first rows',
+             'slice(top, top + count)', 'slice(0, count)'),
         ],
         'kernels/cpu/pool.py': [
             ('sign', 'the maximum loses NaN',
@@ -756,7 +755,7 @@ BUGS = {
             ('index', 'of several NaN the last is found',
              '(is_nan(value) & (best == best))', 'is_nan(value)'),
             ('index', 'the first −∞ of a window is not found',
-             'best = load(pixel(x, n, top, left, c), x.channels - c)', 'best = full(LOWEST)'),
+             'found = full(np.float32(top * x.columns + left))', 'found = full(ZERO)'),
             ('accumulate', 'equal pixels all get the gradient',
              'store(at, count, load(at, count) + where(is_best, given, ZERO))\n'
              '                        given = where(is_best, ZERO, given)',
@@ -794,9 +793,8 @@ BUGS = {
             ('index', 'a neighbour is left out',
              '_sum_of(line, c, before + 1 + after)\n                store(pixel(s',
              '_sum_of(line, c, before + after)\n                store(pixel(s'),
-            ('index', 'the line has no room for the last vector',
-             'np.zeros(x.channels + before + after + LANES, np.float32)\n    products',
-             'np.zeros(x.channels + before + after, np.float32)\n    products'),
+            ('index', 'the line begins with the first channel',
+             'squares = line.ctypes.data + 4 * before', 'squares = line.ctypes.data'),
         ],
         'kernels/cpu/batch_norm.py': [
             ('accumulate', 'the running variance is the biased one',

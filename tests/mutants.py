@@ -80,13 +80,13 @@ SUBSETS = {
 
 # of the group 'cpu', for each file of kernels/cpu: a bug there compiles all kernels anew, so as few
 # tests as possible run first, and the tests of kernels and ops alone run last
-LOOPS = 'kernels/test_cpu_pool.py', 'kernels/test_cpu_vec.py'
+LOOPS = 'ops/test_not_finite.py', 'kernels/test_cpu_pool.py', 'kernels/test_cpu_vec.py'
 CONVOLUTIONS = 'kernels/test_cpu_direct.py', 'kernels/test_cpu_conv.py'
 CPU_SUBSETS = {
     'jit': Subset(('kernels/test_cpu_jit.py',)),
     'vec': Subset(LOOPS, 'exp or lanes or relu or max_pool or max_switches or pool_of_nan'),
     'pool': Subset(LOOPS, 'max_pool or max_switches or pool_of_nan'),
-    'loss': Subset(LOOPS, 'softmax_cross_entropy or logarithm'),
+    'loss': Subset(LOOPS, 'softmax_cross_entropy or loss'),
     'norm': Subset(LOOPS, 'local_response_norm'),
     'batch_norm': Subset(LOOPS, 'batch_norm'),
     'upsample': Subset(LOOPS, 'avg_pool or upsample or resize'),
