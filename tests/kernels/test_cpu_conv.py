@@ -235,7 +235,7 @@ CASES = {
     'the same, dilated':     (64, 80, 3, 48, dict(pad=2, dilation=2), direct, direct),
     'a small map':           (64, 300, 3, 8, dict(pad=1), small_maps, small_maps),
     'a first layer':         (3, 64, 3, 60, dict(pad=30), direct, direct),
-    'an expand layer':       (16, 64, 3, 30, dict(pad=1), direct, direct),
+    'an expand layer':       (16, 64, 3, 24, dict(pad=1), direct, direct),
     'a larger one':          (16, 64, 3, 50, dict(pad=1), winograd, direct),
     'the stem of a ResNet':  (3, 64, 7, 65, dict(pad=3, stride=2), direct, direct),
     'a 3×3 at stride 2':     (32, 32, 3, 33, dict(pad=1, stride=2), direct, direct),

@@ -30,7 +30,7 @@ from .vec import LOWEST, ZERO, full, load, store, where
 
 SMALL = 1 << 20                 # multiplications
 WINOGRAD_CHANNELS = 16          # from here on Winograd's transforms pay
-WINOGRAD_WORK = 50_000          # windows · channels
+WINOGRAD_WORK = 24_000          # windows · channels
 
 
 def choose_exact(problem):

@@ -143,14 +143,14 @@ def transform_filters(packed, u, start, stop):
 
 
 @compiled
-def transform_image(x, n, top, left, rows, columns, patch, v, pitch):
+def transform_image(x, n, top, left, rows, columns, patch, v, tiles, pitch):
     """v (36, tiles, pitch) = Bᵀ x B of rows × columns tiles of image n, the first at (top, left).
 
     Lanes behind the last channel are computed from whatever follows in the patch, and read by none.
     """
     line = (4 * columns + 2) * x.channels
     fill(patch, x, n, top, left, 4 * rows + 2, 4 * columns + 2)
-    step = rows * columns * pitch
+    step = tiles * pitch
     for i in range(rows):
         for j in range(columns):
             for c in range(0, x.channels, LANES):
@@ -176,12 +176,12 @@ def transform_gradient(dy, n, top, rows, columns, patch, u, panels, width):
 
 
 @compiled
-def transform_back(m, y, bias, least, n, top, rows, columns, pitch, outputs):
+def transform_back(m, y, bias, least, n, top, rows, columns, tiles, pitch, outputs):
     """The tiles of y from row `top` on = max(Aᵀ m A + bias, least), of m (36, tiles, pitch).
 
     Tiles at the lower and right border may reach beyond the image.
     """
-    step = rows * columns * pitch
+    step = tiles * pitch
     for i in range(rows):
         for j in range(columns):
             for k in range(0, y.channels, LANES):
@@ -234,9 +234,9 @@ def gather_with(rows, vectors):
             n = at // tile_rows
             first = at % tile_rows
             count = min(block, tile_rows - first, stop - at)
-            tiles = count * columns
+            tiles = max(rows, count * columns)          # those behind the last are not written back
             transform_image(x, n, 4 * first - padding[0], -padding[1], count, columns, patch, v,
-                            pitch)
+                            tiles, pitch)
             for f in range(36):
                 for k in range(0, filters, width):
                     for t in range(0, tiles, rows):
@@ -245,8 +245,8 @@ def gather_with(rows, vectors):
                              u + 4 * (f * filters + k) * x.channels, offsets, 1, x.channels,
                              m + 4 * ((f * tiles + t) * filters + k), filters, bias, LOWEST,
                              width)
-            transform_back(m, y, bias + 4 * filters, least, n, 4 * first, count, columns, filters,
-                           outputs)
+            transform_back(m, y, bias + 4 * filters, least, n, 4 * first, count, columns, tiles,
+                           filters, outputs)
             at += count
     return gather
 
@@ -282,7 +282,7 @@ def correlate_with(rows, vectors):
                 at += count
                 tiles = count * columns
                 transform_image(x, n, 4 * first - padding[0], -padding[1], count, columns, patch,
-                                v, pitch)
+                                v, tiles, pitch)
                 transform_gradient(dy, n, 4 * first, count, columns, patch, u,
                                    (first_panel, first_panel + own), width)
                 for f in range(36):
@@ -356,7 +356,8 @@ def _convolve_tiles(x, w, b, y, pad, least):
     c = x.shape[3]
     tile_rows = -(-oh // 4)
     columns = -(-ow // 4)
-    rows, vectors = choose_shape(columns, k)
+    block = _block(columns, c, k, SMALL_FILTERS, MIN_TILES, tile_rows)
+    rows, vectors = choose_shape(block * columns, k)
     width = vectors * LANES
     panels = -(-k // width)
     packed = np.empty((panels, 3, 3, c, width), x.dtype)
@@ -371,8 +372,7 @@ def _convolve_tiles(x, w, b, y, pad, least):
     bias = np.zeros(2 * panels * width, x.dtype)
     if b is not None:
         bias[panels * width:][:k] = b
-    block = _block(columns, c, k, SMALL_FILTERS, MIN_TILES, tile_rows)
-    tiles = block * columns
+    tiles = max(rows, block * columns)
     offsets = np.zeros(2, np.int64)
     gather = gather_with(rows, vectors)
 
