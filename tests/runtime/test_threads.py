@@ -1,6 +1,5 @@
 """Threads: how many there are, how work is split between them, and one BLAS thread for each."""
 import os
-import platform
 import subprocess
 import sys
 import threading
@@ -437,55 +436,19 @@ def test_the_blas_libraries_are_found_once():
 # ---- The allocator
 
 def test_freed_memory_stays_with_the_process():
-    """300 MB that were used and freed are still resident."""
+    """300 MB that were used and freed are still resident, also those of another thread."""
     if not os.path.exists('/proc/self/statm'):
         pytest.skip('only Linux reports how much memory is resident')
-    script = ('import numpy as np\n'
+    script = ('from threading import Thread\n'
+              'import numpy as np\n'
               'from tinyfcn.runtime.malloc import tune_allocator\n'
               'def resident():\n'
               '    with open("/proc/self/statm") as file:\n'
               '        return int(file.read().split()[1]) * 4096\n'
               'tuned = tune_allocator()\n'
-              'for _ in range(2):\n'
-              '    np.ones(300 << 17)\n'
+              'thread = Thread(target=lambda: [np.ones(3 << 17) for _ in range(100)])\n'
+              'thread.start()\n'
+              'thread.join()\n'
               'print(tuned, resident() > 280 << 20)')
     run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
     assert run.stdout.split() in (['True', 'True'], ['False', 'False']), run.stderr
-
-
-def test_a_limited_address_space_is_not_taken_for_the_heap():
-    """Under `ulimit -v` the gigabyte would be missing when libraries are loaded."""
-    if not os.path.exists('/proc/self/statm'):
-        pytest.skip('only Linux reports the address space')
-    script = ('import resource\n'
-              'from tinyfcn.runtime.malloc import tune_allocator\n'
-              'def space():\n'
-              '    with open("/proc/self/statm") as file:\n'
-              '        return int(file.read().split()[0]) * 4096\n'
-              'limit = space() + (1200 << 20)\n'
-              'resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n'
-              'tune_allocator()\n'
-              'print(limit - space() > 1100 << 20)')
-    run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
-    assert run.stdout == 'True\n', run.stderr
-
-
-def test_the_heap_has_huge_pages():
-    """/proc/self/smaps marks memory that was advised to have huge pages with 'hg'."""
-    advice = '/sys/kernel/mm/transparent_hugepage/enabled'
-    if not os.path.exists(advice) or platform.libc_ver()[0] != 'glibc':
-        pytest.skip('this kernel has no transparent huge pages, or this libc no mallopt')
-    script = ('from tinyfcn.runtime.malloc import tune_allocator\n'
-              'tune_allocator()\n'
-              'sizes = []\n'
-              'advised = 0\n'
-              'with open("/proc/self/smaps") as file:\n'
-              '    for line in file:\n'
-              '        kind, *values = line.split()\n'
-              '        if kind == "Size:":\n'
-              '            sizes.append(int(values[0]))\n'
-              '        if kind == "VmFlags:" and "hg" in values:\n'
-              '            advised += sizes[-1]\n'
-              'print(advised)')
-    run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
-    assert int(run.stdout) >= (1 << 20) - 2048, run.stderr      # kB, up to the rounding to a page
