@@ -88,7 +88,7 @@ CPU_SUBSETS = {
     'pool': Subset(LOOPS, 'max_pool or max_switches or pool_of_nan'),
     'loss': Subset(LOOPS, 'softmax_cross_entropy or loss'),
     'norm': Subset(LOOPS, 'local_response_norm'),
-    'batch_norm': Subset(LOOPS, 'batch_norm'),
+    'batch_norm': Subset(LOOPS, 'batch_norm or variance'),
     'upsample': Subset(LOOPS, 'avg_pool or upsample or resize'),
     'pointwise': Subset(LOOPS, 'relu or dropout'),
     'update': Subset(LOOPS, 'update'),
