@@ -405,6 +405,15 @@ def test_channels_last_does_not_copy_a_crop():
     assert blocking.channels_last(np.ones((1, 16, 9, 8), 'float32')).flags.c_contiguous
 
 
+@pytest.mark.parametrize('threads', [1, 2, 3, 5])
+def test_channels_last_copies_every_image(threads, monkeypatch):
+    """Whatever rows a thread has: some of one image, or the end of one and the next."""
+    monkeypatch.setattr(blocking, 'MIN_WORK', 1)
+    monkeypatch.setenv('TINYFCN_THREADS', str(threads))
+    x = np.arange(3 * 2 * 4 * 5, dtype='float32').reshape(3, 2, 4, 5)
+    np.testing.assert_array_equal(blocking.channels_last(x), x.transpose(0, 2, 3, 1))
+
+
 @pytest.mark.parametrize('name', ALGORITHMS)
 def test_the_number_of_threads_changes_no_bit(name, use_only, monkeypatch):
     algorithm, _ = ALGORITHMS[name]
@@ -423,11 +432,3 @@ def test_the_number_of_threads_changes_no_bit(name, use_only, monkeypatch):
     for own in results[1:]:
         for a, b in zip(own, results[0]):
             np.testing.assert_array_equal(a, b)
-
-
-def test_a_block_is_several_small_images_or_a_part_of_one():
-    assert [*blocking.blocks(slice(0, 12), 3, 7)] == [(slice(0, 2), slice(0, 3)),
-                                                      (slice(2, 4), slice(0, 3))]
-    assert [*blocking.blocks(slice(2, 9), 4, 3)] == [
-        (slice(0, 1), slice(2, 4)), (slice(1, 2), slice(0, 2)), (slice(1, 2), slice(2, 4)),
-        (slice(2, 3), slice(0, 1))]

@@ -1,7 +1,7 @@
-"""What the CPU kernels share: channels-last memory, blocks of rows, scratch memory, threads.
+"""What the CPU kernels share: channels-last memory, scratch memory, threads.
 
 The shape stays (N, C, H, W), but the memory is (N, H, W, C). There a window is a few long runs of
-memory, and a block of image rows is small enough to stay in the cache from one step to the next.
+memory.
 """
 from math import prod
 from threading import local
@@ -54,36 +54,14 @@ def channels_last(x):
         return x
     y = np.empty(x.shape, x.dtype)
 
-    def copy(part):
-        for block in blocks(part, x.shape[1], x.shape[1]):
-            y[block] = x[block]
+    def copy(part):                                     # of the rows of all images
+        at = part.start
+        while at < part.stop:
+            image, top = divmod(at, x.shape[1])
+            end = min(x.shape[1], top + part.stop - at)
+            y[image, top:end] = x[image, top:end]
+            at += end - top
 
     # to copy a value takes as long as 8 multiplications
     parallel_for(copy, count=len(x) * x.shape[1], cost=8 * prod(x.shape[2:]))
     return y
-
-
-def blocks(part, rows, max_rows):
-    """Split `part`, a slice of the rows of all images, into blocks. -> (image slice, row slice) …
-
-    A block is several whole images, or at most `max_rows` rows of one. `rows` is the number of rows
-    of an image. Blocks are as even as possible.
-    """
-    at = part.start
-    while at < part.stop:
-        image, top = divmod(at, rows)
-        whole_images = (part.stop - at) // rows
-        if top == 0 and whole_images and max_rows >= rows:
-            count = _even(whole_images, max_rows // rows)
-            yield slice(image, image + count), slice(0, rows)
-            at += count * rows
-        else:
-            count = _even(min(rows - top, part.stop - at), max_rows)
-            yield slice(image, image + 1), slice(top, top + count)
-            at += count
-
-
-def _even(count, most):
-    """The size of a part, when `count` items are split evenly into as few parts as possible."""
-    parts = -(-count // most)
-    return -(-count // parts)
