@@ -36,7 +36,7 @@ def lock_folder(folder: str | os.PathLike[str], message: str) -> Iterator[None]:
 
 
 def _close_in_child() -> None:
-    """A forked worker would keep the lock if it outlived its parent."""
+    """A forked process would keep the lock if it outlived its parent."""
     for handle in _handles:
         os.close(handle)
     _handles.clear()
