@@ -404,24 +404,24 @@ class Part(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def schedule_phases(dy, dx, shape, geometry):
-    """dy and dx are layouts, `shape` is that of w. -> a Part for each two phases"""
+    """dy and dx are layouts, `shape` is that of w. -> a Part for each pair of phases"""
     n, h, w, c, image, row, column = dx
+    k, _, kh, kw = shape
     parts = []
-    for rows in _phases(h, shape[2], *(of_axis[0] for of_axis in geometry)):
-        for columns in _phases(w, shape[3], *(of_axis[1] for of_axis in geometry)):
-            pixels = np.s_[:, rows.pixels, columns.pixels]
-            taps = np.s_[:, :, rows.taps, columns.taps]
-            size = [len(range(*own.indices(all_))) for own, all_ in zip(pixels[1:], (h, w))]
-            taps_size = [len(range(*own.indices(all_))) for own, all_ in zip(taps[2:], shape[2:])]
+    for rows in _phases(h, kh, *(of_axis[0] for of_axis in geometry)):
+        for columns in _phases(w, kw, *(of_axis[1] for of_axis in geometry)):
+            size = len(range(h)[rows.pixels]), len(range(w)[columns.pixels])
+            ksize = len(range(kh)[rows.taps]), len(range(kw)[columns.taps])
             if 0 in size:
                 continue
             schedule = None
-            if 0 not in taps_size:
+            if 0 not in ksize:
                 part = (n, *size, c, image, row * geometry.stride[0], column * geometry.stride[1])
                 schedule = schedule_gather(
-                    dy, part, (shape[1], shape[0], *taps_size),
+                    dy, part, (c, k, *ksize),
                     Geometry((1, 1), (rows.pad, columns.pad), (rows.dilation, columns.dilation)))
-            parts.append(Part(pixels, taps, schedule))
+            parts.append(Part(np.s_[:, rows.pixels, columns.pixels],
+                              np.s_[:, :, rows.taps, columns.taps], schedule))
     return parts
 
 
@@ -475,8 +475,9 @@ def _fold(x, y, shape, geometry):
     less overlap. Every pixel must lie as far behind the last, across rows and images.
     """
     n, h, w, *_ = x
-    if not _is_pointwise(shape, geometry) or any(row != w * column or (n > 1 and image != h * row)
-                               for *_, image, row, column in (x, y)):
+    is_even = all(row == w * column and (n == 1 or image == h * row)
+                  for *_, image, row, column in (x, y))
+    if not (is_even and _is_pointwise(shape, geometry)):
         return x, y
     columns = max(_largest_divisor(n * h * w), w)
     rows = n * h * w // columns
