@@ -98,6 +98,25 @@ def test_a_weight_that_is_not_finite_meets_no_zeros_beside_the_image(bad):
     assert np.isfinite(dx).any() and not np.isfinite(dx).all()
 
 
+@pytest.mark.parametrize('algorithm', [direct, winograd], ids=['direct', 'winograd'])
+def test_what_lay_in_scratch_memory_before_is_of_no_consequence(algorithm, monkeypatch):
+    """Tiles compute with it beside the last channel; it must reach no result, and no warning."""
+    def leftovers(name, *shape):
+        memory = np.full(shape, np.inf, 'float32')
+        memory.flat[::2] = -np.inf
+        return memory
+
+    monkeypatch.setattr(algorithm, 'scratch', leftovers)
+    monkeypatch.setattr(blocking, 'MIN_WORK', 1)
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal((2, 21, 19, 5), 'float32')
+    dy = rng.standard_normal((2, 21, 19, 7), 'float32')
+    dw = np.empty((7, 5, 3, 3), 'float32')
+    with np.errstate(all='raise'):
+        algorithm.weight_gradient(x, dy, dw, Geometry((1, 1), (1, 1), (1, 1)))
+    assert np.isfinite(dw).all()
+
+
 def test_1x1_of_images_that_do_not_follow_each_other_in_memory():
     """Rows were cut off, images or every second row left out; of x, and of y."""
     rng = np.random.default_rng(8)

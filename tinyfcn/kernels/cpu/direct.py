@@ -325,7 +325,8 @@ def weight_gradient(x, dy, dw, geometry):
                   (offsets, patch.ctypes.data, panel.ctypes.data), part.start, part.stop)
 
     parallel_for(work, count=parts * panels, cost=cost // parts + 1)
-    sums = sums[0] if parts == 1 else sums.sum(0)
+    with np.errstate(all='ignore'):                         # rows behind the last hold anything
+        sums = sums[0] if parts == 1 else sums.sum(0)
     finish = unpack_transposed if is_transposed else unpack
     parallel_for(lambda part: finish(sums.ctypes.data, window.runs, length, width, dw.ctypes.data,
                                      dw.shape, part.start, part.stop),

@@ -340,7 +340,8 @@ def weight_gradient(x, dy, dw, geometry):
                   geometry.pad, block, memory, part.start, part.stop)
 
     parallel_for(work, count=parts * panels, cost=cost // parts + 1)
-    sums = sums[0] if parts == 1 else sums.sum(0)
+    with np.errstate(all='ignore'):                         # rows behind the last hold anything
+        sums = sums[0] if parts == 1 else sums.sum(0)
 
     def finish(part):
         taps = scratch('outputs', 9 * LANES)
