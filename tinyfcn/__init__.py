@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from .models import build
     from .models.load import load, pretrained
     from .net import Box, Net
-    from .prediction import evaluate, predict
+    from .prediction.evaluation import evaluate
+    from .prediction.predict import predict
     from .training import fit
 
 __version__ = '0.1.0'
