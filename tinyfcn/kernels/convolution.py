@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..geometry import Pair, Size, axes, conv_size, transposed_size
+from ..runtime.threads import parallel
 from .registry import Library, kernel
 
 Array = Any                             # of NumPy or of CuPy
@@ -73,6 +74,8 @@ class Backend(NamedTuple):
     weight_gradient: Callable[..., Array]
     # dy in the image layout -> db, the sum of each channel
     sum_pixels: Callable[[Array], Array]
+    # up to so many multiplications dx and dw are computed side by side, each by one thread
+    side_by_side: int = 0
     # convolve with one argument more, `out` or None, and ReLU behind it; None: no such kernel
     convolve_relu: Callable[..., Array] | None = None
     # dy and y in the image layout -> dy where y > 0 and 0 elsewhere, and the sum of each channel
@@ -140,15 +143,22 @@ class Convolutions:
         geometry = as_geometry(**kwargs)
         algorithm, _ = self._choose(x, w, geometry, groups)
         want_dx, want_dw, want_db = _wanted(want, b)
-        dx = dw = db = None
-
+        db = None
         dy = backend.image_layout(dy)
-        if want_dx:
-            dx = backend.convolve_transposed(algorithm, dy, backend.weight_layout(w), None,
-                                             x.shape[2:], geometry, groups)
-        if want_dw:
-            dw = backend.weight_gradient(algorithm, backend.image_layout(x), dy, w.shape, geometry,
-                                         groups)
+
+        def compute_dx() -> Array:
+            return backend.convolve_transposed(algorithm, dy, backend.weight_layout(w), None,
+                                               x.shape[2:], geometry, groups)
+
+        def compute_dw() -> Array:
+            return backend.weight_gradient(algorithm, backend.image_layout(x), dy, w.shape,
+                                           geometry, groups)
+
+        if want_dx and want_dw and dy.size * w[0].size <= backend.side_by_side:
+            dx, dw = parallel(lambda compute: compute(), [compute_dx, compute_dw])
+        else:
+            dx = compute_dx() if want_dx else None
+            dw = compute_dw() if want_dw else None
         if want_db:
             db = backend.sum_pixels(dy)
         return dx, dw, db

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...runtime.threads import parallel, split_range
 
-MIN_WORK = 1 << 24          # multiplications that make it worth waking one more thread, about 1 ms
+MIN_WORK = 1 << 21          # multiplications that make it worth waking one more thread
 MAX_SCRATCH = 1 << 23       # values of a scratch buffer that a thread keeps, 32 MB
 
 _scratch = local()

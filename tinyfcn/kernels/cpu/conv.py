@@ -31,6 +31,7 @@ from .vec import LOWEST, ZERO, full, load, store, where
 SMALL = 1 << 20                 # multiplications
 WINOGRAD_CHANNELS = 16          # from here on Winograd's transforms pay
 WINOGRAD_WORK = 24_000          # windows · channels
+SIDE_BY_SIDE = 1 << 26          # multiplications of dx, and of dw
 
 
 def choose_exact(problem):
@@ -165,7 +166,8 @@ def _mask_and_sum(dy, y, sums, masked, start, stop):
 BACKEND = convolution.Backend(
     'numpy', is_supported, image_layout=channels_last, weight_layout=lambda w: w,
     convolve=convolve, convolve_transposed=convolve_transposed, weight_gradient=weight_gradient,
-    sum_pixels=sum_pixels, convolve_relu=convolve_relu, mask_and_sum=mask_and_sum)
+    sum_pixels=sum_pixels, side_by_side=SIDE_BY_SIDE, convolve_relu=convolve_relu,
+    mask_and_sum=mask_and_sum)
 
 
 def register(choose, exact):
