@@ -9,6 +9,7 @@ from ..runtime.machine import has_numba
 from .alignment import Alignment
 from .box import Box
 from .graph import Graph
+from .plan import make_plan
 
 MAX_FIRST = 72                  # characters in the first column of a summary
 
@@ -117,19 +118,17 @@ def megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float:
 def peak(net: Graph, size: Pair) -> float:
     """The most bytes that `forward` takes for one image of `size`, weights included.
 
-    Counted at every box: the values that are still to be read, the one it makes, and what the op
+    Counted at every step: the values that are still to be read, the one it makes, and what the op
     makes on the way, as far as it is as large as a value.
     """
-    sizes = net.sizes(size, train=False)
-    route = net.route(train=False)
-    last_reader = {name: box for box in route for name in box.inputs}
+    plan = make_plan(net, axes(size, 'the size of the image', 1), train=False, fused=True)
     alive = {'data'}
     most = 0.
-    for box in route:
-        alive.add(str(box.name))
-        values = sum(megabytes(net, net[name], sizes) for name in alive)
-        most = max(most, values + _scratch_megabytes(net, box, sizes))
-        alive -= {name for name in box.inputs if last_reader[name] is box}
+    for step in plan.steps:
+        alive.add(step.part[0] if step.part else step.name)     # a part lies in a value that counts
+        values = sum(megabytes(net, net[name], plan.sizes) for name in alive)
+        most = max(most, values + _scratch_megabytes(net, step.box, plan.sizes))
+        alive.difference_update(plan.last_reads[step.name])
     weights = sum(w.nbytes for w in {**net.params, **net.state}.values())
     return 1e6 * most + weights
 
@@ -137,7 +136,9 @@ def peak(net: Graph, size: Pair) -> float:
 def _scratch_megabytes(net: Graph, box: Box, sizes: Mapping[str, Size]) -> float:
     """What an op makes on its way from its inputs to its value, for one image."""
     if box.op.__name__ == 'batch_norm':
-        return 2 * megabytes(net, box, sizes)           # x̂ for backward, and w·x̂
+        return 2 * megabytes(net, box, sizes)           # x̂, and w·x̂
+    if box.op.__name__ == 'upsample':                   # along one axis, before the other
+        return megabytes(net, box, sizes) / min(axes(box.kwargs['factor'], 'factor'))
     # of convolutions the columns of im2col, which the compiled kernels for float32 do not need
     w = net.params.get(f'{box.name}.w')
     has_kernels = net.dtype == 'float32' and has_numba()
