@@ -300,6 +300,28 @@ parallel(lambda part: both.wait(), 'ab')
 '''
 
 
+OTHER_CPU = (
+    'import os, threading\n'
+    'from tinyfcn.runtime import threads\n'
+    'cpus = os.sched_getaffinity(0)\n'
+    'for cpu in sorted(cpus)[:2] * 2:\n'
+    '    threads._cpu_getter = lambda: lambda: cpu\n'
+    '    threads.parallel(str, range(2))\n'
+    '    (thread,) = [t for t in threading.enumerate() if t is not threading.main_thread()]\n'
+    '    assert os.sched_getaffinity(thread.native_id) == cpus - {cpu}, cpu\n'
+    'assert os.sched_getaffinity(0) == cpus\n'
+    'print("right")')
+
+
+@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity') or len(os.sched_getaffinity(0)) < 2,
+                    reason='a machine with two CPUs is needed, and Linux')
+def test_threads_keep_off_the_cpu_of_the_caller():
+    """As it is at each call; the caller itself may run everywhere."""
+    run = subprocess.run([sys.executable, '-c', OTHER_CPU], timeout=TIMEOUT, capture_output=True,
+                         text=True, env={**os.environ, 'TINYFCN_THREADS': '2'})
+    assert (run.stdout, run.stderr) == ('right\n', '')
+
+
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='only Unix has fork')
 @pytest.mark.parametrize('end', ['os._exit(7)', 'sys.exit(7)'])
 def test_a_forked_child_has_threads_of_its_own(end):

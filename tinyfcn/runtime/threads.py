@@ -7,7 +7,9 @@ started once, and then wait for work: to wake a thread takes less time than to s
 parts that call BLAS belongs one_blas_thread, of blas_threads.py.
 """
 import atexit
+import ctypes
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -100,6 +102,7 @@ def _run_with_helpers(work: Callable[[], None], count: int) -> None:
             thread.start()
             threads.append(thread)
     count = min(count, len(threads))
+    _keep_off_this_cpu(threads)
 
     offers = dict.fromkeys(range(count), work)
     errors: Errors = SimpleQueue()
@@ -114,6 +117,38 @@ def _run_with_helpers(work: Callable[[], None], count: int) -> None:
     for error in raised:
         if error:
             raise error
+
+
+def _keep_off_this_cpu(threads: list[Thread]) -> None:
+    """Let the threads run on every CPU but the one that the caller is on.
+
+    After a pause Linux may wake a thread on the CPU of its caller, and moves it to an idle one only
+    after some milliseconds, in which a whole layer is computed.
+    """
+    get_cpu = _cpu_getter()
+    if not get_cpu:
+        return
+    now = get_cpu(), len(threads)
+    if _kept_off.get(os.getpid()) == now:
+        return
+    _kept_off[os.getpid()] = now
+    others = os.sched_getaffinity(0) - {now[0]}
+    if len(others) < len(threads):
+        return                                          # they need all CPUs that there are
+    for thread in threads:
+        if thread.native_id:
+            with suppress(OSError):                     # forbidden, as in some containers
+                os.sched_setaffinity(thread.native_id, others)
+
+
+_kept_off: dict[int, tuple[int, int]] = {}      # by process: the CPU, and how many threads
+
+
+@cache
+def _cpu_getter() -> Callable[[], int] | None:
+    """A function -> the number of the CPU that it is called on; None on other systems."""
+    libc = ctypes.CDLL(None) if sys.platform == 'linux' else None
+    return getattr(libc, 'sched_getcpu', None)
 
 
 def _help(offers: dict[int, Callable[[], None]], number: int, errors: Errors) -> None:
