@@ -28,7 +28,7 @@ least behind a slash; × is the time divided by tinyfcn's, so above 1 tinyfcn is
 *Of the peak*: the least time that the machine allows for the multiply-adds of the convolutions, and
 for reading and writing their arrays once, divided by the time of tinyfcn. Winograd multiplies less
 often and may exceed 100 %. `make bench` measures everything up to the section on memory again;
-[README.md](README.md) says what measures the rest.
+`benchmarks/README.md` says what measures the rest.
 """
 COMPETITORS = 'tinyfcn', *PYTORCH, 'ONNX Runtime', 'OpenVINO'
 REFERENCE = 'readable'          # tinyfcn by its reference implementations alone
