@@ -1,6 +1,6 @@
 """The kernels for ARM, without an ARM: four lanes and 32 registers.
 
-What they compute is tested on this CPU, with four lanes. How fast they are nobody has measured, but
+What they compute is tested on this CPU, with four lanes. Their speed was not measured, but
 LLVM translates a tile for any CPU, so that one sees whether its sums stay in registers.
 """
 import os

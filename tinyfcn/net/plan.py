@@ -3,8 +3,8 @@
     make_plan(net, size, train)                 a step for each box, as `walk` takes them
     make_plan(net, size, train, fused=True)     fewer steps, with the same values
 
-Boxes are fused where nobody can see the difference: the value between them is read by one box
-alone, and nobody asks for it.
+Two boxes are fused where only the second reads the value of the first, and `until` does not ask for
+that value.
 
     conv, then relu         one step; what comes before ReLU is never written
     upsample, then crop     one step; the pixels that are cut away are never computed
