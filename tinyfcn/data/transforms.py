@@ -45,6 +45,32 @@ def resize_image(image: Array, h: int, w: int) -> Array:
     return np.stack([np.asarray(channel) for channel in channels], axis=2)
 
 
+def rotate(image: Array, label: Label, degrees: float) -> tuple[Array, Label]:
+    """Turn counter-clockwise about the centre; `read_at` says how the pixels are read."""
+    h, w = image.shape[:2]
+    rows, columns = np.indices((h, w))
+    y, x = rows - (h - 1) / 2, columns - (w - 1) / 2
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return read_at(image, label, np.array([c * y + s * x + (h - 1) / 2,
+                                           c * x - s * y + (w - 1) / 2]))
+
+
+def read_at(image: Array, label: Label, at: Array) -> tuple[Array, Label]:
+    """y[i, j] = x(at[0, i, j], at[1, i, j]), for the image and its label.
+
+    The image is read bilinearly, the label at the nearest pixel, so that no class is invented.
+    Outside the image its mirror image is read.
+    """
+    from scipy.ndimage import map_coordinates
+
+    def read(array: Array, order: int) -> Array:
+        values: Array = map_coordinates(array, at, order=order, mode='reflect')
+        return values
+
+    return (np.stack([read(channel, 1) for channel in image.transpose(2, 0, 1)], axis=2),
+            map_labels(lambda part: read(part, 0), label))
+
+
 def resize_shorter(image: Array, pixels: int | None) -> Array:
     """The image (H, W, C) with `pixels` on its shorter side; None leaves it as it is.
 

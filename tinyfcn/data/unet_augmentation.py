@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .labels import VOID, Array, Label, map_labels
+from .labels import VOID, Array, Label
+from .transforms import read_at
 
 GRID = 3, 3         # nodes of the displacement field
 # times σ: a cell farther away adds less than 2e-8 of w0, which float32 loses beside w_c
@@ -27,23 +28,14 @@ def elastic_deform(image: Array, label: Label, sigma: float,
                    rng: np.random.Generator) -> tuple[Array, Label]:
     """y(p) = x(p + u(p)): u is N(0, σ²) pixels at 3×3 nodes and axes, bicubic in between.
 
-    The image is read bilinearly, the label at the nearest pixel, so that no class is invented.
-    Outside the image its mirror image is read.
+    `read_at` says how the pixels are read.
     """
     from PIL import Image
-    from scipy.ndimage import map_coordinates
     h, w = image.shape[:2]
     nodes = rng.normal(0, sigma, (2, *GRID)).astype('float32')
     displacement = np.array([
         Image.fromarray(axis).resize((w, h), Image.Resampling.BICUBIC) for axis in nodes])
-    at = np.indices((h, w)) + displacement
-
-    def resample(array: Array, order: int) -> Array:
-        resampled: Array = map_coordinates(array, at, order=order, mode='reflect')
-        return resampled
-
-    return (np.stack([resample(channel, 1) for channel in image.transpose(2, 0, 1)], axis=2),
-            map_labels(lambda part: resample(part, 0), label))
+    return read_at(image, label, np.indices((h, w)) + displacement)
 
 
 def border_weights(label: Array, w0: float, sigma: float,

@@ -12,6 +12,7 @@ from .alexnet import alexnet, alexnet_torchvision
 from .autoencoder import cae, cae_fcn
 from .deconvnet import deconvnet, edeconvnet
 from .deeplabv3 import deeplabv3_resnet
+from .fcn_googlenet import fcn_googlenet_skips
 from .fcn_resnet import fcn_resnet
 from .fcn_squeezenet import fcn_squeezenet
 from .googlenet import googlenet
@@ -42,6 +43,8 @@ _ROWS: dict[str, tuple[Callable[..., Any], int, int]] = {
     'fcn_alexnet': (fcn.fcn_alexnet, 3, 21),
     'fcn_alexnet_torchvision': (fcn.fcn_alexnet_torchvision, 3, 21),
     'fcn_googlenet': (fcn.fcn_googlenet, 3, 21),
+    **{f'fcn_googlenet_{stride}s': (partial(fcn_googlenet_skips, stride=stride), 3, 21)
+       for stride in (16, 8, 4)},
     **{f'fcn_squeezenet_{stride}s': (partial(fcn_squeezenet, stride=stride), 3, 21)
        for stride in (16, 8, 4)},
     'fcn_resnet50': (partial(fcn_resnet, blocks=RESNET50), 3, 21),

@@ -34,7 +34,8 @@ from .requirements import require_trainable
 
 # the fields of a recipe that data.batches.sample takes: how images are drawn (`replace`) and
 # augmented
-AUGMENTATION = 'replace', 'flip', 'scale_range', 'crop_size', 'elastic_sigma'
+AUGMENTATION = ('replace', 'flip', 'scale_range', 'crop_size', 'elastic_sigma', 'rotation',
+                'colour')
 # bytes: the batches of a step are computed at once where their forward passes take less memory
 MEMORY_AT_ONCE = 1 << 28
 

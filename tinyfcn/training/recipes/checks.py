@@ -151,6 +151,10 @@ REQUIREMENTS = [
     Requirement(('crop_size',), 'None, or numbers of rows and columns, such as (256, 256)',
                 _or_none(lambda value: _is_tuple_of(_is_count, value, 2))),
     Requirement(('elastic_sigma',), 'None, or a number of pixels above 0', _or_none(_is_positive)),
+    Requirement(('rotation',), 'None, or a number of degrees above 0', _or_none(_is_positive)),
+    Requirement(('colour',), 'None, or the largest changes of brightness, contrast, saturation and '
+                'hue, such as (.4, .4, .4, .1)',
+                _or_none(lambda value: _is_tuple_of(_is_at_least_0, value, 4))),
     Requirement(('target',), "None, or a dict of scores in per cent, such as {'mean_iu': 65.5}",
                 _or_none(lambda value: _is_dict_of(_is_number, value))),
     Requirement(('source',), 'a text', _is_text),

@@ -90,6 +90,10 @@ class Recipe:
     crop_size: tuple[int, int] | None = None
     # the standard deviation of an elastic deformation, in pixels
     elastic_sigma: float | None = None
+    # rotate by up to so many degrees to either side
+    rotation: float | None = None
+    # (brightness, contrast, saturation, hue): the largest change of each, such as (.4, .4, .4, .1)
+    colour: tuple[float, float, float, float] | None = None
 
     # steps between two validations, each followed by a checkpoint
     validate_every: int = 500
