@@ -9,6 +9,8 @@ skipped; the exit code is then 2.
   tinyfcn predict runs/my photo.jpg
   tinyfcn predict runs/my photos -o masks           all images of a folder
   tinyfcn predict runs/my *.jpg -o masks --scales .75 1 1.25 --flip
+  tinyfcn predict runs/my photo.jpg --why 120,80    why that pixel has its class:
+                                                    a table and a picture
   tinyfcn predict squeezenet photo.jpg              a classifier: prints the most
                                                     probable classes of the
                                                     image, and writes no file
@@ -43,6 +45,8 @@ from .errors import describe_error
 from .output import say
 from .paths import weights_file
 from .predict_options import add_predict_arguments, predict_options
+from .values import pixel_position
+from .why import explain_image
 
 LISTED = 5                      # most classes that are printed for an image
 MAX_CLASS = 40                  # characters of each
@@ -69,6 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='where to write the PNGs (default: %(default)s)')
     parser.add_argument('--overwrite', action='store_true',
                         help='overwrite files there that tinyfcn did not write')
+    parser.add_argument('--why', type=pixel_position, metavar='X,Y',
+                        help='explain the class of one pixel of one image: what each score layer '
+                             'contributes to its scores, what it can see, and a gradient map')
     add_predict_arguments(parser)
     add_device_arguments(parser)
 
@@ -80,6 +87,10 @@ def run(args: argparse.Namespace) -> None:
     net = load(weights_file(args.weights)).to(args.device)
     if is_classifier(net):
         classify_images(net, images, predict_options(args))
+        return
+    if args.why:
+        explain_image(net, images, *args.why, args.output, args.overwrite,
+                      predict_options(args))
         return
     require_window(net, args.window)
     classes = by_output(net.about.get('classes') or numbered_classes(net))

@@ -37,6 +37,18 @@ def image_size(text: str) -> tuple[int, int]:
     return h, w
 
 
+def pixel_position(text: str) -> tuple[int, int]:
+    """'120,80' -> (120, 80): column and row"""
+    try:
+        x, y = (int(number) for number in text.split(','))
+    except ValueError:
+        x = y = -1
+    if min(x, y) < 0:
+        raise argparse.ArgumentTypeError(
+            f'{text[:40]!r} is not a pixel: X,Y counted from 0 at the top left, such as 120,80')
+    return x, y
+
+
 def _parse(kind: type[Number], text: str, accepts: Callable[[Number], bool], what: str) -> Number:
     try:
         number = kind(text)
