@@ -276,3 +276,37 @@ def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=N
     if reduce == 'none':
         return losses
     return np.sum(losses) / max(valid.sum(), 1) if reduce == 'mean' else np.sum(losses)
+
+
+def focal_loss(score, label, ignore=255, gamma=2., reduce='sum', class_weight=None,
+               pixel_weight=None):
+    losses = softmax_cross_entropy(score, label, ignore, 'none')
+    valid = label != ignore
+    # 1 − p from the scores of the other classes, which keeps its digits where p is nearly 1
+    top = numpy.max(getval(score), axis=1, keepdims=True)
+    powers = np.exp(score - top)
+    others = label[:, None] != numpy.arange(score.shape[1])[:, None, None]
+    missing = np.sum(powers * others, axis=1) / np.sum(powers, axis=1)
+    one_class = score.shape[1] == 1             # then 1 − p is 0, and 0 to a root has no slope
+    focus = float(gamma == 0) if one_class else missing ** gamma
+    weight = valid * 1.
+    if class_weight is not None:
+        weight = weight * class_weight[numpy.where(valid, label, 0).astype(int)]
+    if pixel_weight is not None:
+        weight = weight * pixel_weight
+    losses = weight * focus * losses
+    if reduce == 'none':
+        return losses
+    return np.sum(losses) / max(valid.sum(), 1) if reduce == 'mean' else np.sum(losses)
+
+
+def dice_loss(score, label, ignore=255, class_weight=None):
+    c = score.shape[1]
+    truth = (label[:, None] == numpy.arange(c)[:, None, None]) & (label != ignore)[:, None]
+    truth = numpy.moveaxis(truth, 1, 0).reshape(c, -1)
+    powers = np.exp(score - numpy.max(getval(score), axis=1, keepdims=True))
+    p = powers / np.sum(powers, axis=1, keepdims=True) * (label != ignore)[:, None]
+    p = np.reshape(np.moveaxis(p, 1, 0), (c, -1))
+    weight = numpy.any(truth, axis=1) * (1. if class_weight is None else class_weight)
+    dice = 2 * np.sum(p * truth, axis=1) / (np.sum(p + truth, axis=1) + (weight == 0))
+    return np.sum(weight * (1 - dice)) / (numpy.sum(weight) or 1)

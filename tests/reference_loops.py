@@ -341,3 +341,43 @@ def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=N
     if reduce == 'none':
         return losses
     return losses.sum() / max(valid, 1) if reduce == 'mean' else losses.sum()
+
+
+def focal_loss(score, label, ignore=255, gamma=2., reduce='sum', class_weight=None,
+               pixel_weight=None):
+    losses = softmax_cross_entropy(score, label, ignore, 'none')
+    n, _, h, w = score.shape
+    for m, i, j in every(n, h, w):
+        p = exp(-losses[m, i, j])
+        if label[m, i, j] != ignore:
+            losses[m, i, j] *= (1 - p) ** gamma
+            losses[m, i, j] *= 1. if class_weight is None else class_weight[label[m, i, j]]
+            losses[m, i, j] *= 1. if pixel_weight is None else pixel_weight[m, i, j]
+    if reduce == 'none':
+        return losses
+    valid = sum(label[place] != ignore for place in every(n, h, w))
+    return losses.sum() / max(valid, 1) if reduce == 'mean' else losses.sum()
+
+
+def dice_loss(score, label, ignore=255, class_weight=None):
+    n, c, h, w = score.shape
+    both, either, found = [0.] * c, [0.] * c, [False] * c
+    for m, i, j in every(n, h, w):
+        if label[m, i, j] == ignore:
+            continue
+        top = max(score[m, q, i, j] for q in range(c))
+        total = sum(exp(score[m, q, i, j] - top) for q in range(c))
+        for q in range(c):
+            p = exp(score[m, q, i, j] - top) / total
+            either[q] += p
+            if label[m, i, j] == q:
+                found[q] = True
+                either[q] += 1
+                both[q] += p
+    loss = weights = 0.
+    for q in range(c):
+        if found[q]:
+            weight = 1. if class_weight is None else class_weight[q]
+            loss += weight * (1 - 2 * both[q] / either[q])
+            weights += weight
+    return loss / weights if any(found) else 0.

@@ -721,6 +721,81 @@ SOFTMAX_CROSS_ENTROPY = {
 }
 
 
+def a_focal_loss(gamma=2., **kwargs):
+    sample = a_loss(**kwargs)
+    return Sample('focal_loss', sample.args, dict(sample.kwargs, gamma=gamma))
+
+
+def focal_loss(pick):
+    sample = softmax_cross_entropy(pick)
+    del sample.kwargs['label_smoothing']
+    return Sample('focal_loss', sample.args,
+                  dict(sample.kwargs, gamma=(0, .5, 1., 2., 3.5)[pick(0, 4)]))
+
+
+FOCAL_LOSS = {
+    'one-pixel': a_focal_loss(size=(1, 1), n=1, ignored=0),
+    'all-ignored': a_focal_loss(ignored=1),
+    'all-ignored-mean': a_focal_loss(ignored=1, reduce='mean'),
+    'one-class': a_focal_loss(c=1),
+    'one-class-as-cross-entropy': a_focal_loss(c=1, gamma=0),
+    'as-cross-entropy': a_focal_loss(gamma=0),
+    'root': a_focal_loss(gamma=.5),
+    'steep': a_focal_loss(gamma=10),
+    'both-weights-mean': a_focal_loss(by_class=True, by_pixel=True, reduce='mean'),
+    'each-pixel': a_focal_loss(reduce='none', by_class=True),
+    'ignore-class-0': a_focal_loss(ignore=0),
+    'uint8-labels': a_focal_loss(dtype='uint8'),
+    # p is within 1e-13 of 1 or of 0, so that 1 − p and log p lose their digits where they may
+    'sure': a_focal_loss(times=15.),
+    'sure-root': a_focal_loss(times=15., gamma=.5),
+    'huge-scores': a_focal_loss(times=1e4),
+    'negative-strides': relaid(backwards, a_focal_loss(c=3)),
+}
+
+
+def a_dice_loss(**kwargs):
+    sample = a_loss(**kwargs)
+    del sample.kwargs['reduce']
+    return Sample('dice_loss', sample.args, sample.kwargs)
+
+
+def dice_loss(pick):
+    return a_dice_loss(size=image(pick, 4), c=pick(1, 5), n=pick(1, 2), at=seed(pick),
+                       ignored=pick(0, 4) / 4, ignore=(255, 255, 0, -1, 77)[pick(0, 4)],
+                       by_class=pick(0, 1) > 0)
+
+
+def with_labels(sample, change):
+    """The sample with change(label) in place of its label."""
+    score, label = sample.args
+    return sample._replace(args=(score, change(label)))
+
+
+DICE_LOSS = {
+    'one-pixel': a_dice_loss(size=(1, 1), n=1, ignored=0),
+    'all-ignored': a_dice_loss(ignored=1),
+    'all-ignored-weighted': a_dice_loss(ignored=1, by_class=True),
+    'none-ignored': a_dice_loss(ignored=0),
+    'one-class': a_dice_loss(c=1),
+    'two-classes': a_dice_loss(c=2),
+    'class-weight': a_dice_loss(by_class=True),
+    'only-class-2': with_labels(a_dice_loss(ignored=0), lambda label: 0 * label + 2),
+    'a-class-of-one-pixel': with_labels(
+        a_dice_loss(c=2, ignored=0),
+        lambda label: np.arange(label.size).reshape(label.shape) // (label.size - 1)),
+    'no-class-3': with_labels(
+        a_dice_loss(by_class=True), lambda label: np.where(label == 3, 255, label)),
+    'ignore-class-0': a_dice_loss(ignore=0),
+    'ignore-minus-one': a_dice_loss(ignore=-1),
+    'uint8-labels': a_dice_loss(dtype='uint8'),
+    'uint64-labels': a_dice_loss(dtype='uint64'),
+    'huge-scores': a_dice_loss(times=1e4, by_class=True),
+    'channels-last': relaid(channels_last, a_dice_loss(c=3)),
+    'negative-strides': relaid(backwards, a_dice_loss(c=3)),
+}
+
+
 # ---- The table
 
 EDGES = dict(
@@ -731,8 +806,9 @@ EDGES = dict(
     multiply={**pointwise('multiply', 2), 'square': the_same('multiply', 2)},
     scale=pointwise('scale', factor=-.5), concat=CONCAT, channels=CHANNELS, crop=CROP, pad=PAD,
     batch_norm=BATCH_NORM, local_response_norm=LOCAL_RESPONSE_NORM,
-    softmax_cross_entropy=SOFTMAX_CROSS_ENTROPY,
+    softmax_cross_entropy=SOFTMAX_CROSS_ENTROPY, focal_loss=FOCAL_LOSS, dice_loss=DICE_LOSS,
 )
+LOSSES = 'softmax_cross_entropy', 'focal_loss', 'dice_loss'
 RANDOM_ROWS = dict(conv2d=20, max_pool=48, softmax_cross_entropy=28)        # all others 12
 NAMES = [name for name in ops.__all__ if name != 'conv_matrix']             # see test_matrix.py
 PICKERS = {name: globals()[name] for name in NAMES}

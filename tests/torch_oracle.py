@@ -154,3 +154,36 @@ def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=N
         return loss
     valid = (label != ignore).sum().clamp(min=1)
     return loss.sum() / valid if reduce == 'mean' else loss.sum()
+
+
+def focal_loss(score, label, ignore=255, gamma=2., reduce='sum', class_weight=None,
+               pixel_weight=None):
+    """As torchvision.ops.sigmoid_focal_loss, with softmax in place of the sigmoid."""
+    label = label.long()
+    each = F.cross_entropy(score, label, ignore_index=ignore, reduction='none')
+    # of an ignored pixel p is 1, where a root has an infinite slope, and 0 times that is NaN
+    missing = -torch.expm1(-each)
+    loss = torch.where(missing > 0, missing.clamp(min=1e-300) ** gamma, float(gamma == 0)) * each
+    if class_weight is not None:
+        loss = loss * class_weight[label.where(label != ignore, 0)]
+    if pixel_weight is not None:
+        loss = loss * pixel_weight
+    if reduce == 'none':
+        return loss
+    valid = (label != ignore).sum().clamp(min=1)
+    return loss.sum() / valid if reduce == 'mean' else loss.sum()
+
+
+def dice_loss(score, label, ignore=255, class_weight=None):
+    """The formula of segmentation_models_pytorch, over the classes that are there."""
+    label = label.long()
+    valid = (label != ignore)[:, None]
+    truth = F.one_hot(label.where(valid[:, 0], 0), score.shape[1]).movedim(3, 1) * valid
+    p = F.softmax(score, 1) * valid
+    intersection, cardinality = (v.sum((0, 2, 3)) for v in (p * truth, p + truth))
+    found = truth.sum((0, 2, 3)) > 0
+    if not found.any():
+        return 0 * score.sum()
+    loss = 1 - 2 * intersection[found] / cardinality[found]
+    weight = torch.ones_like(loss) if class_weight is None else class_weight[found]
+    return (loss * weight).sum() / weight.sum()

@@ -3,7 +3,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from samples import PICKERS, changed, picks
+from samples import LOSSES, PICKERS, changed, picks
 
 from tinyfcn import ops
 from tinyfcn.dispatch import exact, reference_only
@@ -77,11 +77,13 @@ def test_what_an_ignored_pixel_holds_does_not_matter(dtype, bad, every_class):
     broken = score.copy()
     broken[0, :None if every_class else 1, 1, 2] = bad
     broken[1, :None if every_class else 1, 3, 3] = bad
-    for kwargs in (dict(), dict(reduce='mean'), dict(reduce='none'), dict(label_smoothing=.1)):
+    calls = [(ops.softmax_cross_entropy, kwargs) for kwargs in (
+        dict(), dict(reduce='mean'), dict(reduce='none'), dict(label_smoothing=.1))]
+    for op, kwargs in [*calls, (ops.focal_loss, {}), (ops.dice_loss, {})]:
         for reference in True, False:
             with reference_only() if reference else exact():
-                loss, dscore = ops.softmax_cross_entropy(score, label, **kwargs)
-                other_loss, other = ops.softmax_cross_entropy(broken, label, **kwargs)
+                loss, dscore = op(score, label, **kwargs)
+                other_loss, other = op(broken, label, **kwargs)
             np.testing.assert_array_equal(other_loss, loss)
             np.testing.assert_array_equal(other, dscore)
             assert not other[label[:, None].repeat(3, 1) == 255].any()
@@ -94,17 +96,20 @@ def test_weights_that_no_pixel_has_do_not_matter(bad):
     label = np.array([[[1, 2], [255, 1]]])
     weights = np.array([bad, 2., 3.])
     of_pixels = np.array([[[1., 2.], [bad, 4.]]])
-    loss, dscore = ops.softmax_cross_entropy(score, label, class_weight=weights,
-                                             pixel_weight=of_pixels)
-    assert np.isfinite(loss) and np.isfinite(dscore).all()
+    for loss, dscore in (
+            ops.softmax_cross_entropy(score, label, class_weight=weights, pixel_weight=of_pixels),
+            ops.focal_loss(score, label, class_weight=weights, pixel_weight=of_pixels),
+            ops.dice_loss(score, label, class_weight=weights)):
+        assert np.isfinite(loss) and np.isfinite(dscore).all()
 
 
-def test_a_valid_pixel_that_is_not_finite_makes_the_loss_so():
+@pytest.mark.parametrize('op', LOSSES)
+def test_a_valid_pixel_that_is_not_finite_makes_the_loss_so(op):
     score = np.zeros((1, 2, 1, 1), 'float32')
     score[0, 1] = np.nan
     for reference in True, False:
         with reference_only() if reference else exact():
-            assert np.isnan(ops.softmax_cross_entropy(score, np.zeros((1, 1, 1), int))[0])
+            assert np.isnan(getattr(ops, op)(score, np.zeros((1, 1, 1), int))[0])
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])

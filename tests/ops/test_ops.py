@@ -12,7 +12,7 @@ import pytest
 import reference_loops
 from autograd import make_vjp
 from optional_deps import needs_torch, torch, torch_oracle
-from samples import LAYOUTS, NAMES, TABLE, changed, relaid
+from samples import LAYOUTS, LOSSES, NAMES, TABLE, changed, relaid
 
 from tinyfcn import ops
 from tinyfcn.gradcheck import check
@@ -173,11 +173,12 @@ def test_dtype_in_is_dtype_out_and_float32_is_near_float64(sample):
     singles = cast(sample, 'float32')
     doubles = cast(singles, 'float64')          # the very same numbers
     (y, cache, *state), (true_y, true_cache, *_) = forward(singles), forward(doubles)
-    if sample.op not in ('max_switches', 'softmax_cross_entropy'):      # integers; always float64
+    if sample.op not in ('max_switches', *LOSSES):                      # integers; always float64
         assert y.dtype == 'float32' and true_y.dtype == 'float64'
-    if sample.op == 'softmax_cross_entropy':                            # summed there, too
+    if sample.op in LOSSES:                                             # summed there, too
         assert true_y.dtype == 'float64'
-        assert y.dtype == ('float32' if sample.kwargs['reduce'] == 'none' else 'float64')
+        of_each = sample.kwargs.get('reduce') == 'none'
+        assert y.dtype == ('float32' if of_each else 'float64')
     assert all(v.dtype == 'float32' for pair in state for v in pair)
     dy = some_dy(y)
     grads = backward(singles, dy, cache)
@@ -289,7 +290,7 @@ def test_small_integers_are_exact(sample, dtype):
                                   getattr(reference_loops, sample.op)(*whole.args, **whole.kwargs))
 
 
-@each_of('softmax_cross_entropy')
+@each_of(*LOSSES)
 def test_a_constant_moves_no_loss_and_gradients_sum_to_zero(sample):
     score, label = sample.args
     n, _, h, w = score.shape
@@ -299,13 +300,15 @@ def test_a_constant_moves_no_loss_and_gradients_sum_to_zero(sample):
     close(dscore.sum(1), np.zeros((n, h, w)), 1e-12)
 
 
-@each_of('softmax_cross_entropy')
+@each_of(*LOSSES)
 def test_ignored_pixels_do_not_count(sample):
     (score, label), ignore = sample.args, sample.kwargs['ignore']
     ignored = (label == ignore)[:, None]
     noise = np.random.default_rng(1).standard_normal(score.shape)
     loss, dscore = forward(sample)
-    other_loss, other = forward(sample._replace(args=(score + ignored * noise, label)))
+    noisy = score.copy('K')                     # of the same strides, so that sums round alike
+    noisy += ignored * noise
+    other_loss, other = forward(sample._replace(args=(noisy, label)))
     np.testing.assert_array_equal(other_loss, loss)
     np.testing.assert_array_equal(other, dscore)
     assert not (dscore * ignored).any()
@@ -313,7 +316,7 @@ def test_ignored_pixels_do_not_count(sample):
         assert not np.any(loss)
 
 
-@each_of('softmax_cross_entropy')
+@each_of('softmax_cross_entropy', 'focal_loss')
 def test_mean_is_the_sum_over_the_number_of_valid_pixels(sample):
     (_, label), kwargs = sample.args, sample.kwargs
     losses = [forward(sample._replace(kwargs=dict(kwargs, reduce=reduce)))
@@ -390,6 +393,35 @@ def test_dropout_is_the_identity_outside_training():
     y, cache = ops.dropout(x, p=.9)
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(ops.dropout.backward(x, cache)[0], x)
+
+
+def test_the_dice_loss_by_hand():
+    """Of four pixels one is void; class 1 has a single one, and counts as much as class 0."""
+    p = np.array([[[[.8, .6, .3, .9]], [[.2, .4, .7, .1]]]])
+    label = np.array([[[0, 0, 1, 255]]])
+    dice = [2 * (.8 + .6) / (.8 + .6 + .3 + 2), 2 * .7 / (.2 + .4 + .7 + 1)]
+    loss, _ = ops.dice_loss(np.log(p), label)
+    close(loss, 1 - sum(dice) / 2, 1e-12)
+    weighted, _ = ops.dice_loss(np.log(p), label, class_weight=np.array([1., 3.]))
+    close(weighted, 1 - (dice[0] + 3 * dice[1]) / 4, 1e-12)
+    sure, gradient = ops.dice_loss(1e4 * (label[:, None] == [[[0]], [[1]]]), label)
+    assert sure == 0 and not gradient.any()
+
+
+def test_the_focal_loss_without_its_factor_is_cross_entropy():
+    rng = np.random.default_rng(1)
+    score, label = rng.standard_normal((2, 3, 4, 5)), rng.integers(0, 3, (2, 4, 5))
+    for a, b in zip(ops.focal_loss(score, label, gamma=0),
+                    ops.softmax_cross_entropy(score, label)):
+        close(a, b, 1e-14)
+
+
+@pytest.mark.parametrize('gamma', [.5, 2])
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_the_focal_loss_of_a_sure_pixel_is_0_and_has_no_gradient(gamma, dtype):
+    score = np.array([[[[1e4, 50.]], [[-1e4, -50.]]]], dtype)
+    loss, dscore = ops.focal_loss(score, np.zeros((1, 1, 2), int), gamma=gamma)
+    assert 0 <= loss < 1e-20 and np.abs(dscore).max() < 1e-20
 
 
 def test_huge_scores_do_not_overflow():

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from samples import NAMES
+from samples import LOSSES, NAMES
 
 from tinyfcn import ops
 
@@ -267,6 +267,29 @@ OWN = dict(
          lambda: loss(class_weight=zeros(3, dtype='float32'))),
         (TypeError, r'pixel_weight is int64', lambda: loss(pixel_weight=LABEL)),
     ],
+    focal_loss=[
+        (ValueError, r'label 3 at row 2, column 3 of image 1.* 3 classes',
+         lambda: ops.focal_loss(X, labelled(3))),
+        (ValueError, r'label has shape \(1, 5, 6\); \(2, 5, 6\)',
+         lambda: ops.focal_loss(X, LABEL[:1])),
+        (ValueError, r'gamma is -0\.5: .* at least 0',
+         lambda: ops.focal_loss(X, LABEL, gamma=-.5)),
+        (ValueError, r'gamma is nan', lambda: ops.focal_loss(X, LABEL, gamma=np.nan)),
+        (ValueError, r'gamma is inf', lambda: ops.focal_loss(X, LABEL, gamma=np.inf)),
+        (TypeError, r"gamma is '2'", lambda: ops.focal_loss(X, LABEL, gamma='2')),
+        (ValueError, r"reduce is 'total'", lambda: ops.focal_loss(X, LABEL, reduce='total')),
+    ],
+    dice_loss=[
+        (ValueError, r'label 3 at row 2, column 3 of image 1.* 3 classes',
+         lambda: ops.dice_loss(X, labelled(3))),
+        (ValueError, r'label 255 .* 0 is ignored',
+         lambda: ops.dice_loss(X, labelled(255), ignore=0)),
+        (ValueError, r'label has shape \(2, 1, 5, 6\)',
+         lambda: ops.dice_loss(X, LABEL[:, None])),
+        (TypeError, r'label is float64', lambda: ops.dice_loss(X, LABEL * 1.)),
+        (ValueError, r'class_weight has shape \(2,\); \(3,\)',
+         lambda: ops.dice_loss(X, LABEL, class_weight=zeros(2))),
+    ],
 )
 ROWS = {f'{name}-{i}': row for name, rows in OWN.items() for i, row in enumerate(rows)}
 
@@ -297,6 +320,8 @@ EXAMPLE = dict(                                 # a sound call of each op, with 
     crop=((X,), dict(size=3)), pad=((X,), dict(before=1)), channels=((X,), dict(start=1, stop=3)),
     batch_norm=((X, *FIVE), {}), local_response_norm=((X,), {}),
     softmax_cross_entropy=((X, LABEL), dict(class_weight=zeros(3), pixel_weight=zeros(2, 5, 6))),
+    focal_loss=((X, LABEL), dict(class_weight=zeros(3), pixel_weight=zeros(2, 5, 6))),
+    dice_loss=((X, LABEL), dict(class_weight=zeros(3))),
 )
 ANY_RANK = 'relu', 'leaky_relu', 'dropout', 'scale'
 DAMAGE = dict(
@@ -347,7 +372,7 @@ def test_the_valid_example_is_accepted(op):
 
 # ---- What every backward refuses of dy
 
-WITH_DY = [name for name in NAMES if name not in ('max_switches', 'softmax_cross_entropy')]
+WITH_DY = [name for name in NAMES if name not in ('max_switches', *LOSSES)]
 MEETS = [                                       # their backward multiplies dy by what they kept
     'conv2d', 'conv_transpose2d', 'relu', 'leaky_relu', 'multiply', 'batch_norm',
     'local_response_norm', 'avg_pool', 'avg_pool_to', 'upsample', 'resize']
@@ -390,7 +415,8 @@ def test_dy_of_another_precision_is_refused_where_it_meets_an_array(op):
 
 
 @pytest.mark.parametrize('dy', [np.ones(2), [1.], 1j, None])
-def test_the_dy_of_a_loss_is_a_number(dy):
-    _, dscore = loss()
+@pytest.mark.parametrize('op', LOSSES)
+def test_the_dy_of_a_loss_is_a_number(op, dy):
+    _, dscore = getattr(ops, op)(X, LABEL)
     with pytest.raises(TypeError):
-        ops.softmax_cross_entropy.backward(dy, dscore)
+        getattr(ops, op).backward(dy, dscore)

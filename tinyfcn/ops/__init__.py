@@ -4,6 +4,8 @@
     dx, dw, db = ops.conv2d.backward(dy, cache)     always a tuple; None where there is no gradient
 """
 from .conv import col2im, conv2d, conv_transpose2d, im2col
+from .dice import dice_loss
+from .focal import focal_loss
 from .loss import softmax_cross_entropy
 from .matrix import conv_matrix, resize, upsample
 from .norm import batch_norm, local_response_norm
@@ -13,7 +15,7 @@ from .shape import channels, concat, crop, pad
 
 __all__ = [
     'add', 'avg_pool', 'avg_pool_to', 'batch_norm', 'channels', 'col2im', 'concat', 'conv2d',
-    'conv_matrix', 'conv_transpose2d', 'crop', 'dropout', 'im2col', 'leaky_relu',
-    'local_response_norm', 'max_pool', 'max_switches', 'multiply', 'pad', 'relu', 'resize', 'scale',
-    'softmax_cross_entropy', 'take', 'unpool', 'upsample',
+    'conv_matrix', 'conv_transpose2d', 'crop', 'dice_loss', 'dropout', 'focal_loss', 'im2col',
+    'leaky_relu', 'local_response_norm', 'max_pool', 'max_switches', 'multiply', 'pad', 'relu',
+    'resize', 'scale', 'softmax_cross_entropy', 'take', 'unpool', 'upsample',
 ]

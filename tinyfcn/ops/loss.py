@@ -34,8 +34,8 @@ def softmax_cross_entropy(score: Array, label: Array, ignore: int = 255,
     choice(reduce, 'reduce', 'sum', 'mean', 'none')
     valid = label != ignore
     at = xp.where(valid, label, 0).astype('int64')[:, None]         # (N, 1, H, W)
-    of_pixel = _pixel_weights(score, valid, pixel_weight)
-    of_class = _class_weights(score, class_weight)
+    of_pixel = pixel_weights(score, valid, pixel_weight)
+    of_class = class_weights(score, class_weight)
     weight = of_pixel * xp.where(valid, of_class[at[:, 0]], 0)
     if reduce == 'mean':
         count = xp.maximum(valid.sum(), 1).astype(score.dtype)
@@ -72,7 +72,15 @@ def softmax_cross_entropy_backward(dy: Any, cache: Array) -> tuple[Array, None]:
     return cache * number(dy, 'dy'), None
 
 
-def _pixel_weights(score: Array, valid: Array, pixel_weight: Array | None) -> Array:
+def log_softmax(score: Array) -> Array:
+    """The logarithm of softmax over the channels of (N, C, H, W)."""
+    xp = array_module(score)
+    shifted = score - xp.amax(score, 1, keepdims=True)
+    log_p: Array = shifted - xp.log(xp.exp(shifted).sum(1, keepdims=True))
+    return log_p
+
+
+def pixel_weights(score: Array, valid: Array, pixel_weight: Array | None) -> Array:
     """(N, H, W): 0 where a pixel is ignored."""
     if pixel_weight is None:
         return valid.astype(score.dtype)
@@ -82,7 +90,7 @@ def _pixel_weights(score: Array, valid: Array, pixel_weight: Array | None) -> Ar
     return weight
 
 
-def _class_weights(score: Array, class_weight: Array | None) -> Array:
+def class_weights(score: Array, class_weight: Array | None) -> Array:
     """(C,): 1 by default."""
     c = score.shape[1]
     if class_weight is None:
