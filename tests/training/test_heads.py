@@ -17,7 +17,7 @@ from tinyfcn.data.labels import labels_at
 from tinyfcn.data.unet_augmentation import border_weights
 from tinyfcn.layers import avg_pool_to, conv, max_pool, relu, resize, upsample
 from tinyfcn.net.alignment import Alignment
-from tinyfcn.ops import softmax_cross_entropy
+from tinyfcn.ops import dice_loss, focal_loss, softmax_cross_entropy
 from tinyfcn.training import learning_rate, make_optimizer, train
 from tinyfcn.training.gradients import loss_and_gradients
 from tinyfcn.training.loop import AUGMENTATION
@@ -160,6 +160,26 @@ def test_class_weights_are_those_of_the_op():
     score = net.forward(x)
     assert loss == softmax_cross_entropy(score, label, reduce='mean',
                                          class_weight=np.array(weights, 'float64'))[0]
+
+
+@pytest.mark.parametrize('weights', [None, (1, 5, .5)])
+@pytest.mark.parametrize('loss, ops', [
+    ('focal', [lambda *args, **how: focal_loss(*args, reduce='mean', **how)]),
+    ('dice', [dice_loss]),
+    ('ce+dice', [lambda *args, **how: softmax_cross_entropy(*args, reduce='mean', **how),
+                 dice_loss])])
+def test_the_loss_that_a_recipe_names(loss, ops, weights):
+    net = small_net('float64')
+    x = RNG.standard_normal((2, 3, 7, 8))
+    label = RNG.integers(0, 3, (2, 7, 8)).astype('uint8')
+    label[0, :2] = 255
+    class_weight = weights and np.array(weights)
+    value, grads = loss_and_gradients(net, x, label, make_recipe(loss=loss, class_weight=weights))
+    score = net.forward(x, train=True)
+    losses, gradients = zip(*(op(score, label, class_weight=class_weight) for op in ops))
+    assert value == pytest.approx(sum(losses), rel=1e-14)
+    for name, g in net.backward(score=sum(gradients)).items():
+        np.testing.assert_allclose(grads[name], g, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize('weights', [None, (1, 5, .5)])

@@ -1,6 +1,6 @@
 """The loss of one batch, and its gradient with respect to every weight."""
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..data.batches import Batch
 from ..data.labels import Array, Label, by_output, labels_at
 from ..data.unet_augmentation import border_weights
 from ..net import Net
-from ..ops import softmax_cross_entropy
+from ..ops import dice_loss, focal_loss, softmax_cross_entropy
 from ..ops.loss import check_labels
 from ..runtime.backend import on_host
 from .recipes import Recipe
@@ -81,10 +81,25 @@ def _loss_at(net: Net, output: str, score: Array, label: Array,
         class_weight = None                             # it is part of pixel_weight
     if not on_host(score):
         check_labels(label_there, score.shape)          # a GPU would read a wrong class silently
-    return softmax_cross_entropy(
-        score, net.bring(label_there), reduce=recipe.loss,
-        class_weight=None if class_weight is None else net.bring(class_weight),
-        pixel_weight=None if pixel_weight is None else net.bring(pixel_weight))
+    class_weight = None if class_weight is None else net.bring(class_weight)
+    pixel_weight = None if pixel_weight is None else net.bring(pixel_weight)
+    return _loss(recipe.loss, score, net.bring(label_there), class_weight, pixel_weight)
+
+
+def _loss(kind: Literal['sum', 'mean', 'focal', 'dice', 'ce+dice'], score: Array, label: Array,
+          class_weight: Array | None, pixel_weight: Array | None) -> tuple[Loss, Array]:
+    """The loss that a recipe names, and its gradient by the scores."""
+    if kind == 'focal':
+        return focal_loss(score, label, reduce='mean', class_weight=class_weight,
+                          pixel_weight=pixel_weight)
+    if kind == 'dice':
+        return dice_loss(score, label, class_weight=class_weight)
+    if kind == 'ce+dice':
+        of_pixels, dpixels = _loss('mean', score, label, class_weight, None)
+        of_areas, dareas = _loss('dice', score, label, class_weight, None)
+        return of_pixels + of_areas, dpixels + dareas
+    return softmax_cross_entropy(score, label, reduce=kind, class_weight=class_weight,
+                                 pixel_weight=pixel_weight)
 
 
 def iter_gradients(net: Net, output_grads: dict[str, Array]) -> NamedGradients:

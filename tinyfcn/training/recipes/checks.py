@@ -34,6 +34,9 @@ def check_fields(values: Mapping[str, Any]) -> None:
                 raise ValueError(f'{name} is {show(values[name])}; it must be {requirement.text}')
     _check_schedule(values['lr_power'], values['lr_step'])
     _check_learning_rate(values['loss'], values['lr'])
+    if 'dice' in values['loss'] and values['border_weight']:
+        raise ValueError(f'border_weight weighs single pixels, and loss={values["loss"]!r} compares '
+                         f'areas: set border_weight=None, or loss="mean"')
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,10 @@ def _is_positive(value: Any) -> bool:
 
 def _is_at_least_0(value: Any) -> bool:
     return _is_number(value) and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _is_count(value: Any) -> bool:
@@ -134,27 +141,35 @@ REQUIREMENTS = [
     Requirement(('steps', 'batch', 'iter_size', 'validate_every'), 'a whole number above 0',
                 _is_count),
     Requirement(('optimizer',), "'sgd' or 'adam'", lambda value: value in ('sgd', 'adam')),
-    Requirement(('loss',), "'sum' or 'mean', over the pixels of a batch",
-                lambda value: value in ('sum', 'mean')),
+    Requirement(('loss',), "'sum' or 'mean' of the cross-entropy of all pixels, 'focal', 'dice' or "
+                "'ce+dice'", lambda value: value in ('sum', 'mean', 'focal', 'dice', 'ce+dice')),
     Requirement(('rules',), 'a dict of patterns of weights, each with factors of lr and decay, '
                 "such as {'*.b': {'lr': 2, 'decay': 0}}",
                 lambda value: _is_dict_of(_is_rule, value)),
+    Requirement(('freeze',), 'None, or patterns of names of weights, such as conv*,fc*',
+                _or_none(lambda value: _is_tuple_of(_is_text, value))),
     Requirement(('loss_at',), 'None, or a dict of boxes and the weights of their losses',
                 _or_none(lambda value: bool(value) and _is_dict_of(_is_positive, value))),
     Requirement(('class_weight',), "None, 'median' or a number above 0 for each class",
                 _or_none(_is_class_weight)),
     Requirement(('border_weight',), 'None, or a weight and a distance in pixels',
                 _or_none(lambda value: _is_tuple_of(_is_positive, value, 2))),
-    Requirement(('lr_step',), 'None, or a whole number above 0', _or_none(_is_count)),
+    Requirement(('lr_step', 'patience'), 'None, or a whole number above 0', _or_none(_is_count)),
     Requirement(('replace', 'flip'), 'True or False', lambda value: isinstance(value, bool)),
     Requirement(('scale_range',), 'None, or a low and a high factor', _or_none(_is_range)),
     Requirement(('crop_size',), 'None, or numbers of rows and columns, such as (256, 256)',
                 _or_none(lambda value: _is_tuple_of(_is_count, value, 2))),
-    Requirement(('elastic_sigma',), 'None, or a number of pixels above 0', _or_none(_is_positive)),
-    Requirement(('rotation',), 'None, or a number of degrees above 0', _or_none(_is_positive)),
+    Requirement(('elastic_sigma', 'blur'), 'None, or a number of pixels above 0',
+                _or_none(_is_positive)),
+    Requirement(('rotation',), 'None, or a number of degrees above 0, at most 180',
+                _or_none(lambda value: _is_positive(value) and value <= 180)),
     Requirement(('colour',), 'None, or the largest changes of brightness, contrast, saturation and '
-                'hue, such as (.4, .4, .4, .1)',
-                _or_none(lambda value: _is_tuple_of(_is_at_least_0, value, 4))),
+                'hue, each from 0 to 1, such as (.4, .4, .4, .1)',
+                _or_none(lambda value: _is_tuple_of(_is_share, value, 4))),
+    Requirement(('noise',), 'None, or a part of the standard deviation of the image, such as .1',
+                _or_none(_is_positive)),
+    Requirement(('rare_classes',), 'None, or a share of the images above 0, at most 1',
+                _or_none(lambda value: _is_share(value) and value > 0)),
     Requirement(('target',), "None, or a dict of scores in per cent, such as {'mean_iu': 65.5}",
                 _or_none(lambda value: _is_dict_of(_is_number, value))),
     Requirement(('source',), 'a text', _is_text),
@@ -178,6 +193,6 @@ def _check_learning_rate(loss: str, lr: float) -> None:
         raise ValueError(f'lr {lr:g} suits a mean loss, and this loss is a sum: over 500×375 '
                          f'pixels its steps are 187,500 times as long, and it is soon nan. Set '
                          f'loss="mean", or an lr such as 1e-10 (lesson 13)')
-    if loss == 'mean' and lr < MIN_LR_OF_MEAN:
+    if loss != 'sum' and lr < MIN_LR_OF_MEAN:
         raise ValueError(f'lr {lr:g} suits a summed loss, and this loss is a mean: the weights '
                          f'would hardly move. Set loss="sum", or an lr such as 1e-4 (lesson 13)')

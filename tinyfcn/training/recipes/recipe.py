@@ -51,8 +51,9 @@ class Recipe:
     # further arguments of tinyfcn.build, such as width
     net_kwargs: dict[str, Any] = field(default_factory=dict)
 
-    # over the pixels of a batch
-    loss: Literal['sum', 'mean'] = 'mean'
+    # cross-entropy, its 'sum' or 'mean' over the pixels of a batch; or the mean focal loss, the Dice
+    # loss of a batch, or the sum of mean cross-entropy and Dice loss
+    loss: Literal['sum', 'mean', 'focal', 'dice', 'ce+dice'] = 'mean'
     # the learning rate of the first step
     lr: float
     # of SGD; Adam's betas are .9 and .999
@@ -62,6 +63,8 @@ class Recipe:
     # {pattern of parameter names: factors of lr and decay}
     rules: dict[str, dict[str, float]] = field(
         default_factory=lambda: {'*.b': dict(lr=2, decay=0)})
+    # patterns of weights that stay as they are, such as ('conv*', 'fc*'), or a text 'conv*,fc*'
+    freeze: tuple[str, ...] | None = None
     # {box: the weight of its loss}; None takes the loss at every output of the net, each weighing 1
     loss_at: dict[str, float] | None = None
     # a weight for each class, or 'median' for median frequency balancing
@@ -82,6 +85,9 @@ class Recipe:
 
     # draw images with replacement, instead of all of them once an epoch
     replace: bool = False
+    # draw this share of the images for a class, each class as often as any other, from those that
+    # have it; a crop then has it too
+    rare_classes: float | None = None
     # mirror half of the images left to right
     flip: bool = False
     # (low, high): scale each image by a random factor in this range
@@ -94,15 +100,23 @@ class Recipe:
     rotation: float | None = None
     # (brightness, contrast, saturation, hue): the largest change of each, such as (.4, .4, .4, .1)
     colour: tuple[float, float, float, float] | None = None
+    # the largest standard deviation of a Gaussian blur, in pixels
+    blur: float | None = None
+    # the largest standard deviation of Gaussian noise, as a part of that of the image
+    noise: float | None = None
 
     # steps between two validations, each followed by a checkpoint
     validate_every: int = 500
+    # stop once so many validations in a row have found no better mean IU
+    patience: int | None = None
     # the scores that are published, in per cent, and where
     target: dict[str, float] | None = None
     source: str = ''
 
     def __post_init__(self) -> None:
         values = {name: _with_tuples(getattr(self, name)) for name in FIELDS}
+        if isinstance(values['freeze'], str):           # as on the command line
+            values['freeze'] = tuple(values['freeze'].split(','))
         check_fields(values)
         for name, value in values.items():
             object.__setattr__(self, name, value)       # a frozen dataclass has no other way
