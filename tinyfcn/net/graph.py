@@ -23,7 +23,8 @@ class Graph:
 
     n.score_fr = conv(n.drop7, 21, 1) appends a box; n['conv1_1'] = … does the same.
     Boxes whose names begin with aux run in training only.
-    `frozen` holds patterns of weights that are not trained, such as 'conv*'.
+    `frozen` holds patterns of weights that are not trained, such as 'conv*'. A batch norm whose
+    weights are frozen uses its running statistics in training too, and keeps them.
     `about` is saved with the weights: how the net was built, its classes, its preprocessing.
     """
 

@@ -57,7 +57,8 @@ def make_plan(net: Graph, size: Size, train: bool, keep: bool = False,
     sizes = net.sizes(size, train, until)
     needs_grad = net.find_grad_names(keep)
     asked_for = {*as_list(until)}
-    steps = [Step(box.name, box, box.op, _kwargs(box, train, sizes), box.reads) for box in route]
+    steps = [Step(box.name, box, box.op, _kwargs(box, train, sizes, needs_grad), box.reads)
+             for box in route]
     if fused:
         steps = _write_in_parts(_fuse_pairs(steps, asked_for), net)
 
@@ -76,13 +77,16 @@ def make_plan(net: Graph, size: Size, train: bool, keep: bool = False,
     return Plan(steps, outputs, sizes, last_reads, needs_grad, wants)
 
 
-def _kwargs(box: Box, train: bool, sizes: dict[str, Size]) -> dict[str, Any]:
+def _kwargs(box: Box, train: bool, sizes: dict[str, Size],
+            needs_grad: set[str]) -> dict[str, Any]:
     """The arguments of the op beside its arrays."""
     kwargs = dict(box.kwargs)
     if box.like:
         kwargs['size'] = sizes[box.like]
     if 'train' in box.flags:
         kwargs['train'] = train
+    if box.op is ops.batch_norm and not any(f'{box.name}.{w}' in needs_grad for w in box.weights):
+        kwargs['frozen'] = True
     return kwargs
 
 

@@ -78,12 +78,13 @@ def require_run_state(path: str | Path, about: dict[str, Any]) -> dict[str, Any]
     """What a checkpoint says of its run: step, best mean IU, recipe, seed, data set.
 
     Raises FormatError if it does not say so as `RunWriter` does. A checkpoint of version 0.1 knows
-    no data set.
+    no data set, and not at which step the mean IU was the best.
     """
     run = about.get('run')
     accepts: dict[str, Callable[[Any], bool]] = dict(
         step=lambda value: type(value) is int and value >= 0,
         best=lambda value: type(value) in (int, float) and 0 <= value <= 1,
+        best_step=lambda value: value is None or type(value) is int and value >= 0,
         recipe=lambda value: isinstance(value, dict),
         seed=lambda value: type(value) is int,
         data=lambda value: value is None or is_fingerprint(value))

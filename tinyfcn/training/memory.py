@@ -5,10 +5,11 @@ from dataclasses import replace
 from ..data.batches import PREFETCH
 from ..data.dataset import Dataset
 from ..files import open_image
-from ..net import Net
+from ..net import Box, Net
 from ..net.summary import megabytes
 from ..runtime.distributed import world
 from ..runtime.machine import available_memory
+from .freeze import frozen_weights
 from .recipes import Recipe
 
 Size = tuple[int, int]
@@ -65,9 +66,10 @@ def _step_memory(net: Net, recipe: Recipe, size: Size) -> int:
     height, width = input_size(recipe, size)
     outputs = [*recipe.loss_at] if recipe.loss_at else None
     sizes = net.sizes((height, width), train=True, until=outputs)
-    # `data`, the image, is counted below
-    values = sum(megabytes(net, box, sizes) for box in net.route(True, outputs)) * 1e6
-    weights = sum(w.nbytes for w in net.params.values())
+    with frozen_weights(net, recipe):
+        trained = net.find_grad_names(image=False)
+    values = _value_memory(net, net.route(True, outputs), trained, sizes)
+    weights = sum(w.nbytes for name, w in net.params.items() if name in trained)
     # the gradients of this batch, those of the step, and the optimizer's memory
     arrays = (1 + (recipe.iter_size > 1) + (2 if recipe.optimizer == 'adam' else 1)) * weights
     item = 8 if net.dtype == 'float64' else 4
@@ -76,6 +78,19 @@ def _step_memory(net: Net, recipe: Recipe, size: Size) -> int:
     # a rank holds its batches of a step, and prepares the next ones meanwhile
     held = PREFETCH + 2 + recipe.iter_size // world().size
     return int(SHARE_OF_VALUES * recipe.batch * values + arrays + held * batch + reading)
+
+
+def _value_memory(net: Net, route: list[Box], trained: set[str], sizes: dict[str, Size]) -> float:
+    """The bytes of the values for one image, without the image itself.
+
+    What boxes with a gradient read and write is kept for the backward pass. Of the others, which
+    are frozen, two at a time: what a box reads and what it writes.
+    """
+    kept = {str(box.name) for box in route if box.name in trained}
+    kept.update(name for box in route if box.name in trained for name in box.inputs)
+    passing = [megabytes(net, box, sizes) for box in route if box.name not in kept]
+    values = sum(megabytes(net, box, sizes) for box in route if box.name in kept)
+    return (values + 2 * max(passing, default=0)) * 1e6
 
 
 def input_size(recipe: Recipe, size: Size) -> Size:

@@ -14,6 +14,7 @@ from ..net.alignment import Unaligned
 from ..net.summary import peak
 from ..prediction.tiles import border, largest_tile, usable_memory
 from .first_weights import preprocess_differences
+from .freeze import require_weights_to_train
 from .memory import CROPS, image_sizes, require_memory
 from .recipes import Recipe
 
@@ -36,6 +37,7 @@ def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
     _require_outputs(net, dataset, recipe)
     if net.params:
         list(optimizer.blocks(net.params, {}))          # checks the patterns of the rules
+    require_weights_to_train(net, recipe)
     _require_crop_size(net, recipe)
     require_memory(net, recipe, dataset)
     return dict(preprocess)

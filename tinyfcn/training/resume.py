@@ -13,13 +13,14 @@ from ..data.labels import by_output
 from ..files import FormatError, printable, require_own
 from ..net import Net
 from . import checkpoint
+from .early_stopping import Progress
 from .recipes import Recipe
 from .run_files import LOG, RUN_INFO, Change, Log, read_run_info
-from .writer import BEST, CURVES, LAST, PAGE, Progress
+from .writer import BEST, CURVES, LAST, PAGE
 
 # fields of a recipe that may differ when a run is resumed
 DESCRIPTIVE = 'target', 'source'
-CHANGEABLE = 'lr',
+CHANGEABLE = 'lr', 'patience'
 
 
 def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Recipe, seed: int,
@@ -54,7 +55,7 @@ def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: 
                          f'tinyfcn wrote it: choose another folder with --run, or move it away')
     if resume:
         log(f'{printable(folder)}: there is no checkpoint to resume from; the run begins at step 0')
-    return Progress(step=0, best=0.), info
+    return Progress(step=0, best=0., best_step=0), info
 
 
 def _read_info(folder: Path, overwrite: bool, log: Log) -> dict[str, Any]:
@@ -97,7 +98,9 @@ def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Rec
             # Adam's counts of steps are numbers and stay on the host
             optimizer.memory[kind][name] = net.bring(value) if np.ndim(value) else value
     net.about['preprocess'] = saved.about['preprocess']
-    return Progress(state['step'], state['best']), changes
+    # which earlier versions did not note: then its validations are counted from here on
+    best_step = state.get('best_step', state['step'])
+    return Progress(state['step'], state['best'], best_step), changes
 
 
 def _read_checkpoint(path: Path) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:

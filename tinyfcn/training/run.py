@@ -23,6 +23,7 @@ from ..net import Net
 from ..prediction.tiles import NotFinite
 from ..runtime.distributed import world
 from .diverged import Diverged
+from .early_stopping import Progress, describe_stop, stops_early
 from .first_weights import build_net
 from .loop import StepRow, make_optimizer, train
 from .ranks import require_same_data
@@ -77,8 +78,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     require_same_data(dataset, valid)
     if world().rank:
         progress = world().broadcast(None)
-        yield from train_without_writing(net, dataset, valid, recipe, optimizer, seed,
-                                         progress.step)
+        yield from train_without_writing(net, dataset, valid, recipe, optimizer, seed, progress)
         return
 
     if folder.exists() and not folder.is_dir():
@@ -96,6 +96,8 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         world().broadcast(progress)
         if progress.step >= recipe.steps:
             log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
+        elif stops_early(progress, recipe):
+            log(f'{folder}: this run has {describe_stop(progress, recipe, BEST)}')
         update_run_info(folder, info, command, seed, recipe, data)
         writer = RunWriter(folder, net, optimizer, recipe, seed, progress, data_prints, log)
         with closing(writer):
@@ -109,16 +111,21 @@ def train_and_write(writer: RunWriter, dataset: Dataset,
                     valid: Dataset) -> Generator[Row, None, None]:
     """Train from the step that the writer has reached. Closing the generator saves a checkpoint."""
     net, recipe = writer.net, writer.recipe
+    if stops_early(writer.progress, recipe):
+        return
     step_rows = train(net, dataset, recipe, writer.optimizer, writer.seed, writer.step)
     with closing(step_rows):
         try:
             for step_row in step_rows:
-                writer.step = step_row['step']
+                writer.progress = writer.progress._replace(step=step_row['step'])
                 validation = None
                 if is_validation_step(writer.step, recipe):
                     writer.require_finite()             # predictions of such a net are meaningless
                     validation = _validate(net, valid)
                 yield from writer.write(without_names(step_row), validation, valid)
+                if stops_early(writer.progress, recipe):
+                    writer.say(describe_stop(writer.progress, recipe, BEST))
+                    return
         except GeneratorExit:
             with writer.name_disk_errors():
                 writer.save_checkpoint('last')
@@ -137,12 +144,19 @@ def _validate(net: Net, valid: Dataset) -> Validation:
 
 def train_without_writing(net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
                           optimizer: optim.SGD | optim.Adam, seed: int,
-                          first_step: int) -> Generator[Row, None, None]:
+                          progress: Progress) -> Generator[Row, None, None]:
     """What `run` does on all ranks but the first: the same steps and validations."""
-    for step_row in train(net, dataset, recipe, optimizer, seed, first_step):
+    if stops_early(progress, recipe):
+        return
+    for step_row in train(net, dataset, recipe, optimizer, seed, progress.step):
+        step = step_row['step']
         yield dict(without_names(step_row), seconds=0.)
-        if is_validation_step(step_row['step'], recipe):
-            yield dict(step=step_row['step'], seconds=0., **_validate(net, valid).row)
+        if is_validation_step(step, recipe):
+            row = _validate(net, valid).row
+            yield dict(step=step, seconds=0., **row)
+            progress = progress.after_validation(step, row['mean_iu'])
+            if stops_early(progress, recipe):
+                return
 
 
 def without_names(row: StepRow) -> Row:

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import optim, viz
 from ..data.dataset import Dataset
 from ..net import Net
 from . import checkpoint
 from .diverged import require_finite
+from .early_stopping import Progress
 from .recipes import Recipe
 from .run_files import LOG, Log, Row, as_line, truncate_log
 from .validation import Validation, draw_examples
@@ -31,12 +32,6 @@ SAFE_LR = .01                   # which an error proposes at most
 NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 
 
-class Progress(NamedTuple):
-    """How many steps of a run are done, and how good it has been."""
-    step: int                   # steps that are done
-    best: float                 # the best mean IU so far
-
-
 class RunWriter:
     """Writes the rows, the checkpoints and the pictures of one run into its folder."""
 
@@ -49,8 +44,7 @@ class RunWriter:
         self.seed = seed
         self.data = data                                # the fingerprint
         self.say = log
-        self.step = progress.step
-        self.best = progress.best
+        self.progress = progress
         # the step of last.safetensors; None before there is one
         self.saved_step = progress.step if progress.step and (folder / LAST).exists() else None
         self.history = truncate_log(folder / LOG, progress.step, log)
@@ -58,13 +52,19 @@ class RunWriter:
         self.start_time = perf_counter()
         self.checkpoint_time = self.start_time
 
+    @property
+    def step(self) -> int:
+        """The steps that are done."""
+        return self.progress.step
+
     def write(self, step_row: Row, validation: Validation | None, valid: Dataset) -> list[Row]:
         """Log a step, and the validation after it; save what is due. -> the rows, as written
 
         Rows are written before the checkpoint: resuming from the one before drops them again.
         """
-        rows = [step_row] if validation is None else [step_row, dict(step=self.step,
-                                                                     **validation.row)]
+        rows = [step_row]
+        if validation is not None:
+            rows.append(dict(step=self.step, **validation.row))
         seconds = round(perf_counter() - self.start_time, 3)
         rows = [dict(row, seconds=seconds) for row in rows]
         with self.name_disk_errors():
@@ -86,15 +86,16 @@ class RunWriter:
         if mean_iu is None:
             self.say(f'step {self.step}: all pixels of the validation images are void, so no '
                      f'{BEST} is written')
-        elif mean_iu > self.best:
-            self.best = mean_iu
+        before = self.progress
+        self.progress = before.after_validation(before.step, mean_iu)
+        if self.progress.best_step > before.best_step:
             self.save_checkpoint('best')
 
     def save_checkpoint(self, name: str) -> None:
         """Write the whole state into NAME.safetensors, if all of it is finite."""
         os.fsync(self.log)
-        run_state = dict(step=self.step, best=self.best, recipe=self.recipe.to_dict(),
-                         seed=self.seed, data=self.data)
+        run_state = dict(self.progress._asdict(), recipe=self.recipe.to_dict(), seed=self.seed,
+                         data=self.data)
         about = dict(self.net.about, seed=self.net.seed, frozen=sorted(self.net.frozen),
                      run=run_state)
         arrays = {**self.net.params, **self.net.state}

@@ -99,6 +99,7 @@ PREPROCESS: dict[str, Callable[[Any], bool]] = {
 RUN: dict[str, Callable[[Any], bool]] = {
     'step': is_count,
     'best': is_number,
+    'best_step': is_count,
     'seed': is_seed,
     'recipe': lambda value: isinstance(value, dict),
     'data': lambda value: value is None or isinstance(value, dict),
