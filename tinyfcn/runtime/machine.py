@@ -66,6 +66,18 @@ def available_memory(x: NDArray[Any] | None = None) -> int:
     return max(0, min(limits, default=UNKNOWN_MEMORY))
 
 
+def peak_memory() -> int:
+    """The most bytes of memory that this process has had so far; 0 where that is not known."""
+    with suppress(OSError, ValueError, KeyError):
+        # ru_maxrss below would be that of the process which started this one, if that had more
+        return _table(PROC / 'self/status')['VmHWM'] * 1024
+    with suppress(ImportError):
+        import resource
+        unit = 1 if platform.system() == 'Darwin' else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 0
+
+
 def _system_memory() -> Iterator[int]:
     with suppress(OSError, ValueError, KeyError):
         yield _table(PROC / 'meminfo')['MemAvailable'] * 1024

@@ -5,6 +5,7 @@
     viz.overlay('photo.jpg', mask, classes).save('a.png')   the classes over the image, a legend
     viz.draw_page('page.png', rows, classes, titles)        image, truth and predictions in rows
     viz.draw_pixel('why.png', image, mask, …)               why a pixel has its class
+    viz.draw_plan('plan.png', title, classes, …)            what to expect of a data set
     viz.draw_curves('curves.png', rows)                     loss and metrics over the steps
     viz.write_label('label.png', label)                     a palette PNG, as the VOC server wants
     viz.class_colours(classes)                              the colours that all of these use
@@ -25,8 +26,10 @@ from .nets import draw_net
 from .overlays import overlay
 from .pages import draw_page
 from .pixel import draw_pixel
+from .plan import draw_plan
 from .source import show_source
 
 __all__ = ['class_colours', 'class_shares', 'colours', 'draw_activations', 'draw_curves',
-           'draw_heatmap', 'draw_net', 'draw_page', 'draw_pixel', 'error_map', 'layout', 'overlay',
-           'palette', 'show_matrices', 'show_source', 'side_by_side', 'write_label', 'write_png']
+           'draw_heatmap', 'draw_net', 'draw_page', 'draw_pixel', 'draw_plan', 'error_map',
+           'layout', 'overlay', 'palette', 'show_matrices', 'show_source', 'side_by_side',
+           'write_label', 'write_png']
