@@ -430,9 +430,17 @@ def an_empty_folder(root):
         path.unlink()
 
 
-@bad(r'masks: no images \(.*\); .*masks is not a folder; .* are: images, labels')
+@bad(r'images in images/, and no labels for them; known are .*, or put the masks into a folder')
 def no_masks_at_all(root):
-    (root / 'masks').rename(root / 'labels')
+    for path in [*(root / 'masks').iterdir()]:
+        path.unlink()
+    (root / 'masks').rmdir()
+
+
+@bad(r'masks: no images \(.*\); .*masks is empty')
+def an_empty_folder_of_masks(root):
+    for path in [*(root / 'masks').iterdir()]:
+        path.unlink()
 
 
 @bad(r'classes\.txt: no such file; write the names of the classes, one a line.* 2 folders')

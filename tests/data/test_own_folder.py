@@ -1,5 +1,4 @@
 """A folder of one's own: names as people give them, layouts of other tools, files that are odd."""
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from bad_input_samples import LABEL, NAMES, RGB, save, write_dataset
 from tinyfcn.data import load_dataset
 from tinyfcn.data.check import find_problems
 from tinyfcn.data.dataset import hold_out
-from tinyfcn.data.folder import folder, masks_without_image
+from tinyfcn.data.folder import folder, unused_labels
 from tinyfcn.data.lists import read_list
 from tinyfcn.data.manifest import verify_manifest, write_manifest
 
@@ -80,77 +79,35 @@ def test_a_mask_may_have_the_name_of_its_image_with_an_ending(own, ending):
     for name in NAMES:
         (own / f'masks/{name}.png').rename(own / f'masks/{name}{ending}.png')
     dataset = folder(own)
-    assert not [*find_problems(dataset, {})] and not masks_without_image(own)
+    assert not [*find_problems(dataset, {})] and not unused_labels(own)
     assert dataset.files('one')[1] == own / f'masks/one{ending}.png'
 
 
 def test_a_name_without_ending_comes_first(own):
     save(own / 'masks/one_mask.png', LABEL * 0)
     np.testing.assert_array_equal(folder(own)[2][1], LABEL)
-    assert masks_without_image(own) == [own / 'masks/one_mask.png']
+    assert unused_labels(own) == [own / 'masks/one_mask.png']
     (own / 'masks/one.png').rename(own / 'masks/one_label.png')
     with pytest.raises(ValueError, match=r'masks/one_label\.png and one_mask\.png: two masks of '
                                          r'one image; remove one of them'):
         folder(own)
 
 
-# ---- layouts of other tools ----------------------------------------------------------------------
+# ---- folders without labels that are known ------------------------------------------------------
 
-def labelme(root):
-    (root / 'a.json').write_text(json.dumps(dict(version='5', flags={}, shapes=[],
-                                                 imagePath='a.jpg')))
-
-
-def coco(root):
-    (root / 'annotations').mkdir()
-    (root / 'annotations/instances_train.json').write_text(json.dumps(
-        dict(info={}, licenses=[], images=[], annotations=[], categories=[])))
-
-
-def cvat(root):
-    (root / 'annotations.xml').write_text('<?xml version="1.0"?>\n<annotations><version>')
-
-
-def voc(root):
-    for name in 'JPEGImages', 'SegmentationClass':
-        (root / name).mkdir()
-
-
-def cvat_masks(root):
-    voc(root)
-    (root / 'labelmap.txt').write_text('# label:color_rgb:parts:actions\nsky:0,0,128::\n')
-
-
-def yolo(root):
-    (root / 'data.yaml').write_text('names: [sky]\n')
-
-
-def images_beside_classes(root):
-    save(root / 'a.jpg', RGB)
-
-
-LAYOUTS = {
-    'labelme': (labelme, r'it has polygons of LabelMe \(a\.json\).*labelme2voc.*images/, masks/'),
-    'coco': (coco, r'polygons of COCO \(annotations.instances_train\.json\).*annToMask.*masks/'),
-    'cvat': (cvat, r"CVAT \(annotations\.xml\).*export .* 'Segmentation mask 1\.1'"),
-    'voc': (voc, r'layout of VOC.*JPEGImages to images, SegmentationClass to masks.*classes\.txt'),
-    'cvat masks': (cvat_masks, r'layout of VOC.*labelmap\.txt.*R G B name'),
-    'images': (images_beside_classes, r'1 image.* in the folder itself.*move .* into images/'),
-}
-
-
-@pytest.mark.parametrize('make, message', LAYOUTS.values(), ids=LAYOUTS)
-def test_the_layout_of_another_tool_is_named_with_what_to_do(tmp_path, make, message):
-    make(tmp_path)
-    with pytest.raises(ValueError, match=message) as error:
-        load_dataset('folder', tmp_path)
+def test_images_without_labels_are_named_with_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r'no images in it \(\.jpg, .*\); known are images/ and'):
+        folder(tmp_path)
+    save(tmp_path / 'a.jpg', RGB)
+    with pytest.raises(ValueError, match=r'images in the folder itself, and no labels.*Label the') \
+            as error:
+        folder(tmp_path)
     assert str(error.value).startswith(f'{tmp_path}: ') and '\n' not in str(error.value)
-
-
-@pytest.mark.parametrize('make', [labelme, coco, cvat, voc])
-def test_with_all_that_is_needed_nothing_else_matters(own, make):
-    make(own)
-    assert len(folder(own)) == 3
+    save(tmp_path / 'one/a.jpg', RGB)
+    save(tmp_path / 'other/b.png', LABEL)
+    with pytest.raises(ValueError, match=r'the folder itself, one/, other/; which of them are mask'
+                                         r's cannot be told .* --images FOLDER --masks FOLDER'):
+        folder(tmp_path)
 
 
 def test_a_published_data_set_that_was_not_fetched(tmp_path):

@@ -3,7 +3,8 @@
 Each problem is reported with file, value, pixel and what to do; then the share
 of each class is printed, and for images of your own what a training step takes.
 
-  tinyfcn check my                      a folder with images/, masks/ and classes.txt
+  tinyfcn check my                      a folder of your own; its first line says
+                                        which format was found in it
   tinyfcn check voc --split train
 """
 import argparse
@@ -16,7 +17,7 @@ from time import perf_counter
 
 from ..data import Dataset, load_dataset
 from ..data.check import FileProblems, find_overlaps, find_problems
-from ..data.folder import masks_without_image
+from ..data.folder import has_split, unused_labels
 from ..data.labels import by_output
 from ..data.manifest import verify_manifest, write_manifest
 from ..files import printable
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> None:
     dataset = open_dataset(args.dataset, args.data, args.split)
     found = find_dataset(args.dataset, args.data)
     manifest = found.folder / 'manifest.sha256'
+    if dataset.description:
+        say(f'{found.folder}: {dataset.description}')
     summary: dict = {}
     numbers = show_bar(range(len(dataset)), len(dataset), 'image')
     problems = [*find_problems(dataset, summary, numbers),
@@ -82,14 +85,21 @@ def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Ite
             try:
                 splits[other] = load_dataset(found.name, found.folder, other)
             except (OSError, ValueError) as error:
-                if os.path.lexists(found.folder / f'{other}.txt'):
+                if _has_list(found, other):
                     yield str(error)
     yield from find_overlaps(splits)
     problems = FileProblems()
-    for mask in masks_without_image(found.folder) if found.name == 'folder' else ():
-        problems.add([mask], f'{printable(mask)}: no image of this name in '
-                             f'{printable(found.folder / "images")}; rename it, or remove the mask')
+    for mask in unused_labels(found.folder) if found.name == OWN_RECIPE else ():
+        images = dataset.files(dataset.names[0])[0].parent
+        problems.add([mask], f'{printable(mask)}: no image of this name in {printable(images)}; '
+                             f'rename it, or remove the mask')
     yield from problems.sentences()
+
+
+def _has_list(found: Location, split: str) -> bool:
+    """Whether something in the folder says which images are of this split."""
+    return (os.path.lexists(found.folder / f'{split}.txt')
+            or found.name == OWN_RECIPE and has_split(found.folder, split))
 
 
 def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str]:

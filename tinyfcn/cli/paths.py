@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..data import DATASETS, Dataset, load_dataset
 from ..data.dataset import hold_out
 from ..data.fetch import fetched_root
+from ..data.folder import has_split
 from ..data.paths import IMAGE_SUFFIXES
 from ..data.sources import SOURCES
 from ..weights.find import find_weights
@@ -42,7 +43,7 @@ def data_folder() -> Path:
 
 
 def find_dataset(name: str, root: Path | None = None) -> Location:
-    """Where a data set is. `name` may also be a folder with images/ and masks/."""
+    """Where a data set is. `name` may also be a folder of your own images and labels."""
     if name not in DATASETS:
         if Path(name).is_dir():
             return Location('folder', Path(name))
@@ -51,7 +52,7 @@ def find_dataset(name: str, root: Path | None = None) -> Location:
                          f'{did_you_mean(name, DATASETS, listed)}')
     if name == 'folder' and root is None and not data_folder().is_dir():
         raise ValueError('name the folder of your images with --data FOLDER; it holds images/, '
-                         'masks/ and classes.txt')
+                         'masks/ and classes.txt, or an export of LabelMe, CVAT or COCO')
     root = root or data_folder()
     for archive in archives(name):
         if fetched := fetched_root(archive, root):
@@ -87,8 +88,11 @@ def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Datase
 
 def split_off_validation(name: str, root: Path | None,
                          train: Dataset) -> tuple[Dataset, Dataset]:
-    """The images that val.txt lists, or a fifth of `train`, and those that are left to train on."""
-    if (find_dataset(name, root).folder / 'val.txt').exists():
+    """The split val, if there is one, or a fifth of `train`, and those left to train on."""
+    found = find_dataset(name, root)
+    has_val = (has_split(found.folder, 'val') if found.name == 'folder' else
+               (found.folder / 'val.txt').exists())
+    if has_val:
         return train, open_dataset(name, root, 'val')
     return hold_out(train)
 

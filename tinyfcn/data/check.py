@@ -162,7 +162,8 @@ class LabelCounts:
         elif set(self.values) == {0, VOID} and len(self.classes) == 2:
             yield (f'the masks hold only 0 and {VOID}, and {VOID} is void: no pixel is '
                    f'{self.classes[1]!r}. If {VOID} means {self.classes[1]!r}, save it as 1 '
-                   f'(mask // 255)')
+                   f'(mask // 255), or write the colours 0 0 0 and 255 255 255 before the names in '
+                   f'classes.txt')
 
     def notes(self) -> Iterator[str]:
         """What is unusual and may be intended."""

@@ -31,6 +31,7 @@ class Dataset:
     For a net with several outputs classes and label are dicts, keyed by output. Each label then has
     a file of its own; these come last, in the order of the dict.
     colours: {class: (red, green, blue)} where the classes have colours to be drawn in.
+    description: what its files are, in one line.
 
     >>> def read(name):
     ...     image = np.zeros((2, 3, 3), 'uint8')
@@ -44,7 +45,8 @@ class Dataset:
     def __init__(self, classes: Iterable[str] | Mapping[str, Iterable[str]], names: Iterable[str],
                  read: Callable[[str], tuple[Array, Label]],
                  files: Callable[[str], Sequence[Path]] = _no_files,
-                 colours: Mapping[str, Sequence[int]] | None = None) -> None:
+                 colours: Mapping[str, Sequence[int]] | None = None,
+                 description: str = '') -> None:
         # `| Any` is the dict of several outputs. Typed as a dict, every user of a single output,
         # which is nearly every user, would have to rule it out first
         self.classes: tuple[str, ...] | Any
@@ -56,6 +58,7 @@ class Dataset:
         self.read = read
         self.files = files
         self.colours = dict(colours or {})
+        self.description = description
         if not self.names:
             raise ValueError('no images: a data set needs at least one')
 
@@ -76,7 +79,8 @@ class Dataset:
 
     def subset(self, names: Iterable[str]) -> 'Dataset':
         """The same data set with only these images."""
-        return Dataset(self.classes, names, self.read, self.files, self.colours)
+        return Dataset(self.classes, names, self.read, self.files, self.colours,
+                       self.description)
 
     def output_labels(self, name: str, label: Label) -> list[OutputLabel]:
         """The label of an image for each output, with its file and its classes."""

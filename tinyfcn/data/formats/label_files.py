@@ -1,0 +1,150 @@
+"""What a folder holds: images, the files with their labels, and how these are read."""
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from ...files import ImageError, printable
+from ..classes import Classes, is_background, is_void
+from ..labels import VOID, Array
+from ..paths import IMAGE_SUFFIXES
+
+MAX_DEPTH = 4                   # folders within folders that are looked into
+
+Files = tuple[Path, Path]       # an image, and the file with its label
+ReadImage = Callable[[Path, 'tuple[int, ...] | None'], Array]       # path, size of the mask
+
+
+class LabelFiles(NamedTuple):
+    """The labels of a folder, as one of the formats has them."""
+
+    description: str                            # such as 'LabelMe, 12 JSON files'
+    classes: Classes
+    files: Mapping[str, Files]                  # by the name of the image
+    read: Callable[[Files, ReadImage], tuple[Array, Array]]     # -> image, label
+    splits: Mapping[str, list[str]]             # names, as the format itself splits them, or {}
+    lists: Path                                 # the folder of train.txt, val.txt and test.txt
+    unused: Sequence[Path] = ()                 # labels that belong to no image
+
+
+# ---- finding images ------------------------------------------------------------------------------
+
+def walk_files(root: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The files below a folder that have one of these suffixes, sorted; hidden ones are not."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        depth = len(Path(folder).relative_to(root).parts)
+        folders[:] = sorted(name for name in folders
+                            if depth < MAX_DEPTH and not name.startswith('.'))
+        found += [Path(folder, name) for name in sorted(names)
+                  if not name.startswith('.') and name.lower().endswith(tuple(suffixes))]
+    return found
+
+
+def images_by_file_name(root: Path) -> dict[str, list[Path]]:
+    """{name of a file: the images of this name} below a folder."""
+    found: dict[str, list[Path]] = {}
+    for path in walk_files(root, IMAGE_SUFFIXES):
+        found.setdefault(path.name, []).append(path)
+    return found
+
+
+def find_image(stored: Mapping[str, Sequence[Path]], file_name: str,
+               near: Sequence[Path]) -> Path | None:
+    """The image that a label file calls file_name, which may have folders in it.
+
+    stored: from `images_by_file_name`, so nothing outside of the folder of data is opened.
+    near: folders in which to look first; where several images have the name, theirs is taken.
+    """
+    parts = [part for part in file_name.replace('\\', '/').split('/') if part not in ('', '.')]
+    if not parts:
+        return None
+    candidates = stored.get(parts[-1], ())
+    if len(candidates) == 1:
+        return candidates[0]
+    for folder in near:
+        path = Path(os.path.normpath(folder.joinpath(*parts)))
+        if path in candidates:
+            return path
+    for length in range(len(parts), 0, -1):             # the longest end that fits only one
+        fitting = [path for path in candidates if path.parts[-length:] == tuple(parts[-length:])]
+        if len(fitting) > 1:
+            fitting = [path for path in fitting if any(path.is_relative_to(folder)
+                                                       for folder in near)]
+        if len(fitting) == 1:
+            return fitting[0]
+    return None
+
+
+def names_of(paths: Sequence[Path], root: Path) -> list[str]:
+    """A name for each image: that of the file, with its folders where two would be equal.
+
+    >>> names_of([Path('my/a.jpg'), Path('my/b.jpg')], Path('my'))
+    ['a', 'b']
+    >>> names_of([Path('my/x/a.jpg'), Path('my/y/a.jpg')], Path('my'))
+    ['x/a', 'y/a']
+    """
+    stems = [path.stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [path.relative_to(root).with_suffix('').as_posix() for path in paths]
+
+
+def read_image_of(path: Path, stated: tuple[int, int] | None, source: str,
+                  read_image: ReadImage) -> Array:
+    """An image of the size that its label file states, if it states one."""
+    image = read_image(path, None)
+    size = image.shape[:2]
+    if stated is None or size == stated:
+        return image
+    if size == stated[::-1]:                            # labelled as it is stored, before turning
+        try:
+            return read_image(path, stated)
+        except ImageError:
+            pass
+    raise ImageError('{}: the labels are of {}×{} pixels (rows × columns), and {} has {}×{}; use '
+                     'the image that was labelled, of its full size'.format(
+                         source, *stated, printable(path), *size))
+
+
+# ---- names of classes ----------------------------------------------------------------------------
+
+def class_number(name: str, classes: Classes, place: str) -> int:
+    """The number of a class, or void."""
+    if is_void(name):
+        return VOID
+    if is_background(name):
+        name = 'background'
+    if name in classes.names:
+        return classes.names.index(name)
+    near = get_close_matches(name, classes.names, n=1, cutoff=.6)
+    near += [other for other in classes.names if other.casefold() == name.casefold()]
+    hint = f'did you mean {printable(near[-1])!r}?' if near else 'it has ' + printable(
+        ', '.join(classes.names), limit=120)
+    source = classes.source or 'the list of classes'
+    raise ImageError(f"{place}: {printable(name, limit=60)!r} is not in {source}; {hint} Rename "
+                     f"it, or add it to {source}")
+
+
+def describe_classes(classes: Classes, has_outside: bool = True) -> str:
+    """'3 classes from labels.txt; pixels in no shape are background'"""
+    n = len(classes.names)
+    source = f'from {classes.source}' if classes.source else 'in the order of their names'
+    text = f'{n} {"class" if n == 1 else "classes"} {source}'
+    if not has_outside:
+        return text
+    outside = ('background' if 'background' in classes.names else
+               f"void, as {classes.source} has no class 'background'")
+    return f'{text}; pixels in no shape are {outside}'
+
+
+def count(n: int, noun: str) -> str:
+    """'1 image', '2 images'"""
+    return f'{n:,} {noun}' if n == 1 else f'{n:,} {noun}s'
+
+
+def repeated(values: Iterable[object]) -> list[object]:
+    """The values that occur more than once."""
+    return [value for value, times in Counter(values).items() if times > 1]
