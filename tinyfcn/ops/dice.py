@@ -5,7 +5,7 @@ from ..dispatch import accelerated, backward_of
 from ..geometry import integer
 from ..runtime.backend import array_module
 from .arguments import Array, floats
-from .loss import check_labels, class_weights, log_softmax, softmax_cross_entropy
+from .loss import check_labels, class_weights, softmax_cross_entropy
 
 
 @accelerated
@@ -32,7 +32,7 @@ def dice_loss(score: Array, label: Array, ignore: int = 255,
     valid = (label != ignore)[:, None]                              # (N, 1, H, W)
     truth = (xp.arange(score.shape[1])[:, None, None] == label[:, None]) & valid
     # an ignored pixel may hold anything; 0 times infinity would not be 0
-    p = xp.exp(log_softmax(xp.where(valid, score, 0))) * valid
+    p = _softmax(xp.where(valid, score, 0)) * valid
 
     pixels = truth.sum((0, 2, 3))
     both = (p * truth).sum((0, 2, 3), dtype='float64')              # (C,): Σ p·t
@@ -53,6 +53,13 @@ def dice_loss_backward(dy: Any, cache: Array) -> tuple[Array, None]:
     """As of softmax_cross_entropy: the cache is already the gradient."""
     dscore, _ = softmax_cross_entropy.backward(dy, cache)
     return dscore, None
+
+
+def _softmax(score: Array) -> Array:
+    xp = array_module(score)
+    power = xp.exp(score - score.max(1, keepdims=True))             # so that exp cannot overflow
+    p: Array = power / power.sum(1, keepdims=True)
+    return p
 
 
 def _shares(weight: Array, found: Array) -> Array:

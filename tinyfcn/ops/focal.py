@@ -1,20 +1,19 @@
-"""The focal loss: a pixelwise loss in which pixels that are easy count for little."""
+"""The focal loss: cross-entropy in which pixels whose class is already known count for little."""
 from typing import Any, Literal
 
-from ..dispatch import accelerated, backward_of
-from ..geometry import integer
-from .arguments import Array, choice, floats, number
-from .loss import check_labels, class_weights, log_softmax, pixel_weights, softmax_cross_entropy
+from ..dispatch import backward_of
+from ..runtime.backend import array_module
+from .arguments import Array, choice, number
+from .loss import class_weights, pixel_weights, softmax_cross_entropy
 
 
-@accelerated
 def focal_loss(score: Array, label: Array, ignore: int = 255, gamma: float = 2.,
                reduce: Literal['sum', 'mean', 'none'] = 'sum',
                class_weight: Array | None = None,
                pixel_weight: Array | None = None) -> tuple[Any, Array]:
-    """loss = −Σ (1 − p)^gamma · log p,  p = softmax(score)[label] (Lin et al. 2017).
+    """loss = −Σ (1 − p)^gamma · log p,  p = softmax(score)[label]  (Lin et al. 2017).
 
-    A pixel whose class is already known with p = 0.9 weighs a hundredth of what it weighs in
+    A pixel whose class has p = 0.9 counts for a hundredth of what it does in
     `softmax_cross_entropy`, which is the case gamma=0. All other arguments, and what is returned,
     are as there.
 
@@ -23,30 +22,24 @@ def focal_loss(score: Array, label: Array, ignore: int = 255, gamma: float = 2.,
     >>> round(float(loss), 4), dscore.round(4).ravel().tolist()
     (0.1733, [0.2983, -0.2983])
     """
-    xp = floats(4, score=score)
-    ignore = integer(ignore, 'ignore')
     gamma = _exponent(gamma)
-    check_labels(label, score.shape, ignore)
     choice(reduce, 'reduce', 'sum', 'mean', 'none')
+    each, deach = softmax_cross_entropy(score, label, ignore, reduce='none')    # −log p
+    xp = array_module(score)
     valid = label != ignore
-    at = xp.where(valid, label, 0).astype('int64')[:, None]         # (N, 1, H, W)
+    at = xp.where(valid, label, 0).astype('int64')
     of_class = class_weights(score, class_weight)
-    weight = pixel_weights(score, valid, pixel_weight) * xp.where(valid, of_class[at[:, 0]], 0)
+    weight = pixel_weights(score, valid, pixel_weight) * xp.where(valid, of_class[at], 0)
     if reduce == 'mean':
         weight = weight / xp.maximum(valid.sum(), 1).astype(score.dtype)
 
-    # an ignored pixel may hold anything; 0 times infinity would not be 0
-    every_log_p = log_softmax(xp.where(valid[:, None], score, 0))
-    log_p = xp.take_along_axis(every_log_p, at, axis=1)
-    p = xp.exp(log_p)
-    missing = -xp.expm1(log_p)                  # 1 − p, with all its digits where p is nearly 1
-    focus = missing ** gamma
-    loss = weight * (focus * -log_p)[:, 0]
-    # the slope of −(1 − p)^gamma · log p over −log p; log p / (1 − p) is −1 where p is 1
-    ratio = xp.where(missing > 0, log_p / xp.where(missing > 0, missing, 1), -1)
-    slope = focus * (1 - gamma * p * ratio)
-    truth = xp.arange(score.shape[1])[:, None, None] == at
-    dscore = (xp.exp(every_log_p) - truth) * slope * weight[:, None]
+    rest = -xp.expm1(-each)                     # 1 − p, with all its digits where p is nearly 1
+    focus = rest ** gamma
+    loss = weight * focus * each
+    # d((1 − p)^gamma · each) / d each; where p is 1, each / (1 − p) is 1
+    ratio = xp.where(rest > 0, each / xp.where(rest > 0, rest, 1), 1)
+    slope = focus * (1 + gamma * (1 - rest) * ratio)
+    dscore = deach * (slope * weight)[:, None]
     return loss if reduce == 'none' else loss.sum(dtype='float64'), dscore
 
 

@@ -72,14 +72,6 @@ def softmax_cross_entropy_backward(dy: Any, cache: Array) -> tuple[Array, None]:
     return cache * number(dy, 'dy'), None
 
 
-def log_softmax(score: Array) -> Array:
-    """The logarithm of softmax over the channels of (N, C, H, W)."""
-    xp = array_module(score)
-    shifted = score - xp.amax(score, 1, keepdims=True)
-    log_p: Array = shifted - xp.log(xp.exp(shifted).sum(1, keepdims=True))
-    return log_p
-
-
 def pixel_weights(score: Array, valid: Array, pixel_weight: Array | None) -> Array:
     """(N, H, W): 0 where a pixel is ignored."""
     if pixel_weight is None:
