@@ -1,4 +1,4 @@
-"""Values of any number of channels and any depth, as other programs write them, are read exactly."""
+"""Values of any number of channels and any depth are read as other programs wrote them."""
 import io
 import struct
 

@@ -1,4 +1,4 @@
-"""TIFFs as tifffile writes them, with imagecodecs for their compressions, and PNGs of 16 bits of OpenCV.
+"""TIFFs as tifffile writes them, in the compressions of imagecodecs, and deep PNGs of OpenCV.
 
 They are in tests/fixtures/images; `python tests/files/tiff_samples.py` writes them again.
 """

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..files import printable
+from .channels import RGB
 from .dataset import Dataset
 from .images import is_transparent, size_mismatch
 from .labels import VOID, Array, InvalidPixel, by_output, first_invalid, invalid_label_message
@@ -48,7 +49,7 @@ def find_problems(dataset: Dataset, summary: dict[str, Any],
         seen.add(name)
         try:
             image, label = dataset.read(name)
-            if any(is_transparent(path) for path in dataset.files(name)[:1]):
+            if dataset.channels == RGB and any(map(is_transparent, dataset.files(name)[:1])):
                 transparent.append(name)
         except (ValueError, OSError) as error:
             file_problems.add([*dataset.files(name), name], str(error))

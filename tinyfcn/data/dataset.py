@@ -7,6 +7,7 @@ from zlib import crc32
 import numpy as np
 
 from ..files import ImageError, printable
+from .channels import RGB, Channels
 from .labels import Array, Label, by_output, first_invalid, invalid_label_message, map_labels
 
 
@@ -32,6 +33,7 @@ class Dataset:
     a file of its own; these come last, in the order of the dict.
     colours: {class: (red, green, blue)} where the classes have colours to be drawn in.
     description: what its files are, in one line.
+    channels: those of the images, if they are others than red, green and blue of 8 bits.
 
     >>> def read(name):
     ...     image = np.zeros((2, 3, 3), 'uint8')
@@ -46,7 +48,7 @@ class Dataset:
                  read: Callable[[str], tuple[Array, Label]],
                  files: Callable[[str], Sequence[Path]] = _no_files,
                  colours: Mapping[str, Sequence[int]] | None = None,
-                 description: str = '') -> None:
+                 description: str = '', channels: Channels = RGB) -> None:
         # `| Any` is the dict of several outputs. Typed as a dict, every user of a single output,
         # which is nearly every user, would have to rule it out first
         self.classes: tuple[str, ...] | Any
@@ -59,6 +61,7 @@ class Dataset:
         self.files = files
         self.colours = dict(colours or {})
         self.description = description
+        self.channels = channels
         if not self.names:
             raise ValueError('no images: a data set needs at least one')
 
@@ -80,7 +83,7 @@ class Dataset:
     def subset(self, names: Iterable[str]) -> 'Dataset':
         """The same data set with only these images."""
         return Dataset(self.classes, names, self.read, self.files, self.colours,
-                       self.description)
+                       self.description, self.channels)
 
     def output_labels(self, name: str, label: Label) -> list[OutputLabel]:
         """The label of an image for each output, with its file and its classes."""

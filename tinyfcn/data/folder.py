@@ -1,8 +1,10 @@
 """Your own images, with labels in any of the formats that are known."""
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from ..files import printable
+from .channels import RGB, find_channels
 from .classes import find_classes
 from .dataset import Dataset
 from .formats.find import find_labels
@@ -23,6 +25,7 @@ def folder(root: str | Path, split: str | Path | None = None, images: str | Path
     predictions are drawn in these colours.
     root/<split>.txt may list names; without train.txt, what val.txt and test.txt do not list is
     trained on. A format that has splits of its own, such as train/ and val/, needs no lists.
+    The channels of the images are those of the first one, unless root/channels.txt names them.
     """
     labels = find_labels(Path(root), find_classes(Path(root)), images, masks)
 
@@ -32,9 +35,12 @@ def folder(root: str | Path, split: str | Path | None = None, images: str | Path
 
     colours = {labels.classes.names[number]: colour
                for colour, number in labels.classes.colours.items() if number != VOID}
+    channels = find_channels(Path(root), (image for image, _ in labels.files.values()))
+    read = partial(read_image, channels=channels)
+    description = labels.description if channels == RGB else f'{labels.description}; {channels}'
     return Dataset(labels.classes.names, _names_of_split(labels, split),
-                   lambda name: labels.read(files(name), read_image), files, colours,
-                   labels.description)
+                   lambda name: labels.read(files(name), read), files, colours, description,
+                   channels)
 
 
 def has_split(root: str | Path, split: str, images: str | Path | None = None,

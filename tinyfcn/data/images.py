@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from ..files import ImageError, open_image, printable
 from ..files.images import require_8_bits, to_rgb, to_upright
+from ..files.pixels import Head, plain_pixels, read_head, read_pixels
+from .channels import RGB, Channels, describe_head, fits, value_type
 from .labels import Array
 
 if TYPE_CHECKING:
@@ -19,34 +21,103 @@ INTEGER_MODES = '1', 'L', 'P', 'I', 'I;16', 'I;16B'     # Pillow's modes whose p
 Colour = tuple[int, ...]        # red, green, blue
 
 
-def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
-    """An image as a person sees it. -> (H, W, 3) uint8, red green blue
+def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None,
+               channels: Channels = RGB) -> Array:
+    """An image. -> (H, W, C), red green blue first: uint8 for values of 8 bits, else float32
 
+    channels: what the images of the data set, or of the net, have; by default red, green and blue
+    of 8 bits. Then the image is read as a person sees it: greyscale, palette and CMYK become RGB,
+    and transparency is dropped. Images of more than 8 bits are rejected, for nothing says which
+    value is white.
     The EXIF orientation is applied, unless only the image as stored has the size of its mask.
-    Greyscale, palette and CMYK images become RGB, and transparency is dropped. 16-bit and float
-    images are rejected, for nothing says which value is white.
     """
-    with open_image(path) as stored:
-        require_8_bits(stored, path)            # before they are turned, which forgets the bits
-        upright = to_upright(stored)
-        upright_size = upright.height, upright.width
-        stored_size = stored.height, stored.width
-        if mask_size not in (None, upright_size, stored_size):
-            size = '{}×{} pixels'.format(*upright_size)
-            if upright_size != stored_size:
-                size = '{} upright, {}×{} as stored'.format(size, *stored_size)
-            raise size_mismatch(path, size, 'mask', mask_size)
-        image = upright if mask_size in (None, upright_size) else stored
-        return to_rgb(image)
+    n = len(channels.names)
+    if channels.dtype == 'uint8' and n in (1, 3) and not _is_array(path):
+        with open_image(path) as stored:
+            require_8_bits(stored, path)        # before they are turned, which forgets the bits
+            turned = _turn_as_mask(stored, path, mask_size)
+            pixels = to_rgb(turned) if n == 3 else np.array(turned.convert('L'))[..., None]
+        return pixels if channels == RGB else pixels[..., channels.order]
+    head = read_head(path)
+    _require_channels(path, head, channels)
+    if head.is_plain:
+        with open_image(path) as stored:
+            pixels = plain_pixels(_turn_as_mask(stored, path, mask_size))
+    else:
+        pixels = read_pixels(path)
+        if mask_size not in (None, pixels.shape[:2]):
+            raise size_mismatch(path, '{}×{} pixels'.format(*pixels.shape[:2]), 'mask', mask_size)
+    pixels = np.ascontiguousarray(pixels[..., channels.order])
+    if pixels.dtype != 'uint8':
+        pixels = pixels.astype('float32')
+    require_finite(pixels, path)
+    return pixels
 
 
-def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) -> Array:
+def _is_array(path: str | Path) -> bool:
+    """Whether a file is one of .npy, or a TIFF of 8 bits that Pillow does not read."""
+    if not str(path).lower().endswith(('.npy', '.tif', '.tiff')):
+        return False
+    try:
+        head = read_head(path)
+    except ValueError:                          # reading it will report it
+        return False
+    return not head.is_plain and head.dtype == 'uint8'
+
+
+def _require_channels(path: str | Path, head: Head, channels: Channels) -> None:
+    """Raise unless an image has these channels, of this type."""
+    if value_type(head.dtype) != channels.dtype:
+        raise ImageError(f'{printable(path)}: values of {head.dtype}, and {channels.dtype} is '
+                         f'needed, as in the other images; values of another range would be '
+                         f'misread, so convert it')
+    if not fits(head, len(channels.names)):
+        raise ImageError(f'{printable(path)}: {describe_head(head)}, and {channels} are needed; '
+                         f'save it with the same channels as the other images')
+
+
+def require_finite(image: Array, source: object) -> None:
+    """Raise for an image with a value that is nan or infinite."""
+    if image.dtype.kind != 'f':
+        return
+    invalid = ~np.isfinite(image)
+    if invalid.any():
+        row, column, channel = np.argwhere(invalid)[0].tolist()
+        raise ImageError(f'{printable(source)}: {image[row, column, channel]} at row {row}, column '
+                         f'{column}, channel {channel}, and {np.count_nonzero(invalid):,} such '
+                         f'values in all; replace them, for example by the mean')
+
+
+def _turn_as_mask(stored: 'PILImage', path: str | Path,
+                  mask_size: tuple[int, ...] | None) -> 'PILImage':
+    """The image upright, or as stored if only so it has the size of its mask."""
+    upright = to_upright(stored)
+    upright_size = upright.height, upright.width
+    stored_size = stored.height, stored.width
+    if mask_size not in (None, upright_size, stored_size):
+        size = '{}×{} pixels'.format(*upright_size)
+        if upright_size != stored_size:
+            size = '{} upright, {}×{} as stored'.format(size, *stored_size)
+        raise size_mismatch(path, size, 'mask', mask_size)
+    return upright if mask_size in (None, upright_size) else stored
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """The height and width that the head of an image file says."""
+    head = read_head(path)
+    return head.height, head.width
+
+
+def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None,
+               table: str = 'classes.txt') -> Array:
     """The numbers of a mask's pixels, not their colours. -> (H, W) integers
 
     A palette or greyscale PNG, for example. A JPEG is rejected: its numbers are not those that were
-    saved. RGB is read only with a table {(red, green, blue): number}.
+    saved. RGB is read only with colours {(red, green, blue): number}, which the file `table` gives.
     """
     source = printable(path)
+    if source.lower().endswith('.npy'):
+        return _read_label_array(path)
     with open_image(path) as image:
         if image.format == 'JPEG':
             raise ImageError(f'{source}: a JPEG blurs the numbers of a mask; save it as PNG')
@@ -55,7 +126,7 @@ def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) ->
             require_8_bits(image, path)
         elif image.mode not in INTEGER_MODES:
             advice = ('' if colours is None else
-                      "; or give every class its colour, by lines 'R G B name' in classes.txt")
+                      f"; or give every class its colour, by lines 'R G B name' in {table}")
             raise ImageError(
                 f'{source}: {image.mode} pixels are colours; a mask holds the number of a class in '
                 f'each pixel, as a palette or greyscale PNG{advice} (lesson 13)')
@@ -64,11 +135,41 @@ def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None) ->
                              f'save it as a PNG of 8 bits')
         image.verify()                                  # a flipped bit would change a class
     with open_image(path) as image:                     # verify() leaves the image unusable
+        is_coloured = is_coloured or _has_colours(image, colours or {})
         pixels = to_rgb(image) if is_coloured else np.array(image)
     if colours and is_coloured:
-        return _numbers_of_colours(source, pixels, colours)
+        return _numbers_of_colours(source, pixels, colours, table)
     label: Array = pixels * np.uint8(1)                 # bool becomes uint8, others stay
     return label
+
+
+def _read_label_array(path: str | Path) -> Array:
+    """The numbers in a .npy. -> (H, W) integers"""
+    pixels = read_pixels(path)
+    if pixels.shape[2] > 1 or pixels.dtype.kind == 'f':
+        raise ImageError(f'{printable(path)}: {pixels.shape[2]} channels of {pixels.dtype}; a mask '
+                         f'holds the number of a class in each pixel, as an array (rows, columns) '
+                         f'of integers')
+    label: Array = pixels[..., 0] * np.uint8(1)         # bool becomes uint8, others stay
+    return label
+
+
+def _has_colours(image: 'PILImage', colours: Mapping[Colour, int]) -> bool:
+    """Whether the numbers of a mask stand for colours of classes, and not for classes.
+
+    So it is where every pixel has such a colour: of a palette that is not a scale of greys, or of
+    a greyscale mask if all classes are grey, such as black and white.
+    """
+    if not colours or image.mode not in ('L', 'P'):
+        return False
+    used = np.unique(np.array(image)).tolist()
+    if image.mode == 'L':
+        is_grey = all(len(set(colour)) == 1 for colour in colours)
+        return is_grey and all((value, value, value) in colours for value in used)
+    flat = image.getpalette() or []
+    palette = list(zip(flat[::3], flat[1::3], flat[2::3]))
+    is_scale = all(colour == (i, i, i) for i, colour in enumerate(palette))
+    return not is_scale and all(i < len(palette) and palette[i] in colours for i in used)
 
 
 def _is_rescaled(image: 'PILImage') -> bool:
@@ -88,12 +189,12 @@ def _is_rescaled(image: 'PILImage') -> bool:
     return False
 
 
-def _numbers_of_colours(source: str, mask: Array,
-                        colours: Mapping[Colour, int]) -> NDArray[np.uint8]:
+def _numbers_of_colours(source: str, mask: Array, colours: Mapping[Colour, int],
+                        table: str) -> NDArray[np.uint8]:
     """(H, W, 3) colours -> (H, W), the number that the table gives each"""
     weights = np.array([1 << 16, 1 << 8, 1])            # a colour as one integer
-    table = sorted((int(np.dot(colour, weights)), number) for colour, number in colours.items())
-    known, numbers = np.array(table).T
+    pairs = sorted((int(np.dot(colour, weights)), number) for colour, number in colours.items())
+    known, numbers = np.array(pairs).T
     label = np.zeros(mask.shape[:2], 'uint8')
     unknown = np.zeros(mask.shape[:2], bool)
     unknown_codes = np.zeros(1 << 24, bool)
@@ -109,10 +210,17 @@ def _numbers_of_colours(source: str, mask: Array,
         row, column = np.unravel_index(unknown.argmax(), unknown.shape)
         colour = ' '.join(map(str, mask[row, column]))
         raise ImageError(
-            f'{source}: colour {colour} at row {row}, column {column} is not in classes.txt; '
-            f'{unknown.sum():,} pixels have {_such_colours(int(unknown_codes.sum()))}; add a '
-            f"line '{colour} name', or '{colour} void' if it is no class")
+            f'{source}: colour {colour} at row {row}, column {column} is not in {table}; '
+            f'{unknown.sum():,} pixels have {_such_colours(int(unknown_codes.sum()))}; add '
+            f"{_line_for(colour, table)}")
     return label
+
+
+def _line_for(colour: str, table: str) -> str:
+    """What to write into a table so that a colour has a class."""
+    if table == 'classes.txt':
+        return f"a line '{colour} name', or '{colour} void' if it is no class"
+    return 'it there, with the name of its class, or void if it is none'
 
 
 def _such_colours(n: int) -> str:
@@ -120,10 +228,11 @@ def _such_colours(n: int) -> str:
 
 
 def read_pair(image_path: str | Path, label_path: str | Path,
-              read: Callable[..., Array] = read_label) -> tuple[NDArray[np.uint8], Array]:
+              read: Callable[..., Array] = read_label,
+              channels: Channels = RGB) -> tuple[Array, Array]:
     """-> image, label; the image turned as the label is"""
     label = read(label_path)
-    return read_image(image_path, label.shape), label
+    return read_image(image_path, label.shape, channels), label
 
 
 def size_mismatch(source: object, size: str, other: str,
@@ -136,5 +245,7 @@ def size_mismatch(source: object, size: str, other: str,
 
 def is_transparent(path: str | Path) -> bool:
     """Whether an image has transparent pixels. What is behind them is not known to a net."""
+    if _is_array(path):
+        return read_head(path).has_alpha
     with open_image(path) as image:
         return bool(image.has_transparency_data)

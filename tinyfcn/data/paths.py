@@ -3,7 +3,7 @@ from pathlib import Path
 
 from ..files import describe_folder, open_regular, printable
 
-IMAGE_SUFFIXES = '.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm'.split()
+IMAGE_SUFFIXES = '.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm .npy'.split()
 
 
 def file_stems(folder: Path, suffix: str) -> list[str]:

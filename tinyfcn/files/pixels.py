@@ -184,7 +184,7 @@ def _png_layout(image: PILImage) -> DeepLayout | None:
 
 
 def _read_deep_png(path: str | os.PathLike[str], image: PILImage) -> Array:
-    """(H, W, C) uint16 of a PNG of 16 bits. Of colours Pillow keeps 8: the upper ones, or the lower."""
+    """(H, W, C) uint16 of a PNG of 16 bits. Pillow reads 8 of a colour: the upper, or the lower."""
     layout = _png_layout(image)
     if image.format != 'PNG' or layout is None:
         raise _reduced_by_pillow(image, path)
