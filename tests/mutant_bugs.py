@@ -517,10 +517,25 @@ BUGS = {
              '(whole == 0) * w0', 'w0'),
             ('index', 'void is a cell',
              '(label != 0) & (label != VOID)', 'label != 0'),
-            ('rounding', 'a label is interpolated',
-             'resample(part, 0)', 'resample(part, 1)'),
             ('index', 'both axes are deformed alike',
-             "rng.normal(0, sigma, (2, *GRID))", "rng.normal(0, sigma, GRID)[None].repeat(2, 0)"),
+             "rng.normal(0, sigma, (2, *NODES))", "rng.normal(0, sigma, NODES)[None].repeat(2, 0)"),
+        ],
+        'data/warp.py': [
+            ('rounding', 'a label is read at the pixel above and to the left',
+             'np.floor(at + .5)', 'np.floor(at)'),
+            ('index', 'an image turns clockwise', 'c * y + s * x', 'c * y - s * x'),
+            ('stride', 'the mirror image repeats after one width of the image',
+             'i // (2 * n) * (2 * n)', 'i // n * n'),
+            ('rounding', 'a value between two integers is cut off',
+             'np.floor(between + .5)', 'np.floor(between)'),
+        ],
+        'data/rare_classes.py': [
+            ('randomness', 'of the images that have a class always the first one is drawn',
+             'rng.choice(drawn.images)', 'drawn.images[0]'),
+        ],
+        'data/colour.py': [
+            ('accumulate', 'a turn of the hue changes the grey',
+             "rotation + GREY - np.einsum('i,ij->j', GREY, rotation)", 'rotation'),
         ],
         'training/loop.py': [
             ('randomness', 'batches of one step drop the same units',

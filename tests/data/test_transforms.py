@@ -7,7 +7,14 @@ from PIL import Image
 
 from tinyfcn import files
 from tinyfcn.data.images import read_image
-from tinyfcn.data.transforms import flip_left_right, prepare, random_crop, rescale
+from tinyfcn.data.transforms import (
+    crop,
+    flip_left_right,
+    prepare,
+    random_window,
+    rescale,
+    window_near,
+)
 
 RNG = np.random.default_rng(6)
 RGB = RNG.integers(0, 256, (12, 20, 3)).astype('uint8')
@@ -108,14 +115,15 @@ def test_flip_left_right():
     assert (both['score_geo'] == LABEL[::-1, ::-1]).all() and (both['score_sem'] == label).all()
 
 
-def test_random_crop_takes_every_position_and_the_same_for_image_and_label():
+def test_random_windows_take_every_position_and_the_same_for_image_and_label():
     numbers = np.arange(240).reshape(12, 20)                # each pixel is its own number
     image = np.dstack([numbers] * 3)
     rng = np.random.default_rng(0)
     positions = set()
     for _ in range(400):
-        window, label = random_crop(image, dict(a=numbers, b=-numbers), (9, 18), rng)
-        assert window.shape == (9, 18, 3) and (window[:, :, 1] == label['a']).all()
+        window = random_window(image.shape, (9, 18), rng)
+        cropped, label = crop(image, dict(a=numbers, b=-numbers), window)
+        assert cropped.shape == (9, 18, 3) and (cropped[:, :, 1] == label['a']).all()
         top, left = divmod(label['a'][0, 0], 20)
         np.testing.assert_array_equal(label['b'], -numbers[top:top + 9, left:left + 18])
         positions.add((top, left))
@@ -124,9 +132,27 @@ def test_random_crop_takes_every_position_and_the_same_for_image_and_label():
 
 @pytest.mark.parametrize('size, shape', [
     ((12, 20), (12, 20)), ((30, 5), (12, 5)), ((99, 99), (12, 20))])
-def test_random_crop_is_no_larger_than_the_image(size, shape):
-    image, label = random_crop(RGB, LABEL, size, np.random.default_rng(0))
-    assert image.shape[:2] == label.shape == shape
+def test_a_window_is_no_larger_than_the_image(size, shape):
+    rng = np.random.default_rng(0)
+    for window in random_window(RGB.shape, size, rng), window_near((3, 4), RGB.shape, size, rng):
+        image, label = crop(RGB, LABEL, window)
+        assert image.shape[:2] == label.shape == shape
+
+
+@pytest.mark.parametrize('size', [(1, 1), (2, 3), (8, 8), (11, 5), (40, 7), (40, 50)])
+def test_a_window_near_a_pixel_has_it_in_its_middle_half_or_ends_at_the_border(size):
+    rng = np.random.default_rng(1)
+    shape = 30, 40
+    positions = set()
+    for _ in range(300):
+        pixel = [int(rng.integers(n)) for n in shape]
+        for at, side, length, n in zip(pixel, window_near(pixel, shape, size, rng), size, shape):
+            assert 0 <= side.start <= at < side.stop <= n
+            assert side.stop - side.start == min(length, n)
+            in_middle = length // 4 <= at - side.start < length - length // 4
+            assert in_middle or side.start == 0 or side.stop == n
+            positions.add(at - side.start)
+    assert len(positions) > max(size) / 3 or max(size) < 4
 
 
 @pytest.mark.parametrize('factor, shape', [

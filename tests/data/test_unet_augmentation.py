@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 
+from tinyfcn.data.augment import augment
 from tinyfcn.data.transforms import flip_left_right
-from tinyfcn.data.unet_augmentation import border_weights, cell_distances, elastic_deform
+from tinyfcn.data.unet_augmentation import border_weights, cell_distances
 
 RNG = np.random.default_rng(8)
 IMAGE = RNG.integers(0, 256, (23, 31, 3)).astype('uint8')
@@ -13,16 +14,10 @@ RAMPS = np.stack(np.indices((60, 80)), axis=2).astype('float32')
 
 
 def deform(image, label, sigma=3., seed=0):
-    return elastic_deform(image, label, sigma, np.random.default_rng(seed))
+    return augment(image, label, np.random.default_rng(seed), elastic_sigma=sigma)
 
 
 # ---- elastic deformation -------------------------------------------------------------------------
-
-def test_sigma_0_changes_nothing():
-    image, label = deform(IMAGE, LABEL, 0)
-    assert (image == IMAGE).all() and (label == LABEL).all()
-    assert image.dtype == label.dtype == 'uint8'
-
 
 @pytest.mark.parametrize('sigma', [.5, 10., 100.])
 def test_no_class_is_invented(sigma):
@@ -66,7 +61,7 @@ def test_outside_the_image_its_mirror_image_is_read():
         def normal(self, mean, sigma, size):
             return np.array([0., sigma])[:, None, None] * np.ones(size)
 
-    image, label = elastic_deform(IMAGE, LABEL, 31, Sideways())
+    image, label = augment(IMAGE, LABEL, Sideways(), elastic_sigma=31)
     flipped_image, flipped_label = flip_left_right(IMAGE, LABEL)
     assert (image == flipped_image).all() and (label == flipped_label).all()
 

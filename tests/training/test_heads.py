@@ -205,8 +205,8 @@ def test_border_weights_follow_the_whole_label_also_where_there_is_no_score(weig
 
 
 def test_every_augmentation_is_a_field_of_a_recipe_and_reaches_the_images():
-    image, label, rng, *augmentation = signature(augment).parameters
-    assert AUGMENTATION == ('replace', *augmentation)
+    image, label, rng, *augmentation, crop_near = signature(augment).parameters
+    assert AUGMENTATION == ('replace', 'rare_classes', *augmentation)
 
 
 def test_median_frequency_by_hand():

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .augment import augment
 from .dataset import Dataset
 from .labels import VOID, Array, Label, by_output
+from .rare_classes import draw_for_class
 from .transforms import prepare
 
 # how many batches a thread prepares while the net computes. The thread never calls BLAS
@@ -65,15 +66,22 @@ def batches(dataset: Dataset, preprocess: Mapping[str, Any], batch: int = 1, see
 
 
 def sample(dataset: Dataset, position: int, seed: int, replace: bool = False,
-           **augmentation: Any) -> Sample:
+           rare_classes: float | None = None, **augmentation: Any) -> Sample:
     """Sample number `position` of the stream. The augmentation is that of `augment`.
 
     replace=True draws each image from the whole data set, as the paper's code does. Otherwise the
     order is shuffled in each epoch, and every image comes once in it.
+    rare_classes: this share of the images is drawn in another way: first a class, each as often as
+    any other, and then an image that has it. Where images are cropped, the crop has it too.
     """
     i = _index(position, len(dataset), seed, replace)
+    crop_near = None
+    rng = _rng(seed, 'class', position)
+    if rare_classes and rng.random() < rare_classes:
+        i, crop_near = draw_for_class(dataset, rng) or (i, None)
     image, label = dataset[i]
-    image, label = augment(image, label, _rng(seed, 'change', position), **augmentation)
+    image, label = augment(image, label, _rng(seed, 'change', position), crop_near=crop_near,
+                           **augmentation)
     return Sample(dataset.names[i], image, label)
 
 

@@ -1,11 +1,14 @@
 """Changes to an image and its label together, and how an image becomes the input of a net."""
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .labels import Array, Label, map_labels
+
+# the rows and the columns of a part of an image
+Window: TypeAlias = tuple[slice, slice]
 
 MAX_PIXELS = 1 << 26            # of an image that is enlarged, unasked, for some weights
 
@@ -15,13 +18,34 @@ def flip_left_right(image: Array, label: Label) -> tuple[Array, Label]:
     return image[:, ::-1], map_labels(lambda part: part[:, ::-1], label)
 
 
-def random_crop(image: Array, label: Label, size: Sequence[int],
-                rng: np.random.Generator) -> tuple[Array, Label]:
-    """A window of (height, width) at a random position; along an axis no larger than the image."""
-    top, left = (int(rng.integers(max(0, n - cropped) + 1))
-                 for n, cropped in zip(image.shape, size))
-    window = slice(top, top + size[0]), slice(left, left + size[1])
+def crop(image: Array, label: Label, window: Window) -> tuple[Array, Label]:
+    """The pixels of a window."""
     return image[window], map_labels(lambda part: part[window], label)
+
+
+def random_window(shape: Sequence[int], size: Sequence[int], rng: np.random.Generator) -> Window:
+    """A window of (height, width) at a random position; along an axis no larger than the image."""
+    first = [int(rng.integers(max(0, n - length) + 1)) for n, length in zip(shape, size)]
+    return _window_from(first, shape, size)
+
+
+def window_near(pixel: Sequence[int], shape: Sequence[int], size: Sequence[int],
+                rng: np.random.Generator) -> Window:
+    """A window with this pixel (row, column) anywhere in its middle half, if the image allows it.
+
+    So the pixel stays inside when a square window is rotated.
+    """
+    first = []
+    for at, n, length in zip(pixel, shape, size):
+        offset = int(rng.integers(length // 4, length - length // 4))
+        first.append(min(max(0, at - offset), max(0, n - length)))
+    return _window_from(first, shape, size)
+
+
+def _window_from(first: Sequence[int], shape: Sequence[int], size: Sequence[int]) -> Window:
+    rows, columns = (slice(start, min(start + length, n))
+                     for start, length, n in zip(first, size, shape))
+    return rows, columns
 
 
 def rescale(image: Array, label: Label, factor: float) -> tuple[Array, Label]:
@@ -43,32 +67,6 @@ def resize_image(image: Array, h: int, w: int) -> Array:
     channels = [Image.fromarray(np.ascontiguousarray(channel)).resize(
         (w, h), Image.Resampling.BILINEAR) for channel in image.transpose(2, 0, 1)]
     return np.stack([np.asarray(channel) for channel in channels], axis=2)
-
-
-def rotate(image: Array, label: Label, degrees: float) -> tuple[Array, Label]:
-    """Turn counter-clockwise about the centre; `read_at` says how the pixels are read."""
-    h, w = image.shape[:2]
-    rows, columns = np.indices((h, w))
-    y, x = rows - (h - 1) / 2, columns - (w - 1) / 2
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return read_at(image, label, np.array([c * y + s * x + (h - 1) / 2,
-                                           c * x - s * y + (w - 1) / 2]))
-
-
-def read_at(image: Array, label: Label, at: Array) -> tuple[Array, Label]:
-    """y[i, j] = x(at[0, i, j], at[1, i, j]), for the image and its label.
-
-    The image is read bilinearly, the label at the nearest pixel, so that no class is invented.
-    Outside the image its mirror image is read.
-    """
-    from scipy.ndimage import map_coordinates
-
-    def read(array: Array, order: int) -> Array:
-        values: Array = map_coordinates(array, at, order=order, mode='reflect')
-        return values
-
-    return (np.stack([read(channel, 1) for channel in image.transpose(2, 0, 1)], axis=2),
-            map_labels(lambda part: read(part, 0), label))
 
 
 def resize_shorter(image: Array, pixels: int | None) -> Array:

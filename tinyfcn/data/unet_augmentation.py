@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .labels import VOID, Array, Label
-from .transforms import read_at
+from .labels import VOID, Array
 
-GRID = 3, 3         # nodes of the displacement field
+NODES = 3, 3        # of the displacement
 # times σ: a cell farther away adds less than 2e-8 of w0, which float32 loses beside w_c
 MAX_DISTANCE = 6
 
@@ -24,18 +23,14 @@ class CellDistances(NamedTuple):
     second: NDArray[np.float64]
 
 
-def elastic_deform(image: Array, label: Label, sigma: float,
-                   rng: np.random.Generator) -> tuple[Array, Label]:
-    """y(p) = x(p + u(p)): u is N(0, σ²) pixels at 3×3 nodes and axes, bicubic in between.
-
-    `read_at` says how the pixels are read.
-    """
+def elastic_displacement(shape: Sequence[int], sigma: float,
+                         rng: np.random.Generator) -> NDArray[np.float32]:
+    """u: N(0, σ²) pixels at 3×3 nodes and along both axes, bicubic in between. -> (2, H, W)"""
     from PIL import Image
-    h, w = image.shape[:2]
-    nodes = rng.normal(0, sigma, (2, *GRID)).astype('float32')
-    displacement = np.array([
-        Image.fromarray(axis).resize((w, h), Image.Resampling.BICUBIC) for axis in nodes])
-    return read_at(image, label, np.indices((h, w)) + displacement)
+    h, w = shape[:2]
+    nodes = rng.normal(0, sigma, (2, *NODES)).astype('float32')
+    return np.array([Image.fromarray(axis).resize((w, h), Image.Resampling.BICUBIC)
+                     for axis in nodes])
 
 
 def border_weights(label: Array, w0: float, sigma: float,

@@ -27,15 +27,16 @@ from ..runtime.blas_threads import one_blas_thread
 from ..runtime.distributed import world
 from ..runtime.threads import parallel, thread_count
 from .diverged import Diverged, describe_divergence
+from .freeze import frozen_weights
 from .gradients import Loss, NamedGradients, NumberedBatch, loss_and_gradients
 from .ranks import require_same_training
 from .recipes import Recipe, get_recipe
 from .requirements import require_trainable
 
-# the fields of a recipe that data.batches.sample takes: how images are drawn (`replace`) and
+# the fields of a recipe that data.batches.sample takes: how images are drawn (the first two) and
 # augmented
-AUGMENTATION = ('replace', 'flip', 'scale_range', 'crop_size', 'elastic_sigma', 'rotation',
-                'colour')
+AUGMENTATION = ('replace', 'rare_classes', 'flip', 'scale_range', 'crop_size', 'elastic_sigma',
+                'rotation', 'colour', 'blur', 'noise')
 # bytes: the batches of a step are computed at once where their forward passes take less memory
 MEMORY_AT_ONCE = 1 << 28
 
@@ -105,7 +106,9 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | optim.Adam,
-          seed: int = 0, first_step: int = 0) -> Generator[StepRow, None, None]:
+          seed: int = 0, first_step: int = 0,
+          schedule: Callable[[Recipe, int], float] = learning_rate,
+          ) -> Generator[StepRow, None, None]:
     """Train for the steps first_step … recipe.steps − 1, counted from 0; yields a row after each.
 
     A step adds up the gradients of `iter_size` batches and divides by their number. It depends on
@@ -113,6 +116,7 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     ranks split the batches of a step; the result is the same up to the order of the sums.
     As with any generator, nothing happens, and no error is raised, before the first row is asked
     for. net.about then says how the net's images are preprocessed.
+    schedule(recipe, step): the learning rate of a step
 
     >>> import tinyfcn
     >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48))
@@ -139,12 +143,13 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     broadcast_state(net, optimizer)
     with closing(stream):
         for step in range(first_step, recipe.steps):
-            optimizer.lr = learning_rate(recipe, step)
+            optimizer.lr = schedule(recipe, step)
             step_batches = [NumberedBatch(step * iter_size + i, next(stream)) for i in in_step]
             # the net's `step` is the number of a batch, and seeds dropout. After the step it is
             # that of the last batch, on every rank
             net.step = (step + 1) * iter_size - 1
-            loss = _update(net, step_batches, recipe, optimizer, step)
+            with frozen_weights(net, recipe):
+                loss = _update(net, step_batches, recipe, optimizer, step)
             yield StepRow(step=step + 1, loss=loss, lr=optimizer.lr,
                           names=[name for _, batch in step_batches for name in batch.names])
 

@@ -16,8 +16,11 @@ Size = tuple[int, int]
 
 # Bytes that reading an image takes for each of its pixels: image, label and copies of both
 READ_BYTES = 16
-# ... and those of its elastic deformation: where each pixel comes from, in float64
-ELASTIC_BYTES = 48
+# ... and for each pixel of the crop, where it comes from if it is rotated or deformed, or else its
+# values in float32; measured. An elastic deformation is computed for the whole image
+WARP_BYTES = 64
+VALUES_BYTES = 24
+ELASTIC_BYTES = 8
 # The values of all boxes are kept for the backward pass. Measured peaks of nine nets are .85 to 1.3
 # times their sum; gradients on the way back, masks of ReLUs and statistics are the rest
 SHARE_OF_VALUES = 1.15
@@ -74,10 +77,22 @@ def _step_memory(net: Net, recipe: Recipe, size: Size) -> int:
     arrays = (1 + (recipe.iter_size > 1) + (2 if recipe.optimizer == 'adam' else 1)) * weights
     item = 8 if net.dtype == 'float64' else 4
     batch = recipe.batch * height * width * (net['data'].channels * item + 1)
-    reading = (READ_BYTES + ELASTIC_BYTES * bool(recipe.elastic_sigma)) * size[0] * size[1]
     # a rank holds its batches of a step, and prepares the next ones meanwhile
     held = PREFETCH + 2 + recipe.iter_size // world().size
-    return int(SHARE_OF_VALUES * recipe.batch * values + arrays + held * batch + reading)
+    return int(SHARE_OF_VALUES * recipe.batch * values + arrays + held * batch
+               + _reading_memory(recipe, size))
+
+
+def _reading_memory(recipe: Recipe, size: Size) -> int:
+    """The bytes for reading and augmenting one image of (height, width)."""
+    height, width = input_size(recipe, size)
+    augmenting = 0
+    if recipe.rotation or recipe.elastic_sigma:
+        augmenting = WARP_BYTES
+    elif recipe.colour or recipe.blur or recipe.noise:
+        augmenting = VALUES_BYTES
+    of_image = READ_BYTES + ELASTIC_BYTES * bool(recipe.elastic_sigma)
+    return of_image * size[0] * size[1] + augmenting * height * width
 
 
 def _value_memory(net: Net, route: list[Box], trained: set[str], sizes: dict[str, Size]) -> float:
