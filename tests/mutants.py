@@ -88,6 +88,7 @@ CPU_SUBSETS = {
     'vec': Subset(LOOPS, 'exp or lanes or relu or max_pool or max_switches or pool_of_nan'),
     'pool': Subset(LOOPS, 'max_pool or max_switches or pool_of_nan'),
     'loss': Subset(LOOPS, 'softmax_cross_entropy or loss'),
+    'dice': Subset(LOOPS, 'dice_loss'),
     'norm': Subset(LOOPS, 'local_response_norm'),
     'batch_norm': Subset(LOOPS, 'batch_norm or variance'),
     'upsample': Subset(LOOPS, 'avg_pool or upsample or resize'),

@@ -25,7 +25,7 @@ images = pytest.importorskip('tinyfcn.kernels.cpu.images', exc_type=ImportError)
 pool = pytest.importorskip('tinyfcn.kernels.cpu.pool', exc_type=ImportError)
 
 OPS = ('max_pool max_switches avg_pool avg_pool_to upsample resize relu leaky_relu dropout crop '
-       'local_response_norm batch_norm softmax_cross_entropy').split()
+       'local_response_norm batch_norm softmax_cross_entropy dice_loss').split()
 SEPARABLE = 'avg_pool', 'avg_pool_to', 'upsample', 'resize'
 
 
@@ -126,8 +126,7 @@ def supported_sample(op, pick):
     if op == 'local_response_norm':
         sample.kwargs['beta'] = .75                     # the reference computes other powers
     if op == 'softmax_cross_entropy':
-        reduce = 'mean' if sample.kwargs['reduce'] == 'mean' else 'sum'
-        sample = sample._replace(kwargs=dict(ignore=sample.kwargs['ignore'], reduce=reduce))
+        sample.kwargs['label_smoothing'] = 0
     sample = with_more_channels(sample, pick(0, 1) * pick(0, 40))
     layout = pick(0, len(LAYOUTS))
     return relaid(LAYOUTS[layout], sample) if layout < len(LAYOUTS) else sample
@@ -142,7 +141,10 @@ def with_more_channels(sample, more):
     added = np.random.default_rng(more).integers(-8, 9, (n, more, h, w)).astype('float32') / 4
     if sample.op == 'batch_norm':
         rest = [np.resize(of_channel, x.shape[1] + more) for of_channel in rest]
-    return sample._replace(args=(np.concatenate([x, added], axis=1), *rest))
+    kwargs = dict(sample.kwargs)
+    if kwargs.get('class_weight') is not None:
+        kwargs['class_weight'] = np.resize(kwargs['class_weight'], x.shape[1] + more)
+    return sample._replace(args=(np.concatenate([x, added], axis=1), *rest), kwargs=kwargs)
 
 
 # ---- Each against its reference

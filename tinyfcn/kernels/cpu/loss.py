@@ -1,7 +1,7 @@
 """The loss, and its gradient on the same walk over the pixels.
 
     loss   = Σ over pixels:  log(Σ over classes e^(score − m)) + m − score[label],  m = max score
-    dscore = softmax(score) − 1 at the label
+    dscore = softmax(score) − 1 at the label;           both times the weight of the pixel
 
     for each pixel: m; e^(score − m) and its sum, LANES classes at a time; divide
 
@@ -21,38 +21,63 @@ from .vec import LOWEST, ZERO, exp, first, full, largest, load, read, store, tot
 
 def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
              label_smoothing=0.):
-    plain = (class_weight is None and pixel_weight is None and isinstance(label_smoothing, Real)
-             and label_smoothing == 0 and isinstance(reduce, str)
-             and reduce in ('sum', 'mean'))
-    if not (plain and score.dtype == 'float32' and score.ndim == 4 and score.size > 0
+    plain = (isinstance(label_smoothing, Real) and label_smoothing == 0
+             and isinstance(reduce, str) and reduce in ('sum', 'mean', 'none'))
+    return (plain and accepts_labels(score, label, ignore)
+            and is_weight(class_weight, score.shape[1:2])
+            and is_weight(pixel_weight, label.shape))
+
+
+def accepts_labels(score, label, ignore):
+    """Whether these are scores and labels for a kernel; the reference names an invalid label."""
+    if not (score.dtype == 'float32' and score.ndim == 4 and score.size > 0
             and isinstance(ignore, Integral)
             and isinstance(label, np.ndarray) and label.dtype.kind in 'iu'
             and label.shape == (len(score), *score.shape[2:])):
         return False
     is_class = (label >= 0) & (label < score.shape[1])
     valid = is_class | (label == ignore)
-    return bool(valid.all())                            # the reference names the invalid label
+    return bool(valid.all())
+
+
+def is_weight(weight, shape):
+    return weight is None or (isinstance(weight, np.ndarray) and weight.dtype == 'float32'
+                              and weight.shape == shape)
 
 
 @kernel('softmax_cross_entropy', 'numpy', accepts=_accepts)
 def softmax_cross_entropy(score, label, ignore=255, reduce='sum', class_weight=None,
                           pixel_weight=None, label_smoothing=0.):
     score = channels_last(score)
-    counted = label != ignore
-    true_class = np.full(label.shape, -1, 'int32')
-    np.copyto(true_class, label, where=counted, casting='unsafe')
-    weight = np.float32(1 if reduce == 'sum' else 1 / max(int(counted.sum()), 1))
+    true_class = classes_of(label, ignore)
+    counted = true_class >= 0
+    weights = np.ones(label.shape, 'float32')           # of each pixel
+    if class_weight is not None:
+        weights = class_weight[true_class]
+    if pixel_weight is not None:
+        weights = np.ascontiguousarray(weights * pixel_weight)
+    scale = np.float32(1 if reduce != 'mean' else 1 / max(int(counted.sum()), 1))
     dscore = np.empty(score.shape, score.dtype)
     sums = np.ones(label.shape, 'float32')
     margins = np.zeros(label.shape, 'float32')
-    rows_in_parallel(_cross_entropy, [score, dscore], true_class, sums, margins, weight)
+    rows_in_parallel(_cross_entropy, [score, dscore], true_class, weights, sums, margins, scale)
     losses = np.log(sums) + margins
-    return losses.sum(dtype='float64') * weight, dscore.transpose(0, 3, 1, 2)
+    if class_weight is not None or pixel_weight is not None:
+        losses *= np.where(counted, weights, 0)         # not NaN, where a pixel is ignored
+    dscore = dscore.transpose(0, 3, 1, 2)
+    return losses if reduce == 'none' else losses.sum(dtype='float64') * scale, dscore
+
+
+def classes_of(label, ignore):
+    """The label as int32, −1 where it is ignored."""
+    true_class = np.full(label.shape, -1, 'int32')
+    np.copyto(true_class, label, where=label != ignore, casting='unsafe')
+    return true_class
 
 
 @compiled
-def _cross_entropy(score, dscore, true_class, sums, margins, weight, start, stop):
-    """dscore, and of each pixel Σ e^(score − m) and m − score[label].
+def _cross_entropy(score, dscore, true_class, weights, sums, margins, scale, start, stop):
+    """dscore, and of each pixel Σ e^(score − m) and m − score[label].   scale times all gradients
 
     A pixel without a class, −1, counts for nothing, whatever its score.
     """
@@ -66,9 +91,10 @@ def _cross_entropy(score, dscore, true_class, sums, margins, weight, start, stop
                 for c in range(0, score.channels, LANES):
                     store(dx + 4 * c, score.channels - c, ZERO)
                 continue
-            m = _largest_of(x, score.channels)
-            sums[n, i, j] = _exponentials(x, dx, score.channels, m)
+            m = largest_of(x, score.channels)
+            sums[n, i, j] = exponentials(x, dx, score.channels, m)
             margins[n, i, j] = m - read(x + 4 * k)
+            weight = scale * weights[n, i, j]
             factor = weight / sums[n, i, j]
             for c in range(0, score.channels, LANES):
                 power = load(dx + 4 * c, score.channels - c)
@@ -84,7 +110,7 @@ def _scores(x, c, channels):
 
 
 @compiled
-def _largest_of(x, channels):
+def largest_of(x, channels):
     best = full(LOWEST)
     for c in range(0, channels, LANES):
         value = _scores(x, c, channels)
@@ -93,7 +119,7 @@ def _largest_of(x, channels):
 
 
 @compiled
-def _exponentials(x, dx, channels, m):
+def exponentials(x, dx, channels, m):
     """dx = e^(x − m). -> their sum"""
     sums = full(ZERO)
     for c in range(0, channels, LANES):
