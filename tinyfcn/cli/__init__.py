@@ -40,13 +40,14 @@ COMMANDS = {
     'train': Command('train', 'train a net by a recipe; can be interrupted and resumed'),
     'eval': Command('evaluate', 'evaluate a net on a data set: the four metrics, IU of each class'),
     'predict': Command('predict', 'segment images of any size; write a label PNG and an overlay'),
+    'replay': Command('replay', 'reopen a step of a run: its images, loss and gradients as a page'),
     'summary': Command('summary', 'print a net as a table, or compare several nets'),
     'draw': Command('draw', 'draw a net, or what it computes for an image'),
     'weights': Command('weights', 'get trained weights by name; inspect or convert a file'),
     'export': Command('export', 'write a net for ONNX Runtime, PyTorch and other programs'),
     'check': Command('check', 'validate every image and mask of a data set'),
     'plan': Command('plan', 'what to expect of a data set, and how to train on it, in one picture'),
-    'data': Command('data', 'download and unpack a data set'),
+    'data': Command('data', 'download and unpack a data set, or convert your own'),
     'doctor': Command('doctor', 'report on Python, BLAS, GPU, memory and disk, with advice'),
 }
 

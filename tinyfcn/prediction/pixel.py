@@ -59,7 +59,7 @@ def explain_pixel(net: Net, image: Input, row: int, column: int,
     if net.outputs(train=False) != ['score']:
         raise ValueError(f'a net of several outputs, {", ".join(net.outputs(train=False))}, has no '
                          f'single score for a pixel')
-    image = load_image(image)
+    image = load_image(image, net)
     if not (0 <= row < len(image) and 0 <= column < image.shape[1]):
         raise ValueError(f'column {column}, row {row} is outside of the image, which has '
                          f'{image.shape[1]} columns and {len(image)} rows, counted from 0')
@@ -104,7 +104,8 @@ def part_of_score(net: Net, layers: list[str], name: str, data: Array) -> Array:
     for box, y in net.walk(data, keep=False):
         if box.name in layers and box.name != name:
             net.values[box.name] = y * 0
-    return to_numpy(net.values['score'][0])
+    score: Array = to_numpy(net.values['score'][0])
+    return score
 
 
 def receptive_field(net: Net, layer: str, n: int, size: tuple[int, int]) -> Window:
