@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> None:
         classify_images(net, images, predict_options(args))
         return
     if args.why:
-        explain_image(net, images, *args.why, args.output, args.overwrite,
-                      predict_options(args))
+        x, y = args.why
+        explain_image(net, images, x, y, args.output, args.overwrite, predict_options(args))
         return
     require_window(net, args.window)
     classes = by_output(net.about.get('classes') or numbered_classes(net))
