@@ -25,6 +25,7 @@ setup(
         'mpi': ['mpi4py', 'mpich'],
         'nvrtc': ['nvidia-cuda-nvrtc-cu12'],
         'h5': ['h5py'],
+        'video': ['imageio-ffmpeg'],
         'onnx': ['onnx>=1.14'],
     },
     entry_points={'console_scripts': ['tinyfcn = tinyfcn.__main__:main']},

@@ -71,6 +71,7 @@ ONLY_IN = {
     'matplotlib':   'viz',
     'mpi4py':       'runtime.distributed',
     'onnx':         'weights.export.onnx_file',
+    'imageio_ffmpeg': 'prediction.video',
     'argparse':     'cli',
     'lessons':      '',                     # the folders beside the package
     'benchmarks':   '',

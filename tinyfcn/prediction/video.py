@@ -1,0 +1,256 @@
+"""Videos: read the frames of one, segment them, and write them as another.
+
+    predict_video(net, 'clip.mp4', 'clip.overlay.mp4')
+    predict_video(net, sorted(Path('frames').iterdir()), 'walk.mp4', fps=10)
+
+ffmpeg reads and writes them, which comes with the package imageio-ffmpeg.
+"""
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from shutil import copyfileobj
+from time import perf_counter
+from types import ModuleType
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
+
+import numpy as np
+
+from ..data.labels import Array
+from ..files import ImageError, open_atomic, open_regular, printable
+from ..files.images import MAX_PIXELS
+from ..files.overwrite import MARK
+from ..net.net import Net
+from ..viz.overlays import overlay_frame
+from .predict import Input, load_image, predict
+
+VIDEO_SUFFIXES = '.mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .ogv .flv .wmv'.split()
+# ffmpeg's names of what may be in such files: others, such as lists, can name further files
+CONTAINERS = 'mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,ogg,flv,asf'
+FPS = 25                        # of image sequences
+QUALITY = 20                    # x264's constant rate factor: 0 is exact, 51 is worst
+
+Source: TypeAlias = 'str | PathLike[str] | Sequence[Input]'
+
+
+class Frames(NamedTuple):
+    """What a video holds."""
+
+    images: Iterator[Input]
+    total: int                          # as the file says, which may be a few more or less
+    fps: float                          # frames a second
+
+
+class Speed(NamedTuple):
+    """How long a video took. The first frame is left out, as kernels are compiled for it."""
+
+    frames: int
+    seconds: float                      # for reading, predicting, drawing and writing
+    net_seconds: float                  # for predicting
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, with reading, drawing and writing."""
+        return max(1, self.frames - 1) / max(self.seconds, 1e-9)
+
+    @property
+    def net_fps(self) -> float:
+        """Frames a second of `predict` alone."""
+        return max(1, self.frames - 1) / max(self.net_seconds, 1e-9)
+
+
+def predict_video(net: Net, source: Source, target: str | PathLike[str], fps: float | None = None,
+                  side_by_side: bool = False, **options: Any) -> Speed:
+    """Segment every frame of a video, and write them as overlays into another, an .mp4.
+
+    source: the path of a video, or images in the order of the frames: paths or arrays of one size
+    fps: frames a second; by default those of the source, 25 for images
+    side_by_side: each frame as it is stands on the left of its overlay
+    options: those of `predict`. Sound is left out.
+
+    >>> import tempfile, tinyfcn
+    >>> net = tinyfcn.build('tiny_8s', n_class=3, width=1/8)
+    >>> net.about['preprocess'] = dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     speed = predict_video(net, [np.zeros((40, 50, 3), 'uint8')] * 3, f'{folder}/a.mp4')
+    >>> speed.frames
+    3
+    """
+    with open_frames(source, fps) as frames:
+        return predict_frames(net, frames, target, side_by_side, **options)
+
+
+def predict_frames(net: Net, frames: Frames, target: str | PathLike[str],
+                   side_by_side: bool = False, **options: Any) -> Speed:
+    """As `predict_video`, of frames that are open."""
+    outputs = net.outputs(train=False)
+    if len(outputs) > 1:
+        raise ValueError(f'a video shows one output of a net, and this one has '
+                         f'{", ".join(outputs)}: predict its frames as images')
+    classes = net.about.get('classes') or [f'class {i}' for i in range(net[outputs[0]].channels)]
+    starts: list[float] = []                            # when each frame was read
+    net_seconds: list[float] = []
+
+    def draw_all() -> Iterator[Array]:
+        for image in _of_one_size(net, frames.images):
+            starts.append(perf_counter())
+            mask = predict(net, image, **options)
+            net_seconds.append(perf_counter() - starts[-1])
+            yield overlay_frame(image, mask, classes, net.about.get('colours'), side_by_side)
+
+    write_video(target, draw_all(), frames.fps)
+    timed = slice(1 if len(starts) > 1 else 0, None)
+    return Speed(len(starts), perf_counter() - starts[timed][0], sum(net_seconds[timed]))
+
+
+def _of_one_size(net: Net, frames: Iterator[Input]) -> Iterator[Array]:
+    """The frames as arrays, which must have the size of the first one."""
+    size = None
+    for number, frame in enumerate(frames, start=1):
+        image = load_image(frame, net)
+        size = size or image.shape[:2]
+        if image.shape[:2] != size:
+            is_path = isinstance(frame, (str, PathLike))
+            name = printable(frame) if is_path else f'frame {number}'
+            raise ImageError('{}: {}×{} pixels (rows × columns), and the frames before have {}×{}; '
+                             'the frames of a video are of one size'.format(
+                                 name, *image.shape[:2], *size))
+        yield image
+
+
+def is_video(path: str | PathLike[str]) -> bool:
+    """Whether a file is a video by its name.
+
+    >>> is_video('clip.MP4'), is_video('photo.jpg')
+    (True, False)
+    """
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+# ---- Reading
+
+@contextmanager
+def open_frames(source: Source, fps: float | None = None) -> Iterator[Frames]:
+    """The frames of a video, or images as frames of one.
+
+    fps: in place of the frames a second of the source
+    """
+    if isinstance(source, (str, PathLike)):
+        with _open_video(Path(source)) as frames:
+            yield frames._replace(fps=fps or frames.fps)
+    else:
+        yield Frames(iter(source), len(source), fps or FPS)
+
+
+@contextmanager
+def _open_video(path: Path) -> Iterator[Frames]:
+    name = printable(path)
+    with open_regular(path):                            # a file that is not there, or a pipe
+        ffmpeg = require_ffmpeg()
+    reader = ffmpeg.read_frames(f'file:{path}', input_params=['-format_whitelist', CONTAINERS])
+    try:
+        try:
+            about = next(reader)
+            width, height = about['size']
+        except (OSError, LookupError, AttributeError, ValueError) as error:
+            raise ImageError(f'{name}: not a video that can be read ({_reason(str(error))}); get '
+                             f'it again, or convert it to .mp4') from None
+        if width * height > MAX_PIXELS:
+            raise ImageError(f'{name}: frames of {width}×{height} pixels are more than '
+                             f'{MAX_PIXELS:,}; make it smaller first')
+        total = round(about['duration'] * about['fps'])
+        yield Frames(_frames(reader, name, height, width), max(1, total), about['fps'] or FPS)
+    finally:
+        reader.close()                                  # which ends ffmpeg
+
+
+def _frames(reader: Iterator[bytes], name: str, height: int, width: int) -> Iterator[Array]:
+    count = 0
+    while True:
+        try:
+            data = next(reader, None)
+        except RuntimeError as error:
+            raise ImageError(f'{name}: damaged after frame {count} ({_reason(str(error))})'
+                             ) from None
+        if data is None:
+            break
+        yield np.frombuffer(data, 'uint8').reshape(height, width, 3)
+        count += 1
+    if not count:
+        raise ImageError(f'{name}: no frame in it that can be read; get it again')
+
+
+def _reason(log: str) -> str:
+    """Why ffmpeg failed: the last of its messages that says more than that it did."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    messages = [line.partition('] ')[2] for line in lines if line.startswith('[')]
+    reasons = [message for message in messages if not message.startswith('Error opening')]
+    found = [*lines[:1], *messages, *reasons]
+    return printable(found[-1] if found else 'it says no reason', limit=120)
+
+
+def require_ffmpeg() -> ModuleType:
+    """The package that brings ffmpeg."""
+    try:
+        import imageio_ffmpeg as package
+    except ImportError:
+        raise ValueError('videos need the package imageio-ffmpeg: pip install "tinyfcn[video]"'
+                         ) from None
+    # it warns of every video that is turned
+    logging.getLogger('imageio_ffmpeg').setLevel(logging.ERROR)
+    ffmpeg: ModuleType = package
+    return ffmpeg
+
+
+# ---- Writing
+
+def write_video(path: str | PathLike[str], frames: Iterable[Array], fps: float) -> None:
+    """Write frames (H, W, 3) uint8 of one even size as an .mp4, whole or not at all."""
+    path = Path(path)
+    if path.suffix.lower() != '.mp4':
+        raise ValueError(f'{printable(path)}: a video is written as .mp4; give it this ending')
+    ffmpeg = require_ffmpeg().get_ffmpeg_exe()
+    # ffmpeg needs a name to write to, as it goes back to the head of the file at the end
+    with (tempfile.TemporaryDirectory(prefix='.video-', dir=path.parent) as folder,
+          tempfile.TemporaryFile() as log):
+        written = os.path.join(folder, 'video.mp4')
+        _encode(ffmpeg, written, frames, fps, log)
+        with open_atomic(path) as file, open(written, 'rb') as video:
+            copyfileobj(video, file)
+
+
+def _encode(ffmpeg: str, path: str, frames: Iterable[Array], fps: float, log: BinaryIO) -> None:
+    """Pass frames on to ffmpeg, which is started for the first of them."""
+    process = None
+    try:
+        for frame in frames:
+            if process is None:
+                height, width = frame.shape[:2]
+                process = subprocess.Popen(
+                    [ffmpeg, '-v', 'error', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
+                     '-s', f'{width}x{height}', '-r', str(fps), '-i', 'pipe:0', '-an',
+                     '-c:v', 'libx264', '-crf', str(QUALITY), '-pix_fmt', 'yuv420p',
+                     '-metadata', f'comment={MARK}', f'file:{path}'],
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
+                    start_new_session=True)             # Ctrl-C is for this process alone
+                pipe = cast(BinaryIO, process.stdin)
+            with suppress(BrokenPipeError):             # its log says why, see below
+                pipe.write(np.ascontiguousarray(frame).data)
+                continue
+            break
+        if process is None:
+            raise ValueError('a video has at least one frame, and there is none')
+        with suppress(BrokenPipeError):
+            pipe.close()
+        if process.wait():
+            log.seek(0)
+            reason = _reason(log.read().decode(errors='replace'))
+            raise OSError(f'ffmpeg cannot write the video ({reason})')
+    finally:
+        if process and process.poll() is None:          # after an error, or Ctrl-C
+            process.kill()
+            process.wait()
