@@ -16,17 +16,15 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
-import numpy as np
-
 from .. import viz
 from ..data import Dataset
-from ..data.labels import Array
 from ..data.statistics import STRIDES, LabelStatistics, label_statistics
 from ..files import make_folder, printable, require_own
 from ..metrics import scores
-from ..training.advice import Advice, Stage, advise, stages_of_set
+from ..training.advice import Advice, Stage, advise, names_of, stages_of_set
 from ..training.recipes import get_recipe
 from ..training.trial import Trial, largest_image
+from ..viz.colours import class_colours
 from ..viz.files import figure_suffix
 from .bar import show_bar
 from .first_weights import SQUEEZENET, best_of_run, default_weights
@@ -92,45 +90,40 @@ def select_images(dataset: Dataset) -> range:
 # ---- the data ------------------------------------------------------------------------------------
 
 def describe_data(found: LabelStatistics, train: Dataset, valid: Dataset) -> Iterator[str]:
-    """Sizes; a table of the classes and their ceilings; a table of small and thin objects."""
+    """Sizes; a table of the classes and their ceilings; a table of small objects and thin parts."""
     smallest, largest = ('{}×{}'.format(*extreme(found.sizes, key=prod)) for extreme in (min, max))
     sizes = f'of {smallest}' if smallest == largest else f'from {smallest} to {largest}'
-    total = found.pixels.sum() + found.void
     read = '' if len(found.sizes) == len(train) else f'; {len(found.sizes):,} masks were read'
     yield (f'{len(train):,} images to train on, {sizes} pixels, and {len(valid):,} to validate; '
-           f'{found.void / total:.1%} of the pixels are void{read}')
+           f'{found.void / (found.pixels.sum() + found.void):.1%} of the pixels are void{read}')
+    if absent := [i for i, pixels in enumerate(found.pixels) if not pixels]:
+        yield f'no pixel is {names_of(absent, found)}'
     yield ''
     by_stride = {stride: scores(hist) for stride, hist in found.confusion.items()}
-    rows = [[name, f'{100 * share:.2f}%', f'{images:,}',
+    rows = [[name, f'{100 * found.shares[i]:.2f}%', f'{found.images[i]:,}',
              *(in_percent(own['iu'][i]) for own in by_stride.values())]
-            for i, (name, share, images) in enumerate(zip(
-                class_names(found), found.shares, found.images))]
+            for i, name in present_classes(found)]
     rows.append(['mean IU', '', '', *(in_percent(own['mean_iu']) for own in by_stride.values())])
     yield from table(['class', 'share', 'images', *(f'IU at {stride}' for stride in STRIDES)], rows)
     yield ('The ceiling: the IU of the masks themselves, reduced to one class for each cell of '
            '32×32 … 4×4 pixels\nand enlarged again. A net with scores at this stride is hardly '
            'ever better.')
     yield ''
-    rows = [[name, f'{objects:,}',
-             *(share_of(found.small_objects[stride][i], objects) for stride in STRIDES),
-             *(share_of(found.thin[stride][i], pixels) for stride in STRIDES)]
-            for i, (name, objects, pixels) in enumerate(zip(
-                class_names(found), found.objects, found.pixels))]
-    strides = [str(stride) for stride in STRIDES]
-    yield from table(['class', 'objects', *(f'<{stride}²' for stride in strides),
-                      *(f'thin {stride}' for stride in strides)], rows)
+    rows = [[name, f'{found.objects[i]:,}',
+             *(f'{found.small_objects[stride][i] / found.objects[i]:.0%}' for stride in STRIDES),
+             *(f'{found.thin[stride][i] / found.pixels[i]:.0%}' for stride in STRIDES)]
+            for i, name in present_classes(found)]
+    yield from table(['class', 'objects', *(f'<{stride}²' for stride in STRIDES),
+                      *(f'thin {stride}' for stride in STRIDES)], rows)
     yield ('<16²: objects, which are connected parts of a class, of fewer pixels than a cell at '
            'stride 16.\nthin 16: the pixels of a class where no square of 16×16 pixels fits into '
            'it.')
 
 
-def class_names(found: LabelStatistics) -> list[str]:
-    return [printable(name, limit=MAX_NAME) for name in found.classes]
-
-
-def share_of(part: float, whole: float) -> str:
-    """'12%', or '–' of nothing"""
-    return f'{part / whole:.0%}' if whole else '–'
+def present_classes(found: LabelStatistics) -> list[tuple[int, str]]:
+    """The number and the name of each class that has pixels."""
+    return [(i, printable(name, limit=MAX_NAME)) for i, name in enumerate(found.classes)
+            if found.pixels[i]]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -143,20 +136,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 def draw(path: Path, title: str, found: LabelStatistics, train: Dataset,
          notes: Sequence[str]) -> None:
     """The tables as a picture, above the advice and the costs."""
+    present = [i for i, _ in present_classes(found)]
     by_stride = {stride: scores(hist) for stride, hist in found.confusion.items()}
+    small = {stride: own[present] / found.objects[present]
+             for stride, own in found.small_objects.items()}
+    thin = {stride: own[present] / found.pixels[present] for stride, own in found.thin.items()}
     viz.draw_plan(
-        path, title, found.classes, found.shares,
-        ceilings={stride: own['iu'] for stride, own in by_stride.items()},
-        small={stride: ratio(own, found.objects) for stride, own in found.small_objects.items()},
-        thin={stride: ratio(own, found.pixels) for stride, own in found.thin.items()},
-        means={stride: own['mean_iu'] for stride, own in by_stride.items()},
-        notes=notes, colours=train.colours)
-
-
-def ratio(part: Array, whole: Array) -> Array:
-    """nan where the whole is 0"""
-    shares: Array = part / np.where(whole > 0, whole, np.nan)
-    return shares
+        path, title, [found.classes[i] for i in present], found.shares[present],
+        ceilings={stride: own['iu'][present] for stride, own in by_stride.items()},
+        small=small, thin=thin, means={stride: own['mean_iu'] for stride, own in by_stride.items()},
+        notes=notes, colours=class_colours(found.classes, train.colours)[present])
 
 
 # ---- the advice ----------------------------------------------------------------------------------

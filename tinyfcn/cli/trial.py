@@ -1,61 +1,73 @@
-"""A trial of a training in a process of its own, whose memory is that of the training alone."""
+"""A trial of a training in a process of its own, whose memory is that of the training alone.
+
+`python -m tinyfcn.cli.trial` reads what to try as JSON on stdin, and prints the result as JSON.
+"""
+import json
+import os
 import signal
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from ..runtime.malloc import tune_allocator
 from ..training.advice import Stage
 from ..training.first_weights import build_net
 from ..training.recipes import get_recipe
 from ..training.trial import Trial, try_steps
+from .output import say
 from .paths import train_val_sets
 
-# of weights from Caffe, where the weights decide how images are prepared
-MEAN = 104., 117., 123.
+# as the weights say that such a recipe starts from
+PREPROCESS = dict(order='BGR', scale=1, mean=(104., 117., 123.), std=(1, 1, 1))
 
 
 def run_trial(stage: Stage, root: Path, seed: int = 0) -> Trial:
     """The time and the memory of a stage, from random weights.   root: of its data set"""
-    context = get_context('spawn')
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_trial, args=(sender, stage, root, seed), daemon=True)
-    process.start()
-    sender.close()                                      # then the end of the process ends the pipe
+    question = json.dumps(dict(recipe=stage.recipe, changes=stage.changes,
+                               root=os.path.abspath(root), seed=seed))
+    paths = [str(Path(__file__).parents[2]), os.environ.get('PYTHONPATH')]
+    process = subprocess.Popen(
+        [sys.executable, '-m', __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        encoding='utf-8', env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))))
     try:
-        result = receiver.recv()
-    except EOFError:
-        process.join()
-        raise ValueError(f'the trial ended with code {process.exitcode}; if the system ended it, '
-                         f'its memory was too small for a step: --set crop_size=256,256 or '
-                         f'batch=1 takes less') from None
+        printed, _ = process.communicate(question)
     finally:
-        process.terminate()
-        process.join()
-    if isinstance(result, str):
-        raise ValueError(result)
-    trial: Trial = result
-    return trial
+        process.kill()                                  # does nothing once it has ended
+        process.wait()
+    if process.returncode or not printed:
+        raise ValueError(f'the trial of {stage.recipe} ended with code {process.returncode}; if '
+                         f'the system ended it, there was not enough memory: crop_size=256,256 '
+                         f'or batch=1 takes less')
+    answer = json.loads(printed.splitlines()[-1])
+    if 'error' in answer:
+        raise ValueError(answer['error'])
+    return Trial(**answer)
 
 
-def _send_trial(sender: Connection, stage: Stage, root: Path, seed: int) -> None:
-    """Send the trial, or the message of the error that a user can do something about."""
+def main() -> None:
+    """Answer with a Trial, or with the message of an error that a user can do something about."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C is for the process that waits
     tune_allocator()                                    # as `tinyfcn train` does
+    question = json.loads(sys.stdin.read())
     try:
-        sender.send(_try_stage(stage, root, seed))
+        answer = try_stage(**question)._asdict()
     except MemoryError:
-        sender.send('there is not enough memory for a step')
+        answer = dict(error='there is not enough memory for a step')
     except (ValueError, OSError) as error:
-        sender.send(str(error))
+        answer = dict(error=str(error))
+    say(json.dumps(answer))
 
 
-def _try_stage(stage: Stage, root: Path, seed: int) -> Trial:
-    recipe = get_recipe(stage.recipe, **stage.changes)
-    train, valid = train_val_sets(recipe, root)
-    net = build_net(recipe, train.classes, seed)
+def try_stage(recipe: str, changes: dict[str, Any], root: str, seed: int) -> Trial:
+    """A few steps of a recipe, some fields of which are changed."""
+    changed = get_recipe(recipe, **changes)
+    train, valid = train_val_sets(changed, Path(root))
+    net = build_net(changed, train, seed)
     if not net.about.get('preprocess'):
-        channels = net['data'].channels
-        mean = (MEAN * channels)[:channels]
-        net.about['preprocess'] = dict(order='BGR', scale=1, mean=mean, std=(1,) * channels)
-    return try_steps(net, train, valid, recipe)
+        net.about['preprocess'] = PREPROCESS
+    return try_steps(net, train, valid, changed)
+
+
+if __name__ == '__main__':
+    main()

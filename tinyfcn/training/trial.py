@@ -1,5 +1,4 @@
 """A few steps of a training and one validation: their time and their memory on this machine."""
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -15,12 +14,11 @@ from ..runtime.machine import peak_memory
 from .loop import make_optimizer, train
 from .memory import SAMPLED, Size, image_sizes
 from .recipes import Recipe
-from .run import Row, run
+from .run import run
 from .validation import validate
 
-SECONDS = 6             # for the steps of a trial
-STEPS = 5, 40           # at least, and at most
-WARM_UP = 2             # steps, in which kernels are compiled and the first batches prepared
+SECONDS = 5             # for the steps that are timed
+STEPS = 3, 40           # between two validations, at least and at most
 IMAGES = 64             # to train on, at most
 VALID_PIXELS = 1 << 21  # to validate, with no more images than
 VALID_IMAGES = 8
@@ -32,22 +30,21 @@ class Trial(NamedTuple):
     step: float                 # seconds
     image: float                # seconds for each validation image
     validation: float           # seconds of a validation besides: checkpoints, pictures
-    start: float                # seconds of the first steps besides
     memory: int                 # bytes that the whole process has taken at most
 
     def seconds(self, recipe: Recipe, n_valid: int) -> float:
         """The time of a training with n_valid validation images."""
         validations = ceil(recipe.steps / recipe.validate_every)
-        return (self.start + recipe.steps * self.step
-                + validations * (self.validation + n_valid * self.image))
+        return recipe.steps * self.step + validations * (self.validation + n_valid * self.image)
 
 
 def try_steps(net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
               seconds: float = SECONDS) -> Trial:
-    """Train for about so many seconds, validate once, and write a run into a temporary folder.
+    """Train for some seconds, and write a run with two validations into a temporary folder.
 
-    It is the memory of the process that is measured. So the largest of the images are among those
-    that are read, and nothing else should be done in this process before.
+    What comes before the second half of that run, such as compiling kernels, is not counted. It is
+    the memory of the process that is measured: the largest images are among those that are read,
+    and nothing else should be done in this process before.
 
     >>> import tinyfcn
     >>> dataset = tinyfcn.data.load_dataset('shapes', size=(32, 48)).subset('0123')
@@ -61,31 +58,30 @@ def try_steps(net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
     valid = subset_with_largest(valid, max(1, min(VALID_IMAGES, VALID_PIXELS // prod(size))))
     if recipe.loss == 'mean':
         recipe = replace(recipe, lr=TINY_LR)
-    began = perf_counter()
-    with closing(train(net, dataset, recipe, make_optimizer(recipe))) as rows:
-        for _ in islice(rows, WARM_UP):
-            pass
-        first_steps = perf_counter() - began
-        began = perf_counter()
-        next(rows)
-        step = perf_counter() - began
     fewest, most = STEPS
-    steps = max(fewest, min(most, round(seconds / step))) + WARM_UP
-    recipe = replace(recipe, steps=max(recipe.steps, steps + 1), validate_every=steps)
+    half = max(fewest, min(most, round(seconds / second_step(net, dataset, recipe))))
+    recipe = replace(recipe, steps=2 * half + 1, validate_every=half, patience=None)
     with TemporaryDirectory() as folder:
-        marks = timed_rows(run(Path(folder) / 'run', net, dataset, valid, recipe), steps)
-    step = (marks[-2] - marks[WARM_UP - 1]) / (steps - 1 - WARM_UP)
+        rows = run(Path(folder) / 'run', net, dataset, valid, recipe)
+        with closing(rows):
+            times = [perf_counter() for row in islice(rows, 2 * half + 1) if 'loss' in row]
+    # the step after the first validation finds its batches prepared; the last one is validated
+    *_, last, end = times
+    step = (last - times[half]) / (half - 2)
     began = perf_counter()
     validate(net, valid)
     image = (perf_counter() - began) / len(valid)
-    validation = max(0., marks[-1] - marks[-2] - step - image * len(valid))
-    return Trial(step, image, validation, max(0., first_steps - WARM_UP * step), peak_memory())
+    validation = max(0., end - last - step - image * len(valid))
+    return Trial(step, image, validation, peak_memory())
 
 
-def timed_rows(rows: Generator[Row, None, None], steps: int) -> list[float]:
-    """When each of the first `steps` rows of a run came."""
-    with closing(rows):
-        return [perf_counter() for _ in islice(rows, steps)]
+def second_step(net: Net, dataset: Dataset, recipe: Recipe) -> float:
+    """The seconds of a step, after one in which kernels may be compiled."""
+    with closing(train(net, dataset, recipe, make_optimizer(recipe))) as rows:
+        next(rows)
+        began = perf_counter()
+        next(rows)
+        return perf_counter() - began
 
 
 def subset_with_largest(dataset: Dataset, count: int) -> Dataset:

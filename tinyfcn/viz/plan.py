@@ -38,10 +38,10 @@ class Column(NamedTuple):
 def draw_plan(path: str | PathLike[str], title: str, classes: Sequence[str],
               shares: NDArray[Any], ceilings: ByStride, small: ByStride, thin: ByStride,
               means: Mapping[int, float], notes: Sequence[str] = (),
-              colours: Mapping[str, Sequence[int]] | None = None) -> None:
+              colours: NDArray[np.uint8] | None = None) -> None:
     """The shares of the classes; at each stride ceilings of IU, small objects and thin parts.
 
-    ceilings, small, thin: {stride: (C,)}, nan where a class is absent; means: {stride: mean IU}
+    ceilings, small, thin: {stride: (C,)}; means: {stride: mean IU}; colours (C, 3) of the classes
 
     >>> import tempfile
     >>> values = {16: np.array([.9, .5])}
@@ -65,7 +65,8 @@ def draw_plan(path: str | PathLike[str], title: str, classes: Sequence[str],
         return axes
 
     names = [printable(name, limit=MAX_NAME) for name in classes]
-    _draw_shares(add_axes(.17, .17), names, shares, class_colours(classes, colours))
+    _draw_shares(add_axes(.17, .17), names, shares,
+                 class_colours(classes) if colours is None else colours)
     ceilings = {stride: np.append(own, means[stride]) for stride, own in ceilings.items()}
     columns = [
         Column('ceiling of IU,\nin %, at stride', ceilings,
@@ -87,7 +88,7 @@ def _draw_shares(axes: 'Axes', names: Sequence[str], shares: NDArray[Any],
     """A bar for each class, in its colour."""
     rows = np.arange(len(names))
     largest = shares.max()
-    axes.barh(rows, shares, .72, color=table[rows] / 255, edgecolor=FAINT, lw=.5)
+    axes.barh(rows, shares, .72, color=table[:len(rows)] / 255, edgecolor=FAINT, lw=.5)
     for row, share in enumerate(shares.tolist()):
         axes.text(share + .02 * largest, row, f'{100 * share:.3g} %', fontsize=8.5, color=INK,
                   va='center')
