@@ -20,9 +20,9 @@ def require_own(path: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Raise if there is a file at `path` that tinyfcn did not write.
 
     A file is taken for one of its own if MARK stands in its head: PNG, SVG and HTML name the
-    program that wrote them, .safetensors files and run.json have it among their metadata. PDF files
-    name the program at their end. A link is refused, as by `open_atomic`, before anything is
-    written.
+    program that wrote them, .safetensors files and run.json have it among their metadata. PDF and
+    MP4 files name the program at their end. A link is refused, as by `open_atomic`, before anything
+    is written.
     """
     if os.path.islink(path):
         raise ValueError(f'{printable(path)}: a link to {printable(os.readlink(path))}; remove the '
