@@ -8,6 +8,8 @@ the IU of every class.
   tinyfcn eval fcn_resnet50 voc --data /data/voc2012
                                         `tinyfcn weights list` shows such names
   tinyfcn eval runs/my --scales .75 1 1.25 --flip
+  tinyfcn eval runs/my --report page.html
+                                        where the errors come from: a page
 """
 import argparse
 from collections.abc import Iterable, Mapping
@@ -26,11 +28,14 @@ from ..data.fingerprint import (
     only_dates_differ,
 )
 from ..data.labels import by_output
-from ..files import printable, require_own
+from ..files import make_folder, printable, require_own
 from ..net import Net
+from ..prediction.analysis import ErrorAnalysis, add_errors, begin_analyses, total_analyses
 from ..prediction.classify import is_classifier
 from ..prediction.evaluation import add_confusion, predict_all, total_confusion
 from ..prediction.multiscale import require_window
+from ..prediction.report import require_report_name, write_report
+from ..runtime.distributed import world
 from ..training import Recipe
 from ..weights.sources import source_name
 from .bar import show_bar
@@ -64,13 +69,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--export', type=Path, metavar='FOLDER',
                         help='also write the predictions as palette PNGs, as the VOC evaluation '
                              'server expects them')
+    parser.add_argument('--report', type=Path, metavar='FILE.html',
+                        help='also write a page: the scores, the confusion matrix, the worst '
+                             'images, and how much is lost to the grid of scores, to small '
+                             'objects, to borders and to each pair of classes')
     parser.add_argument('--overwrite', action='store_true',
-                        help='let --export overwrite files that tinyfcn did not write')
+                        help='let --export and --report overwrite files that tinyfcn did not write')
     add_predict_arguments(parser)
     add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.report:
+        require_report_name(args.report)
+        require_own(args.report, args.overwrite)
     dataset = named_set(args)                           # raises before weights are downloaded
     file = weights_file(args.weights)
     net = load(file).to(args.device)
@@ -89,32 +101,75 @@ def run(args: argparse.Namespace) -> None:
     if args.export:
         require_own_exports(args.export, net, dataset.names, args.overwrite)
     is_validation_set = not (args.dataset or args.split)
-    if is_validation_set:
-        for change in changes_of_data(run_state, dataset):
-            say(change)
+    notes = changes_of_data(run_state, dataset) if is_validation_set else []
     if trained_on := count_trained_on(dataset, recipe, root):
-        say(f'{trained_on:,} of these {len(dataset):,} images were trained on: on new images, '
-            f'scores are lower')
+        notes.append(f'{trained_on:,} of these {len(dataset):,} images were trained on: on new '
+                     f'images, scores are lower')
+    for note in notes:
+        say(note)
 
-    confusions: Confusions = {}
-    predictions = predict_all(net, dataset, **predict_options(args))
-    for name, _, label, pred in show_bar(predictions, len(dataset), 'image'):
-        add_confusion(confusions, dataset, label, pred)
-        if args.export:
-            export(args.export, name, by_output(pred), dataset)
-
-    totals = total_confusion(confusions, dataset)
-    for output, confusion in totals.items():
+    analyses = begin_analyses(dataset) if args.report else {}
+    confusions = count_confusions(args, net, dataset, analyses)
+    for output, confusion in confusions.items():
         scores = metrics.scores(confusion)
-        title = f'{args.weights}: {output}' if len(totals) > 1 else str(args.weights)
+        title = f'{args.weights}: {output}' if len(confusions) > 1 else str(args.weights)
         if recipe and is_validation_set:                # what the target is for
             table = score_table({title: scores}, recipe.target, recipe.source)
         else:
             table = score_table({title: scores})
         say(f'{table}\n')
         say(iu_table(scores, confusion, by_output(dataset.classes)[output]))
+    if args.report:
+        save_report(args, net, total_analyses(analyses), notes)
     if args.export:
         say(f'\n{len(dataset):,} predictions as palette PNGs: {args.export}')
+
+
+def count_confusions(args: argparse.Namespace, net: Net, dataset: Dataset,
+                     analyses: Mapping[str, ErrorAnalysis]) -> Confusions:
+    """Predict all images, export the predictions, and add them to the analyses, in place."""
+    options = predict_options(args)
+    confusions: Confusions = {}
+    predictions = predict_all(net, dataset, **options)
+    for prediction in show_bar(predictions, len(dataset), 'image'):
+        add_confusion(confusions, dataset, prediction.label, prediction.pred)
+        add_errors(analyses, net, prediction, options)
+        if args.export:
+            export(args.export, prediction.name, by_output(prediction.pred), dataset)
+    return total_confusion(confusions, dataset)
+
+
+# ---- the report ----------------------------------------------------------------------------------
+
+def save_report(args: argparse.Namespace, net: Net, analyses: dict[str, ErrorAnalysis],
+                notes: Iterable[str]) -> None:
+    """Write the page of --report; of several ranks the first one writes it."""
+    if world().rank:
+        return
+    make_folder(args.report.parent)
+    write_report(args.report, analyses, f'How well {args.weights} segments {set_name(args)}',
+                 describe_prediction(args, net), notes)
+    say(f'\nwhere the errors come from: {args.report}')
+
+
+def set_name(args: argparse.Namespace) -> str:
+    """The data set of the command line, in words."""
+    if args.dataset:
+        return f'{args.dataset}, split {args.split or "val"}'
+    return f'the split {args.split} of its data' if args.split else 'its validation set'
+
+
+def describe_prediction(args: argparse.Namespace, net: Net) -> str:
+    """The net and the options that images are predicted with."""
+    size = sum(weight.size for weight in net.params.values())
+    name = (net.about.get('build') or {}).get('name', 'a net')
+    parts = [f'{name}, {size:,} parameters']
+    for name, value in predict_options(args).items():
+        shown = args.crf if name == 'crf' else value
+        if isinstance(shown, list):
+            shown = ' '.join(f'{each:g}' for each in shown)
+        parts.append(name if shown is True else f'{name} {shown}')
+    return ', '.join(parts)
 
 
 # ---- the data set --------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """Inference with a trained net: predict images, and evaluate the predictions on a data set."""
+from .analysis import ErrorAnalysis, analyse_errors
 from .evaluation import add_confusion, evaluate, predict_all, total_confusion
 from .predict import predict
+from .report import write_report
 
-__all__ = ['add_confusion', 'evaluate', 'predict', 'predict_all', 'total_confusion']
+__all__ = ['ErrorAnalysis', 'add_confusion', 'analyse_errors', 'evaluate', 'predict', 'predict_all',
+           'total_confusion', 'write_report']
