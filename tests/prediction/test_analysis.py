@@ -4,6 +4,7 @@ import pytest
 from training_samples import CENTRED, small_dataset, small_net
 
 from tinyfcn import Dataset, Net, metrics
+from tinyfcn.data.ceiling import through_cells
 from tinyfcn.data.dataset import hold_out
 from tinyfcn.layers import conv, resize
 from tinyfcn.prediction import ErrorAnalysis, analyse_errors, evaluate, predict_all
@@ -63,13 +64,21 @@ def test_the_shares_of_causes_and_of_pairs_add_up(analysis):
         assert sum(pair.by_cause) == pair.pixels == analysis.confusion[pair.true, pair.pred]
 
 
+def test_the_ceiling_is_that_of_labels_at_the_stride(analysis):
+    hist = 0
+    for number in range(20):
+        label = labelled(number)[1]
+        hist += metrics.confusion(label, through_cells(label, 8), len(CLASSES))
+    assert (analysis.ceiling == hist).all() and hist.trace() < hist.sum()
+
+
 def test_a_gain_is_that_of_predictions_which_are_corrected(analysis):
     """The pixels of the first causes are made right, and everything is evaluated again."""
     for last, cause in enumerate(analysis.causes()):
         hist = 0
         for number in range(20):
             _, label, pred = labelled(number)
-            found = find_causes(label, pred, 8, object_sizes(label) < 150,
+            found = find_causes(label, pred, through_cells(label, 8), object_sizes(label) < 150,
                                 border_distance(label) <= 3)
             corrected = np.where(found <= last, label, pred)
             hist += metrics.confusion(label, corrected, len(CLASSES))
@@ -146,7 +155,7 @@ def test_analyses_of_two_halves_add_up_to_that_of_all():
     whole = analyse_errors(net, dataset, small=9)
     half, other = (analyse_errors(net, part, small=9) for part in hold_out(dataset, .5))
     half.merge(other)
-    for counts in 'by_cause', 'by_distance', 'by_size', 'void':
+    for counts in 'by_cause', 'by_distance', 'by_size', 'ceiling', 'void':
         assert np.array_equal(getattr(half, counts), getattr(whole, counts))
     assert half.objects == pytest.approx(whole.objects)
     assert sorted(half.images) == sorted(whole.images)

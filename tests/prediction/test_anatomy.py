@@ -74,15 +74,16 @@ def test_a_wrong_pixel_has_the_first_cause_that_applies():
     pred = np.where(RNG.random(label.shape) < .5, blocks(40, 48, values=(0, 1, 2)), label)
     small = object_sizes(label) < 100
     near = border_distance(label) <= 2
-    causes = find_causes(label, pred, 8, small, near)
-    coarse = through_cells(label, 8) != label
+    ceiling = through_cells(label, 8)
+    causes = find_causes(label, pred, ceiling, small, near)
+    coarse = ceiling != label
     for at in np.ndindex(label.shape):
         reasons = [cause for cause, applies in ((STRIDE, coarse[at]), (SMALL, small[at]),
                                                 (BORDER, near[at]), (CLASSES, True)) if applies]
         expected = reasons[0] if pred[at] != label[at] else RIGHT
         assert causes[at] == (255 if label[at] == 255 else expected), at
     assert {*np.unique(causes)} == {STRIDE, SMALL, BORDER, CLASSES, RIGHT, 255}
-    assert not (find_causes(label, pred, 1, small, near) == STRIDE).any()
+    assert not (find_causes(label, pred, label, small, near) == STRIDE).any()
 
 
 @pytest.mark.parametrize('name, stride', [

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import metrics
+from ..data.ceiling import through_cells
 from ..data.dataset import Dataset
 from ..data.labels import VOID, Array, by_output
 from ..data.transforms import rescale
@@ -113,6 +114,7 @@ class ErrorAnalysis:
         self.by_cause: Counts = np.zeros((N_CAUSES, n, n), 'int64')
         self.by_distance: Counts = np.zeros((FARTHEST + 1, n, n), 'int64')  # the last: farther
         self.by_size: Counts = np.zeros((3, n, n), 'int64')                 # small, medium, large
+        self.ceiling: Counts = np.zeros((n, n), 'int64')    # of labels at the stride of the scores
         self.objects = np.zeros(3)
         self.void = 0                                   # pixels, which are not evaluated
         self.strides: set[int] = set()
@@ -128,7 +130,8 @@ class ErrorAnalysis:
         hist = metrics.confusion(label, pred, n)        # raises where a class is out of range
         distance = border_distance(label)
         pixels = object_sizes(label)                    # of the object of each pixel
-        causes = find_causes(label, pred, stride, pixels < self.small, distance <= self.border)
+        ceiling = through_cells(label, stride) if stride > 1 else label
+        causes = find_causes(label, pred, ceiling, pixels < self.small, distance <= self.border)
         known = label != VOID
         pair = n * label[known].astype('int64') + pred[known]
 
@@ -144,6 +147,7 @@ class ErrorAnalysis:
         size = np.digitize(pixels[known], [self.small, MEDIUM * self.small])
         self.by_size += count(size, 3)
         self.objects += np.bincount(size, 1 / pixels[known], minlength=3)
+        self.ceiling += metrics.confusion(label, ceiling, n)
         self.void += label.size - len(pair)
         self.strides.add(stride)
 
@@ -174,6 +178,7 @@ class ErrorAnalysis:
         self.by_cause += other.by_cause
         self.by_distance += other.by_distance
         self.by_size += other.by_size
+        self.ceiling += other.ceiling
         self.objects += other.objects
         self.void += other.void
         self.strides |= other.strides

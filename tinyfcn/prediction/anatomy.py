@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.ceiling import through_cells
 from ..data.labels import VOID, Array
 from ..net.net import Net
 
@@ -20,25 +19,24 @@ RIGHT = 254             # in the place of a cause
 INTERPOLATIONS = {'crop', 'upsample', 'conv_transpose2d', 'resize'}
 
 
-def find_causes(label: Array, pred: Array, stride: int, is_small: NDArray[np.bool_],
+def find_causes(label: Array, pred: Array, ceiling: Array, is_small: NDArray[np.bool_],
                 is_near: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The cause of the error in every wrong pixel; RIGHT where pred is right, VOID at void.
 
     label, pred (H, W) -> (H, W)
-    stride: that of the scores. is_small (H, W): the pixels of small objects. is_near (H, W): those
-    near a border.
+    ceiling (H, W): the label, resampled to the stride of the scores. is_small (H, W): the pixels of
+    small objects. is_near (H, W): those near a border.
 
     >>> label = np.array([[0, 0, 0, 0, 0, 0, 1, 1, 1]])
     >>> pred = np.array([[1, 0, 0, 0, 0, 1, 1, 1, 1]])
     >>> near = border_distance(label) <= 1
-    >>> find_causes(label, pred, 1, object_sizes(label) < 3, near).tolist()
+    >>> find_causes(label, pred, label, object_sizes(label) < 3, near).tolist()
     [[3, 254, 254, 254, 254, 2, 254, 254, 254]]
     """
     causes = np.full(label.shape, CLASSES, 'uint8')
     causes[is_near] = BORDER
     causes[is_small] = SMALL
-    if stride > 1:
-        causes[through_cells(label, stride) != label] = STRIDE
+    causes[ceiling != label] = STRIDE
     causes[pred == label] = RIGHT
     causes[label == VOID] = VOID
     return causes

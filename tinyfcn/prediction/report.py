@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import metrics
 from ..data.labels import by_output
 from ..files import open_atomic, printable
 from ..files.overwrite import MARK
@@ -121,7 +122,7 @@ def analysis_numbers(analysis: ErrorAnalysis) -> dict[str, Any]:
     numbers: dict[str, Any] = _plain(dict(
         classes=analysis.classes, scores=analysis.scores, strides=sorted(analysis.strides),
         small=analysis.small, border=analysis.border, void=analysis.void,
-        confusion=analysis.confusion, causes=causes,
+        confusion=analysis.confusion, ceiling=metrics.scores(analysis.ceiling), causes=causes,
         confusion_by_cause=dict(zip(CAUSE_NAMES, analysis.by_cause)),
         bands=[band._asdict() for band in analysis.bands()],
         sizes=dict(zip(('small', 'medium', 'large'),

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..data.labels import VOID
 from ..files import printable
+from ..metrics import scores
 from ..viz.border_curve import border_figure
 from ..viz.colours import class_colours
 from ..viz.confusion import confusion_figure
@@ -26,14 +27,14 @@ CAUSE_COLOURS = (255, 179, 124), (232, 80, 91), (156, 47, 127), (43, 15, 92)
 
 def score_section(analysis: ErrorAnalysis) -> Iterator[str]:
     """The four metrics, and what they are."""
-    scores = analysis.scores
+    own = analysis.scores
     cards = [
-        ('mean IU', scores['mean_iu'], 'of each class: the pixels that are both true and '
+        ('mean IU', own['mean_iu'], 'of each class: the pixels that are both true and '
          'predicted, divided by those that are either; then the mean over the classes'),
-        ('pixel accuracy', scores['pixel_acc'], 'the share of all pixels that are right'),
-        ('mean accuracy', scores['mean_acc'], 'the share of the pixels of each class that are '
+        ('pixel accuracy', own['pixel_acc'], 'the share of all pixels that are right'),
+        ('mean accuracy', own['mean_acc'], 'the share of the pixels of each class that are '
          'right; then the mean over the classes'),
-        ('f.w. IU', scores['fw_iu'], 'frequency weighted IU: the mean in which a class counts '
+        ('f.w. IU', own['fw_iu'], 'frequency weighted IU: the mean in which a class counts '
          'as much as it has pixels')]
     yield '<div class="scores">'
     for name, value, meaning in cards:
@@ -80,9 +81,11 @@ def cause_meanings(analysis: ErrorAnalysis) -> list[str]:
     """How a pixel with each cause is known, and what helps."""
     strides = sorted(analysis.strides)
     stride = f'{strides[0]}' if len(strides) == 1 else f'{strides[0]} to {strides[-1]}'
+    ceiling = percent(scores(analysis.ceiling)['mean_iu'])
     grid = (f'Scores are computed at every {stride} pixels and interpolated. The true label, '
-            f'reduced to cells of this size and enlarged again, is wrong here, too. A net whose '
-            f'last scores have a finer stride helps.')
+            f'reduced to cells of this size and enlarged again, is wrong here, too; as a '
+            f'prediction such labels have a mean IU of {ceiling}. A net whose last scores have a '
+            f'finer stride helps.')
     if strides[-1:] == [1]:
         grid = 'None: this net computes a score for every pixel.'
     side = round(analysis.small ** .5)
@@ -101,14 +104,14 @@ def cause_meanings(analysis: ErrorAnalysis) -> list[str]:
 def border_section(analysis: ErrorAnalysis) -> Iterator[str]:
     """The trimap curve, as a figure and as a table."""
     bands = analysis.bands()
-    scores = analysis.scores
+    own = analysis.scores
     if not bands:
         yield '<p>There are no borders: every image is of one class.</p>'
         return
     yield ('<p>The pixels within some distance from a border between two labels, evaluated alone: '
            'the trimap curve. It begins low where borders are out of place. Pixels on both sides '
            'of a border, and those beside void, have distance 1.</p>')
-    uri = figure_uri(border_figure(bands, scores['pixel_acc'], scores['mean_iu']))
+    uri = figure_uri(border_figure(bands, own['pixel_acc'], own['mean_iu']))
     yield f'<img src="{uri}" width="990" alt="scores and shares by the distance from a border">'
     yield open_table('distance up to', 'share of all pixels', 'share of all errors',
                      'pixel accuracy', 'mean IU')
@@ -116,8 +119,8 @@ def border_section(analysis: ErrorAnalysis) -> Iterator[str]:
         if band.distance in TABLE_DISTANCES:
             yield row(count(band.distance, 'pixel'), f'{percent(band.pixels)} %',
                       f'{percent(band.errors)} %', percent(band.pixel_acc), percent(band.mean_iu))
-    yield row('any', '100.0 %', '100.0 %', percent(scores['pixel_acc']),
-              percent(scores['mean_iu']), kind='sum')
+    yield row('any', '100.0 %', '100.0 %', percent(own['pixel_acc']),
+              percent(own['mean_iu']), kind='sum')
     yield CLOSE_TABLE
 
 
