@@ -21,7 +21,8 @@ SHARES = dict(core=90, family=40, training=60, kernels=50,                  # se
 MARKS = [share for share in SHARES if share not in ('core', 'family', 'training', 'kernels')]
 # the share of a folder, unless a mark says another; all other tests are of the core
 SHARE_OF = dict(models='family', weights='family', viz='family', cli='family',
-                data='training', fetch='training', training='training', prediction='training',
+                data='training', formats='training', fetch='training', training='training',
+                prediction='training',
                 benchmarks='training', runtime='kernels', kernels='kernels')
 
 

@@ -10,6 +10,7 @@ and the date alone says little, since a copy has another one: `only_dates_differ
 import os
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from ..files import open_regular, printable
@@ -37,6 +38,7 @@ def fingerprint(dataset: Dataset, contents: bool = False) -> dict[str, Any]:
     read = _Hash()
     total = 0
     n_files = 0
+    tables: set[Path] = set()       # each with the labels of many images, so it is read once
     for name in dataset.names:
         for path in dataset.files(name):
             n_files += 1
@@ -48,8 +50,10 @@ def fingerprint(dataset: Dataset, contents: bool = False) -> dict[str, Any]:
             total += stat.st_size
             sizes.add(path.name, stat.st_size)
             dates.add(path.name, stat.st_mtime_ns)
-            if contents:
+            if contents and path not in tables:
                 read.add_file(path)
+            if path.suffix in ('.json', '.xml'):
+                tables.add(path)
     return dict(images=len(dataset), classes=classes, names=_Hash(dataset.names).text(),
                 bytes=total, sizes=sizes.text() if n_files else None,
                 dates=dates.text() if n_files and not contents else None,

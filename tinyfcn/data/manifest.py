@@ -68,7 +68,8 @@ def read_manifest(path: str | Path) -> Iterator[tuple[str, str]]:
 
 
 def _files(dataset: Dataset) -> list[Path]:
-    return [Path(file) for name in dataset.names for file in dataset.files(name)]
+    files = [Path(file) for name in dataset.names for file in dataset.files(name)]
+    return list(dict.fromkeys(files))                   # one file may have the labels of all images
 
 
 def _relative(file: Path, manifest: str | Path) -> str:

@@ -94,8 +94,9 @@ def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> Lab
     for name, (file, _) in zip(names, rows):
         splits.setdefault(split_in(file.path.relative_to(root)), []).append(name)
     shown = ' and '.join(printable(path.relative_to(root)) for path in chosen[:3])
-    return LabelFiles(f'COCO, {count(len(rows), "image")} in {shown}; {describe_classes(classes)}',
-                      classes, files, read, {} if '' in splits else splits, root)
+    described = describe_classes(classes, 'by the ids of their categories')
+    return LabelFiles(f'COCO, {count(len(rows), "image")} in {shown}; {described}', classes, files,
+                      read, {} if '' in splits else splits, root)
 
 
 def _choose(paths: Sequence[Path]) -> list[Path]:

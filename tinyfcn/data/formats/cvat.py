@@ -81,8 +81,9 @@ def read_cvat(root: Path, paths: Sequence[Path], classes: Classes | None) -> Lab
         subset = (row.get('subset') or '').lower()
         splits.setdefault(SPLITS.get(subset, ''), []).append(name)
     shown = ' and '.join(printable(path.relative_to(root)) for path in list(paths)[:3])
-    return LabelFiles(f'CVAT, {count(len(rows), "image")} in {shown}; {describe_classes(classes)}',
-                      classes, files, read, {} if '' in splits else splits, root)
+    described = describe_classes(classes, 'in the order of the export')
+    return LabelFiles(f'CVAT, {count(len(rows), "image")} in {shown}; {described}', classes, files,
+                      read, {} if '' in splits else splits, root)
 
 
 def _read_labelled(image_path: Path, path: Path, row: Element, classes: Classes,

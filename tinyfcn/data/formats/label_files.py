@@ -128,21 +128,22 @@ def class_number(name: str, classes: Classes, place: str) -> int:
                      f"it, or add it to {source}")
 
 
-def describe_classes(classes: Classes, has_outside: bool = True) -> str:
-    """'3 classes from labels.txt; pixels in no shape are background'"""
-    n = len(classes.names)
-    source = f'from {classes.source}' if classes.source else 'in the order of their names'
-    text = f'{n} {"class" if n == 1 else "classes"} {source}'
-    if not has_outside:
-        return text
+def describe_classes(classes: Classes, order: str) -> str:
+    """'3 classes from labels.txt; pixels in no shape are background'
+
+    order: in which they are, where no file lists them
+    """
+    source = f'from {classes.source}' if classes.source else f'({order})'
     outside = ('background' if 'background' in classes.names else
                f"void, as {classes.source} has no class 'background'")
-    return f'{text}; pixels in no shape are {outside}'
+    return f'{count(len(classes.names), "class")} {source}; pixels in no shape are {outside}'
 
 
 def count(n: int, noun: str) -> str:
     """'1 image', '2 images'"""
-    return f'{n:,} {noun}' if n == 1 else f'{n:,} {noun}s'
+    if n == 1:
+        return f'1 {noun}'
+    return f'{n:,} {noun}es' if noun.endswith('s') else f'{n:,} {noun}s'
 
 
 def repeated(values: Iterable[object]) -> list[object]:

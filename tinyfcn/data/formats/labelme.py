@@ -71,8 +71,9 @@ def read_labelme(root: Path, paths: Sequence[Path], classes: Classes | None) -> 
     def read(files: Files, read_image: ReadImage) -> tuple[Array, Array]:
         return _read_labelled(*files, known, read_image)
 
-    return LabelFiles(f'LabelMe, {count(len(paths), "JSON file")}{left_out}; '
-                      f'{describe_classes(classes)}', classes, files, read, {}, root)
+    described = describe_classes(classes, 'sorted by name')
+    return LabelFiles(f'LabelMe, {count(len(paths), "JSON file")}{left_out}; {described}', classes,
+                      files, read, {}, root)
 
 
 def _read_labelled(image_path: Path, path: Path, classes: Classes,

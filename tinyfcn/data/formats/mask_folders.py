@@ -197,9 +197,8 @@ def _describe(root: Path, pairs: Mapping[str, Pair], files: Mapping[str, Files],
                for part in ('images', 'masks')]
     first = next((mask for _, mask in files.values() if mask.exists()), None)
     kind = 'masks' if first is None else _kind_of_mask(first, classes)
-    n = len(classes.names)
-    return (f'{count(len(files), "image")} in {folders[0]}, {kind} in {folders[1]}; {n} '
-            f'{"class" if n == 1 else "classes"} from {classes.source}')
+    return (f'{count(len(files), "image")} in {folders[0]}, {kind} in {folders[1]}; '
+            f'{count(len(classes.names), "class")} from {classes.source}')
 
 
 def _shown(folder: Path, root: Path) -> str:
