@@ -9,6 +9,11 @@ CENTRED = dict(order='RGB', scale=1 / 64, mean=(2., 2., 2.), std=(1, 1, 1))
 
 # images are prepared as the weights say: Caffe's SqueezeNet reads BGR, torchvision's RGB
 SQUEEZENET: dict[str, Any] = dict(loss='mean', lr_power=.9, iter_size=4, flip=True)
+# a user's images are augmented moderately. elastic_sigma is for tissue and cells, blur and noise
+# are for images of several cameras, and rare_classes is for classes that few images have
+OWN_IMAGES: dict[str, Any] = dict(
+    train=('folder', 'train'), steps=1000, validate_every=100, scale_range=(.75, 1.33),
+    rotation=10., colour=(.3, .3, .3, .05))
 TINY: dict[str, Any] = dict(
     preprocess=CENTRED, loss='mean', optimizer='adam', rules={}, weight_decay=0., batch=4)
 
@@ -43,9 +48,8 @@ OURS: dict[str, dict[str, Any]] = {
     **squeezenet_stages('voc_animals', None, 2509, 4),
     # a folder of the user's images: from ImageNet weights, or from random ones. Photos are trained
     # on crops, so that a step takes as long and as much memory for images of any size
-    'folder-squeezenet': dict(SQUEEZENET, net='fcn_squeezenet_16s', init_from='squeezenet',
-                              lr=1e-3, steps=1000, train=('folder', 'train'), validate_every=100,
-                              crop_size=(320, 320)),
-    'folder': dict(TINY, net='tiny_8s', lr=3e-3, lr_power=.9, steps=1000,
-                   train=('folder', 'train'), validate_every=100, flip=True, crop_size=(256, 256)),
+    'folder-squeezenet': dict(SQUEEZENET, **OWN_IMAGES, net='fcn_squeezenet_16s',
+                              init_from='squeezenet', lr=1e-3, crop_size=(320, 320)),
+    'folder': dict(TINY, **OWN_IMAGES, net='tiny_8s', lr=3e-3, lr_power=.9, flip=True,
+                   crop_size=(256, 256)),
 }
