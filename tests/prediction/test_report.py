@@ -102,15 +102,15 @@ def test_a_report_is_known_as_its_own(written, tmp_path):
         write_report(tmp_path / 'page.pdf', written[0])
 
 
-def test_pairs_beyond_the_table_are_added_up(tmp_path):
-    classes = [f'class {i}' for i in range(7)]
-    analysis = ErrorAnalysis(classes)
-    rng = np.random.default_rng(2)
-    label, pred = rng.integers(0, 7, (2, 50, 60)).astype('uint8')
-    analysis.add('noise', np.zeros((50, 60, 3), 'uint8'), label, pred)
+def test_what_is_not_in_a_table_is_said(tmp_path):
+    """Pairs beyond the first ones, and a class that is never predicted."""
+    analysis = ErrorAnalysis([f'class {i}' for i in range(7)])
+    label, pred = np.random.default_rng(2).integers(0, 7, (2, 50, 60)).astype('uint8')
+    analysis.add('noise', np.zeros((50, 60, 3), 'uint8'), label, pred % 6)
+    text = write(tmp_path / 'page.html', analysis)
     rest = analysis.pairs()[PAIRS:]
-    assert f'{len(rest)} other pairs<td><td>{sum(pair.pixels for pair in rest):,}<td>' in write(
-        tmp_path / 'page.html', analysis)
+    assert f'{len(rest)} other pairs<td><td>{sum(pair.pixels for pair in rest):,}<td>' in text
+    assert 'Never predicted: class 6.' in text
 
 
 def test_several_outputs_have_their_own_sections(tmp_path):

@@ -55,7 +55,6 @@ def test_a_report_opens_without_errors_or_requests(page, analysis, tmp_path):
         page.set_viewport_size(dict(width=width, height=800))
         assert page.evaluate('document.documentElement.scrollWidth') <= width, 'scrolls sideways'
     for image in page.locator('img').all():
-        image.scroll_into_view_if_needed()              # until then it is not loaded
         assert image.evaluate('i => i.decode().then(() => i.naturalWidth)') > 10
     assert page.locator('.row img').count() == 4 * 12
     shares = page.locator('table.causes tbody tr:not(.sum) td:nth-child(3)').all_inner_texts()

@@ -11,7 +11,7 @@ import numpy as np
 
 import tinyfcn
 from tinyfcn.data import load_dataset
-from tinyfcn.prediction import evaluate
+from tinyfcn.prediction import analyse_errors, evaluate
 from tinyfcn.runtime.distributed import world
 from tinyfcn.training.loop import make_optimizer, train
 from tinyfcn.training.recipes import get_recipe
@@ -46,6 +46,7 @@ def main(folder, dtype):
     report = dict(
         size=world().size,
         mean_iu=evaluate(net, held_out_images())['mean_iu'],
+        errors=analyse_errors(net, held_out_images()).by_cause.tolist(),
         losses=[row['loss'] for row in rows],
         names=[row['names'] for row in rows],
         weights=crc32(b''.join(w.tobytes() for w in weights.values())))

@@ -19,7 +19,7 @@ from kill_campaign import read_run
 from mpi_jobs import ENDS_WITHIN, ENVIRONMENT, assert_one_message, mpi, start_job, wait_for
 from training_samples import make_recipe, write_bright_halves
 
-from tinyfcn.prediction import evaluate
+from tinyfcn.prediction import analyse_errors, evaluate
 from tinyfcn.runtime import distributed
 from tinyfcn.training import checkpoint
 from tinyfcn.training.loop import rank_batches
@@ -153,7 +153,7 @@ def test_ranks_agree_bit_for_bit_and_with_one_process_up_to_rounding(one_process
     code, stderr = wait_for(start_job(ranks, HERE / 'mpi_steps.py', tmp_path, dtype))
     assert code == 0, stderr
     reports = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(ranks)]
-    for key in 'size', 'losses', 'weights', 'mean_iu':
+    for key in 'size', 'losses', 'weights', 'mean_iu', 'errors':
         assert all(report[key] == reports[0][key] for report in reports), key
     assert reports[0]['size'] == ranks
 
@@ -176,6 +176,8 @@ def test_ranks_agree_bit_for_bit_and_with_one_process_up_to_rounding(one_process
     for name, w in {**net.params, **net.state}.items():
         w[...] = weights[name]
     assert evaluate(net, mpi_steps.held_out_images())['mean_iu'] == reports[0]['mean_iu']
+    analysis = analyse_errors(net, mpi_steps.held_out_images())
+    assert analysis.by_cause.tolist() == reports[0]['errors']
 
 
 # ---- How jobs end

@@ -164,6 +164,9 @@ def class_section(analysis: ErrorAnalysis) -> Iterator[str]:
                   percent(ratio(hist[i, i], true[i])), percent(ratio(hist[i, i], pred[i])),
                   text(other), parts_bar(analysis.by_cause[:, i].sum(1)))
     yield CLOSE_TABLE
+    if never := [class_name(analysis, i) for i in np.flatnonzero((true > 0) & (pred == 0))]:
+        yield (f'<p class="note">Never predicted: {", ".join(never)}. Longer training helps, or '
+               f'weights for rare classes.</p>')
     yield ('<p class="faint">Accuracy: of the pixels of the class, how many are found. Precision: '
            'of those predicted as the class, how many are of it. A class that is neither in the '
            'labels nor predicted has no IU, and is not in the mean.</p>')
@@ -221,8 +224,8 @@ def image_row(analysis: ErrorAnalysis, shown: ShownImage) -> Iterator[str]:
                 ('prediction', table[shown.pred], False),
                 ('errors by cause', draw_errors(shown), True)]
     for caption, pixels, is_photo in pictures:
-        yield (f'<figure><img src="{image_uri(pixels, is_photo)}" alt="{name}: {caption}" '
-               f'loading="lazy"><figcaption>{caption}</figcaption></figure>')
+        yield (f'<figure><img src="{image_uri(pixels, is_photo)}" alt="{name}: {caption}">'
+               f'<figcaption>{caption}</figcaption></figure>')
     yield '</div>'
 
 

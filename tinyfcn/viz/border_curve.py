@@ -47,7 +47,7 @@ def border_figure(bands: Sequence[Any], pixel_acc: float, mean_iu: float) -> 'Fi
         ax.set_xlabel('pixels within this distance from a border', color=INK, fontsize=9)
         ax.yaxis.set_major_formatter(lambda value, _: f'{value:g} %')
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend(loc='lower right', frameon=False, fontsize=9, labelcolor=INK)
+        ax.legend(frameon=False, fontsize=9, labelcolor=INK)
     shares.set_ylim(0, 100)
     return figure
 
