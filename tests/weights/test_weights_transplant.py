@@ -67,7 +67,7 @@ def test_running_statistics_are_copied_too():
 
 @pytest.mark.parametrize('file, net', [
     ((64, 3, 3, 3), (4, 3, 3, 3)),                      # another width
-    ((4, 3, 3, 3), (4, 5, 3, 3)), ((4, 2, 3, 3), (4, 4, 3, 3)), ((4, 3, 5, 5), (4, 4, 3, 3)),
+    ((4, 2, 3, 3), (4, 4, 3, 3)), ((4, 4, 3, 3), (4, 3, 3, 3)), ((4, 3, 5, 5), (4, 4, 3, 3)),
     ((4, 27, 1, 1), (4, 3, 3, 3)), ((3, 36), (4, 3, 3, 3)), ((4, 26), (4, 3, 3, 3)), ((1,), (4,))])
 def test_other_shapes_are_refused_and_nothing_is_changed(file, net):
     target = SimpleNamespace(params={'a.w': np.zeros(3), 'conv.w': np.zeros(net)})

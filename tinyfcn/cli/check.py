@@ -127,7 +127,7 @@ def describe_step(found: Location, dataset: Dataset) -> str:
     """The memory and the time that a training step on images of one's own takes on this machine."""
     command = f'`tinyfcn train {OWN_RECIPE} --data {shlex.quote(str(found.folder))}`'
     recipe = recipes.get_recipe(recipe_for_folder([], {}))
-    net = build_net(recipe, dataset.classes, files=initial_weights(recipe, []))
+    net = build_net(recipe, dataset, files=initial_weights(recipe, []))
     try:
         require_memory(net, recipe, dataset)
     except ValueError as error:

@@ -102,11 +102,11 @@ def prepare(image: Array, preprocess: Mapping[str, Any], dtype: DTypeLike = 'flo
     """(scale · image − mean) / std, in the channel order that the weights were trained on.
 
     image (H, W, C), red green blue and further channels -> (1, C, H, W)
-    preprocess: dict(order, scale, mean, std). 'BGR' reverses the first three channels. mean and
-    std have a value for each channel, in that order.
+    preprocess: dict(order, scale, mean, std). 'BGR' reverses the first three channels, if there
+    are as many. mean and std have a value for each channel, in that order.
     """
     x = image.transpose(2, 0, 1).astype(dtype, order='C')       # faster one channel after another
-    if preprocess['order'] == 'BGR':
+    if preprocess['order'] == 'BGR' and len(x) > 2:
         x[:3] = x[2::-1]
     mean, std = (np.asarray(preprocess[key], dtype)[..., None, None] for key in ('mean', 'std'))
     if {mean.shape, std.shape} != {(len(x), 1, 1)}:

@@ -39,7 +39,7 @@ def class_map(net: Net, image: Input) -> ClassMap:
     if net.outputs(train=False) != ['score']:
         raise ValueError(f'a net of several outputs, {", ".join(net.outputs(train=False))}, has no '
                          f'single map of scores')
-    image = load_image(image)
+    image = load_image(image, net)
     box = net['score']
     if is_classifier(net):
         box = net[box.inputs[0]]                        # the last box averages over all positions

@@ -55,7 +55,7 @@ def classify(net: Net, image: Input, top: int = 5) -> list[Guess]:
     if not is_classifier(net):
         raise ValueError('this net scores every pixel, and not the image as a whole: use '
                          'tinyfcn.predict')
-    x = prepare(resize_for(net, load_image(image)), get_preprocess(net), net.dtype)
+    x = prepare(resize_for(net, load_image(image, net)), get_preprocess(net), net.dtype)
     prob = softmax(to_numpy(net.forward(x))).reshape(-1)
     names = net.about.get('classes') or [f'class {i}' for i in range(len(prob))]
     best = np.argsort(-prob, kind='stable')[:top]

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.channels import RGB
 from ..data.dataset import Dataset, require_dataset
 from ..data.labels import Array, by_output
 from ..metrics import Scores, confusion, scores
 from ..net.net import Net
 from ..runtime.distributed import world
-from .predict import Mask, predict, unwrap_single
+from .predict import Mask, channels_of, predict, unwrap_single
 
 
 class Prediction(NamedTuple):
@@ -35,9 +36,23 @@ def predict_all(net: Net, dataset: Dataset, **options: Any) -> Iterator[Predicti
     [('0', (32, 48)), ('1', (32, 48))]
     """
     require_dataset(dataset)
+    require_channels(net, dataset)
     for i in range(len(dataset))[world().rank_slice]:
         image, label = dataset[i]
         yield Prediction(dataset.names[i], image, label, predict(net, image, **options))
+
+
+def require_channels(net: Net, dataset: Dataset) -> None:
+    """Raise if a net was trained on other channels than those of these images."""
+    known = net.about.get('channels')
+    if known is None and dataset.channels == RGB:
+        return
+    trained_on = channels_of(net)
+    if (trained_on.in_order, trained_on.dtype) != (dataset.channels.in_order,
+                                                   dataset.channels.dtype):
+        raise ValueError(f'the net was trained on {trained_on}, and the images have '
+                         f'{dataset.channels}: give it images of the same channels, which '
+                         f'channels.txt may name')
 
 
 def add_confusion(hists: dict[str, NDArray[np.int64]], dataset: Dataset, label: Any,

@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .. import weights
+from ..data.channels import RGB, Channels
+from ..data.dataset import Dataset
 from ..data.labels import by_output
 from ..files import printable
 from ..models import NETS, build
 from ..net import Net
+from ..weights.first_layer import describe_adaptation
+from .channels import describe_channels, preprocess_for
 from .recipes import Recipe
 
 # data sets whose first three channels are not colours, and have neither RGB nor BGR order
@@ -18,11 +22,13 @@ FCN_ON = dict(vgg16='fcn8s_at_once', squeezenet='fcn_squeezenet_16s')
 Classes: TypeAlias = 'tuple[str, ...] | dict[str, tuple[str, ...]]'
 
 
-def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
+def build_net(recipe: Recipe, dataset: 'Dataset | Classes', seed: int = 0,
               files: Mapping[str, str | Path] | None = None,
               log: Callable[[str], object] | None = None, keep_preprocess: bool = False) -> Net:
     """The net of a recipe, with its initial weights.
 
+    dataset: whose classes and channels the net has; or only the classes, if the channels are red,
+    green and blue of 8 bits
     files: {'': file} of weights whose names are those of the net's boxes, or the name of pretrained
     weights. For a net with several branches, {suffix: file}: with {'color': file} the weights of
     conv1_1 go to conv1_1color.
@@ -34,28 +40,69 @@ def build_net(recipe: Recipe, classes: Classes, seed: int = 0,
     """
     if recipe.net is None:
         raise ValueError('net is None; the recipe needs the name of a net, such as fcn8s')
+    classes = dataset.classes if isinstance(dataset, Dataset) else dataset
     class_names, *_ = by_output(classes).values()       # of the first output
+    channels = dataset.channels if isinstance(dataset, Dataset) else RGB
+    kwargs = dict(recipe.net_kwargs)
+    if channels != RGB:
+        kwargs.setdefault('channels', len(channels.names))
     try:
-        net = build(recipe.net, len(class_names), seed=seed, **recipe.net_kwargs)
+        net = build(recipe.net, len(class_names), seed=seed, **kwargs)
     except TypeError as error:                          # an argument that the net does not have
         raise ValueError(f'net_kwargs is {recipe.net_kwargs}, which {recipe.net} does not take: '
                          f'{error}') from None
     preprocess = recipe.preprocess
     for suffix, file in (files or {}).items():
         arrays, about = weights.read(file)
+        _require_channels(file, about, channels)
         renamed = {}
         for name, array in arrays.items():
             box, _, weight = name.rpartition('.')
             renamed[f'{box}{suffix}.{weight}'] = array
         try:
-            weights.transplant(net, renamed)
+            report = weights.transplant(net, renamed, has_colours=channels.has_colours)
         except ValueError as error:
             raise ValueError(f'{_describe_misfit(file, about, recipe)}: {error}') from None
+        _log_adaptation(report, net, channels, log)
+        if 'channels' in about:                         # the same as those of the data set
+            net.about['channels'] = about['channels']
+            preprocess = about['preprocess']
+            continue
         is_branch = bool(suffix) or recipe.train is not None and recipe.train[0] in NO_COLOURS
         preprocess = resolve_preprocess(preprocess, about.get('preprocess'), file, is_branch, log,
                                         keep_preprocess)
+    if isinstance(dataset, Dataset) and channels != RGB:
+        if not keep_preprocess:
+            preprocess = _preprocess_of_channels(net, dataset, preprocess, log)
+        net.about['channels'] = channels.to_about()
     net.about.update(classes=classes, preprocess=preprocess)
     return net
+
+
+def _preprocess_of_channels(net: Net, dataset: Dataset, of_photos: dict[str, Any] | None,
+                            log: Callable[[str], object] | None) -> dict[str, Any] | None:
+    """See `preprocess_for`; what is done to the images is logged."""
+    preprocess = preprocess_for(net, dataset, of_photos)
+    if log and preprocess and preprocess != of_photos:
+        log(describe_channels(dataset.channels, preprocess))
+    return preprocess
+
+
+def _require_channels(file: str | Path, about: Mapping[str, Any], channels: Channels) -> None:
+    """Raise for weights that were trained on other channels, unless these are those of photos."""
+    if 'channels' in about and about['channels'] != channels.to_about():
+        raise ValueError(f'{printable(file)} was trained on images of '
+                         f'{Channels.from_about(about["channels"])}, and these have {channels}: '
+                         f'start from weights for the same channels, or from those for photos')
+
+
+def _log_adaptation(report: weights.Report, net: Net, channels: Channels,
+                    log: Callable[[str], object] | None) -> None:
+    """Say what was done to the weights of the first layer."""
+    for name in report.reshaped:
+        before, after = report.shapes[name]
+        if log and before and after and len(before) == len(after) == 4:
+            log(describe_adaptation(name.removesuffix('.w'), after[1], channels.has_colours))
 
 
 def _describe_misfit(file: str | Path, about: Mapping[str, Any], recipe: Recipe) -> str:

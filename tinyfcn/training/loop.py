@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import optim
 from ..data.batches import batches
+from ..data.channels import RGB
 from ..data.class_weights import median_frequency
 from ..data.dataset import Dataset
 from ..data.labels import Array
@@ -128,6 +129,8 @@ def train(net: Net, dataset: Dataset, recipe: Recipe, optimizer: optim.SGD | opt
     require_same_training(net, dataset, recipe, seed, first_step)
     preprocess = require_trainable(net, dataset, recipe, optimizer)
     net.about['preprocess'] = preprocess
+    if dataset.channels != RGB:
+        net.about['channels'] = dataset.channels.to_about()
     net.about.pop('shorter_side', None)         # of pretrained weights; images are used as they are
     if dataset.colours:
         net.about['colours'] = dataset.colours

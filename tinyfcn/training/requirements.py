@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import optim
+from ..data.channels import RGB
 from ..data.dataset import Dataset, require_dataset
 from ..data.labels import by_output
 from ..files import printable
 from ..net import Net
 from ..net.alignment import Unaligned
 from ..net.summary import peak
+from ..prediction.evaluation import require_channels
 from ..prediction.tiles import border, largest_tile, usable_memory
+from .channels import preprocess_for
 from .first_weights import preprocess_differences
 from .freeze import require_weights_to_train
 from .memory import CROPS, image_sizes, require_memory
@@ -25,12 +28,15 @@ def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
                       optimizer: optim.SGD | optim.Adam) -> dict[str, Any]:
     """Raise if this net cannot be trained on this data set. -> how its images are preprocessed"""
     require_dataset(dataset)
-    preprocess = net_preprocess(net, recipe)
+    if 'channels' in net.about:
+        require_channels(net, dataset)
+    preprocess = preprocess_for(net, dataset, net_preprocess(net, recipe))
     if not preprocess:
         raise ValueError('neither the recipe nor the weights say how images are preprocessed: '
                          'give the recipe preprocess=dict(order=…, scale=…, mean=…, std=…)')
     channels = net['data'].channels
-    for known in recipe.preprocess or preprocess, preprocess:
+    of_recipe = recipe.preprocess if dataset.channels == RGB else None
+    for known in of_recipe or preprocess, preprocess:
         if len(known['mean']) != channels:
             raise ValueError(f'preprocess has a mean of {len(known["mean"])} values, and the net '
                              f'reads {channels} channels; give one for each channel')
@@ -46,6 +52,8 @@ def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
 def net_preprocess(net: Net, recipe: Recipe) -> dict[str, Any] | None:
     """The preprocess of the recipe, or that of the net if its weights do not fit the recipe's."""
     of_net: dict[str, Any] | None = net.about.get('preprocess')
+    if 'channels' in net.about:                         # for which that of a recipe is not meant
+        return of_net
     if of_net and recipe.preprocess and preprocess_differences(of_net, recipe.preprocess):
         return of_net
     return recipe.preprocess or of_net

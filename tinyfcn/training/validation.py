@@ -59,7 +59,7 @@ def validate(net: Net, valid: Dataset) -> Validation:
 def draw_examples(path: Path, examples: list[Example], valid: Dataset) -> None:
     """Draw images, their labels and the predictions of the first output."""
     output, classes = next(iter(by_output(valid.classes).items()))
-    rows = [(each.name, each.image[..., :3], by_output(each.label)[output],
+    rows = [(each.name, each.image, by_output(each.label)[output],
              by_output(each.pred)[output]) for each in examples]
     are_all = len(examples) == len(valid)               # then no choice has to be explained
     choices = ['' if are_all else f'one of the {each.choice}: ' for each in examples]

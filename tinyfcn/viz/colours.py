@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import printable
+from .images import as_colours
 
 VOID = 255
 # these three differ in brightness, too, for a print without colours
@@ -154,8 +155,8 @@ def check_label(label: NDArray[Any], n_class: int | None = None) -> NDArray[np.u
 
 def check_pair(image: NDArray[Any], label: NDArray[Any],
                n_class: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """-> image, label, if both have one size, the image is uint8 and the label valid"""
-    image = np.asarray(image)
+    """-> the image as colours, its label, if both have one size and the label is valid"""
+    image = as_colours(np.asarray(image))
     label = np.asarray(label)
     if image.shape != (*label.shape, 3) or not label.size or image.dtype != 'uint8':
         raise ValueError(f'the image has shape {image.shape} and is {image.dtype}, its label has '

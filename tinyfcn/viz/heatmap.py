@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..files import printable
 from .files import figure_suffix, write_figure
+from .images import as_colours
 
 # in inches
 PANEL = 4.6                 # the longer side of the image
@@ -33,6 +34,7 @@ def draw_heatmap(image: NDArray[np.uint8], heat: NDArray[Any], alignment: Any,
     """
     from matplotlib.figure import Figure
     figure_suffix(path)                         # raises before anything is drawn
+    image = as_colours(image)
     h, w, _ = image.shape
     edges = []
     for shift, scale, n in zip(alignment.shift, alignment.scale, heat.shape):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..files import printable
 from .colours import class_colours
 from .files import figure_suffix, write_figure
+from .images import as_colours
 from .legend import MAX_NAME
 
 PANEL = 4.                          # inches, the longer side of an image
@@ -45,7 +46,7 @@ def draw_pixel(path: str | PathLike[str], image: NDArray[np.uint8], mask: NDArra
     photo, segmented, sensitive = (figure.add_subplot(grid[0, i]) for i in range(3))
     layer_colours = dict(zip(parts, PART_COLOURS * len(parts)))
 
-    photo.imshow(image)
+    photo.imshow(as_colours(image))
     _draw_fields(photo, fields, layer_colours)
     segmented.imshow(class_colours(classes, colours)[mask])
     brightest = np.percentile(gradient, BRIGHTEST) or gradient.max() or 1

@@ -79,6 +79,14 @@ def is_complete(preprocess: dict[str, Any] | None) -> bool:
     return preprocess is not None and preprocess.keys() >= PREPROCESS.keys()
 
 
+def is_channels(value: object) -> bool:
+    """The names of the channels, in the order of the files, and the type of their values."""
+    return (isinstance(value, dict) and value.keys() == {'names', 'dtype'}
+            and is_list(value['names']) and 0 < len(value['names']) <= MAX_CHANNELS
+            and len(set(value['names'])) == len(value['names'])
+            and is_text(value['dtype']))
+
+
 def is_run(value: object) -> bool:
     if not isinstance(value, dict):
         return False
@@ -108,6 +116,8 @@ ABOUT = {
     'build': Rule(is_build, 'a dict of name, n_class, channels, width and variants'),
     'classes': Rule(is_classes, 'a list of names, or a dict of such lists'),
     'preprocess': Rule(is_preprocess, 'a dict of order (RGB or BGR), scale, mean and std'),
+    # of the images; absent: red, green and blue of 8 bits
+    'channels': Rule(is_channels, 'a dict of names, a list of texts, and dtype'),
     # of the images that the weights were trained on; absent: images are not resized
     'shorter_side': Rule(lambda value: is_count(value, 1, MAX_SIDE), 'a number of pixels'),
     'seed': Rule(is_seed, 'a whole number'),
@@ -136,6 +146,10 @@ def check_about(about: object) -> dict[str, Any]:
     if build and isinstance(classes, list) and len(classes) != build['n_class']:
         raise FormatError(f'it names {len(classes):,} classes, and its net has '
                           f'{build["n_class"]:,}; tinyfcn did not write it')
+    channels = about.get('channels')
+    if build and channels and len(channels['names']) != build['channels']:
+        raise FormatError(f'it names {len(channels["names"]):,} channels, and its net reads '
+                          f'{build["channels"]:,}; tinyfcn did not write it')
     preprocess = about.get('preprocess')
     if build and preprocess is not None and not is_complete(preprocess):
         raise FormatError(f'its preprocess has only {[*preprocess]}, and a net needs '

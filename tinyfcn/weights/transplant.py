@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..files import printable
 from ..runtime.backend import array_module
+from .first_layer import adapt_first_layer
 
 MAX_MESSAGE = 1000              # characters
 MAX_NAME = 100
@@ -28,7 +29,7 @@ class HasParams(Protocol):
 class Report(NamedTuple):
     """What happened to every array: names, and by name its shapes in the file and in the net."""
     copied: list[str]       # into a weight of the same shape
-    reshaped: list[str]     # an fc layer into a convolution, three channels into four
+    reshaped: list[str]     # an fc layer into a convolution, three channels into others
     unused: list[str]       # in the file: the net has no such weight, or for other classes
     missing: list[str]      # in the net: unchanged, as the file does not have them
     shapes: dict[str, tuple[tuple[int, ...] | None, ...]]
@@ -47,11 +48,12 @@ class Report(NamedTuple):
 
 
 def transplant(net: HasParams, arrays: Mapping[str, NDArray[Any]],
-               log: Callable[[str], object] | None = None) -> Report:
+               log: Callable[[str], object] | None = None, has_colours: bool = True) -> Report:
     """net.params[name] ← arrays[name], in place and cast to the net's dtype. -> Report
 
     An fc layer (out, C·kh·kw), channel-major, fills a convolution (out, C, kh, kw). A first
-    convolution of four channels takes the three of the file, and their mean as the fourth. A
+    convolution for red, green and blue becomes one for the channels of the net, as
+    `adapt_first_layer` does it; has_colours says whether these begin with red, green and blue. A
     classifier for another number of classes is not used. Any other shape is refused, before
     anything is changed. `log`, such as print, is called with the report as text.
 
@@ -74,7 +76,7 @@ def transplant(net: HasParams, arrays: Mapping[str, NDArray[Any]],
             report.missing.append(name)
         elif w is None or array.shape != w.shape and _is_for_other_classes(name, array, w):
             report.unused.append(name)
-        elif (fit := _reshaped(array, w, name == first_conv)) is None:
+        elif (fit := _reshaped(array, w, name == first_conv, has_colours)) is None:
             refused.append(f'{name} is {array.shape} in the file and {w.shape} in the net')
         else:
             fitted[name] = fit
@@ -93,17 +95,15 @@ def transplant(net: HasParams, arrays: Mapping[str, NDArray[Any]],
     return report
 
 
-def _reshaped(array: NDArray[Any], w: NDArray[Any], is_first_conv: bool) -> NDArray[Any] | None:
+def _reshaped(array: NDArray[Any], w: NDArray[Any], is_first_conv: bool,
+              has_colours: bool) -> NDArray[Any] | None:
     """`array` in the shape of w, or None if `transplant` has no rule for these two shapes."""
     if array.shape == w.shape:
         return array
     if array.ndim == 2 and w.ndim == 4 and len(array) == len(w) and array.size == w.size:
         return array.reshape(w.shape)
-    three_channels = (w.shape[0], 3, *w.shape[2:])
-    if is_first_conv and w.shape[1] == 4 and array.shape == three_channels:
-        xp = array_module(array)
-        widened: NDArray[Any] = xp.concatenate([array, array.mean(1, keepdims=True)], 1)
-        return widened
+    if is_first_conv and array.shape == (w.shape[0], 3, *w.shape[2:]):
+        return adapt_first_layer(array, w.shape[1], has_colours)
     return None
 
 
