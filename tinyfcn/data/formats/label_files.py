@@ -121,11 +121,12 @@ def class_number(name: str, classes: Classes, place: str) -> int:
         return classes.names.index(name)
     near = get_close_matches(name, classes.names, n=1, cutoff=.6)
     near += [other for other in classes.names if other.casefold() == name.casefold()]
-    hint = f'did you mean {printable(near[-1])!r}?' if near else 'it has ' + printable(
-        ', '.join(classes.names), limit=120)
+    known = printable(', '.join(classes.names), limit=120)
+    hint = f'did you mean {printable(near[-1])!r}?' if near else f'known are {known}.'
     source = classes.source or 'the list of classes'
-    raise ImageError(f"{place}: {printable(name, limit=60)!r} is not in {source}; {hint} Rename "
-                     f"it, or add it to {source}")
+    remedy = f'add it to {source}' if classes.source else 'list all classes in classes.txt'
+    raise ImageError(f'{place}: {printable(name, limit=60)!r} is not in {source}; {hint} Rename '
+                     f'it, or {remedy}')
 
 
 def describe_classes(classes: Classes, order: str) -> str:

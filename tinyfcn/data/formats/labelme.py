@@ -182,10 +182,14 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and not any(map(is_control, text))
+
+
 def _name_of(shape: Mapping[str, Any], place: str) -> str:
     name: str = require_type(require_key(shape, 'label', place, EXPORT), str, place,
                              f'the name of a class should be; {EXPORT}')
-    if not name.strip() or any(map(is_control, name)):
+    if not _is_name(name):
         raise ImageError(f"{place}: its label '{printable(name, limit=60)}' is no name; give it "
                          f"one in LabelMe")
     return name
@@ -209,10 +213,11 @@ def _cached_head(path: Path, date: int, size: int) -> Head:
     try:
         data = _read(path)
         image_path = data.get('imagePath')
-        labels = frozenset(_name_of(shape, '') for shape in data['shapes'])
+        labels = [shape.get('label') for shape in data['shapes']]
     except (OSError, ValueError):
         return Head('', frozenset())
-    return Head(image_path if isinstance(image_path, str) else '', labels)
+    return Head(image_path if isinstance(image_path, str) else '',
+                frozenset(label for label in labels if isinstance(label, str) and _is_name(label)))
 
 
 def _image_of(path: Path, stored: Mapping[str, Sequence[Path]]) -> Path:
