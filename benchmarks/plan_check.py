@@ -49,8 +49,8 @@ def measure(data, set_name, stage, changes):
     recipe = get_recipe(name, **changes)
     train, valid = train_val_sets(recipe, root)
     trial = run_trial(Stage(name, changes), root)
-    before = STAGES[:STAGES.index(stage)][-1:]
-    weights = RUNS / f'{set_name}-{before[0]}' if before else data / IMAGENET
+    before = [RUNS / f'{set_name}-{own}' for own in STAGES[:STAGES.index(stage)]]
+    weights = next((folder for folder in reversed(before) if folder.exists()), data / IMAGENET)
     happened = train_stage(name, root, weights, changes)
     stride = net_stride(recipe)
     return dict(predicted=dict(seconds=trial.seconds(recipe, len(valid)), memory=trial.memory,

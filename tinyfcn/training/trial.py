@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import NamedTuple
 
+from ..data.batches import PREFETCH
 from ..data.dataset import Dataset
 from ..net import Net
 from ..runtime.machine import peak_memory
@@ -18,7 +19,7 @@ from .run import run
 from .validation import validate
 
 SECONDS = 5             # for the steps that are timed
-STEPS = 3, 40           # between two validations, at least and at most
+STEPS = 2, 40           # that are timed, at least and at most
 IMAGES = 64             # to train on, at most
 VALID_PIXELS = 1 << 21  # to validate, with no more images than
 VALID_IMAGES = 8
@@ -59,19 +60,21 @@ def try_steps(net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
     if recipe.loss == 'mean':
         recipe = replace(recipe, lr=TINY_LR)
     fewest, most = STEPS
-    half = max(fewest, min(most, round(seconds / second_step(net, dataset, recipe))))
+    timed = max(fewest, min(most, round(seconds / second_step(net, dataset, recipe))))
+    # of these steps the batches are prepared already when the first validation ends
+    ready = 1 + ceil(PREFETCH / recipe.iter_size)
+    half = ready + timed + 1
     recipe = replace(recipe, steps=2 * half + 1, validate_every=half, patience=None)
     with TemporaryDirectory() as folder:
         rows = run(Path(folder) / 'run', net, dataset, valid, recipe)
         with closing(rows):
-            times = [perf_counter() for row in islice(rows, 2 * half + 1) if 'loss' in row]
-    # the step after the first validation finds its batches prepared; the last one is validated
-    *_, last, end = times
-    step = (last - times[half]) / (half - 2)
+            ends = [perf_counter() for row in islice(rows, 2 * half + 1) if 'loss' in row]
+    *_, last, validated = ends                          # the last step is followed by a validation
+    step = (last - ends[half + ready - 1]) / timed
     began = perf_counter()
     validate(net, valid)
     image = (perf_counter() - began) / len(valid)
-    validation = max(0., end - last - step - image * len(valid))
+    validation = max(0., validated - last - step - image * len(valid))
     return Trial(step, image, validation, peak_memory())
 
 
