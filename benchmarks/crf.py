@@ -21,7 +21,7 @@ from accuracy import FOLDERS, RUNS, load_train_valid
 import tinyfcn
 from tinyfcn import metrics, viz
 from tinyfcn.prediction import crf
-from tinyfcn.prediction.multiscale import predict_probabilities
+from tinyfcn.prediction.multiscale import average_probabilities
 from tinyfcn.training import recipes
 
 SHOWN = 4               # images on the page
@@ -30,7 +30,7 @@ ITERATIONS = 10
 
 def predict_with_crf(net, image):
     """-> {setting: (pred, seconds)}; 'none' is the net alone"""
-    prob = predict_probabilities(net, image)['score']
+    prob = average_probabilities(net, image)['score']
     found = {'none': (prob.argmax(0), 0.)}
     for name, settings in crf.SETTINGS.items():
         began = perf_counter()

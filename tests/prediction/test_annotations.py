@@ -1,4 +1,4 @@
-"""Regions and their outlines: pycocotools, LabelMe's way of drawing and Shapely get the mask back."""
+"""Outlines of regions: pycocotools, LabelMe's way of drawing and Shapely get the mask back."""
 import contextlib
 import io
 import json

@@ -17,7 +17,7 @@ from tinyfcn.data.transforms import prepare, rescale
 from tinyfcn.net.summary import peak
 from tinyfcn.ops import resize
 from tinyfcn.prediction import crf, multiscale, tiles
-from tinyfcn.prediction.multiscale import predict_probabilities
+from tinyfcn.prediction.multiscale import average_probabilities
 
 RNG = np.random.default_rng(9)
 IMAGE = random_image(60, 200)
@@ -160,7 +160,7 @@ def test_an_address_space_limit_is_kept():
 
 def test_a_larger_image_is_reduced_and_its_probabilities_are_enlarged(net):
     reduced = rescale(IMAGE, {}, 100 / 200)[0]
-    p = predict_probabilities(net, reduced)['score']
+    p = average_probabilities(net, reduced)['score']
     enlarged, _ = resize(p[None], (60, 200))
     net.sizes_given.clear()
     pred = predict(net, IMAGE, longest=100)
@@ -183,7 +183,7 @@ def test_the_command_line_has_the_option():
 def test_the_crf_refines_the_reduced_image(net):
     settings = crf.SETTINGS['deconvnet']
     reduced = rescale(IMAGE, {}, 50 / 200)[0]
-    q = crf.mean_field(predict_probabilities(net, reduced)['score'], reduced, settings)
+    q = crf.mean_field(average_probabilities(net, reduced)['score'], reduced, settings)
     enlarged, _ = resize(q[None], (60, 200))
     np.testing.assert_array_equal(predict(net, IMAGE, longest=50, crf=settings),
                                   enlarged[0].argmax(0))

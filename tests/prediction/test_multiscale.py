@@ -10,7 +10,7 @@ from tinyfcn.data.transforms import prepare, rescale
 from tinyfcn.layers import conv
 from tinyfcn.prediction import crf
 from tinyfcn.prediction.multiscale import (
-    predict_probabilities,
+    average_probabilities,
     predict_windows,
     softmax,
     window_starts,
@@ -29,7 +29,7 @@ def predict_once(n, image):
 
 def test_a_single_prediction_is_the_softmax():
     n = small_net('float64')
-    p = predict_probabilities(n, IMAGE)['score']
+    p = average_probabilities(n, IMAGE)['score']
     np.testing.assert_allclose(p.sum(0), 1, rtol=1e-12)
     np.testing.assert_array_equal(p, predict_once(n, IMAGE))
     np.testing.assert_array_equal(predict(n, IMAGE), p.argmax(0))
@@ -38,17 +38,17 @@ def test_a_single_prediction_is_the_softmax():
 def test_the_prediction_of_a_flipped_image_is_flipped_back():
     n = small_net('float64')
     flipped_image = IMAGE[:, ::-1]
-    p = predict_probabilities(n, IMAGE, flip=True)['score']
+    p = average_probabilities(n, IMAGE, flip=True)['score']
     flipped_back = predict_once(n, flipped_image)[..., ::-1]
     np.testing.assert_allclose(p, (predict_once(n, IMAGE) + flipped_back) / 2)
-    np.testing.assert_allclose(predict_probabilities(n, flipped_image, flip=True)['score'],
+    np.testing.assert_allclose(average_probabilities(n, flipped_image, flip=True)['score'],
                                p[..., ::-1], atol=1e-15)
     np.testing.assert_array_equal(predict(n, IMAGE, flip=True), p.argmax(0))
 
 
 def test_scales_are_averaged_at_the_size_of_the_image():
     n = small_net('float64')
-    p = predict_probabilities(n, IMAGE, scales=(1, 2))['score']
+    p = average_probabilities(n, IMAGE, scales=(1, 2))['score']
     larger = predict_once(n, rescale(IMAGE, {}, 2)[0])
     fine = larger.reshape(3, 23, 2, 31, 2)
     assert p.shape == (3, 23, 31)
@@ -57,7 +57,7 @@ def test_scales_are_averaged_at_the_size_of_the_image():
     expected = (predict_once(n, IMAGE) + fine.mean((2, 4))) / 2
     np.testing.assert_allclose(p, expected, atol=1e-12)
     with pytest.raises(ValueError, match='scales'):
-        predict_probabilities(n, IMAGE, scales=())
+        average_probabilities(n, IMAGE, scales=())
 
 
 @pytest.mark.parametrize('size, window', [(10, 10), (11, 10), (23, 10), (100, 33), (7, 1)])
@@ -96,7 +96,7 @@ def test_an_image_smaller_than_the_window_is_padded():
         return forward(x, **kwargs)
 
     n.forward = recording_forward
-    assert predict_probabilities(n, IMAGE, window=40)['score'].shape == (3, 23, 31)
+    assert average_probabilities(n, IMAGE, window=40)['score'].shape == (3, 23, 31)
     assert sizes == [(40, 40)]
 
 
@@ -127,6 +127,6 @@ def test_the_crf_refines_the_averaged_probabilities():
     n.params['score.b'] -= n.forward(prepare(IMAGE, CENTRED, 'float64')).mean((0, 2, 3))
     settings = crf.SETTINGS['deconvnet']
     refined = predict(n, IMAGE, crf=settings, flip=True)
-    p = predict_probabilities(n, IMAGE, flip=True)['score']
+    p = average_probabilities(n, IMAGE, flip=True)['score']
     np.testing.assert_array_equal(refined, crf.mean_field(p, IMAGE, settings).argmax(0))
     assert (refined != p.argmax(0)).any()

@@ -19,6 +19,11 @@ def positive_number(text: str) -> int:
     return _parse(int, text, lambda number: number > 0, 'a whole number above 0')
 
 
+def positive_value(text: str) -> float:
+    """'.5' -> 0.5"""
+    return _parse(float, text, lambda x: isfinite(x) and x > 0, 'a number above 0')
+
+
 def size_factor(text: str) -> float:
     """'.75' -> 0.75"""
     return _parse(float, text, lambda x: isfinite(x) and 1 / MAX_FACTOR <= x <= MAX_FACTOR,

@@ -1,6 +1,6 @@
 """Multi-scale, flipped and sliding-window inference: the mean of several predictions.
 
-    predict_probabilities(net, image, scales=(.75, 1, 1.25), flip=True, window=321)
+    average_probabilities(net, image, scales=(.75, 1, 1.25), flip=True, window=321)
 
 Each prediction is resized to the size of the image, mirrored back where the image was mirrored,
 and averaged with the others.
@@ -22,7 +22,7 @@ from .tiles import MEMORY_SHARE, Piece, iter_scores, join, max_stride, usable_me
 OVERLAP = 1 / 3         # of a window, at least, lies over the one before
 
 
-def predict_probabilities(net: Net, image: Array, scales: Iterable[float] = (1,),
+def average_probabilities(net: Net, image: Array, scales: Iterable[float] = (1,),
                           flip: bool = False, window: int | None = None,
                           max_memory: float | None = None) -> dict[str, Array]:
     """The mean of softmax(score) over all predictions.   (H, W, 3) uint8 -> {output: (C, H, W)}
@@ -93,6 +93,17 @@ def argmax_resized(p: Array, size: tuple[int, int]) -> Array:
     return label
 
 
+def resize_probabilities(p: Array, size: tuple[int, int]) -> Array:
+    """p (C, h, w) resized to (C, H, W), one class after another."""
+    if p.shape[1:] == size:
+        return p
+    whole = np.empty((len(p), *size), p.dtype)
+    for i, of_class in enumerate(whole):
+        resized, _ = resize(p[None, i:i + 1], size)
+        of_class[:] = resized[0, 0]
+    return whole
+
+
 def check_scales(scales: Sequence[float]) -> None:
     if not scales:
         raise ValueError('scales is empty; give at least one factor, such as scales=(1,)')
@@ -128,12 +139,18 @@ def memory_for_tiles(net: Net, image: Array, scales: Sequence[float], window: in
     needed = np.dtype(net.dtype).itemsize * numbers
     is_on_gpu = not on_host(*net.params.values())
     limit = MEMORY_SHARE * available_memory() if is_on_gpu else memory
+    require_memory_for_classes(n_class, (h, w), needed, limit)
+    return memory if is_on_gpu else memory - needed
+
+
+def require_memory_for_classes(n_class: int, size: tuple[int, int], needed: float,
+                               limit: float) -> None:
+    """Raise if the probabilities of an image take more bytes than may be used."""
     if needed > limit:
-        raise ValueError(f'the probabilities of {n_class} classes in {h}×{w} pixels take '
-                         f'{needed / 1e6:,.0f} MB of memory, and {limit / 1e6:,.0f} MB may be '
+        raise ValueError(f'the probabilities of {n_class} classes in {size[0]}×{size[1]} pixels '
+                         f'take {needed / 1e6:,.0f} MB of memory, and {limit / 1e6:,.0f} MB may be '
                          f'used: reduce the image with longest=640 (--longest 640), or leave out '
                          f'scales, flip, window and crf')
-    return memory if is_on_gpu else memory - needed
 
 
 def get_preprocess(net: Net) -> Mapping[str, Any]:
