@@ -1,10 +1,12 @@
 """`tinyfcn draw`: a diagram, a heat map, activations; and its error messages."""
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from published import random_net
+from training_samples import write_bright_halves
 
 from tinyfcn import build, viz
 from tinyfcn.cli import main
@@ -181,3 +183,47 @@ def test_weights_without_a_score_are_refused(tmp_path, capsys):
     assert main(['draw', 'squeezenet', '--weights', str(tmp_path / 'x.npz'), '--heatmap', '1',
                  str(tmp_path / 'photo.png'), '-o', str(tmp_path / 'y.png')]) == 2
     assert 'x.npz has no conv10.w, conv10.b, which squeezenet needs' in capsys.readouterr().err
+
+
+# ---- augmented images ----------------------------------------------------------------------------
+
+def test_a_page_of_augmented_images(tmp_path, capsys, monkeypatch):
+    """It is in the current folder; other options draw another one."""
+    monkeypatch.chdir(tmp_path)
+    write_bright_halves(tmp_path)
+    assert main(['draw', '--augment', str(tmp_path), '--recipe', 'folder']) == 0
+    assert 'recipe folder: flip left to right; scale 0.75 to 1.33' in capsys.readouterr().out
+    with Image.open('augmented.png') as page:
+        assert page.info['Software'] == 'tinyfcn'
+        pixels = np.asarray(page.convert('RGB'))
+    colours = viz.class_colours(['dark', 'bright'])[:2]
+    # a label below each of 24 images; they fill a part of the page
+    assert np.isin(pixels.reshape(-1, 3), colours).all(1).mean() > .25
+    options = '--recipe folder --set rotation=45 noise=.3 rare_classes=1 blur=3 --seed 1'.split()
+    assert main(['draw', '--augment', str(tmp_path), '-o', 'other.png', *options]) == 0
+    assert '100% of the crops near a class' in capsys.readouterr().out
+    assert Path('other.png').read_bytes() != Path('augmented.png').read_bytes()
+
+
+@pytest.mark.parametrize('args, message', [
+    ([], 'name the file to write with -o FILE'),
+    (['-o', 'net.png'], 'name a net, such as fcn8s, .* --augment DATA'),
+    (['--augment', 'shapes', '-o', 'page.svg'], r'page\.svg: .* \.png'),
+    (['fcn8s', '--augment', 'shapes'], 'leave out NET'),
+    (['--augment', 'shapes', '--recipe', 'voc-fcn32s'], 'voc-fcn32s does not augment'),
+    (['--augment', 'shapes', '--set', 'rotation=999'], 'rotation is 999; .* at most 180'),
+    (['--augment', 'nowhere'], 'nowhere: neither a folder nor the name of a data set'),
+])
+def test_a_page_of_augmented_images_is_refused(tmp_path, monkeypatch, capsys, args, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(['draw', *args]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_page_says_what_is_wrong_with_a_label():
+    pair = np.zeros((4, 6, 3), 'uint8'), np.full((4, 6), 7)
+    with pytest.raises(ValueError, match='eye: .*7'):
+        viz.draw_augmented('page.png', [('eye', [pair])], ['0', '1'])
+    with pytest.raises(ValueError, match=r'page\.png: 0 rows'):
+        viz.draw_augmented('page.png', [], ['0', '1'])

@@ -1,4 +1,4 @@
-"""Draw a net, or what it computes for an image.
+"""Draw a net, what it computes for an image, or augmented images.
 
   tinyfcn draw fcn8s -o fcn8s.png
       the net, as in Figure 3 of the paper
@@ -9,6 +9,9 @@
       the same with weights of a file or of a run
   tinyfcn draw runs/my --activations photo.jpg -o net.png
       the strongest channel of a box of each size
+  tinyfcn draw --augment my
+      images of a data set, or of a folder of your own, as training sees them:
+      augmented by a recipe, with their labels
 """
 import argparse
 from collections.abc import Sequence
@@ -18,19 +21,21 @@ from typing import Any, NamedTuple
 
 from .. import build, load, viz, weights
 from ..data.imagenet import GROUPS, class_names
-from ..data.images import read_image
 from ..data.transforms import prepare
 from ..files import make_folder, printable, read_text, require_own
+from ..files.pixels import read_head
 from ..net import Net
 from ..prediction.class_map import class_map
 from ..prediction.classify import is_classifier, is_of_imagenet
 from ..prediction.multiscale import get_preprocess, softmax
-from ..prediction.predict import resize_for
+from ..prediction.predict import load_image, resize_for
 from ..viz.files import figure_suffix
 from ..weights.sources import SOURCES, source_name
+from .augmented import AUGMENTED, draw_augmented
 from .named_net import named_net
 from .output import say
-from .paths import weights_file
+from .paths import add_data_argument, weights_file
+from .train import recipe_change
 
 LISTED = 8                      # class names in an error message
 
@@ -42,11 +47,12 @@ class ClassSelection(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('net', metavar='NET',
+    parser.add_argument('net', metavar='NET', nargs='?',
                         help='such as fcn8s; a wrong name lists them all. Also the name of '
                              'pretrained weights, a file of weights, or the folder of a run')
-    parser.add_argument('-o', '--output', type=Path, required=True, metavar='FILE',
-                        help='the file to write: .png, .svg or .pdf')
+    parser.add_argument('-o', '--output', type=Path, metavar='FILE',
+                        help='the file to write: .png, .svg or .pdf (default with --augment: '
+                             'augmented.png)')
     parser.add_argument('--overwrite', action='store_true',
                         help='overwrite a file there that tinyfcn did not write')
     parser.add_argument('--classes', type=int, metavar='N',
@@ -63,12 +69,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--names', type=Path, metavar='FILE',
                         help='the names of its classes, one a line (default: those that come with '
                              'the weights)')
+    parser.add_argument('--augment', metavar='DATA',
+                        help='draw images of a data set, by its name or its folder, as they are '
+                             'and as they are augmented')
+    parser.add_argument('--recipe', metavar='RECIPE',
+                        help='the recipe that says how (default: that of `tinyfcn train folder`)')
+    parser.add_argument('--set', type=recipe_change, nargs='+', action='extend', default=[],
+                        metavar='KEY=VALUE',
+                        help='change that recipe, for example rotation=30 flip=True')
+    add_data_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.augment:
+        args.output = args.output or AUGMENTED
+    if not args.output:
+        raise ValueError('name the file to write with -o FILE, for example -o net.png')
     figure_suffix(args.output)
     require_own(args.output, args.overwrite)
-    if args.heatmap:
+    if args.augment:
+        draw_augmented(args)
+    elif not args.net:
+        raise ValueError('name a net, such as fcn8s, the folder of a run, or images with '
+                         '--augment DATA')
+    elif args.heatmap:
         draw_heatmap(args)
     elif args.activations:
         draw_activations(args)
@@ -82,13 +106,13 @@ def run(args: argparse.Namespace) -> None:
 def draw_heatmap(args: argparse.Namespace) -> None:
     """Figure 2 of the paper: the score of a class at every position of an image."""
     text, image_file = args.heatmap
-    image = read_image(image_file)                      # before weights are downloaded
+    read_head(image_file)                               # raises before weights are downloaded
     net = trained_net(args, '--heatmap')
     names = read_text(args.names).splitlines() if args.names else net.about.get('classes') or []
     if isinstance(names, dict):
         names = []
     selection = select_classes(text, names, is_of_imagenet(net))
-    found = class_map(net, image)
+    found = class_map(net, image_file)
     if selection.numbers[-1] >= len(found.scores):
         raise ValueError(f'class {selection.numbers[-1]}: the classes are 0 … '
                          f'{len(found.scores) - 1}')
@@ -111,8 +135,9 @@ def draw_heatmap(args: argparse.Namespace) -> None:
 
 def draw_activations(args: argparse.Namespace) -> None:
     """The strongest channel of the last box before each change of size."""
-    image = read_image(args.activations)
+    read_head(args.activations)
     net = trained_net(args, '--activations')
+    image = load_image(args.activations, net)
     make_folder(args.output.parent)
     x = prepare(resize_for(net, image), get_preprocess(net), net.dtype)
     drawn: dict[str, Any] = {}
