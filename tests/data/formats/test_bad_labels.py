@@ -156,7 +156,7 @@ bad_shape('a mask of another size', r"its mask has 1×1 pixels, and its points a
                                     r"row 5, column 5; save it again in LabelMe",
           shape_type='mask', points=[[5, 5], [20, 20]],
           mask='iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5'
-               'rkJggg==')
+               'ErkJggg==')
 
 
 # ---- COCO ----------------------------------------------------------------------------------------
