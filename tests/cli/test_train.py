@@ -55,11 +55,26 @@ def test_what_numba_would_gain_is_said_once(trained, run_main, tmp_path, monkeyp
 
 # ---- Recipes -------------------------------------------------------------------------------------
 
-def test_list_prints_a_row_for_every_recipe(run_main):
-    code, out, _ = run_main('train', 'list')
-    header, *rows = out.splitlines()
+def test_list_prints_a_row_for_every_recipe_with_what_it_needs(run_main, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / 'runs/voc-fcn16s/best.safetensors'
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    code, out, _ = run_main('train', '--list')
+    table, _, notes = out.partition('\n\n')
+    header, *rows = table.splitlines()
     assert code == 0 and [row.split()[0] for row in rows] == [*recipes.RECIPES]
-    assert re.search(r'^voc-fcn8s +fcn8s +sbd +65\.5 +voc-fcn16s$', out, re.M)
+    assert re.search(r'^voc-fcn8s +fcn8s +sbd +voc-fcn16s\* +2\.8 GB +days +65\.5$', out, re.M)
+    assert re.search(r'^shapes-8s +tiny_8s +shapes\* +shapes-16s +\d\d MB +minutes +–$', out, re.M)
+    assert re.search(r'^folder +tiny_8s +your own +random weights ', out, re.M)
+    assert notes.startswith('* is here; `tinyfcn data NAME`')
+    assert max(map(len, out.splitlines())) < 120
+
+
+def test_train_without_a_recipe_names_one(run_main):
+    code, out, err = run_main('train', '--set', 'lr=1')
+    assert code == 2 and not out
+    assert '`tinyfcn train folder --data FOLDER`; `tinyfcn train --list` prints' in err
 
 
 @pytest.mark.parametrize('typed, meant', [('foldr', 'folder'), ('stanford16s', 'stanford-16s'),
@@ -67,7 +82,7 @@ def test_list_prints_a_row_for_every_recipe(run_main):
 def test_a_wrong_recipe_is_answered_with_near_ones(typed, meant, run_main):
     code, _, err = run_main('train', typed)
     assert code == 2 and re.search(f"no recipe called '{typed}'; did you mean .*{meant}", err)
-    assert 'tinyfcn train list' in err and len(err) < 300
+    assert 'tinyfcn train --list' in err and len(err) < 300
 
 
 @pytest.mark.parametrize('args, pattern', [
@@ -89,6 +104,38 @@ def test_what_is_missing_is_named_with_a_remedy(args, pattern, trained, run_main
     code, out, err = run_main(*[arg.replace('RUN', str(run)).replace('DATA', str(root))
                                 for arg in args])
     assert code == 2 and not out and re.search(pattern, err), err
+
+
+# ---- --find-lr, patience, freeze, --tensorboard --------------------------------------------------
+
+def test_find_lr_suggests_a_rate_and_trains_nothing(trained, run_main, tmp_path):
+    root, _ = trained
+    command = ['train', 'folder', '--data', root, '--run', tmp_path, '--find-lr', '--set',
+               'crop_size=(24, 24)', 'batch=2']
+    code, out, err = run_main(*command)
+    assert code == 0, err
+    suggestion = re.search(r'suggested: --set lr=(\S+); the recipe has lr=0.003', out)
+    assert 1e-4 < float(suggestion[1]) < 1
+    assert os.listdir(tmp_path) == ['find-lr.png'] and str(tmp_path / 'find-lr.png') in out
+    (tmp_path / 'find-lr.png').write_bytes(b'of another program')
+    code, _, err = run_main(*command)
+    assert code == 2 and 'find-lr.png: exists, and was not written by tinyfcn' in err
+    code, _, err = run_main(*command, '--resume')
+    assert code == 2 and 'leave out --resume' in err
+
+
+def test_a_run_stops_early_with_a_frozen_trunk_and_an_event_file(trained, run_main, tmp_path):
+    """At this rate predictions stay what they are."""
+    code, out, err = run_main(
+        'train', 'folder', '--data', trained[0], '--run', tmp_path, '--tensorboard', '--set',
+        'steps=9', 'validate_every=1', 'crop_size=(40, 56)', 'patience=2', 'lr=1e-9',
+        'freeze=conv*')
+    assert code == 0, err
+    assert 'stopped early at step 3 of 9: 2 validations in a row have not found a better' in err
+    assert (tmp_path / 'events.out.tfevents.0.tinyfcn').stat().st_size > 500
+    code, _, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path / 'other',
+                            '--set', 'freeze=fire*')
+    assert code == 2 and "freeze has 'fire*', which matches none of the weights of this net" in err
 
 
 # ---- The folder of a run -------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def test_invalid_recipes_are_rejected_with_the_field_and_what_it_must_be(name, c
 
 
 def test_a_wrong_name_is_answered_with_near_ones_and_not_with_all():
-    listing = '`tinyfcn train list` prints a table of all'
+    listing = '`tinyfcn train --list` prints a table of all'
     with pytest.raises(ValueError, match=f"^no recipe called 'foldr'; did you mean folder, "
                                          f"folder-unet\\? {listing}$"):
         get_recipe('foldr')

@@ -1,14 +1,11 @@
-"""Tables of scores and of recipes, as text."""
+"""Tables of scores, as text."""
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..files import printable
-
-if TYPE_CHECKING:
-    from ..training.recipes import Recipe
 
 MAX_NAME = 40                   # characters of a class
 METRICS = dict(pixel_acc='pixel acc', mean_acc='mean acc', mean_iu='mean IU', fw_iu='f.w. IU')
@@ -78,21 +75,4 @@ def iu_table(scores: Mapping[str, Any], hist: NDArray[Any], classes: Sequence[st
     present = int((~np.isnan(scores['iu'])).sum())
     lines.append(f'mean IU is over the {present} of {len(classes)} classes that are in the labels '
                  f'or in the predictions')
-    return '\n'.join(lines)
-
-
-def recipe_table(recipes: Mapping[str, 'Recipe']) -> str:
-    """A row for each recipe: what is trained, on what, from which weights, and the score to reach.
-    """
-    header = ('RECIPE', 'net', 'data', 'mean IU', 'starts from')
-    rows = [header]
-    for name, recipe in recipes.items():
-        start = recipe.init_from or 'random weights'
-        if isinstance(start, dict):
-            start = ', '.join(start.values())
-        target = percent((recipe.target or {}).get('mean_iu'))
-        rows.append((name, str(recipe.net), recipe.train[0] if recipe.train else '', target, start))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['  '.join(f'{text:{width}}' for text, width in zip(row, widths)).rstrip()
-             for row in rows]
     return '\n'.join(lines)

@@ -5,14 +5,21 @@ metrics.jsonl with the loss of every step. Ctrl-C saves a checkpoint, and the
 same command with --resume continues: on one machine, with the same libraries
 and as many threads, bit for bit as if it had not been stopped.
 
-  tinyfcn train list                    all recipes
+  tinyfcn train --list                  all recipes, and what each needs
   tinyfcn train folder --data my        your own images/, masks/ and classes.txt
   tinyfcn train folder --data my --weights squeezenet
+  tinyfcn train folder --data my --find-lr
+  tinyfcn train folder --data my --set patience=5 freeze='conv1*,fire*'
   tinyfcn train voc-fcn32s --set lr=1e-4 loss=mean
 
 Recipe folder starts from random weights; with ImageNet weights of SqueezeNet,
 which --weights names or `tinyfcn weights get squeezenet` has fetched, it is
 recipe folder-squeezenet, which needs fewer images and is more accurate.
+
+With patience=5 training stops early, once five validations in a row have found
+no better mean IU. With freeze only weights whose names match none of these
+patterns are trained. --find-lr does not train: it tries learning rates in a
+hundred steps, suggests one, and draws the loss over them.
 
 There is a recipe for every row of the paper's tables, with the scores that the
 paper reports. In voc-fcn32s, voc-fcn16s, voc-fcn8s and voc-fcn8s-at-once the
@@ -32,17 +39,20 @@ from ..files import printable
 from ..runtime.machine import has_numba
 from ..training import recipes, run as runs
 from .device import add_device_arguments
+from .find_lr import show_lr
 from .first_weights import describe_start, initial_weights, recipe_for_folder, recipe_of_run
 from .output import say
 from .paths import add_data_argument, data_folder, train_val_sets
 from .progress import show_progress
+from .recipe_list import recipe_list
 from .run_folder import RUN_FILES, require_own_run, run_data_folder
-from .tables import recipe_table, score_table
+from .tables import score_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('recipe', metavar='RECIPE',
-                        help='the name of a recipe; `list` prints a table of them')
+    parser.add_argument('recipe', metavar='RECIPE', nargs='?', help='the name of a recipe')
+    parser.add_argument('--list', action='store_true',
+                        help='print a table of the recipes, with what each needs, and end')
     add_data_argument(parser)
     parser.add_argument('--weights', type=Path, nargs='+', action='extend', default=[],
                         metavar='FILE',
@@ -62,13 +72,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         metavar='KEY=VALUE',
                         help='change the recipe, for example lr=1e-4 steps=500; of several values '
                              'for a key the last is used')
+    parser.add_argument('--find-lr', action='store_true',
+                        help='do not train: try learning rates in a hundred steps, suggest one, '
+                             'and draw the loss over them into find-lr.png')
+    parser.add_argument('--tensorboard', action='store_true',
+                        help='write an event file as well, which `tensorboard --logdir runs` shows')
     add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.recipe == 'list':
-        say(recipe_table({name: recipes.get_recipe(name) for name in recipes.RECIPES}))
+    if args.list or args.recipe == 'list':
+        say(recipe_list({name: recipes.get_recipe(name) for name in recipes.RECIPES}))
         return
+    if args.recipe is None:
+        raise ValueError('name a recipe, such as `tinyfcn train folder --data FOLDER`; `tinyfcn '
+                         'train --list` prints a table of all')
+    if args.find_lr and args.resume:
+        raise ValueError('--find-lr tries learning rates from the start of a run: leave out '
+                         '--resume')
     changes = dict(args.set)
     recipe = get_recipe(args.recipe, changes)
     folder = args.run_folder or default_run_folder(args.recipe, args.data)
@@ -88,11 +109,15 @@ def run(args: argparse.Namespace) -> None:
     if not has_numba() and args.device == 'cpu':
         note('Numba is not installed, so every op runs its reference: pip install numba makes '
              'training about twice as fast')
-    net = runs.build_net(recipe, train.classes, args.seed, files, note,
+    net = runs.build_net(recipe, train, args.seed, files, note,
                          'preprocess' in changes).to(args.device)
 
+    if args.find_lr:
+        show_lr(net, train, recipe, args.seed, folder, args.overwrite)
+        return
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
-                    args.resume, data_location(recipe, root), note, args.overwrite)
+                    args.resume, data_location(recipe, root), note, args.overwrite,
+                    args.tensorboard)
     others = 'other' if len(valid) == 1 else 'others'
     title = (f'{name}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} {others}{describe_start(name, files, resumes)}. In {folder}:')
@@ -111,7 +136,7 @@ def get_recipe(name: str, changes: dict[str, Any]) -> recipes.Recipe:
     if name not in recipes.RECIPES and Path(name).is_dir():
         raise ValueError(f'no recipe called {printable(name)!r}; to train on the images in a '
                          f'folder: `tinyfcn train folder --data {printable(shlex.quote(name))}`; '
-                         f'`tinyfcn train list` prints a table of all')
+                         f'`tinyfcn train --list` prints a table of all')
     return recipes.get_recipe(name, **changes)
 
 

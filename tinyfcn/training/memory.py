@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..data.batches import PREFETCH
 from ..data.dataset import Dataset
-from ..files import open_image
+from ..data.images import image_size
 from ..net import Box, Net
 from ..net.summary import megabytes
 from ..runtime.distributed import world
@@ -38,7 +38,7 @@ def step_memory(net: Net, recipe: Recipe, dataset: Dataset) -> int:
     >>> round(step_memory(net, recipe, dataset) / 1e9, 1)
     0.7
     """
-    return _step_memory(net, recipe, largest_size(dataset))
+    return step_memory_at(net, recipe, largest_size(dataset))
 
 
 def require_memory(net: Net, recipe: Recipe, dataset: Dataset) -> None:
@@ -46,7 +46,7 @@ def require_memory(net: Net, recipe: Recipe, dataset: Dataset) -> None:
     size = largest_size(dataset)
     if size == (0, 0):                                  # no image can be read
         return
-    needed = _step_memory(net, recipe, size)
+    needed = step_memory_at(net, recipe, size)
     available = available_memory(next(iter(net.params.values()), None))
     if needed <= available:
         return
@@ -60,12 +60,13 @@ def _remedy(net: Net, recipe: Recipe, size: Size, available: int) -> str:
     """The largest crops that fit."""
     for side in CROPS:
         cropped = replace(recipe, crop_size=(side, side))
-        if min(input_size(recipe, size)) > side and _step_memory(net, cropped, size) <= available:
+        if min(input_size(recipe, size)) > side and step_memory_at(net, cropped, size) <= available:
             return f'--set crop_size={side},{side} trains on crops'
     return 'smaller images, batch or iter_size, or a smaller net, take less'
 
 
-def _step_memory(net: Net, recipe: Recipe, size: Size) -> int:
+def step_memory_at(net: Net, recipe: Recipe, size: Size) -> int:
+    """The same for images of (height, width), before they are augmented."""
     height, width = input_size(recipe, size)
     outputs = [*recipe.loss_at] if recipe.loss_at else None
     sizes = net.sizes((height, width), train=True, until=outputs)
@@ -134,7 +135,6 @@ def image_sizes(dataset: Dataset) -> Iterator[Size]:
                 image, _ = dataset.read(name)
                 yield image.shape[0], image.shape[1]
                 return
-            with open_image(files[0]) as stored:
-                yield stored.height, stored.width
+            yield image_size(files[0])
         except (OSError, ValueError):                   # which reading it will report
             continue

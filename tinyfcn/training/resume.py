@@ -14,6 +14,7 @@ from ..files import FormatError, printable, require_own
 from ..net import Net
 from . import checkpoint
 from .early_stopping import Progress
+from .event_file import EVENTS
 from .recipes import Recipe
 from .run_files import LOG, RUN_INFO, Change, Log, read_run_info
 from .writer import BEST, CURVES, LAST, PAGE
@@ -32,7 +33,7 @@ def open_run(folder: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: 
     data_prints: the fingerprints of the data sets
     overwrite: files that no run has written, and a damaged run.json, count as missing
     """
-    for name in RUN_INFO, LOG, LAST, BEST, CURVES, PAGE:
+    for name in RUN_INFO, LOG, LAST, BEST, CURVES, PAGE, EVENTS:
         if (folder / name).is_symlink():
             raise ValueError(f'{printable(folder / name)}: a link to '
                              f'{printable(os.readlink(folder / name))}, which a run would replace; '

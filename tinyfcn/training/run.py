@@ -24,6 +24,7 @@ from ..prediction.tiles import NotFinite
 from ..runtime.distributed import world
 from .diverged import Diverged
 from .early_stopping import Progress, describe_stop, stops_early
+from .event_file import EventFile
 from .first_weights import build_net
 from .loop import StepRow, make_optimizer, train
 from .ranks import require_same_data
@@ -48,7 +49,7 @@ def ignore(note: str) -> None:
 def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
         seed: int = 0, command: str = '', resume: bool = False,
         data: tuple[str, Path | None] | None = None, log: Log = ignore, overwrite: bool = False,
-        ) -> Generator[Row, None, None]:
+        tensorboard: bool = False) -> Generator[Row, None, None]:
     """Train and write into the folder; yields a row after each step and after each validation.
 
     A row is yielded after it is written to metrics.jsonl. Closing this generator stops the run
@@ -59,6 +60,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     data: the name of the data set and its folder, to be found in run.json later
     log: is called with each sentence that a user should know, for example print
     overwrite: replace files of the same names that no run has written, and a damaged run.json
+    tensorboard: write an event file as well, with all rows of metrics.jsonl
 
     >>> import os, tempfile, tinyfcn
     >>> valid = tinyfcn.data.load_dataset('shapes', split='val', size=(32, 48)).subset('012')
@@ -88,11 +90,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         progress, info = open_run(folder, net, optimizer, recipe, seed, resume, overwrite,
                                   data_prints, log)
         require_trainable(net, dataset, recipe, optimizer)
-        require_files(dataset, 'training')
-        require_files(valid, 'validation')
-        require_predictable(net, valid)
-        for overlap in find_overlaps(dict(train=dataset, val=valid)):
-            log(overlap)
+        _require_data(net, dataset, valid, log)
         world().broadcast(progress)
         if progress.step >= recipe.steps:
             log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
@@ -101,10 +99,21 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         update_run_info(folder, info, command, seed, recipe, data)
         writer = RunWriter(folder, net, optimizer, recipe, seed, progress, data_prints, log)
         with closing(writer):
+            if tensorboard:
+                writer.events = EventFile(folder, writer.history, net.about.get('classes'))
             try:
                 yield from train_and_write(writer, dataset, valid)
             except Diverged as error:
                 raise Diverged(f'{error}. {writer.describe_checkpoint()}') from None
+
+
+def _require_data(net: Net, dataset: Dataset, valid: Dataset, log: Log) -> None:
+    """Raise if a file is missing or an image cannot be predicted; log what is odd."""
+    require_files(dataset, 'training')
+    require_files(valid, 'validation')
+    require_predictable(net, valid)
+    for overlap in find_overlaps(dict(train=dataset, val=valid)):
+        log(overlap)
 
 
 def train_and_write(writer: RunWriter, dataset: Dataset,

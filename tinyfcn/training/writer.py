@@ -18,6 +18,7 @@ from ..net import Net
 from . import checkpoint
 from .diverged import require_finite
 from .early_stopping import Progress
+from .event_file import EventFile
 from .recipes import Recipe
 from .run_files import LOG, Log, Row, as_line, truncate_log
 from .validation import Validation, draw_examples
@@ -49,6 +50,7 @@ class RunWriter:
         self.saved_step = progress.step if progress.step and (folder / LAST).exists() else None
         self.history = truncate_log(folder / LOG, progress.step, log)
         self.log = _open_to_append(folder / LOG)
+        self.events: EventFile | None = None            # of TensorBoard
         self.start_time = perf_counter()
         self.checkpoint_time = self.start_time
 
@@ -70,6 +72,8 @@ class RunWriter:
         with self.name_disk_errors():
             for row in rows:
                 _write_all(self.log, as_line(row))
+            if self.events:
+                self.events.write(rows)
             self.history += rows
             is_due = perf_counter() - self.checkpoint_time > CHECKPOINT_SECONDS
             if validation is not None:

@@ -25,7 +25,7 @@ def get_recipe(name: str, /, **changes: Any) -> Recipe:
     if name not in RECIPES:
         near = get_close_matches(str(name), RECIPES, 3)
         hint = f'did you mean {", ".join(near)}? ' if near else ''
-        raise ValueError(f'no recipe called {show(name)}; {hint}`tinyfcn train list` prints a '
+        raise ValueError(f'no recipe called {show(name)}; {hint}`tinyfcn train --list` prints a '
                          f'table of all')
     recipe = Recipe.from_dict({**RECIPES[name], **changes}, name)
     if recipe.train is None:

@@ -1,0 +1,61 @@
+"""`tinyfcn train --list`: a table of all recipes, and what each needs."""
+from collections.abc import Mapping
+
+from ..training.needs import recipe_needs, time_class
+from ..training.recipes import Recipe
+from .first_weights import default_weights
+from .paths import open_dataset
+from .tables import percent
+
+HEADER = 'RECIPE', 'net', 'data', 'starts from', 'memory', 'time', 'mean IU'
+HERE = '*'                      # follows what is on this machine
+NOTES = f'''
+{HERE} is here; `tinyfcn data NAME` and `tinyfcn weights get NAME` fetch the others. A recipe that
+  starts from another one is trained after it
+memory: of the weights and a step, for images of the usual size; of your own images, for the crops
+time: on two CPU cores, from the number of multiply-adds; `tinyfcn plan FOLDER` measures it
+mean IU: as published, in per cent; most recipes have not been trained to the end here'''
+
+
+def recipe_list(recipes: Mapping[str, Recipe]) -> str:
+    """A row for each recipe: net, data, initial weights, memory and time, the score to reach."""
+    is_here = {name: has_data(name) for name in {recipe.train[0] for recipe in recipes.values()
+                                                 if recipe.train}}
+    rows = [HEADER]
+    for name, recipe in recipes.items():
+        assert recipe.train                             # get_recipe has checked it
+        data = recipe.train[0]
+        needs = recipe_needs(recipe)
+        rows.append((name, str(recipe.net),
+                     'your own' if data == 'folder' else data + HERE * is_here[data],
+                     describe_start(recipe), megabytes(needs.memory),
+                     time_class(needs.seconds), percent((recipe.target or {}).get('mean_iu'))))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ['  '.join(f'{text:{width}}' for text, width in zip(row, widths)).rstrip()
+             for row in rows]
+    return '\n'.join(lines) + '\n' + NOTES
+
+
+def megabytes(memory: int) -> str:
+    """2_760_000_000 -> '2.8 GB', 83_000_000 -> '83 MB'"""
+    return f'{memory / 1e9:.1f} GB' if memory > .95e9 else f'{memory / 1e6:.0f} MB'
+
+
+def has_data(name: str) -> bool:
+    """Whether a data set is generated, or in the folder that holds all data sets."""
+    try:
+        open_dataset(name, None, 'train')
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def describe_start(recipe: Recipe) -> str:
+    """The weights that a recipe starts from, of which those that are here are marked."""
+    if recipe.init_from is None:
+        return 'random weights'
+    if isinstance(recipe.init_from, dict):
+        names = [*recipe.init_from.values()]
+    else:
+        names = [recipe.init_from]
+    return ', '.join(name + HERE * (default_weights(name) is not None) for name in names)
