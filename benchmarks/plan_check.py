@@ -19,7 +19,6 @@ from timing import RESULTS, check_machine, measure_rows, save
 
 # isort: split
 from accuracy import FOLDERS, IMAGENET
-from markdown import table
 
 from tinyfcn.cli.paths import train_val_sets
 from tinyfcn.cli.trial import run_trial
@@ -107,17 +106,18 @@ def markdown_section(rows):
     yield ('The time and the memory of each stage, from a few steps before it, beside those of the '
            'whole training; and the ceiling of mean IU, from the training masks, beside that of '
            'the validation masks and what the net reached.\n')
-    cells = []
+    yield ('| set | stage | seconds: predicted, measured | MB: predicted, measured | ceiling: '
+           'training, validation masks | mean IU |')
+    yield '| --- | --- | --- | --- | --- | --- |'
     for row in rows:
         predicted, happened = row['predicted'], row['happened']
-        cells.append([
-            row['set'], row['stage'],
-            *(f'{predicted[key] / unit:.0f}, {happened[key] / unit:.0f} '
-              f'({difference(row, key):+.0%})' for key, unit in (('seconds', 1), ('memory', 1e6))),
-            f'{100 * predicted["ceiling"]:.1f}, {100 * happened["ceiling"]:.1f}',
-            f'{100 * happened["mean_iu"]:.1f}'])
-    yield from table(['set', 'stage', 'seconds: predicted, measured', 'MB: predicted, measured',
-                      'ceiling: training, validation masks', 'mean IU'], cells)
+        cells = [row['set'], row['stage']]
+        for key, unit in ('seconds', 1), ('memory', 1e6):
+            cells.append(f'{predicted[key] / unit:.0f}, {happened[key] / unit:.0f} '
+                         f'({difference(row, key):+.0%})')
+        cells += [f'{100 * predicted["ceiling"]:.1f}, {100 * happened["ceiling"]:.1f}',
+                  f'{100 * happened["mean_iu"]:.1f}']
+        yield f'| {" | ".join(cells)} |'
     yield ''
 
 

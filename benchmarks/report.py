@@ -10,6 +10,7 @@ import crf
 import family
 import gpu_tables
 import overfit
+import plan_check
 import reference
 import scaling
 import targets
@@ -224,7 +225,7 @@ def plot_scale(rows, plt):
 SECTIONS = dict(peak=peak_section, fcn=fcn_section, train_speed=train_speed_section,
                 conv=conv_section, memory=memory_section, scale=scale_section)
 PLOTS = dict(fcn=plot_fcn, scale=plot_scale)
-MODULES = accuracy, family, overfit, crf, reference, upper_bound, scaling, gpu_tables
+MODULES = accuracy, family, overfit, crf, reference, upper_bound, plan_check, scaling, gpu_tables
 
 
 def main():

@@ -3,7 +3,8 @@
     python benchmarks/upper_bound.py --data FOLDER      FOLDER/seg11valid_masks has the 736 masks
 
 Each true mask is downsampled by a factor, upsampled again, and compared with itself. The paper does
-not say how it resamples, so several ways are tried, and the nearest to its numbers is named.
+not say how it resamples, so several ways are tried, and the nearest to its numbers is named. It is
+that of `tinyfcn plan` (tinyfcn/data/ceiling.py), where void does not count.
 """
 import argparse
 import json

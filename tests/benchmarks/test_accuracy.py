@@ -12,6 +12,7 @@ from training_samples import CENTRED, make_recipe, small_dataset
 
 from tinyfcn import Net, build
 from tinyfcn.data import shapes
+from tinyfcn.data.ceiling import through_cells
 from tinyfcn.layers import conv, relu, scale
 from tinyfcn.training.loop import make_optimizer, train
 
@@ -21,6 +22,7 @@ with pytest.MonkeyPatch.context() as patch:             # benchmarks use two thr
     import accuracy
     import competitors
     import limits
+    import plan_check
     import upper_bound
 
 LABEL = np.array([[0, 0, 3, 3, 3],
@@ -54,6 +56,17 @@ def test_an_edge_between_two_cells_keeps_its_position():
     for way in ('middle pixel, bilinear', 'commonest class, bilinear', 'shares, bilinear'):
         pred = upper_bound.resample(label, 4, *upper_bound.WAYS[way])
         assert abs(int((pred == 2).sum(1)[0]) - 8) <= ('middle' in way)
+
+
+def test_the_package_reduces_labels_as_the_nearest_way_to_the_paper_does():
+    """By matrices here, by the four cells around each pixel there."""
+    label = shapes.generate(0, 3, (96, 128))[1]
+    label[38:43] = 255                                  # no whole cell
+    way = upper_bound.WAYS['commonest class, bilinear, no void']
+    for stride in 4, 8, 16, 32:
+        found = through_cells(label, stride)
+        assert (found == upper_bound.resample(label, stride, *way))[label != 255].all()
+        assert (found[label == 255] == 255).all() and (found != label).any()
 
 
 def test_void_is_an_error_but_no_false_positive():
@@ -225,3 +238,15 @@ def test_seeds_are_averaged():
     assert ours['seconds'] == 10.5 and ours['peak'] == 1e9 + 1 and theirs['competitor'] == 'pytorch'
     lines = [*accuracy.markdown_section([result(0, .5), result(1, .6)])]
     assert '| stanford | 16s | tinyfcn | 80.0 | 70.0 | 55.0 | 75.0 | 50.0, 60.0 | 10* |' in lines[3]
+
+
+# ---- what plan predicts --------------------------------------------------------------------------
+
+def test_what_was_predicted_stands_beside_what_happened():
+    row = dict(set='camvid', stage='16s',
+               predicted=dict(seconds=110., memory=3e8, ceiling=.7),
+               happened=dict(seconds=100., memory=4e8, ceiling=.72, mean_iu=.5))
+    assert plan_check.difference(row, 'seconds') == pytest.approx(.1)
+    lines = [*plan_check.markdown_section([row])]
+    assert '| camvid | 16s | 110, 100 (+10%) | 300, 400 (-25%) | 70.0, 72.0 | 50.0 |' in lines
+    assert not [*plan_check.markdown_section([])]

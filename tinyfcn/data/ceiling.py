@@ -7,6 +7,9 @@ from .labels import VOID, Array
 def through_cells(label: Array, stride: int) -> Array:
     """A label (H, W), downsampled to cells of stride × stride pixels and upsampled again.
 
+    Of the ways to resample in benchmarks/upper_bound.py, this one is the nearest to the paper's
+    table of upper bounds.
+
     A cell has the commonest class of its pixels, and each pixel the class with the most weight
     among the bilinear weights of the four cells around it. Of equal classes the first is taken.
     Void does not count: a cell of void alone has no weight, and void pixels stay void.
