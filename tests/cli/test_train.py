@@ -7,7 +7,7 @@ from shutil import copytree
 import pytest
 
 from tinyfcn.cli import parse
-from tinyfcn.cli.train import default_run_folder
+from tinyfcn.cli.train import default_run_folder, last_and_best
 from tinyfcn.training import recipes
 
 # ---- --set ---------------------------------------------------------------------------------------
@@ -108,6 +108,16 @@ def test_what_is_missing_is_named_with_a_remedy(args, pattern, trained, run_main
 
 # ---- --find-lr, patience, freeze, --tensorboard --------------------------------------------------
 
+def test_the_table_at_the_end_has_the_last_and_the_best_validation(tmp_path):
+    last = dict(step=8, mean_iu=.25, iu=[], pixel_acc=.5, mean_acc=.5, fw_iu=.5)
+    rows = [dict(last, step=2, mean_iu=None), dict(last, step=4, mean_iu=.5),
+            dict(last, step=6, mean_iu=.5), last]
+    (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+    assert last_and_best('my', last, tmp_path) == {'my, step 8': last, 'the best, step 4': rows[1]}
+    assert last_and_best('my', rows[1], tmp_path) == {'my': rows[1]}
+    assert last_and_best('my', last, tmp_path / 'gone') == {'my': last}
+
+
 def test_find_lr_suggests_a_rate_and_trains_nothing(trained, run_main, tmp_path):
     root, _ = trained
     command = ['train', 'folder', '--data', root, '--run', tmp_path, '--find-lr', '--set',
@@ -131,7 +141,7 @@ def test_a_run_stops_early_with_a_frozen_trunk_and_an_event_file(trained, run_ma
         'steps=9', 'validate_every=1', 'crop_size=(40, 56)', 'patience=2', 'lr=1e-9',
         'freeze=conv*')
     assert code == 0, err
-    assert 'stopped early at step 3 of 9: 2 validations in a row have not found a better' in err
+    assert 'stopped early at step 3 of 9: the last 2 validations have not found a better' in err
     assert (tmp_path / 'events.out.tfevents.0.tinyfcn').stat().st_size > 500
     code, _, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path / 'other',
                             '--set', 'freeze=fire*')

@@ -76,7 +76,7 @@ def test_a_run_stops_after_so_many_validations_that_are_no_better(patient, patie
     assert (state['step'], state['best_step']) == (last, best_step)
     if last < 12:
         note, = notes
-        assert note.startswith(f'stopped early at step {last} of 12: {patience} validation')
+        assert note.startswith(f'stopped early at step {last} of 12: the last ')
         assert f'of step {best_step}, which best.safetensors holds' in note
         assert f'--resume --set patience={2 * patience}' in note
     else:
@@ -122,7 +122,7 @@ def test_validations_on_void_are_no_better_either(tmp_path):
     rows = run(tmp_path, small_net(), small_dataset(), with_label(small_dataset(2), 255),
                make_recipe(**FORGETS, patience=2), log=notes.append)
     assert [row['step'] for row in rows] == [1, 1, 2, 2]
-    assert '2 validations in a row have not found a mean IU above 0;' in notes[-1]
+    assert 'the last 2 validations have not found a mean IU above 0;' in notes[-1]
 
 
 def test_patience_changes_no_weight(tmp_path, patient):

@@ -38,6 +38,7 @@ from typing import Any
 from ..files import printable
 from ..runtime.machine import has_numba
 from ..training import recipes, run as runs
+from ..training.run_files import LOG, Row, read_rows
 from .device import add_device_arguments
 from .find_lr import show_lr
 from .first_weights import describe_start, initial_weights, recipe_for_folder, recipe_of_run
@@ -115,6 +116,9 @@ def run(args: argparse.Namespace) -> None:
     if args.find_lr:
         show_lr(net, train, recipe, args.seed, folder, args.overwrite)
         return
+    if args.tensorboard:
+        note(f'`tensorboard --logdir {shlex.quote(str(folder.parent))}` shows the loss and the '
+             f"scores as they come (pip install 'tinyfcn[tensorboard]')")
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
                     args.resume, data_location(recipe, root), note, args.overwrite,
                     args.tensorboard)
@@ -126,9 +130,19 @@ def run(args: argparse.Namespace) -> None:
     if not scores:                                      # the run was finished before
         return
     say()
-    say(score_table({name: scores}, recipe.target, recipe.source))
+    say(score_table(last_and_best(name, scores, folder), recipe.target, recipe.source))
     written = [name for name in RUN_FILES if (folder / name).exists()]
     say(f'\nIn {folder}: {", ".join(written)}')
+
+
+def last_and_best(name: str, last: Row, folder: Path) -> dict[str, Row]:
+    """The scores of the last validation, and of the best one if that was another."""
+    rows = [row for row in read_rows(folder / LOG, lambda note: None)
+            if row.get('mean_iu') is not None]
+    best = max(rows, key=lambda row: row['mean_iu'], default=last)
+    if best['mean_iu'] == last['mean_iu']:
+        return {name: last}
+    return {f'{name}, step {last["step"]:,}': last, f'the best, step {best["step"]:,}': best}
 
 
 def get_recipe(name: str, changes: dict[str, Any]) -> recipes.Recipe:

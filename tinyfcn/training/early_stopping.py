@@ -43,12 +43,13 @@ def stops_early(progress: Progress, recipe: Recipe) -> bool:
 def describe_stop(progress: Progress, recipe: Recipe, best_file: str) -> str:
     """Why a run has stopped early, and how to go on."""
     assert recipe.patience is not None
-    validations = 'validation has' if recipe.patience == 1 else 'validations in a row have'
+    validations = 'the last validation has'
+    if recipe.patience > 1:
+        validations = f'the last {recipe.patience} validations have'
     if progress.best_step:
         found = (f'found a better mean IU than {100 * progress.best:.1f}, of step '
                  f'{progress.best_step:,}, which {best_file} holds')
     else:
         found = 'found a mean IU above 0'
-    return (f'stopped early at step {progress.step:,} of {recipe.steps:,}: {recipe.patience} '
-            f'{validations} not {found}; to go on, --resume --set patience='
-            f'{2 * recipe.patience}, or patience=None')
+    return (f'stopped early at step {progress.step:,} of {recipe.steps:,}: {validations} not '
+            f'{found}; to go on, --resume --set patience={2 * recipe.patience}, or patience=None')
