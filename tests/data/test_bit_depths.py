@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tinyfcn.data.images import read_image, read_label
+from tinyfcn.files.pixels import read_pixels
 
 H, W = 2, 3
 COLOURS = {(0, 0, 0): 0, (1, 1, 1): 1}
@@ -83,6 +84,14 @@ def test_images_of_more_than_8_bits_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=r'more than 8 bits; scale them to 0 … 255') as error:
         read_image(tmp_path / name)
     assert str(error.value).startswith(f'{tmp_path / name}: ')
+
+
+def test_every_kind_of_png_of_16_bits_is_read_as_it_is_stored(tmp_path):
+    for colour_type, channels in (0, 1), (2, 3), (4, 2), (6, 4):
+        (tmp_path / 'a.png').write_bytes(png(colour_type, channels, 16))
+        samples = np.arange(W * channels) % 4
+        expected = np.broadcast_to(samples.reshape(W, channels), (H, W, channels))
+        np.testing.assert_array_equal(read_pixels(tmp_path / 'a.png'), expected)
 
 
 @pytest.mark.parametrize('name', DEEP_COLOUR)

@@ -153,4 +153,4 @@ def _describe(head: bytes) -> str:
         return 'the file is empty (a failed download?); get it again'
     if head.startswith(b'<'):
         return 'it is an HTML page (a failed download?); get it again'
-    return f'it begins with {head[:8]!r}; the formats are {", ".join(FORMATS)}'
+    return f'it begins with {head[:8]!r}; the formats are {", ".join([*FORMATS, "NPY"])}'

@@ -114,7 +114,7 @@ def read_pages(file: BinaryIO) -> list[Page]:
             continue                                    # such as a preview or a mask
         if len(pages) == MAX_PAGES:
             raise ValueError(f'more than {MAX_PAGES} pages; save those that are channels of one '
-                              f'image as a file of their own')
+                             f'image as a file of their own')
         pages.append(page)
         if page.samples > 1 or page.bits < 8:           # whose pages are several images
             break
@@ -172,7 +172,7 @@ def _unpack(file: BinaryIO, at: int, number_format: str, size: int) -> tuple[int
 def _read(file: BinaryIO, at: int, length: int, size: int) -> bytes:
     if at + length > size:
         raise ValueError(f'damaged (it ends at byte {size:,}, and refers to byte '
-                          f'{at + length:,}); get it again')
+                         f'{at + length:,}); get it again')
     return _read_at(file, at, length)
 
 
@@ -211,9 +211,11 @@ def _sample_type(tags: Tags, order: str) -> tuple[int, np.dtype[Any]]:
     """The bits of all samples, and their type; uint8 stands for fewer than 8 bits."""
     depths = sorted({*tags.get(BITS, (1,))})
     kinds = {KINDS.get(number, '?') for number in tags.get(SAMPLE_FORMAT, (1,))}
-    if len(depths) > 1 or len(kinds) > 1:
-        raise ValueError(f'its channels have {" and ".join(map(str, depths))} bits and '
-                         f'{len(kinds)} kinds of numbers; save all of them alike')
+    if len(depths) > 1:
+        raise ValueError(f'channels of {" and ".join(map(str, depths))} bits; save all of them '
+                         f'alike')
+    if len(kinds) > 1:
+        raise ValueError('channels of integers and of floats; save all of them alike')
     bits, = depths
     kind, = kinds
     if kind == 'u' and bits < 8:
@@ -232,11 +234,11 @@ def _check_chunks(page: Page, size: int) -> None:
     expected = len(_chunks_of_plane(page)) * (page.samples if page.is_planar else 1)
     if not len(page.offsets) == len(page.counts) == expected:
         raise ValueError(f'damaged (it has {len(page.offsets):,} strips or tiles, and '
-                          f'{expected:,} are needed); get it again')
+                         f'{expected:,} are needed); get it again')
     end = max(at + count for at, count in zip(page.offsets, page.counts))
     if end > size:
         raise ValueError(f'truncated (its pixels end at byte {end:,}, and the file at byte '
-                          f'{size:,}); get it again')
+                         f'{size:,}); get it again')
 
 
 def _chunks_of_plane(page: Page) -> range:
@@ -254,7 +256,7 @@ def read_page(file: BinaryIO, page: Page) -> Array:
         raise ValueError('its bits are stored in reverse order; save it as an uncompressed TIFF')
     if page.compression not in COMPRESSIONS:
         raise ValueError(f'compression {page.compression}, which is not read for such pixels; '
-                          f'save it uncompressed, or with {", ".join({*COMPRESSIONS.values()})}')
+                         f'save it with one of {", ".join(dict.fromkeys(COMPRESSIONS.values()))}')
     _check_chunks(page, file.seek(0, 2))
     chunks = [_read_at(file, *place) for place in zip(page.offsets, page.counts)]
     if page.is_planar:
@@ -317,7 +319,7 @@ def _undo_predictor(data: NDArray[np.uint8], page: Page, samples: int) -> Array:
         return values.view(unsigned).cumsum(1, dtype=unsigned).view(native)
     if page.predictor != 1:
         raise ValueError(f'predictor {page.predictor}, which is not read for such pixels; save it '
-                          f'uncompressed')
+                         f'uncompressed')
     return values
 
 
@@ -330,7 +332,7 @@ def _decompress(compression: int, chunks: Sequence[bytes], row_bytes: int, chunk
             needed = row_bytes * min(chunk_rows, rows - i * chunk_rows)
             if len(chunk) < needed:
                 raise ValueError(f'damaged (a strip or tile of {len(chunk):,} bytes, which needs '
-                                  f'{needed:,}); get it again')
+                                 f'{needed:,}); get it again')
             parts.append(chunk[:needed])
         return np.frombuffer(b''.join(parts), 'uint8')
     step = max(1, AT_ONCE // (row_bytes * chunk_rows))

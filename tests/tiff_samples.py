@@ -1,13 +1,13 @@
 """TIFFs as tifffile writes them, in the compressions of imagecodecs, and deep PNGs of OpenCV.
 
-They are in tests/fixtures/images; `python tests/files/tiff_samples.py` writes them again.
+They are in tests/fixtures/images; `python tests/tiff_samples.py` writes them again.
 """
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-FOLDER = Path(__file__).parents[1] / 'fixtures' / 'images'
+FOLDER = Path(__file__).parent / 'fixtures' / 'images'
 SIZE = 21, 37
 
 
