@@ -1,7 +1,7 @@
 """The results of gpu.py and gpu_run.py as Markdown and as curves; nothing is measured here."""
 import json
 
-from markdown import table
+from markdown_table import table
 from timing import RESULTS
 
 # isort: split

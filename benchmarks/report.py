@@ -15,7 +15,7 @@ import reference
 import scaling
 import targets
 import upper_bound
-from markdown import table
+from markdown_table import table
 from timing import MAX_BUSY, PYTORCH, QUICK, RESULTS, TRIAL, is_busy, ratio, threads_of
 
 FOLDER = TRIAL if QUICK else RESULTS            # of what `make bench` measures

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 os.environ['TINYFCN_THREADS'] = '1'             # read by the benchmarks below
 
 # isort: split
-import markdown
+import markdown_table
 from peak import measure_bandwidth, measure_flops
 from timing import RESULTS, check_machine, np, save
 
@@ -279,7 +279,7 @@ def markdown_sections(found, machine):
         reads = pixels + vectors
         rows.append([f'{pixels} × {vectors}', sums, reads, f'{sums / reads:.1f}', f'{gflops:.0f}',
                      format_share(gflops / peak)])
-    sections['shapes'] = '\n'.join(markdown.table(
+    sections['shapes'] = '\n'.join(markdown_table.table(
         ['pixels × vectors', 'multiply-adds of a step', 'reads of a step',
          'multiply-adds for each read', 'GFLOP/s', 'of the peak'], rows))
     return sections

@@ -5,7 +5,7 @@ A ratio is the time of the fastest of some competitors divided by tinyfcn's, bot
 from collections import defaultdict
 from typing import NamedTuple
 
-from markdown import table
+from markdown_table import table
 from timing import PYTORCH, ratio
 
 NET_TARGETS = {                                 # (net, size): {what: [(competitors, ratio)]}
