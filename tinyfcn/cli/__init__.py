@@ -18,6 +18,7 @@ from ..runtime.malloc import tune_allocator
 from ..runtime.threads import thread_count
 from .device import use_device
 from .errors import describe_error, describe_shortage, is_shortage
+from .folders import use_folders
 from .interrupt import Aborted, Interrupted, find_abort
 from .log import show_log
 from .names import did_you_mean
@@ -124,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         thread_count()                                  # refuses a wrong TINYFCN_THREADS
         require_agreement({'command': chosen_command(argv), 'version': __version__})
         args = parse(argv)
-        with use_device(args):
+        with use_folders(args), use_device(args):
             args.run(args)
         return 0
     except (Interrupted, DownloadStopped) as stop:

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
 
-from ..data import Dataset, load_dataset
+from ..data import Dataset
 from ..data.check import FileProblems, find_overlaps, find_problems
 from ..data.folder import has_split, unused_labels
 from ..data.labels import by_output
@@ -28,8 +28,9 @@ from ..training.memory import require_memory, step_memory
 from ..training.run import build_net
 from .bar import show_bar
 from .first_weights import initial_weights, recipe_for_folder
+from .folders import NAMED
 from .output import say
-from .paths import Location, add_data_argument, find_dataset, open_dataset
+from .paths import Location, add_data_argument, find_dataset, load_split, open_dataset
 
 PRINTED = 20                            # problems; the others are only counted
 SPLITS = 'train', 'val', 'test'         # of which no two should have an image in common
@@ -83,13 +84,13 @@ def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Ite
     for other in SPLITS:
         if split in SPLITS and other != split:
             try:
-                splits[other] = load_dataset(found.name, found.folder, other)
+                splits[other] = load_split(found, other)
             except (OSError, ValueError) as error:
                 if _has_list(found, other):
                     yield str(error)
     yield from find_overlaps(splits)
     problems = FileProblems()
-    for mask in unused_labels(found.folder) if found.name == OWN_RECIPE else ():
+    for mask in unused_labels(found.folder, **NAMED) if found.name == OWN_RECIPE else ():
         images = dataset.files(dataset.names[0])[0].parent
         problems.add([mask], f'{printable(mask)}: no image of this name in {printable(images)}; '
                              f'rename it, or remove the mask')
@@ -99,7 +100,7 @@ def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Ite
 def _has_list(found: Location, split: str) -> bool:
     """Whether something in the folder says which images are of this split."""
     return (os.path.lexists(found.folder / f'{split}.txt')
-            or found.name == OWN_RECIPE and has_split(found.folder, split))
+            or found.name == OWN_RECIPE and has_split(found.folder, split, **NAMED))
 
 
 def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str]:

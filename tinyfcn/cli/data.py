@@ -39,11 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_argument(parser)
     parser.add_argument('--from', type=Path, metavar='FILE', dest='archive',
                         help='the archive, if you have it already')
-    parser.add_argument('--images', type=Path, metavar='FOLDER',
-                        help='for `convert`: the folder of the images, where it cannot be told '
-                             'from the names')
-    parser.add_argument('--masks', type=Path, metavar='FOLDER',
-                        help='for `convert`: the folder of the masks')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -67,8 +62,7 @@ def convert(folders: list[Path], images: Path | None, masks: Path | None) -> Non
     source, new = folders
     if not source.is_dir():
         raise ValueError(f'{printable(source)}: no such folder')
-    dataset = convert_folder(source, new, palette_of, _within(source, images),
-                             _within(source, masks), show_names)
+    dataset = convert_folder(source, new, palette_of, images, masks, show_names)
     say(f'{source}: {dataset.description}')
     say(f'{new}: images/, masks/ and classes.txt are written. Next: `tinyfcn check '
         f'{quote(str(new))}`')
@@ -80,10 +74,3 @@ def palette_of(dataset: Dataset) -> Any:
 
 def show_names(names: list[str]) -> Iterator[str]:
     return show_bar(names, len(names), 'image')
-
-
-def _within(source: Path, folder: Path | None) -> Path | None:
-    """A folder as it is seen from `source`: one in it, or any path."""
-    if folder is None or (source / folder).is_dir():
-        return folder
-    return folder.absolute()

@@ -11,7 +11,9 @@ from ..data.fetch import fetched_root
 from ..data.folder import has_split
 from ..data.paths import IMAGE_SUFFIXES
 from ..data.sources import SOURCES
+from ..files import printable
 from ..weights.find import find_weights
+from .folders import NAMED, add_folder_arguments
 from .names import did_you_mean
 from .output import say
 
@@ -31,10 +33,11 @@ class Location(NamedTuple):
 
 
 def add_data_argument(parser: argparse.ArgumentParser) -> None:
-    """--data, for commands that read or write data sets."""
+    """--data, --images and --masks, for commands that read or write data sets."""
     parser.add_argument('--data', type=Path, metavar='FOLDER',
                         help='the folder of the data set, or the one that holds all data sets '
                              '(default: $TINYFCN_DATA, or data)')
+    add_folder_arguments(parser)
 
 
 def data_folder() -> Path:
@@ -47,6 +50,8 @@ def find_dataset(name: str, root: Path | None = None) -> Location:
     if name not in DATASETS:
         if Path(name).is_dir():
             return Location('folder', Path(name))
+        if Path(name).is_file():
+            raise ValueError(f'{printable(name)}: a file; name the folder that it is in')
         listed = f'there are {", ".join(DATASETS)}'
         raise ValueError(f'{name}: neither a folder nor the name of a data set; '
                          f'{did_you_mean(name, DATASETS, listed)}')
@@ -68,7 +73,13 @@ def archives(name: str) -> list[str]:
 def open_dataset(name: str, root: Path | None, split: str) -> Dataset:
     """A split of a data set, by its name or by a folder of your own."""
     found = find_dataset(name, root)
-    return load_dataset(found.name, found.folder, split)
+    return load_split(found, split)
+
+
+def load_split(found: Location, split: str) -> Dataset:
+    """A split of a data set that was found; of one's own, the folders that were named."""
+    return load_dataset(found.name, found.folder, split,
+                        **(NAMED if found.name == 'folder' else {}))
 
 
 def train_val_sets(recipe: 'Recipe', root: Path | None) -> tuple[Dataset, Dataset]:
@@ -90,7 +101,7 @@ def split_off_validation(name: str, root: Path | None,
                          train: Dataset) -> tuple[Dataset, Dataset]:
     """The split val, if there is one, or a fifth of `train`, and those left to train on."""
     found = find_dataset(name, root)
-    has_val = (has_split(found.folder, 'val') if found.name == 'folder' else
+    has_val = (has_split(found.folder, 'val', **NAMED) if found.name == 'folder' else
                (found.folder / 'val.txt').exists())
     if has_val:
         return train, open_dataset(name, root, 'val')

@@ -125,6 +125,8 @@ def run(args: argparse.Namespace) -> None:
     others = 'other' if len(valid) == 1 else 'others'
     title = (f'{name}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} {others}{describe_start(name, files, resumes)}. In {folder}:')
+    if train.description:
+        title = f'{root}: {train.description}\n{title}'
     how_to_continue = f'run the same command with --resume to continue in {folder}'
     scores = show_progress(rows, recipe, title, how_to_continue)
     if not scores:                                      # the run was finished before

@@ -19,7 +19,7 @@ def folder(root: str | Path, split: str | Path | None = None, images: str | Path
     """The images and labels below root; the format is found out, and named in `description`.
 
     It is one of: a folder of images and one of masks, such as images/ and masks/; COCO; LabelMe;
-    CVAT. `images` and `masks` name the two folders, from root on, where they cannot be told apart.
+    CVAT. `images` and `masks` name the two folders, in root or elsewhere, where that is not clear.
     Grey and palette masks hold numbers: 0 is the first class of classes.txt and 255 is void. For
     masks in colours a line of classes.txt is 'R G B name', and 'R G B void' is the colour of void;
     predictions are drawn in these colours.

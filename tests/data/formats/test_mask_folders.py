@@ -72,10 +72,20 @@ def test_folders_that_cannot_be_told_apart_are_named(tmp_path, capsys):
         folder(root, images='before')
     with pytest.raises(ValueError, match=r'my.gone: no such folder; .*my has 2 folders, 1 \.txt'):
         folder(root, images='gone', masks='after')
+    named = ['--images', str(root / 'before'), '--masks', str(root / 'after')]
+    assert main(['check', str(root), '--images', 'before']) == 2
+    assert '--images and --masks name two folders: give both' in capsys.readouterr().err
+    (root / 'val.txt').write_text('two\n')
+    inside = ['--images', 'before', '--masks', 'after']
+    for command in ['check', 'folder', *named], ['check', str(root), *inside]:
+        assert main([*command, '--split', 'val']) == 0
+        assert 'my: 3 images in before/, masks of class numbers' in capsys.readouterr().out
+    assert main(['check', str(root)]) == 2              # the names are not kept
     command = ['data', 'convert', str(root), str(tmp_path / 'new'), '--images', 'before']
     assert main(command) == 2 and main([*command, '--masks', str(root / 'after')]) == 0
     assert 'masks of class numbers in after/; 3 classes' in capsys.readouterr().out
     np.testing.assert_array_equal(folder(tmp_path / 'new')[0][1], LABEL)
+    assert folder(tmp_path / 'new', 'val').names == ['two']
 
 
 # ---- classes and their colours -------------------------------------------------------------------

@@ -26,7 +26,7 @@ def find_labels(root: Path, classes: Classes | None, images: str | Path | None =
         missing, given = ('masks', images) if masks is None else ('images', masks)
         raise ValueError(f'{printable(given)}: the folder of {missing} is missing; name both')
     if images is not None and masks is not None:
-        return read_masks(root, named_pairs(root / images, root / masks), classes)
+        return read_masks(root, named_pairs(_named(root, images), _named(root, masks)), classes)
     if pairs := find_pairs(root):
         return read_masks(root, pairs, classes)
     if (root / 'masks').exists() and (root / 'images').exists():       # and one is empty
@@ -44,6 +44,12 @@ def find_labels(root: Path, classes: Classes | None, images: str | Path | None =
     raise ValueError(f'{printable(root)}: {_describe(root)}')
 
 
+def _named(root: Path, folder: str | Path) -> Path:
+    """A folder within root, or else any other."""
+    own = root / folder
+    return own if own.is_dir() or not Path(folder).is_dir() else Path(folder)
+
+
 def _describe(root: Path) -> str:
     """What a folder without known labels holds, and what to do."""
     folders = sorted({path.parent for path in walk_files(root, IMAGE_SUFFIXES)})
@@ -55,9 +61,8 @@ def _describe(root: Path) -> str:
     if len(folders) == 1:
         return (f'images in {shown}, and no labels for them; known are {KNOWN}. Label the images, '
                 f'or put the masks into a folder masks/')
-    return (f'images in {shown}; which of them are masks cannot be told from the names: rename '
-            f'them to images and masks, or `tinyfcn data convert {printable(root)} NEW --images '
-            f'FOLDER --masks FOLDER`')
+    return (f'images in {shown}; which of them are masks cannot be told from the names: name '
+            f'both, --images FOLDER --masks FOLDER, or rename them to images and masks')
 
 
 def _heads(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
