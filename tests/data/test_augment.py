@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.ndimage import map_coordinates, rotate
+from scipy.ndimage import affine_transform, map_coordinates, rotate
 from training_samples import small_dataset
 
 from tinyfcn.data.augment import augment
@@ -42,6 +42,18 @@ def rotate_with_scipy(rng):
     return rotate(MASK, rng.uniform(-50, 50), reshape=False, order=0, mode='reflect')
 
 
+def scale_and_rotate_with_scipy(rng):
+    """One affine map: pixels of the larger image, turned about its middle, as those of the mask."""
+    factor = np.exp(rng.uniform(np.log(.5), np.log(2)))
+    size = np.array([round(24 * factor), round(31 * factor)])
+    angle = np.radians(rng.uniform(-50, 50))
+    turned = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    matrix = np.diag([24, 31] / size) @ turned
+    middle = np.array([24, 31]) / 2 - .5
+    offset = middle - matrix @ ((size - 1) / 2)
+    return affine_transform(MASK, matrix, offset, tuple(size), order=0, mode='reflect')
+
+
 def deform_with_scipy(rng):
     nodes = rng.normal(0, 3., (2, 3, 3))
     displacement = np.stack([bicubic(24) @ axis @ bicubic(31).T for axis in nodes])
@@ -64,8 +76,9 @@ def keep_mask(rng):
 @pytest.mark.parametrize('change, other', [
     (dict(flip=True), flip_with_pillow), (dict(scale_range=(.5, 2)), scale_with_whole_numbers),
     (dict(crop_size=(9, 13)), crop_with_pillow), (dict(rotation=50), rotate_with_scipy),
+    (dict(scale_range=(.5, 2), rotation=50), scale_and_rotate_with_scipy),
     (dict(elastic_sigma=3.), deform_with_scipy), (dict(colour=(.4, .4, .4, .1)), keep_mask),
-    (dict(blur=2.), keep_mask), (dict(noise=.2), keep_mask)], ids=lambda value: str(value)[:14])
+    (dict(blur=2.), keep_mask), (dict(noise=.2), keep_mask)], ids=str)
 def test_the_mask_is_that_of_another_implementation(change, other):
     image = np.repeat(MASK[..., None], 3, axis=2)
     seen = set()

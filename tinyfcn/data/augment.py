@@ -6,9 +6,17 @@ import numpy as np
 from .blur_and_noise import add_noise, gaussian_blur
 from .colour import ColourChange, change_colour
 from .labels import Array, Label, by_output
-from .transforms import Window, crop, flip_left_right, random_window, rescale, window_near
+from .transforms import (
+    Window,
+    crop,
+    flip_left_right,
+    random_window,
+    rescale,
+    scaled_shape,
+    window_near,
+)
 from .unet_augmentation import elastic_displacement
-from .warp import read_at, turn, window_coordinates
+from .warp import read_at, rescale_coordinates, turn, window_coordinates
 
 
 def augment(image: Array, label: Label, rng: np.random.Generator, flip: bool = False,
@@ -39,19 +47,8 @@ def augment(image: Array, label: Label, rng: np.random.Generator, flip: bool = F
     >>> bool((image[..., 0] == label).all())
     True
     """
-    if scale_range:
-        image, label = rescale(image, label, np.exp(rng.uniform(*np.log(scale_range))))
-    displacement = elastic_displacement(image.shape, elastic_sigma, rng) if elastic_sigma else None
-    window = _window(image, label, crop_size, crop_near, rng)
-    if displacement is not None or rotation:            # read once, and only what is in the window
-        at = window_coordinates(window)
-        if displacement is not None:
-            at += displacement[(slice(None), *window)]
-        if rotation:
-            at = turn(at, rng.uniform(-rotation, rotation), window)
-        image, label = read_at(image, label, at)
-    elif crop_size:
-        image, label = crop(image, label, window)
+    image, label = _move_pixels(image, label, rng, scale_range, crop_size, elastic_sigma, rotation,
+                                crop_near)
     if flip and rng.random() < .5:
         image, label = flip_left_right(image, label)
     if colour:
@@ -65,16 +62,45 @@ def augment(image: Array, label: Label, rng: np.random.Generator, flip: bool = F
     return image, label
 
 
-def _window(image: Array, label: Label, size: Sequence[int] | None,
+def _move_pixels(image: Array, label: Label, rng: np.random.Generator,
+                 scale_range: Sequence[float] | None, crop_size: Sequence[int] | None,
+                 elastic_sigma: float | None, rotation: float | None,
+                 crop_near: tuple[str, int] | None) -> tuple[Array, Label]:
+    """Rescale, crop, deform and rotate."""
+    shape: Sequence[int] = image.shape[:2]              # of the image once it is rescaled
+    if scale_range:
+        factor = np.exp(rng.uniform(*np.log(scale_range)))
+        shape = scaled_shape(shape, factor)
+        if not rotation:
+            image, label = rescale(image, label, factor)
+    displacement = elastic_displacement(shape, elastic_sigma, rng) if elastic_sigma else None
+    window = _window(label, shape, crop_size, crop_near, rng)
+    if displacement is None and not rotation:
+        return crop(image, label, window) if crop_size else (image, label)
+    at = window_coordinates(window)
+    if displacement is not None:
+        at += displacement[(slice(None), *window)]
+    if rotation:
+        # also rescales: of a large image no more is read than there is in the window
+        at = turn(at, rng.uniform(-rotation, rotation), window)
+        at = rescale_coordinates(at, shape, image.shape)
+    return read_at(image, label, at)
+
+
+def _window(label: Label, shape: Sequence[int], size: Sequence[int] | None,
             near: tuple[str, int] | None, rng: np.random.Generator) -> Window:
-    """The whole image, or a window of this size: near a random pixel of a class, or anywhere."""
+    """All of an image of this shape, or a window of this size: near a class, or anywhere.
+
+    The label may not be rescaled to the shape yet.
+    """
     if not size:
-        return slice(0, image.shape[0]), slice(0, image.shape[1])
+        return slice(0, shape[0]), slice(0, shape[1])
     if near:
         output, number = near
         own = by_output(label)[output]
         pixels = np.flatnonzero(own == number)
         if pixels.size:
             pixel = divmod(int(rng.choice(pixels)), own.shape[1])
-            return window_near(pixel, own.shape, size, rng)
-    return random_window(image.shape, size, rng)
+            scaled = [int((i + .5) * new / old) for i, new, old in zip(pixel, shape, own.shape)]
+            return window_near(scaled, shape, size, rng)
+    return random_window(shape, size, rng)

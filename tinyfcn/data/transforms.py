@@ -54,11 +54,17 @@ def rescale(image: Array, label: Label, factor: float) -> tuple[Array, Label]:
     image (H, W, C), any dtype, which is kept. When shrinking, each pixel of the image averages
     those that it replaces.
     """
-    size = tuple(max(1, round(n * factor)) for n in image.shape[:2])
+    size = scaled_shape(image.shape, factor)
     rows, columns = (((np.arange(new) + .5) * old / new).astype(int)
                      for new, old in zip(size, image.shape))
     return (resize_image(image, *size),
             map_labels(lambda part: part[rows[:, None], columns], label))
+
+
+def scaled_shape(shape: Sequence[int], factor: float) -> tuple[int, int]:
+    """The height and the width of an image that is rescaled."""
+    height, width = (max(1, round(n * factor)) for n in shape[:2])
+    return height, width
 
 
 def resize_image(image: Array, h: int, w: int) -> Array:

@@ -1,5 +1,5 @@
 """Rotation and elastic deformation: each pixel, and its label, is read at another place."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -29,6 +29,12 @@ def turn(at: Floats, degrees: float, window: Window) -> Floats:
     x = at[1] - middle_column
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.stack([c * y + s * x + middle_row, c * x - s * y + middle_column])
+
+
+def rescale_coordinates(at: Floats, shape: Sequence[int], old_shape: Sequence[int]) -> Floats:
+    """Coordinates (2, h, w) in an image of one shape as those in the image it was scaled from."""
+    scale = np.array([old / new for old, new in zip(old_shape, shape)])[:, None, None]
+    return at if (scale == 1).all() else (at + .5) * scale - .5
 
 
 def read_at(image: Array, label: Label, at: Floats) -> tuple[Array, Label]:
