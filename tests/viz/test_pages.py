@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tinyfcn.data.shapes import CLASSES, generate
-from tinyfcn.viz import class_colours, draw_page, error_map, overlay
+from tinyfcn.viz import as_colours, class_colours, draw_page, error_map, overlay
 from tinyfcn.viz.colours import ERRORS
 from tinyfcn.viz.legend import draw_legend, fit_columns, load_font, truncate
 
@@ -259,3 +259,17 @@ def test_rows_that_cannot_be_drawn_raise(tmp_path, row, message):
         with pytest.raises(ValueError, match=r'captions; for each of 1 rows one under each of 1'):
             draw_page(tmp_path / 'page.png', rows, 'abc', ['FCN-8s'], captions)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('channels, shown', [(1, [0, 0, 0]), (2, [0, 0, 0]), (4, [0, 1, 2])])
+def test_an_image_of_any_channels_is_drawn_in_colours(tmp_path, channels, shown):
+    """Each channel from its darkest to its brightest; of 8 bits, as it is."""
+    label = quarters(0, 1, 2, 0)
+    levels = np.stack([label * (3 + i) for i in range(channels)], 2)
+    deep = levels.astype('float32') * 1000 - 7
+    expected = (label[..., None] * [127.5, 127.5, 127.5]).round()
+    np.testing.assert_array_equal(as_colours(deep), expected)
+    np.testing.assert_array_equal(as_colours(levels), levels[..., shown])
+    page = page_pixels(tmp_path / 'page.png', [('a', deep, label)], 'abc', [])
+    assert {(0, 0, 0), (128, 128, 128), (255, 255, 255)} <= colours_in(page[51:251, 25:225]).keys()
+    assert overlay(deep, label, 'abc').mode == 'RGB'
