@@ -22,6 +22,9 @@ LAYOUTS = {
     'labelme2voc': ('JPEGImages', 'SegmentationClassPNG', 'SegmentationClassVisualization'),
     'only the masks have a known name': ('frames', 'masks', ''),
     'only the images have a known name': ('photos', 'drawn by us', ''),
+    'no name is known': ('before', 'after', ''),
+    'both in one folder': ('', '', ''),
+    'both in a folder for each split': ('{}', '{}', ''),
     'splits within': ('images/{}', 'masks/{}', ''),
     'splits above': ('{}/images', '{}/labels', ''),
     'ADE20K': ('images/{}ing', 'annotations/{}ing', ''),
@@ -65,12 +68,13 @@ def test_folders_that_cannot_be_told_apart_are_named(tmp_path, capsys):
     write_dataset(root)
     (root / 'images').rename(root / 'before')
     (root / 'masks').rename(root / 'after')
-    with pytest.raises(ValueError, match=r'images in after/, before/; which of them are masks can'):
+    save(root / 'too/one.png', LABEL)
+    with pytest.raises(ValueError, match=r'images in after/, before/, too/; which of them are'):
         folder(root)
     assert folder(root, images='before', masks='after').names == ['one', 'three', 'two']
     with pytest.raises(ValueError, match='before: the folder of masks is missing; name both'):
         folder(root, images='before')
-    with pytest.raises(ValueError, match=r'my.gone: no such folder; .*my has 2 folders, 1 \.txt'):
+    with pytest.raises(ValueError, match=r'my.gone: no such folder; .*my has 3 folders, 1 \.txt'):
         folder(root, images='gone', masks='after')
     named = ['--images', str(root / 'before'), '--masks', str(root / 'after')]
     assert main(['check', str(root), '--images', 'before']) == 2

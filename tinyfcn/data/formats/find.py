@@ -4,13 +4,16 @@ from itertools import islice
 from pathlib import Path
 
 from ...files import open_regular, printable
-from ..classes import READERS, Classes
+from ..classes import MAX_CLASSES, READERS, Classes
+from ..images import read_label
+from ..labels import first_invalid
 from ..paths import IMAGE_SUFFIXES
 from .coco import is_coco, read_coco
 from .cvat import is_cvat, read_cvat
 from .label_files import LabelFiles, walk_files
 from .labelme import is_labelme, read_labelme
-from .mask_folders import Pair, find_pairs, named_pairs, read_masks
+from .mask_folders import read_masks
+from .pairs import Pair, find_pairs, named_pairs, pairs_within
 
 HEAD = 1 << 16                  # bytes of a file that are looked at
 MAX_HEADS = 20                  # files of a kind that are looked at
@@ -27,7 +30,7 @@ def find_labels(root: Path, classes: Classes | None, images: str | Path | None =
         raise ValueError(f'{printable(given)}: the folder of {missing} is missing; name both')
     if images is not None and masks is not None:
         return read_masks(root, named_pairs(_named(root, images), _named(root, masks)), classes)
-    if pairs := find_pairs(root):
+    if pairs := find_pairs(root, lambda path: _is_mask(path, classes)):
         return read_masks(root, pairs, classes)
     if (root / 'masks').exists() and (root / 'images').exists():       # and one is empty
         return read_masks(root, {'': Pair(root / 'images', root / 'masks')}, classes)
@@ -41,7 +44,18 @@ def find_labels(root: Path, classes: Classes | None, images: str | Path | None =
     exports = [path for path, head in _heads(walk_files(root, ['.xml'])) if is_cvat(head)]
     if exports:
         return read_cvat(root, exports, classes)
+    if pairs := pairs_within(root):
+        return read_masks(root, pairs, classes)
     raise ValueError(f'{printable(root)}: {_describe(root)}')
+
+
+def _is_mask(path: Path, classes: Classes | None) -> bool:
+    """Whether an image can be a mask: its pixels are classes, or colours of classes."""
+    try:
+        label = read_label(path, classes.colours if classes else None)
+    except (OSError, ValueError):
+        return False
+    return first_invalid(label, len(classes.names) if classes else MAX_CLASSES) is None
 
 
 def _named(root: Path, folder: str | Path) -> Path:
