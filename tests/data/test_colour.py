@@ -9,7 +9,15 @@ from scipy.spatial.transform import Rotation
 
 import tinyfcn
 from tinyfcn.data.blur_and_noise import add_noise, gaussian_blur
-from tinyfcn.data.colour import GREY, ColourChange, change_colour, hue_matrix
+from tinyfcn.data.colour import (
+    GREY,
+    PHOTO_MEAN,
+    PHOTO_STD,
+    ColourChange,
+    change_as_photo,
+    change_colour,
+    hue_matrix,
+)
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (24, 31, 3)).astype('uint8')
@@ -72,6 +80,22 @@ def test_integers_keep_their_range():
     bright = change_colour(RGB, ColourChange(brightness=2., contrast=2.))
     assert bright.max() == 255 and bright.min() == 0
     assert (bright >= RGB)[RGB > 150].all() and (bright <= RGB)[RGB < 40].all()
+
+
+@pytest.mark.parametrize('channels', [1, 3, 5])
+def test_values_in_other_units_are_changed_as_those_of_a_photo(channels):
+    """Temperatures in kelvin, of 300 ± 2: a factor of brightness moves them by half a deviation."""
+    kelvin = RNG.normal(300, 2, (30, 40, channels)).astype('float32')
+    mean, std = kelvin.mean((0, 1)), kelvin.std((0, 1))
+    photo = (kelvin - mean) / std * PHOTO_STD + PHOTO_MEAN
+    change = ColourChange(1.2, .8, 1.3, .05)
+    expected = (change_colour(photo, change) - PHOTO_MEAN) / PHOTO_STD * std + mean
+    changed = change_as_photo(kelvin, change)
+    assert changed.dtype == 'float32'
+    np.testing.assert_allclose(changed, expected, atol=2e-3)
+    assert .5 < abs(changed - kelvin)[..., 0].mean() < 2
+    plain = np.full((3, 4, channels), 7, 'float32')     # without a deviation
+    assert np.isfinite(change_as_photo(plain, change)).all()
 
 
 # ---- blur and noise ------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from training_samples import bits, make_recipe
 
 import tinyfcn
 from tinyfcn import load_dataset, predict
-from tinyfcn.data.batches import batches
+from tinyfcn.data.batches import batches, sample
+from tinyfcn.data.colour import PHOTO_STD
 from tinyfcn.prediction import evaluate
 from tinyfcn.prediction.predict import load_image
 from tinyfcn.training import Recipe, fit
-from tinyfcn.training.channels import PHOTO_STD, standardise
+from tinyfcn.training.channels import standardise
 from tinyfcn.training.run import build_net, run
 
 SIZE = 48, 40
@@ -78,6 +79,16 @@ def test_a_channel_of_one_value_becomes_0(tmp_path):
         np.save(path, np.dstack([np.load(path)[..., 0], np.full(SIZE, 7, 'uint16')]))
     batch = next(batches(dataset, standardise(dataset, None), numbers=[0]))
     assert not batch.image[:, 1].any() and batch.image[:, 0].any()
+
+
+def test_channels_without_colours_have_no_hue(tmp_path):
+    """A hue would mix the first three: here each keeps its own values, up to a line."""
+    dataset = write_set(tmp_path, names=('VV', 'VH', 'angle'))
+    _, changed, _ = sample(dataset, 0, 0, colour=(.3, .3, .9, .5))
+    name, image, _ = sample(dataset, 0, 0)
+    for i in range(3):
+        line = np.polynomial.Polynomial.fit(image[..., i].ravel(), changed[..., i].ravel(), 1)
+        np.testing.assert_allclose(line(image[..., i]), changed[..., i], rtol=1e-4)
 
 
 # ---- the first layer -----------------------------------------------------------------------------

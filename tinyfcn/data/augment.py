@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .blur_and_noise import add_noise, gaussian_blur
-from .colour import ColourChange, change_colour
+from .colour import ColourChange, change_as_photo, change_colour
 from .labels import Array, Label, by_output
 from .transforms import (
     Window,
@@ -54,7 +54,8 @@ def augment(image: Array, label: Label, rng: np.random.Generator, flip: bool = F
     if colour:
         *changes, hue = rng.uniform(-1, 1, 4) * colour
         brightness, contrast, saturation = (max(0, 1 + change) for change in changes)
-        image = change_colour(image, ColourChange(brightness, contrast, saturation, hue))
+        change = change_colour if image.dtype == 'uint8' else change_as_photo
+        image = change(image, ColourChange(brightness, contrast, saturation, hue))
     if blur:
         image = gaussian_blur(image, rng.uniform(0, blur))
     if noise:

@@ -61,6 +61,8 @@ def batches(dataset: Dataset, preprocess: Mapping[str, Any], batch: int = 1, see
             pending.append(pool.submit(make, number))
             if len(pending) > PREFETCH:
                 yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -80,6 +82,9 @@ def sample(dataset: Dataset, position: int, seed: int, replace: bool = False,
     if rare_classes and rng.random() < rare_classes:
         i, crop_near = draw_for_class(dataset, rng) or (i, None)
     image, label = dataset[i]
+    if augmentation.get('colour') and not dataset.channels.has_colours:
+        brightness, contrast, *_ = augmentation['colour']
+        augmentation['colour'] = brightness, contrast, 0, 0     # no saturation, no hue
     image, label = augment(image, label, _rng(seed, 'change', position), crop_near=crop_near,
                            **augmentation)
     return Sample(dataset.names[i], image, label)

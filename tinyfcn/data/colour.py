@@ -11,6 +11,9 @@ from .labels import Array
 
 # the luma of red, green and blue (ITU-R 601)
 GREY = np.array([.299, .587, .114])
+# of a colour over ImageNet
+PHOTO_MEAN = .449 * 255
+PHOTO_STD = .226 * 255
 
 
 class ColourChange(NamedTuple):
@@ -47,6 +50,23 @@ def change_colour(image: Array, change: ColourChange) -> Array:
     changed = image.copy()
     changed[..., :n] = round_to(image.dtype, x).transpose(1, 2, 0)
     return changed
+
+
+def change_as_photo(image: Array, change: ColourChange) -> Array:
+    """The same for values in other units than 0 … 255, such as kelvin, or those of a 16-bit sensor.
+
+    image (H, W, C). Each channel is brought to the mean and the standard deviation of a
+    photo, and back: a factor of values that are all far from 0 would move them by many deviations.
+    """
+    # one channel at a time, which is faster than image.std((0, 1))
+    mean = np.array([channel.mean() for channel in image.transpose(2, 0, 1)], 'float32')
+    std = np.array([channel.std() for channel in image.transpose(2, 0, 1)], 'float32')
+    unit = np.where(std > 0, std, 1) / np.float32(PHOTO_STD)
+    changed: Array = change_colour((image - mean) / unit + np.float32(PHOTO_MEAN), change)
+    changed -= np.float32(PHOTO_MEAN)
+    changed *= unit
+    changed += mean
+    return round_to(image.dtype, changed)
 
 
 def saturation_matrix(factor: float) -> NDArray[np.float64]:

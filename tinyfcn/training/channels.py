@@ -6,12 +6,11 @@ import numpy as np
 
 from ..data.channel_statistics import channel_statistics
 from ..data.channels import RGB, Channels
+from ..data.colour import PHOTO_STD
 from ..data.dataset import Dataset
 from ..files import printable
 from ..net import Net
 
-# the standard deviation of a colour over ImageNet, of 0 … 255: the mean of .229, .224 and .225
-PHOTO_STD = .226 * 255
 DIGITS = 6                      # of a mean and a standard deviation
 
 Preprocess = dict[str, Any]
