@@ -248,8 +248,6 @@ BUGS = {
              'strange = (label != ignore) &', 'strange = (label != 255) &'),
         ],
         'ops/focal.py': [
-            ('rounding', '1 − p loses its digits',
-             'rest = -xp.expm1(-each)', 'rest = 1 - xp.exp(-each)'),
             ('sign', 'sure pixels count, and unsure ones do not',
              'focus = rest ** gamma', 'focus = (1 - rest) ** gamma'),
             ('index', 'gamma is 2 whatever is asked for',
@@ -293,9 +291,6 @@ BUGS = {
              'dscore = p * (dp - (p * dp).sum(1, keepdims=True))', 'dscore = p * dp'),
             ('rounding', 'exp may overflow',
              'score - score.max(1, keepdims=True)', 'score'),
-            ('rounding', 'areas are added in float32',
-             "both = (p * truth).sum((0, 2, 3), dtype='float64')",
-             'both = (p * truth).sum((0, 2, 3))'),
             ('rounding', 'the gradient of float32 scores is float64',
              '(-2 * share / xp.maximum(either, 1)).astype(score.dtype)',
              '(-2 * share / xp.maximum(either, 1))'),

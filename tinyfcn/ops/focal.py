@@ -33,7 +33,7 @@ def focal_loss(score: Array, label: Array, ignore: int = 255, gamma: float = 2.,
     if reduce == 'mean':
         weight = weight / xp.maximum(valid.sum(), 1).astype(score.dtype)
 
-    rest = -xp.expm1(-each)                     # 1 − p, with all its digits where p is nearly 1
+    rest = -xp.expm1(-each)                                                     # 1 − p
     focus = rest ** gamma
     loss = weight * focus * each
     # d((1 − p)^gamma · each) / d each; where p is 1, each / (1 − p) is 1
