@@ -31,7 +31,7 @@ from tinyfcn.weights.export import export_net
 
 ROOT = Path(__file__).parents[1]
 # in this order: later pages use files that the commands of earlier ones have written
-PAGES = ['README.md', 'docs/data.md', 'docs/augmentation.md', 'docs/training.md',
+PAGES = ['README.md', 'docs/data.md', 'docs/plan.md', 'docs/augmentation.md', 'docs/training.md',
          'docs/evaluation.md', 'docs/nets.md', 'docs/cluster.md', 'docs/seven-loops.md']
 TEXTS = {page: (ROOT / page).read_text('utf-8') for page in PAGES}
 README = TEXTS['README.md']

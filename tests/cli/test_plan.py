@@ -62,6 +62,13 @@ def test_its_commands_can_be_pasted(my, no_trial, run_main):
         assert words[words.index('--weights') + 1] == before[before.index('--run') + 1]
 
 
+def test_folders_of_other_names_are_in_its_commands(my, no_trial, run_main):
+    (my / 'images').rename(my / 'photos')
+    (my / 'masks').rename(my / 'truth')
+    _, out, _ = run_main('plan', my, '--images', 'photos', '--masks', 'truth')
+    assert f"--data '{my}' --images photos --masks truth --" in out
+
+
 @pytest.mark.parametrize('change, message', [
     (lambda my: (my / 'classes.txt').unlink(), r'classes\.txt'),
     (lambda my: [save(mask, np.full((120, 160), 255, 'uint8'))
@@ -74,6 +81,17 @@ def test_errors_come_before_a_trial(my, monkeypatch, run_main, change, message):
     change(my)
     code, _, err = run_main('plan', my)
     assert code == 2 and re.search(message, err)
+
+
+def test_the_picture_is_there_if_no_step_fits(my, monkeypatch, run_main):
+    def refuse(stage, root, seed):
+        raise ValueError('a step takes more memory than there is')
+
+    monkeypatch.setattr(plan, 'run_trial', refuse)
+    code, out, err = run_main('plan', my)
+    assert code == 2 and 'than there is' in err and 'tinyfcn train' in out
+    with Image.open('plan.png') as image:
+        assert image.width > 1000
 
 
 def test_small_images_get_the_net_for_small_images(tmp_path, monkeypatch, no_trial, run_main):
@@ -95,7 +113,7 @@ def answer(monkeypatch, capsys, **question):
 
 
 def test_what_cannot_be_trained_is_an_answer(my, monkeypatch, capsys):
-    question = dict(recipe='folder', root=str(my), seed=0)
+    question = dict(recipe='folder', root=str(my), seed=0, folders={})
     changes = dict(loss_at={'nosuch': 1}, net_kwargs=dict(width=1/8))
     found = answer(monkeypatch, capsys, changes=changes, **question)
     assert found['error'].startswith("loss_at has 'nosuch', which is no box of this net")

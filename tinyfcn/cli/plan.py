@@ -28,6 +28,7 @@ from ..viz.colours import class_colours
 from ..viz.files import figure_suffix
 from .bar import show_bar
 from .first_weights import SQUEEZENET, best_of_run, default_weights
+from .folders import NAMED
 from .output import say
 from .paths import Location, add_data_argument, find_dataset, train_val_sets
 from .tables import MAX_NAME, in_percent
@@ -63,20 +64,21 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'{printable(args.dataset)}: no pixel of the masks has a class; '
                          f'`tinyfcn check` reads all of them')
     advice = advise(statistics, found.name, len(train), first if is_own else '')
-    for line in describe_data(statistics, train, valid):
+    for line in [*describe_data(statistics, train, valid), '',
+                 *describe_advice(advice, found, args), '']:
         say(line)
-    say()
-    for line in describe_advice(advice, found, args):
-        say(line)
-    say()
-    trials = [run_trial(stage, found.folder, args.seed)
-              for stage in show_bar(advice.stages, len(advice.stages), 'trial')]
+    make_folder(args.output.parent)
+    title = f'{args.dataset}: {len(train):,} images'
+    try:
+        trials = [run_trial(stage, found.folder, args.seed)
+                  for stage in show_bar(advice.stages, len(advice.stages), 'trial')]
+    except ValueError:                                  # such as too little memory for a step
+        draw(args.output, title, statistics, train, advice.reasons)
+        raise
     costs = [*describe_costs(advice, trials, len(valid))]
     for line in costs:
         say(line)
-    make_folder(args.output.parent)
-    draw(args.output, f'{args.dataset}: {len(train):,} images', statistics, train,
-         [*advice.reasons, *costs])
+    draw(args.output, title, statistics, train, [*advice.reasons, *costs])
     say(f'\n{args.output}')
 
 
@@ -91,6 +93,8 @@ def select_images(dataset: Dataset) -> range:
 
 def describe_data(found: LabelStatistics, train: Dataset, valid: Dataset) -> Iterator[str]:
     """Sizes; a table of the classes and their ceilings; a table of small objects and thin parts."""
+    if train.description:
+        yield f'labels: {train.description}'
     smallest, largest = ('{}×{}'.format(*extreme(found.sizes, key=prod)) for extreme in (min, max))
     sizes = f'of {smallest}' if smallest == largest else f'from {smallest} to {largest}'
     read = '' if len(found.sizes) == len(train) else f'; {len(found.sizes):,} masks were read'
@@ -173,6 +177,8 @@ def commands(advice: Advice, found: Location, args: argparse.Namespace) -> Itera
             words += ['--data', str(found.folder)]
         elif args.data:
             words += ['--data', str(args.data)]
+        for part, path in NAMED.items():
+            words += [f'--{part}', str(path)]
         if stage.changes:
             words += ['--set', *(f'{key}={value}' for key, value in stage.changes.items())]
         if found.name == 'folder':

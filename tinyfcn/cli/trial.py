@@ -15,6 +15,7 @@ from ..training.advice import Stage
 from ..training.first_weights import build_net
 from ..training.recipes import get_recipe
 from ..training.trial import Trial, try_steps
+from .folders import NAMED
 from .output import say
 from .paths import train_val_sets
 
@@ -24,8 +25,9 @@ PREPROCESS = dict(order='BGR', scale=1, mean=(104., 117., 123.), std=(1, 1, 1))
 
 def run_trial(stage: Stage, root: Path, seed: int = 0) -> Trial:
     """The time and the memory of a stage, from random weights.   root: of its data set"""
-    question = json.dumps(dict(recipe=stage.recipe, changes=stage.changes,
-                               root=os.path.abspath(root), seed=seed))
+    question = json.dumps(dict(
+        recipe=stage.recipe, changes=stage.changes, root=os.path.abspath(root), seed=seed,
+        folders={part: str(path) for part, path in NAMED.items()}))
     paths = [str(Path(__file__).parents[2]), os.environ.get('PYTHONPATH')]
     process = subprocess.Popen(
         [sys.executable, '-m', __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -59,8 +61,10 @@ def main() -> None:
     say(json.dumps(answer))
 
 
-def try_stage(recipe: str, changes: dict[str, Any], root: str, seed: int) -> Trial:
-    """A few steps of a recipe, some fields of which are changed."""
+def try_stage(recipe: str, changes: dict[str, Any], root: str, seed: int,
+              folders: dict[str, str]) -> Trial:
+    """A few steps of a recipe, some fields of which are changed; folders: of --images, --masks"""
+    NAMED.update({part: Path(path) for part, path in folders.items()})
     changed = get_recipe(recipe, **changes)
     train, valid = train_val_sets(changed, Path(root))
     net = build_net(changed, train, seed)
