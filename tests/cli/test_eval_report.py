@@ -30,9 +30,9 @@ def test_the_page_has_the_numbers_that_are_printed(trained, run_main, tmp_path):
     assert [*again.pop('iu')] == pytest.approx(scores.pop('iu'), abs=0, nan_ok=True)
     assert again == scores
     text = page.read_text('utf-8')
-    assert 'tiny_8s' in text or re.search(r'fcn\w+, [\d,]+ parameters', text)
-    assert 'scales 1 1.5, flip' in text
-    note, = re.findall('<p class="note">(.*)</p>', text)
+    assert f'<h1>How well {run} segments the split train of {root}</h1>' in text
+    assert re.search(r'>tiny_8s, [\d,]+ parameters, scales 1 1.5, flip</p>', text)
+    note = re.search('<p class="note">(.*)</p>', text).group(1)
     assert note in out and 'were trained on' in note
     assert run_main(*args[:3], '--report', page)[0] == 0            # it is its own
 

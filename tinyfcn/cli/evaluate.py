@@ -154,9 +154,9 @@ def save_report(args: argparse.Namespace, net: Net, analyses: dict[str, ErrorAna
 
 def set_name(args: argparse.Namespace) -> str:
     """The data set of the command line, in words."""
-    if args.dataset:
-        return f'{args.dataset}, split {args.split or "val"}'
-    return f'the split {args.split} of its data' if args.split else 'its validation set'
+    if args.split:
+        return f'the split {args.split} of {args.dataset or "its data"}'
+    return f'the validation set of {args.dataset}' if args.dataset else 'its validation set'
 
 
 def describe_prediction(args: argparse.Namespace, net: Net) -> str:

@@ -133,17 +133,17 @@ class ErrorAnalysis:
         ceiling = through_cells(label, stride) if stride > 1 else label
         causes = find_causes(label, pred, ceiling, pixels < self.small, distance <= self.border)
         known = label != VOID
-        pair = n * label[known].astype('int64') + pred[known]
+        pair = n * label[known].astype('int32') + pred[known]
 
         def count(part: Array, parts: int) -> Counts:
             """Confusion matrices, one for each of so many parts, which `part` numbers."""
-            counts: Counts = np.bincount(n * n * part + pair, minlength=parts * n * n)
+            counts: Counts = np.bincount(n * n * part.astype('int32') + pair,
+                                         minlength=parts * n * n)
             return counts.reshape(parts, n, n)
 
-        self.by_cause += count(causes[known].astype('int64').clip(max=N_CAUSES),
-                               N_CAUSES + 1)[:N_CAUSES]
-        within = np.ceil(distance[known]).clip(max=FARTHEST + 1).astype('int64')
-        self.by_distance += count(within - 1, FARTHEST + 1)
+        self.by_cause += count(causes[known].clip(max=N_CAUSES), N_CAUSES + 1)[:N_CAUSES]
+        self.by_distance += count(np.ceil(distance[known].clip(max=FARTHEST + 1)) - 1,
+                                  FARTHEST + 1)
         size = np.digitize(pixels[known], [self.small, MEDIUM * self.small])
         self.by_size += count(size, 3)
         self.objects += np.bincount(size, 1 / pixels[known], minlength=3)

@@ -64,7 +64,7 @@ def border_distance(label: Array) -> NDArray[np.float64]:
     return distance
 
 
-def object_sizes(label: Array) -> NDArray[np.int64]:
+def object_sizes(label: Array) -> NDArray[np.int32]:
     """For each pixel, how many pixels its object has: those of its class that touch.
 
     label (H, W) -> (H, W). Pixels touch along an edge or at a corner.
@@ -73,7 +73,7 @@ def object_sizes(label: Array) -> NDArray[np.int64]:
     [[2, 4, 4], [4, 2, 4]]
     """
     from scipy.ndimage import label as number_parts
-    sizes = np.zeros(label.shape, 'int64')
+    sizes = np.zeros(label.shape, 'int32')
     for value in np.unique(label):
         inside = label == value
         parts, _ = number_parts(inside, np.ones((3, 3)))

@@ -164,9 +164,11 @@ def class_section(analysis: ErrorAnalysis) -> Iterator[str]:
                   percent(ratio(hist[i, i], true[i])), percent(ratio(hist[i, i], pred[i])),
                   text(other), parts_bar(analysis.by_cause[:, i].sum(1)))
     yield CLOSE_TABLE
-    if never := [class_name(analysis, i) for i in np.flatnonzero((true > 0) & (pred == 0))]:
-        yield (f'<p class="note">Never predicted: {", ".join(never)}. Longer training helps, or '
-               f'weights for rare classes.</p>')
+    never = np.flatnonzero((true > 0) & (pred == 0)).tolist()
+    if never:
+        names = ', '.join(class_name(analysis, i) for i in never)
+        yield (f'<p class="note">Never predicted: {names}. Longer training helps, or weights for '
+               f'rare classes.</p>')
     yield ('<p class="faint">Accuracy: of the pixels of the class, how many are found. Precision: '
            'of those predicted as the class, how many are of it. A class that is neither in the '
            'labels nor predicted has no IU, and is not in the mean.</p>')
