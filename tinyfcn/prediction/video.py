@@ -3,19 +3,20 @@
     predict_video(net, 'clip.mp4', 'clip.overlay.mp4')
     predict_video(net, sorted(Path('frames').iterdir()), 'walk.mp4', fps=10)
 
-ffmpeg reads and writes them, which comes with the package imageio-ffmpeg.
+ffmpeg reads and writes them, a program that the package imageio-ffmpeg brings.
 """
-import logging
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fractions import Fraction
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from shutil import copyfileobj
 from time import perf_counter
-from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -31,6 +32,8 @@ from .predict import Input, load_image, predict
 VIDEO_SUFFIXES = '.mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .ogv .flv .wmv'.split()
 # ffmpeg's names of what may be in such files: others, such as lists, can name further files
 CONTAINERS = 'mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,ogg,flv,asf'
+# of ffmpeg, which say that it failed and not why
+VAGUE_MESSAGES = 'Error opening input', 'Format mov,mp4'
 FPS = 25                        # of image sequences
 QUALITY = 20                    # x264's constant rate factor: 0 is exact, 51 is worst
 
@@ -151,59 +154,111 @@ def _open_video(path: Path) -> Iterator[Frames]:
     name = printable(path)
     with open_regular(path):                            # a file that is not there, or a pipe
         ffmpeg = require_ffmpeg()
-    reader = ffmpeg.read_frames(f'file:{path}', input_params=['-format_whitelist', CONTAINERS])
-    try:
-        try:
-            about = next(reader)
-            width, height = about['size']
-        except (OSError, LookupError, AttributeError, ValueError) as error:
-            raise ImageError(f'{name}: not a video that can be read ({_reason(str(error))}); get '
-                             f'it again, or convert it to .mp4') from None
+    command = [ffmpeg, '-hide_banner', '-format_whitelist', CONTAINERS, '-i', f'file:{path}']
+    # without a file to write it only tells what there is
+    about = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
+                           check=False).stderr.decode(errors='replace')
+    if 'Video: ' not in about:
+        reason = 'it has no images' if 'Stream #' in about else _reason(about)
+        raise ImageError(f'{name}: not a video that can be read ({reason}); get it again, or '
+                         f'convert it to .mp4')
+    fps = _frame_rate(about)
+    command += ['-v', 'error', '-r', str(fps), '-f', 'image2pipe', '-c:v', 'ppm',
+                '-pix_fmt', 'rgb24', 'pipe:1']
+    with (tempfile.TemporaryFile() as log,
+          _running(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                   stderr=log) as process):
+        images = _read_frames(cast(BinaryIO, process.stdout), name)
+        first = next(images, None)
+        if first is None:
+            process.wait()
+            raise ImageError(f'{name}: not a video that can be read ({_reason(_read_log(log))}); '
+                             f'get it again, or convert it to .mp4')
+        total = max(1, round(_duration(about) * fps))
+        yield Frames(chain([first], images), total, float(fps))
+
+
+def _frame_rate(about: str) -> Fraction:
+    """In frames a second, as ffmpeg reports it of a file.
+
+    >>> _frame_rate('Video: h264, yuv420p, 320x240, 29.97 fps, 30 tbr'), _frame_rate('15 fps')
+    (Fraction(30000, 1001), Fraction(15, 1))
+    """
+    found = re.search(r'([0-9.]+) fps', about)
+    fps = Fraction(found.group(1)) if found else Fraction(0)
+    if not fps:
+        return Fraction(FPS)
+    of_television = Fraction(round(fps) * 1000, 1001)   # 23.98, 29.97 and 59.94 are rounded
+    return of_television if round(float(of_television), 2) == float(fps) else fps
+
+
+def _read_frames(pipe: BinaryIO, name: str) -> Iterator[Array]:
+    """Read images in the format PPM, one after the other."""
+    count = 0
+    while head := pipe.readline():
+        width, height = map(int, pipe.readline().split())
         if width * height > MAX_PIXELS:
             raise ImageError(f'{name}: frames of {width}×{height} pixels are more than '
                              f'{MAX_PIXELS:,}; make it smaller first')
-        total = round(about['duration'] * about['fps'])
-        yield Frames(_frames(reader, name, height, width), max(1, total), about['fps'] or FPS)
-    finally:
-        reader.close()                                  # which ends ffmpeg
-
-
-def _frames(reader: Iterator[bytes], name: str, height: int, width: int) -> Iterator[Array]:
-    count = 0
-    while True:
-        try:
-            data = next(reader, None)
-        except RuntimeError as error:
-            raise ImageError(f'{name}: damaged after frame {count} ({_reason(str(error))})'
-                             ) from None
-        if data is None:
-            break
-        yield np.frombuffer(data, 'uint8').reshape(height, width, 3)
+        brightest = pipe.readline()
+        pixels = pipe.read(3 * width * height)
+        if (head, brightest, len(pixels)) != (b'P6\n', b'255\n', 3 * width * height):
+            raise ImageError(f'{name}: damaged after frame {count}; get it again')
+        yield np.frombuffer(pixels, 'uint8').reshape(height, width, 3)
         count += 1
-    if not count:
-        raise ImageError(f'{name}: no frame in it that can be read; get it again')
 
 
-def _reason(log: str) -> str:
-    """Why ffmpeg failed: the last of its messages that says more than that it did."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+def _duration(about: str) -> float:
+    """In seconds, as ffmpeg reports it; 0 if it does not know.
+
+    >>> _duration('  Duration: 00:01:02.50, start: 0.000000, bitrate: 57 kb/s')
+    62.5
+    """
+    found = re.search(r'Duration: (\d+):(\d+):([\d.]+)', about)
+    if not found:
+        return 0
+    hours, minutes, seconds = map(float, found.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _read_log(log: BinaryIO) -> str:
+    log.seek(0)
+    return log.read().decode(errors='replace')
+
+
+def _reason(about: str) -> str:
+    """The first of ffmpeg's messages that says why it failed."""
+    lines = [line.strip() for line in about.splitlines() if line.strip()]
     messages = [line.partition('] ')[2] for line in lines if line.startswith('[')]
-    reasons = [message for message in messages if not message.startswith('Error opening')]
-    found = [*lines[:1], *messages, *reasons]
-    return printable(found[-1] if found else 'it says no reason', limit=120)
+    reasons = [message for message in messages
+               if not message.startswith(VAGUE_MESSAGES) and 'low score' not in message]
+    found = [*reasons, *messages, *lines, 'it says no reason']
+    return printable(found[0], limit=120)
 
 
-def require_ffmpeg() -> ModuleType:
-    """The package that brings ffmpeg."""
+def require_ffmpeg() -> str:
+    """The path of the program ffmpeg."""
     try:
-        import imageio_ffmpeg as package
+        import imageio_ffmpeg
     except ImportError:
         raise ValueError('videos need the package imageio-ffmpeg: pip install "tinyfcn[video]"'
                          ) from None
-    # it warns of every video that is turned
-    logging.getLogger('imageio_ffmpeg').setLevel(logging.ERROR)
-    ffmpeg: ModuleType = package
-    return ffmpeg
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:                                # a package without the program
+        raise ValueError('the package imageio-ffmpeg is here without ffmpeg: install ffmpeg, and '
+                         'set IMAGEIO_FFMPEG_EXE to its path') from None
+
+
+@contextmanager
+def _running(command: Sequence[str], **pipes: Any) -> Iterator['subprocess.Popen[bytes]']:
+    """A program, which is ended with the block. Ctrl-C is for this process alone."""
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 # ---- Writing
@@ -213,44 +268,35 @@ def write_video(path: str | PathLike[str], frames: Iterable[Array], fps: float) 
     path = Path(path)
     if path.suffix.lower() != '.mp4':
         raise ValueError(f'{printable(path)}: a video is written as .mp4; give it this ending')
-    ffmpeg = require_ffmpeg().get_ffmpeg_exe()
+    ffmpeg = require_ffmpeg()
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f'{printable(path)}: a video has at least one frame, and there is none')
     # ffmpeg needs a name to write to, as it goes back to the head of the file at the end
-    with (tempfile.TemporaryDirectory(prefix='.video-', dir=path.parent) as folder,
-          tempfile.TemporaryFile() as log):
+    with tempfile.TemporaryDirectory(prefix='.video-', dir=path.parent) as folder:
         written = os.path.join(folder, 'video.mp4')
-        _encode(ffmpeg, written, frames, fps, log)
+        _encode(ffmpeg, written, chain([first], frames), fps)
         with open_atomic(path) as file, open(written, 'rb') as video:
             copyfileobj(video, file)
 
 
-def _encode(ffmpeg: str, path: str, frames: Iterable[Array], fps: float, log: BinaryIO) -> None:
-    """Pass frames on to ffmpeg, which is started for the first of them."""
-    process = None
-    try:
-        for frame in frames:
-            if process is None:
-                height, width = frame.shape[:2]
-                process = subprocess.Popen(
-                    [ffmpeg, '-v', 'error', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
-                     '-s', f'{width}x{height}', '-r', str(fps), '-i', 'pipe:0', '-an',
-                     '-c:v', 'libx264', '-crf', str(QUALITY), '-pix_fmt', 'yuv420p',
-                     '-metadata', f'comment={MARK}', f'file:{path}'],
-                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
-                    start_new_session=True)             # Ctrl-C is for this process alone
-                pipe = cast(BinaryIO, process.stdin)
-            with suppress(BrokenPipeError):             # its log says why, see below
+def _encode(ffmpeg: str, path: str, frames: Iterator[Array], fps: float) -> None:
+    """Pass frames on to ffmpeg."""
+    first = next(frames)
+    height, width = first.shape[:2]
+    command = [ffmpeg, '-v', 'error', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
+               '-s', f'{width}x{height}', '-r', str(fps), '-i', 'pipe:0', '-an',
+               '-c:v', 'libx264', '-crf', str(QUALITY), '-pix_fmt', 'yuv420p',
+               '-metadata', f'comment={MARK}', f'file:{path}']
+    with (tempfile.TemporaryFile() as log,
+          _running(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                   stderr=log) as process):
+        pipe = cast(BinaryIO, process.stdin)
+        with suppress(BrokenPipeError):                 # its log says why
+            for frame in chain([first], frames):
                 pipe.write(np.ascontiguousarray(frame).data)
-                continue
-            break
-        if process is None:
-            raise ValueError('a video has at least one frame, and there is none')
         with suppress(BrokenPipeError):
             pipe.close()
         if process.wait():
-            log.seek(0)
-            reason = _reason(log.read().decode(errors='replace'))
-            raise OSError(f'ffmpeg cannot write the video ({reason})')
-    finally:
-        if process and process.poll() is None:          # after an error, or Ctrl-C
-            process.kill()
-            process.wait()
+            raise OSError(f'ffmpeg cannot write the video ({_reason(_read_log(log))})')
