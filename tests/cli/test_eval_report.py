@@ -20,8 +20,10 @@ def test_the_page_has_the_numbers_that_are_printed(trained, run_main, tmp_path):
     args = ['eval', run, root, '--split', 'train', '--scales', '1', '1.5', '--flip']
     code, out, err = run_main(*args, '--report', page)
     assert code == 0, err
-    assert f'where the errors come from: {page}' in out
     numbers = numbers_of(page)
+    shares = ', '.join(f'{name} {100 * cause["share"]:.1f} %'
+                       for name, cause in numbers['causes'].items())
+    assert out.endswith(f'\nerrors: {shares}\na page about them: {page}\n')
     scores = numbers['scores']
     printed = out.splitlines()[2].split()[-4:]
     assert printed == [f'{100 * scores[name]:.1f}'

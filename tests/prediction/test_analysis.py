@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from training_samples import CENTRED, small_dataset, small_net
 
-from tinyfcn import Dataset, Net, metrics
+from tinyfcn import Dataset, Net, build, load_dataset, metrics
 from tinyfcn.data.ceiling import through_cells
 from tinyfcn.data.dataset import hold_out
+from tinyfcn.data.statistics import label_statistics
 from tinyfcn.layers import conv, resize
 from tinyfcn.prediction import ErrorAnalysis, analyse_errors, evaluate, predict_all
 from tinyfcn.prediction.analysis import BEST, SHOWN_SIDE, WORST
@@ -129,6 +130,15 @@ def test_the_scores_are_those_of_evaluate():
         for name in scores:
             assert analysis.scores[name] == scores[name]
         assert [each.name for each in analysis.images] == dataset.names
+
+
+def test_the_ceiling_is_the_one_that_plan_predicts():
+    dataset = load_dataset('shapes', size=(60, 80)).subset(['0', '1', '2', '3'])
+    net = build('tiny_8s', n_class=5, width=1/8)
+    net.about['preprocess'] = CENTRED
+    ceiling = analyse_errors(net, dataset).ceiling
+    assert (ceiling == label_statistics(dataset).confusion[8]).all()
+    assert .5 < metrics.scores(ceiling)['mean_iu'] < 1
 
 
 def test_several_outputs_have_an_analysis_each():

@@ -35,6 +35,7 @@ from ..prediction.classify import is_classifier
 from ..prediction.evaluation import add_confusion, predict_all, total_confusion
 from ..prediction.multiscale import require_window
 from ..prediction.report import require_report_name, write_report
+from ..prediction.report_sections import CAUSE_NAMES
 from ..runtime.distributed import world
 from ..training import Recipe
 from ..weights.sources import source_name
@@ -50,7 +51,7 @@ from .paths import (
 )
 from .predict_options import add_predict_arguments, predict_options
 from .run_folder import run_data_folder
-from .tables import iu_table, score_table
+from .tables import in_percent, iu_table, score_table
 
 Confusions: TypeAlias = dict[str, NDArray[np.int64]]            # by output, (C, C)
 
@@ -149,7 +150,13 @@ def save_report(args: argparse.Namespace, net: Net, analyses: dict[str, ErrorAna
     make_folder(args.report.parent)
     write_report(args.report, analyses, f'How well {args.weights} segments {set_name(args)}',
                  describe_prediction(args, net), notes)
-    say(f'\nwhere the errors come from: {args.report}')
+    say()
+    for output, analysis in analyses.items():
+        causes = zip(CAUSE_NAMES, analysis.causes())
+        shares = [f'{name} {in_percent(cause.share)} %' for name, cause in causes]
+        title = f'errors of {output}' if len(analyses) > 1 else 'errors'
+        say(f'{title}: {", ".join(shares)}')
+    say(f'a page about them: {args.report}')
 
 
 def set_name(args: argparse.Namespace) -> str:
