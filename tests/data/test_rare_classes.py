@@ -41,12 +41,14 @@ def test_the_images_of_each_class_are_found_once():
     assert set(reads.values()) == {1} and len(reads) == 50
 
 
-def test_every_class_is_drawn_as_often():
-    """Each of three gets 1000 ± 26 of 3000 draws."""
+def test_every_class_is_drawn_as_often_and_each_of_its_images():
+    """Each of three gets 1000 ± 26 of 3000 draws, each of the 25 images of one of them 40 ± 6."""
     dataset, _ = one_in_fifty()
-    counts = Counter(draw_for_class(dataset, np.random.default_rng(seed))[1][1]
-                     for seed in range(3000))
+    drawn = [draw_for_class(dataset, np.random.default_rng(seed)) for seed in range(3000)]
+    counts = Counter(number for _, (_, number) in drawn)
     assert counts.keys() == {0, 1, 2} and max(abs(n - 1000) for n in counts.values()) < 4 * 26
+    images = Counter(i for i, (_, number) in drawn if number == 1)
+    assert len(images) == 25 and max(abs(n - 40) for n in images.values()) < 4 * 6
 
 
 def test_a_share_of_the_images_is_drawn_for_a_class_and_the_crop_has_it():

@@ -122,6 +122,8 @@ def train_and_write(writer: RunWriter, dataset: Dataset,
     net, recipe = writer.net, writer.recipe
     if stops_early(writer.progress, recipe):
         return
+    if recipe.rare_classes:
+        writer.say('reading all masks once, to see which image has which classes')
     step_rows = train(net, dataset, recipe, writer.optimizer, writer.seed, writer.step)
     with closing(step_rows):
         try:
