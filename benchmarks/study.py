@@ -1,7 +1,7 @@
 """Which recipe trains an FCN best on a laptop? Nets × schedules × augmentations, with seeds.
 
     python benchmarks/study.py --data FOLDER --set stanford 'squeezenet-*-flip' --seeds 0 1
-    python benchmarks/study.py                                  the tables and the plots, of results/
+    python benchmarks/study.py                      the tables and the plots, of results/
 
 A trial is called net-schedule-augmentation. Every schedule shows the net each image as often. Each
 stage is a run in runs/study/, which an interrupted study resumes; the scores, the losses and all
@@ -15,7 +15,6 @@ from fnmatch import fnmatchcase
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean
 
 from timing import RESULTS, check_machine
 
@@ -52,7 +51,7 @@ CROP = dict(stanford=(320, 320), camvid=(360, 480), voc_animals=(320, 320))
 
 
 def stages(net, schedule):
-    """[(stride, share of the epochs, fields of the recipe)], each from the weights of the one before"""
+    """[(stride, share of the epochs, fields of the recipe)], each from the weights before"""
     if schedule == 'staged':
         return [(16, .5, SGD), (8, .25, dict(SGD, lr=3e-4)), (4, .25, dict(SGD, lr=1e-4))]
     if schedule == 'once':
@@ -94,7 +93,8 @@ def run_trial(data, set_name, trial, seed):
         for _ in tqdm(rows, f'{name} {recipe.net}', recipe.steps, mininterval=30, disable=None):
             pass
         weights = folder / run.LAST
-        rows = [json.loads(row) for row in (folder / 'metrics.jsonl').read_text('utf-8').splitlines()]
+        log = (folder / 'metrics.jsonl').read_text('utf-8')
+        rows = [json.loads(line) for line in log.splitlines()]
         trained.append(dict(recipe=recipe.to_dict(), **summarise(rows)))
     result = dict(set=set_name, trial=trial, seed=seed, machine=machine,
                   train_images=len(dataset), valid_images=len(valid), stages=trained)

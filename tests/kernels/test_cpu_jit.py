@@ -1,5 +1,6 @@
 """Machine code is kept, found again, and never taken for that of another function."""
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -57,6 +58,20 @@ def test_constants_and_types_are_told_apart(folder):
     assert (plus(1)(2), plus(2)(2), plus(1)(2.5)) == (3, 4, 3.5)
     assert len([*folder.iterdir()]) == 3
     assert (plus(1)(2), plus(2)(2), plus(1)(2.5)) == (3, 4, 3.5)
+
+
+def test_a_function_outside_the_folder_is_told_from_itself_before_an_edit(folder):
+    """Of the same module, name and signature: another constant, operator or function called."""
+    def in_module(source):
+        names = dict(__name__='outside', compiled=jit.compiled, math=math)
+        exec(f'@compiled\ndef f(x):\n    return {source}', names)
+        return names['f']
+
+    for source, value in (('x + 1', 3), ('x + 2', 4), ('x * 2', 4), ('math.exp(x)', math.exp(2)),
+                          ('math.log(x)', math.log(2))):
+        f, again = in_module(source), in_module(source)
+        assert f(2) == again(2) == value
+        assert (hits(f), hits(again)) == (0, 1), source
 
 
 def test_every_source_file_counts(tmp_path):
@@ -292,7 +307,7 @@ def test_the_kernels_for_a_cpu_with_avx2(tmp_path):
 def test_arrays_of_any_layout_share_one_machine_code(folder):
     """Compiled for addresses: a read-only or a sliced array is no other type."""
     from tinyfcn.kernels.convolution import Geometry
-    from tinyfcn.kernels.cpu import direct
+    from tinyfcn.kernels.cpu import direct, tile
     from tinyfcn.kernels.cpu.vec import LOWEST
     geometry = Geometry((1, 1), (1, 1), (1, 1))
     x = np.ones((2, 20, 20, 32), 'float32')
@@ -303,5 +318,5 @@ def test_arrays_of_any_layout_share_one_machine_code(folder):
     for part in x[..., :16], read_only[:, :, :, 16:], x[::-1, ::2, :, 8:24]:
         for filters in w, w[:, ::-1, ::-1].copy()[:, ::-1, ::-1]:
             direct.convolve(part, filters, None, y[:, :part.shape[1], :, 8:40], geometry, LOWEST)
-    assert len(direct.gather_with(*direct.choose_shape(20, 32)).signatures) == 1
+    assert len(direct.gather_with(*tile.choose_shape(20, 32)).signatures) == 1
     assert len(direct.pack.signatures) == 1

@@ -35,7 +35,7 @@ def reduce(x, results):
     v = vec.load(x, LANES)
     results[0] = vec.total(v)
     results[1] = vec.largest(v)
-    results[2] = vec.total(vec.where(vec.first(3), vec.full(vec.ONE), vec.full(vec.ZERO)))
+    results[2] = vec.total(vec.where(vec.first_lanes(3), vec.full(vec.ONE), vec.full(vec.ZERO)))
 
 
 def exp(x):

@@ -49,6 +49,8 @@ PARAMETERS = dict(
     fcn32s=134_346_581, fcn32s_fixed=134_346_581, fcn16s=134_357_354, fcn8s=134_362_751,
     fcn8s_at_once=134_362_751, fcn_alexnet=56_954_261, fcn_googlenet=5_995_077,
     fcn_alexnet_torchvision=57_089_877,
+    fcn_googlenet_16s=5_995_077 + 832 * 21 + 21, fcn_googlenet_8s=5_995_077 + (832 + 480) * 21 + 42,
+    fcn_googlenet_4s=5_995_077 + (832 + 480 + 192) * 21 + 63,
     nyud_rgb_32s=134_424_424, nyud_hha_32s=134_424_424, nyud_rgbd_32s=134_424_424 + 576,
     nyud_rgb_hha_32s=2 * 134_424_424, siftflow_32s=134_408_036)
 
@@ -77,6 +79,9 @@ def test_learned_upsampling_adds_a_dense_deconvolution(name, added):
     ('siftflow_8s', 16, 404, 'score_fr_geo', [5, 9, 31] * 2),
     ('nyud_rgb_hha_16s', 16, 404, 'score_fused', [5, 27]),
     ('fcn_squeezenet_4s', 18, 207, 'score_fr', [0, 0, 8]),
+    ('fcn_googlenet_16s', 22, 715, 'score_fr', [0, 17]),
+    ('fcn_googlenet_8s', 22, 715, 'score_fr', [0, 0, 17]),
+    ('fcn_googlenet_4s', 22, 715, 'score_fr', [0, 0, 0, 17]),
 ])
 def test_depth_field_stride_and_crops(name, layers, field, seen_by, crops):
     n = blank(name)

@@ -34,56 +34,22 @@ steps are the pixels of a line, and its runs the lines of the patch:
                     for o in range(OW):                                     # the steps of a run
                         dw[k, c, i, j] += x[r·s + i, o·s + j, c] * dy[r, o, k]
 """
-from functools import cache, lru_cache
-from math import gcd
-from typing import NamedTuple
+from functools import cache
 
 import numpy as np
 
-from ..convolution import Geometry
 from . import blocking, small_maps
 from .blocking import parallel_for, scratch
 from .images import Image, layout, pixel
 from .jit import compiled
 from .memory import clear_floats, copy_floats, load_strided, store_strided
+from .schedule import is_pointwise, schedule_correlate, schedule_gather, schedule_phases
 from .simd import LANES
-from .tile import choose_shape, tile
+from .tile import tile
 from .vec import LOWEST, load, store
 
-PATCH = 1 << 16         # values of a patch, 256 kB
-LARGE_FILTERS = 1 << 18  # values of w above which more pixels should pass for each read of it
-MIN_PIXELS = 512        # so many then
-PANEL = 1 << 14         # values of a packed panel of dy, 64 kB: of the L1 and L2 cache
-MIN_STEPS = 64          # pixels of a tile of dw, at least: each costs an addition to the sums
-PARTS = 4               # pieces of the work on dw, at least, whatever the number of threads
+PARTIAL_SUMS = 4        # of dw, at least, whatever the number of threads
 MIN_ROWS = 20           # rows of dwᵀ, at least
-LONGEST_LINE = 400      # pixels, see _fold
-
-
-class Window(NamedTuple):
-    """How windows lie on an image, in pixels."""
-
-    rows: int               # from the first tap to the last, both included
-    columns: int
-    row_stride: int
-    column_stride: int
-    top: int                # of the first window; negative in the padding
-    left: int
-    runs: int               # pieces of a window that lie side by side in memory
-    depth: int              # values of such a piece
-    block: int              # rows of y that share a patch
-    is_padded: int          # whether x must be copied into a patch first
-
-
-class Schedule(NamedTuple):
-    """In which tiles and blocks a convolution is computed: what follows from shapes alone."""
-
-    x: tuple[int, ...]      # the layout of x, and
-    y: tuple[int, ...]      # of y (or dy): see images.py
-    tile: tuple[int, int]   # rows and vectors
-    window: Window
-    runs: np.ndarray        # where each run of a window begins, in values of x
-    patch: int              # values of a patch
 
 
 # ---- The loops
@@ -180,24 +146,25 @@ def correlate_with(rows, vectors):
     width = vectors * LANES
 
     @compiled
-    def correlate(x, dy, sums, parts, panels, runs, window, memory, start, stop):
-        """sums (parts, panels, runs, length, width) = xᵀ dy, items start … stop.
+    def correlate(x, dy, sums, partials, panels, run_starts, window, memory, start, stop):
+        """sums (partials, panels, runs, length, width) = xᵀ dy, items start … stop.
 
-        An item is a panel of a part, and a part some of the rows of dy, counted through all images.
-        runs: where each of the window.runs pieces of a window begins; its window.depth values are
-        rows of the sums, and `length` rounds them up to whole tiles. memory: an array of offsets,
+        An item is a panel of a partial sum, which is that of some rows of dy, counted through all
+        images. run_starts: where each of the window.runs runs begins; its window.depth values are
+        rows of the sums, and `length` rounds them up to whole tiles. The last tile reads a few
+        values behind the run, and what becomes of them is never used. memory: an array of offsets,
         the addresses of a patch and of a panel of dy.
         """
         offsets, patch, panel = memory
         length = -(-window.depth // rows) * rows
         item = start
         while item < stop:
-            part = item // panels
+            partial = item // panels
             first_panel = item % panels
             end_panel = min(panels, first_panel + stop - item)
             item += end_panel - first_panel
-            at = dy.images * dy.rows * part // parts
-            end = dy.images * dy.rows * (part + 1) // parts
+            at = dy.images * dy.rows * partial // partials
+            end = dy.images * dy.rows * (partial + 1) // partials
             while at < end:
                 n = at // dy.rows
                 first = at % dy.rows
@@ -211,8 +178,9 @@ def correlate_with(rows, vectors):
                     pack_gradient(dy, panel, n, first, count, k * width, width)
                     for g in range(window.runs):
                         for i in range(0, window.depth, rows):
-                            target = ((part * panels + k) * window.runs + g) * length + i
-                            tile(rows, vectors, 1, source + 4 * (runs[g] + i), 1, column, panel,
+                            target = ((partial * panels + k) * window.runs + g) * length + i
+                            tile(rows, vectors, 1,
+                                 source + 4 * (run_starts[g] + i), 1, column, panel,
                                  offsets.ctypes.data, count, dy.columns,
                                  sums + 4 * target * width, width, 0, LOWEST, 0)
     return correlate
@@ -280,28 +248,28 @@ def convolve_transposed(dy, w, dx, geometry):
     """
     phases = schedule_phases(layout(dy), layout(dx), w.shape, geometry)
     if any(p.schedule and p.schedule.window.is_padded for p in phases) and not np.isfinite(w.sum()):
-        # zeros beside dy times ∞ would be NaN
+        # zeros beside dy times ∞ would be NaN; a sum that overflows is slower, not wrong
         return small_maps.convolve_transposed(dy, w, dx, geometry)
     filters = w.swapaxes(0, 1)
     for pixels, taps, schedule in phases:
-        part = dx[pixels]
+        dx_there = dx[pixels]
         if schedule:
-            _convolve_as(schedule, dy, filters[taps][:, :, ::-1, ::-1], None, part, LOWEST)
+            _convolve_as(schedule, dy, filters[taps][:, :, ::-1, ::-1], None, dx_there, LOWEST)
         else:                                               # no window reads these pixels
-            part[:] = 0
+            dx_there[:] = 0
 
 
 def weight_gradient(x, dy, dw, geometry):
     """x (N, H, W, C), dy (N, OH, OW, K) -> dw (K, C, kh, kw).
 
-    The threads share the panels of filters. Where those are few, dw is the sum of PARTS partial
+    The threads share the panels of filters. Where those are few, dw is the sum of PARTIAL_SUMS
     sums, each of some rows. No number of threads changes which rows, or the order of the sums.
 
     Where a pixel is its own window, dwᵀ = Σ x · dy is as good, and faster if that has fewer rows:
     a panel reads all of them again.
     """
     k, c, kh, kw = dw.shape
-    is_transposed = _is_pointwise(dw.shape, geometry) and c > k >= MIN_ROWS
+    is_transposed = is_pointwise(dw.shape, geometry) and c > k >= MIN_ROWS
     if is_transposed:
         x, dy, k, c = dy, x, c, k
     schedule = schedule_correlate(layout(x), layout(dy), (k, c, kh, kw), geometry)
@@ -312,8 +280,9 @@ def weight_gradient(x, dy, dw, geometry):
     length = -(-window.depth // rows) * rows
     columns = schedule.y[2]
     cost = dy.size * c * kh * kw // panels              # of a panel
-    parts = PARTS if panels < PARTS and panels * cost >= blocking.MIN_WORK else 1
-    sums = np.zeros((parts, panels * window.runs * length * width), x.dtype)
+    is_split = panels < PARTIAL_SUMS and panels * cost >= blocking.MIN_WORK
+    partials = PARTIAL_SUMS if is_split else 1
+    sums = np.zeros((partials, panels * window.runs * length * width), x.dtype)
     correlate = correlate_with(rows, vectors)
 
     def work(part):
@@ -321,12 +290,12 @@ def weight_gradient(x, dy, dw, geometry):
         patch = scratch('patch', schedule.patch)
         panel = scratch('panel', window.block * columns * width)
         correlate(Image(x.ctypes.data, *schedule.x), Image(dy.ctypes.data, *schedule.y),
-                  sums.ctypes.data, parts, panels, schedule.runs, window,
+                  sums.ctypes.data, partials, panels, schedule.run_starts, window,
                   (offsets, patch.ctypes.data, panel.ctypes.data), part.start, part.stop)
 
-    parallel_for(work, count=parts * panels, cost=cost // parts + 1)
+    parallel_for(work, count=partials * panels, cost=cost // partials + 1)
     with np.errstate(all='ignore'):                         # rows behind the last hold anything
-        sums = sums[0] if parts == 1 else sums.sum(0)
+        sums = sums[0] if partials == 1 else sums.sum(0)
     finish = unpack_transposed if is_transposed else unpack
     parallel_for(lambda part: finish(sums.ctypes.data, window.runs, length, width, dw.ctypes.data,
                                      dw.shape, part.start, part.stop),
@@ -352,169 +321,8 @@ def _convolve_as(schedule, x, w, b, y, least):
     def work(part):
         patch = scratch('patch', schedule.patch)
         gather(Image(x.ctypes.data, *schedule.x), Image(y.ctypes.data, *schedule.y),
-               packed.ctypes.data, bias.ctypes.data, least, schedule.runs.ctypes.data, window,
-               patch.ctypes.data, part.start, part.stop)
+               packed.ctypes.data, bias.ctypes.data, least, schedule.run_starts.ctypes.data,
+               window, patch.ctypes.data, part.start, part.stop)
 
     n, oh, ow, *_ = schedule.y
     parallel_for(work, count=n * oh, cost=ow * w.size)
-
-
-# ---- Schedules
-
-@lru_cache(maxsize=4096)
-def schedule_gather(x, y, shape, geometry):
-    """x and y are layouts, `shape` is that of w.
-
-    A negative pad leaves out the first pixels.
-    """
-    k, c, kh, kw = shape
-    x, y = _fold(x, y, shape, geometry)
-    ow = y[2]
-    rows, vectors = choose_shape(ow, k)
-    window, runs = _window(x, y, shape, geometry, is_whole=True)
-    block = (PATCH // (_line(window, ow) * c) - window.rows) // window.row_stride + 1
-    if k * c * kh * kw > LARGE_FILTERS:
-        block = max(block, -(-MIN_PIXELS // ow))
-    window = window._replace(block=max(1, min(y[1], block)))
-    offsets = np.stack([runs, np.arange(window.runs) * window.depth * vectors * LANES], axis=1)
-    return Schedule(x, y, (rows, vectors), window, offsets, _patch_size(window, ow, c))
-
-
-@lru_cache(maxsize=4096)
-def schedule_correlate(x, dy, shape, geometry):
-    """x and dy are layouts, `shape` is that of dw."""
-    k, c, kh, kw = shape
-    x, dy = _fold(x, dy, shape, geometry)
-    ow = dy[2]
-    depth = (kw if geometry.dilation[1] == 1 else 1) * c
-    rows, vectors = choose_shape(depth, k)
-    window, runs = _window(x, dy, shape, geometry, is_whole=depth % rows == 0)
-    block = min(PATCH * 2 // (_line(window, ow) * c * window.row_stride),
-                max(PANEL // (ow * vectors * LANES), -(-MIN_STEPS // ow)))
-    window = window._replace(block=max(1, min(dy[1], block)))
-    return Schedule(x, dy, (rows, vectors), window, runs, _patch_size(window, ow, c))
-
-
-class Part(NamedTuple):
-    """Pixels of dx that are one convolution of dy."""
-
-    pixels: tuple[slice, ...]
-    taps: tuple[slice, ...]         # of w (C, K, kh, kw)
-    schedule: Schedule | None       # None: no window reads them
-
-
-@lru_cache(maxsize=4096)
-def schedule_phases(dy, dx, shape, geometry):
-    """dy and dx are layouts, `shape` is that of w. -> a Part for each pair of phases"""
-    n, h, w, c, image, row, column = dx
-    k, _, kh, kw = shape
-    parts = []
-    for rows in _phases(h, kh, *(of_axis[0] for of_axis in geometry)):
-        for columns in _phases(w, kw, *(of_axis[1] for of_axis in geometry)):
-            size = len(range(h)[rows.pixels]), len(range(w)[columns.pixels])
-            ksize = len(range(kh)[rows.taps]), len(range(kw)[columns.taps])
-            if 0 in size:
-                continue
-            schedule = None
-            if 0 not in ksize:
-                part = (n, *size, c, image, row * geometry.stride[0], column * geometry.stride[1])
-                schedule = schedule_gather(
-                    dy, part, (c, k, *ksize),
-                    Geometry((1, 1), (rows.pad, columns.pad), (rows.dilation, columns.dilation)))
-            parts.append(Part(np.s_[:, rows.pixels, columns.pixels],
-                              np.s_[:, :, rows.taps, columns.taps], schedule))
-    return parts
-
-
-def _window(x, y, shape, geometry, is_whole):
-    """The Window, without its block, and where each run of it begins, in values.
-
-    is_whole: whether tiles read nothing behind the window's own values.
-    """
-    _, c, kh, kw = shape
-    (s, t), (p, q), (d, e) = geometry
-    _, h, w, _, _, x_row, x_column = x
-    rows = (kh - 1) * d + 1
-    columns = (kw - 1) * e + 1
-    is_inside = (max(p, q) <= 0 and (y[1] - 1) * s + rows - p <= h
-                 and (y[2] - 1) * t + columns - q <= w)
-    # a run of several taps needs them side by side
-    is_dense = x_column == 4 * c or kw == 1 or e > 1
-    is_padded = not (is_inside and is_dense and is_whole)
-    row, column = x_row // 4, x_column // 4
-    if is_padded:
-        column = c
-        row = ((y[2] - 1) * t + columns) * c
-    taps = [0] if e == 1 else range(kw)
-    runs = np.array([i * d * row + j * e * column for i in range(kh) for j in taps])
-    depth = kw * c if e == 1 else c
-    return Window(rows, columns, s, t, -p, -q, len(runs), depth, 1, int(is_padded)), runs
-
-
-def _line(window, pixels):
-    """How many pixels of x a line of so many pixels of y reads."""
-    return (pixels - 1) * window.column_stride + window.columns
-
-
-def _patch_size(window, pixels, channels):
-    """The values of a patch, and room behind it for a tile that reaches beyond."""
-    if not window.is_padded:
-        return 1
-    height = (window.block - 1) * window.row_stride + window.rows
-    return height * _line(window, pixels) * channels + 4 * LANES
-
-
-def _is_pointwise(shape, geometry):
-    """Whether a pixel is its own window."""
-    return (*shape[2:], *geometry.stride, *geometry.pad) == (1, 1, 1, 1, 0, 0)
-
-
-def _fold(x, y, shape, geometry):
-    """The layouts of x and y, as one image of few and long rows where a pixel is its own window.
-
-    There it does not matter where a row of the image ends, and long rows are cut into tiles with
-    less overlap. Every pixel must lie as far behind the last, across rows and images.
-    """
-    n, h, w, *_ = x
-    is_even = all(row == w * column and (n == 1 or image == h * row)
-                  for *_, image, row, column in (x, y))
-    if not (is_even and _is_pointwise(shape, geometry)):
-        return x, y
-    columns = max(_largest_divisor(n * h * w), w)
-    rows = n * h * w // columns
-    return tuple((1, rows, columns, c, rows * columns * column, columns * column, column)
-                 for *_, c, _, _, column in (x, y))
-
-
-@cache
-def _largest_divisor(count):
-    """The largest number up to LONGEST_LINE that divides the count."""
-    return max(length for length in range(1, LONGEST_LINE + 1) if count % length == 0)
-
-
-class Phase(NamedTuple):
-    """The pixels of an axis that meet the same taps."""
-
-    pixels: slice
-    taps: slice
-    pad: int                # of the convolution of dy that computes these pixels
-    dilation: int
-
-
-def _phases(size, taps, stride, pad, dilation):
-    """All phases of an axis: tap a is read at pixel Y where Y + pad − a·dilation is a multiple of
-    the stride. Of the taps that meet a phase each is `step` behind the one before."""
-    common = gcd(stride, dilation)
-    step = stride // common
-    for phase in range(stride):
-        pixels = slice((phase - pad) % stride, size, stride)
-        meeting = [a for a in range(min(step, taps)) if (a * dilation - phase) % stride == 0]
-        if not meeting:
-            yield Phase(pixels, slice(0), 0, 1)
-            continue
-        first = meeting[0]
-        count = len(range(first, taps, step))
-        # the window that reads the first pixel by its first tap, of which the others lie before
-        window = (pixels.start + pad - first * dilation) // stride
-        reach = (count - 1) * (dilation // common)
-        yield Phase(pixels, slice(first, taps, step), reach - window, dilation // common)

@@ -6,7 +6,7 @@
 Numba's own cache looks at the file of the function alone, and two processes that compile at once
 may exchange their results. So this one keeps a file for each result, whose name is a hash of all
 that decides it: every source file of this folder, the CPU, the versions of Python and Numba, the
-signature, and the constants of the function. Nothing is ever overwritten by something else, and an
+signature, and the bytecode and the constants of the function. Nothing is ever overwritten by something else, and an
 edit anywhere is seen. Where no folder can be written, code is compiled again in every process.
 
 To compile takes about half a second a loop, so it is logged, and the command line shows that.
@@ -65,11 +65,15 @@ class Cache(NullCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.name = function.__qualname__.replace('<locals>.', '').replace('.', '_')
-        # of a function that is made by another one, such as the size of its tiles; the functions
-        # that it calls are part of the sources
+        code = function.__code__
+        # what tells functions of one name apart: those that another function makes, such as for
+        # tiles of several sizes, and one outside this folder before and after an edit. The
+        # functions that it calls are part of the sources
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
-        constants = [value for value in cells if isinstance(value, (int, float, str, tuple))]
-        self.function = f'{function.__module__} {function.__qualname__} {constants}'
+        constants = [value for value in (*cells, *code.co_consts)
+                     if isinstance(value, (int, float, str, tuple))]
+        self.function = (f'{function.__module__} {function.__qualname__} {constants} '
+                         f'{code.co_names} {code.co_code.hex()}')
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         target_context.refresh()

@@ -16,7 +16,7 @@ from .blocking import channels_last
 from .images import pixel, rows_in_parallel
 from .jit import compiled
 from .simd import LANES
-from .vec import LOWEST, ZERO, exp, first, full, largest, load, read, store, total, where, write
+from .vec import LOWEST, ZERO, exp, first_lanes, full, largest, load, read, store, total, where, write
 
 
 def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
@@ -106,7 +106,7 @@ def _cross_entropy(score, dscore, true_class, weights, sums, margins, scale, sta
 def _scores(x, c, channels):
     """LANES scores from class c on, −∞ for a class that does not exist."""
     left = channels - c
-    return where(first(left), load(x + 4 * c, left), LOWEST)
+    return where(first_lanes(left), load(x + 4 * c, left), LOWEST)
 
 
 @compiled

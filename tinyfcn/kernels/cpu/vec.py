@@ -126,7 +126,7 @@ def full(b, value):
 
 
 @instruction(bits, types.intp)
-def first(b, left):
+def first_lanes(b, left):
     """Yes for the first `left` lanes."""
     return simd.first_lanes(b, left)
 

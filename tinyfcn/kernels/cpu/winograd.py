@@ -61,7 +61,7 @@ BLOCK = 350_000         # values of v and m together, 1.4 MB of the L2 cache, �
 SMALL_FILTERS = 1 << 14  # … while w has at most so many; else so many tiles that u is read seldom:
 MIN_TILES = 160
 MIN_TILES_OF_DW = 256
-PARTS = 4               # pieces of the work on dw, at least, as in direct.py
+PARTIAL_SUMS = 4        # of dw, at least, as in direct.py
 
 
 # ---- The transforms
@@ -257,10 +257,11 @@ def correlate_with(rows, vectors):
     width = vectors * LANES
 
     @compiled
-    def correlate(x, dy, sums, parts, panels, offsets, padding, block, memory, start, stop):
-        """sums (parts, 36, panels, length, width) = Σ over tiles of v · u, items start … stop.
+    def correlate(x, dy, sums, partials, panels, offsets, padding, block, memory, start,
+                  stop):
+        """sums (partials, 36, panels, length, width) = Σ over tiles of v · u, items start … stop.
 
-        An item is a panel of a part, and a part some of the rows of tiles, as in direct.py.
+        An item is a panel of a partial sum, which is that of some rows of tiles, as in direct.py.
         """
         patch, v, u = memory
         pitch = -(-x.channels // LANES) * LANES
@@ -269,12 +270,12 @@ def correlate_with(rows, vectors):
         columns = (dy.columns + 3) // 4
         item = start
         while item < stop:
-            part = item // panels
+            partial = item // panels
             first_panel = item % panels
             own = min(panels - first_panel, stop - item)
             item += own
-            at = dy.images * tile_rows * part // parts
-            end = dy.images * tile_rows * (part + 1) // parts
+            at = dy.images * tile_rows * partial // partials
+            end = dy.images * tile_rows * (partial + 1) // partials
             while at < end:
                 n = at // tile_rows
                 first = at % tile_rows
@@ -288,7 +289,7 @@ def correlate_with(rows, vectors):
                 for f in range(36):
                     for k in range(own):
                         source = u + 4 * (f * own + k) * tiles * width
-                        panel = (36 * part + f) * panels + first_panel + k
+                        panel = (36 * partial + f) * panels + first_panel + k
                         for c in range(0, x.channels, rows):
                             tile(rows, vectors, 1, v + 4 * (f * tiles * pitch + c), 1, pitch,
                                  source, offsets, 1, tiles,
@@ -324,10 +325,11 @@ def weight_gradient(x, dy, dw, geometry):
     panels = -(-k // width)
     length = -(-c // rows) * rows
     cost = 36 * n * tile_rows * columns * c * width     # of a panel
-    parts = PARTS if panels < PARTS and panels * cost >= blocking.MIN_WORK else 1
+    is_split = panels < PARTIAL_SUMS and panels * cost >= blocking.MIN_WORK
+    partials = PARTIAL_SUMS if is_split else 1
     block = _block(columns, c, k, SMALL_FILTERS // 4, MIN_TILES_OF_DW, tile_rows)
     tiles = block * columns
-    sums = np.zeros((parts, 36 * panels * length * width), x.dtype)
+    sums = np.zeros((partials, 36 * panels * length * width), x.dtype)
     offsets = np.zeros(2, np.int64)
     correlate = correlate_with(rows, vectors)
 
@@ -336,12 +338,12 @@ def weight_gradient(x, dy, dw, geometry):
         v = scratch('v', 36 * tiles * (c + LANES) + rows)
         u = scratch('u', 36 * tiles * panels * width)
         memory = patch.ctypes.data, v.ctypes.data, u.ctypes.data
-        correlate(image_of(x), image_of(dy), sums.ctypes.data, parts, panels, offsets.ctypes.data,
-                  geometry.pad, block, memory, part.start, part.stop)
+        correlate(image_of(x), image_of(dy), sums.ctypes.data, partials, panels,
+                  offsets.ctypes.data, geometry.pad, block, memory, part.start, part.stop)
 
-    parallel_for(work, count=parts * panels, cost=cost // parts + 1)
+    parallel_for(work, count=partials * panels, cost=cost // partials + 1)
     with np.errstate(all='ignore'):                         # rows behind the last hold anything
-        sums = sums[0] if parts == 1 else sums.sum(0)
+        sums = sums[0] if partials == 1 else sums.sum(0)
 
     def finish(part):
         taps = scratch('outputs', 9 * LANES)
