@@ -6,8 +6,9 @@
 Numba's own cache looks at the file of the function alone, and two processes that compile at once
 may exchange their results. So this one keeps a file for each result, whose name is a hash of all
 that decides it: every source file of this folder, the CPU, the versions of Python and Numba, the
-signature, and the bytecode and the constants of the function. Nothing is ever overwritten by something else, and an
-edit anywhere is seen. Where no folder can be written, code is compiled again in every process.
+signature, and the bytecode and the constants of the function. Nothing is ever overwritten by
+something else, and an edit anywhere is seen. Where no folder can be written, code is compiled again
+in every process.
 
 To compile takes about half a second a loop, so it is logged, and the command line shows that.
 """

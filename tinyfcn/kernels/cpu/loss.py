@@ -16,7 +16,20 @@ from .blocking import channels_last
 from .images import pixel, rows_in_parallel
 from .jit import compiled
 from .simd import LANES
-from .vec import LOWEST, ZERO, exp, first_lanes, full, largest, load, read, store, total, where, write
+from .vec import (
+    LOWEST,
+    ZERO,
+    exp,
+    first_lanes,
+    full,
+    largest,
+    load,
+    read,
+    store,
+    total,
+    where,
+    write,
+)
 
 
 def _accepts(score, label, ignore=255, reduce='sum', class_weight=None, pixel_weight=None,
