@@ -257,7 +257,7 @@ def test_a_class_without_pixels_is_absent_and_not_nan():
 
 @pytest.mark.parametrize('args, pattern', [
     (['train', 'voc-fcn9s'], 'voc-fcn9s.*voc-fcn32s, voc-fcn16s'),
-    (['train', 'folder', '--set', 'colour=3'], 'colour.*net, train'),
+    (['train', 'folder', '--set', 'color=3'], 'color; .*net, train.* Did you mean colour'),
     (['train', 'folder', '--set', 'loss=sum'], r'lr 0\.003 .* loss="mean"'),
     (['train', 'voc-fcn32s', '--set', 'loss=mean'], 'lr 1e-10 .* loss="sum"'),
     (['train', 'folder', '--data', 'nowhere'], 'nowhere'),
