@@ -1,4 +1,4 @@
-"""With all augmentation on, a run resumes bit for bit, and ranks and threads see the same images."""
+"""With all augmentation on, a run resumes bit for bit, and each change reaches the net."""
 from itertools import islice
 
 import pytest
@@ -47,7 +47,6 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, n_rows):
 
 
 def test_every_change_changes_the_losses():
-    """So each of them reaches the images that are trained on."""
     def losses(**changes):
         recipe = make_recipe(steps=3, batch=2, **changes)
         return [row['loss'] for row in train(small_net(), small_dataset(4), recipe,

@@ -174,7 +174,8 @@ def test_means(name, mean):
      'voc-fcn32s: no field called learning_rate, stpes; the fields are net, train, valid'),
     ('voc-fcn32s', dict(loss='max'),
      r"loss is 'max'; it must be 'sum' or 'mean' of .*, 'focal', 'dice' or 'ce\+dice'"),
-    ('folder-unet', dict(loss='ce+dice'), 'border_weight weighs single pixels, .* border_weight=None'),
+    ('folder-unet', dict(loss='ce+dice'),
+     'border_weight weighs single pixels, .* border_weight=None'),
     ('voc-fcn32s', dict(lr=0), 'lr is 0; it must be a number above 0'),
     ('voc-fcn32s', dict(lr=-1e-10), 'lr is -1e-10; it must be a number above 0'),
     ('voc-fcn32s', dict(lr=float('nan')), 'lr is nan; it must be a number above 0'),
@@ -204,7 +205,10 @@ def test_a_wrong_name_is_answered_with_near_ones_and_not_with_all():
     dict(lr_power='linear'), dict(scale_range=3), dict(scale_range=(0, 1)), dict(crop_size=32),
     dict(crop_size=(0, 5)), dict(rules=5), dict(train='voc'), dict(train=None),
     dict(preprocess='BGR'), dict(border_weight=5), dict(border_weight=(10, 0)),
-    dict(elastic_sigma=0), dict(elastic_sigma='much')])
+    dict(elastic_sigma=0), dict(elastic_sigma='much'), dict(rotation=-5), dict(rotation=181),
+    dict(colour=.4), dict(colour=(.4, .4, .4)), dict(colour=(0, 0, 0, 1.5)), dict(blur=0),
+    dict(blur=1e6), dict(noise=-1), dict(noise='some'), dict(rare_classes=0),
+    dict(rare_classes=1.01), dict(rare_classes=True)])
 def test_values_that_the_command_line_can_pass_are_rejected_with_the_field(changes):
     """`--set steps=2.5` passes a number, and `momentum=high` a string."""
     (key, value), = changes.items()

@@ -13,6 +13,8 @@ SHOWN = 60                      # characters of a value in an error
 MAX_LR_OF_SUM = 1e-6
 MIN_LR_OF_MEAN = 1e-9
 
+MAX_BLUR = 50                   # pixels; the time of a blur grows with it
+
 
 def show(value: object) -> str:
     """A value as Python writes it, cut where it is long.
@@ -35,8 +37,8 @@ def check_fields(values: Mapping[str, Any]) -> None:
     _check_schedule(values['lr_power'], values['lr_step'])
     _check_learning_rate(values['loss'], values['lr'])
     if 'dice' in values['loss'] and values['border_weight']:
-        raise ValueError(f'border_weight weighs single pixels, and loss={values["loss"]!r} compares '
-                         f'areas: set border_weight=None, or loss="mean"')
+        raise ValueError(f'border_weight weighs single pixels, and loss={values["loss"]!r} '
+                         f'compares areas: set border_weight=None, or loss="mean"')
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,9 @@ REQUIREMENTS = [
     Requirement(('scale_range',), 'None, or a low and a high factor', _or_none(_is_range)),
     Requirement(('crop_size',), 'None, or numbers of rows and columns, such as (256, 256)',
                 _or_none(lambda value: _is_tuple_of(_is_count, value, 2))),
-    Requirement(('elastic_sigma', 'blur'), 'None, or a number of pixels above 0',
-                _or_none(_is_positive)),
+    Requirement(('elastic_sigma',), 'None, or a number of pixels above 0', _or_none(_is_positive)),
+    Requirement(('blur',), f'None, or a number of pixels above 0, at most {MAX_BLUR}',
+                _or_none(lambda value: _is_positive(value) and value <= MAX_BLUR)),
     Requirement(('rotation',), 'None, or a number of degrees above 0, at most 180',
                 _or_none(lambda value: _is_positive(value) and value <= 180)),
     Requirement(('colour',), 'None, or the largest changes of brightness, contrast, saturation and '

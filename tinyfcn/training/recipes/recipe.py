@@ -51,8 +51,8 @@ class Recipe:
     # further arguments of tinyfcn.build, such as width
     net_kwargs: dict[str, Any] = field(default_factory=dict)
 
-    # cross-entropy, its 'sum' or 'mean' over the pixels of a batch; or the mean focal loss, the Dice
-    # loss of a batch, or the sum of mean cross-entropy and Dice loss
+    # cross-entropy, its 'sum' or 'mean' over the pixels of a batch; or the mean focal loss, the
+    # Dice loss of a batch, or the sum of mean cross-entropy and Dice loss
     loss: Literal['sum', 'mean', 'focal', 'dice', 'ce+dice'] = 'mean'
     # the learning rate of the first step
     lr: float
