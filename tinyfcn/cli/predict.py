@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('weights', type=Path, metavar='WEIGHTS',
                         help='a file of weights, the folder of a run, or the name of pretrained '
                              'weights')
-    parser.add_argument('images', nargs='+', metavar='IMAGE',
+    parser.add_argument('inputs', nargs='+', metavar='IMAGE',
                         help='an image, a folder of images, or a video')
     parser.add_argument('-o', '--output', type=Path, default=Path('predictions'), metavar='FOLDER',
                         help='where to write (default: %(default)s). NAME.mp4 writes a video, of '
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    inputs = find_inputs(args.images, args.output)
+    inputs = find_inputs(args.inputs, args.output)
     check_options(args, inputs)
     images = [*inputs.images]
     if source_name(str(args.weights)) and images and not any(path.exists() for path in images):

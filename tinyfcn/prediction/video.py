@@ -186,10 +186,10 @@ def _frame_rate(about: str) -> Fraction:
     """
     found = re.search(r'([0-9.]+) fps', about)
     fps = Fraction(found.group(1)) if found else Fraction(0)
-    if not fps:
-        return Fraction(FPS)
     of_television = Fraction(round(fps) * 1000, 1001)   # 23.98, 29.97 and 59.94 are rounded
-    return of_television if round(float(of_television), 2) == float(fps) else fps
+    if fps.denominator > 1 and round(float(of_television), 2) == float(fps):
+        return of_television
+    return fps or Fraction(FPS)
 
 
 def _read_frames(pipe: BinaryIO, name: str) -> Iterator[Array]:
