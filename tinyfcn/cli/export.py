@@ -16,8 +16,10 @@ import sys
 from pathlib import Path
 
 from .. import load
+from ..data.channels import RGB
 from ..files import make_folder, printable, require_own
 from ..net import Net
+from ..prediction.predict import channels_of
 from ..weights.export import (
     axes_of,
     export_net,
@@ -85,8 +87,19 @@ def describe_names(net: Net) -> None:
         say(f'tinyfcn: {layout.name} expects images prepared in another way, see below', sys.stderr)
 
 
+def describe_values(net: Net, order: str) -> str:
+    """The channels of an image in the order that the file expects, and their values."""
+    channels = channels_of(net)
+    if channels == RGB:
+        return {'RGB': 'red green blue', 'BGR': 'blue green red'}[order] + ' 0 … 255'
+    names = [*channels.in_order]
+    if order == 'BGR':
+        names[:3] = names[2::-1]
+    return f'{printable(", ".join(names))}, values of {channels.dtype}'
+
+
 def describe_preprocess(net: Net, with_preprocess: bool) -> None:
-    """Print how to prepare an image with pixels 0 … 255 for the file."""
+    """Print how to prepare an image for the file."""
     preprocess = net.about.get('preprocess')
     if not preprocess:
         say(f'{"images":9} the net does not say how they are prepared for it')
@@ -95,7 +108,7 @@ def describe_preprocess(net: Net, with_preprocess: bool) -> None:
     parts = []
     if side := net.about.get('shorter_side'):
         parts.append(f'resized to {side} pixels on the shorter side')
-    parts.append({'RGB': 'red green blue', 'BGR': 'blue green red'}[steps['order']] + ' 0 … 255')
+    parts.append(describe_values(net, steps['order']))
     if steps['scale'] != 1:
         parts.append(f'times {steps["scale"]:.6g}')
     if any(steps['mean']):

@@ -74,7 +74,7 @@ def image_rows(sample: Sample, net: Net, classes: Mapping[str, Sequence[str]]) -
         colours = viz.class_colours(names, net.about.get('colours'))
         label = labels[output if output in labels else 'score']
         name = sample.name if len(classes) == 1 else f'{sample.name}, {output}'
-        image = picture(sample.image[..., :3], printable(name), is_photo=True)
+        image = picture(viz.as_colours(sample.image), printable(name), is_photo=True)
         truth = picture(colours[label], f'label: {shares(label, names)}')
         predicted = picture(colours[preds[output]],
                             f'prediction: {shares(preds[output], names)}')
