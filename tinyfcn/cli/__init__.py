@@ -47,7 +47,7 @@ COMMANDS = {
     'weights': Command('weights', 'get trained weights by name; inspect or convert a file'),
     'export': Command('export', 'write a net for ONNX Runtime, PyTorch and other programs'),
     'check': Command('check', 'validate every image and mask of a data set'),
-    'plan': Command('plan', 'what to expect of a data set, and how to train on it, in one picture'),
+    'plan': Command('plan', 'what to expect of a data set, and how to train on it'),
     'data': Command('data', 'download and unpack a data set, or convert your own'),
     'doctor': Command('doctor', 'report on Python, BLAS, GPU, memory and disk, with advice'),
 }
