@@ -252,6 +252,24 @@ def test_ctrl_c_saves_and_one_rank_resumes_what_two_began(data, uninterrupted, t
 
 
 @mpi
+def test_two_ranks_stop_early_at_the_same_step(data, tmp_path):
+    """At this rate nothing gets better; and resumed, they have nothing to do."""
+    command = train_command(data, tmp_path / 'run', 'lr=1e-9', 'validate_every=2', 'patience=2')
+    for _ in range(2):
+        code, stderr = wait_for(start_job(2, '-m', 'tinyfcn', *command))
+        assert code == 0 and 'stopped early at step 6 of 16' in stderr, stderr
+    assert checkpoint.load(tmp_path / 'run/last.safetensors').about['run']['step'] == 6
+
+
+@mpi
+def test_two_ranks_find_no_learning_rate(data, tmp_path):
+    command = [word for word in train_command(data, tmp_path / 'run') if word != '--resume']
+    code, stderr = wait_for(start_job(2, '-m', 'tinyfcn', *command, '--find-lr'), ENDS_WITHIN)
+    assert code == 2
+    assert_one_message(stderr, 'one process finds a learning rate')
+
+
+@mpi
 def test_an_image_that_a_rank_cannot_read_ends_the_job(data, tmp_path):
     damaged = copytree(data, tmp_path / 'set')
     for path in (damaged / 'images').iterdir():

@@ -54,8 +54,8 @@ def fit(net: Net, dataset: Dataset, recipe: str | Recipe | Mapping[str, Any], se
         device: str = 'cpu', report: Callable[[StepRow], object] | None = None) -> list[StepRow]:
     """Train a net in place, from the weights it has, for all steps of a recipe. -> a row for each
 
-    recipe: its name, a Recipe, or a dict of its fields. Of these net, init_from, train and valid
-    are not used: net and dataset are given, and nothing is validated or written.
+    recipe: its name, a Recipe, or a dict of its fields. Of these net, init_from, train, valid and
+    patience are not used: net and dataset are given, and nothing is validated or written.
     device: 'cpu' or 'gpu', where the net then is
     report: is called with the row of each step, for example print
 

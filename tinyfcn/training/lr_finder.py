@@ -3,7 +3,7 @@
 With a rate that is too small the loss hardly falls, and with one that is too large it grows. A
 hundred steps whose rate grows a millionfold show both (Smith, Cyclical Learning Rates for Training
 Neural Networks, WACV 2017). The suggestion is the rate at which the loss has fallen by four fifths
-of all that it falls. For recipes whose rate was tuned by hand it is within a factor of about two.
+of all that it falls. Its order of magnitude can be trusted, its first digit cannot.
 """
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
