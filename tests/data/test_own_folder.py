@@ -103,6 +103,15 @@ def test_images_without_labels_are_named_with_what_to_do(tmp_path):
             as error:
         folder(tmp_path)
     assert str(error.value).startswith(f'{tmp_path}: ') and '\n' not in str(error.value)
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels/a.txt').write_text('0 .1 .1 .2 .2 .1 .2')
+    with pytest.raises(ValueError, match='text files, as YOLO writes them; export the labels as C'):
+        folder(tmp_path)
+    (tmp_path / 'labels/a.txt').rename(tmp_path / 'labels/a.xml')
+    (tmp_path / 'labels/a.xml').write_text('<annotation><object>')
+    with pytest.raises(ValueError, match='boxes, as those of VOC; .* draw outlines or masks'):
+        folder(tmp_path)
+    (tmp_path / 'labels/a.xml').unlink()
     save(tmp_path / 'one/a.jpg', RGB)
     save(tmp_path / 'other/b.png', LABEL)
     with pytest.raises(ValueError, match=r'the folder itself, one/, other/; which of them are mask'

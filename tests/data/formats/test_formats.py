@@ -172,6 +172,18 @@ def test_files_of_coco_for_training_and_validation_are_splits(tmp_path):
         folder(tmp_path, 'test')
 
 
+def test_a_coco_file_that_begins_with_its_images(tmp_path):
+    """Nothing but their names stands in the part of it that is looked at first."""
+    data = coco_of([(4, box(0, 0, 20, 20), 0)])
+    data['images'] += [dict(id=100 + i, file_name=f'{i:060}.jpg') for i in range(1000)]
+    save(tmp_path / 'a.jpg', RGB)
+    (tmp_path / 'labels.json').write_text(json.dumps(data))
+    assert 'COCO, 1,001 images in labels.json' in folder(tmp_path).description
+    problem, = find_problems(folder(tmp_path), summary := {})
+    assert 'no such file' in problem and 'The same of 999 more' in problem
+    assert summary['images'] == 1
+
+
 def test_shapes_of_labelme_that_have_no_class_number(copy):
     """A list decides the numbers; __ignore__ is void, _background_ the background."""
     root = copy('labelme')

@@ -54,7 +54,7 @@ class CocoFile(NamedTuple):
 
 def is_coco(head: bytes) -> bool:
     """Whether a JSON file that begins like this is one of COCO's."""
-    return any(key in head for key in (b'"annotations"', b'"categories"', b'"coco_url"'))
+    return any(key in head for key in (b'"annotations"', b'"categories"', b'"file_name"'))
 
 
 def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> LabelFiles:
@@ -73,7 +73,8 @@ def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> Lab
                              f'{MAX_CLASSES} are possible. List those you need in classes.txt')
     stored = images_by_file_name(root)
     rows = [(file, image) for file in content for image in file.images.values()]
-    images = [_image_path(root, file, image, stored) for file, image in rows]
+    near = {file.path: _folders_near(root, file.path) for file in content}
+    images = [_image_path(root, image, near[file.path], stored) for file, image in rows]
     names = names_of(images, root)
     if doubles := repeated(names):
         raise ImageError(f'{printable(chosen[0])}: two images are called {printable(doubles[0])}; '
@@ -91,8 +92,9 @@ def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> Lab
         return _read_labelled(image_path, by_path[path], by_image[image_path], known, read_image)
 
     splits: dict[str, list[str]] = {}
+    split_of = {path: split_in(path.relative_to(root)) for path in chosen}
     for name, (file, _) in zip(names, rows):
-        splits.setdefault(split_in(file.path.relative_to(root)), []).append(name)
+        splits.setdefault(split_of[file.path], []).append(name)
     shown = ' and '.join(printable(path.relative_to(root)) for path in chosen[:3])
     described = describe_classes(classes, 'by the ids of their categories')
     return LabelFiles(f'COCO, {count(len(rows), "image")} in {shown}; {described}', classes, files,
@@ -105,14 +107,18 @@ def _choose(paths: Sequence[Path]) -> list[Path]:
     return instances or list(paths)
 
 
-def _image_path(root: Path, file: CocoFile, image: CocoImage,
+def _folders_near(root: Path, path: Path) -> list[Path]:
+    """Where to look for the images of a JSON file: in its folder, and in those of its split."""
+    split = split_in(path.relative_to(root))
+    folders = [folder for above in (root, root / 'images') if above.is_dir()
+               for folder in sorted(above.iterdir()) if folder.is_dir()]
+    own = [folder for folder in folders if split and split_in(Path(folder.name)) == split]
+    return [path.parent, root, *own]
+
+
+def _image_path(root: Path, image: CocoImage, near: Sequence[Path],
                 stored: Mapping[str, Sequence[Path]]) -> Path:
     file_name = image.row['file_name']
-    split = split_in(file.path.relative_to(root))
-    near = [file.path.parent, root, *(folder for folder in (root, root / 'images')
-                                      if folder.is_dir() for folder in sorted(folder.iterdir())
-                                      if split and folder.is_dir()
-                                      and split_in(Path(folder.name, 'x')) == split)]
     found = find_image(stored, file_name, near)
     return found or root / Path(file_name.replace('\\', '/')).name
 

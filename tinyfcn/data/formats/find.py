@@ -72,11 +72,24 @@ def _describe(root: Path) -> str:
     names = ['the folder itself' if folder == root else f'{folder.relative_to(root).as_posix()}/'
              for folder in folders[:6]]
     shown = printable(', '.join(names))
+    if other := _describe_other(root):
+        return other
     if len(folders) == 1:
         return (f'images in {shown}, and no labels for them; known are {KNOWN}. Label the images, '
                 f'or put the masks into a folder masks/')
     return (f'images in {shown}; which of them are masks cannot be told from the names: name '
             f'both, --images FOLDER --masks FOLDER, or rename them to images and masks')
+
+
+def _describe_other(root: Path) -> str:
+    """Labels that are there and cannot be read; '' if there are none."""
+    if any('labels' in path.relative_to(root).parts for path in walk_files(root, ['.txt'])):
+        return ('its folder labels has text files, as YOLO writes them; export the labels as COCO '
+                'JSON, or as masks')
+    if any(b'<annotation>' in head for _, head in _heads(walk_files(root, ['.xml']))):
+        return ('its XML files have boxes, as those of VOC; boxes alone cannot be trained on: draw '
+                'outlines or masks')
+    return ''
 
 
 def _heads(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:

@@ -109,11 +109,15 @@ def named_pairs(images: Path, masks: Path) -> dict[str, Pair]:
 
 def _image_folders(root: Path, depth: int = 2) -> Iterator[Path]:
     """Folders below root, at most two deep, that hold images."""
-    for folder in sorted(root.iterdir()) if depth and root.is_dir() else ():
-        if folder.is_dir() and not folder.name.startswith('.'):
-            if _has_images(folder):
-                yield folder
-            yield from _image_folders(folder, depth - 1)
+    if not depth or not root.is_dir():
+        return
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries
+                       if entry.is_dir() and not entry.name.startswith('.'))
+    for name in names:
+        if _has_images(root / name):
+            yield root / name
+        yield from _image_folders(root / name, depth - 1)
 
 
 def _has_images(folder: Path) -> bool:
