@@ -225,5 +225,17 @@ def test_a_page_says_what_is_wrong_with_a_label():
     pair = np.zeros((4, 6, 3), 'uint8'), np.full((4, 6), 7)
     with pytest.raises(ValueError, match='eye: .*7'):
         viz.draw_augmented('page.png', [('eye', [pair])], ['0', '1'])
-    with pytest.raises(ValueError, match=r'page\.png: 0 rows'):
-        viz.draw_augmented('page.png', [], ['0', '1'])
+    for rows in [], [('eye', [])]:
+        with pytest.raises(ValueError, match=r'page\.png: . rows'):
+            viz.draw_augmented('page.png', rows, ['0', '1'])
+
+
+def test_images_of_many_bits_are_as_bright_on_a_page_as_each_other(tmp_path):
+    label = np.zeros((20, 20), 'uint8')
+    images = [np.full((20, 20, 1), value, 'float32') for value in (900, 500, 100)]
+    row = 'row', [(image, label) for image in images]
+    viz.draw_augmented(tmp_path / 'page.png', [row], ['a'])
+    with Image.open(tmp_path / 'page.png') as page:
+        pixels = np.asarray(page.convert('RGB'))
+    for grey in 255, 128, 0:
+        assert (pixels == grey).all(2).sum() > 150 * 150

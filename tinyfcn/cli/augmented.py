@@ -38,8 +38,10 @@ def draw_augmented(args: argparse.Namespace) -> None:
         raise ValueError(f'recipe {name} does not augment images: change it, for example with '
                          f'--set flip=True rotation=10, or name another one with --recipe')
     dataset = open_dataset(args.augment, args.data, 'train')
+    if recipe.colour and not dataset.channels.has_colours:
+        augmentation['colour'] = *recipe.colour[:2], 0, 0
     rows = [augmented_row(dataset, i, args.seed, recipe.rare_classes, augmentation)
-            for i in range(0, len(dataset), -(-len(dataset) // IMAGES))]
+            for i in sorted({i * len(dataset) // IMAGES for i in range(IMAGES)})]
     note = describe_changes(augmentation)
     if recipe.rare_classes:
         note += f'; {recipe.rare_classes:.0%} of the crops near a class drawn at random'
@@ -56,7 +58,7 @@ def augmented_row(dataset: Dataset, i: int, seed: int, rare_classes: float | Non
     name = dataset.names[i]
     alone = dataset.subset([name])
     samples = [sample(alone, i, seed)]
-    samples += [sample(alone, i + times, seed, rare_classes=rare_classes, **augmentation)
+    samples += [sample(alone, CHANGED * i + times, seed, rare_classes=rare_classes, **augmentation)
                 for times in range(CHANGED)]
     return name, [(one.image, [*by_output(one.label).values()][0]) for one in samples]
 

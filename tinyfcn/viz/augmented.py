@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..files import printable
 from .colours import VOID, check_pair, class_colours, class_shares
 from .files import write_png
+from .images import as_colours
 from .legend import FAINT, INK, Entry, draw_legend, load_font
 from .tiles import FONT_SIZE, heading_strip, make_tile, stack, tile_strip
 
@@ -41,8 +42,7 @@ def draw_augmented(path: str | PathLike[str], rows: Iterable[tuple[str, Sequence
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     draw_augmented(f'{folder}/page.png', [('eye', pairs)], ['0', '1'])
     """
-    checked = [(name, [_check(name, *pair, len(classes)) for pair in pairs])
-               for name, pairs in rows]
+    checked = [(name, _check(name, pairs, len(classes))) for name, pairs in rows]
     counts = {len(pairs) for _, pairs in checked}
     if len(counts) != 1 or 0 in counts:
         raise ValueError(f'{path}: {len(checked)} rows with {sorted(counts)} images; a page has at '
@@ -60,10 +60,15 @@ def draw_augmented(path: str | PathLike[str], rows: Iterable[tuple[str, Sequence
     write_png(path, stack(strips))
 
 
-def _check(name: str, image: NDArray[Any], label: NDArray[Any],
-           n_class: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _check(name: str, pairs: Sequence[Pair],
+           n_class: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """The images as colours, equally bright where their values are equal, and their labels."""
+    pixels = [image.reshape(-1, 1, image.shape[-1]) for image, _ in pairs]
+    colours = as_colours(np.concatenate(pixels)) if pixels else np.empty(0)
+    ends = np.cumsum([len(part) for part in pixels])
     try:
-        return check_pair(np.ascontiguousarray(image), label, n_class)
+        return [check_pair(part.reshape(*image.shape[:2], -1), label, n_class)
+                for part, (image, label) in zip(np.split(colours, ends[:-1]), pairs)]
     except ValueError as error:
         raise ValueError(f'{printable(name)}: {error}') from None
 
