@@ -99,6 +99,11 @@ def jpeg_of_four_channels(path):
     set_tag(path, 259, 7)
 
 
+@tiff('4 channels of 16 bits in CMYK; save them as grey or RGB')
+def inks(path):
+    set_tag(path, 262, 5)
+
+
 @tiff('channels of 8 and 16 bits; save all of them alike')
 def channels_of_unequal_depth(path):
     set_tag(path, 258, 4 << 16)                         # where the four numbers are

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .images import MAX_PIXELS, ImageError, has_deep_pixels, open_image, to_upright
 from .regular import ReadError, open_regular
 from .text import printable
-from .tiff import GREYS, Page, is_tiff, read_page, read_pages
+from .tiff import GREYS, PHOTOMETRIC_NAMES, RGB, Page, is_tiff, read_page, read_pages
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -155,6 +155,11 @@ def _checked(head: Head) -> Head:
 def _tiff_pages(file: BinaryIO) -> list[Page]:
     """The pages of a TIFF that are channels of one image: one, or several of one grey channel."""
     pages = read_pages(file)
+    photometric = pages[0].photometric
+    if not pages[0].is_plain and photometric not in (*GREYS, RGB):
+        name = PHOTOMETRIC_NAMES.get(photometric, f'photometric interpretation {photometric}')
+        raise ValueError(f'{pages[0].samples} channels of {pages[0].bits} bits in {name}; save '
+                         f'them as grey or RGB')
     return pages if pages[0].photometric in GREYS else pages[:1]
 
 

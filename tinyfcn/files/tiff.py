@@ -47,6 +47,8 @@ KINDS = {1: 'u', 2: 'i', 3: 'f', 4: 'u'}                # of samples: unsigned, 
 DEPTHS = {'u': (8, 16, 32, 64), 'i': (8, 16, 32, 64), 'f': (16, 32, 64)}
 # photometric interpretations: how many samples of a pixel are colours or grey
 GREYS = 0, 1                            # white is 0, black is 0
+RGB = 2
+PHOTOMETRIC_NAMES = {3: 'a palette', 5: 'CMYK', 6: 'YCbCr', 8: 'Lab', 9: 'Lab'}
 COLOUR_SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3}
 COMPRESSIONS = {1: 'none', 5: 'LZW', 8: 'deflate', 32946: 'deflate', 32773: 'PackBits',
                 34925: 'LZMA', 50000: 'Zstandard'}
