@@ -197,7 +197,7 @@ def test_a_step_that_does_not_fit_the_memory_is_rejected(tmp_path, monkeypatch):
     (tmp_path / 'data').mkdir()
     dataset = photos(tmp_path / 'data')
     monkeypatch.setattr(memory, 'available_memory', lambda x: 4 * 10**9)
-    recipe = get_recipe('folder', crop_size=None)
+    recipe = get_recipe('folder', crop_size=None, scale_range=None)
     with pytest.raises(ValueError, match=r'a step on images of 3024×4032 pixels takes about '
                                          r'2\d.\d GB of memory, and 4.0 GB are available: --set '
                                          r'crop_size=512,512 trains on crops'):
