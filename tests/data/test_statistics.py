@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tinyfcn.data.ceiling import through_cells
+from tinyfcn.data.class_weights import median_frequency
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.data.objects import thin_pixels
 from tinyfcn.data.statistics import STRIDES, label_statistics
@@ -26,6 +27,7 @@ def test_the_sums_over_all_labels():
     assert found.pixels.tolist() == [(every == i).sum() for i in range(3)]
     assert found.void == (every == 255).sum() and found.shares.sum() == pytest.approx(1)
     assert found.images.tolist() == [3, 3, 3]
+    assert found.median_weights == median_frequency(dataset())
     for stride in STRIDES:
         hists = [confusion(label, through_cells(label, stride), 3) for label in LABELS.values()]
         assert (found.confusion[stride] == sum(hists)).all()

@@ -39,12 +39,34 @@ def test_finer_stages_have_lower_rates():
     assert rates == sorted(rates, reverse=True) and len({*rates}) == len(stages)
 
 
-def test_a_rare_class_is_weighed():
-    advice = advise(statistics(64, rare=5), 'folder', 1000, OWN)
-    assert all(stage.changes['class_weight'] == 'median' for stage in advice.stages)
-    assert any('bird has less than 1% of the pixels' in reason for reason in advice.reasons)
+def test_a_rare_class_gets_another_loss():
+    found = statistics(64, rare=5)
+    advice = advise(found, 'folder', 1000, OWN)
+    assert all(stage.changes['loss'] == 'ce+dice' for stage in advice.stages)
+    assert 'rare_classes' not in advice.stages[0].changes, 'the only image has it'
+    reason, = (reason for reason in advice.reasons if 'bird' in reason)
+    # one image has all three classes, so the second of them has the median frequency
+    assert f'class_weight=median weighs it {found.median_weights[2]:.2g} times' in reason
+    assert found.median_weights[2] == pytest.approx(np.sort(found.pixels)[1] / 5)
     plain = advise(statistics(64), 'folder', 1000, OWN)
-    assert all('class_weight' not in stage.changes for stage in plain.stages)
+    assert not {'loss', 'class_weight'} & {*plain.stages[0].changes}
+
+
+def test_a_rare_class_of_few_images_is_drawn_more_often():
+    labels = {str(i): np.full((40, 40), i % 2, 'uint8') for i in range(10)}
+    labels['3'][:4, :4] = 2
+    found = label_statistics(Dataset(('sky', 'tree', 'bird'), labels, lambda name: (
+        np.zeros((40, 40, 3), 'uint8'), labels[name])))
+    advice = advise(found, 'folder', 1000, OWN)
+    assert advice.stages[0].changes['rare_classes'] == .5
+    assert any('bird: only in 1 of 10 images' in reason for reason in advice.reasons)
+
+
+def test_a_summed_loss_stays_one():
+    """The learning rate of such a recipe is one for a sum."""
+    stage, = advise(statistics(64, rare=5), 'sbd', 100).stages
+    recipe = get_recipe(stage.recipe, **stage.changes)
+    assert recipe.loss == 'sum' and recipe.class_weight == 'median'
 
 
 @pytest.mark.parametrize('count, epochs, reason', [(20_000, 4, 'show each of 20,000 images 4 time'),

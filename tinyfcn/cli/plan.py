@@ -4,8 +4,8 @@ Reads the masks, and prints and draws the share of each class; the ceiling,
 which is the score of the masks themselves once they are reduced to one class
 for each cell of 32, 16, 8 or 4 pixels and enlarged again, as in the paper's
 table of upper bounds; objects smaller than a cell; and what is too thin for
-one. Then it suggests a net, a recipe and class weights with the reasons, and
-times a few steps for the time and the memory that this takes on this machine.
+one. Then it suggests a net, a recipe and what helps rare classes, with the
+reasons, and times a few steps, for the time and the memory that this takes here.
 
   tinyfcn plan my                       a folder of your own; draws plan.png
   tinyfcn plan camvid --data FOLDER -o camvid.png

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .dataset import Dataset
-from .labels import by_output
+from .labels import Array, by_output
 
 
 def median_frequency(dataset: Dataset) -> list[float]:
@@ -24,8 +24,19 @@ def median_frequency(dataset: Dataset) -> list[float]:
         counts = np.bincount(label.ravel(), minlength=n_class)[:n_class]
         own += counts
         seen += (counts > 0) * counts.sum()
+    return balance(own, seen)
+
+
+def balance(own: Array, seen: Array) -> list[float]:
+    """The weights of `median_frequency`, from sums over all images.
+
+    own (C,): pixels of each class; seen (C,): pixels that are not void in the images that have it
+
+    >>> balance(np.array([90, 10]), np.array([100, 50]))
+    [0.6111111111111112, 2.75]
+    """
     found = own > 0
     f = own[found] / seen[found]
-    weights = np.ones(n_class)
+    weights = np.ones(len(own))
     weights[found] = np.median(f) / f
     return [float(weight) for weight in weights]

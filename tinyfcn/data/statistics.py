@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .ceiling import through_cells
+from .class_weights import balance
 from .dataset import Dataset
 from .labels import VOID, Array, by_output
 from .objects import object_areas, thin_pixels
@@ -25,6 +26,7 @@ class LabelStatistics:
     void: int                           # pixels
     pixels: Array                       # (C,)
     images: Array                       # (C,): in how many images the class is
+    seen: Array                         # (C,): the pixels of these images that are not void
     objects: Array                      # (C,): connected parts
     small_objects: dict[int, Array]     # {stride: (C,)}
     thin: dict[int, Array]              # {stride: (C,)} pixels
@@ -35,6 +37,11 @@ class LabelStatistics:
         """The share of each class in the pixels that are not void.   (C,)"""
         shares: Array = self.pixels / max(1, self.pixels.sum())
         return shares
+
+    @property
+    def median_weights(self) -> list[float]:
+        """What class_weight='median' weighs each class with."""
+        return balance(self.pixels, self.seen)
 
 
 def label_statistics(dataset: Dataset, numbers: Iterable[int] | None = None) -> LabelStatistics:
@@ -65,7 +72,8 @@ def _no_labels(classes: tuple[str, ...]) -> LabelStatistics:
         return np.zeros(n, 'int64')
 
     return LabelStatistics(
-        classes, sizes=[], void=0, pixels=zeros(), images=zeros(), objects=zeros(),
+        classes, sizes=[], void=0, pixels=zeros(), images=zeros(), seen=zeros(),
+        objects=zeros(),
         small_objects={stride: zeros() for stride in STRIDES},
         thin={stride: zeros() for stride in STRIDES},
         confusion={stride: np.zeros((n, n), 'int64') for stride in STRIDES})
@@ -81,6 +89,7 @@ def _add(found: LabelStatistics, label: Array) -> None:
     found.void += label.size - known.size
     found.pixels += counts
     found.images += counts > 0
+    found.seen += (counts > 0) * counts.sum()
     areas = object_areas(label)
     for number, own in areas.items():
         found.objects[number] += len(own)

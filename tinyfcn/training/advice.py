@@ -15,6 +15,7 @@ from .recipes import RECIPES, Recipe, get_recipe
 # accurate, and the one that raises the ceiling of VOC animals by 2.9 points did not
 GAIN = .03
 RARE = .01                      # of all pixels: the share of a rare class
+RARE_CLASSES = .5               # the field of a recipe, for a class that few images have
 EPOCHS = 4, 100                 # a recipe that shows each image less or more often is mentioned
 MAX_NAMES = 5                   # of classes, in a sentence
 # of the recipe, for each finer stride that continues from the one before, as in recipes/ours.py
@@ -55,12 +56,10 @@ def advise(found: LabelStatistics, name: str, n_images: int, own_recipe: str = '
     if own_recipe:
         stages, reason = choose_steps(stages, n_images)
         reasons += [reason] if reason else []
-    if rare := rare_classes(found):
-        stages = [change(stage, class_weight='median') for stage in stages]
-        have = 'has' if len(rare) == 1 else 'have'
-        reasons.append(f'{names_of(rare, found)} {have} less than {RARE:.0%} of the pixels: '
-                       f'class_weight=median weighs classes by how rare they are, which raises '
-                       f'their accuracy, and lowers the pixel accuracy a little')
+    changes, of_rare = rare_class_changes(found, recipe)
+    if changes:
+        stages = [change(stage, **changes) for stage in stages]
+    reasons += of_rare
     reasons += crop_reasons(recipe, found)
     return Advice(stages, reasons)
 
@@ -168,9 +167,28 @@ def smaller(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
     return min(a[0], b[0]), min(a[1], b[1])
 
 
-def rare_classes(found: LabelStatistics) -> list[int]:
-    """The classes that have pixels, but few."""
-    return [number for number, share in enumerate(found.shares.tolist()) if 0 < share < RARE]
+def rare_class_changes(found: LabelStatistics,
+                       recipe: Recipe) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a recipe that help classes of few pixels, and the reasons."""
+    rare = [number for number, share in enumerate(found.shares.tolist()) if 0 < share < RARE]
+    if not rare:
+        return {}, []
+    have = 'has' if len(rare) == 1 else 'have'
+    weights = ', '.join(f'{found.median_weights[number]:.2g}' for number in rare[:MAX_NAMES])
+    times = f'class_weight=median weighs {"it" if len(rare) == 1 else "them"} {weights} times'
+    few = f'{names_of(rare, found)} {have} less than {RARE:.0%} of the pixels'
+    if recipe.loss != 'mean':                           # the learning rate is one for this loss
+        return dict(class_weight='median'), [f'{few}: {times}']
+    changes: dict[str, Any] = dict(loss='ce+dice')
+    reasons = [f'{few}: of the Dice loss each class is an equal part, however few pixels it has; '
+               f'or {times}']
+    if seldom := [number for number in rare if 2 * found.images[number] < len(found.sizes)]:
+        changes['rare_classes'] = RARE_CLASSES
+        images = ' and '.join(f'{found.images[number]:,}' for number in seldom[:MAX_NAMES])
+        reasons.append(f'{names_of(seldom, found)}: only in {images} of {len(found.sizes):,} '
+                       f'images; rare_classes={RARE_CLASSES:g} draws half of the images for a '
+                       f'class, each class as often as any other')
+    return changes, reasons
 
 
 def names_of(numbers: list[int], found: LabelStatistics) -> str:
