@@ -114,6 +114,18 @@ def test_a_grey_photo_that_a_camera_turned_is_upright(tmp_path):
     np.testing.assert_array_equal(stored, RGBA[..., :1])
 
 
+def test_an_array_of_8_bits_is_read_as_a_photo(tmp_path):
+    """Where red, green and blue are expected: by a net, or among photos."""
+    np.save(tmp_path / 'rgb.npy', RGBA[..., :3])
+    np.save(tmp_path / 'grey.npy', RGBA[..., 0])
+    np.testing.assert_array_equal(read_image(tmp_path / 'rgb.npy'), RGBA[..., :3])
+    np.testing.assert_array_equal(read_image(tmp_path / 'grey.npy'), RGBA[..., [0, 0, 0]])
+    for path in FOLDER / 'plain.tif', FOLDER / 'bytes.tif', FOLDER / 'floats.tif':
+        with pytest.raises(ValueError, match=f'{path.name}: .* and the other images, or those that '
+                                             'the net was trained on, have '):
+            read_image(path)
+
+
 def test_the_size_of_an_image_of_any_format(tmp_path):
     np.save(tmp_path / 'a.npy', RGBA)
     Image.fromarray(RGBA).save(tmp_path / 'a.webp')

@@ -115,7 +115,9 @@ def fits(head: Head, n: int) -> bool:
 
     With transparency it has one channel more. Plain images become grey, and grey ones colours.
     """
-    return n in (head.channels, head.channels + head.has_alpha) or head.is_plain and n in (1, 3)
+    is_grey = head.channels == 1 and head.dtype == 'uint8'
+    return (n in (head.channels, head.channels + head.has_alpha)
+            or head.is_plain and n in (1, 3) or is_grey and n == 3)
 
 
 def describe_head(head: Head) -> str:

@@ -47,6 +47,8 @@ def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None,
         pixels = read_pixels(path)
         if mask_size not in (None, pixels.shape[:2]):
             raise size_mismatch(path, '{}×{} pixels'.format(*pixels.shape[:2]), 'mask', mask_size)
+    if pixels.shape[2] < n:                             # grey of 8 bits
+        pixels = pixels.repeat(n, 2)
     pixels = np.ascontiguousarray(pixels[..., channels.order])
     if pixels.dtype != 'uint8':
         pixels = pixels.astype('float32')
@@ -55,25 +57,27 @@ def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None,
 
 
 def _is_array(path: str | Path) -> bool:
-    """Whether a file is one of .npy, or a TIFF of 8 bits that Pillow does not read."""
+    """Whether a file is one of .npy, or a TIFF that Pillow does not read."""
     if not str(path).lower().endswith(('.npy', '.tif', '.tiff')):
         return False
     try:
         head = read_head(path)
     except ValueError:                          # reading it will report it
         return False
-    return not head.is_plain and head.dtype == 'uint8'
+    is_npy = str(path).lower().endswith('.npy')
+    return not head.is_plain and (is_npy or head.dtype == 'uint8' or head.channels not in (1, 3))
 
 
 def _require_channels(path: str | Path, head: Head, channels: Channels) -> None:
     """Raise unless an image has these channels, of this type."""
     if value_type(head.dtype) != channels.dtype:
-        raise ImageError(f'{printable(path)}: values of {head.dtype}, and {channels.dtype} is '
-                         f'needed, as in the other images; values of another range would be '
-                         f'misread, so convert it')
+        raise ImageError(f'{printable(path)}: values of {head.dtype}, and the other images, or '
+                         f'those that the net was trained on, have {channels.dtype}; convert it, '
+                         f'for values of another range would be misread')
     if not fits(head, len(channels.names)):
-        raise ImageError(f'{printable(path)}: {describe_head(head)}, and {channels} are needed; '
-                         f'save it with the same channels as the other images')
+        raise ImageError(f'{printable(path)}: {describe_head(head)}, and the other images, or '
+                         f'those that the net was trained on, have {channels}; save it with the '
+                         f'same channels')
 
 
 def require_finite(image: Array, source: object) -> None:
