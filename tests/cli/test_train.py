@@ -71,6 +71,19 @@ def test_list_prints_a_row_for_every_recipe_with_what_it_needs(run_main, tmp_pat
     assert max(map(len, out.splitlines())) < 120
 
 
+def test_list_prints_the_fields_of_one_recipe(run_main):
+    code, out, _ = run_main('train', 'folder', '--list', '--weights', 'squeezenet', '--set',
+                            'patience=7', 'freeze=conv1*,fire2*')
+    assert code == 0 and out.startswith('folder-squeezenet\n\n')
+    for field in recipes.get_recipe('folder-squeezenet').to_dict():
+        assert re.search(rf'^{field} ', out, re.M), field
+    assert re.search(r"^freeze +\('conv1\*', 'fire2\*'\) +None, or patterns of names", out, re.M)
+    assert re.search('^patience +7 +None, or a whole number of validations', out, re.M)
+    assert max(map(len, out.splitlines())) <= 110
+    code, _, err = run_main('train', 'nosuch', '--list')
+    assert code == 2 and 'tinyfcn train --list' in err
+
+
 def test_train_without_a_recipe_names_one(run_main):
     code, out, err = run_main('train', '--set', 'lr=1')
     assert code == 2 and not out

@@ -1,13 +1,16 @@
-"""`tinyfcn train --list`: a table of all recipes, and what each needs."""
+"""`tinyfcn train --list`: a table of all recipes and what each needs; or of one, and its fields."""
 from collections.abc import Mapping
+from textwrap import wrap
 
 from ..training.needs import recipe_needs, time_class
-from ..training.recipes import Recipe
+from ..training.recipes import Recipe, allowed_values
 from .first_weights import default_weights
 from .paths import open_dataset
 from .tables import percent
 
 HEADER = 'RECIPE', 'net', 'data', 'starts from', 'memory', 'time', 'mean IU'
+LINE = 110                      # characters of a line about a field
+VALUE = 24                      # characters of a value that has its explanation beside it
 HERE = '*'                      # follows what is on this machine
 NOTES = f'''
 {HERE} is here; `tinyfcn data NAME` and `tinyfcn weights get NAME` fetch the others. A recipe that
@@ -34,6 +37,23 @@ def recipe_list(recipes: Mapping[str, Recipe]) -> str:
     lines = ['  '.join(f'{text:{width}}' for text, width in zip(row, widths)).rstrip()
              for row in rows]
     return '\n'.join(lines) + '\n' + NOTES
+
+
+def field_list(recipe: Recipe) -> str:
+    """Each field of a recipe: its name, its value, and what it may be."""
+    texts = allowed_values()
+    values = {name: repr(value) for name, value in recipe.to_dict().items()}
+    name_width = max(map(len, values))
+    value_width = max(len(value) for value in values.values() if len(value) <= VALUE)
+    lines = []
+    for name, value in values.items():
+        start = f'{name:{name_width}}  {value:{value_width}}  '
+        if len(value) > value_width:                    # then its explanation begins below it
+            lines.append(start.rstrip())
+            start = ' ' * (name_width + value_width + 4)
+        indent = ' ' * len(start)
+        lines += wrap(texts[name], LINE, initial_indent=start, subsequent_indent=indent)
+    return '\n'.join([*lines, '\nchange any by --set NAME=VALUE'])
 
 
 def megabytes(memory: int) -> str:

@@ -6,6 +6,7 @@ same command with --resume continues: on one machine, with the same libraries
 and as many threads, bit for bit as if it had not been stopped.
 
   tinyfcn train --list                  all recipes, and what each needs
+  tinyfcn train folder --list           what can be set, and to what
   tinyfcn train folder --data my        your own images/, masks/ and classes.txt
   tinyfcn train folder --data my --weights squeezenet
   tinyfcn train folder --data my --find-lr
@@ -45,7 +46,7 @@ from .first_weights import describe_start, initial_weights, recipe_for_folder, r
 from .output import say
 from .paths import add_data_argument, data_folder, train_val_sets
 from .progress import show_progress
-from .recipe_list import recipe_list
+from .recipe_list import field_list, recipe_list
 from .run_folder import RUN_FILES, require_own_run, run_data_folder
 from .tables import score_table
 
@@ -53,7 +54,8 @@ from .tables import score_table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('recipe', metavar='RECIPE', nargs='?', help='the name of a recipe')
     parser.add_argument('--list', action='store_true',
-                        help='print a table of the recipes, with what each needs, and end')
+                        help='print a table of the recipes, with what each needs; or all fields '
+                             'of RECIPE, which --set changes')
     add_data_argument(parser)
     parser.add_argument('--weights', type=Path, nargs='+', action='extend', default=[],
                         metavar='FILE',
@@ -83,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     if args.list or args.recipe == 'list':
-        say(recipe_list({name: recipes.get_recipe(name) for name in recipes.RECIPES}))
+        show_list(args)
         return
     if args.recipe is None:
         raise ValueError('name a recipe, such as `tinyfcn train folder --data FOLDER`; `tinyfcn '
@@ -126,7 +128,7 @@ def run(args: argparse.Namespace) -> None:
     title = (f'{name}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} {others}{describe_start(name, files, resumes)}. In {folder}:')
     if train.description:
-        title = f'{root}: {train.description}\n{title}'
+        title = f'{title}\n  {root}: {train.description}'
     how_to_continue = f'run the same command with --resume to continue in {folder}'
     scores = show_progress(rows, recipe, title, how_to_continue)
     if not scores:                                      # the run was finished before
@@ -135,6 +137,18 @@ def run(args: argparse.Namespace) -> None:
     say(score_table(last_and_best(name, scores, folder), recipe.target, recipe.source))
     written = [name for name in RUN_FILES if (folder / name).exists()]
     say(f'\nIn {folder}: {", ".join(written)}')
+
+
+def show_list(args: argparse.Namespace) -> None:
+    """Print all recipes, or the fields of one."""
+    name = args.recipe
+    changes = dict(args.set)
+    if name in (None, 'list'):
+        say(recipe_list({name: recipes.get_recipe(name) for name in recipes.RECIPES}))
+        return
+    if name == 'folder':
+        name = recipe_for_folder(args.weights, changes)
+    say(f'{name}\n\n{field_list(get_recipe(name, changes))}')
 
 
 def last_and_best(name: str, last: Row, folder: Path) -> dict[str, Row]:

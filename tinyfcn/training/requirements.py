@@ -17,7 +17,7 @@ from ..prediction.evaluation import require_channels
 from ..prediction.tiles import border, largest_tile, usable_memory
 from .channels import preprocess_for
 from .first_weights import preprocess_differences
-from .freeze import require_weights_to_train
+from .freeze import frozen_weights, require_weights_to_train
 from .memory import CROPS, image_sizes, require_memory
 from .recipes import Recipe
 
@@ -104,8 +104,11 @@ def _crop_problem(net: Net, recipe: Recipe) -> str | None:
         sizes = net.sizes(recipe.crop_size, train=True, until=outputs)
     except ValueError as error:
         return _on_one_line(error)
+    with frozen_weights(net, recipe):
+        trained = net.find_grad_names(image=False)
     for box in net.route(True, outputs):
-        uses_batch_statistics = box.op.__name__ == 'batch_norm' and not box.kwargs.get('frozen')
+        uses_batch_statistics = (box.op.__name__ == 'batch_norm' and not box.kwargs.get('frozen')
+                                 and f'{box.name}.w' in trained)
         if uses_batch_statistics and recipe.batch * prod(sizes[box.inputs[0]]) == 1:
             return f'one value for each channel has no variance, in {box.line}'
     return None

@@ -2,13 +2,13 @@
 from difflib import get_close_matches
 from typing import Any
 
-from .checks import show
+from .checks import allowed_values, show
 from .family import FAMILY
 from .ours import OURS
 from .paper import PAPER
 from .recipe import Recipe, parse_value
 
-__all__ = ['RECIPES', 'Recipe', 'get_recipe', 'parse_value']
+__all__ = ['RECIPES', 'Recipe', 'allowed_values', 'get_recipe', 'parse_value']
 
 # {name: the fields of a Recipe that differ from their defaults}
 RECIPES: dict[str, dict[str, Any]] = {**PAPER, **FAMILY, **OURS}

@@ -156,7 +156,9 @@ REQUIREMENTS = [
                 _or_none(_is_class_weight)),
     Requirement(('border_weight',), 'None, or a weight and a distance in pixels',
                 _or_none(lambda value: _is_tuple_of(_is_positive, value, 2))),
-    Requirement(('lr_step', 'patience'), 'None, or a whole number above 0', _or_none(_is_count)),
+    Requirement(('lr_step',), 'None, or a whole number of steps above 0', _or_none(_is_count)),
+    Requirement(('patience',), 'None, or a whole number of validations above 0',
+                _or_none(_is_count)),
     Requirement(('replace', 'flip'), 'True or False', lambda value: isinstance(value, bool)),
     Requirement(('scale_range',), 'None, or a low and a high factor', _or_none(_is_range)),
     Requirement(('crop_size',), 'None, or numbers of rows and columns, such as (256, 256)',
@@ -177,6 +179,15 @@ REQUIREMENTS = [
                 _or_none(lambda value: _is_dict_of(_is_number, value))),
     Requirement(('source',), 'a text', _is_text),
 ]
+
+
+def allowed_values() -> dict[str, str]:
+    """What each field must be, as a text by its name.
+
+    >>> allowed_values()['lr']
+    'a number above 0'
+    """
+    return {name: requirement.text for requirement in REQUIREMENTS for name in requirement.fields}
 
 
 # ---- fields that depend on each other ------------------------------------------------------------
