@@ -31,8 +31,9 @@ from tinyfcn.weights.export import export_net
 
 ROOT = Path(__file__).parents[1]
 # in this order: later pages use files that the commands of earlier ones have written
-PAGES = ['README.md', 'docs/data.md', 'docs/plan.md', 'docs/augmentation.md', 'docs/training.md',
-         'docs/evaluation.md', 'docs/nets.md', 'docs/cluster.md', 'docs/seven-loops.md']
+PAGES = ['README.md', 'docs/data.md', 'docs/images.md', 'docs/plan.md', 'docs/augmentation.md',
+         'docs/training.md', 'docs/imbalance.md', 'docs/evaluation.md', 'docs/predict.md',
+         'docs/nets.md', 'docs/cluster.md', 'docs/seven-loops.md']
 TEXTS = {page: (ROOT / page).read_text('utf-8') for page in PAGES}
 README = TEXTS['README.md']
 CODE_BLOCKS = [(page, language, block) for page, text in TEXTS.items()
@@ -191,6 +192,9 @@ def folder_with_files(tmp_path_factory):
                 (folder / f'my/{kind}/one{suffix}').read_bytes())
     rng = np.random.default_rng(3)
     Image.fromarray(rng.integers(0, 255, (60, 90, 3), 'uint8')).save(folder / 'photo.jpg')
+    (folder / 'frames').mkdir()
+    for i in range(2):
+        (folder / f'frames/{i}.jpg').write_bytes((folder / 'photo.jpg').read_bytes())
     net = build('squeezenet')
     np.savez(folder / 'squeezenet.npz', **{
         name.replace('.w', '.weight').replace('.b', '.bias'): w for name, w in net.params.items()})
