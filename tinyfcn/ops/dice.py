@@ -11,7 +11,7 @@ from .loss import check_labels, class_weights, softmax_cross_entropy
 @accelerated
 def dice_loss(score: Array, label: Array, ignore: int = 255,
               class_weight: Array | None = None) -> tuple[Any, Array]:
-    """loss = 1 − mean over classes of 2 Σ p·t / (Σ p + Σ t)  (Milletari et al. 2016).
+    """loss = 1 − mean over classes of 2 Σ p·t / (Σ p + Σ t)  (Drozdzal et al. 2016).
 
     p = softmax(score), t is 1 where the label is the class and 0 elsewhere. The sums are over all
     pixels of the batch whose label is not `ignore`, the mean over the classes that these pixels
