@@ -122,3 +122,17 @@ def test_a_download_shows_lines_in_a_log(tmp_path, capsys, monkeypatch):
         archive.add('set')
     assert main(['data', 'stanford', '--from', 'set.tar']) == 0
     assert re.search(r'  0 of 0 MB, set\.tar', capsys.readouterr().err)
+
+
+def test_a_folder_with_the_name_of_a_data_set(my, capsys, monkeypatch):
+    my.rename(my.with_name('camvid'))
+    monkeypatch.chdir(my.parent)
+    code, _, err = check(capsys, 'camvid', '--split', 'val')
+    assert code == 2
+    assert 'camvid: the name of a data set that is not in data, and of a folder; for the folder ' \
+           'write ./camvid' in err
+    (my.with_name('camvid') / 'val.txt').write_text('two\n')
+    code, out, _ = check(capsys, './camvid', '--split', 'val')
+    assert code == 0 and 'camvid: 3 images in images/, masks of class numbers in masks/' in out
+    code, _, err = check(capsys, 'camvid/val.txt')
+    assert code == 2 and 'camvid/val.txt: a file; name the folder that it is in' in err

@@ -98,6 +98,8 @@ def test_a_name_without_ending_comes_first(own):
 def test_images_without_labels_are_named_with_what_to_do(tmp_path):
     with pytest.raises(ValueError, match=r'no images in it \(\.jpg, .*\); known are images/ and'):
         folder(tmp_path)
+    with pytest.raises(ValueError, match='gone: no such folder; .* is empty'):
+        folder(tmp_path / 'gone')
     save(tmp_path / 'a.jpg', RGB)
     with pytest.raises(ValueError, match=r'images in the folder itself, and no labels.*Label the') \
             as error:

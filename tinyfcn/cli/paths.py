@@ -58,10 +58,14 @@ def find_dataset(name: str, root: Path | None = None) -> Location:
     if name == 'folder' and root is None and not data_folder().is_dir():
         raise ValueError('name the folder of your images with --data FOLDER; it holds images/, '
                          'masks/ and classes.txt, or an export of LabelMe, CVAT or COCO')
+    is_own = root is None and Path(name).is_dir() and not (data_folder() / name).exists()
     root = root or data_folder()
     for archive in archives(name):
         if fetched := fetched_root(archive, root):
             return Location(name, fetched)
+    if is_own:
+        raise ValueError(f'{name}: the name of a data set that is not in {printable(root)}, and of '
+                         f'a folder; for the folder write ./{name}')
     return Location(name, root / name if (root / name).is_dir() else root)
 
 

@@ -194,6 +194,9 @@ def test_shapes_of_labelme_that_have_no_class_number(copy):
     changed = np.arange(256)
     changed[[1, 3]] = 3, 1
     np.testing.assert_array_equal(dataset[1][1], changed[expected('photo1')])
+    (root / 'labels.txt').write_text('cat\ndog\ntree\n')
+    changed[:4] = 255, 0, 1, 2                          # no background: void
+    np.testing.assert_array_equal(folder(root)[1][1], changed[expected('photo1')])
 
 
 def test_images_of_labelme_in_a_folder_of_their_own(copy):

@@ -3,7 +3,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from ...files import open_regular, printable
+from ...files import describe_folder, open_regular, printable
 from ..classes import MAX_CLASSES, READERS, Classes
 from ..images import read_label
 from ..labels import first_invalid
@@ -25,6 +25,8 @@ KNOWN = ('images/ and masks/ (PNG) with classes.txt, the layout of VOC, and what
 def find_labels(root: Path, classes: Classes | None, images: str | Path | None = None,
                 masks: str | Path | None = None) -> LabelFiles:
     """The labels of a folder, whatever their format. An error says what was found instead."""
+    if not root.is_dir():
+        raise ValueError(f'{printable(root)}: no such folder; {describe_folder(root.parent)}')
     if (images is None) != (masks is None):
         missing, given = ('masks', images) if masks is None else ('images', masks)
         raise ValueError(f'{printable(given)}: the folder of {missing} is missing; name both')

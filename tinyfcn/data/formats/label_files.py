@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...files import ImageError, printable
-from ..classes import Classes, is_background, is_void
+from ..classes import Classes, is_background, is_void, outside_number
 from ..labels import VOID, Array
 from ..paths import IMAGE_SUFFIXES
 
@@ -112,11 +112,11 @@ def read_image_of(path: Path, stated: tuple[int, int] | None, source: str,
 # ---- names of classes ----------------------------------------------------------------------------
 
 def class_number(name: str, classes: Classes, place: str) -> int:
-    """The number of a class, or void."""
+    """The number of a class, or void. What is called background is as what no shape covers."""
     if is_void(name):
         return VOID
     if is_background(name):
-        name = 'background'
+        return outside_number(classes)
     if name in classes.names:
         return classes.names.index(name)
     near = get_close_matches(name, classes.names, n=1, cutoff=.6)
