@@ -5,7 +5,7 @@ which is the score of the masks themselves once they are reduced to one class
 for each cell of 32, 16, 8 or 4 pixels and enlarged again, as in the paper's
 table of upper bounds; objects smaller than a cell; and what is too thin for
 one. Then it suggests a net, a recipe and what helps rare classes, with the
-reasons, and times a few steps, for the time and the memory that this takes here.
+reasons, and times a few steps for the time and the memory on this machine.
 
   tinyfcn plan my                       a folder of your own; draws plan.png
   tinyfcn plan camvid --data FOLDER -o camvid.png
@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
+from textwrap import wrap
 
 from .. import viz
 from ..data import Dataset
@@ -36,6 +37,7 @@ from .trial import run_trial
 
 MAX_IMAGES = 1000               # whose masks are read, spread evenly
 MAX_PIXELS = 200_000_000        # of all of them, about a minute
+WIDTH = 100                     # of a line
 SMALL_SIDE = 64                 # pixels: smaller images are not for nets that begin by pooling
 
 
@@ -162,7 +164,7 @@ def describe_advice(advice: Advice, found: Location, args: argparse.Namespace) -
     if advice.reasons:
         yield 'Because:'
     for reason in advice.reasons:
-        yield f'  {reason}'
+        yield from wrap(reason, WIDTH, initial_indent='  ', subsequent_indent='      ')
 
 
 def commands(advice: Advice, found: Location, args: argparse.Namespace) -> Iterator[str]:

@@ -174,14 +174,14 @@ def rare_class_changes(found: LabelStatistics,
     if not rare:
         return {}, []
     have = 'has' if len(rare) == 1 else 'have'
-    weights = ', '.join(f'{found.median_weights[number]:.2g}' for number in rare[:MAX_NAMES])
+    weights = ' and '.join(f'{found.median_weights[number]:.2g}' for number in rare[:MAX_NAMES])
     times = f'class_weight=median weighs {"it" if len(rare) == 1 else "them"} {weights} times'
     few = f'{names_of(rare, found)} {have} less than {RARE:.0%} of the pixels'
     if recipe.loss != 'mean':                           # the learning rate is one for this loss
         return dict(class_weight='median'), [f'{few}: {times}']
     changes: dict[str, Any] = dict(loss='ce+dice')
-    reasons = [f'{few}: of the Dice loss each class is an equal part, however few pixels it has; '
-               f'or {times}']
+    reasons = [f'{few}: loss=ce+dice adds a loss of which each class is an equal part, however few '
+               f'pixels it has; or {times}']
     if seldom := [number for number in rare if 2 * found.images[number] < len(found.sizes)]:
         changes['rare_classes'] = RARE_CLASSES
         images = ' and '.join(f'{found.images[number]:,}' for number in seldom[:MAX_NAMES])
