@@ -29,7 +29,7 @@ def draw_augmented(args: argparse.Namespace) -> None:
         raise ValueError('--augment draws images without a net: leave out NET, --heatmap and '
                          '--activations')
     changes = dict(args.set)
-    found = find_dataset(args.augment, args.data)
+    find_dataset(args.augment, args.data)               # raises for a wrong name
     name = args.recipe or recipe_for_folder([], changes)
     recipe = recipes.get_recipe(name, **changes)
     augmentation = {field: getattr(recipe, field) for field in AUGMENTATION
@@ -40,15 +40,16 @@ def draw_augmented(args: argparse.Namespace) -> None:
     dataset = open_dataset(args.augment, args.data, 'train')
     if recipe.colour and not dataset.channels.has_colours:
         augmentation['colour'] = *recipe.colour[:2], 0, 0
+    numbers = {row * len(dataset) // IMAGES for row in range(IMAGES)}
     rows = [augmented_row(dataset, i, args.seed, recipe.rare_classes, augmentation)
-            for i in sorted({i * len(dataset) // IMAGES for i in range(IMAGES)})]
+            for i in sorted(numbers)]
     note = describe_changes(augmentation)
     if recipe.rare_classes:
         note += f'; {recipe.rare_classes:.0%} of the crops near a class drawn at random'
     make_folder(args.output.parent)
-    viz.draw_augmented(args.output, rows, [*by_output(dataset.classes).values()][0],
-                       f'{found.name if found.name != "folder" else found.folder}: how recipe '
-                       f'{name} augments images', note, dataset.colours)
+    title = f'{args.augment}: how recipe {name} augments images'
+    viz.draw_augmented(args.output, rows, [*by_output(dataset.classes).values()][0], title, note,
+                       dataset.colours)
     say(f'recipe {name}: {note}')
 
 
