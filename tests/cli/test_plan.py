@@ -1,5 +1,6 @@
 """tinyfcn plan: what it prints and draws, commands that can be pasted, and errors."""
 import json
+import os
 import re
 import shlex
 import sys
@@ -11,7 +12,7 @@ from bad_input_samples import save, write_dataset
 from PIL import Image
 
 from tinyfcn.cli import parse, plan, trial
-from tinyfcn.training.advice import Stage
+from tinyfcn.training.advice import Advice, Stage
 from tinyfcn.training.recipes import get_recipe
 from tinyfcn.training.trial import Trial
 
@@ -48,6 +49,14 @@ def test_the_plan_of_a_folder(my, no_trial, run_main):
     assert '0.5 s a step; 1,000 steps, with validations, take about' in out and '1.5 GB' in out
     with Image.open('plan.png') as image:
         assert image.width > 1000 and len(image.getcolors(1 << 20)) > 50
+
+
+@pytest.mark.parametrize('load, shown', [(.1, False), (100., True)])
+def test_a_busy_machine_is_mentioned(load, shown, monkeypatch):
+    monkeypatch.setattr(os, 'getloadavg', lambda: (load, 0, 0))
+    advice = Advice([Stage('folder', {})], [])
+    lines = [*plan.describe_costs(advice, [TRIAL], 3, plan.load_of_others())]
+    assert any('other programs were using' in line for line in lines) == shown
 
 
 def test_its_commands_can_be_pasted(my, no_trial, run_main):

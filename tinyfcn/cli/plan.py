@@ -11,6 +11,7 @@ reasons, and times a few steps for the time and the memory on this machine.
   tinyfcn plan camvid --data FOLDER -o camvid.png
 """
 import argparse
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -37,6 +38,7 @@ from .trial import run_trial
 
 MAX_IMAGES = 1000               # whose masks are read, spread evenly
 MAX_PIXELS = 200_000_000        # of all of them, about a minute
+BUSY_SHARE = .25                # of all cores: what other programs use before it is mentioned
 WIDTH = 100                     # of a line
 SMALL_SIDE = 64                 # pixels: smaller images are not for nets that begin by pooling
 
@@ -54,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     figure_suffix(args.output)
     require_own(args.output, args.overwrite)
+    load = load_of_others()
     found = find_dataset(args.dataset, args.data)
     is_own = found.name == 'folder'
     first = SQUEEZENET if is_own else [*stages_of_set(found.name).values()][0].recipe
@@ -77,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     except ValueError:                                  # such as too little memory for a step
         draw(args.output, title, statistics, train, advice.reasons)
         raise
-    costs = [*describe_costs(advice, trials, len(valid))]
+    costs = [*describe_costs(advice, trials, len(valid), load)]
     for line in costs:
         say(line)
     draw(args.output, title, statistics, train, [*advice.reasons, *costs])
@@ -200,7 +203,13 @@ def own_run_folder(stage: Stage, found: Location) -> str:
 
 # ---- time and memory -----------------------------------------------------------------------------
 
-def describe_costs(advice: Advice, trials: Sequence[Trial], n_valid: int) -> Iterator[str]:
+def load_of_others() -> float:
+    """How many cores other programs keep busy: the mean of the last minute; 0 if not known."""
+    return os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0.
+
+
+def describe_costs(advice: Advice, trials: Sequence[Trial], n_valid: int,
+                   load: float) -> Iterator[str]:
     """The time and the memory of each stage on this machine, and of all of them."""
     total = 0.
     for stage, trial in zip(advice.stages, trials):
@@ -212,6 +221,10 @@ def describe_costs(advice: Advice, trials: Sequence[Trial], n_valid: int) -> Ite
                f'memory')
     if len(trials) > 1:
         yield f'all together: about {duration(total)} on this machine'
+    cores = os.cpu_count() or 1
+    if load > BUSY_SHARE * cores:
+        yield (f'other programs were using {min(load, cores):.1f} of {cores} cores: without them '
+               f'it takes less time')
 
 
 def duration(seconds: float) -> str:

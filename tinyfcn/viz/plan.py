@@ -23,6 +23,7 @@ TOP = 1.25                  # the title and the headings
 BOTTOM = .25
 LETTERS = 125               # in a line of the notes
 MAX_NAME = 22
+LEAST_SHARE = 1e-4          # that is written as a number
 DARK = .6                   # cells of higher values have white numbers
 
 ByStride = Mapping[int, NDArray[Any]]       # {stride: (C,)}, shares of 1
@@ -90,8 +91,8 @@ def _draw_shares(axes: 'Axes', names: Sequence[str], shares: NDArray[Any],
     largest = shares.max()
     axes.barh(rows, shares, .72, color=table[:len(rows)] / 255, edgecolor=FAINT, lw=.5)
     for row, share in enumerate(shares.tolist()):
-        axes.text(share + .02 * largest, row, f'{100 * share:.3g} %', fontsize=8.5, color=INK,
-                  va='center')
+        text = f'{100 * share:.3g} %' if share >= LEAST_SHARE else 'below 0.01 %'
+        axes.text(share + .02 * largest, row, text, fontsize=8.5, color=INK, va='center')
     axes.set(xlim=(0, 1.35 * largest), xticks=[], yticks=[*rows, len(names)])
     axes.set_yticklabels([*names, 'mean'], parse_math=False)
     axes.set_title('share of the pixels', fontsize=9, color=INK, loc='left', pad=22)
