@@ -15,6 +15,7 @@ from bounded_reader import bounded_reader
 from PIL import Image
 from scipy.io import savemat
 from test_weights_fuzz import damage, outcomes
+from tiff_samples import FOLDER, PNGS, values_of
 
 from tinyfcn.data.images import read_label
 from tinyfcn.files.images import MAX_PIXELS
@@ -30,6 +31,7 @@ RGB = RNG.integers(0, 256, (24, 32, 3), 'uint8')
 LABEL = (np.add.outer(np.arange(24), np.arange(32)) // 5 % 4).astype('uint8')
 MAT = 'tinyfcn.data.mat.read_mat GTcls Segmentation'
 IMAGE = 'tinyfcn.data.images.read_image'
+PIXELS = 'tinyfcn.files.pixels.read_pixels'
 MASK = 'tinyfcn.data.images.read_label'
 COLOURED_MASK = 'test_data_fuzz.read_coloured_mask'
 
@@ -52,6 +54,11 @@ def turned():
     exif = Image.Exif()
     exif[0x112] = 6
     return exif
+
+
+def saved(array):
+    np.save(file := io.BytesIO(), array)
+    return file.getvalue()
 
 
 def mat(compressed, **fields):
@@ -84,6 +91,11 @@ READERS = {
                              encoded(RGB, 'WEBP', lossless=True), animated('WEBP')]),
     'ppm': (IMAGE, lambda: [encoded(RGB, 'PPM'), encoded(RGB, 'PPM', '1'),
                             b'P3\n# c\n2 1\n255\n1 2 3 4 5 6\n', b'P1 4 2\n1 0 1 0 0 1 0 1\n']),
+    'channels': (PIXELS, lambda: [
+        *((FOLDER / f'{name}.tif').read_bytes() for name in (
+            'plain', 'lzw', 'tiles', 'tiles_in_planes', 'pages', 'big', 'bytes', 'zstandard')),
+        *((FOLDER / f'{name}.png').read_bytes() for name in PNGS),
+        saved(values_of('uint16', 4)), saved(values_of('float32', 1)[..., 0])]),
     'masks': (MASK, lambda: [
         encoded(LABEL, 'PNG', 'P'), encoded(LABEL.astype('uint16'), 'PNG'),
         encoded(LABEL, 'PNG', '1'), encoded(LABEL, 'TIFF', compression='tiff_lzw'),

@@ -49,11 +49,11 @@ def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None,
             raise size_mismatch(path, '{}×{} pixels'.format(*pixels.shape[:2]), 'mask', mask_size)
     if pixels.shape[2] < n:                             # grey of 8 bits
         pixels = pixels.repeat(n, 2)
-    pixels = np.ascontiguousarray(pixels[..., channels.order])
-    if pixels.dtype != 'uint8':
-        pixels = pixels.astype('float32')
-    require_finite(pixels, path)
-    return pixels
+    image = np.empty((*pixels.shape[:2], n), 'uint8' if pixels.dtype == 'uint8' else 'float32')
+    for i, channel in enumerate(channels.order):        # without a copy of all channels
+        image[..., i] = pixels[..., channel]
+    require_finite(image, path)
+    return image
 
 
 def _is_array(path: str | Path) -> bool:
