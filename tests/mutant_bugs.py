@@ -593,6 +593,38 @@ BUGS = {
             ('randomness', 'batches that are computed at once share a step',
              'batch_gradients(copy(net), numbered', 'batch_gradients(net, numbered'),
         ],
+        'training/early_stopping.py': [
+            ('index', 'a run stops one validation late',
+             'progress.best_step // every >=', 'progress.best_step // every >'),
+            ('accumulate', 'as good as the best counts as better',
+             'mean_iu > self.best', 'mean_iu >= self.best'),
+        ],
+        'training/resume.py': [
+            ('lifetime', 'a resumed run forgets at which step it was best',
+             "best_step = state.get('best_step', state['step'])", "best_step = state['step']"),
+        ],
+        'training/freeze.py': [
+            ('lifetime', 'the patterns of the net hold no longer',
+             '{*before, *recipe.freeze}', '{*recipe.freeze}'),
+            ('lifetime', 'a net stays frozen after its training', 'net.frozen = before', 'pass'),
+        ],
+        'net/plan.py': [
+            ('lifetime', 'a frozen batch norm uses the statistics of the batch',
+             "kwargs['frozen'] = True", 'pass'),
+        ],
+        'training/lr_finder.py': [
+            ('lifetime', 'the net itself is trained', 'deepcopy(net)', 'net'),
+            ('index', 'the mean is over one step more on the right',
+             'losses[max(0, i - REACH):i + REACH + 1]', 'losses[max(0, i - REACH):i + REACH + 2]'),
+            ('accumulate', 'rates grow by their tenth', 'FACTOR ** (2 * step', 'FACTOR ** (.2 * step'),
+        ],
+        'training/event_file.py': [
+            ('index', 'a checksum is rotated by another number of bits',
+             'crc >> 15 | crc << 17', 'crc >> 17 | crc << 15'),
+            ('lifetime', 'a file that gets shorter keeps its end', 'file.truncate()', 'pass'),
+            ('index', 'the pause between two commands counts',
+             'seconds - before if seconds >= before else seconds', 'abs(seconds - before)'),
+        ],
         'runtime/threads.py': [
             ('lifetime', 'an interrupted caller does not wait for the parts that run',
              'raised = [errors.get() for _ in begun]', 'raised = []'),

@@ -73,6 +73,8 @@ SUBSETS = {
     'family': [                     # training, prediction and what they read
         Subset(('training/test_heads.py', 'prediction/test_multiscale.py',
                 'data/test_unet_augmentation.py')),
+        Subset(('training/test_early_stopping.py', 'training/test_freeze.py',
+                'training/test_lr_finder.py', 'training/test_event_file.py')),
         Subset(('data/test_warp.py', 'data/test_colour.py', 'data/test_rare_classes.py')),
         Subset(('prediction/test_crf.py', 'prediction/test_prediction.py', 'net/test_summary.py')),
         Subset(('runtime/test_threads.py', 'training/test_training.py')),

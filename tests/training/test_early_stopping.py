@@ -14,6 +14,7 @@ from training_samples import (
 
 from tinyfcn.data.dataset import Dataset
 from tinyfcn.training import checkpoint
+from tinyfcn.training.early_stopping import Progress
 from tinyfcn.training.run import run
 
 pytestmark = pytest.mark.usefixtures('no_drawing')
@@ -123,6 +124,12 @@ def test_validations_on_void_are_no_better_either(tmp_path):
                make_recipe(**FORGETS, patience=2), log=notes.append)
     assert [row['step'] for row in rows] == [1, 1, 2, 2]
     assert 'the last 2 validations have not found a mean IU above 0;' in notes[-1]
+
+
+def test_the_same_score_is_no_better():
+    progress = Progress(step=2, best=.5, best_step=1)
+    assert progress.after_validation(3, .5) == Progress(step=3, best=.5, best_step=1)
+    assert progress.after_validation(3, .6) == Progress(step=3, best=.6, best_step=3)
 
 
 def test_patience_changes_no_weight(tmp_path, patient):
