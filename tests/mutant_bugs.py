@@ -616,7 +616,8 @@ BUGS = {
             ('lifetime', 'the net itself is trained', 'deepcopy(net)', 'net'),
             ('index', 'the mean is over one step more on the right',
              'losses[max(0, i - REACH):i + REACH + 1]', 'losses[max(0, i - REACH):i + REACH + 2]'),
-            ('accumulate', 'rates grow by their tenth', 'FACTOR ** (2 * step', 'FACTOR ** (.2 * step'),
+            ('accumulate', 'rates grow too little',
+             'FACTOR ** (2 * step', 'FACTOR ** (.2 * step'),
         ],
         'training/event_file.py': [
             ('index', 'a checksum is rotated by another number of bits',
