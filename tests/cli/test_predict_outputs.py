@@ -8,7 +8,7 @@ import pytest
 from optional_deps import needed
 from PIL import Image
 
-from tinyfcn import load, load_dataset
+from tinyfcn import build, load, load_dataset
 from tinyfcn.cli.predict_files import find_inputs
 from tinyfcn.prediction import predict_probabilities
 from tinyfcn.prediction.video import open_frames
@@ -183,3 +183,14 @@ def test_what_does_not_go_together_is_refused(args, reason, trained, run_main, t
     code, _, err = run_main('predict', trained[1], *args)
     assert code == 2 and reason in err and err.count('\n') == 1
     assert files_in(tmp_path) == ['x.jpg']
+
+
+@pytest.mark.parametrize('args', [['x.mp4'], ['x.jpg', '-o', 'y.mp4'],
+                                  ['x.jpg', '--polygons', 'coco']])
+def test_a_classifier_has_no_masks_to_write(args, run_main, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net = build('squeezenet', n_class=3, width=1/16)
+    net.about['preprocess'] = dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1))
+    net.save('net.safetensors')
+    code, _, err = run_main('predict', 'net.safetensors', *args)
+    assert code == 2 and 'this net scores an image as a whole; give a net that' in err

@@ -10,8 +10,9 @@ from optional_deps import needed
 from PIL import Image
 from training_samples import small_net
 
-from tinyfcn import predict
+from tinyfcn import Net, predict
 from tinyfcn.files import ImageError, require_own
+from tinyfcn.layers import conv
 from tinyfcn.prediction.video import (
     is_video,
     open_frames,
@@ -50,7 +51,7 @@ def read(path):
 def test_frames_are_read_as_they_are(clip):
     with open_frames(clip) as frames:
         assert frames.total == 6 and frames.fps == pytest.approx(30000 / 1001, abs=.01)
-        np.testing.assert_array_equal([*frames.images], FRAMES)
+        np.testing.assert_array_equal(np.array([*frames.images]), FRAMES)
 
 
 @pytest.mark.parametrize('side_by_side', [False, True])
@@ -101,6 +102,19 @@ def test_a_turned_video_is_read_upright(ffmpeg, clip, tmp_path):
     np.testing.assert_array_equal(turned, np.rot90(flat, axes=(1, 2)))
 
 
+def test_a_net_for_grey_images_sees_a_video_in_grey(clip, tmp_path):
+    net = Net(1)
+    net.score = conv(net.data, 2, 1)
+    net.about['preprocess'] = dict(order='grey', scale=1, mean=(0,), std=(1,))
+    assert predict_video(net, clip, tmp_path / 'out.mp4').frames == 6
+    deep = Net(4)
+    deep.score = conv(deep.data, 2, 1)
+    deep.about.update(preprocess=dict(order='any', scale=1, mean=(0,) * 4, std=(1,) * 4),
+                      channels=dict(names=['red', 'green', 'blue', 'depth'], dtype='uint8'))
+    with pytest.raises(ValueError, match='have red, green and blue, and this net was trained on'):
+        predict_video(deep, clip, tmp_path / 'out.mp4')
+
+
 # ---- What is no video
 
 def damaged(kind, clip, ffmpeg, folder):
@@ -141,7 +155,7 @@ def test_a_missing_file_and_a_wrong_name_are_reported(ffmpeg, tmp_path):
 
 
 def test_an_error_of_ffmpeg_is_reported(ffmpeg, tmp_path):
-    with pytest.raises(OSError, match='ffmpeg cannot write the video .*divisible by 2'):
+    with pytest.raises(OSError, match='out.mp4: ffmpeg cannot write it .*divisible by 2'):
         write_video(tmp_path / 'out.mp4', FRAMES[:, :23], 25)       # an odd height
     assert not os.listdir(tmp_path)
 

@@ -33,7 +33,7 @@ from typing import Any
 
 from .. import load
 from ..data.imagenet import everyday_word
-from ..data.images import read_image
+from ..data.paths import require_file
 from ..files import printable
 from ..net import Net
 from ..prediction.classify import classify, is_classifier, is_of_imagenet
@@ -89,11 +89,13 @@ def run(args: argparse.Namespace) -> None:
     inputs = find_inputs(args.inputs, args.output)
     check_options(args, inputs)
     images = [*inputs.images]
-    if source_name(str(args.weights)) and images and not any(path.exists() for path in images):
-        read_image(images[0])                           # raises before weights are downloaded
+    files = [*images, *inputs.videos]
+    if source_name(str(args.weights)) and not any(path.exists() for path in files):
+        require_file(files[0])                          # raises before weights are downloaded
     net = load(weights_file(args.weights)).to(args.device)
     options = predict_options(args)
     if is_classifier(net):
+        require_no_outputs(args, inputs)
         classify_images(net, images, options)
         return
     if args.why:
@@ -124,6 +126,15 @@ def check_options(args: argparse.Namespace, inputs: Inputs) -> None:
         if given:
             raise ValueError(f'--{given[0]} is for images: write the frames of the video as images '
                              f'first, as with ffmpeg -i clip.mp4 frames/%05d.png')
+
+
+def require_no_outputs(args: argparse.Namespace, inputs: Inputs) -> None:
+    """Raise for what only a net that scores every pixel can do."""
+    given = [f'--{name}' for name in ('probabilities', 'polygons', 'why') if getattr(args, name)]
+    given += [str(path) for path in (*inputs.videos, args.output) if is_video(path)]
+    if given:
+        raise ValueError(f'{given[0]}: this net scores an image as a whole; give a net that scores '
+                         f'every pixel, such as fcn_resnet50')
 
 
 def classify_images(net: Net, images: Sequence[Path], options: Mapping[str, Any]) -> None:

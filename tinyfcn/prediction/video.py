@@ -17,7 +17,7 @@ from os import PathLike
 from pathlib import Path
 from shutil import copyfileobj
 from time import perf_counter
-from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -27,7 +27,10 @@ from ..files.images import MAX_PIXELS
 from ..files.overwrite import MARK
 from ..net.net import Net
 from ..viz.overlays import overlay_frame
-from .predict import Input, load_image, predict
+from .predict import Input, channels_of, load_image, predict
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 VIDEO_SUFFIXES = '.mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .ogv .flv .wmv'.split()
 # ffmpeg's names of what may be in such files: others, such as lists, can name further files
@@ -46,6 +49,7 @@ class Frames(NamedTuple):
     images: Iterator[Input]
     total: int                          # as the file says, which may be a few more or less
     fps: float                          # frames a second
+    is_video: bool = False              # or a sequence of images
 
 
 class Speed(NamedTuple):
@@ -91,6 +95,10 @@ def predict_frames(net: Net, frames: Frames, target: str | PathLike[str],
                    side_by_side: bool = False, **options: Any) -> Speed:
     """As `predict_video`, of frames that are open."""
     outputs = net.outputs(train=False)
+    channels = channels_of(net)
+    if frames.is_video and (channels.dtype != 'uint8' or len(channels.names) not in (1, 3)):
+        raise ValueError(f'the frames of a video have red, green and blue, and this net was '
+                         f'trained on {channels}')
     if len(outputs) > 1:
         raise ValueError(f'a video shows one output of a net, and this one has '
                          f'{", ".join(outputs)}: predict its frames as images')
@@ -175,7 +183,7 @@ def _open_video(path: Path) -> Iterator[Frames]:
             raise ImageError(f'{name}: not a video that can be read ({_reason(_read_log(log))}); '
                              f'get it again, or convert it to .mp4')
         total = max(1, round(_duration(about) * fps))
-        yield Frames(chain([first], images), total, float(fps))
+        yield Frames(chain([first], images), total, float(fps), is_video=True)
 
 
 def _frame_rate(about: str) -> Fraction:
@@ -192,8 +200,9 @@ def _frame_rate(about: str) -> Fraction:
     return fps or Fraction(FPS)
 
 
-def _read_frames(pipe: BinaryIO, name: str) -> Iterator[Array]:
+def _read_frames(pipe: BinaryIO, name: str) -> Iterator['PILImage']:
     """Read images in the format PPM, one after the other."""
+    from PIL import Image
     count = 0
     while head := pipe.readline():
         width, height = map(int, pipe.readline().split())
@@ -204,7 +213,7 @@ def _read_frames(pipe: BinaryIO, name: str) -> Iterator[Array]:
         pixels = pipe.read(3 * width * height)
         if (head, brightest, len(pixels)) != (b'P6\n', b'255\n', 3 * width * height):
             raise ImageError(f'{name}: damaged after frame {count}; get it again')
-        yield np.frombuffer(pixels, 'uint8').reshape(height, width, 3)
+        yield Image.frombuffer('RGB', (width, height), pixels)
         count += 1
 
 
@@ -276,14 +285,14 @@ def write_video(path: str | PathLike[str], frames: Iterable[Array], fps: float) 
     # ffmpeg needs a name to write to, as it goes back to the head of the file at the end
     with tempfile.TemporaryDirectory(prefix='.video-', dir=path.parent) as folder:
         written = os.path.join(folder, 'video.mp4')
-        _encode(ffmpeg, written, chain([first], frames), fps)
+        if reason := _encode(ffmpeg, written, first, frames, fps):
+            raise OSError(f'{printable(path)}: ffmpeg cannot write it ({reason})')
         with open_atomic(path) as file, open(written, 'rb') as video:
             copyfileobj(video, file)
 
 
-def _encode(ffmpeg: str, path: str, frames: Iterator[Array], fps: float) -> None:
-    """Pass frames on to ffmpeg."""
-    first = next(frames)
+def _encode(ffmpeg: str, path: str, first: Array, others: Iterator[Array], fps: float) -> str:
+    """Pass frames on to ffmpeg. -> why it could not write them, if so"""
     height, width = first.shape[:2]
     command = [ffmpeg, '-v', 'error', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
                '-s', f'{width}x{height}', '-r', str(fps), '-i', 'pipe:0', '-an',
@@ -294,9 +303,8 @@ def _encode(ffmpeg: str, path: str, frames: Iterator[Array], fps: float) -> None
                    stderr=log) as process):
         pipe = cast(BinaryIO, process.stdin)
         with suppress(BrokenPipeError):                 # its log says why
-            for frame in chain([first], frames):
+            for frame in chain([first], others):
                 pipe.write(np.ascontiguousarray(frame).data)
         with suppress(BrokenPipeError):
             pipe.close()
-        if process.wait():
-            raise OSError(f'ffmpeg cannot write the video ({_reason(_read_log(log))})')
+        return _reason(_read_log(log)) if process.wait() else ''
