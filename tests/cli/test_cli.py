@@ -90,7 +90,7 @@ def test_a_command_imports_no_other_command():
     assert not loaded & {'tinyfcn.training', 'tinyfcn.cli.train', 'tinyfcn.cli.demo'}
 
 
-@pytest.mark.parametrize('args', [['dmeo'], [], ['summary'], ['draw', 'fcn8s'],
+@pytest.mark.parametrize('args', [['dmeo'], [], ['summary'], ['draw', '-o'],
                                   ['weights', 'eat', 'x'], ['demo', '--seed', 'x'], ['train'],
                                   ['train', 'folder', '--set', 'lr'], ['predict', 'runs/x']])
 def test_wrong_arguments_print_the_usage(args, capsys):
