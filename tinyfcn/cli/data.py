@@ -62,7 +62,7 @@ def convert(folders: list[Path], images: Path | None, masks: Path | None) -> Non
     source, new = folders
     if not source.is_dir():
         raise ValueError(f'{printable(source)}: no such folder')
-    dataset = convert_folder(source, new, palette_of, images, masks, show_names)
+    dataset = convert_folder(source, new, images, masks, palette_of, show_names)
     say(f'{source}: {dataset.description}')
     say(f'{new}: images/, masks/ and classes.txt are written. Next: `tinyfcn check '
         f'{quote(str(new))}`')

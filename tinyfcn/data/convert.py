@@ -20,18 +20,18 @@ from .folder import folder, has_split
 SPLITS = 'train', 'val', 'test'
 
 
-def convert_folder(source: str | Path, new: str | Path,
-                   palette: Callable[[Dataset], NDArray[np.uint8]],
-                   images: str | Path | None = None, masks: str | Path | None = None,
+def convert_folder(source: str | Path, new: str | Path, images: str | Path | None = None,
+                   masks: str | Path | None = None,
+                   palette: Callable[[Dataset], NDArray[np.uint8]] | None = None,
                    show: Callable[[list[str]], Iterable[str]] = iter) -> Dataset:
     """Write the folder `new`, completely or not at all. -> the data set that was read
 
-    palette(dataset) -> (256, 3) uint8, the colours of the masks. images, masks: as for `folder`.
-    show: a progress bar over the names
+    images, masks: as for `folder`. palette(dataset) -> (256, 3) uint8, the colours of the masks;
+    without it they are grey. show: a progress bar over the names
     """
     dataset = folder(source, None, images, masks)
     files = file_names(dataset.names)
-    colours = palette(dataset).tobytes()
+    colours = palette(dataset).tobytes() if palette else None
     with _new_folder(Path(new)) as root:
         make_folder(root / 'images')
         make_folder(root / 'masks')
@@ -64,10 +64,11 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     return files
 
 
-def _save_mask(path: Path, label: NDArray[np.uint8], palette: bytes) -> None:
+def _save_mask(path: Path, label: NDArray[np.uint8], palette: bytes | None) -> None:
     from PIL import Image
     mask = Image.fromarray(label)
-    mask.putpalette(palette)
+    if palette:
+        mask.putpalette(palette)
     mask.save(path, optimize=True)
 
 

@@ -356,7 +356,10 @@ def test_a_pipe_never_blocks(tmp_path):
 @pytest.mark.parametrize('name, data', [
     ('a.json', labelme([shape(), shape(shape_type='circle', points=SQUARE[:2])])),
     ('a.json', coco(annotations=[annotation(), annotation(segmentation=dict(
-        size=[40, 56], counts='PPo12'))]))])
+        size=[40, 56], counts='PPo12'))])),
+    ('a.xml', '<annotations><image name="a.jpg" width="56" height="40"><box label="cat" xtl="1" '
+              'ytl="2" xbr="3" ybr="4"/><polygon label="dog" points="1,2;3,4;5,9" z_order="2"/>'
+              '</image></annotations>')])
 def test_damaged_files_raise_only_errors_that_name_them(tmp_path, name, data):
     """With random bytes changed or lost a file is read, or rejected by name."""
     write(tmp_path, data, name)

@@ -20,6 +20,7 @@ LAYOUTS = {
     'short': ('img', 'gt', ''),
     'VOC': ('JPEGImages', 'SegmentationClass', 'SegmentationObject'),
     'labelme2voc': ('JPEGImages', 'SegmentationClassPNG', 'SegmentationClassVisualization'),
+    'labelme2voc, with arrays': ('JPEGImages', 'SegmentationClassPNG', 'SegmentationClass/a.npy'),
     'only the masks have a known name': ('frames', 'masks', ''),
     'only the images have a known name': ('photos', 'drawn by us', ''),
     'no name is known': ('before', 'after', ''),
@@ -42,7 +43,10 @@ def test_the_folders_of_images_and_masks_are_found(tmp_path, images, masks, othe
         for name in names:
             save(tmp_path / images.format(split) / f'{name}.jpg', RGB)
             save(tmp_path / masks.format(split) / f'{name}.png', LABEL)
-    if other:
+    if other.endswith('.npy'):
+        (tmp_path / other).parent.mkdir()
+        np.save(tmp_path / other, LABEL)
+    elif other:
         save(tmp_path / other / 'a.png', RGB)
     (tmp_path / 'classes.txt').write_text('sky\ntree\nroad\n')
     dataset = folder(tmp_path)

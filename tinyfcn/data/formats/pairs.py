@@ -21,8 +21,8 @@ MASK_FOLDERS = ('mask', 'masks', 'label', 'labels', 'annot', 'annots', 'annotati
                 'segmentationclass', 'segmentationclasspng', 'labelids')
 # folders of pictures that are neither
 OTHER_FOLDERS = ('segmentationobject', 'segmentationobjectpng', 'segmentationclassvisualization',
-                 'segmentationobjectvisualization', 'visualization', 'overlay', 'overlays',
-                 'instances', 'instance', 'preview', 'predictions')
+                 'segmentationobjectvisualization', 'segmentationclassnpy', 'visualization',
+                 'overlay', 'overlays', 'instances', 'instance', 'preview', 'predictions')
 # the mask of IMG.jpg may be IMG.png, or have one of these in addition, such as IMG_mask.png
 MASK_ENDINGS = ('_mask', '-mask', '_label', '-label', '_gt', '-gt', '_seg', '_segmentation',
                 '_annotation', '_l')
@@ -47,6 +47,8 @@ def find_pairs(root: Path, is_mask: Callable[[Path], bool]) -> dict[str, Pair]:
     pairs = {}
     for split, kinds in groups.items():
         images, masks, others = (kinds.get(kind, []) for kind in ('images', 'masks', 'others'))
+        if len(masks) > 1:                              # labelme2voc writes arrays and PNGs
+            masks = [folder for folder in masks if image_files(folder)[0].suffix != '.npy']
         if len(others) == 1 and len(images) + len(masks) == 1:
             # one name is known, so the other one is clear if the files have the same names
             if _share_names(others[0], [*images, *masks][0]):
