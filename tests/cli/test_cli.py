@@ -91,7 +91,7 @@ def test_a_command_imports_no_other_command():
 
 
 @pytest.mark.parametrize('args', [['dmeo'], [], ['summary'], ['draw', '-o'],
-                                  ['weights', 'eat', 'x'], ['demo', '--seed', 'x'], ['train'],
+                                  ['weights', 'eat', 'x'], ['demo', '--seed', 'x'],
                                   ['train', 'folder', '--set', 'lr'], ['predict', 'runs/x']])
 def test_wrong_arguments_print_the_usage(args, capsys):
     with pytest.raises(SystemExit) as stop:
