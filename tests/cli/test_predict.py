@@ -174,7 +174,9 @@ def test_an_image_is_not_overwritten_by_the_mask_of_another(trained, run_main, t
 @pytest.mark.parametrize('option', [
     ['--scales', 'inf'], ['--scales', 'nan'], ['--scales', '0'], ['--scales', '-1'],
     ['--scales', '1e300'], ['--scales', '1', '1e-9'], ['--window', '0'], ['--window', '-5'],
-    ['--window', 'x'], ['--longest', '0'], ['--seed', '-1'], ['--crf', 'x']])
+    ['--window', 'x'], ['--longest', '0'], ['--seed', '-1'], ['--crf', 'x'],
+    ['--fps', '0'], ['--fps', '1e9'], ['--tolerance', '0'], ['--tolerance', 'inf'],
+    ['--polygons', 'svg'], ['--probabilities', 'tif']])
 def test_values_are_checked_before_anything_starts(option, run_main, capsys):
     """The weights do not even exist."""
     with pytest.raises(SystemExit) as stop:

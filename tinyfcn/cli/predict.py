@@ -47,7 +47,7 @@ from .predict_files import Inputs, find_inputs, require_free
 from .predict_images import for_each, predict_images
 from .predict_options import add_predict_arguments, predict_options
 from .predict_video import plan_videos, predict_sequence, predict_videos
-from .values import pixel_position, positive_value
+from .values import frame_rate, pixel_position, positive_value
 from .why import explain_image
 
 LISTED = 5                      # most classes that are printed for an image
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'PIXELS (default: none, outlines are exact)')
     parser.add_argument('--side-by-side', action='store_true',
                         help='in overlays, show the image as it is, too, on the left')
-    parser.add_argument('--fps', type=positive_value, metavar='FRAMES',
+    parser.add_argument('--fps', type=frame_rate, metavar='FRAMES',
                         help='frames a second of a video that is written (default: as those of the '
                              'video that is read; 25 for images)')
     parser.add_argument('--why', type=pixel_position, metavar='X,Y',

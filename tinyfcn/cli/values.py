@@ -24,6 +24,12 @@ def positive_value(text: str) -> float:
     return _parse(float, text, lambda x: isfinite(x) and x > 0, 'a number above 0')
 
 
+def frame_rate(text: str) -> float:
+    """'25' -> 25.0"""
+    return _parse(float, text, lambda x: .01 <= x <= 1000,
+                  'a number of frames a second from 0.01 to 1000, such as 25')
+
+
 def size_factor(text: str) -> float:
     """'.75' -> 0.75"""
     return _parse(float, text, lambda x: isfinite(x) and 1 / MAX_FACTOR <= x <= MAX_FACTOR,
