@@ -47,7 +47,9 @@ def has_split(root: str | Path, split: str, images: str | Path | None = None,
               masks: str | Path | None = None) -> bool:
     """Whether a folder has a list of this name, or a split of its own."""
     labels = find_labels(Path(root), find_classes(Path(root)), images, masks)
-    return split in labels.splits or (labels.lists / f'{split}.txt').exists()
+    if labels.splits and not _has_lists(labels):
+        return split in labels.splits
+    return (labels.lists / f'{split}.txt').exists()
 
 
 def unused_labels(root: str | Path, images: str | Path | None = None,
@@ -63,12 +65,16 @@ def _missing_files(name: str, labels: LabelFiles) -> tuple[Path, Path]:
     return image.parent / f'{name}.png', label.parent / f'{name}.png' if is_mask else label
 
 
+def _has_lists(labels: LabelFiles) -> bool:
+    """Whether a list says which images are of which split; then the format itself does not."""
+    return any((labels.lists / f'{split}.txt').exists() for split in ('train', 'val', 'test'))
+
+
 def _names_of_split(labels: LabelFiles, split: str | Path | None) -> list[str]:
     """By a list, if there is one; else as the format itself says."""
     known: Iterable[str] = labels.files
-    has_lists = any((labels.lists / f'{own}.txt').exists() for own in ('train', 'val', 'test'))
     is_path = split is not None and bool(Path(split).suffix)
-    if split is None or has_lists or is_path or not labels.splits:
+    if split is None or _has_lists(labels) or is_path or not labels.splits:
         return read_split_or_all(labels.lists, split, list(known))
     if split in labels.splits:
         return labels.splits[str(split)]

@@ -214,6 +214,27 @@ def test_images_of_labelme_in_a_folder_of_their_own(copy):
     assert folder(root, 'val').names == ['photo2'] and len(folder(root, 'train')) == 4
 
 
+def test_folders_of_labelme_are_splits_unless_there_are_lists(copy):
+    root = copy('labelme')
+    for i, path in enumerate(sorted(root.glob('*.json'))):
+        split = root / ('validation' if i > 3 else 'training')
+        split.mkdir(exist_ok=True)
+        path.rename(split / path.name)
+        path.with_suffix('.png').rename(split / f'{path.stem}.png')
+    assert folder(root, 'val').names == ['photo4', 'photo5'] and has_split(root, 'val')
+    (root / 'test.txt').write_text('photo0\n')
+    assert len(folder(root, 'train')) == 5 and not has_split(root, 'val')
+
+
+def test_an_accent_that_is_a_character_of_its_own(tmp_path):
+    """As one system writes it in the name of a file, and another one in JSON."""
+    data = coco_of([(4, box(0, 0, 20, 20), 0)])
+    data['images'][0]['file_name'] = 'B\xe4r.jpg'
+    save(tmp_path / 'Ba\u0308r.jpg', RGB)
+    (tmp_path / 'labels.json').write_text(json.dumps(data))
+    assert folder(tmp_path)[0][1][5, 5] == 1
+
+
 def test_an_image_that_was_labelled_as_it_is_stored(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -25,6 +25,7 @@ from .label_files import (
     count,
     describe_classes,
     find_image,
+    group_by_split,
     images_by_file_name,
     names_of,
     read_image_of,
@@ -66,8 +67,8 @@ def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> Lab
     chosen = _choose(paths)
     content = [parse_coco(path) for path in chosen]
     if classes is None:
-        categories = {id: name for file in content for id, name in file.categories.items()}
-        classes = number_classes(name for _, name in sorted(categories.items()))
+        categories = sorted({pair for file in content for pair in file.categories.items()})
+        classes = number_classes(name for _, name in categories)
         if len(classes.names) > MAX_CLASSES:
             raise ValueError(f'{printable(chosen[0])}: {len(classes.names)} categories; at most '
                              f'{MAX_CLASSES} are possible. List those you need in classes.txt')
@@ -91,14 +92,11 @@ def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> Lab
                              f'correct the list of names')
         return _read_labelled(image_path, by_path[path], by_image[image_path], known, read_image)
 
-    splits: dict[str, list[str]] = {}
-    split_of = {path: split_in(path.relative_to(root)) for path in chosen}
-    for name, (file, _) in zip(names, rows):
-        splits.setdefault(split_of[file.path], []).append(name)
+    splits = group_by_split(names, [file.path.relative_to(root) for file, _ in rows])
     shown = ' and '.join(printable(path.relative_to(root)) for path in chosen[:3])
     described = describe_classes(classes, 'by the ids of their categories')
     return LabelFiles(f'COCO, {count(len(rows), "image")} in {shown}; {described}', classes, files,
-                      read, {} if '' in splits else splits, root)
+                      read, splits, root)
 
 
 def _choose(paths: Sequence[Path]) -> list[Path]:

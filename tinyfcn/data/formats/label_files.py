@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from ...files import ImageError, printable
 from ..classes import Classes, is_background, is_void, outside_number
 from ..labels import VOID, Array
 from ..paths import IMAGE_SUFFIXES
+from .splits import split_in
 
 MAX_DEPTH = 4                   # folders within folders that are looked into
 
@@ -47,7 +49,7 @@ def images_by_file_name(root: Path) -> dict[str, list[Path]]:
     """{name of a file: the images of this name} below a folder."""
     found: dict[str, list[Path]] = {}
     for path in walk_files(root, IMAGE_SUFFIXES):
-        found.setdefault(path.name, []).append(path)
+        found.setdefault(normalize('NFC', path.name), []).append(path)
     return found
 
 
@@ -61,7 +63,8 @@ def find_image(stored: Mapping[str, Sequence[Path]], file_name: str,
     parts = [part for part in file_name.replace('\\', '/').split('/') if part not in ('', '.')]
     if not parts:
         return None
-    candidates = stored.get(parts[-1], ())
+    # some systems write an accent as a character of its own
+    candidates = stored.get(normalize('NFC', parts[-1]), ())
     if len(candidates) == 1:
         return candidates[0]
     for folder in near:
@@ -92,9 +95,25 @@ def names_of(paths: Sequence[Path], root: Path) -> list[str]:
     return [path.relative_to(root).with_suffix('').as_posix() for path in paths]
 
 
+def group_by_split(names: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
+    """{split: names} if each of these paths speaks of a split; else {}
+
+    >>> group_by_split(['a', 'b'], [Path('train/a.json'), Path('val/b.json')])
+    {'train': ['a'], 'val': ['b']}
+    """
+    split_of = {path: split_in(path) for path in dict.fromkeys(paths)}
+    splits: dict[str, list[str]] = {}
+    for name, path in zip(names, paths):
+        splits.setdefault(split_of[path], []).append(name)
+    return {} if '' in splits else splits
+
+
 def read_image_of(path: Path, stated: tuple[int, int] | None, source: str,
                   read_image: ReadImage) -> Array:
     """An image of the size that its label file states, if it states one."""
+    if not path.exists():
+        raise FileNotFoundError(f'{printable(path)}: no such file, and {source} has labels for it; '
+                                f'put the image there, or remove its labels')
     image = read_image(path, None)
     size = image.shape[:2]
     if stated is None or size == stated:

@@ -29,6 +29,7 @@ from .label_files import (
     count,
     describe_classes,
     find_image,
+    group_by_split,
     images_by_file_name,
     names_of,
     read_image_of,
@@ -57,23 +58,25 @@ def read_labelme(root: Path, paths: Sequence[Path], classes: Classes | None) -> 
     """The images that these JSON files label. Without a list, classes are sorted by name."""
     paths = [path for path in paths if path.name not in READERS]
     if classes is None:
-        names = sorted({name for path in paths for name in _head(path).labels})
-        classes = number_classes(names)
+        labels = sorted({label for path in paths for label in _head(path).labels})
+        classes = number_classes(labels)
     stored = images_by_file_name(root)
     images = [_image_of(path, stored) for path in paths]
     _require_one_each(images, paths)
     labelled = set(images)
     n_others = sum(path not in labelled for group in stored.values() for path in group)
     left_out = f', {count(n_others, "image")} without one left out' if n_others else ''
-    files = dict(zip(names_of(images, root), zip(images, paths)))
+    names = names_of(images, root)
+    files = dict(zip(names, zip(images, paths)))
     known = classes
 
     def read(files: Files, read_image: ReadImage) -> tuple[Array, Array]:
         return _read_labelled(*files, known, read_image)
 
+    splits = group_by_split(names, [path.parent.relative_to(root) for path in paths])
     described = describe_classes(classes, 'sorted by name')
     return LabelFiles(f'LabelMe, {count(len(paths), "JSON file")}{left_out}; {described}', classes,
-                      files, read, {}, root)
+                      files, read, splits, root)
 
 
 def _read_labelled(image_path: Path, path: Path, classes: Classes,
