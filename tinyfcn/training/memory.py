@@ -14,7 +14,8 @@ from .recipes import Recipe
 
 Size = tuple[int, int]
 
-# Bytes that reading an image takes for each of its pixels: image, label and copies of both
+# Bytes that reading an image takes for each of its pixels: image, label and copies of both. Of other
+# images than those of red, green and blue of 8 bits, for each channel: measured
 READ_BYTES = 16
 # ... and for each pixel of the crop, where it comes from if it is rotated or deformed, or else its
 # values in float32; measured. An elastic deformation is computed for the whole image
@@ -81,10 +82,10 @@ def step_memory_at(net: Net, recipe: Recipe, size: Size) -> int:
     # a rank holds its batches of a step, and prepares the next ones meanwhile
     held = PREFETCH + 2 + recipe.iter_size // world().size
     return int(SHARE_OF_VALUES * recipe.batch * values + arrays + held * batch
-               + _reading_memory(recipe, size))
+               + _reading_memory(net, recipe, size))
 
 
-def _reading_memory(recipe: Recipe, size: Size) -> int:
+def _reading_memory(net: Net, recipe: Recipe, size: Size) -> int:
     """The bytes for reading and augmenting one image of (height, width)."""
     height, width = input_size(recipe, size)
     augmenting = 0
@@ -92,7 +93,8 @@ def _reading_memory(recipe: Recipe, size: Size) -> int:
         augmenting = WARP_BYTES
     elif recipe.colour or recipe.blur or recipe.noise:
         augmenting = VALUES_BYTES
-    of_image = READ_BYTES + ELASTIC_BYTES * bool(recipe.elastic_sigma)
+    parts = net['data'].channels if 'channels' in net.about else 1
+    of_image = READ_BYTES * parts + ELASTIC_BYTES * bool(recipe.elastic_sigma)
     return of_image * size[0] * size[1] + augmenting * height * width
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import optim
+from ..data.channels import RGB, Channels
 from ..data.fingerprint import fingerprint_differences, only_dates_differ
 from ..data.labels import by_output
 from ..files import FormatError, printable, require_own
@@ -87,6 +88,7 @@ def restore(path: Path, net: Net, optimizer: optim.SGD | optim.Adam, recipe: Rec
         log(f'{change.field} is {change.after!r} from step {change.step} on; it was '
             f'{change.before!r}')
     _require_same_data(path, saved.about, data_prints, log)
+    _require_same_channels(path, saved.about, net)
     _require_same_arrays(path, saved, net, optimizer, recipe)
     if differences := checkpoint.machine_differences(saved.about):
         log(f'this machine is not the one of the checkpoint ({"; ".join(differences)}): what is '
@@ -178,6 +180,16 @@ def _require_same_data(path: Path, about: dict[str, Any], data_prints: dict[str,
         if only_dates_differ(before, now):
             log(f'files of the {what} set have another date than at the last checkpoint, and the '
                 f'same size: a copy, or were they changed?')
+
+
+def _require_same_channels(path: Path, about: dict[str, Any], net: Net) -> None:
+    """Raise if channels.txt, or the first image, has other channels than those of the run."""
+    before, now = (Channels.from_about(found['channels']) if found.get('channels') else RGB
+                   for found in (about, net.about))
+    if before != now:
+        raise ValueError(f'{printable(path)} is of a run on images of {before}, and these have '
+                         f'{now}: resume with the same images and channels.txt, or start a new run '
+                         f'with --run FOLDER')
 
 
 def _require_same_arrays(path: Path, saved: checkpoint.Checkpoint, net: Net,
