@@ -216,9 +216,9 @@ def describe_costs(advice: Advice, trials: Sequence[Trial], n_valid: int,
         recipe = get_recipe(stage.recipe, **stage.changes)
         seconds = trial.seconds(recipe, n_valid)
         total += seconds
+        memory = f' and {trial.memory / 1e9:.2g} GB of memory' if trial.memory else ''
         yield (f'{recipe.net}: {trial.step:.2g} s a step; {recipe.steps:,} steps, with '
-               f'validations, take about {duration(seconds)} and {trial.memory / 1e9:.2g} GB of '
-               f'memory')
+               f'validations, take about {duration(seconds)}{memory}')
     if len(trials) > 1:
         yield f'all together: about {duration(total)} on this machine'
     cores = os.cpu_count() or 1
