@@ -153,8 +153,8 @@ def test_a_run_on_four_channels_resumes_is_loaded_and_predicts(infrared, photo_w
     renamed = build_net(recipe, infrared)
     renamed.about['channels'] = dict(names=['red', 'green', 'blue', 'infrared'], dtype='uint16')
     with pytest.raises(ValueError, match=r'last\.safetensors is of a run on images of .*\(blue, .*'
-                                         r', and these have .*\(red, .*: resume with the same images '
-                                         r'and channels\.txt'):
+                                         r', and these have .*\(red, .*: resume with the same '
+                                         r'images and channels\.txt'):
         next(run(tmp_path / 'stopped', renamed, infrared, valid, recipe, resume=True))
     resumed, _ = rows('stopped', resume=True)
     assert bits(resumed) == bits(whole)

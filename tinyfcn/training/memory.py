@@ -14,8 +14,8 @@ from .recipes import Recipe
 
 Size = tuple[int, int]
 
-# Bytes that reading an image takes for each of its pixels: image, label and copies of both. Of other
-# images than those of red, green and blue of 8 bits, for each channel: measured
+# Bytes that reading an image takes for each of its pixels: image, label and copies of both. Of
+# images with other channels than red, green and blue of 8 bits, for each channel: measured
 READ_BYTES = 16
 # ... and for each pixel of the crop, where it comes from if it is rotated or deformed, or else its
 # values in float32; measured. An elastic deformation is computed for the whole image
