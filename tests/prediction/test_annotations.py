@@ -9,8 +9,14 @@ from optional_deps import needed
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
 from tinyfcn.data.formats.labelme import draw_shape
-from tinyfcn.prediction.annotations import add_to_coco, geojson, labelme, start_coco, write_json
-from tinyfcn.prediction.regions import label_components, regions, signed_area
+from tinyfcn.prediction.annotations import (
+    add_to_coco,
+    start_coco,
+    to_geojson,
+    to_labelme,
+    write_json,
+)
+from tinyfcn.prediction.regions import find_regions, label_components, signed_area
 
 CLASSES = 'background', 'car', 'road', 'sky'
 
@@ -41,7 +47,7 @@ def pixels_within(rings, size):
 def test_the_outlines_enclose_exactly_the_pixels_of_a_region():
     for mask in MASKS:
         again = np.full(mask.shape, 255, 'uint8')
-        for region in regions(mask):
+        for region in find_regions(mask):
             pixels = pixels_within([region.outline, *region.holes], mask.shape)
             assert (again[pixels] == 255).all() and pixels.sum() == region.area
             again[pixels] = region.number
@@ -54,17 +60,17 @@ def test_the_outlines_enclose_exactly_the_pixels_of_a_region():
 
 def test_void_belongs_to_no_region():
     mask = np.array([[1, 255, 1], [255, 255, 255]])
-    assert [region.outline.tolist() for region in regions(mask)] == [
+    assert [region.outline.tolist() for region in find_regions(mask)] == [
         [[0, 0], [1, 0], [1, 1], [0, 1]], [[2, 0], [3, 0], [3, 1], [2, 1]]]
-    assert regions(np.full((3, 4), 255)) == []
+    assert find_regions(np.full((3, 4), 255)) == []
 
 
 def test_shapely_finds_every_polygon_valid():
     """No ring touches itself, no hole leaves its region, also where pixels touch at corners."""
     shapely = needed('shapely')
     for mask in MASKS:
-        features = geojson(mask, ['a', 'b', 'c', 'd'])['features']
-        for feature, region in zip(features, regions(mask), strict=True):
+        features = to_geojson(mask, ['a', 'b', 'c', 'd'])['features']
+        for feature, region in zip(features, find_regions(mask), strict=True):
             polygon = shapely.geometry.shape(feature['geometry'])
             assert polygon.is_valid and polygon.area == region.area
             assert polygon.exterior.is_ccw              # RFC 7946, in the numbers as they are
@@ -92,7 +98,7 @@ def test_pycocotools_draws_the_same_masks():
 def test_labelme_draws_the_same_masks():
     """`draw_shape` draws as LabelMe does; its own tests compare it with LabelMe."""
     for mask in MASKS:
-        content = json.loads(json.dumps(labelme(mask, CLASSES, 'a.jpg')))
+        content = json.loads(json.dumps(to_labelme(mask, CLASSES, 'a.jpg')))
         again = np.zeros_like(mask)
         for shape in content['shapes']:
             again[draw_shape(shape, mask.shape, '')] = CLASSES.index(shape['label'])
@@ -105,8 +111,8 @@ def test_a_tolerance_moves_outlines_by_no_more(tolerance):
     """Every corner that was left out is within the tolerance of the edges that are left."""
     shapely = needed('shapely')
     mask = gaussian_filter(np.random.default_rng(1).standard_normal((90, 120)), 6) > 0
-    exact = regions(mask.astype('uint8'))
-    simple = regions(mask.astype('uint8'), tolerance)
+    exact = find_regions(mask.astype('uint8'))
+    simple = find_regions(mask.astype('uint8'), tolerance)
     for before, after in zip(exact, simple, strict=True):
         assert after[:3] == before[:3]                  # class, area and box stay exact
         line = shapely.LinearRing(after.outline)
@@ -120,7 +126,7 @@ def test_what_a_region_encloses_is_filled_by_its_outline():
     """LabelMe's order, from large to small, relies on this."""
     for mask in MASKS:
         components, _ = label_components(mask)
-        for component, region in enumerate(regions(mask)):
+        for component, region in enumerate(find_regions(mask)):
             filled = binary_fill_holes(components == component)
             np.testing.assert_array_equal(pixels_within([region.outline], mask.shape), filled)
 
@@ -129,13 +135,14 @@ def test_a_mask_with_a_class_too_many_is_refused(tmp_path):
     mask = np.zeros((3, 4), 'uint8')
     mask[1, 2] = 9
     with pytest.raises(ValueError, match='class 9 at row 1, column 2; there are 4 classes'):
-        geojson(mask, CLASSES)
+        to_geojson(mask, CLASSES)
     with pytest.raises(ValueError, match=r'shape \(3,\)'):
-        regions(mask[:, 0])
+        find_regions(mask[:, 0])
 
 
 def test_the_file_is_marked_as_one_of_tinyfcn(tmp_path):
-    for content in start_coco(CLASSES), labelme(MASKS[0], CLASSES, 'a'), geojson(MASKS[0], CLASSES):
+    for content in (start_coco(CLASSES), to_labelme(MASKS[0], CLASSES, 'a.jpg'),
+                    to_geojson(MASKS[0], CLASSES)):
         write_json(tmp_path / 'a.json', content)
         text = (tmp_path / 'a.json').read_text()
         assert 'tinyfcn' in text[:200] and json.loads(text) == content

@@ -5,6 +5,7 @@ from PIL import Image
 
 from tinyfcn import build, predict
 from tinyfcn.viz import overlay
+from tinyfcn.viz.overlays import overlay_frame
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), 'uint8')
 LABEL = np.arange(24 * 40).reshape(24, 40) // 480
@@ -43,3 +44,31 @@ def test_other_types_and_deeper_pixels_are_refused():
         overlay(PIXELS.tolist(), LABEL, ['sky', 'road'])
     with pytest.raises(ValueError, match='I;16 pixels'):
         overlay(Image.fromarray(PIXELS[..., 0].astype('uint16')), LABEL, ['sky', 'road'])
+
+
+def test_side_by_side_shows_the_image_and_the_overlay():
+    zoom = 480 // 40
+    both = np.asarray(overlay(PIXELS, LABEL, ['sky', 'road'], side_by_side=True))
+    alone = np.asarray(overlay(PIXELS, LABEL, ['sky', 'road']))
+    image = PIXELS.repeat(zoom, 0).repeat(zoom, 1)
+    assert (both[:24 * zoom, :480] == image).all()
+    assert (both[:24 * zoom, -480:] == alone[:24 * zoom]).all()
+    assert (both[:24 * zoom, 480:-480] == 255).all() and both.shape[1] > 960
+
+
+@pytest.mark.parametrize('size', [(25, 41), (481, 603)])
+def test_frames_of_a_video_have_one_even_size(size):
+    """And one legend, whatever classes they have."""
+    image = np.full((*size, 3), 90, 'uint8')
+    one = overlay_frame(image, np.zeros(size, int), ['sky', 'road'])
+    other = overlay_frame(image, np.ones(size, int), ['sky', 'road'])
+    assert one.shape == other.shape and one.shape[0] % 2 == one.shape[1] % 2 == 0
+    rows = size[0] * max(1, 480 // size[1])
+    assert (one[rows:] == other[rows:]).all() and (one[rows:] < 255).any()
+    assert (one[:rows] != other[:rows]).any()
+
+
+def test_a_legend_that_would_take_half_of_a_frame_is_left_out():
+    classes = [f'a class of a long name {i}' for i in range(200)]
+    frame = overlay_frame(np.zeros((240, 480, 3), 'uint8'), np.zeros((240, 480), int), classes)
+    assert frame.shape == (240, 480, 3)

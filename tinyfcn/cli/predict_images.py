@@ -12,7 +12,14 @@ from .. import viz
 from ..data.labels import by_output
 from ..files import make_folder, printable
 from ..net import Net
-from ..prediction.annotations import Json, add_to_coco, geojson, labelme, start_coco, write_json
+from ..prediction.annotations import (
+    Json,
+    add_to_coco,
+    start_coco,
+    to_geojson,
+    to_labelme,
+    write_json,
+)
 from ..prediction.predict import as_mask, load_image, predict, predict_probabilities
 from ..prediction.probability_files import write_probabilities, write_probability_images
 from .bar import show_bar
@@ -82,9 +89,9 @@ def write_outputs(outputs: Outputs, path: Path, image: np.ndarray, pred: np.ndar
     viz.write_png(outputs.overlay, viz.overlay(image, pred, classes, colours, args.side_by_side))
     if outputs.polygons and args.polygons == 'labelme':
         image_name = Path(os.path.relpath(path, folder)).as_posix()
-        write_json(outputs.polygons, labelme(pred, classes, image_name, args.tolerance))
+        write_json(outputs.polygons, to_labelme(pred, classes, image_name, args.tolerance))
     elif outputs.polygons:
-        write_json(outputs.polygons, geojson(pred, classes, args.tolerance))
+        write_json(outputs.polygons, to_geojson(pred, classes, args.tolerance))
     say(f'{printable(outputs.overlay)}   {describe_shares(pred, classes)}')
 
 

@@ -1,6 +1,6 @@
 """The regions of masks in the formats of annotation tools: COCO, LabelMe and GeoJSON.
 
-Each function returns what belongs into the file; `write_json` writes it. Regions of a class that is
+Each function returns the content of a file, which `write_json` writes. Regions of a class that is
 called background are left out, as these tools expect: what is not outlined is background.
 """
 import json
@@ -14,7 +14,7 @@ from ..data.labels import VOID, Array
 from ..files import open_atomic
 from ..files.overwrite import MARK
 from ..viz.colours import is_background
-from .regions import Region, Ring, centre_line, regions, signed_area, simplify
+from .regions import Region, Ring, centre_line, find_regions, signed_area, simplify
 
 Json: TypeAlias = 'dict[str, Any]'
 
@@ -54,13 +54,13 @@ def add_to_coco(coco: Json, image_name: str, mask: Array, tolerance: float = 0) 
             bbox=list(region.box), iscrowd=0))
 
 
-def labelme(mask: Array, classes: Sequence[str], image_name: str, tolerance: float = 0) -> Json:
+def to_labelme(mask: Array, classes: Sequence[str], image_name: str, tolerance: float = 0) -> Json:
     """A LabelMe file for the mask (H, W) of an image, image_name as seen from the file's folder.
 
     LabelMe's polygons have no holes, and later ones lie over earlier ones: large regions come
     first, then those that they enclose. Background is outlined where a region may enclose it.
 
-    >>> labelme(np.array([[0, 0], [0, 1]]), ['background', 'car'], 'a.jpg')['shapes'][0]['label']
+    >>> to_labelme(np.array([[0, 0], [0, 1]]), ['background', 'car'], 'a.jpg')['shapes'][0]['label']
     'car'
     """
     height, width = mask.shape
@@ -75,10 +75,10 @@ def labelme(mask: Array, classes: Sequence[str], image_name: str, tolerance: flo
                 imagePath=image_name, imageData=None, imageHeight=height, imageWidth=width)
 
 
-def geojson(mask: Array, classes: Sequence[str], tolerance: float = 0) -> Json:
+def to_geojson(mask: Array, classes: Sequence[str], tolerance: float = 0) -> Json:
     """A GeoJSON FeatureCollection for a mask (H, W), in pixels, with y downwards.
 
-    >>> feature = geojson(np.array([[0, 0], [0, 1]]), ['background', 'car'])['features'][0]
+    >>> feature = to_geojson(np.array([[0, 0], [0, 1]]), ['background', 'car'])['features'][0]
     >>> feature['properties']
     {'class': 'car', 'number': 1, 'area': 1}
     >>> feature['geometry']['coordinates']
@@ -110,7 +110,7 @@ def write_json(path: str | PathLike[str], content: Json) -> None:
 
 def check_regions(mask: Array, classes: Sequence[str], tolerance: float) -> list[Region]:
     """The regions of a mask, if each pixel is a class or void."""
-    found = regions(mask, tolerance)
+    found = find_regions(mask, tolerance)
     for region in found:
         if not 0 <= region.number < len(classes):
             x, y = region.outline[0].tolist()

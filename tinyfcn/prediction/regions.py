@@ -26,7 +26,7 @@ SIDES = (
 
 
 class Region(NamedTuple):
-    """Pixels of one class that hang together. Pixels that it encloses are in its holes."""
+    """Connected pixels of one class. Pixels that they enclose lie in holes."""
 
     number: int                         # the class
     area: int                           # in pixels
@@ -35,16 +35,16 @@ class Region(NamedTuple):
     holes: list[Ring]
 
 
-def regions(mask: Array, tolerance: float = 0) -> list[Region]:
-    """All regions of a mask (H, W) but void ones, by class and from top to bottom.
+def find_regions(mask: Array, tolerance: float = 0) -> list[Region]:
+    """Find the regions of a mask (H, W), by class and from top to bottom. Void is in none.
 
     tolerance: leave out corners of the outlines that these move by at most so many pixels. With 0
     the outlines are exact
 
     >>> mask = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
-    >>> [(region.number, region.area, len(region.holes)) for region in regions(mask)]
+    >>> [(region.number, region.area, len(region.holes)) for region in find_regions(mask)]
     [(0, 1, 0), (1, 8, 1)]
-    >>> regions(mask)[0].outline.tolist()
+    >>> find_regions(mask)[0].outline.tolist()
     [[1, 1], [2, 1], [2, 2], [1, 2]]
     """
     mask = np.asarray(mask)
