@@ -77,8 +77,9 @@ def test_list_prints_the_fields_of_one_recipe(run_main):
     assert code == 0 and out.startswith('folder-squeezenet\n\n')
     for field in recipes.get_recipe('folder-squeezenet').to_dict():
         assert re.search(rf'^{field} ', out, re.M), field
-    assert re.search(r"^freeze +\('conv1\*', 'fire2\*'\) +None, or patterns of names", out, re.M)
-    assert re.search('^patience +7 +None, or a whole number of validations', out, re.M)
+    assert re.search(r"^freeze +\('conv1\*', 'fire2\*'\) +patterns of weights that stay", out, re.M)
+    assert re.search('^patience +7 +stop once so many validations in a row', out, re.M)
+    assert re.search("^optimizer +'sgd' +'sgd' or 'adam'$", out, re.M)
     assert max(map(len, out.splitlines())) <= 110
     code, _, err = run_main('train', 'nosuch', '--list')
     assert code == 2 and 'tinyfcn train --list' in err
@@ -154,6 +155,7 @@ def test_a_run_stops_early_with_a_frozen_trunk_and_an_event_file(trained, run_ma
         'steps=9', 'validate_every=1', 'crop_size=(40, 56)', 'patience=2', 'lr=1e-9',
         'freeze=conv*')
     assert code == 0, err
+    assert 'freeze keeps weights that are random: start from trained ones' in err
     assert 'stopped early at step 3 of 9: the last 2 validations have not found a better' in err
     assert (tmp_path / 'events.out.tfevents.0.tinyfcn').stat().st_size > 500
     code, _, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path / 'other',

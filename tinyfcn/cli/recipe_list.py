@@ -1,5 +1,7 @@
 """`tinyfcn train --list`: a table of all recipes and what each needs; or of one, and its fields."""
 from collections.abc import Mapping
+from contextlib import suppress
+from inspect import getsource
 from textwrap import wrap
 
 from ..training.needs import recipe_needs, time_class
@@ -31,7 +33,7 @@ def recipe_list(recipes: Mapping[str, Recipe]) -> str:
         needs = recipe_needs(recipe)
         rows.append((name, str(recipe.net),
                      'your own' if data == 'folder' else data + HERE * is_here[data],
-                     describe_start(recipe), megabytes(needs.memory),
+                     weight_names(recipe), megabytes(needs.memory),
                      time_class(needs.seconds), percent((recipe.target or {}).get('mean_iu'))))
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ['  '.join(f'{text:{width}}' for text, width in zip(row, widths)).rstrip()
@@ -40,8 +42,8 @@ def recipe_list(recipes: Mapping[str, Recipe]) -> str:
 
 
 def field_list(recipe: Recipe) -> str:
-    """Each field of a recipe: its name, its value, and what it may be."""
-    texts = allowed_values()
+    """Each field of a recipe: its name, its value, and what it means, or else what it may be."""
+    texts = {**allowed_values(), **field_meanings()}
     values = {name: repr(value) for name, value in recipe.to_dict().items()}
     name_width = max(map(len, values))
     value_width = max(len(value) for value in values.values() if len(value) <= VALUE)
@@ -54,6 +56,27 @@ def field_list(recipe: Recipe) -> str:
         indent = ' ' * len(start)
         lines += wrap(texts[name], LINE, initial_indent=start, subsequent_indent=indent)
     return '\n'.join([*lines, '\nchange any by --set NAME=VALUE'])
+
+
+def field_meanings() -> dict[str, str]:
+    """The comment above each field in the source of Recipe; {} where there is no source.
+
+    >>> field_meanings()['batch']
+    'images in a batch'
+    """
+    meanings = {}
+    comment: list[str] = []
+    with suppress(OSError):
+        for line in getsource(Recipe).splitlines():
+            text = line.strip()
+            if text.startswith('# '):
+                comment.append(text.removeprefix('# '))
+                continue
+            name = text.partition(':')[0]
+            if comment and name in allowed_values():
+                meanings[name] = ' '.join(comment)
+            comment = []
+    return meanings
 
 
 def megabytes(memory: int) -> str:
@@ -70,7 +93,7 @@ def has_data(name: str) -> bool:
     return True
 
 
-def describe_start(recipe: Recipe) -> str:
+def weight_names(recipe: Recipe) -> str:
     """The weights that a recipe starts from, of which those that are here are marked."""
     if recipe.init_from is None:
         return 'random weights'

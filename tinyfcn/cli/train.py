@@ -115,6 +115,9 @@ def run(args: argparse.Namespace) -> None:
     net = runs.build_net(recipe, train, args.seed, files, note,
                          'preprocess' in changes).to(args.device)
 
+    if recipe.freeze and not files and not resumes:
+        note('freeze keeps weights that are random: start from trained ones, with --weights')
+
     if args.find_lr:
         show_lr(net, train, recipe, args.seed, folder, args.overwrite)
         return
