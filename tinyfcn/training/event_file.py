@@ -61,7 +61,7 @@ def seconds_ago(history: Sequence[Row]) -> list[float]:
     """How long before the last row each row was; pauses between two commands do not count.
 
     >>> seconds_ago([dict(seconds=1), dict(seconds=3), dict(seconds=2)])    # resumed after the 2nd
-    [4, 2, 0]
+    [4.0, 2.0, 0.0]
     """
     total = 0.
     before = 0.

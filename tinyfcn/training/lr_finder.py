@@ -90,7 +90,7 @@ def suggest_lr(rates: Sequence[float], losses: Sequence[float]) -> float | None:
     """The rate at which the loss has fallen by four fifths of its fall; None if it hardly falls.
 
     >>> suggest_lr([10. ** (i / 10 - 6) for i in range(60)], [3.] * 30 + [2.5] * 10 + [2.] * 20)
-    0.008
+    0.01
     """
     if not losses:
         return None
