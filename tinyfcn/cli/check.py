@@ -82,11 +82,11 @@ def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Ite
     """Images in two splits, and masks that belong to no image."""
     splits = {split: dataset}
     for other in SPLITS:
-        if split in SPLITS and other != split:
+        if split in SPLITS and other != split and _may_have(found, other):
             try:
                 splits[other] = load_split(found, other)
             except (OSError, ValueError) as error:
-                if _has_list(found, other):
+                if found.name == OWN_RECIPE or os.path.lexists(found.folder / f'{other}.txt'):
                     yield str(error)
     yield from find_overlaps(splits)
     problems = FileProblems()
@@ -97,10 +97,10 @@ def find_problems_of_names(found: Location, dataset: Dataset, split: str) -> Ite
     yield from problems.sentences()
 
 
-def _has_list(found: Location, split: str) -> bool:
-    """Whether something in the folder says which images are of this split."""
-    return (os.path.lexists(found.folder / f'{split}.txt')
-            or found.name == OWN_RECIPE and has_split(found.folder, split, **NAMED))
+def _may_have(found: Location, split: str) -> bool:
+    """Whether there may be such a split; of one's own images it is known."""
+    return (found.name != OWN_RECIPE or os.path.lexists(found.folder / f'{split}.txt')
+            or has_split(found.folder, split, **NAMED))
 
 
 def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str]:

@@ -112,6 +112,19 @@ def test_an_ellipse_of_cvat(copy):
         np.testing.assert_array_equal(own, label)
 
 
+@pytest.mark.parametrize('shape', ['<ellipse label="cat" cx="28" cy="20" rx="15" ry="2" ',
+                                   '<box label="cat" xtl="13" ytl="18" xbr="43" ybr="22" '])
+def test_a_shape_of_cvat_is_turned_clockwise(tmp_path, shape):
+    save(tmp_path / 'a.jpg', RGB)
+    (tmp_path / 'a.xml').write_text(f'<annotations><image name="a.jpg" width="56" height="40">'
+                                    f'{shape} rotation="30"/></image></annotations>')
+    label = folder(tmp_path)[0][1]
+    right, down = round(12 * 3 ** .5 / 2), round(12 / 2)
+    assert label[20 + down, 28 + right] == label[20 - down, 28 - right] == label[20, 28] == 1
+    assert label[20 - down, 28 + right] == label[20 + down, 28 - right] == 0
+    assert 80 < (label == 1).sum() < 130
+
+
 # ---- rules ---------------------------------------------------------------------------------------
 
 def coco_of(shapes, **other):
