@@ -129,7 +129,7 @@ def damaged(kind, clip, ffmpeg, folder):
         return path, 'it has no images'
     if kind == 'list':                                  # would name another file to read
         path.write_text(f'ffconcat version 1.0\nfile {clip}\n')
-        return path, 'not on whitelist'
+        return path, 'its content is no video'
     content = dict(empty=b'', page=b'<html>404</html>' * 40, noise=bytes(range(256)) * 20)[kind]
     path.write_bytes(content)
     return path, 'not a video that can be read'

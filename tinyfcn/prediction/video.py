@@ -167,7 +167,7 @@ def _open_video(path: Path) -> Iterator[Frames]:
     about = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
                            check=False).stderr.decode(errors='replace')
     if 'Video: ' not in about:
-        reason = 'it has no images' if 'Stream #' in about else _reason(about)
+        reason = 'it has no images' if 'Input #0' in about else _reason(about)
         raise ImageError(f'{name}: not a video that can be read ({reason}); get it again, or '
                          f'convert it to .mp4')
     fps = _frame_rate(about)
@@ -189,10 +189,10 @@ def _open_video(path: Path) -> Iterator[Frames]:
 def _frame_rate(about: str) -> Fraction:
     """In frames a second, as ffmpeg reports it of a file.
 
-    >>> _frame_rate('Video: h264, yuv420p, 320x240, 29.97 fps, 30 tbr'), _frame_rate('15 fps')
-    (Fraction(30000, 1001), Fraction(15, 1))
+    >>> _frame_rate('  Stream #0:0: Video: h264, yuv420p, 320x240, 29.97 fps, 30 tbr')
+    Fraction(30000, 1001)
     """
-    found = re.search(r'([0-9.]+) fps', about)
+    found = re.search(r'Video: .*?(\d+(\.\d+)?) fps', about)
     fps = Fraction(found.group(1)) if found else Fraction(0)
     of_television = Fraction(round(fps) * 1000, 1001)   # 23.98, 29.97 and 59.94 are rounded
     if fps.denominator > 1 and round(float(of_television), 2) == float(fps):
@@ -223,7 +223,7 @@ def _duration(about: str) -> float:
     >>> _duration('  Duration: 00:01:02.50, start: 0.000000, bitrate: 57 kb/s')
     62.5
     """
-    found = re.search(r'Duration: (\d+):(\d+):([\d.]+)', about)
+    found = re.search(r'^ *Duration: (\d+):(\d+):(\d+\.\d+)', about, re.M)
     if not found:
         return 0
     hours, minutes, seconds = map(float, found.groups())
@@ -241,7 +241,9 @@ def _reason(about: str) -> str:
     messages = [line.partition('] ')[2] for line in lines if line.startswith('[')]
     reasons = [message for message in messages
                if not message.startswith(VAGUE_MESSAGES) and 'low score' not in message]
-    found = [*reasons, *messages, *lines, 'it says no reason']
+    found = [*reasons, *messages, 'no reason is known']
+    if found[0].startswith('Format not on whitelist'):
+        return 'its content is no video, whatever its name'
     return printable(found[0], limit=120)
 
 
