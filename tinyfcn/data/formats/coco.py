@@ -5,7 +5,7 @@ drawn in the order of the file, the later over the earlier ones; crowds (iscrowd
 beneath all others.
 """
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,10 +159,8 @@ def draw_annotation(annotation: Mapping[str, Any], size: tuple[int, ...],
         if isinstance(shape, dict):
             return _decode(shape, height, width)
         if isinstance(shape, list):
-            mask = np.zeros(size, bool)
-            for polygon in shape:
-                mask |= draw_polygon(_coordinates(polygon), height, width)
-            return mask
+            parts = [draw_polygon(_coordinates(polygon), height, width) for polygon in shape]
+            return reduce(np.logical_or, parts)
     except ValueError as error:
         raise ImageError(f'{place}: {error}; {EXPORT}, or remove the annotation') from None
     raise ImageError(f'{place}: its segmentation is {printable(shape, limit=40)}, neither a list '

@@ -120,6 +120,12 @@ def decode_text(text: str) -> list[int]:
 
 def _toggle(positions: Array, height: int, width: int) -> NDArray[np.bool_]:
     """Pixels that are 1 after an odd number of toggles, column by column. -> (H, W) bool"""
-    toggles = np.bincount(positions, minlength=height * width + 1)[:height * width]
-    is_odd: NDArray[np.bool_] = (np.cumsum(toggles) % 2).astype(bool)
-    return is_odd.reshape(width, height).T
+    mask = np.zeros(width * height, bool)
+    positions = positions[positions < len(mask)]
+    if len(positions):
+        first = positions.min()
+        toggles = np.bincount(positions - first) % 2 == 1
+        is_odd = np.logical_xor.accumulate(toggles)
+        mask[first:first + len(is_odd)] = is_odd
+        mask[first + len(is_odd):] = is_odd[-1]
+    return mask.reshape(width, height).T
