@@ -197,6 +197,19 @@ def test_a_coco_file_that_begins_with_its_images(tmp_path):
     assert summary['images'] == 1
 
 
+def test_a_category_that_only_names_a_group_is_no_class(tmp_path):
+    root = write_coco(tmp_path, (4, box(0, 0, 20, 20), 0))
+    data = json.loads((root / 'labels.json').read_text())
+    data['categories'] = [dict(id=0, name='animals', supercategory='none'),
+                          dict(id=3, name='cow', supercategory='cow'),
+                          dict(id=4, name='cat', supercategory='animals')]
+    (root / 'labels.json').write_text(json.dumps(data))
+    assert folder(root).classes == ('background', 'cow', 'cat')
+    data['annotations'].append(dict(data['annotations'][0], category_id=0))
+    (root / 'labels.json').write_text(json.dumps(data))
+    assert folder(root).classes == ('background', 'animals', 'cow', 'cat')
+
+
 def test_shapes_of_labelme_that_have_no_class_number(copy):
     """A list decides the numbers; __ignore__ is void, _background_ the background."""
     root = copy('labelme')

@@ -58,6 +58,21 @@ def test_the_folders_of_images_and_masks_are_found(tmp_path, images, masks, othe
             assert folder(tmp_path, split).names == [*names]
 
 
+def test_lists_where_voc_has_them_unless_there_are_others(tmp_path):
+    for name in 'abc':
+        save(tmp_path / f'JPEGImages/{name}.jpg', RGB)
+        save(tmp_path / f'SegmentationClass/{name}.png', LABEL)
+    (tmp_path / 'classes.txt').write_text('sky\ntree\nroad\n')
+    lists = tmp_path / 'ImageSets/Segmentation'
+    lists.mkdir(parents=True)
+    (lists / 'default.txt').write_text('a\nb\nc\n')    # of CVAT, which has no splits
+    assert len(folder(tmp_path, 'train')) == 3 and folder(tmp_path, 'default').names == [*'abc']
+    (lists / 'val.txt').write_text('c\n')
+    assert folder(tmp_path, 'val').names == ['c'] and folder(tmp_path, 'train').names == ['a', 'b']
+    (tmp_path / 'val.txt').write_text('b\n')
+    assert folder(tmp_path, 'val').names == ['b'] and folder(tmp_path, 'train').names == ['a', 'c']
+
+
 def test_a_training_takes_the_splits_of_the_folders(tmp_path):
     for split in 'train', 'valid':
         save(tmp_path / split / 'images/a.jpg', RGB)

@@ -235,7 +235,17 @@ def _cached_file(path: Path, date: int, size: int) -> CocoFile:
             raise ValueError(f'{source}: annotation {number}: its image_id is '
                              f'{printable(key, limit=20)}, and no image has this id; {EXPORT}')
         images[key].annotations.append((number, row))
-    return CocoFile(path, images, categories)
+    return CocoFile(path, images, _without_groups(categories, rows))
+
+
+def _without_groups(categories: dict[int, str],
+                    rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[int, str]:
+    """Without those that only name a group of others, as Roboflow writes, and that nothing has."""
+    groups = [row.get('supercategory') for row in rows['categories']
+              if row.get('supercategory') != row['name'].strip()]
+    used = {row.get('category_id') for row in rows['annotations']
+            if isinstance(row.get('category_id'), int)}
+    return {id: name for id, name in categories.items() if name not in groups or id in used}
 
 
 def _parse_categories(rows: Sequence[Mapping[str, Any]], source: str) -> dict[int, str]:

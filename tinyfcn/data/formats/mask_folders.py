@@ -41,9 +41,16 @@ def read_masks(root: Path, pairs: Mapping[str, Pair], classes: Classes | None) -
         label = read_label(mask_path, colours, source)
         return read_image(image_path, label.shape), label
 
-    lists = root / 'ImageSets' / 'Segmentation'
     return LabelFiles(_describe(root, pairs, files, classes), classes, files, read,
-                      {} if '' in splits else splits, lists if lists.is_dir() else root, unused)
+                      {} if '' in splits else splits, _folder_of_lists(root), unused)
+
+
+def _folder_of_lists(root: Path) -> Path:
+    """Where train.txt and the others are: in root, or where VOC has them."""
+    of_voc = root / 'ImageSets' / 'Segmentation'
+    if any((root / f'{split}.txt').exists() for split in ('train', 'val', 'test')):
+        return root
+    return of_voc if any(of_voc.glob('*.txt')) else root
 
 
 def masks_by_image(images: Container[str], stored: Mapping[str, Path]) -> dict[str, Path]:
