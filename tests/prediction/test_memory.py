@@ -206,7 +206,7 @@ def test_an_image_that_is_not_finite_is_refused():
     n.about['preprocess'] = dict(order='RGB', scale=1, mean=(0,) * 4, std=(1,) * 4)
     image = np.zeros((8, 9, 4), 'float32')
     image[5, 7, 3] = np.nan
-    with pytest.raises(ValueError, match='image is nan at row 5, column 7, channel 3, and 1 such'):
+    with pytest.raises(ValueError, match='image: nan at row 5, column 7, channel 3, and 1 such'):
         predict(n, image)
 
 
