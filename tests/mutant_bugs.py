@@ -585,6 +585,39 @@ BUGS = {
             ('accumulate', 'a turn of the hue changes the grey',
              "rotation + GREY - np.einsum('i,ij->j', GREY, rotation)", 'rotation'),
         ],
+        'files/tiff.py': [
+            ('index', 'an image of orientation 5 … 8 is mirrored',
+             'if orientation in (2, 3, 6, 7):', 'if orientation in (2, 3, 5, 8):'),
+            ('index', 'any extra sample of a TIFF is transparency',
+             'tags.get(EXTRA_SAMPLES, (0,))[-1] in (1, 2)', 'EXTRA_SAMPLES in tags'),
+            ('accumulate', 'differences of floats are added up over all samples',
+             "data.reshape(rows, -1, samples).cumsum(1, dtype='uint8')",
+             "data.reshape(rows, -1).cumsum(1, dtype='uint8')"),
+            ('index', 'the tiles of a row lie one below the other',
+             'samples).swapaxes(1, 2)', 'samples)'),
+        ],
+        'files/pixels.py': [
+            ('index', 'the bytes of a deep colour are exchanged',
+             "('RGB;16B', 'RGB;16L')", "('RGB;16L', 'RGB;16B')"),
+        ],
+        'data/channels.py': [
+            ('index', 'red, green and blue stay where the file has them',
+             'return colours + [i for i in numbers if i not in colours]', 'return numbers'),
+        ],
+        'data/channel_statistics.py': [
+            ('accumulate', 'the deviation is about the mean of the first image',
+             'squares / pixels - mean ** 2', 'squares / pixels'),
+        ],
+        'weights/first_layer.py': [
+            ('accumulate', 'each further channel gets the whole mean',
+             'mean / (channels - 3), channels - 3', 'mean, channels - 3'),
+            ('accumulate', 'one channel gets the mean of three',
+             'mean * 3 / channels', 'mean / channels'),
+        ],
+        'training/channels.py': [
+            ('index', 'means stand in the order of RGB for BGR',
+             "if order == 'BGR':", "if order == 'none':"),
+        ],
         'training/loop.py': [
             ('randomness', 'batches of one step drop the same units',
              'net.step = numbered.number', 'pass'),
