@@ -106,6 +106,17 @@ def test_the_command_writes_a_page(tmp_path, capsys, monkeypatch):
     assert page.count('<img ') == 6 and 'score_fr' in page and '://' not in page
     assert main(['replay', 'my', '4']) == 2
     assert 'step 4: this run has 3 steps' in capsys.readouterr().err
+    # a run that started from weights knows their file
+    weights = ['--weights', 'my', '--run', 'second']
+    assert main(['train', 'shapes-16s', '--set', *changes, *weights]) == 0
+    capsys.readouterr()
+    assert main(['replay', 'second', '2']) == 0
+    assert 'to the last bit the loss that the run' in capsys.readouterr().out
+    (tmp_path / 'my/best.safetensors').unlink()
+    (tmp_path / 'my/last.safetensors').unlink()
+    assert main(['replay', 'second', '2']) == 2
+    err = capsys.readouterr().err
+    assert 'the run started from this file of weights, which is gone' in err
     (tmp_path / 'empty').mkdir()
     assert main(['replay', 'empty', '1']) == 2
     assert 'empty: not the folder of a run' in capsys.readouterr().err

@@ -84,7 +84,7 @@ def train_stage(args: argparse.Namespace, name: str, label: str,
     for file in 'best.safetensors', 'last.safetensors':
         (folder / file).unlink(missing_ok=True)         # of an earlier demo
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
-                    data=('shapes', None), log=say)
+                    data=('shapes', None), log=say, weights=init_files)
     show_progress(rows, recipe, title, 'the next demo starts again')
     return net, folder / 'last.safetensors'
 

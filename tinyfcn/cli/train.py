@@ -40,6 +40,7 @@ from ..files import printable
 from ..runtime.machine import has_numba
 from ..training import recipes, run as runs
 from ..training.run_files import LOG, Row, read_rows
+from ..weights.find import find_weights
 from .device import add_device_arguments
 from .find_lr import show_lr
 from .first_weights import describe_start, initial_weights, recipe_for_folder, recipe_of_run
@@ -126,7 +127,8 @@ def run(args: argparse.Namespace) -> None:
              f"scores as they come (pip install 'tinyfcn[tensorboard]')")
     rows = runs.run(folder, net, train, valid, recipe, args.seed, shlex.join(args.command),
                     args.resume, data_location(recipe, root), note, args.overwrite,
-                    args.tensorboard)
+                    args.tensorboard,
+                    {suffix: find_weights(path) for suffix, path in files.items()})
     others = 'other' if len(valid) == 1 else 'others'
     title = (f'{name}: training {net} on {len(train):,} images, validating on '
              f'{len(valid):,} {others}{describe_start(name, files, resumes)}. In {folder}:')

@@ -45,9 +45,9 @@ def recipe_of_step(recipe: Recipe, changes: Sequence[Sequence[Any]], step: int) 
     changes: of run.json: [step from which on, field, before, after]
 
     >>> recipe = Recipe(lr=.01, steps=100)
-    >>> recipe_of_step(recipe, [[50, 'lr', .1, .01]], 50).lr, \
-    ...     recipe_of_step(recipe, [[50, 'lr', .1, .01]], 51).lr
-    (0.1, 0.01)
+    >>> changes = [[50, 'lr', .1, .01]]
+    >>> [recipe_of_step(recipe, changes, step).lr for step in (50, 51)]
+    [0.1, 0.01]
     """
     for change in reversed([Change(*values) for values in changes]):
         if step <= change.step:

@@ -7,7 +7,7 @@
     curves.png          the loss and the metrics
     predictions.png     predictions for a few validation images
 """
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ def ignore(note: str) -> None:
 def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: Recipe,
         seed: int = 0, command: str = '', resume: bool = False,
         data: tuple[str, Path | None] | None = None, log: Log = ignore, overwrite: bool = False,
-        tensorboard: bool = False) -> Generator[Row, None, None]:
+        tensorboard: bool = False,
+        weights: Mapping[str, str | Path] | None = None) -> Generator[Row, None, None]:
     """Train and write into the folder; yields a row after each step and after each validation.
 
     A row is yielded after it is written to metrics.jsonl. Closing this generator stops the run
@@ -58,6 +59,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     only rank 0 writes into it. No second process can train in the folder meanwhile.
 
     data: the name of the data set and its folder, to be found in run.json later
+    weights: the files that the net started from, as for `build_net`, to be found there too
     log: is called with each sentence that a user should know, for example print
     overwrite: replace files of the same names that no run has written, and a damaged run.json
     tensorboard: write an event file as well, with all rows of metrics.jsonl
@@ -96,7 +98,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
             log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
         elif stops_early(progress, recipe):
             log(f'{folder}: this run has {describe_stop(progress, recipe, BEST)}')
-        update_run_info(folder, info, command, seed, recipe, data)
+        update_run_info(folder, info, command, seed, recipe, data, weights)
         writer = RunWriter(folder, net, optimizer, recipe, seed, progress, data_prints, log)
         with closing(writer):
             if tensorboard:

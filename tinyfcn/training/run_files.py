@@ -5,7 +5,7 @@
 """
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -42,6 +42,7 @@ def read_run_info(folder: str | Path) -> dict[str, Any]:
 
     commands: of the user, one for each start. seed, recipe, machine: of the run.
     data: {'name': of the data set, 'folder': where it was, or None}; missing if not known.
+    weights: {suffix of a branch: the file that its weights came from}; missing if there was none.
     changes: [[step, field, before, after], …]: changes of the recipe on the way.
     """
     path = Path(folder) / RUN_INFO
@@ -79,18 +80,25 @@ def _is_data(value: Any) -> bool:
         isinstance(value.get('folder'), (str, type(None)))
 
 
+def _is_weights(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, dict) and all(isinstance(file, str) for file in value.values())
+
+
 def _is_list_of(kind: type, value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(part, kind) for part in value)
 
 
 INFO_KEYS: dict[str, Callable[[Any], bool]] = dict(
     commands=partial(_is_list_of, str), seed=lambda value: type(value) is int, recipe=_is_recipe,
-    machine=lambda value: isinstance(value, dict), data=_is_data,
+    machine=lambda value: isinstance(value, dict), data=_is_data, weights=_is_weights,
     changes=lambda value: value is None or _is_list_of(list, value))
 
 
 def update_run_info(folder: Path, before: dict[str, Any], command: str, seed: int, recipe: Recipe,
-                    data: tuple[str, Path | None] | None = None) -> None:
+                    data: tuple[str, Path | None] | None = None,
+                    weights: Mapping[str, str | Path] | None = None) -> None:
     """Write run.json: earlier commands and changes of the recipe are kept, all else is replaced."""
     info = dict(tinyfcn='a run of `tinyfcn train`', commands=[*before.get('commands', []), command],
                 seed=seed, recipe=recipe.to_dict(), machine=machine_info(),
@@ -100,6 +108,10 @@ def update_run_info(folder: Path, before: dict[str, Any], command: str, seed: in
         info['data'] = dict(name=name, folder=root and str(Path(root).absolute()))
     elif before.get('data'):
         info['data'] = before['data']
+    if weights:
+        info['weights'] = {suffix: str(Path(file).absolute()) for suffix, file in weights.items()}
+    elif before.get('weights'):
+        info['weights'] = before['weights']
     with open_atomic(folder / RUN_INFO) as file:
         # a path that is not UTF-8 has characters that only an escape can write
         file.write(json.dumps(info, indent=1, ensure_ascii=True).encode())
