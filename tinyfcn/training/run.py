@@ -54,9 +54,9 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     """Train and write into the folder; yields a row after each step and after each validation.
 
     A row is yielded after it is written to metrics.jsonl. Closing this generator stops the run
-    between two steps and saves a checkpoint. A process that is killed leaves the previous
-    checkpoint, from which the run resumes just as well. Of several ranks all read the folder, and
-    only rank 0 writes into it. No second process can train in the folder meanwhile.
+    between two steps and saves a checkpoint; a process that is killed leaves the previous one. Of
+    several ranks all read the folder, and only rank 0 writes into it. No second process can train
+    in the folder meanwhile.
 
     data: the name of the data set and its folder, to be found in run.json later
     weights: the files that the net started from, as for `build_net`, to be found there too
