@@ -272,4 +272,6 @@ def test_an_image_of_any_channels_is_drawn_in_colours(tmp_path, channels, shown)
     np.testing.assert_array_equal(as_colours(levels), levels[..., shown])
     page = page_pixels(tmp_path / 'page.png', [('a', deep, label)], 'abc', [])
     assert {(0, 0, 0), (128, 128, 128), (255, 255, 255)} <= colours_in(page[51:251, 25:225]).keys()
-    assert overlay(deep, label, 'abc').mode == 'RGB'
+    drawn = overlay(deep, label, 'abc')
+    np.save(tmp_path / 'deep.npy', deep)
+    assert drawn == overlay(tmp_path / 'deep.npy', label, 'abc')

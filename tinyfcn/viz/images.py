@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..files import open_image
 from ..files.images import require_8_bits, to_rgb, to_upright
+from ..files.pixels import read_head, read_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -20,14 +21,18 @@ ImageInput: TypeAlias = 'str | PathLike[str] | PILImage | NDArray[Any]'
 def image_pixels(image: ImageInput) -> NDArray[Any]:
     """A path or a PIL image -> (H, W, 3) uint8, RGB, as `tinyfcn.predict` reads it; arrays as is.
 
-    The EXIF orientation of a file is applied: an image is drawn as a person sees it.
+    The EXIF orientation of a file is applied: an image is drawn as a person sees it. Files of other
+    channels, or of more than 8 bits, are drawn by `as_colours`.
     """
     if isinstance(image, np.ndarray):
         return image
     from PIL import Image
     if isinstance(image, (str, PathLike)):
+        head = read_head(image)
+        if not head.is_plain:
+            pixels = read_pixels(image)[..., :head.channels]
+            return as_colours(pixels if head.dtype == 'uint8' else pixels.astype('float32'))
         with open_image(image) as stored:
-            require_8_bits(stored, image)
             return to_rgb(to_upright(stored))
     if isinstance(image, Image.Image):
         require_8_bits(image, 'image')

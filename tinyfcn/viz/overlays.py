@@ -25,7 +25,7 @@ def overlay(image: ImageInput, label: NDArray[Any], classes: Sequence[str],
             side_by_side: bool = False) -> 'PILImage':
     """The image half in the colours of its classes, outlined, over a legend with their shares.
 
-    image: a path, a PIL image, or an array (H, W, 3) uint8, RGB
+    image: a path, a PIL image, or an array (H, W, 3) uint8, RGB; other channels as in `as_colours`
     label (H, W): the class of every pixel. Where it is void (255), or a class that is called
     background, the image keeps its colours
     colours: {class: (red, green, blue)}; other classes have the colours of `class_colours`
