@@ -568,7 +568,20 @@ BUGS = {
             ('index', 'both axes are deformed alike',
              "rng.normal(0, sigma, (2, *NODES))", "rng.normal(0, sigma, NODES)[None].repeat(2, 0)"),
         ],
+        'data/augment.py': [
+            ('index', 'a crop is near a pixel of another class',
+             'np.flatnonzero(own == number)', 'np.flatnonzero(own != number)'),
+            ('index', 'the mask is flipped where the image is not',
+             'image, label = flip_left_right(image, label)',
+             '_, label = flip_left_right(image, label)'),
+        ],
+        'data/blur_and_noise.py': [
+            ('rounding', 'noise is as strong in every channel',
+             'share * channel.std() for channel', 'share * image.std() for channel'),
+        ],
         'data/warp.py': [
+            ('rounding', 'a scaled image is read at the corners of its pixels',
+             '(at + .5) * scale - .5', 'at * scale'),
             ('rounding', 'a label is read at the pixel above and to the left',
              'np.floor(at + .5)', 'np.floor(at)'),
             ('index', 'an image turns clockwise', 'c * y + s * x', 'c * y - s * x'),
