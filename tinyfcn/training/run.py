@@ -94,10 +94,7 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         require_trainable(net, dataset, recipe, optimizer)
         _require_data(net, dataset, valid, log)
         world().broadcast(progress)
-        if progress.step >= recipe.steps:
-            log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
-        elif stops_early(progress, recipe):
-            log(f'{folder}: this run has {describe_stop(progress, recipe, BEST)}')
+        _log_if_finished(folder, progress, recipe, log)
         update_run_info(folder, info, command, seed, recipe, data, weights)
         writer = RunWriter(folder, net, optimizer, recipe, seed, progress, data_prints, log)
         with closing(writer):
@@ -107,6 +104,13 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
                 yield from train_and_write(writer, dataset, valid)
             except Diverged as error:
                 raise Diverged(f'{error}. {writer.describe_checkpoint()}') from None
+
+
+def _log_if_finished(folder: Path, progress: Progress, recipe: Recipe, log: Log) -> None:
+    if progress.step >= recipe.steps:
+        log(f'{folder}: this run is finished, all of its {recipe.steps:,} steps are done')
+    elif stops_early(progress, recipe):
+        log(f'{folder}: this run has {describe_stop(progress, recipe, BEST)}')
 
 
 def _require_data(net: Net, dataset: Dataset, valid: Dataset, log: Log) -> None:
