@@ -89,13 +89,14 @@ def test_what_an_ignored_pixel_holds_does_not_matter(dtype, bad, every_class):
             assert not other[label[:, None].repeat(3, 1) == 255].any()
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('bad', BAD)
-def test_weights_that_no_pixel_has_do_not_matter(bad):
+def test_weights_that_no_pixel_has_do_not_matter(dtype, bad):
     """A class that is never true, and the weights of pixels that are ignored."""
-    score = np.random.default_rng(0).standard_normal((1, 3, 2, 2))
+    score = np.random.default_rng(0).standard_normal((1, 3, 2, 2)).astype(dtype)
     label = np.array([[[1, 2], [255, 1]]])
-    weights = np.array([bad, 2., 3.])
-    of_pixels = np.array([[[1., 2.], [bad, 4.]]])
+    weights = np.array([bad, 2., 3.], dtype)
+    of_pixels = np.array([[[1., 2.], [bad, 4.]]], dtype)
     for loss, dscore in (
             ops.softmax_cross_entropy(score, label, class_weight=weights, pixel_weight=of_pixels),
             ops.focal_loss(score, label, class_weight=weights, pixel_weight=of_pixels),
