@@ -8,6 +8,7 @@ from PIL import Image
 from published import random_net
 
 from tinyfcn import load
+from tinyfcn.cli.first_weights import recipe_for_folder
 from tinyfcn.data.imagenet import class_names
 from tinyfcn.data.voc import CLASSES
 
@@ -156,8 +157,8 @@ def test_train_folder_starts_from_what_has_been_fetched(publish, photo, trained,
     command = ['train', 'folder', '--data', data, *STEPS]
     code, out, err = run_main(*command, '--run', 'small')
     assert code == 0 and not err
-    assert ('from ImageNet weights fewer images are enough: `tinyfcn weights get squeezenet`, and '
-            'start again with another --run FOLDER') in out.splitlines()[0]
+    assert ('from ImageNet weights fewer images are enough: `tinyfcn weights get googlenet`, 54 '
+            'MB, or squeezenet, 5 MB, and start again with another --run') in out.splitlines()[0]
     assert not here.server.requests                     # a recipe downloads nothing
 
     run_main('weights', 'get', 'squeezenet')
@@ -171,6 +172,16 @@ def test_train_folder_starts_from_what_has_been_fetched(publish, photo, trained,
         code, _, err = run_main(*command, '--run', run, '--resume')
         assert code == 0 and 'this run is finished' in err
         assert json.loads((photo.parent / run / 'run.json').read_text())['recipe']['net'] == name
+
+
+@pytest.mark.parametrize('weight, name', [
+    ('inception_3a/1x1.w', 'folder-googlenet'), ('fire2/squeeze1x1.w', 'folder-squeezenet'),
+    ('conv1_1.w', 'folder')])
+def test_weights_decide_which_recipe_folder_stands_for(weight, name, tmp_path):
+    file = tmp_path / 'weights.npz'
+    np.savez(file, **{weight: np.ones((2, 2, 1, 1), 'float32')})
+    assert recipe_for_folder([file], {}) == name
+    assert recipe_for_folder([file], {'net': 'tiny_16s'}) == 'folder'
 
 
 @pytest.mark.parametrize('changes, net', [

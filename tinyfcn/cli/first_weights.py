@@ -11,20 +11,28 @@ from ..weights.cache import cached_weights
 from ..weights.sources import SOURCES, source_name
 from .paths import weights_file
 
-SQUEEZENET = 'folder-squeezenet'
+# {recipe: the classifier whose ImageNet weights it starts from}, the most accurate one first
+FOLDER_RECIPES = {'folder-googlenet': 'googlenet', 'folder-squeezenet': 'squeezenet'}
+# a weight of each that the other does not have
+MARKS = dict(googlenet='inception_3a/1x1.w', squeezenet='fire2/squeeze1x1.w')
 # fields of a recipe by which a user chooses another net, with the rest of recipe `folder`
 OF_THE_NET = {'net', 'net_kwargs', 'init_from'}
 
 
-# ---- recipe `folder`, which stands for two recipes -----------------------------------------------
+# ---- recipe `folder`, which stands for several recipes -------------------------------------------
 
 def recipe_for_folder(files: list[Path], changes: dict[str, Any]) -> str:
-    """The recipe of a new run of `folder`: folder-squeezenet, if its ImageNet weights are there."""
+    """The recipe of a new run of `folder`: the best one whose ImageNet weights are there."""
     if changes.keys() & OF_THE_NET:
         return 'folder'
-    if files:
-        return SQUEEZENET if all(map(is_squeezenet, files)) else 'folder'
-    return SQUEEZENET if default_weights('squeezenet') else 'folder'
+    for name, classifier in FOLDER_RECIPES.items():
+        if files:
+            is_there = all(has_weights_of(classifier, file) for file in files)
+        else:
+            is_there = default_weights(classifier) is not None
+        if is_there:
+            return name
+    return 'folder'
 
 
 def recipe_of_run(folder: Path, changes: dict[str, Any]) -> str:
@@ -35,9 +43,11 @@ def recipe_of_run(folder: Path, changes: dict[str, Any]) -> str:
     if changes.keys() & OF_THE_NET:
         return 'folder'
     checkpoint = folder / runs.LAST
+    file = checkpoint if checkpoint.exists() else folder / runs.BEST
     with suppress(OSError, ValueError):
-        if is_squeezenet(checkpoint if checkpoint.exists() else folder / runs.BEST):
-            return SQUEEZENET
+        for name, classifier in FOLDER_RECIPES.items():
+            if has_weights_of(classifier, file):
+                return name
     return 'folder'
 
 
@@ -47,16 +57,17 @@ def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> str:
         return f', starting from {" and ".join(map(printable, files.values()))}'
     if name == 'folder' and not resumes:
         return (', starting from random weights (from ImageNet weights fewer images are enough: '
-                '`tinyfcn weights get squeezenet`, and start again with another --run FOLDER)')
+                '`tinyfcn weights get googlenet`, 54 MB, or squeezenet, 5 MB, and start again '
+                'with another --run FOLDER)')
     return ''
 
 
-def is_squeezenet(path: Path) -> bool:
-    """Whether the weights of a file, a run or a name are those of SqueezeNet."""
+def has_weights_of(classifier: str, path: Path) -> bool:
+    """Whether the weights of a file, a run or a name are this classifier's, or of an FCN on it."""
     if (row := source_name(str(path))) and not path.exists():
-        return SOURCES[row].net == 'squeezenet'
+        return SOURCES[row].net == classifier
     arrays, _ = weights.read(path)
-    return 'fire2/squeeze1x1.w' in arrays
+    return MARKS[classifier] in arrays
 
 
 # ---- the files -----------------------------------------------------------------------------------

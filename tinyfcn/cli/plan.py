@@ -29,13 +29,14 @@ from ..training.trial import Trial, largest_image
 from ..viz.colours import class_colours
 from ..viz.files import figure_suffix
 from .bar import show_bar
-from .first_weights import SQUEEZENET, best_of_run, default_weights
+from .first_weights import best_of_run, default_weights
 from .folders import NAMED
 from .output import say
 from .paths import Location, add_data_argument, find_dataset, train_val_sets
 from .tables import MAX_NAME, in_percent
 from .trial import run_trial
 
+OWN_RECIPE = 'folder-squeezenet'        # for images of one's own: its nets have all strides
 MAX_IMAGES = 1000               # whose masks are read, spread evenly
 MAX_PIXELS = 200_000_000        # of all of them, about a minute
 BUSY_SHARE = .25                # of all cores: what other programs use before it is mentioned
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     load = load_of_others()
     found = find_dataset(args.dataset, args.data)
     is_own = found.name == 'folder'
-    first = SQUEEZENET if is_own else [*stages_of_set(found.name).values()][0].recipe
+    first = OWN_RECIPE if is_own else [*stages_of_set(found.name).values()][0].recipe
     train, valid = train_val_sets(get_recipe(first), found.folder)
     if is_own and min(largest_image(train)[1]) < SMALL_SIDE:
         first = 'folder'

@@ -8,14 +8,15 @@ and as many threads, bit for bit as if it had not been stopped.
   tinyfcn train --list                  all recipes, and what each needs
   tinyfcn train folder --list           what can be set, and to what
   tinyfcn train folder --data my        your own images/, masks/ and classes.txt
-  tinyfcn train folder --data my --weights squeezenet
+  tinyfcn train folder --data my --weights googlenet
   tinyfcn train folder --data my --find-lr
   tinyfcn train folder --data my --set patience=5 freeze='conv1*,fire*'
   tinyfcn train voc-fcn32s --set lr=1e-4 loss=mean
 
-Recipe folder starts from random weights; with ImageNet weights of SqueezeNet,
-which --weights names or `tinyfcn weights get squeezenet` has fetched, it is
-recipe folder-squeezenet, which needs fewer images and is more accurate.
+Recipe folder starts from random weights. With ImageNet weights, which
+--weights names or `tinyfcn weights get` has fetched, fewer images are enough:
+with those of GoogLeNet it is recipe folder-googlenet, and with those of
+SqueezeNet, which are a tenth as large, recipe folder-squeezenet.
 
 With patience=5 training stops early, once five validations in a row have found
 no better mean IU. With freeze only weights whose names match none of these

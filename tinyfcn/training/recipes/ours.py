@@ -1,7 +1,7 @@
-"""What a laptop can train: SqueezeNet on three small data sets, and a tiny net on small images.
+"""What a laptop can train: SqueezeNet and GoogLeNet on three small data sets, and a tiny net.
 
-The stages are those of the paper: each finer stride starts from the weights of the coarser one, at
-a lower learning rate.
+The stages of SqueezeNet are those of the paper: each finer stride starts from the weights of the
+coarser one, at a lower learning rate. GoogLeNet is trained with all of its skips at once, by Adam.
 """
 from typing import Any
 
@@ -33,6 +33,23 @@ def squeezenet_stages(set_name: str, valid: tuple[str, str] | None, n_images: in
             f'{set_name}-4s': stage(4, f'{set_name}-8s', 1e-4, finer_epochs)}
 
 
+GOOGLENET: dict[str, Any] = dict(
+    loss='mean', optimizer='adam', lr=1e-4, lr_power=.9, weight_decay=0., rules={}, iter_size=4,
+    net='fcn_googlenet_4s', init_from='googlenet', flip=True)
+
+
+def googlenet_recipe(set_name: str, valid: tuple[str, str] | None, n_images: int, epochs: int,
+                     crop_size: tuple[int, int]) -> dict[str, Any]:
+    """All strides at once from the ImageNet weights, for a set of n_images.
+
+    crop_size: no smaller than most images; it only bounds those that are enlarged
+    """
+    steps = epochs * n_images // 4
+    return dict(GOOGLENET, train=(set_name, 'train'), valid=valid, steps=steps,
+                validate_every=max(1, steps // 4), scale_range=(.7, 1.4), rotation=8.,
+                colour=(.3, .3, .3, .05), crop_size=crop_size)
+
+
 def shapes_stage(stride: int, init_from: str | None, lr: float, steps: int) -> dict[str, Any]:
     """A stage of `make demo`."""
     return dict(TINY, net=f'tiny_{stride}s', init_from=init_from, lr=lr, steps=steps, lr_power=.9,
@@ -46,8 +63,12 @@ OURS: dict[str, dict[str, Any]] = {
     **squeezenet_stages('stanford', None, 458, 20),
     **squeezenet_stages('camvid', ('camvid', 'val'), 367, 25),
     **squeezenet_stages('voc_animals', None, 2509, 4),
+    'stanford-googlenet': googlenet_recipe('stanford', None, 458, 16, (320, 320)),
+    'camvid-googlenet': googlenet_recipe('camvid', ('camvid', 'val'), 367, 20, (360, 480)),
+    'voc_animals-googlenet': googlenet_recipe('voc_animals', None, 2509, 4, (320, 320)),
     # a folder of the user's images: from ImageNet weights, or from random ones. Photos are trained
     # on crops, so that a step takes as long and as much memory for images of any size
+    'folder-googlenet': dict(GOOGLENET, **OWN_IMAGES, crop_size=(320, 320)),
     'folder-squeezenet': dict(SQUEEZENET, **OWN_IMAGES, net='fcn_squeezenet_16s',
                               init_from='squeezenet', lr=1e-3, crop_size=(320, 320)),
     'folder': dict(TINY, **OWN_IMAGES, net='tiny_8s', lr=3e-3, lr_power=.9, flip=True,
