@@ -239,7 +239,10 @@ def test_predict_overwrites_no_image_and_no_other_mask(trained, capsys, tmp_path
     before = image.read_bytes()
     code, _, err = run_main(capsys, 'predict', run, image, '-o', tmp_path)
     assert code == 2 and str(image) in err and '-o FOLDER' in err
-    code, _, err = run_main(capsys, 'predict', run, image, image, '-o', tmp_path / 'out')
+    other = tmp_path / 'other' / 'x.png'
+    other.parent.mkdir()
+    other.write_bytes(before)
+    code, _, err = run_main(capsys, 'predict', run, image, other, '-o', tmp_path / 'out')
     assert code == 2 and 'two images are called x' in err
     assert image.read_bytes() == before and not (tmp_path / 'out').exists()
 

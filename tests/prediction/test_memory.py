@@ -137,7 +137,7 @@ LIMITED = '''
     net.score = conv(net.relu, 4, 1)
     net.about['preprocess'] = dict(order='RGB', scale=1/255, mean=(0,) * 3, std=(1,) * 3)
     small = np.zeros((64, 64, 3), 'uint8')
-    tinyfcn.predict(net, small, flip=True)                  # compiled kernels, threads
+    tinyfcn.predict(net, small, longest=32, flip=True)      # compiled kernels, threads, imports
     image = np.random.default_rng(0).integers(0, 256, (800, 1000, 3), 'uint8')
     size = next(int(line.split()[1]) for line in open('/proc/self/status')
                 if line.startswith('VmSize'))
