@@ -225,7 +225,7 @@ for name, source in {sources}.items():
 def environment(tmp_path_factory):
     """Of the commands: weights by name come from a server on this machine; an empty cache."""
     caffe = dict(order='BGR', scale=1, mean=(104, 117, 123), std=(1, 1, 1))
-    nets = dict(squeezenet=build('squeezenet'), googlenet=random_net('googlenet', 1000),
+    nets = dict(squeezenet=build('squeezenet'), googlenet=build('googlenet'),
                 fcn_resnet50=random_net('fcn_resnet50', 21))
     for net, classes, side in zip(nets.values(), [class_names(), class_names(), voc.CLASSES],
                                   [64, 224, 64]):
@@ -251,6 +251,7 @@ def test_every_command_is_shown():
     assert {*shown} == {*COMMANDS} - {'demo'}                           # which make runs
 
 
+@pytest.mark.demo
 @pytest.mark.parametrize('kind, step', [step[1:] for step in STEPS],
                          ids=[f'{page} {kind} {i}' for i, (page, kind, _) in enumerate(STEPS)])
 def test_the_command_or_script_runs(kind, step, folder_with_files, environment):

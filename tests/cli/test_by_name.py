@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from published import random_net
 
-from tinyfcn import load
+from tinyfcn import build, load
 from tinyfcn.cli.first_weights import recipe_for_folder
 from tinyfcn.data.imagenet import class_names
 from tinyfcn.data.voc import CLASSES
@@ -174,12 +174,12 @@ def test_train_folder_starts_from_what_has_been_fetched(publish, photo, trained,
         assert json.loads((photo.parent / run / 'run.json').read_text())['recipe']['net'] == name
 
 
-@pytest.mark.parametrize('weight, name', [
-    ('inception_3a/1x1.w', 'folder-googlenet'), ('fire2/squeeze1x1.w', 'folder-squeezenet'),
-    ('conv1_1.w', 'folder')])
-def test_weights_decide_which_recipe_folder_stands_for(weight, name, tmp_path):
-    file = tmp_path / 'weights.npz'
-    np.savez(file, **{weight: np.ones((2, 2, 1, 1), 'float32')})
+@pytest.mark.parametrize('net, name', [
+    ('googlenet', 'folder-googlenet'), ('fcn_googlenet_16s', 'folder-googlenet'),
+    ('squeezenet', 'folder-squeezenet'), ('tiny_8s', 'folder')])
+def test_weights_decide_which_recipe_folder_stands_for(net, name, tmp_path):
+    file = tmp_path / 'weights.safetensors'
+    build(net, 3, width=1/16).save(file)
     assert recipe_for_folder([file], {}) == name
     assert recipe_for_folder([file], {'net': 'tiny_16s'}) == 'folder'
 
