@@ -1,5 +1,6 @@
 """Any step of a run, computed once more to the last bit."""
 import json
+import re
 from contextlib import closing
 
 import numpy as np
@@ -10,6 +11,7 @@ from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import batches
 from tinyfcn.training import Recipe, checkpoint, get_recipe, replay, run as runs
 from tinyfcn.training.loop import make_optimizer
+from tinyfcn.training.replay_page import shares
 
 DATA = load_dataset('shapes', size=(32, 48)).subset(['0', '1', '2', '3', '4', '5'])
 VALID = load_dataset('shapes', split='val', size=(32, 48)).subset(['0', '1'])
@@ -90,6 +92,15 @@ def test_batches_of_given_numbers_all_come():
     for count in (0, 1, 3, 9):
         with closing(batches(DATA, RECIPE.preprocess, numbers=range(2, 2 + count))) as stream:
             assert len([*stream]) == count
+
+
+def test_captions_are_the_legend_of_a_page_and_name_void_and_the_rarest_class():
+    label = np.zeros((100, 100), 'uint8')
+    label[0, 0] = 1
+    label[:50] = np.where(label[:50] == 0, 255, 1)
+    colours = np.arange(256)[:, None].repeat(3, 1)
+    text = re.sub('<span[^#]*(#..)[^>]*></span>', r'[\1]', shares(label, ['sky', '<b>'], colours))
+    assert text == '[#00]sky 50.0 %, [#ff]void 50.0 %, [#01]&lt;b&gt; < 0.1 %'
 
 
 # ---- tinyfcn replay ------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from ..files import open_atomic, printable
 from ..files.overwrite import MARK
 from ..net import Net
 from ..prediction import predict, report
-from ..prediction.report_sections import CLOSE_TABLE, open_table, row, with_bar
+from ..prediction.report_sections import CLOSE_TABLE, chip, open_table, row, with_bar
+from ..viz.colours import VOID, share_text
 from ..viz.data_uri import image_uri
 from .replay import ReplayedStep, box_norms
 
@@ -74,23 +75,29 @@ def image_rows(sample: Sample, net: Net, classes: Mapping[str, Sequence[str]]) -
         colours = viz.class_colours(names, net.about.get('colours'))
         label = labels[output if output in labels else 'score']
         name = sample.name if len(classes) == 1 else f'{sample.name}, {output}'
-        image = picture(viz.as_colours(sample.image), printable(name), is_photo=True)
-        truth = picture(colours[label], f'label: {shares(label, names)}')
+        image = picture(viz.as_colours(sample.image), escape(printable(name)), is_photo=True)
+        truth = picture(colours[label], f'label: {shares(label, names, colours)}', 'label')
         predicted = picture(colours[preds[output]],
-                            f'prediction: {shares(preds[output], names)}')
+                            f'prediction: {shares(preds[output], names, colours)}', 'prediction')
         yield f'<div class="row">{image}{truth}{predicted}</div>'
 
 
-def picture(pixels: Array, caption: str, is_photo: bool = False) -> str:
+def picture(pixels: Array, caption: str, alt: str = '', is_photo: bool = False) -> str:
+    """caption: HTML. alt: text, if not the caption"""
     uri = image_uri(np.ascontiguousarray(pixels), is_photo)
-    text = escape(caption)
-    return f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+    return (f'<figure><img src="{uri}" alt="{alt or caption}"><figcaption>{caption}</figcaption>'
+            f'</figure>')
 
 
-def shares(label: Array, classes: Sequence[str]) -> str:
-    """The classes of a label, the largest first: 'sky 63 %, tree 20 %'."""
-    found = sorted(viz.class_shares(label, classes), key=lambda share: -share[2])
-    return ', '.join(f'{printable(name)} {share:.0%}' for _, name, share in found)
+def shares(label: Array, classes: Sequence[str], colours: Array) -> str:
+    """The shares of all pixels, the largest first, after squares in the colours of the classes."""
+    void = float((label == VOID).mean())
+    found = [(share * (1 - void), chip(colours[i]) + escape(printable(name)))
+             for i, name, share in viz.class_shares(label, classes)]
+    if void:
+        found.append((void, f'{chip(colours[VOID])}void'))
+    return ', '.join(f'{name} {share_text(share)}'
+                     for share, name in sorted(found, key=lambda each: -each[0]))
 
 
 def gradient_table(step: ReplayedStep, net: Net) -> Iterator[str]:

@@ -139,6 +139,15 @@ def class_shares(label: NDArray[Any], classes: Sequence[str]) -> list[tuple[int,
     return [(i, classes[i], count[i] / count.sum()) for i in np.flatnonzero(count).tolist()]
 
 
+def share_text(share: float) -> str:
+    """In per cent: '12.3 %', and '< 0.1 %' for what is there and would be rounded to nothing.
+
+    >>> share_text(.1234), share_text(.0001)
+    ('12.3 %', '< 0.1 %')
+    """
+    return f'{100 * share:.1f} %' if share >= .0005 else '< 0.1 %'
+
+
 def check_label(label: NDArray[Any], n_class: int | None = None) -> NDArray[np.uint8]:
     """-> label as uint8, if each value is a class or void"""
     label = np.asarray(label)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import printable
-from .colours import VOID, check_pair, class_colours, class_shares, is_background
+from .colours import VOID, check_pair, class_colours, class_shares, is_background, share_text
 from .images import ImageInput, image_pixels
 from .legend import MAX_NAME, draw_legend
 
@@ -42,7 +42,7 @@ def overlay(image: ImageInput, label: NDArray[Any], classes: Sequence[str],
     height, width = picture.shape[:2]
     table = class_colours(classes, colours)
     shares = sorted(class_shares(label, classes), key=lambda share: -share[2])
-    entries = [(table[i], f'{printable(name, limit=MAX_NAME)}  {_percent(share)}')
+    entries = [(table[i], f'{printable(name, limit=MAX_NAME)}  {share_text(share)}')
                for i, name, share in shares]
     legend = draw_legend(entries, max(width, 36 * font_size) - 2 * font_size, font_size)
 
@@ -120,7 +120,3 @@ def _outlines(label: NDArray[Any], width: int) -> NDArray[np.bool_]:
         edge[:, :-distance] |= label[:, distance:] != label[:, :-distance]
         edge[:-distance] |= label[distance:] != label[:-distance]
     return edge
-
-
-def _percent(share: float) -> str:
-    return f'{100 * share:.1f} %' if share >= .0005 else '< 0.1 %'
