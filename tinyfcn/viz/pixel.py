@@ -7,14 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import printable
-from .colours import class_colours
+from .colours import class_colours, class_shares, share_text
 from .files import figure_suffix, write_figure
 from .images import as_colours
 from .legend import MAX_NAME
 
 PANEL = 4.                          # inches, the longer side of an image
 SHOWN = 6                           # classes with the highest scores
-PART_COLOURS = '#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00'
+LISTED = 8                          # classes in the legend of the mask
+# of each part, grey with a pattern, which no class has: fill, hatch and the line of its frame
+PART_STYLES = (('#4d4d4d', '', '-'), ('#c4c4c4', '////', '--'), ('white', 'xxxx', ':'),
+               ('#8a8a8a', '....', '-.'))
 BRIGHTEST = 99.5                    # percentile of the gradient that is drawn white
 
 
@@ -44,11 +47,13 @@ def draw_pixel(path: str | PathLike[str], image: NDArray[np.uint8], mask: NDArra
     figure = Figure(figsize=(3 * panel_w + 1, panel_h + 3.6), dpi=110, layout='constrained')
     grid = figure.add_gridspec(2, 3, height_ratios=(panel_h, 3))
     photo, segmented, sensitive = (figure.add_subplot(grid[0, i]) for i in range(3))
-    layer_colours = dict(zip(parts, PART_COLOURS * len(parts)))
+    styles = dict(zip(parts, PART_STYLES * len(parts)))
 
     photo.imshow(as_colours(image))
-    _draw_fields(photo, fields, layer_colours)
-    segmented.imshow(class_colours(classes, colours)[mask])
+    _draw_fields(photo, fields, styles)
+    table = class_colours(classes, colours)
+    segmented.imshow(table[mask])
+    _draw_class_legend(segmented, mask, classes, table)
     brightest = np.percentile(gradient, BRIGHTEST) or gradient.max() or 1
     sensitive.imshow(gradient, cmap='inferno', vmin=0, vmax=brightest)
     best = printable(classes[int(mask[pixel])], limit=MAX_NAME)
@@ -60,33 +65,51 @@ def draw_pixel(path: str | PathLike[str], image: NDArray[np.uint8], mask: NDArra
         ax.plot(pixel[1], pixel[0], '+', color='black', markersize=12, markeredgewidth=1.2)
         ax.set(xlim=(-.5, w - .5), ylim=(h - .5, -.5))
         ax.axis('off')
-    _draw_parts(figure.add_subplot(grid[1, :]), parts, classes, layer_colours)
+    _draw_parts(figure.add_subplot(grid[1, :]), parts, classes, styles)
     write_figure(path, figure)
 
 
 def _draw_fields(ax: Any, fields: Mapping[str, Sequence[int]],
-                 colours: Mapping[str, str]) -> None:
+                 styles: Mapping[str, Sequence[str]]) -> None:
     """The receptive field of each part as a frame; the widest outermost."""
     from matplotlib.patches import Rectangle
     for name, (top, bottom, left, right) in fields.items():
-        ax.add_patch(Rectangle((left - .5, top - .5), right - left, bottom - top, fill=False,
-                               edgecolor=colours[name], linewidth=2.5))
+        _, _, line = styles[name]
+        for colour, width, style in (('white', 3.6, '-'), ('black', 2., line)):
+            ax.add_patch(Rectangle((left - .5, top - .5), right - left, bottom - top, fill=False,
+                                   edgecolor=colour, linewidth=width, linestyle=style,
+                                   label=printable(name, limit=MAX_NAME)
+                                   if colour == 'black' else None))
+    ax.legend(fontsize=8, loc='upper center', bbox_to_anchor=(.5, 0), ncols=3, frameon=False,
+              handlelength=3)
+
+
+def _draw_class_legend(ax: Any, mask: NDArray[Any], classes: Sequence[str],
+                       table: NDArray[np.uint8]) -> None:
+    """The classes of a mask with their shares, the largest first, below it."""
+    from matplotlib.patches import Patch
+    shares = sorted(class_shares(mask, classes), key=lambda share: -share[2])
+    patches = [Patch(facecolor=table[i] / 255, edgecolor='grey', linewidth=.6,
+                     label=f'{printable(name, limit=MAX_NAME)} {share_text(share)}')
+               for i, name, share in shares[:LISTED]]
+    ax.legend(handles=patches, fontsize=8, loc='upper center', bbox_to_anchor=(.5, 0), ncols=2,
+              frameon=False)
 
 
 def _draw_parts(ax: Any, parts: Mapping[str, NDArray[Any]], classes: Sequence[str],
-                colours: Mapping[str, str]) -> None:
-    """A bar for each part of each score, and the score, their sum, as a line across them."""
+                styles: Mapping[str, Sequence[str]]) -> None:
+    """For each class a bar for each part of its score, and a bar for their sum, the score."""
     score = np.sum(list(parts.values()), axis=0)
     shown = np.argsort(-score, kind='stable')[:SHOWN]
-    width = .8 / len(parts)
-    for i, (name, part) in enumerate(parts.items()):
+    bars = [(printable(name, limit=MAX_NAME), part, *styles[name][:2])
+            for name, part in parts.items()]
+    bars.append(('score: their sum', score, 'black', ''))
+    width = .8 / len(bars)
+    for i, (label, values, fill, hatch) in enumerate(bars):
         positions = np.arange(len(shown)) - .4 + (i + .5) * width
-        bars = ax.bar(positions, part[shown], width * .92, color=colours[name],
-                      label=printable(name, limit=MAX_NAME))
-        ax.bar_label(bars, fmt='{:+.2f}', fontsize=7.5, padding=1)
-    for position, n in enumerate(shown):
-        ax.hlines(score[n], position - .42, position + .42, color='black', linewidth=1.6,
-                  label='score: their sum' if position == 0 else None)
+        drawn = ax.bar(positions, values[shown], width * .92, facecolor=fill, hatch=hatch,
+                       edgecolor='black', linewidth=.8, label=label)
+        ax.bar_label(drawn, fmt='{:+.2f}', fontsize=7.5, padding=1)
     labels = [f'{printable(classes[n], limit=MAX_NAME)}\n{score[n]:+.2f}' for n in shown]
     ax.set_xticks(range(len(shown)), labels, fontsize=9, parse_math=False)
     ax.axhline(0, color='grey', linewidth=.8)
