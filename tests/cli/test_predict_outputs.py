@@ -44,6 +44,20 @@ def test_sub_folders_are_kept_and_the_output_is_no_input(trained, photos, run_ma
                                         'x.png']
 
 
+def test_the_masks_of_a_data_set_are_no_photos(trained, tmp_path, capsys):
+    root, _ = trained
+    inputs = find_inputs([str(root)], tmp_path / 'out')
+    assert {path.parent for path in inputs.images} == {root / 'images'}
+    assert capsys.readouterr().out == f'{root}: 12 masks left out\n'
+    assert len(find_inputs([str(root / 'masks')], tmp_path / 'out').images) == 12
+
+
+def test_no_mask_is_written_among_the_photos(trained, photos, run_main):
+    code, _, err = run_main('predict', trained[1], photos, '-o', photos)
+    assert code == 2 and 'y.png would lie beside' in err and 'choose another -o FOLDER' in err
+    assert files_in(photos) == ['day 1/y.jpg', 'x.jpg']
+
+
 def test_hidden_files_are_left_out_and_numbers_sorted_by_value(tmp_path):
     for name in 'f10.png', 'f9.png', '.f1.png', '.git/a.png', 'b/c2.PNG', 'f09.png', 'note.txt':
         (tmp_path / name).parent.mkdir(exist_ok=True)

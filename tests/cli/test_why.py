@@ -23,7 +23,9 @@ def test_a_table_and_a_picture_say_why(trained, run_main, tmp_path):
 
 @pytest.mark.parametrize('args, message', [
     (['--why', '9999,0'], 'column 9999, row 0 is outside of the image, which has'),
-    (['--why', '2,3', '--flip'], '--why explains one pass of the net, and --flip would')])
+    (['--why', '2,3', '--flip'], '--why explains one pass of the net, and --flip would'),
+    (['--why', '2,3', '--probabilities', 'npz'], 'leave out --probabilities, or predict without'),
+    (['--why', '2,3', '--side-by-side'], 'leave out --side-by-side')])
 def test_what_cannot_be_explained_is_refused(args, message, trained, run_main, tmp_path):
     root, run = trained
     image = sorted((root / 'images').iterdir())[0]

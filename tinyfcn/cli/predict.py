@@ -79,8 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='frames a second of a video that is written (default: as those of the '
                              'video that is read; 25 for images)')
     parser.add_argument('--why', type=pixel_position, metavar='X,Y',
-                        help='explain the class of one pixel of one image: what each score layer '
-                             'contributes to its scores, what it can see, and a gradient map')
+                        help='only explain the class of one pixel of one image: what each score '
+                             'layer contributes to its scores, what it can see, and a gradient map')
     add_predict_arguments(parser)
     add_device_arguments(parser)
 
@@ -119,6 +119,12 @@ def check_options(args: argparse.Namespace, inputs: Inputs) -> None:
     if args.tolerance and not args.polygons:
         raise ValueError('--tolerance is for outlines: add --polygons')
     makes_video = bool(inputs.videos) or is_video(args.output)
+    if args.why:
+        others = [name for name in ('probabilities', 'polygons', 'side_by_side')
+                  if getattr(args, name)]
+        if others:
+            raise ValueError(f'--why only explains a pixel, and writes no masks: leave out '
+                             f'--{others[0].replace("_", "-")}, or predict without --why')
     if args.fps and not makes_video:
         raise ValueError('--fps is for videos; -o NAME.mp4 makes one of these images')
     if makes_video:

@@ -5,9 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from ..data.folder import find_masks
+from ..data.formats.label_files import count
 from ..data.paths import IMAGE_SUFFIXES
-from ..files import describe_folder, require_own
+from ..files import describe_folder, printable, require_own
 from ..prediction.video import is_video
+from .output import say
 
 MAX_NAME = 255                  # bytes in the name of a file
 MAX_CLASS = 40                  # characters of the name of a class in that of a file
@@ -63,7 +66,8 @@ def find_inputs(arguments: Iterable[str], output: Path) -> Inputs:
 def images_in(folder: Path, output: Path) -> list[Path]:
     """The image files of a folder and its sub-folders, but hidden ones and those of the output.
 
-    They are sorted by name, numbers in it by their value: frame2 comes before frame10.
+    Where it is a data set of images and masks, its masks are left out. The images are sorted by
+    name, numbers in it by their value: frame2 comes before frame10.
     """
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
@@ -77,7 +81,10 @@ def images_in(folder: Path, output: Path) -> list[Path]:
         advice = '; name the videos themselves' if videos else ''
         raise ValueError(f'{folder}: no images ({", ".join(IMAGE_SUFFIXES)}); '
                          f'{describe_folder(folder)}{advice}')
-    return sorted(found, key=by_number)
+    masks = {*found} & find_masks(folder)
+    if masks:
+        say(f'{printable(folder)}: {count(len(masks), "mask")} left out')
+    return sorted({*found} - masks, key=by_number)
 
 
 def by_number(path: Path) -> list[tuple[list[str], list[int], str]]:
@@ -111,6 +118,9 @@ def plan_outputs(images: Mapping[Path, Path], folder: Path, classes: Mapping[str
         for output, names in classes.items():
             stem = f'{name.name}.{output}' if len(classes) > 1 else name.name
             outputs = outputs_of(folder / name.parent, stem, names, probabilities, polygons)
+            if is_same(outputs.label.parent, image.parent):
+                raise ValueError(f'{outputs.label} would lie beside {image}, where it would be '
+                                 f'taken for an image, too: choose another -o FOLDER')
             for file in outputs.files():
                 if len(os.fsencode(file.name)) > MAX_NAME:
                     raise ValueError(f'{image}: the name {file.name} is too long for a file; give '

@@ -1,5 +1,6 @@
 """Your own images, with labels in any of the formats that are known."""
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def unused_labels(root: str | Path, images: str | Path | None = None,
                   masks: str | Path | None = None) -> list[Path]:
     """The masks of a folder that belong to no image in it."""
     return list(find_labels(Path(root), find_classes(Path(root)), images, masks).unused)
+
+
+def find_masks(root: str | Path) -> set[Path]:
+    """The files of a folder of data that hold its labels; none where no file lists its classes."""
+    with suppress(OSError, ValueError):                 # opening it as a data set will report it
+        if classes := find_classes(Path(root)):
+            labels = find_labels(Path(root), classes)
+            return {*labels.unused, *(mask for _, mask in labels.files.values())}
+    return set()
 
 
 def _missing_files(name: str, labels: LabelFiles) -> tuple[Path, Path]:
