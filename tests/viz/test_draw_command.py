@@ -205,6 +205,16 @@ def test_a_page_of_augmented_images(tmp_path, capsys, monkeypatch):
     assert Path('other.png').read_bytes() != Path('augmented.png').read_bytes()
 
 
+def test_the_labels_of_a_row_begin_at_one_height(tmp_path):
+    pairs = [(np.full((*size, 3), 100, 'uint8'), np.zeros(size, 'uint8'))
+             for size in ((50, 100), (100, 100), (100, 60))]
+    viz.draw_augmented(tmp_path / 'page.png', [('row', pairs)], ['a'], colours={'a': (250, 0, 9)})
+    with Image.open(tmp_path / 'page.png') as page:
+        is_label = (np.asarray(page.convert('RGB')) == (250, 0, 9)).all(2)
+    tops = is_label.argmax(0)[is_label.any(0)]
+    assert len(tops) > 400 and np.ptp(tops) == 0
+
+
 @pytest.mark.parametrize('args, message', [
     ([], 'name the file to write with -o FILE'),
     (['-o', 'net.png'], 'name a net, such as fcn8s, .* --augment DATA'),

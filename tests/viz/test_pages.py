@@ -89,7 +89,7 @@ def test_class_shares_exclude_void_and_are_sorted():
     page = np.asarray(overlay(GREY, label, list('abcd')))
     entries = [(TABLE[3], 'd  66.6 %'), (TABLE[1], 'b  33.3 %'),
                (TABLE[0], 'a  < 0.1 %')]
-    legend = draw_legend(entries, 36 * 13 - 2 * 13, 13)
+    legend = draw_legend(entries, 400 - 2 * 13, 13)
     shown = page[400 + 6:400 + 6 + legend.height, 13:13 + legend.width]
     assert (shown == np.asarray(legend)).all()
 
@@ -104,7 +104,8 @@ def test_overlays_of_any_size_have_room_for_their_legend(size, n_class):
     zoom = max(1, 480 // max(size))
     font_size = max(13, max(size) * zoom // 80)
     legend = np.asarray(page)[size[0] * zoom:]
-    assert page.width >= max(size[1] * zoom, 36 * font_size)
+    longest = load_font(font_size).getlength(f'class {n_class - 1}  100.0 %') + 4 * font_size
+    assert size[1] * zoom <= page.width <= max(size[1] * zoom, longest), 'and no strip beside it'
     assert legend_classes(legend, font_size) == {*np.unique(label).tolist()}
     margins = legend[:, -font_size // 2:], legend[-2:]
     assert all((margin == 255).all() for margin in margins), 'nothing is clipped'
@@ -141,7 +142,7 @@ def test_the_letters_of_a_narrow_image_do_not_grow_with_its_length(size):
 
 def test_an_overlay_of_a_void_label():
     page = overlay(GREY, quarters(255, 255, 255, 255), ['a'])
-    assert page.size == (468, 413) and set(colours_in(page)) == {(100,) * 3, (255,) * 3}
+    assert page.size == (400, 413) and set(colours_in(page)) == {(100,) * 3, (255,) * 3}
 
 
 # ---- error maps

@@ -51,7 +51,7 @@ def draw_augmented(path: str | PathLike[str], rows: Iterable[tuple[str, Sequence
     headings = ['as it is', *(f'augmented {i}' for i in range(1, counts.pop()))]
     strips = [heading_strip(headings, SIDE + FRAME)]
     for name, pairs in checked:
-        tiles = [_pair_tile(image, table[label]) for image, label in pairs]
+        tiles = _pair_tiles([(image, table[label]) for image, label in pairs])
         sizes = ['{}×{}'.format(*label.shape) for _, label in pairs]
         strips.append(tile_strip(tiles, [f'{printable(name)}, {sizes[0]}', *sizes[1:]],
                                  SIDE + FRAME))
@@ -73,15 +73,19 @@ def _check(name: str, pairs: Sequence[Pair],
         raise ValueError(f'{printable(name)}: {error}') from None
 
 
-def _pair_tile(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> 'PILImage':
-    """The image, and below it the label in the colours of its classes."""
+def _pair_tiles(pairs: Sequence[Pair]) -> 'list[PILImage]':
+    """Each image, and below the highest image of the row all labels, in the colours of classes."""
     from PIL import Image
-    upper = make_tile(image, SIDE, 'LANCZOS')
-    lower = make_tile(label, SIDE)
-    tile = Image.new('RGB', (upper.width, upper.height + GAP + lower.height), 'white')
-    tile.paste(upper, (0, 0))
-    tile.paste(lower, (0, upper.height + GAP))
-    return tile
+    images = [make_tile(image, SIDE, 'LANCZOS') for image, _ in pairs]
+    top = max(image.height for image in images) + GAP
+    tiles = []
+    for image, (_, label) in zip(images, pairs):
+        lower = make_tile(label, SIDE)
+        tile = Image.new('RGB', (image.width, top + lower.height), 'white')
+        tile.paste(image, (0, 0))
+        tile.paste(lower, (0, top))
+        tiles.append(tile)
+    return tiles
 
 
 def _text_strip(title: str, note: str, width: int) -> 'PILImage':

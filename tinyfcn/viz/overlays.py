@@ -44,7 +44,7 @@ def overlay(image: ImageInput, label: NDArray[Any], classes: Sequence[str],
     shares = sorted(class_shares(label, classes), key=lambda share: -share[2])
     entries = [(table[i], f'{printable(name, limit=MAX_NAME)}  {share_text(share)}')
                for i, name, share in shares]
-    legend = draw_legend(entries, max(width, 36 * font_size) - 2 * font_size, font_size)
+    legend = draw_legend(entries, width - 2 * font_size, font_size)
 
     page = Image.new('RGB', (max(width, legend.width + 2 * font_size),
                              height + legend.height + font_size), 'white')
