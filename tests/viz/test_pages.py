@@ -10,6 +10,7 @@ from tinyfcn.data.shapes import CLASSES, generate
 from tinyfcn.viz import as_colours, class_colours, draw_page, error_map, overlay
 from tinyfcn.viz.colours import ERRORS
 from tinyfcn.viz.legend import draw_legend, fit_columns, load_font, truncate
+from tinyfcn.viz.tiles import label_tile
 
 RIGHT, WRONG, VOID = ERRORS.values()
 GREY = np.full((200, 200, 3), 100, 'uint8')
@@ -143,6 +144,18 @@ def test_the_letters_of_a_narrow_image_do_not_grow_with_its_length(size):
 def test_an_overlay_of_a_void_label():
     page = overlay(GREY, quarters(255, 255, 255, 255), ['a'])
     assert page.size == (400, 413) and set(colours_in(page)) == {(100,) * 3, (255,) * 3}
+
+
+# ---- pages of tiles
+
+@pytest.mark.parametrize('colour, lines', [((20, 10, 10), 2), ((250, 0, 9), 0)])
+def test_a_white_line_parts_two_classes_of_nearly_one_colour(colour, lines):
+    label = np.zeros((200, 200, 3), 'uint8')
+    label[:, 80:120] = colour
+    tile = np.asarray(label_tile(label, 200))[1:-1, 1:-1]
+    is_line = (tile == 255).all(2)
+    assert is_line.all(0).sum() == is_line.any(0).sum() == lines
+    assert (tile[~is_line] == label[~is_line]).all()
 
 
 # ---- error maps

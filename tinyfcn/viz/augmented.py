@@ -12,7 +12,7 @@ from .colours import VOID, check_pair, class_colours, class_shares
 from .files import write_png
 from .images import as_colours
 from .legend import FAINT, INK, Entry, draw_legend, load_font
-from .tiles import FONT_SIZE, heading_strip, make_tile, stack, tile_strip
+from .tiles import FONT_SIZE, heading_strip, label_tile, make_tile, stack, tile_strip
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -80,7 +80,7 @@ def _pair_tiles(pairs: Sequence[Pair]) -> 'list[PILImage]':
     top = max(image.height for image in images) + GAP
     tiles = []
     for image, (_, label) in zip(images, pairs):
-        lower = make_tile(label, SIDE)
+        lower = label_tile(label, SIDE)
         tile = Image.new('RGB', (image.width, top + lower.height), 'white')
         tile.paste(image, (0, 0))
         tile.paste(lower, (0, top))

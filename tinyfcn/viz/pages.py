@@ -11,7 +11,7 @@ from .colours import ERRORS, VOID, check_pair, class_colours, class_shares, erro
 from .files import write_png
 from .images import as_colours
 from .legend import Entry, draw_legend
-from .tiles import FONT_SIZE, heading_strip, make_tile, stack, tile_strip
+from .tiles import FONT_SIZE, heading_strip, label_tile, make_tile, stack, tile_strip
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -96,7 +96,7 @@ def _tile_side(rows: list[PageRow]) -> int:
 def _row_tiles(row: PageRow, side: int, table: NDArray[np.uint8],
                show_errors: bool) -> 'list[PILImage]':
     tiles = [make_tile(row.image, side, 'LANCZOS')]
-    tiles += [make_tile(table[label], side) for label in (row.truth, *row.preds)]
+    tiles += [label_tile(table[label], side) for label in (row.truth, *row.preds)]
     if show_errors:
         tiles.append(make_tile(error_map(row.truth, row.preds[0]), side))
     return tiles

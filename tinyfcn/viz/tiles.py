@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MARGIN = 24                 # of the page
 GAP = 14                    # between tiles
 FONT_SIZE = 13
+ALIKE = 40                  # colours at this distance or less are hard to tell apart
 
 
 def make_tile(pixels: NDArray[np.uint8], side: int, resampling: str = 'NEAREST') -> 'PILImage':
@@ -21,6 +22,21 @@ def make_tile(pixels: NDArray[np.uint8], side: int, resampling: str = 'NEAREST')
     width, height = (max(1, round(side * n / max(image.size))) for n in image.size)
     resized = image.resize((width, height), Image.Resampling[resampling])
     return ImageOps.expand(resized, 1, LINE)
+
+
+def label_tile(pixels: NDArray[np.uint8], side: int) -> 'PILImage':
+    """As `make_tile`, with a white line between two classes of nearly the same colour."""
+    from PIL import Image
+    tile = np.array(make_tile(pixels, side))
+    inside = tile[1:-1, 1:-1]                           # the frame
+    edge = np.zeros(inside.shape[:2], bool)
+    signed = inside.astype('int32')
+    for axis in 0, 1:
+        distance = np.square(np.diff(signed, axis=axis)).sum(2)
+        rows, columns = distance.shape
+        edge[:rows, :columns] |= (distance > 0) & (distance <= ALIKE ** 2)
+    inside[edge] = 255
+    return Image.fromarray(tile)
 
 
 def heading_strip(headings: list[str], tile_width: int) -> 'PILImage':
