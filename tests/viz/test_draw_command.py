@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 from published import random_net
 from training_samples import write_bright_halves
@@ -78,6 +79,28 @@ def test_the_activations_command(tmp_path, capsys):
     assert re.search('--activations .* --weights FILE', capsys.readouterr().err)
 
 
+def test_activations_come_with_the_image_and_the_names_of_classes(tmp_path, monkeypatch):
+    net = build('tiny_8s', 3, width=1/8)
+    net.about['preprocess'] = dict(order='RGB', scale=1, mean=[0.] * 3, std=[1.] * 3)
+    net.about['classes'] = ['sky', 'tree', 'crack']
+    for name in 'score_fr', 'score_pool4', 'score_pool3':
+        net.params[f'{name}.b'][2] = 9
+    net.save(tmp_path / 'net.safetensors')
+    image = np.full((60, 65, 3), 90, 'uint8')
+    Image.fromarray(image).save(tmp_path / 'photo.png')
+    titles = []
+    draw = Axes.set_title
+    monkeypatch.setattr(Axes, 'set_title', lambda ax, text, **options: titles.append(text) or
+                        draw(ax, text, **options))
+    assert main(['draw', str(tmp_path / 'net.safetensors'), '--activations',
+                 str(tmp_path / 'photo.png'), '-o', str(tmp_path / 'y.png')]) == 0
+    assert titles[0] == 'the image\n60×65' and titles[-1] == 'score\n60×65, crack'
+    assert all(', crack' in text for text in titles if text.startswith(('score', 'fuse', 'ups')))
+    numbers = [[*map(int, re.findall(r'channel (\d+) of (\d+)$', text)[0])] for text in titles
+               if 'channel' in text]
+    assert numbers and all(1 <= number <= count for number, count in numbers)
+
+
 @pytest.mark.parametrize('wanted, given, message', [
     ('red', ['names'], '--heatmap .* --weights FILE'),
     ('red', ['weights'], "class 'red': .* --names FILE"),
@@ -149,7 +172,7 @@ def test_a_folder_of_that_name_takes_precedence(options, tmp_path, monkeypatch):
     net.save('squeezenet/best.safetensors')
     drawn = []
     monkeypatch.setattr(viz, 'draw_net', lambda net, path: drawn.append([*net.boxes]))
-    monkeypatch.setattr(viz, 'draw_activations', lambda boxes, path: drawn.append([*boxes]))
+    monkeypatch.setattr(viz, 'draw_activations', lambda boxes, *_: drawn.append([*boxes]))
     assert main(['draw', 'squeezenet', *options, '-o', 'x.svg']) == 0
     assert {*drawn[0]} <= {*net.boxes}
 
@@ -218,7 +241,8 @@ def test_the_labels_of_a_row_begin_at_one_height(tmp_path):
 @pytest.mark.parametrize('args, message', [
     ([], 'name the file to write with -o FILE'),
     (['-o', 'net.png'], 'name a net, such as fcn8s, .* --augment DATA'),
-    (['--augment', 'shapes', '-o', 'page.svg'], r'page\.svg: .* \.png'),
+    (['--augment', 'shapes', '-o', 'page.svg'], r'page\.svg: .* as \.png only; give'),
+    (['--augment', 'shapes', '-o', 'page.gif'], r'page\.gif: .* as \.png only; give'),
     (['fcn8s', '--augment', 'shapes'], 'leave out NET'),
     (['--augment', 'shapes', '--recipe', 'voc-fcn32s'], 'voc-fcn32s does not augment'),
     (['--augment', 'shapes', '--set', 'rotation=999'], 'rotation is 999; .* at most 180'),

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from .. import build, load, viz, weights
 from ..data.imagenet import GROUPS, class_names
+from ..data.labels import by_output
 from ..data.transforms import prepare
 from ..files import make_folder, printable, read_text, require_own
 from ..files.pixels import read_head
@@ -28,6 +29,7 @@ from ..net import Net
 from ..prediction.class_map import class_map
 from ..prediction.classify import is_classifier, is_of_imagenet
 from ..prediction.multiscale import get_preprocess, softmax
+from ..prediction.pixel import class_boxes
 from ..prediction.predict import load_image, resize_for
 from ..viz.files import figure_suffix
 from ..weights.sources import SOURCES, source_name
@@ -85,7 +87,8 @@ def run(args: argparse.Namespace) -> None:
         args.output = args.output or AUGMENTED
     if not args.output:
         raise ValueError('name the file to write with -o FILE, for example -o net.png')
-    figure_suffix(args.output)
+    if not args.augment:                                # which writes a .png only
+        figure_suffix(args.output)
     require_own(args.output, args.overwrite)
     if args.augment:
         draw_augmented(args)
@@ -139,7 +142,8 @@ def draw_activations(args: argparse.Namespace) -> None:
     net = trained_net(args, '--activations')
     image = load_image(args.activations, net)
     make_folder(args.output.parent)
-    x = prepare(resize_for(net, image), get_preprocess(net), net.dtype)
+    resized = resize_for(net, image)
+    x = prepare(resized, get_preprocess(net), net.dtype)
     drawn: dict[str, Any] = {}
     name = ''
     value = None
@@ -149,7 +153,10 @@ def draw_activations(args: argparse.Namespace) -> None:
         name = box.name
         value = y[0].copy()                             # the next box may compute in place
     drawn[name] = value
-    viz.draw_activations(drawn, args.output)
+    classes = by_output(net.about.get('classes') or [])
+    channels = {box: classes[output] for output in net.outputs(train=False) if output in classes
+                for box in class_boxes(net, output)}
+    viz.draw_activations(drawn, args.output, resized, channels)
 
 
 # ---- the net -------------------------------------------------------------------------------------

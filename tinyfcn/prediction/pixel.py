@@ -99,6 +99,18 @@ def score_layers(net: Net) -> list[str]:
     return [box.name for box in net.route(train=False) if box.name in found]
 
 
+def class_boxes(net: Net, output: str) -> set[str]:
+    """The boxes with a channel for each class of an output: score layers and all above them."""
+    found = set()
+    above = [output]
+    while above:
+        name = above.pop()
+        found.add(name)
+        if net[name].op in LINEAR:
+            above += net[name].inputs
+    return found
+
+
 def part_of_score(net: Net, layers: list[str], name: str, data: Array) -> Array:
     """The scores (n_class, H, W) if of all score layers only this one had values."""
     for box, y in net.walk(data, keep=False):

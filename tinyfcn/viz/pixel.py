@@ -1,7 +1,7 @@
 """Why a pixel has its class: the parts of its scores, its receptive fields, its gradient."""
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from .legend import MAX_NAME
 PANEL = 4.                          # inches, the longer side of an image
 SHOWN = 6                           # classes with the highest scores
 LISTED = 8                          # classes in the legend of the mask
-# of each part, grey with a pattern, which no class has: fill, hatch and the line of its frame
+# of each part, grey with a pattern, which no class has: the fill and hatch of its bars, and the
+# line of its frame
+PartStyle: TypeAlias = tuple[str, str, str]
 PART_STYLES = (('#4d4d4d', '', '-'), ('#c4c4c4', '////', '--'), ('white', 'xxxx', ':'),
                ('#8a8a8a', '....', '-.'))
 BRIGHTEST = 99.5                    # percentile of the gradient that is drawn white
@@ -70,7 +72,7 @@ def draw_pixel(path: str | PathLike[str], image: NDArray[np.uint8], mask: NDArra
 
 
 def _draw_fields(ax: Any, fields: Mapping[str, Sequence[int]],
-                 styles: Mapping[str, Sequence[str]]) -> None:
+                 styles: Mapping[str, PartStyle]) -> None:
     """The receptive field of each part as a frame; the widest outermost."""
     from matplotlib.patches import Rectangle
     for name, (top, bottom, left, right) in fields.items():
@@ -97,15 +99,14 @@ def _draw_class_legend(ax: Any, mask: NDArray[Any], classes: Sequence[str],
 
 
 def _draw_parts(ax: Any, parts: Mapping[str, NDArray[Any]], classes: Sequence[str],
-                styles: Mapping[str, Sequence[str]]) -> None:
+                styles: Mapping[str, PartStyle]) -> None:
     """For each class a bar for each part of its score, and a bar for their sum, the score."""
     score = np.sum(list(parts.values()), axis=0)
     shown = np.argsort(-score, kind='stable')[:SHOWN]
-    bars = [(printable(name, limit=MAX_NAME), part, *styles[name][:2])
-            for name, part in parts.items()]
-    bars.append(('score: their sum', score, 'black', ''))
+    bars = [(printable(name, limit=MAX_NAME), part, styles[name]) for name, part in parts.items()]
+    bars.append(('score: their sum', score, ('black', '', '-')))
     width = .8 / len(bars)
-    for i, (label, values, fill, hatch) in enumerate(bars):
+    for i, (label, values, (fill, hatch, _)) in enumerate(bars):
         positions = np.arange(len(shown)) - .4 + (i + .5) * width
         drawn = ax.bar(positions, values[shown], width * .92, facecolor=fill, hatch=hatch,
                        edgecolor='black', linewidth=.8, label=label)
