@@ -67,6 +67,18 @@ def test_the_loss_is_drawn_above_the_metrics(tmp_path):
     assert orange.size and height == lower
 
 
+def test_metrics_are_in_per_cent_and_the_best_is_named_beside_the_last(tmp_path):
+    nan = float('nan')
+    rows = [dict(step=step, mean_iu=iu, pixel_acc=.951, mean_acc=nan, fw_iu=None)
+            for step, iu in enumerate([nan, .521, .508])]
+    draw_curves(tmp_path / 'a.svg', rows)
+    text = (tmp_path / 'a.svg').read_text('utf-8')
+    for label in 'last validation', 'mean IU 50.8, best 52.1', 'pixel accuracy 95.1', 'metrics, %':
+        assert f'<!-- {label} -->' in text or f'>{label}<' in text, label
+    draw_curves(tmp_path / 'a.svg', rows[:2])
+    assert 'mean IU 52.1 ' in (tmp_path / 'a.svg').read_text('utf-8')
+
+
 def test_stages_are_drawn_one_after_the_other(tmp_path):
     rows = [dict(step=20, loss=2.), dict(step=40, loss=2.)] * 2
     draw_curves(tmp_path / 'a.png', rows)

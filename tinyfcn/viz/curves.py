@@ -1,4 +1,4 @@
-"""The loss and the four metrics of a training run, over its steps."""
+"""The loss and the four metrics of a training run, in per cent, over its steps."""
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,7 +63,8 @@ def draw_curves(path: str | PathLike[str], rows: Iterable[Row]) -> None:
             ax.axvline(stage.begin, color=FAINT, lw=1, ls=(0, (4, 3)), zorder=1)
         draw(ax, stages)
         ax.legend(loc='upper left', bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9,
-                  labelcolor=INK)
+                  labelcolor=INK, title='last validation' if draw is _draw_metrics else None,
+                  title_fontsize=9, alignment='left')
     figure.align_ylabels()
     axes[-1].set_xlabel('step', color=INK)
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
@@ -138,13 +139,23 @@ def _use_log_scale(ax: 'Axes', decades: float) -> None:
 
 def _draw_metrics(ax: 'Axes', stages: list[Stage]) -> None:
     for key, (name, style) in METRICS.items():
-        columns = [_column(stage, key) for stage in stages]
-        last = np.concatenate([values for _, values in columns])[-1:]
-        label = ' '.join([name, *(f'{value:.3f}' for value in last)])
+        columns = [(steps, 100 * shares) for steps, shares in
+                   (_column(stage, key) for stage in stages)]
+        label = _describe(name, np.concatenate([values for _, values in columns]),
+                          key == 'mean_iu')
         for i, (steps, values) in enumerate(columns):
             kwargs: dict[str, Any] = dict(style, ms=5.5, mec='white', mew=.6)
             ax.plot(steps, values, **kwargs, clip_on=False, zorder=3,
                     markevery=1 + len(steps) // 25, label='' if i else label)
     low, high = ax.get_ylim()
-    ax.set_ylim(max(low, 0), min(high, 1))
-    ax.set_ylabel('metrics', color=INK)
+    ax.set_ylim(max(low, 0), min(high, 100))
+    ax.set_ylabel('metrics, %', color=INK)
+
+
+def _describe(name: str, values: NDArray[np.float64], with_best: bool) -> str:
+    """'mean IU 50.8', and ', best 52.1' if an earlier one is better."""
+    texts = [f'{value:.1f}' for value in values[-1:]]
+    known = values[np.isfinite(values)]
+    if with_best and known.size and f'{known.max():.1f}' not in texts:
+        texts[-1] += f', best {known.max():.1f}'
+    return ' '.join([name, *texts])
