@@ -160,8 +160,8 @@ def test_files_that_hold_no_weights(tmp_path, capsys):
 def test_check_describes_a_data_set(trained, capsys):
     root, _ = trained
     code, out, _ = run_main(capsys, 'check', root)
-    assert code == 0 and '12 images, of 40×56 pixels' in out
-    assert re.search(r'void 5\.0%; of the rest\n  sky +\d', out)
+    assert code == 0 and '12 images, of 40×56 pixels (rows × columns)' in out
+    assert re.search(r'\nshares: void 5\.0%; of the rest\n  sky +\d', out)
 
 
 @pytest.mark.parametrize('name', BAD_INPUT)
@@ -260,7 +260,7 @@ def test_a_class_without_pixels_is_absent_and_not_nan():
 
 @pytest.mark.parametrize('args, pattern', [
     (['train', 'voc-fcn9s'], 'voc-fcn9s.*voc-fcn32s, voc-fcn16s'),
-    (['train', 'folder', '--set', 'color=3'], 'color; .*net, train.* Did you mean colour'),
+    (['train', 'folder', '--set', 'color=3'], 'color; did you mean colour'),
     (['train', 'folder', '--set', 'loss=sum'], r'lr 0\.003 .* loss="mean"'),
     (['train', 'voc-fcn32s', '--set', 'loss=mean'], 'lr 1e-10 .* loss="sum"'),
     (['train', 'folder', '--data', 'nowhere'], 'nowhere'),
@@ -296,9 +296,14 @@ def test_data_takes_an_archive_from_disk(tmp_path, capsys, monkeypatch):
     assert code == 0 and '3 images, of 3×4' in out
 
 
-def test_doctor_describes_the_machine(capsys):
+def test_doctor_describes_the_machine(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cupy', None)
+    monkeypatch.setenv('TINYFCN_THREADS', '1')
     code, out, _ = run_main(capsys, 'doctor')
     assert code == 0
+    assert re.search('^threads +1: TINYFCN_THREADS$', out, re.M)
+    assert re.search('^GPU +none to use, wheel: CuPy is not installed: for an NVIDIA GPU, pip', out,
+                     re.M)
     for topic in 'tinyfcn', 'BLAS', 'kernels', 'GPU', 'memory', 'disk':
         assert re.search(f'^{topic} ', out, re.M)
     assert float(re.search(r'([\d.]+) GFLOP/s', out).group(1)) > 0

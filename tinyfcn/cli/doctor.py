@@ -3,6 +3,7 @@
 Gives advice where something slows tinyfcn down or will not work.
 """
 import argparse
+import os
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -28,14 +29,14 @@ def run(args: argparse.Namespace) -> None:
     facts = machine_info()
     say(f'tinyfcn    {__version__}, Python {facts["python"]}, NumPy {facts["numpy"]}')
     say(f'BLAS       {facts["blas"]} {facts["blas_version"]}, kernel {facts["blas_kernel"]}, '
-          f'{facts["blas_threads"]} threads: {matmul_rate():.0f} GFLOP/s in float32')
+          f'{facts["blas_threads"]} threads of its own: {matmul_rate():.0f} GFLOP/s in float32')
     for advice in blas_advice(facts):
         say(f'           {advice}')
     say(f'kernels    {kernel_line()}')
+    source = 'TINYFCN_THREADS' if os.environ.get('TINYFCN_THREADS') else 'one a core'
+    say(f'threads    {facts["threads"]}: {source}')
     for check, ok, message in gpu_status():
-        say(f'GPU        {check}: {message}')
-        if not ok:
-            break
+        say(f'GPU        {check if ok else f"none to use, {check}"}: {message}')
     say(f'memory     {available_memory() / 1e9:.1f} GB available; a training step of FCN-8s on '
           f'500×500 pixels takes about 3')
     disk = shutil.disk_usage('.').free
