@@ -132,6 +132,16 @@ def an_html_page(root):
     edit_bytes(root / 'images/two.jpg', lambda data: b'\n<!DOCTYPE html><html>404</html>')
 
 
+@bad(r'images.two\.jpg: not an image: it is HEIC or AVIF; convert it to JPEG first')
+def a_photo_of_a_phone(root):
+    edit_bytes(root / 'images/two.jpg', lambda data: b'\0\0\0\x18ftypheic' + b'\0' * 99)
+
+
+@bad(r'images.two\.jpg: not an image: it is XML')
+def labels_in_place_of_an_image(root):
+    edit_bytes(root / 'images/two.jpg', lambda data: b'<?xml version="1.0"?><annotations/>')
+
+
 @bad(r"images.two\.jpg: not an image: it begins with b'%pdf-1\.7'")
 def a_file_of_another_kind(root):
     edit_bytes(root / 'images/two.jpg', lambda data: b'%PDF-1.7 and more')
@@ -341,7 +351,8 @@ def a_mask_of_another_size(root):
 
 
 @bad(r'masks.one\.png: label 38 at row 17, column 20; there are 3 classes \(0 … 2\) and 255 is '
-     r'void\. 204 such pixels in 3 files\. Values found: 0, 1, 2, 38, 255')
+     r'void\. 204 such pixels in 3 files\. Values found: 0, 1, 2, 38, 255\. '
+     r'Also in .*masks.two\.png, .*masks.three\.png')
 def labels_above_the_classes(root):
     (root / 'train.txt').write_text('\n'.join(NAMES))
     for name, count in zip(NAMES, [2, 100, 102]):

@@ -52,7 +52,7 @@ def test_four_channels_from_check_to_predict(infrared, run_main, tmp_path, monke
     Image.new('RGB', (48, 40)).save(tmp_path / 'photo.png')
     code, out, err = run_main('predict', run, tmp_path / 'photo.png', '-o', tmp_path / 'out')
     assert code == 2 and len(err.splitlines()) == 1
-    assert 'photo.png: values of uint8, and the other images, or those that the net was' in err
+    assert 'photo.png: 3 channels of uint8, and the images that the net was trained on have ' in err
 
 
 def test_a_bad_image_ends_check_with_one_sentence_for_it(infrared, run_main):

@@ -145,23 +145,23 @@ def a_strip_too_short(path):
     set_tag(path, 279, 7, kind=4)
 
 
-@tiff(r'3 channels of uint16, and the other images, or those that the net was trained on, have 4 '
+@tiff(r'3 channels of uint16, and the other images have 4 '
       r'channels of uint16 \(red, green, blue, channel 4\); save it with the same channels')
 def a_channel_too_few(path):
     path.write_bytes((FOLDER / 'lzw.tif').read_bytes())
 
 
-@tiff('values of int16, and the other images, .* have uint16; convert it')
+@tiff('channels? of int16, and the other images have .* of uint16 .*; convert it')
 def numbers_of_another_type(path):
     path.write_bytes((FOLDER / 'signed.tif').read_bytes())
 
 
-@tiff('values of uint8, and the other images, .* have uint16; convert it')
+@tiff('channels and transparency of uint8, and the other images have .* of uint16 .*; convert it')
 def eight_bits_among_sixteen(path):
     Image.new('RGBA', (W, H)).save(path)
 
 
-@tiff('6 channels of uint16, and the other images, .* have 4 channels of uint16')
+@tiff('6 channels of uint16, and the other images have 4 channels of uint16')
 def pages_that_are_not_in_the_others(path):
     frames = [Image.fromarray(values_of('uint16', 1)[..., 0])] * 6
     frames[0].save(path, save_all=True, append_images=frames[1:])
@@ -251,7 +251,7 @@ def a_png_cut_short(path):
     edit_bytes(path, lambda data: data[:600])
 
 
-@bad('deep_colours.png', '1 channel of uint16, and the other images, .* have 3 channels of uint16')
+@bad('deep_colours.png', '1 channel of uint16, and the other images have 3 channels of uint16')
 def grey_among_colours(path):
     path.write_bytes((FOLDER / 'deep_grey.png').read_bytes())
 
@@ -263,7 +263,7 @@ def a_portable_pixmap_of_16_bits(path):
     path.with_suffix('.ppm').write_bytes(b'P6 %d %d 65535\n' % (W, H) + pixels)
 
 
-@bad('deep_colours.png', 'values of uint8, and the other images, .* have uint16')
+@bad('deep_colours.png', '3 channels of uint8, and the other images have 3 channels of uint16')
 def a_jpeg_among_deep_images(path):
     path.unlink()
     Image.new('RGB', (W, H)).save(path.with_suffix('.jpg'))

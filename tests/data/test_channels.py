@@ -121,8 +121,8 @@ def test_an_array_of_8_bits_is_read_as_a_photo(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / 'rgb.npy'), RGBA[..., :3])
     np.testing.assert_array_equal(read_image(tmp_path / 'grey.npy'), RGBA[..., [0, 0, 0]])
     for path in FOLDER / 'plain.tif', FOLDER / 'bytes.tif', FOLDER / 'floats.tif':
-        with pytest.raises(ValueError, match=f'{path.name}: .* and the other images, or those that '
-                                             'the net was trained on, have '):
+        with pytest.raises(ValueError, match=f'{path.name}: .* and the other images have 3 '
+                                             r'channels of uint8 \(red, green, blue\); '):
             read_image(path)
 
 

@@ -22,13 +22,14 @@ Colour = tuple[int, ...]        # red, green, blue
 
 
 def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None,
-               channels: Channels = RGB) -> Array:
+               channels: Channels = RGB, others: str = 'the other images') -> Array:
     """An image. -> (H, W, C), red green blue first: uint8 for values of 8 bits, else float32
 
     channels: what the images of the data set, or of the net, have; by default red, green and blue
     of 8 bits. Then the image is read as a person sees it: greyscale, palette and CMYK become RGB,
     and transparency is dropped. Images of more than 8 bits are rejected, for nothing says which
     value is white.
+    others: which images have these channels, for errors
     The EXIF orientation is applied, unless only the image as stored has the size of its mask.
     """
     n = len(channels.names)
@@ -39,7 +40,7 @@ def read_image(path: str | Path, mask_size: tuple[int, ...] | None = None,
             pixels = to_rgb(turned) if n == 3 else np.array(turned.convert('L'))[..., None]
         return pixels if channels == RGB else pixels[..., channels.order]
     head = read_head(path)
-    _require_channels(path, head, channels)
+    _require_channels(path, head, channels, others)
     if head.is_plain:
         with open_image(path) as stored:
             pixels = plain_pixels(_turn_as_mask(stored, path, mask_size))
@@ -68,16 +69,13 @@ def _is_array(path: str | Path) -> bool:
     return not head.is_plain and (is_npy or head.dtype == 'uint8' or head.channels not in (1, 3))
 
 
-def _require_channels(path: str | Path, head: Head, channels: Channels) -> None:
+def _require_channels(path: str | Path, head: Head, channels: Channels, others: str) -> None:
     """Raise unless an image has these channels, of this type."""
+    differ = f'{printable(path)}: {describe_head(head)}, and {others} have {channels}'
     if value_type(head.dtype) != channels.dtype:
-        raise ImageError(f'{printable(path)}: values of {head.dtype}, and the other images, or '
-                         f'those that the net was trained on, have {channels.dtype}; convert it, '
-                         f'for values of another range would be misread')
+        raise ImageError(f'{differ}; convert it, for values of another range would be misread')
     if not fits(head, len(channels.names)):
-        raise ImageError(f'{printable(path)}: {describe_head(head)}, and the other images, or '
-                         f'those that the net was trained on, have {channels}; save it with the '
-                         f'same channels')
+        raise ImageError(f'{differ}; save it with the same channels')
 
 
 def require_finite(image: Array, source: object) -> None:

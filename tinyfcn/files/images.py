@@ -32,6 +32,8 @@ MAX_SCANS = 500
 # grows with their square
 MAX_PLAIN_TEXT = 1 << 18
 JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')   # 0 and D0 … D7 stand within a scan
+# as a phone saves photos, behind the length of the first part
+HEIF = b'ftypheic', b'ftypheix', b'ftyphevc', b'ftypmif1', b'ftypmsf1', b'ftypavif'
 START_OF_SCAN = 0xda
 END_OF_IMAGE = 0xd9
 
@@ -151,6 +153,10 @@ def _describe(head: bytes) -> str:
     head = head.lstrip().lower()
     if not head:
         return 'the file is empty (a failed download?); get it again'
+    if head[4:12] in HEIF:
+        return 'it is HEIC or AVIF; convert it to JPEG first'
+    if head.startswith(b'<?xml') and b'html' not in head:
+        return 'it is XML'
     if head.startswith(b'<'):
         return 'it is an HTML page (a failed download?); get it again'
     return f'it begins with {head[:8]!r}; the formats are {", ".join([*FORMATS, "NPY"])}'

@@ -147,7 +147,7 @@ def load_image(image: Input, net: Net | None = None) -> Array:
     """
     channels = RGB if net is None else channels_of(net)
     if isinstance(image, (str, PathLike)):
-        return read_image(Path(image), channels=channels)
+        return read_image(Path(image), None, channels, 'the images that the net was trained on')
     if _is_pil(image):
         return _pixels_of_pil(image, channels)
     found = type(image).__name__
