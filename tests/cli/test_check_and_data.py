@@ -104,7 +104,8 @@ def test_a_step_that_does_not_fit_is_said(my, capsys, monkeypatch):
     monkeypatch.setattr(check_command, 'step_seconds', None)
     code, out, _ = check(capsys, my)
     assert code == 0 and re.search(r'`tinyfcn train folder --data \S+my`: a step on images of '
-                                   r'53×74 pixels takes about .* GB of memory, and 0\.0 GB', out)
+                                   r'53×74 pixels \(rows × columns\) takes about .* GB of memory, '
+                                   r'and 0\.0 GB', out)
 
 
 def test_nothing_is_said_of_steps_where_there_are_problems(my, capsys):

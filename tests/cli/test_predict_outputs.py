@@ -10,6 +10,7 @@ from PIL import Image
 
 from tinyfcn import build, load, load_dataset
 from tinyfcn.cli.predict_files import find_inputs
+from tinyfcn.cli.predict_images import describe_shares
 from tinyfcn.prediction import predict_probabilities
 from tinyfcn.prediction.video import open_frames
 from tinyfcn.viz import overlay
@@ -65,6 +66,12 @@ def test_hidden_files_are_left_out_and_numbers_sorted_by_value(tmp_path):
     inputs = find_inputs([str(tmp_path), 'clip.mp4'], tmp_path / 'out')
     assert [*inputs.images.values()] == [Path(name) for name in ('b/c2', 'f09', 'f9', 'f10')]
     assert inputs.videos == {Path('clip.mp4'): Path('clip')}
+
+
+@pytest.mark.parametrize('counts, text', [
+    ([1000, 0], 'sky 100%'), ([999, 1], 'sky > 99%, tree < 1%'), ([630, 370], 'sky 63%, tree 37%')])
+def test_no_class_that_is_there_has_a_share_of_0(counts, text):
+    assert describe_shares(np.repeat([0, 1], counts), ['sky', 'tree']) == text
 
 
 # ---- Probabilities

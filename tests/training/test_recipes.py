@@ -257,7 +257,7 @@ def test_a_recipe_survives_json(name):
 
 
 def test_the_field_that_is_near_is_named():
-    with pytest.raises(ValueError, match=r'no field called step; .*\. Did you mean steps\?$'):
+    with pytest.raises(ValueError, match=r'no field called step; did you mean steps\?$'):
         get_recipe('folder', step=20)
 
 

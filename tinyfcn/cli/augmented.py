@@ -24,7 +24,8 @@ DRAWING = 'replace', 'rare_classes'
 def draw_augmented(args: argparse.Namespace) -> None:
     """Write the page, and print what the recipe changes."""
     if args.output.suffix.lower() != '.png':
-        raise ValueError(f'{printable(args.output)}: a page of images is a .png')
+        raise ValueError(f'{printable(args.output)}: a page of images is written as .png only; '
+                         f'give the file this ending')
     if args.net or args.heatmap or args.activations:
         raise ValueError('--augment draws images without a net: leave out NET, --heatmap and '
                          '--activations')
@@ -48,8 +49,8 @@ def draw_augmented(args: argparse.Namespace) -> None:
         note += f'; {recipe.rare_classes:.0%} of the crops near a class drawn at random'
     make_folder(args.output.parent)
     title = f'{args.augment}: how recipe {name} augments images'
-    viz.draw_augmented(args.output, rows, [*by_output(dataset.classes).values()][0], title, note,
-                       dataset.colours)
+    viz.draw_augmented(args.output, rows, [*by_output(dataset.classes).values()][0], title,
+                       f'{note}; sizes are rows × columns', dataset.colours)
     say(f'recipe {name}: {note}')
 
 

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> None:
         noun = 'problem' if len(problems) == 1 else 'problems'
         images = 'image' if len(dataset) == 1 else 'images'
         raise ValueError(f'{len(problems):,} {noun} in {len(dataset):,} {images}')
+    say('no problems')
     if args.write_manifest:
         write_manifest(dataset, manifest)
         say(f'{manifest}: the SHA-256 of every file; later checks compare with it')
@@ -110,13 +111,15 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
         largest = '{}×{}'.format(*summary['largest'])
         images = 'image' if summary['images'] == 1 else 'images'
         sizes = f'of {smallest}' if smallest == largest else f'from {smallest} to {largest}'
-        yield f'{summary["images"]:,} {images}, {sizes} pixels'
-    for output, label in summary['labels'].items():
+        yield f'{summary["images"]:,} {images}, {sizes} pixels (rows × columns)'
+    labels = summary['labels']
+    for output, label in labels.items():
         pixels = label['pixels']
         total = sum(pixels.values())
         if not total:                                   # no mask could be read, or all are void
             continue
-        yield f'{output}: void {label["void"]:.1%}; of the rest'
+        shares = f'shares of {output}' if len(labels) > 1 else 'shares'
+        yield f'{shares}: void {label["void"]:.1%}; of the rest'
         for name in classes[output]:
             yield f'  {name:20} {pixels.get(name, 0) / total:7.2%}'
     yield from summary['notes']

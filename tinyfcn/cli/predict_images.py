@@ -138,8 +138,15 @@ def describe_shares(pred: np.ndarray, classes: Sequence[str]) -> str:
     """The largest classes of a prediction with their shares: 'sky 63%, tree 20%'."""
     shares = np.bincount(pred.ravel(), minlength=len(classes)) / pred.size
     largest = np.argsort(-shares, kind='stable')[:LISTED]
-    return ', '.join(f'{printable(classes[i], limit=MAX_CLASS)} {shares[i]:.0%}'
+    return ', '.join(f'{printable(classes[i], limit=MAX_CLASS)} {_percent(shares[i])}'
                      for i in largest if shares[i])
+
+
+def _percent(share: float) -> str:
+    """'63%'; 0% and 100% are exact."""
+    if 0 < share < .01:
+        return '< 1%'
+    return '> 99%' if .99 < share < 1 else f'{share:.0%}'
 
 
 def describe_coco(content: Json) -> str:

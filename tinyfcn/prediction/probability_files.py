@@ -13,6 +13,8 @@ from ..viz import write_png
 def write_probabilities(path: str | PathLike[str], prob: Array, classes: Sequence[str]) -> None:
     """An .npz with `probabilities` (C, H, W) and the names of the `classes`.
 
+    `written_by_tinyfcn` in it says that a later prediction may replace the file.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_probabilities(f'{folder}/a.npz', np.full((2, 3, 4), .5), ['sky', 'tree'])

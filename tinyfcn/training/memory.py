@@ -52,9 +52,9 @@ def require_memory(net: Net, recipe: Recipe, dataset: Dataset) -> None:
     if needed <= available:
         return
     height, width = input_size(recipe, size)
-    raise ValueError(f'a step on images of {height}×{width} pixels takes about {needed / 1e9:,.1f} '
-                     f'GB of memory, and {available / 1e9:,.1f} GB are available: '
-                     f'{_remedy(net, recipe, size, available)}')
+    raise ValueError(f'a step on images of {height}×{width} pixels (rows × columns) takes about '
+                     f'{needed / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB are '
+                     f'available: {_remedy(net, recipe, size, available)}')
 
 
 def _remedy(net: Net, recipe: Recipe, size: Size, available: int) -> str:

@@ -133,9 +133,10 @@ class Recipe:
             names = printable(', '.join(sorted(map(str, unknown))))
             near = [match for key in sorted(map(str, unknown))
                     for match in get_close_matches(key, FIELDS, 1)]
-            hint = f'. Did you mean {" and ".join(near)}?' if near else ''
-            raise ValueError(f'{name}: no field called {names}; the fields are '
-                             f'{", ".join(FIELDS)}{hint}')
+            advice = f'did you mean {" and ".join(near)}?' if near else ''
+            if len(near) < len(unknown):
+                advice = f'the fields are {", ".join(FIELDS)}' + f'; {advice}' * bool(near)
+            raise ValueError(f'{name}: no field called {names}; {advice}')
         # lr and steps have no default: where they are missing, the check of None reports them
         required: dict[str, Any] = dict(lr=None, steps=None)
         return cls(**{**required, **values})
