@@ -96,7 +96,9 @@ def test_a_command_imports_no_other_command():
 def test_wrong_arguments_print_the_usage(args, capsys):
     with pytest.raises(SystemExit) as stop:
         main(args)
-    assert stop.value.code == 2 and 'usage: tinyfcn' in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and 'usage: tinyfcn' in err
+    assert not args or len(err.splitlines()) == 2 and ': error: ' in err
 
 
 # ---- Files of weights ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from .. import __version__
 from ..fetch.interrupt import DownloadStopped
@@ -55,6 +55,13 @@ COMMANDS = {
 
 class Parser(argparse.ArgumentParser):
     """A parser that prints as all commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, below the usage without the options, which may take 14 lines."""
+        usage = argparse.HelpFormatter(self.prog)
+        usage.add_usage(None, self._get_positional_actions(), [])
+        self.exit(BAD_INPUT, f'{usage.format_help().strip()}; `{self.prog} --help` lists its '
+                             f'options\n{self.prog}: error: {message}\n')
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
