@@ -55,7 +55,8 @@ def _check_wheel() -> str:
         import cupy
     except ImportError as error:
         reason = 'CuPy is not installed' if error.name == 'cupy' else error
-        raise ImportError(f'{reason}: for an NVIDIA GPU, pip install "tinyfcn[cuda12x]" (or cuda13x)') from None
+        raise ImportError(f'{reason}: for an NVIDIA GPU, pip install "tinyfcn[cuda12x]" (or '
+                          f'cuda13x)') from None
     installed = {str(package.metadata['Name']).lower() for package in distributions()}
     wheels = sorted(name for name in installed if name.startswith('cupy'))
     if len(wheels) > 1:
