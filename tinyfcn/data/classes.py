@@ -2,7 +2,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ DIRECTIONS = 'LRE', 'RLE', 'PDF', 'LRO', 'RLO', 'LRI', 'RLI', 'FSI', 'PDI'
 # LabelMe's names for what has no class, and for what is left over
 LABELME_IGNORE = '__ignore__'
 LABELME_BACKGROUND = '_background_'
+# a colour in a line of another form than 'R G B name'
+COLOUR = r'(?P<red>\d{1,3})[\s,;]+(?P<green>\d{1,3})[\s,;]+(?P<blue>\d{1,3})'
 
 
 class Classes(NamedTuple):
@@ -103,9 +105,8 @@ def _collect(path: Path, entries: Iterable[Entry]) -> Classes:
         if any(map(is_control, name)):
             raise ValueError(f"{source}, {place}: '{printable(name)}' has a control character; "
                              f"write a name that can be printed")
-        if name in names or colour in colours or max(colour, default=0) > 255 or not name:
-            raise ValueError(f"{source}, {place}: '{printable(text)}'; every class has one "
-                             f"line, and a colour of its own, of three numbers 0 … 255")
+        if problem := _problem_of(name, colour, names, colours):
+            raise ValueError(f"{source}, {place}: '{printable(text)}'; {problem}")
         if name == 'void' and not colour:
             raise ValueError(f"{source}, {place}: void is not a class; it is 255 in greyscale "
                              f"and palette masks, and a line 'R G B void' gives its colour in RGB "
@@ -119,14 +120,53 @@ def _collect(path: Path, entries: Iterable[Entry]) -> Classes:
     return Classes(names, colours, path.name)
 
 
+def _problem_of(name: str, colour: Colour, names: Sequence[str],
+                colours: Mapping[Colour, int]) -> str:
+    """What is wrong with a class beside those before it; '' if nothing."""
+    if not name:
+        return 'every class has a name'
+    if name in names:
+        return f'{printable(name)!r} is listed twice; remove one of the two lines'
+    if colour in colours:
+        return 'every class has one line, and a colour of its own'
+    if max(colour, default=0) > 255:
+        return 'every class has a colour of three numbers 0 … 255'
+    return ''
+
+
 # ---- the files that tools write ------------------------------------------------------------------
 
 def _read_text(path: Path) -> Iterator[Entry]:
     """Lines 'name' or 'R G B name'."""
     if not os.path.exists(path):
         raise missing_classes(path.parent)
-    for line, text in read_lines(path):
-        yield Entry(f'line {line}', text, *_parse_class(text))
+    lines = list(read_lines(path))
+    for first in 0, 1:
+        if len(lines) > 1 and all(_begins_with(text, number)
+                                  for number, (_, text) in enumerate(lines, start=first)):
+            raise ValueError(f"{printable(path)}, line {lines[0][0]}: '{printable(lines[0][1])}' "
+                             f"begins with a number; write only the names, for the first line is "
+                             f"class 0, and so on")
+    for line, text in lines:
+        name, colour = _parse_class(text)
+        if not colour and (right := _in_order(text)):
+            raise ValueError(f"{printable(path)}, line {line}: '{printable(text)}' is not "
+                             f"'R G B name'; write '{printable(right)}'")
+        yield Entry(f'line {line}', text, name, colour)
+
+
+def _begins_with(text: str, number: int) -> bool:
+    """Whether a number stands before a name, as in '1 cat', '1: cat' or '1, cat'."""
+    return re.match(rf'{number}[\s:=.,;)]+[^\W\d]', text) is not None
+
+
+def _in_order(text: str) -> str:
+    """'road 128 0 64' or '128,0,64,road' -> '128 0 64 road'; '' of another line."""
+    if len(text) > MAX_NAME:
+        return ''
+    match = (re.fullmatch(rf'(?P<name>.*[^\W\d].*?)[\s,;:=]+{COLOUR}', text)
+             or re.fullmatch(rf'{COLOUR}[\s,;:=]+(?P<name>.*[^\W\d].*)', text))
+    return '{red} {green} {blue} {name}'.format(**match.groupdict()) if match else ''
 
 
 def _parse_class(text: str) -> tuple[str, Colour]:

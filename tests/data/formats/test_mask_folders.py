@@ -96,7 +96,7 @@ def test_folders_that_cannot_be_told_apart_are_named(tmp_path, capsys):
     with pytest.raises(ValueError, match=r'my.gone: no such folder; .*my has 3 folders, 1 \.txt'):
         folder(root, images='gone', masks='after')
     named = ['--images', str(root / 'before'), '--masks', str(root / 'after')]
-    assert main(['check', str(root), '--images', 'before']) == 2
+    assert main(['check', str(root), '--masks', 'after']) == 2
     assert '--images and --masks name two folders: give both' in capsys.readouterr().err
     (root / 'val.txt').write_text('two\n')
     inside = ['--images', 'before', '--masks', 'after']
@@ -109,6 +109,27 @@ def test_folders_that_cannot_be_told_apart_are_named(tmp_path, capsys):
     assert 'masks of class numbers in after/; 3 classes' in capsys.readouterr().out
     np.testing.assert_array_equal(folder(tmp_path / 'new')[0][1], LABEL)
     assert folder(tmp_path / 'new', 'val').names == ['two']
+
+
+@pytest.mark.parametrize('fault, message', [
+    ('a colour is not listed', r"Anna/a\.png: colour 128 64 128 at row .* add a line '128 64 128 "),
+    ('no table', r"classes\.txt: no such file; .* a line is 'R G B name'; the first ones have 0 0"),
+    ('JPEG masks', r'Anna/a\.jpg: a JPEG blurs the numbers of a mask; save it as PNG'),
+    ('an ending of its own', '')])
+def test_faulty_masks_under_any_name_are_found_and_their_fault_is_named(tmp_path, fault, message):
+    ending = '_anna' if fault.startswith('an ending') else ''
+    suffix = '.jpg' if fault == 'JPEG masks' else '.png'
+    for name in 'ab':
+        save(tmp_path / f'2026/{name}.jpg', np.tile(RGB, (4, 4, 1)))
+        save(tmp_path / f'by Anna/{name}{ending}{suffix}', MASK.repeat(4, 0).repeat(4, 1))
+    table = TABLES['classes.txt'].splitlines()
+    if fault != 'no table':
+        table = [line for line in table if not message or 'road' not in line]
+        (tmp_path / 'classes.txt').write_text('\n'.join(table))
+    if not message:
+        return np.testing.assert_array_equal(folder(tmp_path)[0][1][::4, ::4], LABEL)
+    with pytest.raises((ValueError, OSError), match=message):
+        folder(tmp_path)[0]
 
 
 # ---- classes and their colours -------------------------------------------------------------------

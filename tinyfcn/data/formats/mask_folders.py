@@ -1,5 +1,5 @@
 """Masks: for each image another one of the same size, with a number or a colour for each class."""
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from ..classes import Classes, missing_classes
 from ..images import read_label
 from ..labels import Array
 from .label_files import Files, LabelFiles, ReadImage, count
-from .pairs import MASK_ENDINGS, Pair, files_of
+from .pairs import MASK_ENDINGS, Pair, common_ending, files_of
 
 MAX_READ = 5                    # masks that are read to say what values there are
 MAX_COLOURS = 20                # of each
@@ -53,11 +53,13 @@ def _folder_of_lists(root: Path) -> Path:
     return of_voc if any(of_voc.glob('*.txt')) else root
 
 
-def masks_by_image(images: Container[str], stored: Mapping[str, Path]) -> dict[str, Path]:
+def masks_by_image(images: Collection[str], stored: Mapping[str, Path]) -> dict[str, Path]:
     """{name of an image: its mask}. A mask without an image has its own name here."""
     masks: dict[str, Path] = {}
+    own = common_ending(stored, images)
+    endings = [*MASK_ENDINGS, own] if own else MASK_ENDINGS
     for name, path in stored.items():
-        image = _image_of(name, images, stored)
+        image = _image_of(name, images, stored, endings)
         if image in masks:
             raise ValueError(f'{printable(masks[image])} and {printable(path.name)}: two masks of '
                              f'one image; remove one of them')
@@ -65,9 +67,10 @@ def masks_by_image(images: Container[str], stored: Mapping[str, Path]) -> dict[s
     return masks
 
 
-def _image_of(mask: str, images: Container[str], masks: Mapping[str, Path]) -> str:
+def _image_of(mask: str, images: Container[str], masks: Mapping[str, Path],
+              endings: Iterable[str]) -> str:
     """The name of the image that a mask belongs to: its own, or that without an ending."""
-    for ending in MASK_ENDINGS:
+    for ending in endings:
         image = mask[:-len(ending)]
         if (mask not in images and mask.lower().endswith(ending) and image in images
                 and image not in masks):

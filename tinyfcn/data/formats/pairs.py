@@ -5,7 +5,7 @@
     a.jpg and a_mask.png                a.jpg and a.png
 """
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,8 +154,25 @@ def _share_names(first: Path, second: Path) -> bool:
     """Whether most files of a folder have the name of one in the other, but for an ending."""
     stems = [{Path(name).stem.lower() for name in os.listdir(folder)} for folder in (first, second)]
     short, long = sorted(stems, key=len)
+    own = common_ending(short, long) or common_ending(long, short)
+    endings = [*MASK_ENDINGS, own] if own else MASK_ENDINGS
     return any(stem in long or _without_ending(stem) in long
-               or any(stem + ending in long for ending in MASK_ENDINGS) for stem in short)
+               or any(stem + ending in long for ending in endings) for stem in short)
+
+
+def common_ending(masks: Collection[str], images: Collection[str]) -> str:
+    """What all masks have after the name of an image, such as '_anna'; '' if nothing.
+
+    >>> common_ending(['a_anna', 'b_anna'], ['a', 'b'])
+    '_anna'
+    """
+    for mask in list(masks)[:1]:
+        starts = [mask[:length] for length in range(len(mask) - 1, 0, -1)
+                  if not mask[length].isalnum() and mask[:length] in images]
+        for ending in (mask[len(start):] for start in starts):
+            if all(other.endswith(ending) and other[:-len(ending)] in images for other in masks):
+                return ending
+    return ''
 
 
 def _without_ending(stem: str) -> str:
