@@ -1,4 +1,7 @@
-"""--images and --masks: two folders of one's own, where they cannot be told from their names."""
+"""--images and --masks: two folders of one's own, where they cannot be told from their names.
+
+--images alone is for labels of LabelMe, CVAT or COCO whose images are elsewhere.
+"""
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +27,7 @@ def use_folders(args: argparse.Namespace) -> Iterator[None]:
     if not own:
         yield
         return
-    if len(own) == 1:
+    if 'images' not in own:
         raise ValueError('--images and --masks name two folders: give both')
     if args.data is None and own['images'].is_dir():
         args.data = own['images'].absolute().parent

@@ -51,7 +51,8 @@ def find_dataset(name: str, root: Path | None = None) -> Location:
         if Path(name).is_dir():
             return Location('folder', Path(name))
         if Path(name).is_file():
-            raise ValueError(f'{printable(name)}: a file; name the folder that it is in')
+            raise ValueError(f'{printable(name)}: a file; name the folder that it is in, or, of '
+                             f'an archive, the folder that you unpacked it into')
         listed = f'there are {", ".join(DATASETS)}'
         raise ValueError(f'{name}: neither a folder nor the name of a data set; '
                          f'{did_you_mean(name, DATASETS, listed)}')

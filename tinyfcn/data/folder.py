@@ -1,6 +1,7 @@
 """Your own images, with labels in any of the formats that are known."""
 from collections.abc import Iterable
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from .dataset import Dataset
 from .formats.find import find_labels
 from .formats.label_files import LabelFiles
 from .images import read_image
-from .labels import VOID
+from .labels import VOID, Array
 from .lists import read_split_or_all
+
+LABEL_SUFFIXES = '.json', '.xml'        # of label files that are not masks
 
 
 def folder(root: str | Path, split: str | Path | None = None, images: str | Path | None = None,
@@ -39,9 +42,14 @@ def folder(root: str | Path, split: str | Path | None = None, images: str | Path
     channels = find_channels(Path(root), (image for image, _ in labels.files.values()))
     read = partial(read_image, channels=channels)
     description = labels.description if channels == RGB else f'{labels.description}; {channels}'
-    return Dataset(labels.classes.names, _names_of_split(labels, split),
-                   lambda name: labels.read(files(name), read), files, colours, description,
-                   channels)
+
+    def read_files(name: str) -> tuple[Array, Array]:
+        if name not in labels.files and files(name)[1].suffix.lower() in LABEL_SUFFIXES:
+            raise _missing_name(name, labels, split)
+        return labels.read(files(name), read)
+
+    return Dataset(labels.classes.names, _names_of_split(labels, split), read_files, files, colours,
+                   description, channels)
 
 
 def has_split(root: str | Path, split: str, images: str | Path | None = None,
@@ -68,11 +76,22 @@ def find_masks(root: str | Path) -> set[Path]:
     return set()
 
 
+def _missing_name(name: str, labels: LabelFiles, split: str | Path | None) -> FileNotFoundError:
+    """An error to raise for a name that a list has, and that no image with labels has."""
+    near = get_close_matches(name, labels.files, n=1)
+    hint = f'did you mean {printable(near[0])!r}? ' if near else ''
+    path = Path(split or '') if Path(split or '').suffix else labels.lists / f'{split}.txt'
+    return FileNotFoundError(f'{printable(path)}: it lists {printable(name)!r}, and no image of '
+                             f'this name has labels; {hint}Correct the list')
+
+
 def _missing_files(name: str, labels: LabelFiles) -> tuple[Path, Path]:
     """Where the files of a name would be: beside those of the first one."""
     image, label = next(iter(labels.files.values()))
-    is_mask = label.suffix.lower() not in ('.json', '.xml')
-    return image.parent / f'{name}.png', label.parent / f'{name}.png' if is_mask else label
+    is_mask = label.suffix.lower() not in LABEL_SUFFIXES
+    if is_mask:
+        return image.parent / f'{name}.png', label.parent / f'{name}.png'
+    return image.parent / f'{name}{image.suffix}', label
 
 
 def _has_lists(labels: LabelFiles) -> bool:

@@ -233,7 +233,7 @@ bad_annotation('an endless outline', WHERE + r'its outline is more than 4,000,00
 bad_annotation('counts of another size', WHERE + r'its run lengths have the size \[4, 5\], and the',
                segmentation=dict(size=[4, 5], counts=[20]))
 bad_annotation('counts that are too short', WHERE + r'its counts are of 7 pixels, and the image ha'
-               r's 40×56 = 2,240; export it again, or remove the annotation',
+               r's 40×56 = 2,240; export it again as COCO, or remove the annotation',
                segmentation=dict(size=[40, 56], counts=[3, 4]))
 bad_annotation('negative counts', WHERE + r'its counts are not a list of whole numbers, 0 or more',
                segmentation=dict(size=[40, 56], counts=[-3, 2243]))
@@ -286,6 +286,39 @@ def cvat_for_video(root):
     write(root, '<annotations><track id="0" label="cat"/></annotations>', 'annotations.xml')
 
 
+# ---- several labels in one folder, and none that is read -----------------------------------------
+
+@bad(r"b\.json: the label 'Cat ', and elsewhere 'cat'; rename one of them, or list both in class")
+def labels_of_labelme_that_differ_in_capitals(root):
+    for name, label in ('a', 'cat'), ('b', 'Cat '), ('c', 'cat'):
+        write(root, labelme([shape(label=label)], imagePath=f'{name}.jpg'), f'{name}.json',
+              f'{name}.jpg')
+
+
+@bad(r'a\.json and copy\.json: both label the image x/a; if one is a copy of the other, remove it')
+def a_coco_file_and_its_copy(root):
+    save(root / 'x/a.jpg', RGB)
+    for name in 'a.json', 'copy.json':
+        (root / name).write_text(json.dumps(coco()))
+
+
+@bad(r'images.gone\.jpg: no such file, and .*a\.json has labels for it; put the image there')
+def an_image_that_is_missing_among_those_of_coco(root):
+    save(root / 'images/a.jpg', RGB)
+    images = [*coco()['images'], dict(id=2, file_name='gone.jpg', height=40, width=56)]
+    (root / 'a.json').write_text(json.dumps(coco(images=images)))
+
+
+@bad(r'project\.json: \[{.*}\] where a JSON of COCO should be; export it again as COCO')
+def a_json_of_label_studio(root):
+    write(root, [dict(id=1, annotations=[])], 'project.json')
+
+
+@bad(r'via\.json is of the VGG Image Annotator \(VIA\), whose own JSON is not read; export the ann')
+def a_json_of_via(root):
+    write(root, {'a.jpg12': dict(filename='a.jpg', regions=[])}, 'via.json')
+
+
 # ---- tables of classes and colours ---------------------------------------------------------------
 
 def bad_table(name, file, text, pattern):
@@ -308,6 +341,15 @@ bad_table('a colour above 255', 'colors.json', '{"sky": [1, 2, 256]}',
 bad_table('a class without a name', 'classes.json', '[{"color": "#123456"}]',
           r"classes\.json, class 1: .* has no name; write {\"name\": …, \"color\": \[R, G, B\]}")
 bad_table('a table of no class', 'classes.json', '{}', r'classes\.json: 0 classes; write 1 … 255')
+
+bad_table('a class that is listed twice', 'classes.txt', 'sky\ntree\nsky\n',
+          r"classes\.txt, line 3: 'sky'; 'sky' is listed twice; remove one of the two lines")
+bad_table('classes with numbers', 'classes.txt', '0 sky\n1 tree\n2: road 2\n',
+          r"line 1: '0 sky' begins with a number; write only the names, for the first line is clas")
+bad_table('a colour after the name', 'classes.txt', '0 0 0 sky\nold road 1 2 3\n',
+          r"classes\.txt, line 2: 'old road 1 2 3' is not 'R G B name'; write '1 2 3 old road'")
+bad_table('a colour with commas', 'classes.txt', '0,0,0,sky\n',
+          r"classes\.txt, line 1: '0,0,0,sky' is not 'R G B name'; write '0 0 0 sky'")
 
 
 @bad(r'masks.a\.png: colour 1 2 3 at row 0, column 0 is not in labelmap\.txt; 1 pixels have such a '

@@ -252,6 +252,59 @@ def test_folders_of_labelme_are_splits_unless_there_are_lists(copy):
     assert len(folder(root, 'train')) == 5 and not has_split(root, 'val')
 
 
+@pytest.mark.parametrize('format', ['labelme', 'coco', 'cvat'])
+def test_images_in_a_folder_elsewhere(copy, tmp_path, capsys, format):
+    labels, elsewhere = copy(format), tmp_path / 'photos'
+    dataset = folder(FIXTURES / format)
+    for name in dataset.names:
+        path = dataset.files(name)[0]
+        target = elsewhere / path.relative_to(FIXTURES / format)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (labels / path.relative_to(FIXTURES / format)).rename(target)
+    assert main(['check', str(labels)]) == 2
+    assert 'name their folder: --images FOLDER' in capsys.readouterr().out
+    assert main(['check', str(labels), '--images', str(elsewhere)]) == 0
+    np.testing.assert_array_equal(folder(labels, images=elsewhere)[0][1], dataset[0][1])
+
+
+def test_labels_of_a_second_format_are_named(tmp_path, copy):
+    shutil.copytree(FIXTURES / 'cvat', copy('coco') / 'b')
+    assert folder(tmp_path / 'coco').description.endswith(
+        '; not read, as of another format: b/default.xml')
+
+
+def test_a_label_in_one_file_that_resembles_that_of_many(tmp_path):
+    for i, label in enumerate(['leaf', 'laef', 'leaf', 'leaf', 'leaf', 'stone']):
+        save(tmp_path / f'{i}.jpg', RGB)
+        square = dict(label=label, points=[[5, 5], [20, 5], [20, 20]], shape_type='polygon')
+        (tmp_path / f'{i}.json').write_text(json.dumps(dict(
+            shapes=[square], imagePath=f'{i}.jpg', imageHeight=40, imageWidth=56)))
+    slip = f"; 'laef' is only in {tmp_path}/1.json: did you mean 'leaf'?"
+    assert folder(tmp_path).description.endswith(f'in no shape are background{slip}')
+    (tmp_path / '0.json').unlink()                      # three files are too few to tell
+    assert 'laef' not in folder(tmp_path).description
+
+
+def test_a_name_in_a_list_that_no_image_has(copy):
+    root = copy('labelme')
+    name = folder(root).names[0]
+    (root / 'val.txt').write_text(f'{name}\n{name}x\n')
+    problem, = find_problems(folder(root, 'val'), {})
+    assert problem.startswith(f"{root}/val.txt: it lists '{name}x', and no image of this name has "
+                              f"labels; did you mean '{name}'")
+    (root / 'a.zip').touch()
+    with pytest.raises(ValueError, match=r'a\.zip: a file; unpack it if it is an archive'):
+        folder(root / 'a.zip')
+
+
+def test_a_class_that_the_table_lacks_is_one_problem(copy):
+    root = copy('cvat')
+    (root / 'classes.txt').write_text('background\ndog\ntree\nkat\n')
+    problems = [*find_problems(folder(root), {})]
+    assert len(problems) == 1 and "'cat' is not in classes.txt; did you mean 'kat'" in problems[0]
+    assert 'The same of' in problems[0]
+
+
 def test_an_accent_that_is_a_character_of_its_own(tmp_path):
     """As one system writes it in the name of a file, and another one in JSON."""
     data = coco_of([(4, box(0, 0, 20, 20), 0)])

@@ -25,17 +25,19 @@ from .label_files import (
     count,
     describe_classes,
     find_image,
+    folder_of_most,
     group_by_split,
     images_by_file_name,
     names_of,
     read_image_of,
     repeated,
+    repeated_image,
 )
 from .splits import split_in
 
 MAX_COORDINATE = 100_000
 WHAT = 'a JSON of COCO'
-EXPORT = 'export it again'
+EXPORT = 'export it again as COCO'
 
 
 class CocoImage(NamedTuple):
@@ -58,7 +60,8 @@ def is_coco(head: bytes) -> bool:
     return any(key in head for key in (b'"annotations"', b'"categories"', b'"file_name"'))
 
 
-def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> LabelFiles:
+def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None,
+              folder: Path) -> LabelFiles:
     """The images that these JSON files label.
 
     Without a list of classes they are sorted by the id of their category. Files whose names, or
@@ -72,14 +75,15 @@ def read_coco(root: Path, paths: Sequence[Path], classes: Classes | None) -> Lab
         if len(classes.names) > MAX_CLASSES:
             raise ValueError(f'{printable(chosen[0])}: {len(classes.names)} categories; at most '
                              f'{MAX_CLASSES} are possible. List those you need in classes.txt')
-    stored = images_by_file_name(root)
+    stored = images_by_file_name(folder)
     rows = [(file, image) for file in content for image in file.images.values()]
-    near = {file.path: _folders_near(root, file.path) for file in content}
-    images = [_image_path(root, image, near[file.path], stored) for file, image in rows]
-    names = names_of(images, root)
+    near = {file.path: [*_folders_near(root, file.path), folder] for file in content}
+    most = folder_of_most(stored, folder)
+    images = [_image_path(most, image, near[file.path], stored) for file, image in rows]
+    names = names_of(images, folder)
     if doubles := repeated(names):
-        raise ImageError(f'{printable(chosen[0])}: two images are called {printable(doubles[0])}; '
-                         f'rename one of them, in "file_name" too')
+        raise repeated_image(doubles[0], names, [file.path for file, _ in rows],
+                             'rename one of the two, in "file_name" too')
     files = {name: (image, file.path) for name, image, (file, _) in zip(names, images, rows)}
     by_image = {image: row for image, (_, row) in zip(images, rows)}
     by_path = {file.path: file for file in content}
@@ -114,11 +118,11 @@ def _folders_near(root: Path, path: Path) -> list[Path]:
     return [path.parent, root, *own]
 
 
-def _image_path(root: Path, image: CocoImage, near: Sequence[Path],
+def _image_path(folder: Path, image: CocoImage, near: Sequence[Path],
                 stored: Mapping[str, Sequence[Path]]) -> Path:
     file_name = image.row['file_name']
     found = find_image(stored, file_name, near)
-    return found or root / Path(file_name.replace('\\', '/')).name
+    return found or folder / Path(file_name.replace('\\', '/')).name
 
 
 # ---- masks ---------------------------------------------------------------------------------------

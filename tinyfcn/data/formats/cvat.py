@@ -28,10 +28,12 @@ from .label_files import (
     count,
     describe_classes,
     find_image,
+    folder_of_most,
     images_by_file_name,
     names_of,
     read_image_of,
     repeated,
+    repeated_image,
 )
 from .splits import SPLITS
 
@@ -53,18 +55,20 @@ def is_cvat(head: bytes) -> bool:
     return b'<annotations>' in head
 
 
-def read_cvat(root: Path, paths: Sequence[Path], classes: Classes | None) -> LabelFiles:
+def read_cvat(root: Path, paths: Sequence[Path], classes: Classes | None,
+              folder: Path) -> LabelFiles:
     """The images that these XML files label. Without a list, classes are in CVAT's order."""
     content = {path: parse_cvat(path) for path in paths}
     if classes is None:
         classes = number_classes(name for file in content.values() for name in file.labels)
-    stored = images_by_file_name(root)
+    stored = images_by_file_name(folder)
     rows = [(path, image) for path, file in content.items() for image in file.images]
-    images = [_image_path(root, path, image, stored) for path, image in rows]
-    names = names_of(images, root)
+    most = folder_of_most(stored, folder)
+    images = [_image_path(folder, path, image, stored, most) for path, image in rows]
+    names = names_of(images, folder)
     if doubles := repeated(names):
-        raise ImageError(f'{printable(paths[0])}: two images are called {printable(doubles[0])}; '
-                         f'rename one of them')
+        raise repeated_image(doubles[0], names, [path for path, _ in rows],
+                             'rename one of the two')
     files = {name: (image, path) for name, image, (path, _) in zip(names, images, rows)}
     by_image = {image: row for image, (_, row) in zip(images, rows)}
     known = classes
@@ -238,8 +242,8 @@ def _cached_file(path: Path, date: int, size: int) -> CvatFile:
     return CvatFile(images, labels)
 
 
-def _image_path(root: Path, path: Path, image: Element,
-                stored: dict[str, list[Path]]) -> Path:
+def _image_path(folder: Path, path: Path, image: Element,
+                stored: dict[str, list[Path]], most: Path) -> Path:
     name = image.get('name') or ''
-    found = find_image(stored, name, [path.parent, root / 'images', root])
-    return found or root / Path(name.replace('\\', '/')).name
+    found = find_image(stored, name, [path.parent, folder / 'images', folder])
+    return found or most / Path(name.replace('\\', '/')).name

@@ -81,6 +81,12 @@ def find_image(stored: Mapping[str, Sequence[Path]], file_name: str,
     return None
 
 
+def folder_of_most(stored: Mapping[str, Sequence[Path]], root: Path) -> Path:
+    """The folder in which most images are, so that a missing one is asked for there."""
+    counts = Counter(path.parent for paths in stored.values() for path in paths)
+    return counts.most_common(1)[0][0] if counts else root
+
+
 def names_of(paths: Sequence[Path], root: Path) -> list[str]:
     """A name for each image: that of the file, with its folders where two would be equal.
 
@@ -92,7 +98,7 @@ def names_of(paths: Sequence[Path], root: Path) -> list[str]:
     stems = [path.stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems
-    return [path.relative_to(root).with_suffix('').as_posix() for path in paths]
+    return [Path(os.path.relpath(path, root)).with_suffix('').as_posix() for path in paths]
 
 
 def group_by_split(names: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
@@ -113,7 +119,8 @@ def read_image_of(path: Path, stated: tuple[int, int] | None, source: str,
     """An image of the size that its label file states, if it states one."""
     if not path.exists():
         raise FileNotFoundError(f'{printable(path)}: no such file, and {source} has labels for it; '
-                                f'put the image there, or remove its labels')
+                                f'put the image there, or remove its labels; if all images are '
+                                f'elsewhere, name their folder: --images FOLDER')
     image = read_image(path, None)
     size = image.shape[:2]
     if stated is None or size == stated:
@@ -164,6 +171,16 @@ def count(n: int, noun: str) -> str:
     if n == 1:
         return f'1 {noun}'
     return f'{n:,} {noun}es' if noun.endswith('s') else f'{n:,} {noun}s'
+
+
+def repeated_image(name: object, names: Sequence[str], paths: Sequence[Path],
+                   advice: str) -> ImageError:
+    """An error to raise where two images have one name. paths: the label file of each image."""
+    first, *others = dict.fromkeys(path for own, path in zip(names, paths) if own == name)
+    if others:
+        return ImageError(f'{printable(first)} and {printable(others[0].name)}: both label the '
+                          f'image {printable(name)}; if one is a copy of the other, remove it')
+    return ImageError(f'{printable(first)}: two images are called {printable(name)}; {advice}')
 
 
 def repeated(values: Iterable[object]) -> list[object]:

@@ -6,7 +6,9 @@ A hole is a shape of `background` over another one.
 """
 import base64
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 LINE_WIDTH = 10
 POINT_RADIUS = 5
 MAX_COORDINATE = 100_000
+OFTEN = 4                       # files with a label, for one that resembles it to be a slip
+MAX_SLIPS = 3                   # that are described
 # how many points a shape has: exactly so many, or for a negative number at least so many
 POINTS = {'polygon': -3, 'rectangle': 2, 'circle': 2, 'line': 2, 'linestrip': -2, 'point': 1,
           'oriented_rectangle': 4, 'mask': 2}
@@ -54,19 +58,23 @@ def is_labelme(head: bytes) -> bool:
     return b'"shapes"' in head or b'"imagePath"' in head
 
 
-def read_labelme(root: Path, paths: Sequence[Path], classes: Classes | None) -> LabelFiles:
+def read_labelme(root: Path, paths: Sequence[Path], classes: Classes | None,
+                 folder: Path) -> LabelFiles:
     """The images that these JSON files label. Without a list, classes are sorted by name."""
     paths = [path for path in paths if path.name not in READERS]
+    slips = ''
     if classes is None:
-        labels = sorted({label for path in paths for label in _head(path).labels})
-        classes = number_classes(labels)
-    stored = images_by_file_name(root)
+        counts = Counter(label for path in paths for label in _head(path).labels)
+        _require_different(counts, paths)
+        classes = number_classes(sorted(counts))
+        slips = _describe_slips(counts, paths)
+    stored = images_by_file_name(folder)
     images = [_image_of(path, stored) for path in paths]
     _require_one_each(images, paths)
     labelled = set(images)
     n_others = sum(path not in labelled for group in stored.values() for path in group)
     left_out = f', {count(n_others, "image")} without one left out' if n_others else ''
-    names = names_of(images, root)
+    names = names_of(images, folder)
     files = dict(zip(names, zip(images, paths)))
     known = classes
 
@@ -75,8 +83,33 @@ def read_labelme(root: Path, paths: Sequence[Path], classes: Classes | None) -> 
 
     splits = group_by_split(names, [path.parent.relative_to(root) for path in paths])
     described = describe_classes(classes, 'sorted by name')
-    return LabelFiles(f'LabelMe, {count(len(paths), "JSON file")}{left_out}; {described}', classes,
-                      files, read, splits, root)
+    return LabelFiles(f'LabelMe, {count(len(paths), "JSON file")}{left_out}; {described}{slips}',
+                      classes, files, read, splits, root)
+
+
+def _require_different(counts: Mapping[str, int], paths: Sequence[Path]) -> None:
+    """Raise for two labels that differ only in capitals, or in spaces around them."""
+    first: dict[str, str] = {}
+    for label in counts:
+        other = first.setdefault(label.strip().casefold(), label)
+        if other != label:
+            rare, common = sorted([label, other], key=lambda label: counts[label])
+            raise ImageError(f'{_place_of(rare, paths)}: the label {printable(rare)!r}, and '
+                             f'elsewhere {printable(common)!r}; rename one of them, or list both '
+                             f'in classes.txt if they are two classes')
+
+
+def _describe_slips(counts: Mapping[str, int], paths: Sequence[Path]) -> str:
+    """Labels of one file that resemble those of many, as a slip of the pen does."""
+    often = [label for label, times in counts.items() if times >= OFTEN]
+    slips = [(label, near[0]) for label, times in sorted(counts.items())
+             if times == 1 and (near := get_close_matches(label, often, n=1, cutoff=.7))]
+    return ''.join(f'; {printable(label)!r} is only in {_place_of(label, paths)}: did you mean '
+                   f'{printable(near)!r}?' for label, near in slips[:MAX_SLIPS])
+
+
+def _place_of(label: str, paths: Sequence[Path]) -> str:
+    return printable(next(path for path in paths if label in _head(path).labels), limit=None)
 
 
 def _read_labelled(image_path: Path, path: Path, classes: Classes,
