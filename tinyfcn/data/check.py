@@ -1,4 +1,5 @@
 """Read every image of a data set before training on it, and report every problem at once."""
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -14,6 +15,9 @@ from .images import is_transparent, size_mismatch
 from .labels import VOID, Array, InvalidPixel, by_output, first_invalid, invalid_label_message
 
 MAX_NAMES = 3           # how many names a sentence lists
+# what differs between the messages of one problem in several files: where it is, and how often
+PLACE = re.compile(r" image '[^']*',| shape \d+|annotation \d+ \(id [^,]*, image '[^']*'\)"
+                   r"| at row \d+, column \d+|[\d,]+ pixels have")
 
 
 def find_problems(dataset: Dataset, summary: dict[str, Any],
@@ -111,21 +115,24 @@ class FileProblems:
     """What is wrong with files. Where several have the same problem, one sentence names them."""
 
     def __init__(self) -> None:
-        self.sources: dict[str, list[str]] = {}         # by problem
+        self.messages: dict[str, dict[str, str]] = {}   # {problem: {message: its file}}
 
-    def add(self, sources: Iterable[str | Path], message: str) -> None:
-        """message: of an error, which begins with one of these sources."""
-        for source in map(printable, sources):
-            if message.startswith(f'{source}: '):
-                self.sources.setdefault(message.removeprefix(source), []).append(source)
-                return
-        self.sources.setdefault(message, []).append('')
+    def add(self, sources: Sequence[str | Path], message: str) -> None:
+        """message: of an error, which begins with one of these sources, of which one is the image.
+        """
+        named = (source for source in map(printable, sources) if message.startswith(f'{source}: '))
+        source = next(named, '')
+        same = self.messages.setdefault(PLACE.sub('', message.removeprefix(source)), {})
+        if source == next(iter(same.values()), None) and message not in same:   # a file of them all
+            source = printable(sources[0])
+        same.setdefault(message, source)
 
     def sentences(self) -> Iterator[str]:
-        for problem, sources in self.sources.items():
-            first, *others = dict.fromkeys(sources)
-            more = f'. The same of {len(others):,} more: {_shorten(others)}' if others else ''
-            yield f'{first}{problem}{more}'
+        for same in self.messages.values():
+            first, *others = same
+            names = [*dict.fromkeys(same[message] for message in others)]
+            more = f'. The same of {len(names):,} more: {_shorten(names)}' if names else ''
+            yield f'{first}{more}'
 
 
 class LabelCounts:
@@ -137,7 +144,7 @@ class LabelCounts:
         self.void_only: list[object] = []
         self.first_invalid: tuple[object, InvalidPixel] | None = None   # its mask, the pixel
         self.invalid_pixels = 0
-        self.invalid_files = 0
+        self.invalid_files: list[object] = []
 
     def add(self, source: object, label: Array) -> None:
         """Count the pixels of the mask that was read from `source`."""
@@ -148,15 +155,17 @@ class LabelCounts:
         if invalid := first_invalid(label, len(self.classes)):
             self.first_invalid = self.first_invalid or (source, invalid)
             self.invalid_pixels += invalid.n_invalid
-            self.invalid_files += 1
+            self.invalid_files.append(source)
 
     def problems(self) -> Iterator[str]:
         """What only all masks together show: invalid labels, only void, 255 in place of 1."""
         if self.first_invalid:
             source, pixel = self.first_invalid
-            yield invalid_label_message(source, pixel._replace(n_invalid=self.invalid_pixels),
-                                        self.invalid_files, len(self.classes),
-                                        sorted(self.values))
+            message = invalid_label_message(
+                source, pixel._replace(n_invalid=self.invalid_pixels), len(self.invalid_files),
+                len(self.classes), sorted(self.values))
+            others = self.invalid_files[1:]
+            yield f'{message}. Also in {_shorten(others)}' if others else message
         elif self.values and set(self.values) == {VOID}:
             yield (f'every pixel of all masks is {VOID}, void: there is nothing to learn; a class '
                    f'is 0 … {len(self.classes) - 1}')
