@@ -54,8 +54,9 @@ def test_the_masks_of_a_data_set_are_no_photos(trained, tmp_path, capsys):
 
 
 def test_no_mask_is_written_among_the_photos(trained, photos, run_main):
-    code, _, err = run_main('predict', trained[1], photos, '-o', photos)
-    assert code == 2 and 'y.png would lie beside' in err and 'choose another -o FOLDER' in err
+    for args, file in (['.'], 'y.png'), (['x.jpg', '--why', '2,3'], 'x.why.png'):
+        code, _, err = run_main('predict', trained[1], photos / args[0], *args[1:], '-o', photos)
+        assert code == 2 and f'{file} would lie beside' in err and 'another -o FOLDER' in err
     assert files_in(photos) == ['day 1/y.jpg', 'x.jpg']
 
 

@@ -118,9 +118,7 @@ def plan_outputs(images: Mapping[Path, Path], folder: Path, classes: Mapping[str
         for output, names in classes.items():
             stem = f'{name.name}.{output}' if len(classes) > 1 else name.name
             outputs = outputs_of(folder / name.parent, stem, names, probabilities, polygons)
-            if is_same(outputs.label.parent, image.parent):
-                raise ValueError(f'{outputs.label} would lie beside {image}, where it would be '
-                                 f'taken for an image, too: choose another -o FOLDER')
+            require_apart(outputs.label, image)
             for file in outputs.files():
                 if len(os.fsencode(file.name)) > MAX_NAME:
                     raise ValueError(f'{image}: the name {file.name} is too long for a file; give '
@@ -172,6 +170,13 @@ def describe_collision(first: Path, second: Path, file: Path) -> str:
     else:
         found = f'{first} and {second} would both write {file}'
     return f'{found}; predict them one after the other, each with its own -o FOLDER'
+
+
+def require_apart(file: Path, image: Path) -> None:
+    """Raise if a picture would be written among the images, and later be taken for one of them."""
+    if is_same(file.parent, image.parent):
+        raise ValueError(f'{file} would lie beside {image}, where it would be taken for an image, '
+                         f'too: choose another -o FOLDER')
 
 
 def require_free(files: Iterable[Path], inputs: Inputs, overwrite: bool) -> None:

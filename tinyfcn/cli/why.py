@@ -10,6 +10,7 @@ from ..files import make_folder, printable, require_own
 from ..net import Net
 from ..prediction.pixel import PixelScore, explain_pixel
 from .output import say
+from .predict_files import require_apart
 
 SHOWN = 6                       # classes with the highest scores
 MAX_CLASS = 20                  # characters of each
@@ -28,6 +29,7 @@ def explain_image(net: Net, images: Sequence[Path], x: int, y: int, folder: Path
                          f'change its result afterwards: leave it out')
     image, = images
     file = folder / f'{image.stem}.why.png'
+    require_apart(file, image)
     require_own(file, overwrite)
     found = explain_pixel(net, image, y, x, **options)
     classes = net.about.get('classes') or [f'class {i}' for i in range(len(found.score))]
