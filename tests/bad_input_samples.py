@@ -137,7 +137,7 @@ def a_photo_of_a_phone(root):
     edit_bytes(root / 'images/two.jpg', lambda data: b'\0\0\0\x18ftypheic' + b'\0' * 99)
 
 
-@bad(r'images.two\.jpg: not an image: it is XML')
+@bad(r'images.two\.jpg: not an image: it is XML; give the image itself')
 def labels_in_place_of_an_image(root):
     edit_bytes(root / 'images/two.jpg', lambda data: b'<?xml version="1.0"?><annotations/>')
 

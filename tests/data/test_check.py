@@ -39,7 +39,7 @@ def test_invalid_labels_are_counted_over_all_files():
     row, column = np.argwhere(LABEL == 1)[0]
     assert [*find_problems(dataset, {})] == [
         f'b: label 38 at row {row}, column {column}; there are 3 classes (0 … 2) and 255 is void. '
-        f'{invalid:,} such pixels in 2 files. Values found: -1, 0, 1, 2, 38, 255']
+        f'{invalid:,} such pixels in 2 files. Values found: -1, 0, 1, 2, 38, 255. Also in c']
 
 
 def test_the_summary_of_a_data_set(tmp_path):

@@ -156,7 +156,7 @@ def _describe(head: bytes) -> str:
     if head[4:12] in HEIF:
         return 'it is HEIC or AVIF; convert it to JPEG first'
     if head.startswith(b'<?xml') and b'html' not in head:
-        return 'it is XML'
+        return 'it is XML; give the image itself'
     if head.startswith(b'<'):
         return 'it is an HTML page (a failed download?); get it again'
     return f'it begins with {head[:8]!r}; the formats are {", ".join([*FORMATS, "NPY"])}'
