@@ -1,4 +1,6 @@
 """What does not fit together is rejected before the first step, and before anything is written."""
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -131,7 +133,7 @@ def test_validation_images_that_cannot_be_predicted_are_rejected_before_the_firs
     large = small_dataset(size=(300, 400), same_size=True)
     recipe = make_recipe(batch=2)
     rows = run(tmp_path, build('pspnet', 3, width=1/32), small_dataset(), large, recipe)
-    with pytest.raises(ValueError, match=r'a validation image of 300×400 pixels takes \d+ MB of '
+    with pytest.raises(ValueError, match=r'a validation image of 300×400 pixels .* takes \d+ MB of '
                                          r'memory, 1 MB may be used, and this net cannot predict '
                                          r'it in tiles: .*: validate on smaller images'):
         next(rows)
@@ -144,7 +146,7 @@ def test_validation_images_that_cannot_be_predicted_are_rejected_before_the_firs
 def test_validation_images_that_are_too_small_are_rejected_before_the_first_step(tmp_path):
     rows = run(tmp_path, build('deconvnet', 3, width=1/32), small_dataset(size=(230, 230)),
                small_dataset(size=(40, 50), same_size=True), make_recipe(batch=2))
-    with pytest.raises(ValueError, match='validation images of 40×50 pixels are too small for this '
+    with pytest.raises(ValueError, match='validation images of 40×50 pixels .* are too small for this '
                                          'net: a window of 7×7 does not fit '):
         next(rows)
     assert not [*tmp_path.iterdir()]
@@ -163,7 +165,72 @@ def test_files_that_are_missing_are_named_before_the_first_step(tmp_path, split,
     message = f'4 files of the {which} set are missing: .*masks/0..png, .*, …; add what is missing'
     with pytest.raises(FileNotFoundError, match=message):
         next(run(tmp_path / 'run', small_net(), *data, make_recipe()))
-    assert not [*(tmp_path / 'run').iterdir()]
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('which, name, flag', [('training', '01', ''),
+                                               ('validation', '04', ' --split val')])
+def test_an_image_that_cannot_be_read_is_named_before_the_first_step(tmp_path, which, name, flag):
+    root = tmp_path / 'my data'
+    root.mkdir()
+    write_bright_halves(root)
+    (root / 'train.txt').write_text('00\n01\n02\n')
+    (root / 'val.txt').write_text('04\n05\n')
+    Image.new('L', (20, 20)).save(root / f'masks/{name}.png')
+    data = [load_dataset('folder', root, part) for part in ('train', 'val')]
+    rows = run(tmp_path / 'run', small_net(), *data, make_recipe(), data=('folder', root))
+    with pytest.raises(ValueError, match=f'{name}.png: 30×40 .* 20×20; .*in the {which} set; '
+                                         f"`tinyfcn check '.*/my data'{flag}` lists all"):
+        next(rows)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_of_very_many_pixels_some_images_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(requirements, 'READ_PIXELS', 30 * 40 * 5)
+    write_bright_halves(tmp_path)
+    dataset = load_dataset('folder', tmp_path)
+    read = []
+    dataset.read, before = lambda name: read.append(name) or before(name), dataset.read
+    requirements.require_readable(dataset, 'training', '', print)
+    assert read == ['00', '05', '10', '15']
+
+
+def test_masks_of_0_and_255_are_noted(tmp_path):
+    root = tmp_path / 'data'
+    root.mkdir()
+    write_bright_halves(root)
+    for path in (root / 'masks').iterdir():
+        Image.fromarray(255 * np.array(Image.open(path))).save(path)
+    notes = []
+    dataset = load_dataset('folder', root)
+    rows = run(tmp_path / 'run', small_net(), dataset, dataset.subset(['00']), make_recipe(),
+               log=notes.append)
+    next(rows)
+    rows.close()
+    assert [note for note in notes if 'the masks hold only 0 and 255, and 255 is void' in note]
+    assert len(notes) == 2                              # of the common image
+
+
+def test_a_run_below_images_of_labelme_is_no_label(tmp_path):
+    shape = dict(label='leaf', points=[[1, 1], [6, 1], [6, 6]], shape_type='polygon')
+    for i in range(30):                                 # more than are looked at, for the format
+        Image.new('RGB', (12, 9)).save(tmp_path / f'{i}.png')
+        (tmp_path / f'{i}.json').write_text(json.dumps(dict(
+            shapes=[shape], imagePath=f'{i}.png', imageHeight=9, imageWidth=12)))
+    dataset = load_dataset('folder', tmp_path)
+    recipe = make_recipe(steps=1)
+    [*run(tmp_path / 'run', small_net(), dataset, dataset, recipe)]
+    assert load_dataset('folder', tmp_path).names == dataset.names
+
+
+def test_a_run_is_not_kept_among_its_images(tmp_path):
+    write_bright_halves(tmp_path)
+    dataset = load_dataset('folder', tmp_path)
+    for folder in 'images', 'masks':
+        before = sorted((tmp_path / folder).iterdir())
+        with pytest.raises(ValueError, match='choose another folder with --run'):
+            next(run(tmp_path / folder, small_net(), dataset, dataset, make_recipe()))
+        assert sorted((tmp_path / folder).iterdir()) == before
 
 
 def test_images_to_train_and_to_validate_on_are_noted(tmp_path):
@@ -198,11 +265,12 @@ def test_a_step_that_does_not_fit_the_memory_is_rejected(tmp_path, monkeypatch):
     dataset = photos(tmp_path / 'data')
     monkeypatch.setattr(memory, 'available_memory', lambda x: 4 * 10**9)
     recipe = get_recipe('folder', crop_size=None, scale_range=None)
-    with pytest.raises(ValueError, match=r'a step on images of 3024×4032 pixels takes about '
-                                         r'2\d.\d GB of memory, and 4.0 GB are available: --set '
-                                         r'crop_size=512,512 trains on crops'):
+    with pytest.raises(ValueError, match=r'a step on images of 3024×4032 pixels \(rows × '
+                                         r'columns\) takes about 2\d.\d GB of memory, and 4.0 '
+                                         r'GB are available: --set crop_size=512,512 trains on '
+                                         r'crops'):
         next(run(tmp_path / 'run', build_net(recipe, dataset.classes), dataset, dataset, recipe))
-    assert not [*(tmp_path / 'run').iterdir()]
+    assert not (tmp_path / 'run').exists()
     monkeypatch.setattr(memory, 'available_memory', lambda x: 0)
     with pytest.raises(ValueError, match='smaller images, batch or iter_size, or a smaller net'):
         fit(build('tiny_8s', 2), dataset, recipe)

@@ -480,6 +480,15 @@ def test_an_image_that_fails_leaves_the_previous_checkpoint(tmp_path):
     assert run_state(tmp_path / LAST)['step'] in (4, 5)
 
 
+def test_a_validation_that_fails_leaves_a_checkpoint(tmp_path):
+    valid = Dataset(CLASSES, ['one'], lambda name: (np.zeros((9, 12, 3), 'uint8'),
+                                                    np.zeros((9, 10), 'uint8')))
+    with pytest.raises(ValueError, match='one: the image has 9×12 pixels and its label 9×10. The '
+                                         'weights of step 2 are saved in last.safetensors: '):
+        list(start_run(tmp_path, run_recipe(validate_every=2), valid=valid))
+    assert run_state(tmp_path / LAST)['step'] == 2
+
+
 # ---- initial weights -----------------------------------------------------------------------------
 
 @pytest.fixture
@@ -505,6 +514,21 @@ def test_without_files_a_net_starts_from_the_seed():
     first, same, other = (build_net(make_recipe(net='fcn_squeezenet_16s'), CLASSES, seed)
                           for seed in (1, 1, 2))
     assert bits(first) == bits(same) != bits(other)
+
+
+def test_classes_in_another_order_are_noted(coarse):
+    file, _ = coarse
+    notes = []
+    build_net(get_recipe('folder', net='fcn_squeezenet_16s'), ('a', 'b', 'c'), 0, {'': file},
+              notes.append)
+    assert not notes                                    # the file does not say its classes
+    net = build('fcn_squeezenet_16s', n_class=3)
+    net.about.update(preprocess=CENTRED, classes=['a', 'c', 'b'])
+    net.save(file)
+    build_net(get_recipe('folder', net='fcn_squeezenet_16s'), ('a', 'b', 'c'), 0, {'': file},
+              notes.append)
+    note, = [note for note in notes if 'another order' in note]
+    assert "in another order, a, c, b: the scores of 'b' start as those of 'c'" in note
 
 
 def test_preprocess_is_that_of_the_weights_where_the_recipe_has_none(coarse):

@@ -1,5 +1,5 @@
 """The net of a recipe, with random weights or with weights from files."""
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -64,6 +64,7 @@ def build_net(recipe: Recipe, dataset: 'Dataset | Classes', seed: int = 0,
         except ValueError as error:
             raise ValueError(f'{_describe_misfit(file, about, recipe)}: {error}') from None
         _log_adaptation(report, net, channels, log)
+        _log_class_order(file, about, class_names, log)
         if 'channels' in about:                         # the same as those of the data set
             net.about['channels'] = about['channels']
             preprocess = about['preprocess']
@@ -103,6 +104,20 @@ def _log_adaptation(report: weights.Report, net: Net, channels: Channels,
         before, after = report.shapes[name]
         if log and before and after and len(before) == len(after) == 4:
             log(describe_adaptation(name.removesuffix('.w'), after[1], channels.has_colours))
+
+
+def _log_class_order(file: str | Path, about: Mapping[str, Any], names: Sequence[str],
+                     log: Callable[[str], object] | None) -> None:
+    """Say if a class has another number in the file, whose scores then begin as another's."""
+    before, *_ = by_output(about.get('classes') or ()).values()
+    if not log or len(before) != len(names):
+        return
+    moved = [name for i, name in enumerate(names) if name in before and before[i] != name]
+    if moved:
+        old = before[names.index(moved[0])]
+        log(f'{printable(file)} has the classes in another order, {printable(", ".join(before))}: '
+            f'the scores of {printable(repr(moved[0]))} start as those of {printable(repr(old))} '
+            f'and have to be learned again; a classes.txt in the order of the weights avoids it')
 
 
 def _describe_misfit(file: str | Path, about: Mapping[str, Any], recipe: Recipe) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import optim
 from ..data.channels import RGB
+from ..data.check import LabelCounts
 from ..data.dataset import Dataset, require_dataset
 from ..data.labels import by_output
 from ..files import printable
@@ -18,10 +19,12 @@ from ..prediction.tiles import border, largest_tile, usable_memory
 from .channels import preprocess_for
 from .first_weights import preprocess_differences
 from .freeze import frozen_weights, require_weights_to_train
-from .memory import CROPS, image_sizes, require_memory
+from .memory import CROPS, image_sizes, largest_size, require_memory
 from .recipes import Recipe
+from .run_files import RUN_INFO, Log
 
 MAX_NAMES = 3                   # how many files a sentence lists
+READ_PIXELS = 200_000_000       # of each data set, read before the first step: some seconds
 
 
 def require_trainable(net: Net, dataset: Dataset, recipe: Recipe,
@@ -128,7 +131,7 @@ def require_predictable(net: Net, valid: Dataset) -> None:
     size = max(image_sizes(valid), key=prod, default=None)
     if size is None:                                    # no image can be read
         return
-    shown = f'{size[0]}×{size[1]} pixels'
+    shown = f'{size[0]}×{size[1]} pixels (rows × columns)'
     padded = [length + 2 * border(net) for length in size]
     try:
         needed = peak(net, padded)
@@ -157,6 +160,39 @@ def require_files(dataset: Dataset, which: str) -> None:
         raise FileNotFoundError(f'{len(missing):,} {files} of the {which} set {are} missing: '
                                 f'{", ".join(map(printable, missing[:MAX_NAMES]))}{more}; add '
                                 f'what is missing, or list other images')
+
+
+def require_readable(dataset: Dataset, which: str, remedy: str, log: Log) -> None:
+    """Read the files of images and labels, of many images some that are spread evenly.
+
+    Raises for the first image that fails: later it would end a run of hours. Labels of which there
+    is nothing to learn are logged. remedy: what else to do, for the error
+    """
+    if not dataset.files(dataset.names[0]):             # images that are generated
+        return
+    counts = {output: LabelCounts(names) for output, names in by_output(dataset.classes).items()}
+    every = 1 + len(dataset) * prod(largest_size(dataset)) // READ_PIXELS
+    for i in range(0, len(dataset), every):
+        try:
+            _, label = dataset[i]
+        except (OSError, ValueError) as error:
+            raise ValueError(f'{error}. This image is in the {which} set{remedy}') from None
+        for own in dataset.output_labels(dataset.names[i], label):
+            counts[own.output].add(own.source, own.label)
+    if which == 'training':                             # others may well have one class
+        for count in counts.values():
+            for problem in count.problems():
+                log(problem)
+
+
+def require_apart(folder: Path, *datasets: Dataset) -> None:
+    """Raise if the folder of a run has images or labels, which its own files would be taken for."""
+    holding = {path.parent for dataset in datasets for name in dataset.names
+               for path in dataset.files(name)}
+    if folder.resolve() in {path.resolve() for path in holding}:
+        raise ValueError(f'{printable(folder)}: the images or labels of the data set are in this '
+                         f'folder, and {RUN_INFO} and the pictures of a run would be taken for '
+                         f'some of them: choose another folder with --run')
 
 
 def _is_missing(path: Path) -> bool:

@@ -7,8 +7,9 @@
     curves.png          the loss and the metrics
     predictions.png     predictions for a few validation images
 """
-from collections.abc import Generator, Mapping
-from contextlib import closing
+import shlex
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from .. import optim
 from ..data.check import find_overlaps
 from ..data.dataset import Dataset
 from ..data.fingerprint import fingerprint
+from ..data.folder import has_split
 from ..files import lock_folder, make_folder, printable
 from ..net import Net
 from ..prediction.tiles import NotFinite
@@ -29,7 +31,13 @@ from .first_weights import build_net
 from .loop import StepRow, make_optimizer, train
 from .ranks import require_same_data
 from .recipes import Recipe
-from .requirements import require_files, require_predictable, require_trainable
+from .requirements import (
+    require_apart,
+    require_files,
+    require_predictable,
+    require_readable,
+    require_trainable,
+)
 from .resume import open_run
 from .run_files import Log, Row, read_run_info, update_run_info
 from .validation import Validation, validate
@@ -87,12 +95,13 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
 
     if folder.exists() and not folder.is_dir():
         raise ValueError(f'{printable(folder)}: a file, not a folder; choose another with --run')
-    with lock_folder(make_folder(folder), IN_USE):
+    require_apart(folder, dataset, valid)
+    with removed_if_empty(folder), lock_folder(make_folder(folder), IN_USE):
         data_prints = fingerprints(dataset, valid)
         progress, info = open_run(folder, net, optimizer, recipe, seed, resume, overwrite,
                                   data_prints, log)
         require_trainable(net, dataset, recipe, optimizer)
-        _require_data(net, dataset, valid, log)
+        _require_data(net, dataset, valid, data, log)
         world().broadcast(progress)
         _log_if_finished(folder, progress, recipe, log)
         update_run_info(folder, info, command, seed, recipe, data, weights)
@@ -113,13 +122,39 @@ def _log_if_finished(folder: Path, progress: Progress, recipe: Recipe, log: Log)
         log(f'{folder}: this run has {describe_stop(progress, recipe, BEST)}')
 
 
-def _require_data(net: Net, dataset: Dataset, valid: Dataset, log: Log) -> None:
-    """Raise if a file is missing or an image cannot be predicted; log what is odd."""
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder that did not exist before if an error leaves it empty."""
+    existed = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            with suppress(OSError):                     # it is not empty
+                folder.rmdir()
+        raise
+
+
+def _require_data(net: Net, dataset: Dataset, valid: Dataset,
+                  data: tuple[str, Path | None] | None, log: Log) -> None:
+    """Raise if a file cannot be read or an image cannot be predicted; log what is odd."""
     require_files(dataset, 'training')
     require_files(valid, 'validation')
     require_predictable(net, valid)
+    for which, part in ('training', dataset), ('validation', valid):
+        remedy = f'; {check_command(*data, which)} lists all that is wrong' if data else ''
+        require_readable(part, which, remedy, log)
     for overlap in find_overlaps(dict(train=dataset, val=valid)):
         log(overlap)
+
+
+def check_command(name: str, root: Path | None, which: str) -> str:
+    """`tinyfcn check my`, for the name of a data set and its folder."""
+    is_own = name == 'folder' and root is not None
+    words = [str(root)] if is_own else [name, *(['--data', str(root)] if root else [])]
+    if which == 'validation' and (root is None or not is_own or has_split(root, 'val')):
+        words += ['--split', 'val']                     # else it is a part of the training set
+    return f'`tinyfcn check {printable(shlex.join(words), limit=None)}`'
 
 
 def train_and_write(writer: RunWriter, dataset: Dataset,
@@ -138,7 +173,7 @@ def train_and_write(writer: RunWriter, dataset: Dataset,
                 validation = None
                 if is_validation_step(writer.step, recipe):
                     writer.require_finite()             # predictions of such a net are meaningless
-                    validation = _validate(net, valid)
+                    validation = _validate_or_save(writer, valid)
                 yield from writer.write(without_names(step_row), validation, valid)
                 if stops_early(writer.progress, recipe):
                     writer.say(describe_stop(writer.progress, recipe, BEST))
@@ -147,6 +182,21 @@ def train_and_write(writer: RunWriter, dataset: Dataset,
             with writer.name_disk_errors():
                 writer.save_checkpoint('last')
             raise
+
+
+def _validate_or_save(writer: RunWriter, valid: Dataset) -> Validation:
+    """Validate; if an image cannot be read, the steps until here are not lost."""
+    try:
+        return _validate(writer.net, valid)
+    except Diverged:
+        raise
+    except (OSError, ValueError) as error:
+        with writer.name_disk_errors():
+            writer.save_checkpoint('last')
+        folder = printable(writer.folder)
+        raise ValueError(f'{error}. The weights of step {writer.step} are saved in {LAST}: '
+                         f'--resume continues from there if the file is again what it was; if it '
+                         f'is another, --weights {folder} --run FOLDER starts from them') from None
 
 
 def _validate(net: Net, valid: Dataset) -> Validation:
