@@ -48,6 +48,7 @@ def devkit(tmp_path):
 def test_voc(devkit):
     dataset = voc(devkit)
     assert (len(dataset), len(dataset.classes), dataset.names) == (2, 21, ['one', 'two'])
+    assert repr(dataset).startswith('<Dataset of 2 images, classes background, aeroplane, ')
     image, label = dataset[1]
     assert image.shape == (6, 8, 3)
     np.testing.assert_array_equal(label, LABEL)
@@ -276,7 +277,7 @@ def test_the_held_out_images_never_change():
     assert sorted(rest.names + held_out.names) == names
     again = hold_out(Dataset(['a'], ['new', *names], str), .2)[1].names
     assert set(again) - {'new'} == set(held_out.names)
-    with pytest.raises(ValueError, match='a share of 0.01 would hold out 0 of 3 images'):
+    with pytest.raises(ValueError, match='0 of 3 images would be held out: add images, or list'):
         hold_out(Dataset(['a'], names[:3], str), .01)
 
 

@@ -222,7 +222,8 @@ def require_same_classes(net: Net, dataset: Dataset) -> None:
                 raise ValueError(f'class {i} is {quote(then)} for the net and {quote(now)} in the '
                                  f'data set, so scores would be of the wrong classes. The classes '
                                  f'of the net are {", ".join(map(printable, names[:n_class]))}: '
-                                 f'list those of the data set in this order')
+                                 f'list those of the data set in this order, in its classes.txt; '
+                                 f'masks of numbers then need these numbers')
 
 
 def quote(name: str | None) -> str:

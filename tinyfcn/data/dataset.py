@@ -65,6 +65,10 @@ class Dataset:
         if not self.names:
             raise ValueError('no images: a data set needs at least one')
 
+    def __repr__(self) -> str:
+        classes = ', '.join(name for names in by_output(self.classes).values() for name in names)
+        return f'<Dataset of {len(self):,} images, classes {printable(classes)}>'
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -120,9 +124,9 @@ def hold_out(dataset: Dataset, share: float = .2) -> tuple[Dataset, Dataset]:
     held_out = [name for name in dataset.names if _hash(name) < limit]
     rest = [name for name in dataset.names if _hash(name) >= limit]
     if not held_out or not rest:
-        raise ValueError(f'a share of {share:g} would hold out {len(held_out)} of {len(dataset)} '
-                         f'images: choose another share, or list the images in train.txt and '
-                         f'val.txt')
+        raise ValueError(f'to validate on, {len(held_out)} of {len(dataset)} images would be held '
+                         f'out: add images, or list those to train on in train.txt and those to '
+                         f'validate on in val.txt')
     return dataset.subset(rest), dataset.subset(held_out)
 
 
