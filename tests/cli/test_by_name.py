@@ -113,10 +113,11 @@ def test_train_with_a_name(publish, photo, trained, run_main, squeezenet):
     data, _ = trained
     code, out, err = run_main('train', 'folder', '--data', data, '--weights', 'squeezenet', *STEPS)
     assert code == 0, err
-    first, *_ = out.splitlines()
-    assert re.fullmatch(rf'folder-squeezenet: training <Net of \d+ boxes, [\d,]+ parameters> on 9 '
-                        rf'images, validating on 3 others, starting from {here.cached}\. In '
-                        rf'runs/{data.name}:', first)
+    first, _, third, fourth, *_ = out.splitlines()
+    assert re.fullmatch(r'folder-squeezenet: training fcn_squeezenet_16s \([\d,]+ parameters\) on '
+                        r'9 images, validating on 3 others', first)
+    assert third == f'  starting from {here.cached}' and fourth == f'In runs/{data.name}:'
+    assert re.search(rf'^runs/{data.name} +\d', out, re.M)
     assert err.splitlines()[-2:] == ['licence: free for all', 'cite: A. Uthor, A Net, 2026']
     net = load(f'runs/{data.name}')
     assert net.about['build']['name'] == 'fcn_squeezenet_16s'
@@ -157,14 +158,15 @@ def test_train_folder_starts_from_what_has_been_fetched(publish, photo, trained,
     command = ['train', 'folder', '--data', data, *STEPS]
     code, out, err = run_main(*command, '--run', 'small')
     assert code == 0 and not err
-    assert ('from ImageNet weights fewer images are enough: `tinyfcn weights get googlenet`, 54 '
-            'MB, or squeezenet, 5 MB, and start again with another --run') in out.splitlines()[0]
+    assert ('starting from random weights. From ImageNet weights fewer images are enough:\n'
+            '  `tinyfcn weights get googlenet`, 54 MB, or squeezenet, 5 MB, and start again with '
+            'another --run FOLDER\n') in out
     assert not here.server.requests                     # a recipe downloads nothing
 
     run_main('weights', 'get', 'squeezenet')
     code, out, err = run_main(*command, '--run', 'large')
     assert code == 0 and not err
-    assert out.startswith('folder-squeezenet: ') and f'starting from {here.cached}. In' in out
+    assert out.startswith('folder-squeezenet: ') and f'starting from {here.cached}\nIn' in out
 
     for run, name in ('small', 'tiny_8s'), ('large', 'fcn_squeezenet_16s'):     # stays what it was
         code, _, err = run_main(*command, 'steps=3', '--run', run, '--resume')
@@ -201,7 +203,7 @@ def test_a_small_net_goes_on_from_its_own_weights(trained, photo, run_main):
     data, run = trained
     code, out, err = run_main('train', 'folder', '--data', data, '--weights', run, '--run', 'new',
                               *STEPS)
-    assert code == 0 and re.match(f'folder: .*, starting from {run}', out), err
+    assert code == 0 and re.search(f'^  starting from {run}$', out, re.M), err
 
 
 # ---- recipes -------------------------------------------------------------------------------------

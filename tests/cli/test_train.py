@@ -7,7 +7,8 @@ from shutil import copytree
 import pytest
 
 from tinyfcn.cli import parse
-from tinyfcn.cli.train import default_run_folder, last_and_best
+from tinyfcn.cli.train import default_run_folder, describe_missed, last_and_best
+from tinyfcn.data import Dataset
 from tinyfcn.training import recipes
 
 # ---- --set ---------------------------------------------------------------------------------------
@@ -132,6 +133,13 @@ def test_the_table_at_the_end_has_the_last_and_the_best_validation(tmp_path):
     assert last_and_best('my', last, tmp_path / 'gone') == {'my': last}
 
 
+def test_classes_that_are_never_predicted_are_named():
+    dataset = Dataset(['sky', 'tree', 'bird', 'sea'], ['a'], str)
+    missed, = describe_missed(dict(iu=[.5, 0., 0., None]), dataset)
+    assert missed.startswith('No pixel is predicted right of: tree, bird. Longer training helps')
+    assert not [*describe_missed(dict(iu=[.5, .1, .1, None]), dataset)]
+
+
 def test_find_lr_suggests_a_rate_and_trains_nothing(trained, run_main, tmp_path):
     root, _ = trained
     command = ['train', 'folder', '--data', root, '--run', tmp_path, '--find-lr', '--set',
@@ -161,6 +169,7 @@ def test_a_run_stops_early_with_a_frozen_trunk_and_an_event_file(trained, run_ma
     code, _, err = run_main('train', 'folder', '--data', trained[0], '--run', tmp_path / 'other',
                             '--set', 'freeze=fire*')
     assert code == 2 and "freeze has 'fire*', which matches none of the weights of this net" in err
+    assert not (tmp_path / 'other').exists()
 
 
 # ---- The folder of a run -------------------------------------------------------------------------
@@ -175,6 +184,15 @@ def test_the_run_is_called_like_its_data(monkeypatch, tmp_path):
         assert default_run_folder(recipe, data).as_posix() == f'runs/{folder}'
     monkeypatch.chdir(tmp_path / 'cells')
     assert default_run_folder('folder', tmp_path.cwd().relative_to(tmp_path.cwd())).name == 'cells'
+
+
+@pytest.mark.parametrize('flags', [[], ['--find-lr']])
+def test_a_run_in_the_folder_of_its_images_is_refused(flags, trained, run_main):
+    root, _ = trained
+    before = sorted(os.listdir(root / 'images'))
+    code, out, err = run_main('train', 'folder', '--data', root, '--run', root / 'images', *flags)
+    assert code == 2 and not out and 'the images or labels of the data set are in this' in err
+    assert sorted(os.listdir(root / 'images')) == before
 
 
 def test_a_run_remembers_its_data(trained):

@@ -51,15 +51,15 @@ def recipe_of_run(folder: Path, changes: dict[str, Any]) -> str:
     return 'folder'
 
 
-def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> str:
-    """The weights from which a run starts, for its first line, and how to get better ones."""
+def describe_start(name: str, files: Mapping[str, Path], resumes: bool) -> list[str]:
+    """Lines on the weights from which a run starts, and how to get better ones."""
     if files:
-        return f', starting from {" and ".join(map(printable, files.values()))}'
+        return [f'starting from {" and ".join(map(printable, files.values()))}']
     if name == 'folder' and not resumes:
-        return (', starting from random weights (from ImageNet weights fewer images are enough: '
-                '`tinyfcn weights get googlenet`, 54 MB, or squeezenet, 5 MB, and start again '
-                'with another --run FOLDER)')
-    return ''
+        return ['starting from random weights. From ImageNet weights fewer images are enough:',
+                '`tinyfcn weights get googlenet`, 54 MB, or squeezenet, 5 MB, and start again with '
+                'another --run FOLDER']
+    return []
 
 
 def has_weights_of(classifier: str, path: Path) -> bool:

@@ -33,13 +33,18 @@ loss, and vice versa.
 import argparse
 import shlex
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..data import Dataset
+from ..data.labels import by_output
 from ..files import printable
+from ..net import Net
 from ..runtime.machine import has_numba
 from ..training import recipes, run as runs
+from ..training.requirements import require_apart
 from ..training.run_files import LOG, Row, read_rows
 from ..weights.find import find_weights
 from .device import add_device_arguments
@@ -121,6 +126,7 @@ def run(args: argparse.Namespace) -> None:
         note('freeze keeps weights that are random: start from trained ones, with --weights')
 
     if args.find_lr:
+        require_apart(folder, train, valid)
         show_lr(net, train, recipe, args.seed, folder, args.overwrite)
         return
     if args.tensorboard:
@@ -130,19 +136,39 @@ def run(args: argparse.Namespace) -> None:
                     args.resume, data_location(recipe, root), note, args.overwrite,
                     args.tensorboard,
                     {suffix: find_weights(path) for suffix, path in files.items()})
-    others = 'other' if len(valid) == 1 else 'others'
-    title = (f'{name}: training {net} on {len(train):,} images, validating on '
-             f'{len(valid):,} {others}{describe_start(name, files, resumes)}. In {folder}:')
-    if train.description:
-        title = f'{title}\n  {root}: {train.description}'
+    title = '\n  '.join(describe_run(name, recipe, net, train, valid, root)
+                        + describe_start(name, files, resumes))
+    title = f'{title}\nIn {folder}:'
     how_to_continue = f'run the same command with --resume to continue in {folder}'
     scores = show_progress(rows, recipe, title, how_to_continue)
     if not scores:                                      # the run was finished before
         return
     say()
-    say(score_table(last_and_best(name, scores, folder), recipe.target, recipe.source))
+    rows_of_table = last_and_best(str(folder), scores, folder)
+    say(score_table(rows_of_table, recipe.target, recipe.source))
+    for line in describe_missed([*rows_of_table.values()][-1], train):
+        say(line)
     written = [name for name in RUN_FILES if (folder / name).exists()]
     say(f'\nIn {folder}: {", ".join(written)}')
+
+
+def describe_run(name: str, recipe: recipes.Recipe, net: Net, train: Dataset, valid: Dataset,
+                 root: Path | None) -> list[str]:
+    """What is trained, and on what: a line each."""
+    count = sum(w.size for w in net.params.values())
+    others = 'other' if len(valid) == 1 else 'others'
+    return [f'{name}: training {recipe.net} ({count:,} parameters) on {len(train):,} images, '
+            f'validating on {len(valid):,} {others}',
+            *([f'{root}: {train.description}'] if train.description else [])]
+
+
+def describe_missed(scores: Row, dataset: Dataset) -> Iterator[str]:
+    """A sentence for classes of which no pixel was predicted right, if there are some."""
+    classes, *_ = by_output(dataset.classes).values()
+    missed = [name for name, iu in zip(classes, scores['iu']) if iu == 0]
+    if missed:
+        yield (f'No pixel is predicted right of: {printable(", ".join(missed))}. Longer training '
+               f'helps, or weights for rare classes')
 
 
 def show_list(args: argparse.Namespace) -> None:
