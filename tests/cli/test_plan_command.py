@@ -42,8 +42,9 @@ def no_trial(monkeypatch):
 
 def test_the_plan_of_a_folder(my, no_trial, run_main):
     code, out, _ = run_main('plan', my)
-    assert code == 0
-    assert 'images to train on, of 120×160 pixels, and' in out and 'no pixel is absent' in out
+    assert code == 0 and out.startswith(f'{my}: 12 images in images/, ')
+    assert 'images to train on, of 120×160 pixels (rows × columns), and' in out
+    assert 'no pixel is absent' in out
     assert re.search(r'^sky +49\.48% +\d+ +\d\d\.\d ', out, re.M)
     assert re.search(r'^bird +\d+ +100% +100% +0% +0% +100% +100% +0% +0%$', out, re.M)
     assert '0.5 s a step; 1,000 steps, with validations, take about' in out and '1.5 GB' in out

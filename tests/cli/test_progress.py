@@ -45,6 +45,13 @@ def test_a_command_without_stderr_shows_no_progress(monkeypatch):
     assert [*show_bar('abc', 3, 'image')] == [*'abc']
 
 
+def test_a_bar_may_have_no_lines_in_a_log_file(capsys, monkeypatch):
+    monkeypatch.setattr(bar, 'LINE_SECONDS', 0)
+    assert [*show_bar('ab', 2, 'trial', in_logs=False)] == ['a', 'b']
+    assert not capsys.readouterr().err
+    assert [*show_bar('a', 1, 'trial')] and '1 of 1 trials' in capsys.readouterr().err
+
+
 def test_lines_are_not_printed_more_often(capsys):
     show_progress(rows_of_a_run(), RECIPE, 'a title', 'resume')
     assert not capsys.readouterr().err

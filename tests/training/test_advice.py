@@ -30,7 +30,7 @@ def test_large_objects_need_no_fine_stride():
     own = get_recipe(OWN).net
     assert nets(coarse) == [own], 'what is whole at every stride'
     assert nets(fine)[-1] == 'fcn_squeezenet_4s' and set(nets(fine)) <= set(NETS)
-    assert 'stride 4: the ceiling of mean IU is' in fine.reasons[0]
+    assert 'a net of stride 4: mean IU can be at most' in fine.reasons[0]
 
 
 def test_finer_stages_have_lower_rates():

@@ -17,11 +17,13 @@ class Bar:
     """with Bar(total, 'image') as bar: …; bar.update()   Shown on stderr.
 
     unit: one of what is counted. done: how many are done already.
+    in_logs: whether a log file, in place of a terminal, gets lines.
     """
 
-    def __init__(self, total: int, unit: str, done: int = 0) -> None:
+    def __init__(self, total: int, unit: str, done: int = 0, in_logs: bool = True) -> None:
         self.total = total
         self.unit = unit
+        self.in_logs = in_logs
         # shown on a terminal only; a command may have been started without stderr
         self.bar = tqdm(total=total, unit=unit, disable=True if sys.stderr is None else None)
         self.line_time = perf_counter()
@@ -39,7 +41,7 @@ class Bar:
         if not self.bar.disable:
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update(self.done - self.bar.n)
-        elif perf_counter() - self.line_time >= LINE_SECONDS:
+        elif self.in_logs and perf_counter() - self.line_time >= LINE_SECONDS:
             self.line_time = perf_counter()
             say(self.line(note), sys.stderr)
 
@@ -58,9 +60,9 @@ class Bar:
         self.bar.close()
 
 
-def show_bar(items: Iterable[T], total: int, unit: str) -> Iterator[T]:
+def show_bar(items: Iterable[T], total: int, unit: str, in_logs: bool = True) -> Iterator[T]:
     """The items one after another, while a bar shows how many are done."""
-    with Bar(total, unit) as bar:
+    with Bar(total, unit, in_logs=in_logs) as bar:
         for item in items:
             yield item
             bar.update()

@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'{printable(args.dataset)}: no pixel of the masks has a class; '
                          f'`tinyfcn check` reads all of them')
     advice = advise(statistics, found.name, len(train), first if is_own else '')
+    if train.description:
+        say(f'{found.folder}: {train.description}')
     for line in [*describe_data(statistics, train, valid), '',
                  *describe_advice(advice, found, args), '']:
         say(line)
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     title = f'{args.dataset}: {len(train):,} images'
     try:
         trials = [run_trial(stage, found.folder, args.seed)
-                  for stage in show_bar(advice.stages, len(advice.stages), 'trial')]
+                  for stage in show_bar(advice.stages, len(advice.stages), 'trial', in_logs=False)]
     except ValueError:                                  # such as too little memory for a step
         draw(args.output, title, statistics, train, advice.reasons)
         raise
@@ -99,12 +101,11 @@ def select_images(dataset: Dataset) -> range:
 
 def describe_data(found: LabelStatistics, train: Dataset, valid: Dataset) -> Iterator[str]:
     """Sizes; a table of the classes and their ceilings; a table of small objects and thin parts."""
-    if train.description:
-        yield f'labels: {train.description}'
     smallest, largest = ('{}×{}'.format(*extreme(found.sizes, key=prod)) for extreme in (min, max))
     sizes = f'of {smallest}' if smallest == largest else f'from {smallest} to {largest}'
     read = '' if len(found.sizes) == len(train) else f'; {len(found.sizes):,} masks were read'
-    yield (f'{len(train):,} images to train on, {sizes} pixels, and {len(valid):,} to validate; '
+    yield (f'{len(train):,} images to train on, {sizes} pixels (rows × columns), and '
+           f'{len(valid):,} to validate; '
            f'{found.void / (found.pixels.sum() + found.void):.1%} of the pixels are void{read}')
     if absent := [i for i, pixels in enumerate(found.pixels) if not pixels]:
         yield f'no pixel is {names_of(absent, found)}'

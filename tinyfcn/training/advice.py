@@ -95,12 +95,12 @@ def choose_stride(found: LabelStatistics, strides: list[int]) -> tuple[int, str]
                        for stride, ceiling in ceilings.items())
     finer = [stride for stride in strides if stride < chosen]
     if finer:
-        why = f'a finer one raises it by less than {100 * GAIN:g} points'
+        why = f'a finer stride raises it by less than {100 * GAIN:g} points'
     elif len(strides) > 1:
-        why = 'the finest stride of these nets'
+        why = f'{chosen} is the finest stride of these nets'
     else:
-        why = 'the only stride of these nets'
-    return chosen, f'stride {chosen}: the ceiling of mean IU is {listed}; {why}'
+        why = f'{chosen} is the only stride of these nets'
+    return chosen, f'a net of stride {chosen}: mean IU can be at most {listed}; {why}'
 
 
 # ---- the stages ----------------------------------------------------------------------------------
