@@ -57,9 +57,12 @@ def read_classes(path: Path) -> Classes:
 
 def missing_classes(root: Path, found: str = '') -> FileNotFoundError:
     """An error to raise where no file lists the classes. found: what the masks hold."""
+    others = sorted(path.name for path in root.glob('*.txt')
+                    if path.stem not in ('train', 'val', 'test', 'channels'))
+    renamed = f'If {printable(others[0])} lists them, rename it. ' if others else ''
     return FileNotFoundError(
         f'{printable(root / "classes.txt")}: no such file; write the names of the classes, one a '
-        f'line, that of number 0 first. {found}{describe_folder(root)}')
+        f'line, that of number 0 first. {renamed}{found}{describe_folder(root)}')
 
 
 def number_classes(names: Iterable[str]) -> Classes:

@@ -207,3 +207,6 @@ def test_what_masks_hold_is_said_where_no_file_lists_the_classes(tmp_path, mask,
     write_masks(tmp_path, mask)
     with pytest.raises(FileNotFoundError, match=r'classes\.txt: no such file; .*' + described):
         folder(tmp_path)
+    (tmp_path / 'colours.txt').touch()
+    with pytest.raises(FileNotFoundError, match=r'If colours\.txt lists them, rename it\. '):
+        folder(tmp_path)
