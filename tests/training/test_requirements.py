@@ -191,7 +191,7 @@ def test_of_very_many_pixels_some_images_are_read(tmp_path, monkeypatch):
     dataset = load_dataset('folder', tmp_path)
     read = []
     dataset.read, before = lambda name: read.append(name) or before(name), dataset.read
-    requirements.require_readable(dataset, 'training', '', print)
+    requirements.require_readable(dataset, 'training', print)
     assert read == ['00', '05', '10', '15']
 
 

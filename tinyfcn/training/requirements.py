@@ -162,11 +162,11 @@ def require_files(dataset: Dataset, which: str) -> None:
                                 f'what is missing, or list other images')
 
 
-def require_readable(dataset: Dataset, which: str, remedy: str, log: Log) -> None:
+def require_readable(dataset: Dataset, which: str, log: Log) -> None:
     """Read the files of images and labels, of many images some that are spread evenly.
 
     Raises for the first image that fails: later it would end a run of hours. Labels of which there
-    is nothing to learn are logged. remedy: what else to do, for the error
+    is nothing to learn are logged.
     """
     if not dataset.files(dataset.names[0]):             # images that are generated
         return
@@ -176,7 +176,7 @@ def require_readable(dataset: Dataset, which: str, remedy: str, log: Log) -> Non
         try:
             _, label = dataset[i]
         except (OSError, ValueError) as error:
-            raise ValueError(f'{error}. This image is in the {which} set{remedy}') from None
+            raise ValueError(f'{error}. This image is in the {which} set') from None
         for own in dataset.output_labels(dataset.names[i], label):
             counts[own.output].add(own.source, own.label)
     if which == 'training':                             # others may well have one class

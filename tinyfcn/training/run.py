@@ -142,8 +142,11 @@ def _require_data(net: Net, dataset: Dataset, valid: Dataset,
     require_files(valid, 'validation')
     require_predictable(net, valid)
     for which, part in ('training', dataset), ('validation', valid):
-        remedy = f'; {check_command(*data, which)} lists all that is wrong' if data else ''
-        require_readable(part, which, remedy, log)
+        try:
+            require_readable(part, which, log)
+        except ValueError as error:
+            remedy = f'; {check_command(*data, which)} lists all that is wrong' if data else ''
+            raise ValueError(f'{error}{remedy}') from None
     for overlap in find_overlaps(dict(train=dataset, val=valid)):
         log(overlap)
 
@@ -152,8 +155,9 @@ def check_command(name: str, root: Path | None, which: str) -> str:
     """`tinyfcn check my`, for the name of a data set and its folder."""
     is_own = name == 'folder' and root is not None
     words = [str(root)] if is_own else [name, *(['--data', str(root)] if root else [])]
-    if which == 'validation' and (root is None or not is_own or has_split(root, 'val')):
-        words += ['--split', 'val']                     # else it is a part of the training set
+    with suppress(OSError, ValueError):                 # a folder that is given by --images, too
+        if which == 'validation' and (root is None or not is_own or has_split(root, 'val')):
+            words += ['--split', 'val']                 # else it is a part of the training set
     return f'`tinyfcn check {printable(shlex.join(words), limit=None)}`'
 
 
