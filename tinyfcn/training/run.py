@@ -96,7 +96,9 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
     if folder.exists() and not folder.is_dir():
         raise ValueError(f'{printable(folder)}: a file, not a folder; choose another with --run')
     require_apart(folder, dataset, valid)
-    with removed_if_empty(folder), lock_folder(make_folder(folder), IN_USE):
+    existed = folder.exists()
+    # removed inside the lock: a process that is refused must not remove the folder of another
+    with lock_folder(make_folder(folder), IN_USE), removed_if_empty(folder, existed):
         data_prints = fingerprints(dataset, valid)
         progress, info = open_run(folder, net, optimizer, recipe, seed, resume, overwrite,
                                   data_prints, log)
@@ -123,9 +125,8 @@ def _log_if_finished(folder: Path, progress: Progress, recipe: Recipe, log: Log)
 
 
 @contextmanager
-def removed_if_empty(folder: Path) -> Iterator[None]:
+def removed_if_empty(folder: Path, existed: bool) -> Iterator[None]:
     """Remove a folder that did not exist before if an error leaves it empty."""
-    existed = folder.exists()
     try:
         yield
     except BaseException:
