@@ -133,9 +133,10 @@ def test_validation_images_that_cannot_be_predicted_are_rejected_before_the_firs
     large = small_dataset(size=(300, 400), same_size=True)
     recipe = make_recipe(batch=2)
     rows = run(tmp_path, build('pspnet', 3, width=1/32), small_dataset(), large, recipe)
-    with pytest.raises(ValueError, match=r'a validation image of 300×400 pixels .* takes \d+ MB of '
-                                         r'memory, 1 MB may be used, and this net cannot predict '
-                                         r'it in tiles: .*: validate on smaller images'):
+    with pytest.raises(ValueError, match=r'a validation image of 300×400 pixels \(rows × columns\) '
+                                         r'takes \d+ MB of memory, 1 MB may be used, and '
+                                         r'this net cannot predict it in tiles: .*: validate on '
+                                         r'smaller images'):
         next(rows)
     assert not [*tmp_path.iterdir()]
     rows = run(tmp_path, small_net(), small_dataset(), large, recipe)       # which has tiles
@@ -146,8 +147,9 @@ def test_validation_images_that_cannot_be_predicted_are_rejected_before_the_firs
 def test_validation_images_that_are_too_small_are_rejected_before_the_first_step(tmp_path):
     rows = run(tmp_path, build('deconvnet', 3, width=1/32), small_dataset(size=(230, 230)),
                small_dataset(size=(40, 50), same_size=True), make_recipe(batch=2))
-    with pytest.raises(ValueError, match='validation images of 40×50 pixels .* are too small for this '
-                                         'net: a window of 7×7 does not fit '):
+    with pytest.raises(ValueError, match=r'validation images of 40×50 pixels \(rows × columns\) '
+                                         'are too small for this net: a window of 7×7 does not '
+                                         'fit '):
         next(rows)
     assert not [*tmp_path.iterdir()]
 
