@@ -97,7 +97,6 @@ def run(folder: str | Path, net: Net, dataset: Dataset, valid: Dataset, recipe: 
         raise ValueError(f'{printable(folder)}: a file, not a folder; choose another with --run')
     require_apart(folder, dataset, valid)
     existed = folder.exists()
-    # removed inside the lock: a process that is refused must not remove the folder of another
     with lock_folder(make_folder(folder), IN_USE), removed_if_empty(folder, existed):
         data_prints = fingerprints(dataset, valid)
         progress, info = open_run(folder, net, optimizer, recipe, seed, resume, overwrite,
@@ -126,7 +125,10 @@ def _log_if_finished(folder: Path, progress: Progress, recipe: Recipe, log: Log)
 
 @contextmanager
 def removed_if_empty(folder: Path, existed: bool) -> Iterator[None]:
-    """Remove a folder that did not exist before if an error leaves it empty."""
+    """Remove a folder that did not exist before if an error leaves it empty.
+
+    Inside its lock, so that a process that is refused does not remove the folder of another.
+    """
     try:
         yield
     except BaseException:
