@@ -273,6 +273,7 @@ def test_the_command_or_script_runs(kind, step, folder_with_files, environment):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.demo
 def test_the_script_of_readme_writes_its_overlay(folder_with_files):
     with Image.open(folder_with_files / 'overlay.png') as overlay:
         assert overlay.width >= 90

@@ -174,11 +174,12 @@ def test_a_run_on_four_channels_resumes_is_loaded_and_predicts(infrared, photo_w
 def test_images_of_other_channels_are_refused(infrared, tmp_path):
     net = build_net(make_recipe(**NET), infrared)
     np.save(tmp_path / 'a.npy', np.zeros((*SIZE, 3), 'uint16'))
-    with pytest.raises(ValueError, match=r'a\.npy: 3 channels of uint16, and the other images, '
-                                         r'.*have 4 channels of uint16'):
+    with pytest.raises(ValueError, match=r'a\.npy: 3 channels of uint16, and the images that the '
+                                         r'net was trained on have 4 channels of uint16 \(blue'):
         predict(net, tmp_path / 'a.npy')
     Image.new('RGBA', SIZE).save(tmp_path / 'a.png')
-    with pytest.raises(ValueError, match=r'a\.png: values of uint8, and .*have uint16; convert'):
+    with pytest.raises(ValueError, match=r'a\.png: 3 channels and transparency of uint8, and .*'
+                                         r'have 4 channels of uint16 .*; convert'):
         predict(net, tmp_path / 'a.png')
     with pytest.raises(TypeError, match=r'image is an array .* of uint8; give .*\(H, W, 4\), as '
                                         r'the net was trained on 4 channels of uint16 \(blue'):
