@@ -106,7 +106,7 @@ READERS = {
                           for label in (LABEL, LABEL * 1., boxed(LABEL))]),
     'list': ('tinyfcn.data.lists.read_list', lambda: [
         '2007_000032\nIMG_1.jpg\nä b\n'.encode(), b'\xef\xbb\xbfa\r\nb']),
-    'classes': ('tinyfcn.data.folder.read_classes', lambda: [
+    'classes': ('tinyfcn.data.classes.read_classes', lambda: [
         'sky\ntree\nroad ä\n'.encode(), b'0 0 0 sky\n0 128 0 tree\n224 224 192 void\n']),
     'regions': ('tinyfcn.data.stanford.read_regions', lambda: [b'0 1 2\n3 -1 5\n' * 4, b'0 0\n']),
     'manifest': ('tinyfcn.data.manifest.read_manifest', lambda: [
