@@ -184,6 +184,17 @@ def test_the_first_loss_is_ln_of_the_classes_and_only_scores_get_gradients(name)
     assert moving == {name for name in n.params if re.search('score|classifier/4', name)}
 
 
+def test_googlenet_may_be_trained_with_auxiliary_scores():
+    n = build('fcn_googlenet_8s', n_class=4, width=1/16, aux=True)
+    x = image('fcn_googlenet_8s', 33, 38)
+    scores = n.forward(x, train=True)
+    assert {name: score.shape for name, score in scores.items()} == dict.fromkeys(
+        ['score', 'aux_4a', 'aux_4d'], (1, 4, 33, 38))
+    grads = n.backward(**{name: np.ones_like(score) for name, score in scores.items()})
+    assert grads['aux_score_4a.w'].any() and grads['aux_score_4d.w'].any()
+    assert n.outputs(train=False) == ['score'] and n.forward(x).shape == (1, 4, 33, 38)
+
+
 def test_fcn32s_fixed_trains_only_its_scores():
     n = build('fcn32s_fixed', width=1/64)
     score = n.forward(image('fcn32s', 9, 9), train=True)
