@@ -1,7 +1,6 @@
 """Which recipe trains an FCN best on a laptop? Nets × schedules × augmentations, with seeds.
 
     python benchmarks/study.py --data FOLDER --set stanford 'squeezenet-*-flip' --seeds 0 1
-    python benchmarks/study.py                      the tables and the plots, of results/
 
 A trial is called net-schedule-augmentation. Every schedule shows the net each image as often. Each
 stage is a run in runs/study/, which an interrupted study resumes; the scores, the losses and all
@@ -116,14 +115,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('trials', nargs='*', default=['*'], metavar='PATTERN',
                         help=f'of {", ".join(TRIALS)}')
-    parser.add_argument('--data', type=Path, metavar='FOLDER')
+    parser.add_argument('--data', type=Path, required=True, metavar='FOLDER')
     parser.add_argument('--set', choices=FOLDERS, default='stanford')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     args = parser.parse_args()
     chosen = [trial for pattern in args.trials for trial in TRIALS if fnmatchcase(trial, pattern)]
     for seed, trial in product(args.seeds, dict.fromkeys(chosen)):
         path = STUDY / f'{args.set}-{trial}-{seed}.json'
-        if args.data and not path.exists():
+        if not path.exists():
             with ProcessPoolExecutor(1, get_context('spawn')) as process:
                 process.submit(run_trial, args.data, args.set, trial, seed).result()
             result = json.loads(path.read_text('utf-8'))
