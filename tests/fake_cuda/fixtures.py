@@ -1,0 +1,26 @@
+"""The real CuPy as a fixture; tests/conftest.py makes it known to all tests."""
+import os
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def real_cupy():
+    """CuPy over the stand-in driver. Each array is an allocation of its own, of NaN at first.
+
+    Without CuPy's pool the driver sees where an array ends; see memory.cpp.
+    """
+    if 'FAKE_CUDA_WHEEL' not in os.environ:
+        message = f'the mark cupy needs the stand-in driver: {sys.executable} tests/fake_cuda/run.py ' \
+                  f'-m pytest -m cupy'
+        assert not os.environ.get('CI'), message
+        pytest.skip(message)
+    import cupy
+    before = cupy.cuda.get_allocator()
+    cupy.cuda.set_allocator(None)
+    try:
+        yield cupy
+        cupy.cuda.runtime.deviceSynchronize()       # an error of a kernel belongs to this test
+    finally:
+        cupy.cuda.set_allocator(before)

@@ -1,0 +1,3 @@
+// In place of CuPy's atomic functions: those of cuda_kernel.h are templates.
+#pragma once
+#include <cuda_kernel.h>

@@ -1,0 +1,153 @@
+"""The stand-in driver under the real CuPy: what it counts, and that it finds what it is there for."""
+import numpy as np
+import pytest
+from fake_cuda import driver
+
+pytestmark = pytest.mark.cupy
+# after an error that stays, freeing an array fails, which CuPy can only print
+frees_fail_too = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+
+REVERSE = '''
+extern "C" __global__ void reverse(const float* x, float* y)
+{
+    __shared__ float tile[256];
+    tile[threadIdx.x] = x[blockIdx.x * 256 + threadIdx.x];
+    __syncthreads();
+    y[blockIdx.x * 256 + threadIdx.x] = tile[255 - threadIdx.x];
+}
+extern "C" __global__ void sum_of_warp(const float* x, float* y)
+{
+    float sum = x[threadIdx.x];
+    for (int by = 16; by; by /= 2)
+        sum += __shfl_down_sync(0xffffffff, sum, by);
+    if (threadIdx.x % 32 == 0)
+        y[threadIdx.x / 32] = sum;
+}
+extern "C" __global__ void unwritten(float* y)
+{
+    __shared__ float tile[32];
+    y[threadIdx.x] = tile[threadIdx.x];
+}
+extern "C" __global__ void beyond(float* y) { y[threadIdx.x + 1] = 0; }
+'''
+
+
+@pytest.fixture
+def cupy(real_cupy):
+    return real_cupy
+
+
+def kernel(cupy, name):
+    return cupy.RawModule(code=REVERSE, options=('--std=c++17',)).get_function(name)
+
+
+def test_calls_are_counted_and_recorded(cupy):
+    x = cupy.asarray(np.arange(6, dtype='float32'))
+    with driver.counting() as counts, driver.recording() as lines:
+        (x + 1).get()
+    happened = {name: count for name, count in counts.items() if count}
+    assert happened == dict(launches=1, allocations=1, downloads=1, waits=1, downloaded_bytes=24)
+    assert lines[0] == 'allocate 24' and lines[1].startswith('launch cupy_add__float32')
+
+
+def test_threads_of_a_block_wait_for_each_other(cupy):
+    x = cupy.arange(512, dtype='float32')
+    y = cupy.empty_like(x)
+    kernel(cupy, 'reverse')((2,), (256,), (x, y))
+    np.testing.assert_array_equal(y.get(), x.get().reshape(2, 256)[:, ::-1].ravel())
+
+
+def test_a_warp_shuffles(cupy):
+    x = np.random.default_rng(0).integers(0, 100, 96).astype('float32')
+    y = cupy.empty(3, 'float32')
+    kernel(cupy, 'sum_of_warp')((1,), (96,), (cupy.asarray(x), y))
+    np.testing.assert_array_equal(y.get(), x.reshape(3, 32).sum(1))
+
+
+def test_memory_that_was_never_written_is_nan(cupy):
+    assert np.isnan(cupy.empty(3, 'float32').get()).all()
+    y = cupy.zeros(32, 'float32')
+    kernel(cupy, 'unwritten')((1,), (32,), (y,))
+    assert np.isnan(y.get()).all()
+
+
+@frees_fail_too
+def test_a_write_behind_an_array_is_found(cupy):
+    y = cupy.zeros(32, 'float32')
+    with driver.failing('no kernel'):               # which resets the error behind the block
+        kernel(cupy, 'beyond')((1,), (32,), (y,))
+        with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match='illegal memory access'):
+            y.get()
+
+
+def test_memory_is_limited(cupy):
+    with driver.memory_limit(1 << 20):
+        cupy.empty(1 << 16, 'float32')
+        with pytest.raises(Exception, match='out of memory'):
+            cupy.empty(1 << 20, 'float32')
+    cupy.empty(1 << 20, 'float32')
+
+
+@pytest.mark.parametrize('grid, block, shared', [((1,), (1025,), 0), ((1, 70000), (1,), 0),
+                                                 ((1,), (256,), 50 << 10)])
+def test_a_launch_that_a_gpu_would_refuse_fails(cupy, grid, block, shared):
+    x = cupy.zeros(512, 'float32')
+    with pytest.raises(cupy.cuda.driver.CUDADriverError, match='invalid'):
+        kernel(cupy, 'reverse')(grid, block, (x, x), shared_mem=shared)
+
+
+@frees_fail_too
+@pytest.mark.parametrize('blocking', [False, True])
+def test_a_failed_kernel_is_reported_late_and_for_ever(cupy, monkeypatch, blocking):
+    monkeypatch.setenv('CUDA_LAUNCH_BLOCKING', str(int(blocking)))
+    x = cupy.zeros(3, 'float32')
+    with driver.failing('multiply'):
+        y = x + 1
+        if blocking:
+            with pytest.raises(Exception, match='illegal memory access'):
+                x * 2
+        else:
+            x * 2
+            y = x + 1                               # what is launched behind it succeeds
+        for _ in range(2):
+            with pytest.raises(Exception, match='illegal memory access'):
+                y.get()
+        with pytest.raises(Exception, match='illegal memory access'):
+            cupy.zeros(3)
+    np.testing.assert_array_equal((x + 1).get(), [1, 1, 1])
+
+
+def test_products_equal_numpy_and_tf32_rounds_their_factors(cupy):
+    from cupy._core import _routines_linalg as linalg
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((5, 64)).astype('float32')
+    b = rng.standard_normal((64, 7)).astype('float32')
+    exact = a.astype('float64') @ b
+    errors = {}
+    for name in 'COMPUTE_TYPE_DEFAULT', 'COMPUTE_TYPE_TF32':
+        before = linalg.get_compute_type('f')
+        linalg.set_compute_type('f', getattr(linalg, name))
+        try:
+            with driver.counting() as counts:
+                y = cupy.asarray(a) @ cupy.asarray(b)
+        finally:
+            linalg.set_compute_type('f', before)
+        assert counts['products'] == 1
+        assert counts['tf32_products'] == (name == 'COMPUTE_TYPE_TF32')
+        errors[name] = np.abs(y.get() - exact).max() / np.abs(exact).max()
+    assert errors['COMPUTE_TYPE_DEFAULT'] < 1e-7
+    assert 1e-5 < errors['COMPUTE_TYPE_TF32'] < 1e-3
+
+
+def test_a_function_that_is_not_there_says_so(cupy, capfd):
+    with pytest.raises(Exception):
+        cupy.linalg.svd(cupy.eye(3))
+    assert 'cusolverDn' in capfd.readouterr().err
+
+
+def test_events_measure_time_of_the_host(cupy):
+    start, end = cupy.cuda.Event(), cupy.cuda.Event()
+    start.record()
+    end.record()
+    end.synchronize()
+    assert 0 <= cupy.cuda.get_elapsed_time(start, end) < 1000
