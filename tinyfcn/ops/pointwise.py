@@ -74,6 +74,7 @@ def dropout(x: Array, p: float = .5, train: bool = False, rng: Any = None) -> tu
 
 
 @backward_of(dropout)
+@accelerated
 def dropout_backward(dy: Array, cache: Any) -> tuple[Array]:
     shape, kept, p = cache
     check_gradient(dy, shape)

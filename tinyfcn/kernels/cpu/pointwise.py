@@ -8,6 +8,7 @@ from math import isfinite
 
 import numpy as np
 
+from ..dropout import draw_kept, scale_of_kept
 from ..registry import kernel
 from .blocking import channels_last
 from .images import pixel, rows_in_parallel
@@ -76,9 +77,9 @@ def _accepts_dropout(x, p=.5, train=False, rng=None):
 def dropout(x, p=.5, train=False, rng=None):
     p = float(p)
     kept = np.empty_like(x, bool)
-    kept[...] = rng.random(x.shape, 'float32') >= p     # drawn in the order of the reference
+    kept[...] = draw_kept(rng, x.shape, p)              # in the order of the reference
     y = x * kept
-    y *= 1 / (1 - p) if p < 1 else 0
+    y *= scale_of_kept(p)
     return y, (x.shape, kept, p)
 
 

@@ -13,12 +13,26 @@ extern "C" __global__ void relu_backward(const REAL* dy,                // count
         dx[i] = y[i] > 0 ? dy[i] : 0;
 }
 
-// y = x · kept · scale
+// y = x · kept · scale; bit i % 8 of byte i / 8, the lowest first, says whether value i is kept
 extern "C" __global__ void dropout(const REAL* x,                       // count
-                                   const unsigned char* kept,           // count
+                                   const unsigned char* bits,           // (count + 7) // 8
+                                   unsigned char* kept,                 // count
                                    REAL* y,                             // count
                                    REAL scale, long long count)
 {
+    EACH(i, count) {
+        const unsigned char is_kept = bits[i / 8] >> i % 8 & 1;
+        kept[i] = is_kept;
+        y[i] = x[i] * (REAL)is_kept * scale;
+    }
+}
+
+// dx = dy · kept · scale
+extern "C" __global__ void dropout_backward(const REAL* dy,             // count
+                                            const unsigned char* kept,  // count
+                                            REAL* dx,                   // count
+                                            REAL scale, long long count)
+{
     EACH(i, count)
-        y[i] = x[i] * (REAL)kept[i] * scale;
+        dx[i] = dy[i] * (REAL)kept[i] * scale;
 }
