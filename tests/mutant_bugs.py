@@ -843,9 +843,20 @@ BUGS = {
             ('index', 'the patch has no room for the last tile',
              'channels + 4 * LANES', 'channels'),
         ],
+        'kernels/winograd_matrices.py': [
+            ('sign', 'a sign of the transform of x',
+             '[a - b for a, b in zip(times_t, times_root)]',
+             '[a + b for a, b in zip(times_t, times_root)]'),
+        ],
+        'kernels/dropout.py': [
+            ('index', 'the upper half of 64 random bits comes first',
+             ".view('<u4')", ".view('<u4').reshape(-1, 2)[:, ::-1].ravel()"),
+            ('sign', 'a unit is kept although its number is just below p',
+             "least = ceil(", "least = int("),
+            ('randomness', 'half of a number that NumPy kept is left out',
+             " or source.state['has_uint32']", ""),
+        ],
         'kernels/cpu/winograd.py': [
-            ('sign', 'a sign of the transform of x', '[0, -Q, -Q * Q, P, 1, 0]',
-             '[0, -Q, Q * Q, P, 1, 0]'),
             ('index', 'a row of y below the image', 'min(4, y.rows - top - 4 * i)', '4'),
             ('index', 'a column of y right of the image', 'min(4, y.columns - 4 * j)', '4'),
             ('index', 'the filters of dx are not rotated',
@@ -994,8 +1005,8 @@ BUGS = {
             ('lifetime', 'ReLU overwrites what it may not',
              'y = x if overwrite else np.empty_like(x)', 'y = x'),
             ('randomness', 'dropout draws in the order of memory',
-             "rng.random(x.shape, 'float32') >= p",
-             "rng.random(x.transpose(0, 2, 3, 1).shape, 'float32').transpose(0, 3, 1, 2) >= p"),
+             "draw_kept(rng, x.shape, p)",
+             "draw_kept(rng, x.transpose(0, 2, 3, 1).shape, p).transpose(0, 3, 1, 2)"),
         ],
         'kernels/cpu/update.py': [
             ('sign', 'SGD adds the velocity', 'store(w + at, size - i, weight - velocity)',

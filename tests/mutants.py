@@ -100,6 +100,8 @@ CPU_SUBSETS = {
     'shape': Subset(LOOPS, 'crop'),
     'images': Subset(LOOPS, 'relu or max_pool'),
     'winograd': Subset(CONVOLUTIONS, 'winograd or rounding'),
+    'winograd_matrices': Subset(('kernels/test_winograd_errors.py',)),
+    'dropout': Subset(('kernels/test_dropout_draws.py',)),
     'small_maps': Subset(CONVOLUTIONS, 'small_maps or layers'),
     'conv': Subset(CONVOLUTIONS),
     'blocking': Subset(CONVOLUTIONS),

@@ -84,7 +84,11 @@ def test_every_source_file_counts(tmp_path):
         (tmp_path / name).write_text(f'{whole}2')
         assert jit.hash_sources(tmp_path) != before
         (tmp_path / name).write_text(whole)
-    assert jit.hash_sources(jit.HERE) == jit.SOURCES
+    table = tmp_path / 'a table elsewhere'
+    table.write_text('z = 1')
+    assert jit.hash_sources(tmp_path) == before != jit.hash_sources(tmp_path, table)
+    matrices = jit.HERE.parent / 'winograd_matrices.py'
+    assert jit.hash_sources(jit.HERE, matrices) == jit.SOURCES
 
 
 def test_cpus_are_told_apart():

@@ -5,10 +5,10 @@
 
 Numba's own cache looks at the file of the function alone, and two processes that compile at once
 may exchange their results. So this one keeps a file for each result, whose name is a hash of all
-that decides it: every source file of this folder, the CPU, the versions of Python and Numba, the
-signature, and the bytecode and the constants of the function. Nothing is ever overwritten by
-something else, and an edit anywhere is seen. Where no folder can be written, code is compiled again
-in every process.
+that decides it: every source file of this folder, the table of Winograd's matrices, the CPU, the
+versions of Python and Numba, the signature, and the bytecode and the constants of the function.
+Nothing is ever overwritten by something else, and an edit anywhere is seen. Where no folder can be
+written, code is compiled again in every process.
 
 To compile takes about half a second a loop, so it is logged, and the command line shows that.
 """
@@ -37,9 +37,10 @@ def short_hash(data: bytes) -> str:
     return sha256(data).hexdigest()[:16]
 
 
-def hash_sources(folder: Path) -> str:
-    """Of all files there: a loop is inlined into those that call it."""
-    return short_hash(b''.join(path.read_bytes() for path in sorted(folder.glob('*.py'))))
+def hash_sources(folder: Path, *others: Path) -> str:
+    """Of all files in the folder, because a loop is inlined into those that call it, and others."""
+    paths = [*sorted(folder.glob('*.py')), *others]
+    return short_hash(b''.join(path.read_bytes() for path in paths))
 
 
 if numba.config.DISABLE_JIT:
@@ -48,7 +49,8 @@ if numba.config.DISABLE_JIT:
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 SUFFIX = '.machine'         # of the names of files with machine code
-SOURCES = hash_sources(HERE)        # as they are when imported
+# as they are when imported; the numbers of the table become constants of the machine code
+SOURCES = hash_sources(HERE, HERE.parent / 'winograd_matrices.py')
 
 
 def compiled(function: F) -> F:

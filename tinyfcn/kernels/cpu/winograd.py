@@ -19,9 +19,10 @@ it works:
 A transform M X Mᵀ is emitted from its matrix, number by number, for LANES channels at a time. A few
 rows of tiles at a time go through steps 2 to 4, so that v and m stay in the cache.
 
-The matrices evaluate polynomials at five points and at ∞. With 0, ±1, ±2, the points of the paper,
-numbers that differ in size by 8² meet in one sum. With 0, ±2/3, ±3/2, whose product is 1, float32
-rounds a quarter as much: 1 to 5 millionths of the largest value.
+The matrices (winograd_matrices.py) evaluate polynomials at five points and at ∞. With 0, ±1, ±2,
+the points of the paper, numbers that differ in size by 8² meet in one sum. With 0, ±2/3, ±3/2,
+whose product is 1, the largest error of float32 is about a quarter: 1 to 5 millionths of the
+largest value.
 """
 from functools import cache
 
@@ -30,6 +31,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..winograd_matrices import toom_cook
 from . import blocking, simd
 from .blocking import parallel_for, scratch
 from .direct import fill, pack
@@ -40,20 +42,7 @@ from .simd import FLOAT, FLOATS, LANES, SIZE
 from .tile import choose_shape, tile
 from .vec import LOWEST, full, load, store, where
 
-P = 2/3                                                 # the points are 0, P, −P, Q, −Q and ∞
-Q = 3/2                                                 # P·Q = 1
-PQ = P * P + Q * Q
-AT_P = 2 * P * P * (P * P - Q * Q)                      # the product of P's distances to the others
-AT_Q = 2 * Q * Q * (Q * Q - P * P)
-INPUT = [                                               # Bᵀ
-    [1, 0, -PQ, 0, 1, 0], [0, -Q, -Q * Q, P, 1, 0], [0, Q, -Q * Q, -P, 1, 0],
-    [0, -P, -P * P, Q, 1, 0], [0, P, -P * P, -Q, 1, 0], [0, 1, 0, -PQ, 0, 1]]
-FILTER = [                                              # G
-    [1, 0, 0], [1/AT_P, P/AT_P, P*P/AT_P], [1/AT_P, -P/AT_P, P*P/AT_P],
-    [1/AT_Q, Q/AT_Q, Q*Q/AT_Q], [1/AT_Q, -Q/AT_Q, Q*Q/AT_Q], [0, 0, 1]]
-OUTPUT = [                                              # Aᵀ
-    [1, 1, 1, 1, 1, 0], [0, P, -P, Q, -Q, 0], [0, P**2, P**2, Q**2, Q**2, 0],
-    [0, P**3, -P**3, Q**3, -Q**3, 1]]
+INPUT, FILTER, OUTPUT = toom_cook()                     # Bᵀ, G, Aᵀ in exact fractions
 MATRICES = (INPUT, FILTER, OUTPUT, [*zip(*OUTPUT)], [*zip(*FILTER)])
 TO_V, TO_U, TO_Y, TO_U_OF_DY, TO_DW = range(len(MATRICES))
 
