@@ -211,7 +211,7 @@ def _resize_matrix(xp: Any, dtype: Any, nearest: bool, align_corners: bool, n: i
     i = xp.arange(float(out))[:, None]
     if nearest:
         at = i * pixels / outputs + 1e-9                        # 33 / 1.1 is 29.999999999999996
-        return sparse_rows(xp, dtype, n, at.astype('int64'), 1.)
+        return sparse_rows(xp, dtype, n, at.astype('int64'), xp.ones((1, 1)))
     if align_corners:
         at = i * ((n - 1) / max(out - 1, 1))
     else:
