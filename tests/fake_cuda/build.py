@@ -15,7 +15,7 @@ from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 CXX = 'g++', '-std=c++17', '-O2', '-Wall', '-Wextra', '-fPIC', '-shared', '-pthread'
 DRIVER = 'state', 'memory', 'pinned', 'threads', 'driver', 'runtime'
 # sources of a library, and the error by which its other functions answer "not supported"
@@ -56,7 +56,8 @@ def cache_folder():
 
 def find_extensions(wheel):
     """The compiled modules of CuPy."""
-    return sorted(file for name in ('cupy', 'cupy_backends') for file in wheel.glob(f'{name}/**/*.so'))
+    return sorted(file for package in ('cupy', 'cupy_backends')
+                  for file in wheel.glob(f'{package}/**/*.so'))
 
 
 def _build_all(folder, wheel, extensions):

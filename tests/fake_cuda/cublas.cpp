@@ -165,6 +165,29 @@ static int gemv(const char* name, Handle* handle, int t, int m, int n, const T* 
     return product<T>(name, handle, s, alpha, a, 0, x, 0, beta, y, 0, 1, compute);
 }
 
+// C = alpha op(A) + beta op(B), m×n; with alpha = 0 or beta = 0 that matrix is not read
+template<class T>
+static int add(const char* name, Handle* handle, int ta, int tb, int m, int n, const T* alpha,
+               const T* a, int lda, const T* beta, const T* b, int ldb, T* c, int ldc)
+{
+    if (!handle)
+        return NOT_INITIALIZED;
+    if (status())
+        return FAILED;
+    count(LAUNCHES, 1);
+    note("launch %s of %dx%d", name, m, n);
+    if (!may_run(name) || !computes())
+        return OK;
+    const auto at = [](int transposed, int i, int j, int step) {
+        return transposed ? (size_t)i * step + j : (size_t)j * step + i;
+    };
+    for (int j = 0; j < n; j++)
+        for (int i = 0; i < m; i++)
+            c[(size_t)j * ldc + i] = (*alpha ? *alpha * a[at(ta, i, j, lda)] : 0)
+                + (*beta ? *beta * b[at(tb, i, j, ldb)] : 0);
+    return OK;
+}
+
 extern "C" {
 
 int cublasCreate_v2(Handle** handle) { *handle = new Handle(); return OK; }
@@ -268,6 +291,18 @@ int cublasDdot_v2(Handle* h, int n, const double* x, int x_step, const double* y
                   double* result)
 {
     return dot(h, n, x, x_step, y, y_step, result);
+}
+
+int cublasSgeam(Handle* h, int ta, int tb, int m, int n, const float* alpha, const float* a,
+                int lda, const float* beta, const float* b, int ldb, float* c, int ldc)
+{
+    return add("cublasSgeam", h, ta, tb, m, n, alpha, a, lda, beta, b, ldb, c, ldc);
+}
+
+int cublasDgeam(Handle* h, int ta, int tb, int m, int n, const double* alpha, const double* a,
+                int lda, const double* beta, const double* b, int ldb, double* c, int ldc)
+{
+    return add("cublasDgeam", h, ta, tb, m, n, alpha, a, lda, beta, b, ldb, c, ldc);
 }
 
 }

@@ -1,4 +1,4 @@
-// cuSPARSE: matrices of float and double with 32-bit indices from 0, their products with dense
+// cuSPARSE: matrices of float and double with indices from 0, their products with dense
 // matrices and vectors, and the changes of format between CSR, CSC, COO and dense. All other
 // functions answer that they are not supported.
 #include "state.h"
@@ -11,14 +11,22 @@
 enum { OK = 0, INVALID = 3, FAILED = 6, UNSUPPORTED = 10 };
 enum Type { FLOAT = 0, DOUBLE = 1 };
 enum Format { CSR, CSC, COO };
-enum { BY_COLUMNS = 1, INDEX_32 = 2 };
+enum { BY_COLUMNS = 1, INDEX_32 = 2, INDEX_64 = 3 };
 
 struct Sparse {
     Format format;
     int64_t rows, columns, entries;
-    int *starts, *indices;              // of COO: the row and the column of each entry
+    void *starts, *indices;             // of COO: the row and the column of each entry
     void* values;
-    int type;
+    int start_type, index_type, type;
+
+    int64_t start(int64_t at) const { return read_index(starts, start_type, at); }
+    int64_t index(int64_t at) const { return read_index(indices, index_type, at); }
+
+    static int64_t read_index(const void* indices, int type, int64_t at)
+    {
+        return type == INDEX_32 ? ((const int32_t*)indices)[at] : ((const int64_t*)indices)[at];
+    }
 };
 
 struct Dense {
@@ -49,28 +57,31 @@ static void each_entry(const Sparse& m, std::function<void(int64_t, int64_t, dou
 {
     if (m.format == COO) {
         for (int64_t p = 0; p < m.entries; p++)
-            use(m.starts[p], m.indices[p], read(m.values, m.type, p));
+            use(m.start(p), m.index(p), read(m.values, m.type, p));
         return;
     }
     const int64_t lines = m.format == CSR ? m.rows : m.columns;
     for (int64_t i = 0; i < lines; i++)
-        for (int64_t p = m.starts[i]; p < m.starts[i + 1]; p++) {
+        for (int64_t p = m.start(i); p < m.start(i + 1); p++) {
             const double value = read(m.values, m.type, p);
             if (m.format == CSR)
-                use(i, m.indices[p], value);
+                use(i, m.index(p), value);
             else
-                use(m.indices[p], i, value);
+                use(m.index(p), i, value);
         }
 }
 
 static bool is_real(int type) { return type == FLOAT || type == DOUBLE; }
+static bool is_index(int type) { return type == INDEX_32 || type == INDEX_64; }
 
 static int create(Sparse** out, Format format, int64_t rows, int64_t columns, int64_t entries,
-                  void* starts, void* indices, void* values, int index_type, int base, int type)
+                  void* starts, void* indices, void* values, int start_type, int index_type,
+                  int base, int type)
 {
-    if (index_type != INDEX_32 || base || !is_real(type))
+    if (!is_index(start_type) || !is_index(index_type) || base || !is_real(type))
         return unsupported("cuSPARSE with these types", UNSUPPORTED);
-    *out = new Sparse{format, rows, columns, entries, (int*)starts, (int*)indices, values, type};
+    *out = new Sparse{format, rows, columns, entries, starts, indices, values, start_type,
+                      index_type, type};
     return OK;
 }
 
@@ -135,40 +146,29 @@ const char* cusparseGetErrorString(int error)
 // ---- Descriptors
 
 int cusparseCreateCsr(Sparse** out, int64_t rows, int64_t columns, int64_t entries, void* starts,
-                      void* indices, void* values, int start_type, int, int base, int type)
+                      void* indices, void* values, int start_type, int index_type, int base,
+                      int type)
 {
-    return create(out, CSR, rows, columns, entries, starts, indices, values, start_type, base, type);
+    return create(out, CSR, rows, columns, entries, starts, indices, values, start_type, index_type,
+                  base, type);
 }
 
 int cusparseCreateCsc(Sparse** out, int64_t rows, int64_t columns, int64_t entries, void* starts,
-                      void* indices, void* values, int start_type, int, int base, int type)
+                      void* indices, void* values, int start_type, int index_type, int base,
+                      int type)
 {
-    return create(out, CSC, rows, columns, entries, starts, indices, values, start_type, base, type);
+    return create(out, CSC, rows, columns, entries, starts, indices, values, start_type, index_type,
+                  base, type);
 }
 
 int cusparseCreateCoo(Sparse** out, int64_t rows, int64_t columns, int64_t entries, void* row,
                       void* column, void* values, int index_type, int base, int type)
 {
-    return create(out, COO, rows, columns, entries, row, column, values, index_type, base, type);
+    return create(out, COO, rows, columns, entries, row, column, values, index_type, index_type,
+                  base, type);
 }
 
 int cusparseDestroySpMat(Sparse* matrix) { delete matrix; return OK; }
-
-int cusparseSpMatGetSize(Sparse* m, int64_t* rows, int64_t* columns, int64_t* entries)
-{
-    *rows = m->rows;
-    *columns = m->columns;
-    *entries = m->entries;
-    return OK;
-}
-
-int cusparseCsrSetPointers(Sparse* m, void* starts, void* indices, void* values)
-{
-    m->starts = (int*)starts;
-    m->indices = (int*)indices;
-    m->values = values;
-    return OK;
-}
 
 int cusparseCreateDnMat(Dense** out, int64_t rows, int64_t columns, int64_t step, void* values,
                         int type, int order)
@@ -288,38 +288,6 @@ int cusparseSparseToDense(void*, Sparse* a, Dense* b, int, void*)
     each_entry(*a, [&](int64_t i, int64_t j, double value) {
         write(b->values, b->type, place(*b, i, j), value);
     });
-    return status() ? FAILED : OK;
-}
-
-int cusparseDenseToSparse_bufferSize(void*, void*, void*, int, size_t* bytes)
-{
-    *bytes = 16;
-    return OK;
-}
-
-int cusparseDenseToSparse_analysis(void*, Dense* a, Sparse* b, int, void*)
-{
-    int entries = 0;
-    for (int64_t i = 0; i < a->rows; i++) {
-        b->starts[i] = entries;
-        for (int64_t j = 0; j < a->columns; j++)
-            entries += read(a->values, a->type, place(*a, i, j)) != 0;
-    }
-    b->starts[a->rows] = b->entries = entries;
-    return status() ? FAILED : OK;
-}
-
-int cusparseDenseToSparse_convert(void*, Dense* a, Sparse* b, int, void*)
-{
-    int entry = 0;
-    for (int64_t i = 0; i < a->rows; i++)
-        for (int64_t j = 0; j < a->columns; j++) {
-            const double value = read(a->values, a->type, place(*a, i, j));
-            if (value) {
-                b->indices[entry] = j;
-                write(b->values, b->type, entry++, value);
-            }
-        }
     return status() ? FAILED : OK;
 }
 

@@ -1,6 +1,5 @@
 """The real CuPy as a fixture; tests/conftest.py makes it known to all tests."""
 import os
-import sys
 
 import pytest
 
@@ -12,8 +11,8 @@ def real_cupy():
     Without CuPy's pool the driver sees where an array ends; see memory.cpp.
     """
     if 'FAKE_CUDA_WHEEL' not in os.environ:
-        message = f'the mark cupy needs the stand-in driver: {sys.executable} tests/fake_cuda/run.py ' \
-                  f'-m pytest -m cupy'
+        message = ('the mark cupy needs the stand-in driver: '
+                   'python tests/fake_cuda/run.py -m pytest -m cupy')
         assert not os.environ.get('CI'), message
         pytest.skip(message)
     import cupy

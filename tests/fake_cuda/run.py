@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from shutil import which
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 # isort: split
-from fake_cuda.build import cache_folder
+from fake_cuda.build import HERE, cache_folder
 
 WHEEL = Path(sys.prefix) / 'cupy'           # where `make .venv/cupy` puts CuPy, out of the way
 
