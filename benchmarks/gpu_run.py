@@ -1,12 +1,16 @@
 """Train on a GPU within ten minutes: real images, in the stages of the paper.
 
-    python benchmarks/gpu_run.py runs/gpu_data.zip                      into runs/gpu
-    python benchmarks/gpu_run.py runs/gpu_data.zip --device cpu --steps 2 --width 1/16
+    python3 benchmarks/gpu_run.py runs/gpu_data.zip                     into runs/gpu
+    python3 benchmarks/gpu_run.py runs/gpu_data.zip --device cpu --steps 2 --width 1/16
 
 The archive comes from pack_data.py. Every stage starts from the weights of the one before. It takes
-as many steps of its recipe as its share of the time allows, by the speed of a few steps on a copy.
-Results: gpu_run.json, gpu_run.png (the losses) and a page of predictions for each part; no weights.
-The first two may be copied to benchmarks/results; the pages show images with terms of their own.
+as many steps of its recipe as its share of the time allows, by the speed of a few steps on a copy,
+and stops where it takes half as long again. A stage that fails is named, and the next one starts
+from the last weights that there are.
+
+Results: gpu_run.jsonl, a line for each stage; gpu_run.png, the losses; pages/, predictions of each
+part. No weights. The first two may be copied to benchmarks/results; the pages show images with
+terms of their own.
 """
 import argparse
 import json
@@ -15,11 +19,11 @@ from contextlib import closing
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import monotonic, perf_counter
 from zipfile import ZipFile
 
 # import from the repository: tinyfcn need not be installed on the GPU machine
@@ -32,13 +36,13 @@ from timing import RESULTS, describe_machine
 import accuracy
 import gpu_timing
 import numpy as np
-from gpu_tables import draw_losses, training_line
+from gpu_jobs import Job, read_log, run_jobs, supervise, worker_command
+from gpu_tables import draw_losses, print_report, rows_of, training_section
 from pack_data import NOTE
 
-from tinyfcn import metrics, viz, weights
+from tinyfcn import load, metrics, viz, weights
 from tinyfcn.data import load_dataset
 from tinyfcn.data.dataset import Dataset, hold_out
-from tinyfcn.files import open_atomic
 from tinyfcn.prediction.evaluation import predict_all
 from tinyfcn.training import loop, recipes, run
 from tinyfcn.training.recipes.ours import CENTRED
@@ -47,12 +51,18 @@ from tinyfcn.training.validation import json_scores
 FOLDERS = dict(accuracy.FOLDERS, voc='voc_native')
 SECONDS = 540                   # of the ten minutes that a command may take
 SHARES = {'vgg': 15, 'camvid': 25, 'camvid scaled': 25, 'animals': 15, 'scratch': 20}
-MIN_STEPS = {'vgg': 200}        # of a stage, however long they take
+MIN_STEPS = {'vgg': 200}        # of a stage, where its time need not be overrun by half
 SEED = 0
 WARM_UP_STEPS = 3
 TIMED_STEPS = 5
+TIMED_IMAGES = 2
 SHOWN = 4                       # images on a page
 POINTS = 100                    # of a loss curve
+STAGE_LIMIT = 30                # seconds, after which it hangs, beside its share of the time
+MARGIN = .9                     # of its seconds, for which a stage plans steps
+OVERRUN = 1.5                   # of its seconds, after which it stops
+PICTURE_SECONDS = 2             # for a page, at the end
+LOG = 'gpu_run.jsonl'
 
 # A batch of four images, where the recipe has four batches of one. The images of CamVid have one
 # size, so this differs only in the weight of void pixels; and a GPU needs fewer launches.
@@ -75,26 +85,40 @@ def stages():
     yield 'scratch', 'segnet', recipes.get_recipe('camvid-segnet', **SCRATCH)
 
 
-def load_data(recipe, folder):
-    """-> training and validation set; each image is read once and kept in memory"""
-    name, split = recipe.train
+@cache
+def load_split(name, split, folder):
+    """A data set of which each image is read once and kept in memory."""
     dataset = load_dataset(name, folder / FOLDERS[name], split)
+    return Dataset(dataset.classes, dataset.names, cache(dataset.read), dataset.files)
+
+
+def load_data(recipe, folder):
+    """-> training and validation set"""
+    name, split = recipe.train
     if recipe.valid:
-        parts = dataset, load_dataset(name, folder / FOLDERS[name], recipe.valid[1])
-    else:
-        parts = hold_out(dataset)
-    return [Dataset(part.classes, part.names, cache(part.read), part.files) for part in parts]
+        return load_split(name, split, folder), load_split(name, recipe.valid[1], folder)
+    return hold_out(load_split(name, split, folder))
 
 
-def build_stage_net(recipe, classes, folder, before):
+def build_stage_net(recipe, classes, args, before):
     """A net with the weights of the stage before it, or of ImageNet, or random ones."""
     full_width = recipe.net_kwargs.get('width', 1) == 1
     pretrained = recipe.init_from == 'squeezenet' and full_width
     net = run.build_net(recipe, classes, SEED,
-                        {'': folder / accuracy.IMAGENET} if pretrained else None)
-    if before:
-        weights.transplant(net, before.params)
+                        {'': args.work / accuracy.IMAGENET} if pretrained else None)
+    if before.exists():
+        weights.transplant(net, load(before).params)
     return net
+
+
+# ---- One stage -----------------------------------------------------------------------------------
+
+def plan_steps(recipe, least, seconds, of_step, of_evaluation):
+    """The steps for which there is time; at least so many, where it need not be overrun by half."""
+    affordable = int((MARGIN * seconds - of_evaluation) / of_step)
+    if least * of_step + of_evaluation <= OVERRUN * seconds:
+        affordable = max(affordable, least)
+    return max(1, min(recipe.steps, affordable))
 
 
 def seconds_per_step(net, dataset, recipe):
@@ -108,84 +132,140 @@ def seconds_per_step(net, dataset, recipe):
     return (perf_counter() - began) / TIMED_STEPS
 
 
-def train_stage(part, stage, recipe, before, args, seconds):
-    """Train and evaluate one stage. -> its net, its row, some predictions"""
+def seconds_per_image(net, valid):
+    """Of a prediction, after a first one."""
+    some = valid.subset(valid.names[:1 + TIMED_IMAGES])
+    predictions = predict_all(net, some)
+    next(predictions)
+    began = perf_counter()
+    rest = list(predictions)
+    return (perf_counter() - began) / max(1, len(rest))
+
+
+def train_until(net, dataset, recipe, deadline):
+    """Train for the steps of the recipe, or to the deadline. -> the loss of each step"""
+    losses = []
+    with closing(loop.train(net, dataset, recipe, loop.make_optimizer(recipe), SEED)) as rows:
+        for row in rows:
+            losses.append(row['loss'])
+            if monotonic() > deadline:
+                break
+    return losses
+
+
+def evaluate(net, valid, kept):
+    """-> the scores. Some predictions are kept in this file, for a page."""
+    hist = 0
+    shown = {}
+    for i, row in enumerate(predict_all(net, valid)):
+        hist = hist + metrics.confusion(row.label, row.pred, len(valid.classes))
+        if i % max(1, len(valid) // SHOWN) == 0:                # neighbours look alike
+            shown[row.name] = row.pred
+    np.savez(kept, **shown)
+    return json_scores(metrics.scores(hist))
+
+
+def run_stage(part, stage, recipe, share, args):
+    """Train and evaluate one stage. -> its row"""
     if args.width != 1:
         width = recipe.net_kwargs.get('width', 1) * args.width
         recipe = replace(recipe, net_kwargs=dict(recipe.net_kwargs, width=width))
-    dataset, valid = load_data(recipe, args.data)
+    dataset, valid = load_data(recipe, args.work)
     gpu_timing.empty_pool(args.device)
-    net = build_stage_net(recipe, dataset.classes, args.data, before).to(args.device)
+    before = args.work / f'{part}.safetensors'
+    net = build_stage_net(recipe, dataset.classes, args, before).to(args.device)
     if args.steps:
-        steps = args.steps
         valid = valid.subset(valid.names[:SHOWN])
+        began = monotonic()
+        deadline = args.worker
+        steps = args.steps
     else:
-        affordable = int(seconds / seconds_per_step(net, dataset, recipe))
-        steps = max(MIN_STEPS.get(part, 1), min(recipe.steps, affordable))
+        # the first calls compile kernels, so the seconds of the stage are counted from here
+        of_evaluation = len(valid) * seconds_per_image(net, valid)
+        of_step = seconds_per_step(net, dataset, recipe)
+        began = monotonic()
+        seconds = share * (args.worker - began - PICTURE_SECONDS * (len(args.parts) + 1))
+        deadline = began + OVERRUN * seconds - of_evaluation
+        steps = plan_steps(recipe, MIN_STEPS.get(part, 1), seconds, of_step, of_evaluation)
     recipe = replace(recipe, steps=steps)
-
-    began = perf_counter()
-    optimizer = loop.make_optimizer(recipe)
-    losses = [row['loss'] for row in loop.train(net, dataset, recipe, optimizer, SEED)]
-    trained = perf_counter()
+    losses = train_until(net, dataset, recipe, deadline)
+    trained = monotonic()
     memory = gpu_timing.pool_bytes(args.device)
+    scores = evaluate(net, valid, args.work / f'{part}-{stage}.npz')
+    yield stage_row(part, stage, recipe, losses, scores, images=len(dataset),
+                    valid_images=len(valid), train_seconds=trained - began,
+                    eval_seconds=monotonic() - trained, memory=memory)
+    net.to('cpu').save(before)
 
-    hist = 0
-    shown = []
-    for i, row in enumerate(predict_all(net, valid)):
-        hist = hist + metrics.confusion(row.label, row.pred, len(dataset.classes))
-        if i % max(1, len(valid) // SHOWN) == 0:                # neighbours look alike
-            shown.append(row)
-    images = recipe.steps * recipe.batch * recipe.iter_size
+
+def stage_row(part, stage, recipe, losses, scores, **known):
+    images = len(losses) * recipe.batch * recipe.iter_size
     parts = np.array_split(losses, min(POINTS, len(losses)))
-    return net.to('cpu'), dict(
-        part=part, stage=stage, recipe=recipe.to_dict(), images=len(dataset),
-        valid_images=len(valid), scores=json_scores(metrics.scores(hist)),
-        epochs=images / len(dataset), train_seconds=trained - began,
-        eval_seconds=perf_counter() - trained, images_per_second=images / (trained - began),
-        memory=memory, losses=[float(np.mean(some)) for some in parts]), shown
+    return dict(known, part='stage', name=part, stage=stage, recipe=recipe.to_dict(),
+                steps=len(losses), scores=scores, epochs=images / known['images'],
+                images_per_second=images / known['train_seconds'],
+                losses=[float(np.mean(some)) for some in parts])
 
 
-# ---- Results -------------------------------------------------------------------------------------
+# ---- The jobs ------------------------------------------------------------------------------------
 
-def draw_predictions(name, classes, shown, path):
-    """Some validation images, and the predictions of each stage."""
-    rows = [(*of_image[0][:3], *(row.pred for row in of_image))
-            for of_image in zip(*shown.values())]
-    viz.draw_page(path, rows, classes, [f'{name} {stage}' for stage in shown])
-
-
-def run_all(args, began):
-    """Run all stages of the chosen parts; each is written when it is done."""
+def make_jobs(args):
+    """The stages of the chosen parts, then the pictures."""
     plan = [each for each in stages() if each[0] in args.parts]
-    results = dict(machine=describe_machine(), gpu=gpu_timing.describe_gpu(args.device),
-                   data=json.loads((args.data / NOTE).read_text('utf-8')), rows=[])
     shares = []
     for part, _, recipe in plan:
         steps_of_part = sum(other.steps for name, _, other in plan if name == part)
         shares.append(SHARES[part] * recipe.steps / steps_of_part)
-
-    net = last_part = None
-    shown = {}
+    yield Job('machine', partial(describe_run, args))
     for i, (part, stage, recipe) in enumerate(plan):
-        if part != last_part:
-            net = None
-            shown = {}
-            last_part = part
-        seconds_left = args.seconds - (perf_counter() - began)
-        net, row, shown[stage] = train_stage(part, stage, recipe, net, args,
-                                             seconds_left * shares[i] / sum(shares[i:]))
-        results['rows'].append(row)
-        with open_atomic(args.out / 'gpu_run.json') as file:
-            file.write(json.dumps(results, indent=1).encode())
-        page = args.out / f'{part.replace(" ", "-")}.png'
-        draw_predictions(part, net.about['classes'], shown, page)
-        draw_losses(results['rows'], args.out / 'gpu_run.png')
-        print(training_line(row), flush=True)
+        share = shares[i] / sum(shares[i:])
+        yield Job(f'{part} {stage}', partial(run_stage, part, stage, recipe, share, args),
+                  limit=STAGE_LIMIT, share=min(1, OVERRUN * share))
+    for part in args.parts:
+        yield Job(f'page of {part}', partial(draw_part, part, args))
+    yield Job('curves', partial(draw_curves, args))
 
 
-def main():
-    began = perf_counter()
+def describe_run(args):
+    yield dict(part='machine', machine=describe_machine(),
+               gpu=gpu_timing.describe_gpu(args.device),
+               data=json.loads((args.work / NOTE).read_text('utf-8')))
+
+
+def draw_part(part, args):
+    """Some validation images, and the predictions of each stage that was run."""
+    preds = {}
+    for name, stage, recipe in stages():
+        kept = args.work / f'{name}-{stage}.npz'
+        if name == part and kept.exists():
+            _, valid = load_data(recipe, args.work)
+            with np.load(kept) as file:
+                preds[stage] = dict(file)
+    if preds:
+        rows = [(name, *valid[valid.names.index(name)], *(pred[name] for pred in preds.values()))
+                for name in next(iter(preds.values()))]
+        pages = args.out / 'pages'
+        pages.mkdir(exist_ok=True)
+        viz.draw_page(pages / f'{part.replace(" ", "-")}.png', rows, valid.classes,
+                      [f'{part} {stage}' for stage in preds])
+    return ()
+
+
+def draw_curves(args):
+    rows = rows_of(read_log(args.log), 'stage')
+    if rows:
+        draw_losses(rows, args.out / 'gpu_run.png')
+    return ()
+
+
+# ---- The processes -------------------------------------------------------------------------------
+
+def unpack(archive, folder):
+    with ZipFile(archive) as file:
+        file.extractall(folder)
+
+
+def parse_args(options):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('archive', type=Path)
     parser.add_argument('--out', type=Path, default=RESULTS.parents[1] / 'runs' / 'gpu')
@@ -194,13 +274,34 @@ def main():
     parser.add_argument('--device', choices=('cpu', 'gpu'), default='gpu')
     parser.add_argument('--steps', type=int, help='of every stage, to try it out')
     parser.add_argument('--width', type=Fraction, default=1, help='of every net, to try it out')
-    args = parser.parse_args()
+    parser.add_argument('--work', type=Path, help=argparse.SUPPRESS)
+    parser.add_argument('--worker', type=float, metavar='DEADLINE', help=argparse.SUPPRESS)
+    args = parser.parse_args(options)
     args.width = float(args.width)
+    args.log = args.out / LOG
+    return args
+
+
+def train_all(options, seconds):
+    """Run all stages in workers, with the data and the weights between them in a folder. -> Log"""
+    args = parse_args(options)
+    began = monotonic()
+    with TemporaryDirectory() as work:
+        unpack(args.archive, work)
+        command = worker_command(__file__, *options, '--work', work)
+        return supervise(command, args.log, seconds - (monotonic() - began))
+
+
+def main():
+    args = parse_args(None)
+    if args.worker:
+        gpu_timing.describe_gpu(args.device)    # ends here if there is none
+        sys.exit(run_jobs(make_jobs(args), args.log, args.worker,
+                          partial(gpu_timing.is_usable, args.device)))
     args.out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as folder, ZipFile(args.archive) as archive:
-        archive.extractall(folder)
-        args.data = Path(folder)
-        run_all(args, began)
+    args.log.unlink(missing_ok=True)
+    log = train_all(sys.argv[1:], args.seconds)
+    sys.exit(print_report(training_section(log), log))
 
 
 if __name__ == '__main__':

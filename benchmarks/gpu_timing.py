@@ -13,7 +13,6 @@ from time import perf_counter
 from timing import np, peak_memory, time_alternately
 
 from tinyfcn.runtime.gpu import gpu_status, precision, to_gpu
-from tinyfcn.runtime.machine import available_memory
 
 MIN_SECONDS = .01       # that a clock measures; shorter work is repeated
 GIBI = 1 << 30
@@ -50,12 +49,16 @@ def pool_bytes(device):
     return cupy.get_default_memory_pool().total_bytes()
 
 
-def free_bytes(device):
-    """The free bytes of the GPU; workspaces of libraries are not free."""
+def is_usable(device):
+    """Whether this process can still compute on the device: after a CUDA error it cannot."""
     if device == 'cpu':
-        return available_memory()
+        return True
     import cupy
-    return cupy.cuda.runtime.memGetInfo()[0]
+    try:
+        empty_pool(device)                      # too little memory is no reason to give up
+        return float(cupy.ones(3).sum()) == 3
+    except Exception:
+        return False
 
 
 def empty_pool(device):
@@ -100,7 +103,7 @@ def _repeat(run, count):
     return run_many
 
 
-def ceilings(device, size=8192, copied=GIBI):
+def ceilings(device, size=8192, copied=GIBI, budget=1.):
     """-> dict of the bytes/s of a copy, read and written, and the flop/s of matrix products
 
     `batched` is the kind of product that Winograd uses: 36 at once.
@@ -114,13 +117,24 @@ def ceilings(device, size=8192, copied=GIBI):
     def copy():
         y[...] = x
 
-    results = dict(copy=2 * x.nbytes / time_short(dict(copy=copy), device, 1.)['copy']['median'])
+    times = time_short(dict(copy=copy), device, budget)
+    results = dict(copy=2 * x.nbytes / times['copy']['median'])
     for name in ('float32', 'tf32') if device == 'gpu' else ('float32',):
         with in_precision(name, device):
-            times = time_short(dict(product=lambda: a @ b, batched=lambda: c @ d), device, 2.)
+            times = time_short(dict(product=lambda: a @ b,
+                                    batched=lambda: multiply(c, d, device)), device,
+                               2 * budget)
         for run, multiplications in dict(product=size ** 3, batched=c.size * size).items():
             results[f'{run}, {name}'] = 2 * multiplications / times[run]['median']
     return results
+
+
+def multiply(a, b, device):
+    """a @ b; of several matrices at once by the function that the kernels use."""
+    if device == 'cpu' or a.ndim == 2:
+        return a @ b
+    from tinyfcn.kernels.gpu import product
+    return product.multiply(a, b)
 
 
 def in_precision(name, device):

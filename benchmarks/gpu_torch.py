@@ -3,15 +3,17 @@
     net = FixedSizeNet(torch_net, size, train)      a TorchNet that torch.compile takes as one graph
     functions = forwards(torch_nets, image)         {'PyTorch': run, 'PyTorch channels_last': run}
     functions = steps(torch_nets, image, label)
+    forwards, backwards = op_functions(name, …) of one op, on arrays of NumPy
 """
+from functools import partial
 from typing import Any, NamedTuple
 
-from timing import SGD
+from timing import PYTORCH, SGD
 
 # isort: split
 import torch
 import torch.nn.functional as F
-from torch_nets import LAYOUTS, TorchNet, TorchOps
+from torch_nets import LAYOUTS, TorchNet, TorchOps, bilinear_kernel
 
 torch.backends.cudnn.benchmark = True           # try all algorithms once, keep the fastest
 
@@ -89,10 +91,10 @@ class Loss(torch.nn.Module):
                                reduction='sum')
 
 
-def make_torch_nets(net, device):
+def make_torch_nets(net, device, layouts=PYTORCH):
     """{layout: a TorchNet on the device}; `net` itself is on the CPU."""
-    return {name: TorchNet(net).to(torch_device(device), memory_format=layout)
-            for name, layout in LAYOUTS.items()}
+    return {name: TorchNet(net).to(torch_device(device), memory_format=LAYOUTS[name])
+            for name in layouts}
 
 
 def upload(image, torch_net, layout):
@@ -143,12 +145,67 @@ def to_tensors(*arrays, device, layout, trainable=()):
     return tensors
 
 
+def peak_memory(run):
+    """-> dict of bytes: the maxima in use, and held by the allocator, since before run()"""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return dict(used=torch.cuda.max_memory_allocated(), held=torch.cuda.max_memory_reserved())
+
+
+# ---- One op --------------------------------------------------------------------------------------
+
+def op_functions(name, kwargs, host, host_dy, trainable, device):
+    """-> {layout: a function of one forward}, {layout: of one backward} of an op of tinyfcn"""
+    torch_op = own_op(name, kwargs, host[0].shape[1], device)
+    forwards = {}
+    backwards = {}
+    for layout in LAYOUTS:
+        *tensors, dy = to_tensors(*host, host_dy, device=device, layout=layout,
+                                  trainable=trainable)
+        forwards[layout] = without_gradients(torch_op, tensors)
+        backwards[layout] = backward(torch_op(*tensors), [tensors[i] for i in trainable], dy)
+    return forwards, backwards
+
+
+def own_op(name, kwargs, channels, device):
+    """PyTorch's function for an op of tinyfcn, with its keywords."""
+    kwargs = dict(kwargs)
+    if name == 'dropout':
+        kwargs['train'] = True
+    if name == 'upsample':
+        kwargs['kernel'] = bilinear_kernel(kwargs['ksize'], channels).to(torch_device(device))
+    if name == 'relu':
+        kwargs['inplace'] = False
+    return partial(getattr(TorchOps, name), **kwargs)
+
+
+def without_gradients(torch_op, tensors):
+    tensors = [tensor.detach() for tensor in tensors]
+    return lambda: torch_op(*tensors)
+
+
 def backward(y, inputs, dy):
     return lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True)
 
 
-def memory(device):
-    """-> dict: the maxima of the memory in use, and of the memory held by the allocator"""
-    if device == 'cpu':
-        return {}
-    return dict(used=torch.cuda.max_memory_allocated(), held=torch.cuda.max_memory_reserved())
+def loss_functions(host_score, host_label, device):
+    """{layout: a function of the loss and its gradient}"""
+    functions = {}
+    for layout in LAYOUTS:
+        score, = to_tensors(host_score, device=device, layout=layout, trainable=[0])
+        functions[layout] = loss_and_gradient(score, torch.from_numpy(host_label).to(score.device))
+    return functions
+
+
+def loss_and_gradient(score, label):
+    return lambda: torch.autograd.grad(F.cross_entropy(score, label, ignore_index=255,
+                                                       reduction='sum'), [score])
+
+
+def update_functions(w, g, device):
+    """{layout: a function of a step of SGD}; one layout, as a step knows of none"""
+    name = next(iter(LAYOUTS))
+    tensor, = to_tensors(w, device=device, layout=name, trainable=[0])
+    tensor.grad = torch.from_numpy(g).to(tensor.device)
+    return {name: torch.optim.SGD([tensor], fused=True, **SGD).step}

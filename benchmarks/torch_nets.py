@@ -31,7 +31,8 @@ class TorchNet(torch.nn.Module):
             self.register_buffer(name.replace('.', '/'), torch.tensor(w))
         for box in net.route(train=False):
             if box.op.__name__ == 'upsample':
-                self.register_buffer(f'{box.name}/kernel', bilinear_kernel(box))
+                kernel = bilinear_kernel(box.kwargs['ksize'], box.channels)
+                self.register_buffer(f'{box.name}/kernel', kernel)
 
     def forward(self, image):
         net, = self.net
@@ -109,11 +110,11 @@ class TorchOps:
         return F.local_response_norm(x, size, alpha, beta, k)
 
 
-def bilinear_kernel(box):
+def bilinear_kernel(ksize, channels):
     """(C, 1, kh, kw): the weights of a grouped deconvolution that upsamples bilinearly."""
     rows, columns = (torch.tensor([1 - abs(i - (k - 1) / 2) / ((k + 1) // 2) for i in range(k)])
-                     for k in box.kwargs['ksize'])
-    return torch.outer(rows, columns).repeat(box.channels, 1, 1, 1)
+                     for k in ksize)
+    return torch.outer(rows, columns).repeat(channels, 1, 1, 1)
 
 
 def assert_same_scores(net, torch_net, image, tol=1e-3):

@@ -2,12 +2,17 @@
 
     python3 tests/gpu_check.py                  a table and each failure; exits 1 if one failed
     python3 tests/gpu_check.py --write          also a section of GPU_STATUS.md
-    python3 tests/gpu_check.py --full           also FCN-8s at full width on 500×500
+    python3 tests/gpu_check.py --record LOG     only that section, of an earlier run
+    python3 tests/gpu_check.py --parts ops nets trainings full          also FCN-8s at full width
+    python3 tests/gpu_check.py --seconds 120    what there is no time for is named
 
 The CPU's result is the expected one: for an op its reference implementation in float64, for a net
 the same net. Errors are in units of the largest expected value (of 1, if all are smaller). In
 float32 two correct nets may differ by a per cent in a gradient, because a ReLU near 0 may be on or
 off; the direction of the gradient is the same. So in float32 directions are compared.
+
+Every result is written at once, and a new process goes on where one was killed or has seen a CUDA
+error. Kernels run one at a time, so that an error is that of its own op.
 """
 import argparse
 import subprocess
@@ -15,17 +20,20 @@ import sys
 from contextlib import nullcontext
 from copy import deepcopy
 from datetime import datetime, timezone
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
 # import from the repository: tinyfcn need not be installed on the GPU machine
 sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / 'benchmarks'))
 
 # isort: split
 import numpy as np
 import samples
 import training_samples
+from gpu_jobs import Job, failure_lines, read_log, run_jobs, supervise, worker_command
 
 from tinyfcn import build, evaluate, fit, ops
 from tinyfcn.dispatch import reference_only
@@ -33,9 +41,14 @@ from tinyfcn.models import NETS
 from tinyfcn.runtime.backend import array_module, to_numpy
 from tinyfcn.runtime.gpu import gpu_status, to_gpu
 
-STATUS_FILE = Path(__file__).parents[1] / 'GPU_STATUS.md'
+ROOT = Path(__file__).parents[1]
+STATUS_FILE = ROOT / 'GPU_STATUS.md'
 HEADING = '## Runs on a GPU, newest first\n'
 NONE_YET = '\nNone yet.\n'
+PARTS = 'ops', 'nets', 'trainings', 'full'
+SECONDS = 1800
+# of these jobs the first results are most wanted
+FIRST = 'net fcn8s,', 'net segnet_basic,', 'op winograd', 'op softmax_cross_entropy'
 TOLERANCES = dict(float32=1e-4, float64=1e-10)
 MAX_COSINE_GAP = 1e-3                   # allowed 1 − cosine between two gradients, in float32
 IMPLEMENTATIONS = {'op, reference': reference_only, 'op, kernel': nullcontext}
@@ -46,6 +59,9 @@ CLASSIFIER_SIZE = 227, 240
 TRAINED_NETS = 'fcn8s', 'segnet_basic'  # dropout, skips, crops; batch_norm, unpool, LRN
 OPTIMIZERS = dict(SGD=dict(lr=1e-2), Adam=dict(lr=1e-3, optimizer='adam'))
 DATASET = training_samples.small_dataset()
+# the samples of the table are too small for Winograd
+WINOGRAD = {f'winograd-pad{pad}': samples.a_conv2d((33, 41), c=32, k=48, ksize=3, n=2, pad=pad)
+            for pad in (0, 1, 2)}
 
 
 class Row(NamedTuple):
@@ -217,34 +233,75 @@ def check_determinism(name):
     yield measure('weights that differ between two runs', name, 'float32', count_different, 0)
 
 
-def check_everything(full=False):
-    """All rows, one after another."""
-    for name, sample in samples.TABLE.items():
-        yield from check_op(name, sample)
+# ---- The jobs ------------------------------------------------------------------------------------
+
+def make_jobs(parts):
+    """The jobs of these parts, most wanted first."""
+    makers = dict(ops=op_jobs, nets=net_jobs, trainings=training_jobs, full=full_jobs)
+    jobs = [Job(name, partial(check_until_unusable, check, *args))
+            for part in parts for name, check, *args in makers[part]()]
+    yield Job('machine', describe_run)
+    yield from sorted(jobs, key=lambda job: rank(job.name))
+
+
+def rank(name):
+    """The lower, the more is it wanted."""
+    return next((i for i, prefix in enumerate(FIRST) if name.startswith(prefix)), len(FIRST))
+
+
+def op_jobs():
+    for name, sample in (WINOGRAD | samples.TABLE).items():
+        yield f'op {name}', check_op, name, sample
+
+
+def net_jobs():
     for dtype in TOLERANCES:
         for name in NETS:
-            yield from check_net(name, dtype)
+            yield f'net {name}, {dtype}', check_net, name, dtype
+
+
+def training_jobs():
+    for dtype in TOLERANCES:
         for name in TRAINED_NETS:
             for optimizer in OPTIMIZERS:
-                yield from check_training(name, optimizer, dtype)
+                yield (f'training of {name}, {optimizer}, {dtype}', check_training, name, optimizer,
+                       dtype)
     for name in TRAINED_NETS:
-        yield from check_determinism(name)
-    if full:
-        yield from check_net('fcn8s', 'float32', width=1, size=(500, 500))
+        yield f'two runs of {name}', check_determinism, name
+
+
+def full_jobs():
+    yield 'fcn8s at full width', check_net, 'fcn8s', 'float32', 1, (500, 500)
+
+
+def check_until_unusable(check, *args):
+    """The rows of a check as dicts, up to an error after which this process cannot compute."""
+    for row in check(*args):
+        yield row._asdict()
+        if row.message and not is_usable():
+            raise OSError(f'after {row} this process cannot compute on the GPU any more')
+
+
+def is_usable():
+    return gpu_status()[-1].ok
+
+
+def describe_run():
+    yield dict(part='machine', hardware=describe_gpu())
 
 
 # ---- The report ----------------------------------------------------------------------------------
 
-def markdown_section(rows, hardware):
+def markdown_section(log):
     """Lines for GPU_STATUS.md: date, GPU, the largest error of each part, every failure."""
-    failed = [row for row in rows if not row.ok]
+    rows = [Row(**row) for row in log.rows if row['part'] != 'machine']
     parts = {}
     for row in rows:
         parts.setdefault((row.part, row.dtype), []).append(row)
     now = datetime.now(timezone.utc)
-    verdict = f'{len(failed)} FAILED' if failed else 'all passed'
-    yield f'\n### {now:%Y-%m-%d %H:%M} UTC: {verdict}\n'
-    yield f'{"; ".join(hardware)}.\n'
+    count = count_failures(log)
+    yield f'\n### {now:%Y-%m-%d %H:%M} UTC: {f"{count} FAILED" if count else "all passed"}\n'
+    yield from (f'{"; ".join(row["hardware"])}.\n' for row in log.rows if row['part'] == 'machine')
     yield '| what | dtype | compared | largest error | of | tolerance |'
     yield '|' + ' --- |' * 6
     for (part, dtype), of_part in parts.items():
@@ -252,7 +309,14 @@ def markdown_section(rows, hardware):
         yield (f'| {part} | {dtype} | {len(of_part)} | {worst.error:.1e} | {worst.name} | '
                f'{worst.tolerance:g} |')
     yield ''
-    yield from (f'- FAILED: {row}' for row in failed)
+    yield from (f'- FAILED: {row}' for row in rows if not row.ok)
+    yield from failure_lines(log)
+
+
+def count_failures(log):
+    """Of rows and of whole jobs."""
+    bad_rows = [row for row in log.rows if row['part'] != 'machine' and not Row(**row).ok]
+    return len(bad_rows) + len(log.failed) + bool(log.stopped)
 
 
 def insert_section(page, section):
@@ -277,20 +341,41 @@ def describe_gpu():
     return [driver, *(message for _, _, message in checks), f'NumPy {np.__version__}']
 
 
-def main():
-    from tqdm import tqdm
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--full', action='store_true', help='also FCN-8s at full width')
-    parser.add_argument('--write', action='store_true', help=f'also add to {STATUS_FILE.name}')
-    args = parser.parse_args()
-    hardware = describe_gpu()
-    rows = [*tqdm(check_everything(args.full), disable=None)]
-    section = '\n'.join(markdown_section(rows, hardware)) + '\n'
+def report(log, write):
+    """Print the section, and write it into the page if it is asked for; exit if nothing was run."""
+    if not log.rows:
+        raise SystemExit(log.stopped or 'nothing was compared')
+    section = '\n'.join(markdown_section(log)) + '\n'
     print(section)
-    if args.write:
+    if write:
         page = STATUS_FILE.read_text('utf-8')
         STATUS_FILE.write_text(insert_section(page, section), 'utf-8')
-    return not all(row.ok for row in rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS[:-1])
+    parser.add_argument('--seconds', type=float, default=SECONDS, help='for all parts')
+    parser.add_argument('--write', action='store_true', help=f'also add to {STATUS_FILE.name}')
+    parser.add_argument('--record', type=Path, metavar='LOG', help='of an earlier run, no new one')
+    parser.add_argument('--out', type=Path, default=ROOT / 'runs' / 'gpu', metavar='FOLDER')
+    parser.add_argument('--worker', type=float, metavar='DEADLINE', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.record and not args.record.exists():
+        parser.error(f'{args.record}: no such file')
+    log_file = args.out / 'gpu_check.jsonl'
+    if args.worker:
+        describe_gpu()                          # ends here if there is none
+        return run_jobs(make_jobs(args.parts), log_file, args.worker, is_usable)
+    if args.record:
+        report(read_log(args.record), write=True)
+        return 0
+    args.out.mkdir(parents=True, exist_ok=True)
+    log_file.unlink(missing_ok=True)
+    log = supervise(worker_command(__file__, *sys.argv[1:]), log_file, args.seconds,
+                    CUDA_LAUNCH_BLOCKING='1')
+    report(log, args.write)
+    return int(count_failures(log) > 0)
 
 
 if __name__ == '__main__':

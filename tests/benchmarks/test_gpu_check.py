@@ -5,16 +5,16 @@ what is wrong. These tests say nothing about the rounding and the speed of a GPU
 """
 import json
 import sys
-from argparse import Namespace
 from pathlib import Path
+from time import monotonic
 from zipfile import ZipFile
 
 import gpu_check
 import numpy as np
 import pytest
 from fake_cupy import use_fake_cupy
+from gpu_run_data import write_data
 from optional_deps import needs_torch
-from PIL import Image
 from samples import TABLE
 
 from tinyfcn.runtime.gpu import to_gpu
@@ -27,6 +27,7 @@ with pytest.MonkeyPatch.context() as patch:             # the benchmarks use two
     import gpu_tables
     import gpu_timing
     import pack_data
+    from gpu_jobs import Log, read_log, run_jobs
 
 pytestmark = pytest.mark.gpuproof
 
@@ -104,55 +105,55 @@ def test_a_new_section_stands_above_the_earlier_ones():
     rows = [gpu_check.Row('op, reference', 'conv2d-0', 'float32', 1e-7, 1e-4),
             gpu_check.Row('op, reference', 'conv2d-1', 'float32', 3e-4, 1e-4),
             gpu_check.Row('net, scores', 'fcn8s', 'float64', np.nan, 1e-10)]
-    text = '\n'.join(gpu_check.markdown_section(rows, ['a GPU', 'CuPy 14'])) + '\n'
-    assert 'UTC: 2 FAILED' in text and 'a GPU; CuPy 14.' in text
+    machine = dict(part='machine', hardware=['a GPU', 'CuPy 14'])
+    log = Log([machine, *(row._asdict() for row in rows)],
+              planned=['op conv2d-0', 'net fcn8s', 'net unet'], ended={'op conv2d-0', 'net fcn8s'},
+              failed={'op relu-0': 'its process was killed by SIGSEGV'})
+    text = '\n'.join(gpu_check.markdown_section(log)) + '\n'
+    assert 'UTC: 3 FAILED' in text and 'a GPU; CuPy 14.' in text
     assert '| op, reference | float32 | 2 | 3.0e-04 | conv2d-1 | 0.0001 |' in text
     assert '- FAILED: net, scores, fcn8s, float64: error nan' in text
+    assert '- FAILED: op relu-0: its process was killed by SIGSEGV' in text
+    assert '- No time was left for 1 of 3; the first are net unet' in text
     page = gpu_check.STATUS_FILE.read_text('utf-8')
     once = gpu_check.insert_section(page, text)
-    twice = gpu_check.insert_section(once, text.replace('2 FAILED', 'all passed'))
-    assert twice.index('all passed') < twice.index('2 FAILED')
+    twice = gpu_check.insert_section(once, text.replace('3 FAILED', 'all passed'))
+    assert twice.index('all passed') < twice.index('3 FAILED')
     assert gpu_check.NONE_YET.strip() not in twice.splitlines()
     assert twice.startswith(page[:page.index(gpu_check.HEADING)])
 
 
-def test_without_a_gpu_it_exits_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['gpu_check.py'])
-    monkeypatch.setitem(sys.modules, 'cupy', None)
+def test_the_most_wanted_jobs_come_first_and_each_has_its_own_name():
+    first, *names = [job.name for job in gpu_check.make_jobs(gpu_check.PARTS)]
+    assert first == 'machine' and len({*names}) == len(names) > 600
+    assert {name.split(',')[0].split('-')[0] for name in names[:10]} == {
+        'net fcn8s', 'net segnet_basic', 'op softmax_cross_entropy', 'op winograd'}
+    assert 'two runs of segnet_basic' in names and names[-1] == 'fcn8s at full width'
+
+
+def test_after_a_cuda_error_a_check_ends(monkeypatch):
+    """The rows behind it would fail for no fault of their own."""
+    bad = gpu_check.Row('op, kernel', 'conv2d-0', 'float32', np.inf, 1e-4, 'illegal address')
+    monkeypatch.setattr(gpu_check, 'is_usable', lambda: False)
+    rows = gpu_check.check_until_unusable(lambda: iter([bad, bad]))
+    assert next(rows) == bad._asdict()
+    with pytest.raises(OSError, match='cannot compute on the GPU any more'):
+        next(rows)
+    monkeypatch.setattr(gpu_check, 'is_usable', lambda: True)
+    assert len([*gpu_check.check_until_unusable(lambda: iter([bad, bad]))]) == 2
+
+
+def test_without_a_gpu_it_exits_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, 'argv', ['gpu_check.py', '--out', str(tmp_path), '--write'])
     with pytest.raises(SystemExit, match='wheel: .*pip install'):
         gpu_check.main()
 
 
 # ---- the full run --------------------------------------------------------------------------------
 
-def save_image(path, size=(32, 40), mode='RGB', classes=3):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(path.name))
-    is_image = path.suffix == '.jpg'
-    shape = (*size, 3) if is_image else size
-    pixels = rng.integers(0, 256 if is_image else classes, shape).astype('uint8')
-    Image.fromarray(pixels).save(path)
-
-
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Folders like those of the real data sets, a few images each."""
-    root = tmp_path_factory.mktemp('data')
-    for split, count in dict(train=4, val=2).items():
-        for i in range(count):
-            save_image(root / 'camvid' / split / f'{i}.jpg')
-            save_image(root / 'camvid' / f'{split}annot' / f'{i}.png')
-    for folder in 'voc_native', 'voc_animals':
-        names = [f'2007_{i:06}' for i in range(12)]
-        for name in names:
-            save_image(root / folder / 'JPEGImages' / f'{name}.jpg')
-            save_image(root / folder / 'SegmentationClass' / f'{name}.png')
-        listed = root / folder / 'ImageSets' / 'Segmentation' / 'train.txt'
-        listed.parent.mkdir(parents=True)
-        listed.write_text('\n'.join(names) + '\n', 'utf-8')
-    (root / 'weights').mkdir()
-    np.savez(root / 'weights' / 'squeezenet_v1.1.npz', nothing=np.zeros(1))
-    return root
+    return write_data(tmp_path_factory.mktemp('data'))
 
 
 def test_the_archive_keeps_its_size_and_says_what_it_contains(data, tmp_path):
@@ -172,35 +173,49 @@ def test_the_archive_keeps_its_size_and_says_what_it_contains(data, tmp_path):
         pack_data.pack(data, tmp_path / 'none.zip', 1000)
 
 
-def full_run(data, out, *options):
-    pack_data.pack(data, out / 'data.zip')
-    with pytest.MonkeyPatch.context() as patch:
-        arguments = [str(out / 'data.zip'), '--out', str(out), *options]
-        patch.setattr(sys, 'argv', ['gpu_run.py', *arguments])
-        gpu_run.main()
-    return json.loads((out / 'gpu_run.json').read_text('utf-8'))
-
-
 def test_the_full_run_dry_on_the_cpu(data, tmp_path):
-    found = full_run(data, tmp_path, '--device', 'cpu', '--steps', '2', '--width', '1/16')
-    assert [row['part'] for row in found['rows']] == [part for part, *_ in gpu_run.stages()]
-    assert all(row['recipe']['steps'] == 2 and len(row['losses']) == 2 for row in found['rows'])
-    pages = {path.stem for path in tmp_path.glob('*.png')}
-    assert pages == {'gpu_run', *(part.replace(' ', '-') for part in gpu_run.SHARES)}
-    assert not [*tmp_path.glob('*.safetensors')]                # no weights come back
-    lines = [*gpu_tables.markdown_section(dict(gpu_run=found))]
+    pack_data.pack(data, tmp_path / 'data.zip')
+    out = tmp_path / 'out'
+    out.mkdir()
+    options = ['--out', out, '--device', 'cpu', '--steps', 2, '--width', '1/16']
+    log = gpu_run.train_all([str(tmp_path / 'data.zip'), *map(str, options)], 300)
+    assert not log.failed and not log.not_run and not log.stopped, log
+    rows = gpu_tables.rows_of(log, 'stage')
+    assert [(row['name'], row['stage']) for row in rows] == [
+        (part, stage) for part, stage, _ in gpu_run.stages()]
+    assert all(row['steps'] == len(row['losses']) == 2 for row in rows)
+    pages = {path.stem for path in (out / 'pages').iterdir()}
+    assert pages == {part.replace(' ', '-') for part in gpu_run.SHARES}
+    assert {path.name for path in out.iterdir()} == {    # no weights come back
+        'gpu_run.jsonl', 'gpu_run.txt', 'gpu_run.png', 'pages'}
+    lines = [*gpu_tables.markdown_section(dict(gpu_run=log))]
     assert sum(line.startswith('| camvid') for line in lines) == 6
 
 
-def test_a_part_of_it_on_the_fake_gpu(cupy, data, tmp_path):
+def test_a_part_of_it_on_the_fake_gpu(cupy, data, tmp_path, monkeypatch):
     """Without --steps: the speed of a copy decides how many steps there is time for."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu_run, 'WARM_UP_STEPS', 1)
-        patch.setattr(gpu_run, 'TIMED_STEPS', 1)
-        found = full_run(data, tmp_path, '--parts', 'scratch', '--width', '1/16', '--seconds', '1')
-    row, = found['rows']
-    assert 'no GPU: the host computes' in found['gpu']
-    assert 1 <= row['recipe']['steps'] < 40_000 and row['epochs'] > 0
+    monkeypatch.setattr(gpu_run, 'WARM_UP_STEPS', 1)
+    monkeypatch.setattr(gpu_run, 'TIMED_STEPS', 1)
+    pack_data.pack(data, tmp_path / 'data.zip')
+    gpu_run.unpack(tmp_path / 'data.zip', tmp_path)
+    args = gpu_run.parse_args([
+        'data.zip', '--out', str(tmp_path), '--parts', 'scratch', '--width', '1/16',
+        '--work', str(tmp_path), '--worker', str(monotonic() + 6)])
+    run_jobs(gpu_run.make_jobs(args), args.log, args.worker)
+    log = read_log(args.log)
+    row, = gpu_tables.rows_of(log, 'stage')
+    assert 'no GPU: the host computes' in gpu_tables.first_row(log, 'machine')['gpu']
+    assert 1 <= row['steps'] <= row['recipe']['steps'] < 40_000 and row['epochs'] > 0
+    assert not log.failed, log.failed
+
+
+@pytest.mark.parametrize('least, seconds, steps', [
+    (1, 10, 64),                # a tenth is left aside, and the second of the evaluation
+    (85, 10, 85), (112, 10, 112), (113, 10, 64),    # 15 seconds allow 112 and the evaluation
+    (1, .5, 1), (1, 1000, 200)])
+def test_a_stage_takes_as_many_steps_as_its_time_allows(least, seconds, steps):
+    recipe = gpu_run.recipes.Recipe(lr=.1, steps=200)
+    assert gpu_run.plan_steps(recipe, least, seconds, of_step=.125, of_evaluation=1) == steps
 
 
 # ---- the benchmark -------------------------------------------------------------------------------
@@ -212,54 +227,99 @@ def small(monkeypatch):
     monkeypatch.setattr(gpu, 'BATCHES', (1,))
     monkeypatch.setattr(gpu_timing, 'MIN_SECONDS', 1e-9)      # one repetition is enough
     monkeypatch.setattr('timing.collect', int)        # a tenth of a second, hundreds of times
-    net = gpu.random_net('fcn8s', width=1 / 32)
-    return gpu, net, gpu.gpu_torch.make_torch_nets(net, 'cpu'), Namespace(
-        device='cpu', size=(24, 32), precisions=['float32'], budget=0., min_compile_seconds=0.,
-        compiler='eager', seconds_left=lambda: 1.)
+    gpu.device_nets.cache_clear()
+    args = gpu.parse_args(['--device', 'cpu', '--width', '1/32', '--size', '24', '32'])
+    args.precisions = ['float32']
+    args.budget = 0.
+    args.compile_seconds = 0.
+    args.compiler = 'eager'
+    args.torch, args.without_torch = gpu.import_torch('cpu')
+    return gpu, args
+
+
+def run_part(gpu, args, part, tmp_path):
+    """-> the Log of a part"""
+    args.log = tmp_path / 'gpu.jsonl'
+    args.parts = [part]
+    run_jobs(gpu.make_jobs(args), args.log, monotonic() + 600)
+    return read_log(args.log)
 
 
 @needs_torch
-def test_nets_beside_pytorch_eager_and_compiled(small):
-    gpu, net, torch_nets, args = small
-    rows = [*gpu.time_nets(net, torch_nets, args)]
+def test_nets_beside_pytorch_eager_and_compiled(small, tmp_path):
+    gpu, args = small
+    log = run_part(gpu, args, 'nets', tmp_path)
+    rows = gpu_tables.rows_of(log, 'nets')
     assert [row['what'] for row in rows] == ['forward', 'step']
     assert all({*row['times']} == {*gpu_tables.NAMES} for row in rows), rows
-    compiled = [*gpu.time_compiled(net, torch_nets, rows, args)]
+    log = run_part(gpu, args, 'compiled', tmp_path)
+    compiled = gpu_tables.rows_of(log, 'compiled')
     assert all({*row['times']} == {'tinyfcn', row['layout']} for row in compiled), compiled
-    args.seconds_left = lambda: -1.
-    late = [*gpu.time_compiled(net, torch_nets, rows, args)]
-    assert [row['failed'] for row in late] == ['no time was left'] * 2
-    found = dict(gpu='a GPU', machine=dict(torch='2'), size=[24, 32], nets=rows, compiled=late,
-                 ceilings=[{'copy': 1e12, 'product, float32': 1e12}])
-    assert '| float32 | 1 | forward | ' in '\n'.join(gpu_tables.markdown_section(dict(gpu=found)))
+    assert len(compiled) == 2 and not log.failed, log.failed
+    assert '| float32 | 1 | forward | ' in '\n'.join(gpu_tables.markdown_section(dict(gpu=log)))
+
+
+def test_without_pytorch_tinyfcn_alone_is_timed(small, tmp_path):
+    gpu, args = small
+    args.torch, args.without_torch = None, 'PyTorch finds no GPU'
+    for part in gpu.PARTS:
+        log = run_part(gpu, args, part, tmp_path)
+    assert not log.failed, log.failed
+    timed = [row for row in log.rows if 'times' in row]
+    assert len(timed) > 20 and all({*row['times']} == {'tinyfcn'} for row in timed)
+    text = '\n'.join(gpu_tables.markdown_section(dict(gpu=log)))
+    assert 'PyTorch is not measured: PyTorch finds no GPU' in text and '| not run | ' in text
+    assert '| conv1_2, all kernels | float32 | ' in text
 
 
 @needs_torch
 def test_the_compiled_net_is_one_graph_and_gives_the_same_scores(small):
     import torch
-    gpu, net, torch_nets, args = small
+    gpu, args = small
+    net, torch_nets = gpu.device_nets(args.width, 'cpu', args.torch)
     image, _ = gpu.random_batch(net, args.size)
-    run = gpu.gpu_torch.forwards({'PyTorch': torch_nets['PyTorch']}, image, lambda module: (
+    run = args.torch.forwards({'PyTorch': torch_nets['PyTorch']}, image, lambda module: (
         torch.compile(module, backend='eager', fullgraph=True)))['PyTorch']
-    gpu.assert_close(net.forward(image), run().numpy(), 'PyTorch')
+    score = net.forward(image)
+    assert abs(score - run().numpy()).max() <= 1e-3 * abs(score).max()
 
 
 @needs_torch
-def test_a_net_with_other_scores_is_not_timed(small):
-    gpu, net, torch_nets, args = small
+def test_a_net_with_other_scores_is_timed_in_tf32_alone(small, tmp_path):
+    gpu, args = small
+    net, _ = gpu.device_nets(args.width, 'cpu', args.torch)
     net.params['score_fr.b'] += 1.
-    row = next(gpu.time_nets(net, torch_nets, args))
-    assert 'times' not in row and 'differs from tinyfcn' in row['failed']
-    found = dict(gpu='a GPU', machine=dict(torch='2'), size=[24, 32], nets=[row],
-                 ceilings=[{'copy': 1e12, 'product, float32': 1e12}])
-    assert 'differs from tinyfcn' in '\n'.join(gpu_tables.markdown_section(dict(gpu=found)))
+    log = run_part(gpu, args, 'nets', tmp_path)
+    assert [row['what'] for row in gpu_tables.rows_of(log, 'nets')] == ['step']
+    why = log.failed['forward, float32, 1']
+    assert 'PyTorch differs from tinyfcn by' in why and why.endswith('not timed')
+    assert why in '\n'.join(gpu_tables.markdown_section(dict(gpu=log)))
+    args.precisions = ['tf32']                          # a CPU has none, and computes in float32
+    row = gpu_tables.rows_of(run_part(gpu, args, 'nets', tmp_path), 'nets')[1]
+    assert row['precision'] == 'tf32' and row['differences']['PyTorch'] > gpu.TOLERANCES['tf32']
+    assert {*row['times']} == {*gpu_tables.NAMES}
 
 
 @needs_torch
-def test_every_op_of_the_net_beside_pytorch_and_its_floor(small):
-    gpu, net, _, args = small
-    rows = [*gpu.layers(net, args.size, 'cpu', 0.)]
+def test_what_fails_of_pytorch_is_named_and_the_rest_is_timed(small, tmp_path):
+    gpu, args = small
+    _, torch_nets = gpu.device_nets(args.width, 'cpu', args.torch)
+    for parameter in [*torch_nets['PyTorch'].parameters()]:
+        parameter.data = parameter.data[:0]
+    log = run_part(gpu, args, 'nets', tmp_path)
+    rows = gpu_tables.rows_of(log, 'nets')
+    assert all({*row['times']} == {'tinyfcn', 'PyTorch channels_last'} for row in rows)
+    assert all('RuntimeError' in row['missing']['PyTorch'] for row in rows)
+
+
+@needs_torch
+def test_every_op_of_the_net_beside_pytorch_and_its_floor(small, tmp_path):
+    gpu, args = small
+    log = run_part(gpu, args, 'layers', tmp_path)
+    rows = gpu_tables.rows_of(log, 'layers')
+    assert not log.failed and all(len(row['times']) > 1 for row in rows), log.failed
     ops = {row['layer']: row for row in rows if row['what'] == 'forward'}
+    net = gpu.host_net(args.width)
     k, c = net.params['conv1_2.w'].shape[:2]
     h, w = net.sizes(args.size)['conv1_2']
     assert ops['conv1_2']['flops'] == 2 * k * c * 9 * h * w
