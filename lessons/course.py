@@ -4,12 +4,14 @@
     python lessons/course.py 03 09      these two
 
 A lesson is a script with `# %%` above each cell; only the script is edited. Its notebook has the
-same cells and their outputs, without anything that changes from one run to the next.
+same cells and their outputs, without anything that changes from one run to the next. Cells that
+only import, draw or check have `# %% tags=["hide-input"]` above them: their code is folded.
 """
 import os
 import re
 import sys
 from base64 import b64decode, b64encode
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +23,20 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import v4
 from PIL import Image
 
+
 HERE = Path(__file__).parent
-CELL_KINDS = {'# %%': 'code', '# %% [markdown]': 'markdown'}
+CELL_KINDS = {'# %%': 'code', '# %% tags=["hide-input"]': 'folded', '# %% [markdown]': 'markdown'}
+# JupyterLab folds a cell by its metadata, other tools by its tag
+FOLDED = dict(tags=['hide-input'], jupyter=dict(source_hidden=True))
 OUTPUT_TYPES = 'text/html', 'image/png', 'text/plain'   # the first of these in an output is kept
 CELL_TIMEOUT = 120                                      # seconds
+# how fast a lesson is read, and how long its parts take besides
+WORDS_A_MINUTE = 120
+LINES_A_MINUTE = 8
+EXERCISE_MINUTES = 12
+EXPERIMENT_MINUTES = 4
+PLAYER_MINUTES = 3
+QUESTION_MINUTES = 2
 METADATA = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'),
                 language_info=dict(name='python'))
 
@@ -57,7 +69,7 @@ def find_scripts(numbers=()):
 
 
 def read_cells(path):
-    """The cells of a script. -> list of ('code' or 'markdown', text)"""
+    """The cells of a script. -> list of ('code', 'folded' or 'markdown', text)"""
     cells = []
     for i, line in enumerate(path.read_text('utf-8').splitlines(), 1):
         if line.startswith('# %%'):
@@ -67,7 +79,7 @@ def read_cells(path):
             cells.append((CELL_KINDS[line], []))
         elif not cells:
             raise ValueError(f'{path.name}, line {i}: before the first cell; begin with # %%')
-        elif cells[-1][0] == 'code':
+        elif cells[-1][0] != 'markdown':
             cells[-1][1].append(line)
         elif line and line != '#' and not line.startswith('# '):
             raise ValueError(f'{path.name}, line {i}: text without its "# "; put # %% above it '
@@ -77,9 +89,27 @@ def read_cells(path):
     return [(kind, '\n'.join(lines).strip('\n')) for kind, lines in cells]
 
 
+def reading_minutes(cells):
+    """How long a lesson takes someone who reads it all and does its exercises. -> a multiple of 5
+
+    The rates were set by going through lessons with a clock: a page of this kind is read slowly.
+    """
+    text = ' '.join(text for kind, text in cells if kind == 'markdown')
+    solutions = re.findall(r'<summary>Solution</summary>.*?</details>', text, re.S)
+    words = len(re.sub(r'<details>.*?</details>', '', text, flags=re.S).split())
+    code = [text for kind, text in cells if kind == 'code']
+    lines = sum(len(text.splitlines()) for text in code)
+    experiments = sum('# try:' in text for text in code)
+    players = sum('tracing.' in text or 'Player(' in text for kind, text in cells)
+    minutes = (words / WORDS_A_MINUTE + lines / LINES_A_MINUTE + EXERCISE_MINUTES * len(solutions)
+               + EXPERIMENT_MINUTES * experiments + PLAYER_MINUTES * players + QUESTION_MINUTES * 3)
+    return 5 * round(minutes / 5)
+
+
 def new_notebook(cells):
     """A notebook of these cells, not executed yet. -> nbformat's notebook"""
-    new_cell = dict(code=v4.new_code_cell, markdown=v4.new_markdown_cell)
+    new_cell = dict(code=v4.new_code_cell, markdown=v4.new_markdown_cell,
+                    folded=partial(v4.new_code_cell, metadata=FOLDED))
     return v4.new_notebook(metadata=METADATA, cells=[
         new_cell[kind](text, id=f'cell-{i:02}') for i, (kind, text) in enumerate(cells)])
 
@@ -102,7 +132,7 @@ def execute(nb, folder, cache=None):
                             'TINYFCN_CACHE': str(cache or empty)})
 
     for cell in nb.cells:
-        cell.metadata = {}
+        cell.metadata.pop('execution', None)            # when it ran
     code_cells = [cell for cell in nb.cells if cell.cell_type == 'code']
     for count, cell in enumerate(code_cells, 1):
         cell.execution_count = count

@@ -3,11 +3,14 @@
 #
 # **How does a net assign a class to every pixel of an image?**
 #
-# In the next twenty minutes you train a small net to do it, and look inside. You need Python and a
-# little NumPy; you need to know nothing about neural networks, because each term is explained where
-# it first appears. Run one cell after the other with Shift+Enter.
+# *About 65 minutes, with its exercises.*
+#
+# You train a small net to do it, and look inside. You need Python and a little NumPy; you need to
+# know nothing about neural networks, because each term is explained where it first appears. Run one
+# cell after the other with Shift+Enter. Some cells are folded: they import, draw or check what is
+# shown, and you need not read them. Click on one to open it.
 
-# %%
+# %% tags=["hide-input"]
 import functools
 
 import matplotlib.pyplot as plt
@@ -91,20 +94,21 @@ net
 # | box | what it computes | size of the output | lesson |
 # | --- | --- | --- | --- |
 # | `conv` | weighted sums of a pixel and its neighbours; 12 sums, 12 **channels** | same | 02 |
-# | `relu` | numbers below zero become zero | same | 05 |
-# | `max_pool(…, 2)` | the largest number of each 2×2 window | half, rounded up | 06 |
-# | `upsample(…, f)` | f times as fine, linear ramps in between | H becomes (H + 1)·f | 07, 08 |
-# | `crop(…, like=n.data)` | cuts off everything beyond the image | that of the image | 09 |
+# | `relu` | numbers below zero become zero | same | 06 |
+# | `max_pool(…, 2)` | the largest number of each 2×2 window | half, rounded up | 07 |
+# | `upsample(…, f)` | f times as fine, linear ramps in between | H becomes (H + 1)·f | 08, 09 |
+# | `crop(…, like=n.data)` | cuts off everything beyond the image | that of the image | 10 |
 #
 # ## Training
 #
 # Before training, the last weights are zero (`init=zeros`), and so is every score. In one **step**
 # of training the net is given four images with their labels (a **batch**), and each weight is moved
 # a little in the direction that would have made the answers better. One number, the **loss**, says
-# how wrong the answers were; training makes it small. (Lesson 05 shows how the direction is found,
-# lesson 12 explains the loss.) A **recipe** says how many steps there are and how large they are
-# (`lr`, the learning rate); `init_from=None` means from random weights. The training set has eighty
-# images, which are used again and again; this takes some seconds.
+# how wrong the answers were; training makes it small. How this is done is *a promise for now*:
+# lesson 05 explains the loss, lesson 06 how the direction is found, and lesson 14 training as a
+# whole. Here you only see what it achieves. A **recipe** says how many steps there are and how
+# large they are (`lr`, the learning rate); `init_from=None` means from random weights. The training
+# set has eighty images, which are used again and again; this takes some seconds.
 
 # %%
 train_set = train_set.subset(train_set.names[:80])
@@ -112,9 +116,9 @@ train_set.read = functools.cache(train_set.read)        # generate each image on
 recipe = tinyfcn.training.get_recipe('shapes-8s', init_from=None, steps=170, batch=4, lr=4e-3)
 rows = tinyfcn.fit(net, train_set, recipe)
 
-loss = [row['loss'] for row in rows]
+# %% tags=["hide-input"]
 plt.figure(figsize=(4, 1.8))
-plt.plot(loss)
+plt.plot([row['loss'] for row in rows])
 plt.xlabel('step')
 plt.ylabel('loss')
 plt.tight_layout()
@@ -151,6 +155,7 @@ for name, value in zip(test_set.classes, score[0, :, row, column]):
     print(f'{name:12}{value:8.2f}')
 print(f'pixel ({row}, {column}): the mask has {test_set.classes[mask[row, column]]}')
 
+# %% tags=["hide-input"]
 assert (score[0].argmax(0) == mask).all()               # predict is prepare, forward, argmax
 
 # %% [markdown]
@@ -160,6 +165,8 @@ assert (score[0].argmax(0) == mask).all()               # predict is prepare, fo
 # %%
 scores = tinyfcn.evaluate(net, test_set.subset(test_set.names[:20]))
 print(f'{scores["pixel_acc"]:.1%} of the pixels are right')
+
+# %% tags=["hide-input"]
 assert scores['mean_iu'] > .6
 
 # %% [markdown]
@@ -180,17 +187,20 @@ for _ in range(3):
 # %% [markdown]
 # The next cell goes one box further, to *conv2*, and draws five of its 16 channels. Each channel
 # responds to some feature, and shows where in the image it was found; which features these are was
-# learned in training. **Run it again and again**: each time it takes you one box further. (After
-# the last box `next` raises `StopIteration`: start again with `net.walk` above.)
+# learned in training. **Run it again and again**: each time it takes you one box further, and after
+# the last box it starts again.
 
 # %%
-box, y = next(walk)
+box, y = next(walk, (None, None))
+if box is None:                                         # that was the last box
+    walk = net.walk(x)
+    box, y = next(walk)
 viz.side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(5, box.channels))}, width=1.4)
 
 # %% [markdown]
 # All outputs so far are kept by name: `net.values['pool1']` is a plain NumPy array. The **backward
 # pass**, which computes the gradients that training needs, is `net.walk_back`: the same boxes in
-# reverse order. It is the subject of lesson 05.
+# reverse order. It is the subject of lesson 06.
 #
 # ## Three concepts
 #
@@ -205,6 +215,8 @@ viz.show_source(ops.relu, backward=True)
 y, cache = ops.relu(np.array([-2., 3.]))                # cache: what backward needs
 dx, = ops.relu.backward(np.array([10., 10.]), cache)    # the gradient of each input: 0 and 10
 print(y, dx)
+
+# %% tags=["hide-input"]
 assert y.tolist() == [0, 3] and dx.tolist() == [0, 10]
 
 # %% [markdown]
@@ -220,7 +232,7 @@ print({name: w.shape for name, w in net.params.items() if name.startswith('conv2
 # pixels of the image, between neighbouring cells of the output; *field* is the **receptive field**,
 # that is how many pixels of the image, along each axis, one cell depends on; *begins* is the pixel
 # on which the first cell is centred. The receptive field of a score is 37 pixels, over half the
-# height of our images; you will work these numbers out by hand in lesson 09. Below the table the
+# height of our images; you will work these numbers out by hand in lesson 10. Below the table the
 # summary explains the offset of `crop`.
 
 # %%
@@ -243,8 +255,8 @@ from tinyfcn.models import fcn
 viz.show_source(fcn.stride8)
 
 # %% [markdown]
-# Coarse scores from the deepest layer are added to finer scores from earlier layers. Lesson 11
-# explains why, and lesson 09 how the maps are aligned exactly.
+# Coarse scores from the deepest layer are added to finer scores from earlier layers. Lesson 12
+# explains why, and lesson 10 how the maps are aligned exactly.
 #
 # ## Your turn
 #
@@ -252,27 +264,25 @@ viz.show_source(fcn.stride8)
 # table above has the rules. Fill in pairs of (rows, columns) and run the cell. The right size is
 # grey, yours is dashed.
 
-# %%
-mine = dict(conv1=None, pool1=None, pool2=None, upscore=None, score=None)
-
-
+# %% tags=["hide-input"]
 def compare(mine, right):
     """Draw both sizes as rectangles, one over the other."""
     _, axes = plt.subplots(1, len(mine), figsize=(8, 1.9), sharex=True, sharey=True)
     for ax, (name, size) in zip(axes, mine.items()):
         h, w = right[name]
         ax.add_patch(plt.Rectangle((0, 0), w, h, color='#c9d6e4'))
-        if size:
-            rows, columns = size
+        result = 'not yet'
+        if size is not None:
+            rows, columns = np.broadcast_to(size, 2)
             ax.add_patch(plt.Rectangle((0, 0), columns, rows, fill=False, ls='--', ec='#c2571a'))
             result = 'right' if (rows, columns) == (h, w) else f'{rows}×{columns} is wrong'
-        else:
-            result = 'not yet'
         ax.set(xlim=(-4, 90), ylim=(70, -4), title=f'{name}\n{result}')
         ax.axis('off')
     plt.tight_layout()
 
 
+# %%
+mine = dict(conv1=None, pool1=None, pool2=None, upscore=None, score=None)
 compare(mine, right=net.sizes((50, 70)))
 
 # %% [markdown]
@@ -364,13 +374,14 @@ viz.side_by_side({'image': other_image, 'label': viz.colours(other_label),
 # | --- | --- |
 # | 01 | how good is a mask? |
 # | 02, 03, 04 | what is a convolution: one number at a time, as columns, as a matrix |
-# | 05 | how does a net find the direction in which to move its weights? |
-# | 06, 07, 08 | how do its maps become coarser, and finer again? |
-# | 09, 10, 11 | how are maps aligned with the image? from a classifier to FCN-32s, 16s and 8s |
-# | 12, 13 | training: on synthetic shapes, then on photographs |
-# | 14 | the same code on a GPU |
+# | 05, 06 | how wrong is a net, and in which direction should its weights move? |
+# | 07, 08, 09 | how do its maps become coarser, and finer again? |
+# | 10, 11, 12 | how are maps aligned with the image? from a classifier to FCN-32s, 16s and 8s |
+# | 13, 14, 15 | training: through the whole net, on synthetic shapes, on photographs |
+# | 16 | the same code on a GPU |
+# | 17, 18, 19 | related nets: dilation, random fields, and the family |
 #
-# In a hurry? 03, 04, 05, 07, 09 and 11 are the core.
+# In a hurry? The short way is 03, 04, 06, 08, 10 and 12, about 6 hours.
 #
 # ## What PyTorch calls this
 #

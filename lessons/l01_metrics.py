@@ -2,8 +2,10 @@
 # # 01. Pixels to metrics
 #
 # **How good is a mask, in one number that does not mislead you?**
+#
+# *About 60 minutes, with its exercises.*
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 
 import tinyfcn
@@ -43,6 +45,7 @@ tracing.confusion(label, pred, 3)
 hist = metrics.confusion(label, pred, n_class=3)
 print(hist)
 
+# %% tags=["hide-input"]
 assert hist.tolist() == [[5, 1, 0], [0, 3, 0], [1, 0, 4]]
 assert hist.sum() == 14                                 # 16 pixels, two of them void
 
@@ -112,6 +115,9 @@ true_2 = label == 2
 predicted_2 = (pred == 2) & (label != 255)
 intersection = true_2 & predicted_2
 union = true_2 | predicted_2
+print(f'intersection {intersection.sum()}, union {union.sum()}')
+
+# %% tags=["hide-input"]
 assert intersection.sum() == 4 and union.sum() == 5
 viz.side_by_side({'true 2': viz.colours(2 * true_2),
                   'predicted 2': viz.colours(2 * predicted_2),
@@ -131,6 +137,7 @@ scores = metrics.scores(hist)
 for name, value in scores.items():
     print(f'{name:10}', np.round(value, 4))
 
+# %% tags=["hide-input"]
 assert np.allclose(scores['iu'], [5/7, 3/4, 4/5])
 assert np.isclose(scores['pixel_acc'], 12/14)
 assert np.isclose(scores['mean_acc'], (5/6 + 3/3 + 4/5) / 3)
@@ -190,9 +197,9 @@ viz.side_by_side({f'label {i}': viz.colours(labels[i]) for i in range(5)}, width
 # Nearly three pixels out of four are right! Mean IU is not misled. Background has IU = (pixels that
 # are background) / (all pixels), because the net claims them all: this is just the pixel accuracy.
 # The other twenty classes have IU 0. So mean IU is the share of background divided by 21, and mean
-# accuracy is 1/21:
+# accuracy is 1/21. The folded cell checks this.
 
-# %%
+# %% tags=["hide-input"]
 share = hist[0].sum() / hist.sum()
 assert (hist.sum(1) > 0).all()                          # each class occurs
 assert np.isclose(trap['pixel_acc'], share)
@@ -229,6 +236,7 @@ print('ignored:       ', mean_iu_of(label, guess))
 as_background = np.where(void, 0, label)                        # a mistake: void read as background
 print('as background: ', round(mean_iu_of(as_background, guess), 3))
 
+# %% tags=["hide-input"]
 assert mean_iu_of(label, guess) == 1
 assert mean_iu_of(as_background, guess) < .85
 viz.side_by_side({'label': viz.colours(label), 'guess': viz.colours(guess)}, width=2)
@@ -259,6 +267,7 @@ each = [metrics.scores(table)['iu'][1].item() for table in tables]
 whole = metrics.scores(sum(tables))['iu'][1]
 print(f'each image {each}, their mean {np.mean(each):.3f}; the whole set {whole:.3f}')
 
+# %% tags=["hide-input"]
 assert np.mean(each) == .5 and np.isclose(whole, 100 / 104)
 
 # %% [markdown]
@@ -281,6 +290,7 @@ for table in perfect, stray:
     print(f'IU {np.round(scores["iu"], 3)}   mean IU {scores["mean_iu"]:.3f}   '
           f'mean acc {scores["mean_acc"]:.3f}')
 
+# %% tags=["hide-input"]
 assert metrics.scores(perfect)['mean_iu'] == 1
 assert np.isclose(metrics.scores(stray)['mean_iu'], (89/90 + 1 + 0) / 3)
 
@@ -308,15 +318,14 @@ for shift in (0, 1, 2, 4, 8):
 # The two squares have (side − shift) columns in common and cover (side + shift): that is the IU.
 # With `side = 6`, four pixels leave 2/10:
 
-# %%
+# %% tags=["hide-input"]
 small_target = np.zeros((64, 64), int)
 small_target[20:26, 20:26] = 1
 table = metrics.confusion(small_target, np.roll(small_target, 4, axis=1), 2)
 assert np.isclose(metrics.scores(table)['iu'][1], 2 / 10)
 
 # %% [markdown]
-# A net whose scores lie 32 pixels apart cannot do well on
-# small objects, however well it is trained.
+# A net whose scores lie 32 pixels apart cannot do well on small objects, however well it is trained.
 #
 # ## What PyTorch calls this
 #

@@ -2,8 +2,10 @@
 # # 02. Convolution, one number at a time
 #
 # **How can nine numbers find every edge of an image?**
+#
+# *About 50 minutes, with its exercises.*
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 
 import tinyfcn
@@ -36,7 +38,7 @@ def convolve(image, kernel):
 
 viz.side_by_side({'image': grey, 'vertical edges': convolve(grey, vertical),
                   'horizontal edges': convolve(grey, horizontal),
-                  'both': np.hypot(convolve(grey, vertical), convolve(grey, horizontal))})
+                  'both': np.hypot(convolve(grey, vertical), convolve(grey, horizontal))}, width=1.5)
 
 # %% [markdown]
 # White marks a step from dark to bright, black from bright to dark, and grey no edge. The nine
@@ -58,6 +60,7 @@ window = x[0:3, 1:4]                                    # starts at row 0, colum
 print(window * vertical)
 print('sum', (window * vertical).sum())
 
+# %% tags=["hide-input"]
 assert (window * vertical).sum() == 12
 
 # %% [markdown]
@@ -77,6 +80,7 @@ tracing.convolution(x, vertical)
 y = convolve(x, vertical)
 print(y)
 
+# %% tags=["hide-input"]
 assert y.tolist() == [[0, 12, 12], [0, 8, 8], [0, 4, 4]]
 
 # %% [markdown]
@@ -96,6 +100,7 @@ blur = np.full((3, 3), 1 / 9)
 flat, _ = ops.conv2d(np.ones((1, 1, 4, 4)), blur[None, None], pad=1)
 print(flat[0, 0].round(2))
 
+# %% tags=["hide-input"]
 assert np.isclose(flat[0, 0, 0, 0], 4 / 9) and np.isclose(flat[0, 0, 1, 1], 1)
 
 # %% [markdown]
@@ -128,10 +133,10 @@ for h, k, s, p in [(5, 3, 1, 0), (5, 3, 1, 1), (5, 3, 2, 1), (8, 3, 2, 0), (500,
     positions = [i for i in range(h + 2 * p) if s * i + k <= h + 2 * p]        # by counting
     out, _ = ops.conv2d(np.zeros((1, 1, h, h)), np.zeros((1, 1, k, k)), stride=s, pad=p)
     print(f'{h:3} pixels, window {k}, stride {s}, pad {p:3}: {out.shape[2]}')
-    assert out.shape[2] == len(positions) == (h + 2 * p - k) // s + 1
+    assert out.shape[2] == len(positions) == (h + 2 * p - k) // s + 1      # the formula
 
 # %% [markdown]
-# The last line is the first layer of the paper's net. Yes, it pads by 100 pixels; lesson 09
+# The last line is the first layer of the paper's net. Yes, it pads by 100 pixels; lesson 10
 # explains why, and what happens to them.
 #
 # ## Colours: channels
@@ -238,6 +243,8 @@ viz.show_source(ops.conv2d)
 # %%
 products = 64 * 64 * 3 * 3 * 698 * 698                  # 500 + 2·100 − 2 = 698
 print(f'{products:,} multiplications')
+
+# %% tags=["hide-input"]
 assert round(products / 1e9) == 18
 
 # %% [markdown]
@@ -248,7 +255,7 @@ assert round(products / 1e9) == 18
 # `yours` leaves the image as it is. Try everything on `image[:, :, 0]` instead of `grey`, too.
 
 # %%
-yours = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]               # try: [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
+yours = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]               # try: [[0, 1, 0], [1, -4, 1], [0, 1, 0]], [[9]]
 channel = grey                                          # try: image[:, :, 0], image[:, :, 2]
 
 kernels = {
@@ -257,9 +264,9 @@ kernels = {
     'slope: sum 0': np.array([[-2., -1, 0], [-1, 0, 1], [0, 1, 2]]),
     'yours': np.array(yours),
 }
-viz.side_by_side({name: convolve(channel, kernel) for name, kernel in kernels.items()})
+viz.side_by_side({name: convolve(channel, kernel) for name, kernel in kernels.items()}, width=1.5)
 
-# %%
+# %% tags=["hide-input"]
 identity = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]])
 assert (convolve(grey, identity) == grey[1:-1, 1:-1]).all()             # the border is lost
 
@@ -280,7 +287,7 @@ assert (convolve(grey, identity) == grey[1:-1, 1:-1]).all()             # the bo
 #
 # In mathematics a convolution flips the kernel first; what nets compute is called
 # **cross-correlation** there. NumPy has a function for each. For a kernel that is learned it makes
-# no difference, and the field says convolution; the flipped kernel returns in lesson 07.
+# no difference, and the field says convolution; the flipped kernel returns in lesson 08.
 
 # %%
 line = np.array([1, 2, 4, 8])
@@ -288,6 +295,7 @@ kernel = np.array([-1, 0, 1])
 print('cross-correlation', np.correlate(line, kernel, 'valid'),
       '   convolution', np.convolve(line, kernel, 'valid'))
 
+# %% tags=["hide-input"]
 assert np.correlate(line, kernel, 'valid').tolist() == [3, 6]
 assert np.convolve(line, kernel[::-1], 'valid').tolist() == [3, 6]
 ours, _ = ops.conv2d(line.reshape(1, 1, 1, 4) * 1., kernel.reshape(1, 1, 1, 3) * 1.)

@@ -3,13 +3,15 @@
 #
 # **How do the many small sums of a convolution become one matrix product?**
 #
+# *About 40 minutes, with its exercises.*
+#
 # In lesson 02 a window stopped at every position of the image, and each stop cost a small sum of
 # products. Here the sums stay the same, number by number; only the pixels are first laid out
 # differently. Every window becomes a column, all columns stand side by side in a matrix, and a
 # single matrix product does the rest. Laying out the pixels in this way is called **im2col**, image
 # to columns.
 
-# %%
+# %% tags=["hide-input"]
 from time import perf_counter
 
 import matplotlib.pyplot as plt
@@ -42,7 +44,7 @@ def grid(ax, values, tint, title):
 # are coloured. Follow each to its column: the column holds its four pixels, row by row from the
 # top, and the columns are in the order in which the window visits its positions.
 
-# %%
+# %% tags=["hide-input"]
 x = np.array([[1., 2, 0, 4],
               [3, 1, 2, 1],
               [0, 5, 1, 2],
@@ -84,6 +86,7 @@ y = w.ravel() @ by_hand                         # (4,) times (4, 9) gives (9,)
 print(by_hand)
 print(y.reshape(3, 3))
 
+# %% tags=["hide-input"]
 assert np.array_equal(by_hand, cols[0])
 assert np.array_equal(y.reshape(3, 3), ops.conv2d(x[None, None], w[None, None])[0][0, 0])
 
@@ -112,6 +115,8 @@ image = x[None, None]
 every, _ = ops.im2col(image, 3, pad=1)
 second, _ = ops.im2col(image, 3, stride=2, pad=1)
 print(every.shape, second.shape)
+
+# %% tags=["hide-input"]
 assert np.array_equal(second, every[:, :, [0, 2, 8, 10]])       # positions (0,0) (0,2) (2,0) (2,2)
 
 # %% [markdown]
@@ -145,6 +150,8 @@ rng = np.random.default_rng(3)
 w = rng.integers(-2, 3, (2, 2, 2, 2)).astype('float64')         # K = 2 kernels
 rows = w.reshape(2, -1)
 y = rows @ cols[0]                                              # (2, 8) times (8, 4)
+
+# %% tags=["hide-input"]
 assert np.array_equal(y.reshape(2, 2, 2), ops.conv2d(image, w)[0][0])
 
 band = np.repeat([1, 2], 4)                                     # the channel of each tap
@@ -169,14 +176,14 @@ viz.show_source(ops.im2col)
 # its module (NumPy, here). `_windows` is the shape of the result before it is flattened, `_taps`
 # the slices of pixels that each tap is multiplied with. `dilation` (the distance between
 # neighbouring taps) is 1 here, and the second value that is returned, the *cache*, is for the
-# backward pass: lesson 05.
+# backward pass: lesson 06.
 #
 # Looping over the taps means filling the matrix by rows instead of columns. A column is a window. A
 # **row** holds the pixels that one tap is multiplied with at all positions: the whole image,
 # shifted a little. So im2col of a 3×3 window is nine shifted copies of the image, and convolution
 # is their weighted sum.
 
-# %%
+# %% tags=["hide-input"]
 down, right = np.mgrid[:24, :24]
 disc = ((down - 11.5) ** 2 + (right - 9) ** 2 < 40).astype('float64')
 cols, _ = ops.im2col(disc[None, None], 9)       # a large window, so that the shifts can be seen
@@ -222,7 +229,7 @@ def conv2d_loops(x, w):
             y[k, i, j] += w[k, c, a, b] * x[c, i + a, j + b]
     return y
 
-
+# %% tags=["hide-input"]
 def seconds(function):
     start = perf_counter()
     function()
@@ -242,7 +249,7 @@ print(f'{w.size * 18 * 18:,} products; im2col is more than 20 times as fast: {sl
 #
 # Memory. A pixel is copied once for every window that contains it, k·k times at stride 1. Take
 # VGG-16's second layer, `conv1_2`, on an image of 500×500. FCN pads the image by 100 on every side
-# (lesson 09 explains why), and the layer reads 64 channels of 698×698:
+# (lesson 10 explains why), and the layer reads 64 channels of 698×698:
 
 # %%
 net = tinyfcn.build('fcn8s', n_class=21, seed=None)             # only needed for its sizes
@@ -254,6 +261,8 @@ megabyte = 1e6
 print(f'{height}×{width} positions')
 print(f'x    {channels_in * height * width * 4 / megabyte:7.0f} MB     float32: 4 bytes a number')
 print(f'cols {channels_in * n_tap * height * width * 4 / megabyte:7.0f} MB')
+
+# %% tags=["hide-input"]
 assert (height, width) == (698, 698)
 assert round(channels_in * n_tap * height * width * 4 / megabyte) == 1123
 
@@ -281,7 +290,7 @@ image = rng.standard_normal((1, 2, 6, 6))
 cols, _ = ops.im2col(image, ksize, stride, padding)
 print(cols.shape, 'is', round(cols.size / image.size, 2), 'times as large as the image')
 
-# %%
+# %% tags=["hide-input"]
 image = rng.standard_normal((1, 2, 6, 6))
 assert np.array_equal(ops.im2col(image, 1)[0], image.reshape(1, 2, 36))
 
@@ -324,7 +333,7 @@ check('im2col', im2col_mine)
 # | here | PyTorch |
 # | --- | --- |
 # | `ops.im2col(x, 3, stride=2, pad=1)` | `F.unfold(x, 3, stride=2, padding=1)` |
-# | `ops.col2im` (lesson 05) | `F.fold` |
+# | `ops.col2im` (lesson 06) | `F.fold` |
 # | `w.reshape(K, -1) @ cols` | one of the algorithms that `F.conv2d` may use |
 #
 # (F is `torch.nn.functional`.) The rows are in the same order, too. The name im2col comes from

@@ -3,6 +3,8 @@
 #
 # **A convolution is a linear map, and every linear map is a matrix: which one?**
 #
+# *About 45 minutes, with its exercises.*
+#
 # In lesson 03 the pixels were copied into a matrix and the kernel was a vector. Now the image stays
 # as it is, one long vector x, and the kernel becomes a matrix M, so that
 #
@@ -11,10 +13,10 @@
 # ```
 #
 # Large images are not convolved this way. But M is the best way to *think* about convolution: the
-# backward pass through a layer (lesson 05) and enlarging an image (lesson 07) both use this same M,
+# backward pass through a layer (lesson 06) and enlarging an image (lesson 08) both use this same M,
 # transposed.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -49,6 +51,7 @@ def draw_taps(ax, M, title, lines=None):
 numbered = np.arange(1., 10).reshape(1, 1, 3, 3)                # the taps by their numbers
 M = ops.conv_matrix(numbered, (6, 6)).toarray()
 
+# %% tags=["hide-input"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.5), dpi=75, width_ratios=[1, 5])
 draw_taps(left, numbered[0, 0], 'w', lines=(1, 1))
 draw_taps(right, M, 'M(w): 16 outputs × 36 pixels', lines=(4, 6))
@@ -71,6 +74,8 @@ print(M)
 x = np.array([2., 0, 1, 4, 1])
 print(M @ x)
 y, _ = ops.conv2d(x.reshape(1, 1, 1, 5), w.reshape(1, 1, 1, 3))
+
+# %% tags=["hide-input"]
 assert np.array_equal(M @ x, y.ravel())
 
 # %% [markdown]
@@ -141,8 +146,11 @@ viz.show_source(ops.conv_matrix)
 # %%
 M = ops.conv_matrix(w, (4, 4))
 print(M.shape, 'with', M.nnz, 'entries of', M.shape[0] * M.shape[1])
+
+# %% tags=["hide-input"]
 assert np.array_equal(M.toarray(), np.stack(columns, axis=1))
 
+# %%
 numbers = np.arange(1., 17).reshape(1, 1, 4, 4)
 pixels, _ = ops.im2col(numbers, 3)
 print(pixels[0].T.astype(int))                  # a row for each output: the pixels that it reads
@@ -153,7 +161,7 @@ print(pixels[0].T.astype(int))                  # a row for each output: the pix
 # Padding adds rows, because there are more outputs, and the rows of outputs at the border have
 # fewer entries. A stride of 2 removes rows: in those that remain, the kernel moves by two pixels.
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=75)
 for ax, (stride, padding) in zip(axes, [(1, 0), (1, 1), (2, 1)]):
     M = ops.conv_matrix(w, (6, 6), stride, padding).toarray()
@@ -169,6 +177,8 @@ plt.show()
 # %%
 kernels = rng.standard_normal((3, 2, 3, 3))
 M = ops.conv_matrix(kernels, (4, 4))            # (3·4, 2·16)
+
+# %% tags=["hide-input"]
 block = M.toarray().reshape(3, 4, 2, 16)[1, :, 0]
 assert np.array_equal(block, ops.conv_matrix(kernels[1:2, 0:1], (4, 4)).toarray())
 
@@ -192,10 +202,11 @@ plt.show()
 
 # %%
 M = ops.conv_matrix(w, (64, 64))
-assert M.nnz == 9 * 62 * 62
 print(f'3×3 on 64×64: {M.nnz:,} of {M.shape[0] * M.shape[1]:,} entries, '
       f'{100 * M.nnz / (M.shape[0] * M.shape[1]):.2f} per cent')
 
+# %% tags=["hide-input"]
+assert M.nnz == 9 * 62 * 62
 padded = ops.conv_matrix(w, (64, 64), pad=1)
 assert padded.nnz == (3 * 64 - 2) ** 2          # along each axis two taps are beyond the edge
 
@@ -224,7 +235,7 @@ except ValueError as error:
 # numbers to learn, whatever the size of the image, and lets one net read images of any size: FCN is
 # built on this.
 
-# %%
+# %% tags=["hide-input"]
 M = ops.conv_matrix(numbered, (6, 6)).toarray()
 full = rng.integers(1, 10, M.shape)
 local = np.where(M > 0, full, 0)
@@ -250,11 +261,13 @@ print(M.toarray()[:, 5].reshape(2, 2))          # pixel (1, 1) contributes to al
 y = M @ np.arange(16.)
 back = M.T @ y
 print('M', M.shape, 'maps 16 numbers to', y.size, '   Mᵀ', M.T.shape, 'maps them to', back.size)
+
+# %% tags=["hide-input"]
 assert not np.allclose(back, np.arange(16.))    # Mᵀ is no inverse
 
 # %% [markdown]
 # Mᵀ does not undo M. It sends values along the same connections, with the same weights, in the
-# other direction. In lesson 05 these values will be gradients, dx = Mᵀ dy; in lesson 07 they will
+# other direction. In lesson 06 these values will be gradients, dx = Mᵀ dy; in lesson 08 they will
 # be images that become larger.
 #
 # ## Change this and run again
@@ -306,7 +319,7 @@ check('conv_matrix', conv_matrix_mine)
 # ```
 #
 # The two lines that compute `row` and `column` are the whole geometry of convolution: output i, tap
-# a, pixel i·stride + a − pad. Lesson 09 follows them through a net.
+# a, pixel i·stride + a − pad. Lesson 10 follows them through a net.
 #
 # </details>
 
@@ -324,7 +337,7 @@ check('conv_matrix', conv_matrix_mine)
 #
 # In books M is called *doubly block Toeplitz*: blocks repeat along diagonals, and within each block
 # numbers repeat along diagonals, as in the first figure of this lesson. tinyfcn does build M in one
-# case. Its bilinear upsampling (lesson 08) is a small Mᵀ for the rows of an image and one for the
+# case. Its bilinear upsampling (lesson 09) is a small Mᵀ for the rows of an image and one for the
 # columns.
 #
 # ## Three questions
@@ -356,9 +369,9 @@ check('conv_matrix', conv_matrix_mine)
 #
 # In im2col(x) pixels are repeated, each once for every window that contains it; in M(w) weights are
 # repeated, each once for every position at which it is used. The sums are the same. Each form shows
-# that y is linear in the factor that was *not* made a matrix: lesson 05 needs both.
+# that y is linear in the factor that was *not* made a matrix: lesson 06 needs both.
 #
 # </details>
 #
-# **Next:** to train a net we need the gradient of each of its weights. Lesson 05 computes it for a
-# convolution, by Mᵀ, and then for a whole FCN-8s, by hand.
+# **Next, 05:** so far all weights were given. To learn them, a net first needs a number that says how
+# wrong it is. After that, lesson 06 uses Mᵀ.

@@ -41,7 +41,7 @@ PAGE = """<!doctype html>
 </html>
 """
 CARD = """<a class="card" href="{page}"><span class="preview">{preview}</span>
-<span class="number">{number}</span>
+<span class="number">{number}{minutes}</span>
 <h2>{title}</h2>
 <p>{question}</p></a>
 """
@@ -62,6 +62,8 @@ class Lesson:
                              f'question in bold')
         self.number, self.title = title.groups()
         self.question = markdown(question[1]).removeprefix('<p>').removesuffix('</p>\n')
+        minutes = re.search(r'^\*About (\d+) minutes', first, re.M)
+        self.minutes = f' · {minutes[1]} minutes' if minutes else ''
 
     def outputs(self, mime):
         """The data of all outputs of this type."""
@@ -113,8 +115,11 @@ def cell_html(cell):
         return f'<section>{markdown(cell.source, page_link)}</section>'
     is_exercise = re.search(r'^check\(', cell.source, re.M)
     css_class = 'cell exercise' if is_exercise else 'cell'
+    code = highlight_code(cell.source)
+    if 'hide-input' in cell.metadata.get('tags', []):
+        code = f'<details class="folded"><summary>Code</summary>{code}</details>'
     outputs = ''.join(output_html(output) for output in cell.outputs)
-    return f'<section class="{css_class}">{highlight_code(cell.source)}{outputs}</section>'
+    return f'<section class="{css_class}">{code}{outputs}</section>'
 
 
 def neighbour_link(lesson, direction):

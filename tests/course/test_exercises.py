@@ -85,6 +85,25 @@ def crop(fine, coarse):
     return (coarse[2] - fine[2]) / fine[1]
 
 
+def crops(pad):
+    """The three crops of FCN-8s, by the sums of lesson 10."""
+    pool3 = 1 - pad + Fraction(1 + 2 + 4, 2)
+    pool4 = pool3 + Fraction(8, 2)
+    score = pool4 + Fraction(16, 2) + 3 * 32
+    shift_16 = score - 16 * Fraction(3, 2)
+    shift_8 = shift_16 - 8 * Fraction(3, 2)
+    return (shift_16 - pool4) / 16, (shift_8 - pool3) / 8, Fraction(15, 2) - shift_8
+
+
+def backpropagate(F, dscore):
+    d = np.zeros(len(F))
+    d[-1] = dscore
+    for i in range(len(F) - 1, 0, -1):
+        for j in range(i):
+            d[j] += F[i, j] * d[i]
+    return d
+
+
 def to_conv(w, channels, size):
     filters = np.zeros((len(w), channels, *size))
     for k, c, i, j in np.ndindex(filters.shape):
@@ -94,7 +113,8 @@ def to_conv(w, channels, size):
 
 def fuse(coarse, skip, offset):
     up = reference_loops.upsample(coarse, 2, 4)
-    return up + skip[:, :, offset:offset + up.shape[2], offset:offset + up.shape[3]]
+    top, left = offset if isinstance(offset, tuple) else (offset, offset)
+    return up + skip[:, :, top:top + up.shape[2], left:left + up.shape[3]]
 
 
 def softmax_cross_entropy(score, label):
@@ -187,8 +207,9 @@ def conv_transpose2d(x, w, stride, pad):
 SOLUTIONS = dict(
     confusion=confusion, mean_iu=mean_iu, conv2d=reference_loops.conv2d, im2col=im2col,
     conv_matrix=conv_matrix, col2im=reference_loops.col2im, conv2d_backward=conv2d_backward,
-    max_pool=reference_loops.max_pool, unpool=reference_loops.unpool,
+    backpropagate=backpropagate, max_pool=reference_loops.max_pool, unpool=reference_loops.unpool,
     conv_transpose2d=conv_transpose2d, bilinear=bilinear, alignment=alignment, crop=crop,
+    crops=crops,
     to_conv=to_conv, fuse=fuse, softmax_cross_entropy=softmax_cross_entropy,
     preprocess=preprocess, sgd=sgd, standardize=standardize, dilate_kernel=dilate_kernel,
     stride_to_dilation=stride_to_dilation, bilateral_kernel=bilateral_kernel,
@@ -312,14 +333,23 @@ def test_counts_may_be_floats():
     assert check('alignment', lambda layers: [*map(float, alignment(layers))]).correct
 
 
-def test_functions_that_write_into_their_arguments_do_not_change_the_cases():
+def test_a_function_that_writes_into_its_arguments_is_not_correct():
     def overwriting(w, g, v, *args):
         answer = sgd(w, g, v, *args)
         for array in w, g, v:
             array[...] = np.nan
         return answer
 
-    assert check('sgd', overwriting).correct and check('sgd', sgd).correct
+    def in_place(w, g, v, lr, momentum, decay):
+        v *= momentum
+        v += lr * (g + decay * w)
+        return w - v, v
+
+    for mine, changed in (overwriting, 'w'), (in_place, 'v'):
+        result = check('sgd', mine)
+        assert not result.correct and f'your function changes {changed},' in result.message
+        assert f'{changed} = {changed}.copy()' in result.hint
+    assert check('sgd', sgd).correct                    # the cases are as they were
 
 
 def test_a_result_can_be_overwritten():

@@ -58,7 +58,7 @@ def test_make_lessons_trusts_the_notebooks_and_opens_the_first(commands, folders
     from nbformat.sign import NotebookNotary
     notary = NotebookNotary(data_dir=str(folders / 'data'))
     notebooks = [read(path, as_version=4) for path in ROOT.glob('lessons/l*.ipynb')]
-    assert len(notebooks) == 18 and not any(map(notary.check_signature, notebooks))
+    assert len(notebooks) == 20 and not any(map(notary.check_signature, notebooks))
     without_server = re.sub(r'\S+/jupyter-lab', 'true', commands)
     subprocess.run(['sh', '-c', without_server], cwd=ROOT, check=True)
     assert all(map(notary.check_signature, notebooks))

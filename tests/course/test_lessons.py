@@ -14,8 +14,9 @@ pytestmark = pytest.mark.lessons
 
 FOLDER = Path(__file__).parents[2] / 'lessons'
 LESSONS = sorted(FOLDER.glob('l[0-9][0-9]_*.py'))
-STEPPED_LESSONS = '05', '11'                    # these step through a net box by box
+STEPPED_LESSONS = '12', '13'                    # these step through a net box by box
 MAX_CPU_SECONDS = 20                            # of one lesson
+MAX_ASSERTS = 3                                 # in a cell that is not folded
 MAX_TOTAL_CPU_SECONDS = 240
 EXPORTED = {*tinyfcn.__all__, *ops.__all__, *(
     name for name, value in vars(layers).items()
@@ -34,11 +35,11 @@ def blas_threads(monkeypatch):
 # ---- the parts of a lesson -----------------------------------------------------------------------
 
 def test_the_course_is_complete():
-    assert [path.name[1:3] for path in LESSONS] == [f'{i:02}' for i in range(18)]
+    assert [path.name[1:3] for path in LESSONS] == [f'{i:02}' for i in range(20)]
 
 
 def code_of(cells):
-    return [text for kind, text in cells if kind == 'code']
+    return [text for kind, text in cells if kind != 'markdown']
 
 
 def text_of(cells):
@@ -49,7 +50,7 @@ def exercises(cells):
     """-> [(code of the stub, [(exercise, function) that it checks], the cell after it)]"""
     found = []
     for (kind, stub), after in zip(cells, [*cells[1:], ('', '')]):
-        calls = kind == 'code' and [
+        calls = kind != 'markdown' and [
             (node.args[0].value, ast.unparse(node.args[1])) for node in ast.walk(ast.parse(stub))
             if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'check'
             and isinstance(node.args[0], ast.Constant)]
@@ -128,6 +129,42 @@ def test_the_check_for_names_of_the_library_works():
     assert EXPORTED >= {'build', 'conv2d', 'max_switches', 'conv', 'deconv', 'data'}
 
 
+def is_check(statement):
+    """Whether a statement only asserts or imports."""
+    return isinstance(statement, (ast.Assert, ast.Import, ast.ImportFrom))
+
+
+@each
+def test_a_reader_sees_the_idea_and_not_the_drawing(path, course):
+    """Cells that draw, or only check or import, are folded, except for experiments."""
+    for kind, text in course.read_cells(path):
+        if kind != 'code' or '# try:' in text:
+            continue
+        body = ast.parse(text).body
+        assert not all(map(is_check, body)), f'fold: {text}'
+        asserts = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Assert)]
+        assert len(asserts) <= MAX_ASSERTS, f'fold the checks: {text}'
+        assert not re.search(r'\b(plt|ax|axes)\.\w+\(', text), f'fold the drawing: {text}'
+
+
+@each
+def test_the_minutes_of_a_lesson_are_honest(path, course):
+    cells = course.read_cells(path)
+    minutes = course.reading_minutes(cells)
+    assert f'\n*About {minutes} minutes, with its exercises.*\n' in f'{cells[0][1]}\n'
+
+
+def test_the_pages_say_how_long_the_course_is(course):
+    minutes = {path.name[1:3]: course.reading_minutes(course.read_cells(path)) for path in LESSONS}
+    readme = (FOLDER / 'README.md').read_text('utf-8')
+    assert f'about {round(sum(minutes.values()) / 60)} hours' in readme
+    for page in readme, text_of(course.read_cells(LESSONS[0])):
+        short = re.search(r'short way is\s(.*?about \d+ hours)', page, re.S)[1]
+        chosen = re.findall(r'\b\d\d\b', short)
+        hours = round(sum(minutes[number] for number in chosen) / 60)
+        assert len(chosen) == 6 and short.endswith(f'about {hours} hours')
+
+
 # ---- its experiments -----------------------------------------------------------------------------
 
 CHANGE = 'Change this and run again'
@@ -137,7 +174,7 @@ TRY = re.compile(r'^(?P<name>\w[\w, ]*) = (?P<value>.+?) +# try: (?P<values>.+)$
 
 def experiments(cells):
     """The cells that are made to be changed."""
-    return [text for text in code_of(cells) if '# try:' in text]
+    return [text for kind, text in cells if kind == 'code' and '# try:' in text]
 
 
 def changed_cells(cell):
@@ -160,6 +197,7 @@ def test_every_change_has_a_cell_of_its_own(path, course):
     for cell in proposed:
         lines = [*TRY.finditer(cell)]
         assert len(lines) == cell.count('# try:'), 'a line is not NAME = VALUE  # try: VALUE, VALUE'
+        assert len([*changed_cells(cell)]) >= 2, 'too few values to try'
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell)))
         own = {name.strip() for line in lines for name in line['name'].split(',')}
         others = names_of('\n'.join(other for other in code_of(cells) if other != cell))
@@ -183,7 +221,11 @@ def test_the_notebook_is_made_from_this_script(path, course):
     assert notebook.exists(), f'python lessons/course.py {path.name[1:3]}'
     nb = course.nbformat.read(notebook, as_version=4)
     course.nbformat.validate(nb)
-    assert [(cell.cell_type, cell.source) for cell in nb.cells] == course.read_cells(path)
+    cells = [(cell.cell_type if 'tags' not in cell.metadata else 'folded', cell.source)
+             for cell in nb.cells]
+    assert cells == course.read_cells(path)
+    for cell in nb.cells:
+        assert cell.metadata == (course.FOLDED if cell.metadata.get('tags') else {})
 
     code_cells = [cell for cell in nb.cells if cell.cell_type == 'code']
     counts = [cell.execution_count for cell in code_cells]
@@ -252,7 +294,7 @@ def test_error_messages_name_existing_lessons():
     package = Path(tinyfcn.__file__).parent
     named = {number for path in package.rglob('*.py')
              for number in re.findall(r'lesson (\d+)', path.read_text('utf-8'))}
-    assert {'09', '13'} <= named <= texts.keys()
+    assert {'10', '15'} <= named <= texts.keys()
 
 
 def test_the_readme_lists_all_lessons():

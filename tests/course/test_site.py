@@ -146,7 +146,7 @@ def test_players_step_and_solutions_are_folded(name, open_page):
                               '- f.clientHeight') <= 1, 'its lower part is hidden'
 
     assert page.locator('details').count() >= 4 and page.locator('details[open]').count() == 0
-    solution = page.locator('details:has(pre.code)').first
+    solution = page.locator('details:not(.folded):has(pre.code)').first
     assert not solution.locator('pre.code').is_visible()
     solution.locator('summary').click()
     assert solution.locator('pre.code').is_visible()

@@ -1,4 +1,4 @@
-"""Lessons 10 and 13 with trained weights in the cache: what a student sees then.
+"""Lessons 11 and 15 with trained weights in the cache: what a student sees then.
 
 Without weights they are run by test_lessons.py.
 """
@@ -47,7 +47,7 @@ def run_lesson(course, tmp_path, monkeypatch):
                  f'SOURCES[{name!r}] = SOURCES[{name!r}]._replace(files=[{source!r}])')
         [path] = course.find_scripts([number])
         cells = [(kind, text) for kind, text in course.read_cells(path)
-                 if kind == 'code' and wanted(text)]
+                 if kind != 'markdown' and wanted(text)]
         nb = course.new_notebook([('code', patch), *cells])
         course.execute(nb, FOLDER, tmp_path / 'cache')
         outputs = [output for cell in nb.cells for output in cell.outputs]
@@ -68,7 +68,7 @@ def mean_colour(image, left, top, right, bottom):
 @needs_data
 def test_googlenet_finds_the_tie_and_the_cap(run_lesson):
     """The portrait that comes with matplotlib: its classes, where they are, and its windows."""
-    text, images = run_lesson('10', 'googlenet', GOOGLENET)
+    text, images = run_lesson('11', 'googlenet', GOOGLENET)
     assert "GoogLeNet's weights are not here yet" not in text
     assert '600×512 pixels, a map of 12×10 scores for each class\n  80 %  Windsor tie\n' in text
     assert 'receptive field of a cell: 907 pixels\n30 windows of 224×224: scores differ by' in text
@@ -90,8 +90,8 @@ def test_googlenet_finds_the_tie_and_the_cap(run_lesson):
 @needs_data
 def test_a_wrong_preprocessing_is_no_error_but_a_wrong_class(run_lesson):
     """The percentages are those that the text of the lesson says."""
-    text, _ = run_lesson('13', 'googlenet', GOOGLENET,
-                         lambda cell: cell.startswith('import ') or 'portrait' in cell)
+    text, _ = run_lesson('15', 'googlenet', GOOGLENET,
+                         lambda cell: cell.startswith('import ') or 'photo_file' in cell)
     assert text.splitlines() == [
         'as needed                       80 %  Windsor tie',
         'as RGB                          53 %  Windsor tie',
@@ -107,8 +107,8 @@ def test_a_trained_net_segments_the_photo(run_lesson, tmp_path):
         order='RGB', scale=1/255, mean=[.485, .456, .406], std=[.229, .224, .225]))
     net.save(tmp_path / 'small.safetensors')
     text, images = run_lesson(
-        '13', 'fcn_resnet50', tmp_path / 'small.safetensors',
-        lambda cell: cell.startswith('import ') or 'portrait' in cell or 'trained_net' in cell)
+        '15', 'fcn_resnet50', tmp_path / 'small.safetensors',
+        lambda cell: cell.startswith('import ') or 'photo_file' in cell or 'trained_net' in cell)
     assert "GoogLeNet's weights are not here yet" in text
     assert 'No weights of such a net' not in text and len(images) == 1
     assert images[0].width > 500

@@ -315,7 +315,7 @@ def test_a_label_of_another_size_than_its_image():
 @pytest.mark.parametrize('array, suffix, message', [
     (LABEL, '.jpg', r'mask\.jpg: a JPEG'),
     (IMAGE, '.png', 'RGB pixels are colours; a mask holds the number of a class in each pixel, as '
-                    r'a palette or greyscale PNG \(lesson 13\)$'),
+                    r'a palette or greyscale PNG \(lesson 15\)$'),
     (np.zeros((2, 2), 'float32'), '.tif', r'mask\.tif: F pixels')])
 def test_images_that_are_not_masks(tmp_path, array, suffix, message):
     save(tmp_path / f'mask{suffix}', array)

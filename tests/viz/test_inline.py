@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 
-from tinyfcn.viz import show_matrices, side_by_side
+from tinyfcn.viz import heat, show_matrices, side_by_side
 
 
 def test_images_side_by_side():
@@ -32,3 +32,9 @@ def test_titles_are_escaped():
     assert '<script' not in page
     assert '&lt;script&gt;alert(1)&lt;/script&gt; &amp;</caption>' in page
     assert r'a\u202eb</caption>' in page
+
+
+def test_heat_is_darkest_at_the_lowest_number_and_one_colour_if_all_are_equal():
+    ramp = heat(np.arange(-3, 9.).reshape(3, 4))
+    assert ramp.shape == (3, 4, 3) and (np.diff(ramp.sum(2, dtype=int).ravel()) > 0).all()
+    assert (heat(np.full((2, 2), 7.)) == ramp[0, 0]).all()

@@ -131,7 +131,7 @@ def read_label(path: str | Path, colours: Mapping[Colour, int] | None = None,
                       f"; or give every class its colour, by lines 'R G B name' in {table}")
             raise ImageError(
                 f'{source}: {image.mode} pixels are colours; a mask holds the number of a class in '
-                f'each pixel, as a palette or greyscale PNG{advice} (lesson 13)')
+                f'each pixel, as a palette or greyscale PNG{advice} (lesson 15)')
         elif _is_rescaled(image):
             raise ImageError(f'{source}: its numbers are rescaled or inverted when it is read; '
                              f'save it as a PNG of 8 bits')

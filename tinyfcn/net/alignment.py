@@ -124,13 +124,13 @@ def offset_between(x: HasAlignment, like: HasAlignment) -> Size:
             raise ValueError(f'{box} has {box.alignment}; give the crop as offset=(rows, columns)')
     if x.alignment.scale != like.alignment.scale:
         raise ValueError(f'{x} and {like} have no common grid: {x.alignment} against '
-                         f'{like.alignment}; bring them to one stride first; lesson 09 shows how')
+                         f'{like.alignment}; bring them to one stride first; lesson 10 shows how')
     offset = [(b - a) / scale for a, b, scale
               in zip(x.alignment.shift, like.alignment.shift, x.alignment.scale)]
     if any(o.denominator != 1 for o in offset):
         raise ValueError(f'{x} begins {", ".join(f"{float(o):g}" for o in offset)} units before '
                          f'{like}, between two pixels: upsample with a bilinear kernel that is one '
-                         f'smaller (ksize = 2·factor − 1), or change a pad; lesson 09 shows why')
+                         f'smaller (ksize = 2·factor − 1), or change a pad; lesson 10 shows why')
     if min(offset) < 0:
         raise ValueError(f'{x} begins {float(-min(offset)):g} units after {like}: it needs more '
                          f'padding upstream')

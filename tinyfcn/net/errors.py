@@ -5,9 +5,9 @@ from .box import Box
 
 # the lesson of the course that explains an op, by the op's name
 LESSONS = {
-    'conv2d': '02', 'conv_transpose2d': '07', 'upsample': '08', 'resize': '08', 'crop': '09',
-    **dict.fromkeys(['max_pool', 'max_switches', 'take', 'unpool'], '06'),
-    **dict.fromkeys(['add', 'concat', 'scale'], '11'), 'avg_pool_to': '17',
+    'conv2d': '02', 'conv_transpose2d': '08', 'upsample': '09', 'resize': '09', 'crop': '10',
+    **dict.fromkeys(['max_pool', 'max_switches', 'take', 'unpool'], '07'),
+    **dict.fromkeys(['add', 'concat', 'scale'], '12'), 'avg_pool_to': '19',
 }
 
 

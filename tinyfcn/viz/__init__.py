@@ -17,6 +17,7 @@
     viz.show_source(ops.conv2d, backward=True)              the code of an op, in a notebook
     viz.side_by_side({'image': image})                      a row of small images, in a notebook
     viz.show_matrices(x=x, y=y)                             a few small matrices, in a notebook
+    viz.heat(score[0, 2])                                   numbers as colours
 
 Nothing here has global state or opens a window, so a training may draw in a thread.
 """
@@ -29,7 +30,7 @@ from .curves import draw_curves
 from .files import write_label, write_png
 from .heatmap import draw_heatmap
 from .images import as_colours
-from .inline import show_matrices, side_by_side
+from .inline import heat, show_matrices, side_by_side
 from .lr_curve import draw_lr_curve
 from .net_layout import layout
 from .nets import draw_net
@@ -42,5 +43,5 @@ from .source import show_source
 __all__ = ['as_colours', 'class_colours', 'class_shares', 'colours', 'draw_activations',
            'draw_augmented', 'draw_border_curve', 'draw_confusion', 'draw_curves', 'draw_heatmap',
            'draw_lr_curve', 'draw_net', 'draw_page', 'draw_pixel', 'draw_plan', 'error_map',
-           'layout', 'overlay', 'palette', 'show_matrices', 'show_source', 'side_by_side',
+           'heat', 'layout', 'overlay', 'palette', 'show_matrices', 'show_source', 'side_by_side',
            'write_label', 'write_png']

@@ -35,6 +35,19 @@ def side_by_side(images: Mapping[str, NDArray[Any]], width: float = 1.75) -> 'PI
     return Image.fromarray(rgb).quantize(32)
 
 
+def heat(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Numbers (H, W) as colours, from black for the lowest to yellow -> (H, W, 3) uint8
+
+    >>> heat(np.array([[-1., 0., 1.]])).tolist()
+    [[[0, 0, 4], [187, 55, 84], [252, 255, 164]]]
+    """
+    from matplotlib import colormaps
+    low = values.min()
+    stretched = (values - low) / max(float(values.max() - low), 1e-12)
+    rgba: NDArray[np.uint8] = colormaps['inferno'](stretched, bytes=True)
+    return rgba[..., :3]
+
+
 class HTML(str):
     """A string that a notebook shows as HTML."""
 

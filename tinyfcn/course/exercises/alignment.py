@@ -1,6 +1,9 @@
-"""L09: where a unit sits over the image, and the offset between two grids of units."""
+"""L10: where a unit sits over the image, and the offset between two grids of units."""
 from types import SimpleNamespace
 
+from ...models.fcn import stride8
+from ...models.vgg import vgg16_trunk
+from ...net import Net
 from ...net.alignment import Alignment, offset_between
 from .exercise import Exercise
 
@@ -112,4 +115,54 @@ CROP = Exercise(inputs='fine coarse', outputs='offset', cases=[
         by_rule(lambda fields, stride, shifts: -shifts[0] / stride),
 })
 
-EXERCISES = dict(alignment=ALIGNMENT, crop=CROP)
+
+def crops(pad):
+    """Those of a narrow FCN-8s, whose first convolution is padded by `pad`."""
+    net = Net(seed=None)
+    vgg16_trunk(net, net.data, width=1 / 32, pad=pad)
+    stride8(net, 21)
+    crop_names = 'score_pool4c', 'score_pool3c', 'score'
+    return tuple(net[name].kwargs['offset'][0] for name in crop_names)
+
+
+def sum_up(conv1=1., pooling=.5, fc6=3, trunk_pad=1, strides=(16, 8, 1), pixels=False):
+    """The crops by hand, with some of the shifts changed.
+
+    conv1, the shift of conv1_1 without padding; pooling, that of a 2×2 pooling, in cells; fc6, too;
+    trunk_pad, how much of the padding counts for pool3 and pool4; strides, of the upsampled rows;
+    pixels=True leaves out the division by the stride
+    """
+    def mistake(pad):
+        pool3 = conv1 - trunk_pad * pad + pooling * (1 + 2 + 4)
+        pool4 = pool3 + pooling * 8
+        score = conv1 - pad + pooling * (1 + 2 + 4 + 8 + 16) + 32 * fc6
+        by_2 = score - strides[0] * 1.5
+        by_4 = by_2 - strides[1] * 1.5
+        by_32 = by_4 - strides[2] * 7.5
+        if pixels:
+            return by_2 - pool4, by_4 - pool3, -by_32
+        return (by_2 - pool4) / 16, (by_4 - pool3) / 8, -by_32
+    return mistake
+
+
+CROPS = Exercise(inputs='pad', outputs='pool4 pool3 image', cases=[(120,), (100,), (97,), (150,)],
+                 solution=crops, mistakes={
+    'conv1_1 is 3×3: without padding its first window is centred on pixel 1, so its shift is '
+    '1 − pad.': sum_up(conv1=0.),
+    'The poolings have a shift too: half of the stride before them, (2 − 1)/2·stride.':
+        sum_up(pooling=0.),
+    'fc6 is missing. It is 7×7 without padding at stride 32, so the scores are 3 cells of 32 '
+    'pixels later.': sum_up(fc6=0),
+    'Upsampling has a shift too. It falls by stride·(ksize − 1)/2, with the new, fine stride.':
+        sum_up(strides=(0, 0, 0)),
+    'The shift of an upsampling is counted in units of the fine row: use the stride after it.':
+        sum_up(strides=(32, 16, 8)),
+    'pool3 and pool4 are moved by the padding of conv1_1 as well: everything after it is.':
+        sum_up(trunk_pad=0),
+    'These are pixels. A crop counts cells of the row that is cropped: divide by its stride.':
+        sum_up(pixels=True),
+    'The signs are wrong. The row that starts earlier is cropped, and an offset is positive.':
+        lambda pad: tuple(-crop for crop in sum_up()(pad)),
+})
+
+EXERCISES = dict(alignment=ALIGNMENT, crop=CROP, crops=CROPS)

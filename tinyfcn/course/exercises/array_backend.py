@@ -1,4 +1,4 @@
-"""L14: one line of code for any array module.
+"""L16: one line of code for any array module.
 
 Where there is no GPU, `DeviceArray` takes the place of a GPU array. It is as strict as one: NumPy's
 functions cannot reach it, only its own module computes with it.

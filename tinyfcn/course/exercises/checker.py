@@ -21,6 +21,7 @@ from . import (
 from .compare import (
     describe_error,
     describe_type,
+    find_changed_input,
     find_difference,
     run_case,
     same_outcome,
@@ -31,6 +32,7 @@ from .result import Result
 GROUPS = [confusion, convolution, gradients, pooling, upsampling, alignment, training,
           array_backend, dilation, crf, family]
 EXERCISES = {name: exercise for group in GROUPS for name, exercise in group.EXERCISES.items()}
+CHANGED_HINT = 'Work on a new array: {0} = {0} − … instead of {0} −= …, or {0} = {0}.copy() first.'
 
 
 def check(name, mine):
@@ -64,14 +66,20 @@ def _check(name, mine):
                       f'It is called with {", ".join(exercise.inputs.split())}.')
 
     outcomes = []
+    changed = ''
     for args in exercise.cases:
-        outcome = run_case(exercise, mine, args)
+        copies = deepcopy(args)
+        outcome = run_case(exercise, mine, copies)
         if outcome is None:
             return _unwritten(name)
         outcomes.append(outcome)
+        changed = changed or find_changed_input(exercise, args, copies)
 
     expected, mistakes = _known_outcomes(name)
     failed = [i for i, outcome in enumerate(expected) if not same_outcome(outcomes[i], outcome)]
+    if not failed and changed:
+        return Result(name, False, f'the numbers are right, but your function changes {changed}, '
+                      f'which belongs to the caller', CHANGED_HINT.format(changed))
     if not failed:
         return Result(name, True, f'correct on all {len(expected)} cases. Well done!')
     first = failed[0]

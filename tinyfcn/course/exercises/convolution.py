@@ -22,6 +22,29 @@ def pad_bottom_right(x, w, b, stride, pad):
     return conv(np.pad(x, ((0, 0), (0, 0), (0, 2 * pad), (0, 2 * pad))), w, b, stride, 0)
 
 
+def pad_all_axes(x, w, b, stride, pad):
+    """Image 0 and channel 0 are zeros then, for loops over the numbers of images and channels."""
+    padded = np.pad(x, pad)[:x.shape[0], :x.shape[1]]
+    return conv(padded, w, b, stride, 0)
+
+
+def multiply_padded_channels(x, w, b, stride, pad):
+    n = len(x)
+    k, _, kh, kw = w.shape
+    oh, ow = conv(x, w, b, stride, pad).shape[2:]
+    x = np.pad(x, pad)
+    y = np.empty((n, k, oh, ow))
+    for i, j in np.ndindex(oh, ow):
+        window = x[:, :, stride * i:stride * i + kh, stride * j:stride * j + kw]
+        y[:, :, i, j] = window.reshape(n, -1) @ w.reshape(k, -1).T + b
+    return y
+
+
+def sum_over_images(x, w, b, stride, pad):
+    y = conv(x, w, 0 * b, stride, pad).sum(0, keepdims=True) + b[:, None, None]
+    return np.repeat(y, len(x), 0)
+
+
 def conv_case(n, c, h, w, k, kh, kw, stride=1, pad=0, seed=0):
     x = integers(n, c, h, w, seed=seed)
     weights = integers(k, c, kh, kw, seed=seed + 1)
@@ -35,6 +58,7 @@ CONV2D = Exercise(inputs='x w b stride pad', outputs='y', cases=[
     conv_case(1, 1, 4, 4, 1, 3, 3, pad=1),
     conv_case(1, 1, 5, 5, 1, 2, 2, stride=2),
     conv_case(1, 2, 3, 3, 3, 2, 2),
+    conv_case(2, 1, 3, 3, 1, 2, 2),
     conv_case(2, 3, 6, 5, 2, 3, 2, stride=2, pad=1),
 ], solution=conv, mistakes={
     'The kernel is flipped. Convolution in neural nets does not flip it: w[0, 0] is '
@@ -58,6 +82,12 @@ CONV2D = Exercise(inputs='x w b stride pad', outputs='y', cases=[
         lambda x, w, b, stride, pad: conv(x, w, b, stride, 0),
     'All the padding is at the bottom and at the right. Half of it belongs at the top and at the '
     'left.': pad_bottom_right,
+    'np.pad(x, pad) pads all four axes, also images and channels. Pad the last two: '
+    'np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad))).': pad_all_axes,
+    'np.pad(x, pad) has padded the channels, too, and the shapes no longer fit. Pad the last two '
+    'axes: np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad))).': multiply_padded_channels,
+    'The sum runs over the images, too. Each image has a y of its own: sum over the channels and '
+    'the window only.': sum_over_images,
 })
 
 
@@ -74,6 +104,13 @@ def taps_before_channels(x, ksize, stride, pad):
 def swap_taps(x, ksize, stride, pad):
     cols = im2col(x, ksize, stride, pad)
     return cols.reshape(len(x), x.shape[1], *ksize, -1).swapaxes(2, 3).reshape(cols.shape)
+
+
+def without_transpose(x, ksize, stride, pad):
+    """Windows (N, C, OH, OW, kh, kw), flattened as they are."""
+    cols = im2col(x, ksize, stride, pad)
+    n, rows, count = cols.shape
+    return cols.reshape(n, x.shape[1], -1, count).swapaxes(2, 3).reshape(n, rows, count)
 
 
 def windows_by_column(x, ksize, stride, pad):
@@ -104,6 +141,11 @@ IM2COL = Exercise(inputs='x ksize stride pad', outputs='cols', cases=[
         lambda x, ksize, stride, pad: im2col(x, ksize, (1, stride), pad),
     'The padding is missing. First put `pad` zeros on all four sides.':
         lambda x, ksize, stride, pad: im2col(x, ksize, stride, 0),
+    'The windows are flattened in the order (C, OH, OW, kh, kw). Move the taps before the '
+    'positions first: windows.transpose(0, 1, 4, 5, 2, 3).': without_transpose,
+    'np.pad(x, pad) pads all four axes, also images and channels. Pad the last two: '
+    'np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad))).':
+        lambda x, ksize, stride, pad: im2col(np.pad(x, pad), ksize, stride, 0),
 })
 
 
@@ -136,6 +178,25 @@ def wrap_padding(w, size, stride, pad):
     return blocks.reshape(conv_matrix(w, size, stride, pad).shape)
 
 
+def assign_wrapped_padding(w, size, stride, pad):
+    """The same with =, so that the last tap of a pixel is left; without a check of the last row."""
+    blocks = 0 * as_blocks(w, size, stride, pad)
+    for k, i, j, c, ky, kx in np.ndindex(*blocks.shape[:4], *w.shape[2:]):
+        row = stride * i + ky - pad
+        column = stride * j + kx - pad
+        if row < size[0] and column < size[1]:
+            blocks[k, i, j, c, row, column] = w[k, c, ky, kx]
+    return blocks.reshape(conv_matrix(w, size, stride, pad).shape)
+
+
+def leave_the_image(w, size, stride, pad):
+    """No check at all: an index beyond the last row or column is an error."""
+    M = 0 * as_blocks(w, size, stride, pad)
+    for i, j, a, b in np.ndindex(*M.shape[1:3], *w.shape[2:]):
+        M[:, i, j, :, i * stride + a - pad, j * stride + b - pad] = w[:, :, a, b]
+    return M.reshape(conv_matrix(w, size, stride, pad).shape)
+
+
 def stride_one_axis(steps):
     """The stride along one axis only, in a matrix of the correct height.
 
@@ -156,6 +217,7 @@ CONV_MATRIX = Exercise(inputs='w size stride pad', outputs='M', cases=[
     (integers(1, 1, 2, 3), (3, 4), 1, 0),
     (integers(1, 1, 2, 2), (4, 5), 2, 0),
     (integers(1, 1, 3, 3), (3, 3), 1, 1),
+    (integers(1, 1, 3, 3), (2, 2), 1, 1),
     (integers(2, 3, 2, 2), (3, 4), 1, 0),
     (integers(2, 2, 3, 2), (5, 4), 2, 1),
 ], solution=conv_matrix, mistakes={
@@ -171,6 +233,10 @@ CONV_MATRIX = Exercise(inputs='w size stride pad', outputs='M', cases=[
     '(c, row, column).': reorder(0, 1, 2, 4, 5, 3),
     'A tap in the padding has a negative index, which Python counts from the end. Such a tap is '
     'multiplied by a zero, so leave it out.': wrap_padding,
+    'A tap in the padding has a negative index, which Python counts from the end: it overwrites a '
+    'weight there. Leave it out: 0 <= row < H and 0 <= column < W.': assign_wrapped_padding,
+    'A tap in the padding has no column. Leave it out: 0 <= row < H and 0 <= column < W.':
+        leave_the_image,
     'The stride is missing along the columns. Output (i, j) begins at column stride·j − pad.':
         stride_one_axis(lambda stride: (stride, 1)),
     'The stride is missing along the rows. Output (i, j) begins at row stride·i − pad.':

@@ -1,4 +1,4 @@
-"""L16: the bilateral kernel between all pixels, and a mean field iteration with it."""
+"""L18: the bilateral kernel between all pixels, and a mean field iteration with it."""
 import numpy as np
 
 from ...prediction import crf

@@ -1,4 +1,4 @@
-"""L15: the kernel of a dilated convolution, and where a net needs dilation in place of stride."""
+"""L17: the kernel of a dilated convolution, and where a net needs dilation in place of stride."""
 import numpy as np
 
 from ... import ops

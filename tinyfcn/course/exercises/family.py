@@ -1,4 +1,4 @@
-"""L17: the skip connections of U-Net, and the pyramid pooling of PSPNet."""
+"""L19: the skip connections of U-Net, and the pyramid pooling of PSPNet."""
 import numpy as np
 
 from ... import ops

@@ -1,10 +1,11 @@
-"""L05: the transpose of im2col, and the gradients of a convolution."""
+"""L06, L13: the transpose of im2col, the gradients of a convolution, and those of a whole net."""
 from itertools import product
 
 import numpy as np
 
-from ... import ops
+from ... import layers, ops
 from ...geometry import conv_size
+from ...net import Net
 from .convolution import conv
 from .exercise import Exercise, integers
 
@@ -40,6 +41,10 @@ def overwrite(keep):
             x[:, :, stride * i + ky, stride * j + kx] = cols[:, :, ky, kx, i, j]
         return x[:, :, pad:pad + h, pad:pad + w]
     return mistake
+
+
+def crop_to_minus_pad(cols, size, ksize, stride, pad):
+    return keep_padding(cols, size, ksize, stride, pad)[:, :, pad:-pad, pad:-pad]
 
 
 def average(cols, *args):
@@ -93,6 +98,8 @@ COL2IM = Exercise(inputs='cols size ksize stride pad', outputs='x', cases=[
     'The padding is cropped at the bottom and at the right only. The image begins at row and '
     'column `pad`.':
         lambda cols, size, *args: keep_padding(cols, size, *args)[:, :, :size[0], :size[1]],
+    'x[:, :, pad:-pad, pad:-pad] is empty when pad is 0, for −0 is 0. Crop pad:pad + H and '
+    'pad:pad + W.': crop_to_minus_pad,
 })
 
 
@@ -118,6 +125,11 @@ def flip_kernel(dy, x, w, *args):
 def keep_padding_of_dx(dx, dw, db, dy, x, w, stride, pad):
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     return conv2d_backward(dy, padded, w, stride, 0)[0], dw, db
+
+
+def crop_dx_to_minus_pad(dx, dw, db, dy, x, w, stride, pad):
+    padded, _, _ = keep_padding_of_dx(dx, dw, db, dy, x, w, stride, pad)
+    return padded[:, :, pad:-pad, pad:-pad], dw, db
 
 
 def crop_dx_at_bottom_right(dx, dw, db, dy, x, w, stride, pad):
@@ -157,6 +169,8 @@ CONV2D_BACKWARD = Exercise(inputs='dy x w stride pad', outputs='dx dw db', cases
     'write it as a convolution of dy, flip w once.)': flip_kernel,
     'dx still has the padding around it. Crop `pad` rows and columns on all four sides.':
         change_gradients(keep_padding_of_dx),
+    'dx: x[:, :, pad:-pad, pad:-pad] is empty when pad is 0, for −0 is 0. Crop pad:pad + H and '
+    'pad:pad + W.': change_gradients(crop_dx_to_minus_pad),
     'dx: the padding is cropped at the bottom and at the right only. The image begins at row and '
     'column `pad`.': change_gradients(crop_dx_at_bottom_right),
     'dx is smaller than x. The last rows and columns, which are in no window, have gradient 0.':
@@ -174,4 +188,74 @@ CONV2D_BACKWARD = Exercise(inputs='dy x w stride pad', outputs='dx dw db', cases
         change_gradients(lambda dx, dw, db, dy, *_: (dx, dw, dy.mean((0, 2, 3)))),
 })
 
-EXERCISES = dict(col2im=COL2IM, conv2d_backward=CONV2D_BACKWARD)
+
+def backpropagate(F, dscore):
+    """By the library: a net of single numbers, in which value i is Σ F[i, j]·value[j]."""
+    net = Net(channels=1, dtype='float64')
+    values = [net.data]
+    for i, row in enumerate(F[1:], start=1):
+        terms = [layers.scale(values[j], float(row[j])) for j in np.flatnonzero(row)]
+        net[f'value{i}'] = layers.add(*terms) if len(terms) > 1 else terms[0]
+        values.append(net[f'value{i}'])
+    net.forward(np.ones((1, 1, 1, 1)), keep=True)
+    net.backward(**{values[-1].name: np.full((1, 1, 1, 1), dscore)})
+    return np.array([net.grads[box.name].item() for box in values])
+
+
+def pass_back(rule, order=reversed):
+    """Go through the values; rule(d, F[i], i, F) changes the gradients d of those that i reads."""
+    def mistake(F, dscore):
+        d = np.zeros(len(F))
+        d[-1] = dscore
+        for i in order(range(len(F))):
+            rule(d, F[i], i, F)
+        return d
+    return mistake
+
+
+def add_all(d, row, i, F):
+    d += row * d[i]
+
+
+def add_unscaled(d, row, i, F):
+    d += (row != 0) * d[i]
+
+
+def add_factors(d, row, i, F):
+    d += row
+
+
+def add_columns(d, row, i, F):
+    d += F[:, i] * d[i]
+
+
+def assign(d, row, i, F):
+    d[row != 0] = row[row != 0] * d[i]
+
+
+def only_first(d, row, i, F):
+    for j in np.flatnonzero(row)[:1]:
+        d[j] += row[j] * d[i]
+
+
+BACKPROPAGATE = Exercise(inputs='F dscore', outputs='d', cases=[
+    (np.array([[0., 0], [2, 0]]), 3.),
+    (np.array([[0., 0, 0], [2, 0, 0], [0, 3, 0]]), 1.),
+    (np.array([[0., 0, 0, 0], [2, 0, 0, 0], [0, 3, 0, 0], [0, 1, 4, 0]]), 1.),
+    (np.array([[0., 0, 0, 0], [2, 0, 0, 0], [5, 0, 0, 0], [3, 1, 4, 0]]), 2.),
+    (np.array([[0., 0, 0, 0, 0], [1, 0, 0, 0, 0], [2, -1, 0, 0, 0], [0, 3, 2, 0, 0],
+               [4, 0, -2, 1, 0]]), -2.),
+], solution=backpropagate, mistakes={
+    'A value that is read twice gets the sum of its gradients: +=, not =.': pass_back(assign),
+    'Go through the values from the last to the first: a gradient is complete when all that read '
+    'the value have passed theirs on.': pass_back(add_all, order=iter),
+    'The factors are left out. Value j receives F[i, j] times the gradient of value i.':
+        pass_back(add_unscaled),
+    'Only the factors are added. Value j receives F[i, j] times the gradient of value i.':
+        pass_back(add_factors),
+    'Value i reads the values of row i of F. This takes column i.': pass_back(add_columns),
+    'Only the first of the values that a value reads gets a gradient. Go through all of them.':
+        pass_back(only_first),
+})
+
+EXERCISES = dict(col2im=COL2IM, conv2d_backward=CONV2D_BACKWARD, backpropagate=BACKPROPAGATE)

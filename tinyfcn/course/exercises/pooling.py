@@ -1,4 +1,4 @@
-"""L06: max pooling, and unpooling with its switches."""
+"""L07: max pooling, and unpooling with its switches."""
 import numpy as np
 
 from ... import ops

@@ -1,4 +1,4 @@
-"""L10, L12, L13: fully connected weights as filters, the loss, preprocessing, and SGD."""
+"""L05, L11, L14, L15: fully connected weights as filters, the loss, preprocessing, and SGD."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -161,6 +161,8 @@ PREPROCESS = Exercise(inputs='image', outputs='x', cases=[
     'This is float64. Nets compute in float32, so convert the image before you subtract.':
         lambda image: preprocess(image, dtype='float64'),
     'The mean is not subtracted.': lambda image: preprocess(image, mean=(0, 0, 0)),
+    'Only the axes are moved. Convert the image to float32, reverse its channels and subtract the '
+    'mean.': lambda image: image.transpose(2, 0, 1),
 })
 
 

@@ -1,4 +1,4 @@
-"""L07, L08, L11: transposed convolution, its bilinear kernel, and the fusion with a skip."""
+"""L08, L09, L12: transposed convolution, its bilinear kernel, and the fusion with a skip."""
 import numpy as np
 
 from ... import ops
@@ -23,6 +23,10 @@ def pad_input(x, w, stride, pad):
 def crop_bottom_right(x, w, stride, pad):
     high, wide = conv_transpose2d(x, w, stride, pad).shape[2:]
     return conv_transpose2d(x, w, stride, 0)[:, :, :high, :wide]
+
+
+def crop_to_minus_pad(x, w, stride, pad):
+    return conv_transpose2d(x, w, stride, 0)[:, :, pad:-pad, pad:-pad]
 
 
 def overwrite(x, w, stride, pad):
@@ -60,6 +64,8 @@ CONV_TRANSPOSE2D = Exercise(inputs='x w stride pad', outputs='y', cases=[
     'four sides.': pad_input,
     'The padding is ignored. Crop `pad` rows and columns on all four sides of y.':
         lambda x, w, stride, pad: conv_transpose2d(x, w, stride, 0),
+    'y[:, :, pad:-pad, pad:-pad] is empty when pad is 0, for −0 is 0. Crop pad:H − pad and '
+    'pad:W − pad.': crop_to_minus_pad,
     'The padding is cropped at the bottom and at the right only. y begins at row and column `pad`.':
         crop_bottom_right,
     'Where windows overlap only the last value is left. Add them up: +=, not =.': overwrite,
@@ -124,9 +130,21 @@ def crop_at(offset_rule):
     """offset_rule(free, offset): where to crop, along an axis on which the skip is `free` larger"""
     def mistake(coarse, skip, offset):
         size = ops.upsample(coarse, 2)[0].shape[2:]
-        offsets = [offset_rule(n - m, offset) for n, m in zip(skip.shape[2:], size)]
+        free = [n - m for n, m in zip(skip.shape[2:], size)]
+        offsets = [offset_rule(*axis) for axis in zip(free, np.broadcast_to(offset, 2).tolist())]
         return fuse(coarse, skip, offsets)
     return mistake
+
+
+def first_offset_only(coarse, skip, offset):
+    return fuse(coarse, skip, np.ravel(offset)[0].item())
+
+
+def slice_by_pair(coarse, skip, offset):
+    """A slice that begins at a pair is an error."""
+    up, _ = ops.upsample(coarse, 2)
+    h, w = up.shape[2:]
+    return up + skip[:, :, offset:offset + h, offset:offset + w]
 
 
 def repeat_pixels(coarse, skip, offset):
@@ -140,7 +158,8 @@ def concatenate(coarse, skip, offset):
 
 
 def fuse_case(n, c, h, w, offset, more, seed=0):
-    size = [2 * m + 2 + offset + more for m in (h, w)]
+    top, left = np.broadcast_to(offset, 2).tolist()
+    size = 2 * h + 2 + top + more, 2 * w + 2 + left + more
     return integers(n, c, h, w, seed=seed), integers(n, c, *size, seed=seed + 1), offset
 
 
@@ -150,10 +169,11 @@ FUSE = Exercise(inputs='coarse skip offset', outputs='y', cases=[
     fuse_case(1, 2, 2, 1, 2, 1),
     fuse_case(2, 3, 2, 3, 5, 6),
     fuse_case(1, 2, 3, 2, 9, 8),
+    fuse_case(1, 1, 1, 2, (2, 1), 1),
 ], solution=fuse, mistakes={
     'The skip is not cropped at its offset: y[i, j] = up[i, j] + skip[i + offset, j + offset].':
         crop_at(lambda free, offset: 0),
-    'The skip is cropped at its centre. The two grids are aligned at the offset, see lesson 09.':
+    'The skip is cropped at its centre. The two grids are aligned at the offset, see lesson 10.':
         crop_at(lambda free, offset: free // 2),
     'The offset is counted from the end. It is the number of rows to crop at the top and of '
     'columns at the left.': crop_at(lambda free, offset: free - offset),
@@ -162,6 +182,10 @@ FUSE = Exercise(inputs='coarse skip offset', outputs='y', cases=[
     'Every pixel of coarse is repeated. ops.upsample(coarse, 2) is bilinear, and gives two more '
     'rows and columns.': repeat_pixels,
     'The two are concatenated, as in U-Net. FCN adds them.': concatenate,
+    'The first number of the offset is used for rows and columns. A pair is (rows, columns).':
+        first_offset_only,
+    'The offset may be a pair (rows, columns), and a pair cannot begin a slice. '
+    'np.broadcast_to(offset, 2) gives two numbers for either.': slice_by_pair,
     'Only the cropped skip is left. Add the upsampled scores to it.':
         lambda coarse, *args: fuse(0 * coarse, *args),
 })

@@ -206,7 +206,7 @@ def _check_learning_rate(loss: str, lr: float) -> None:
     if loss == 'sum' and lr > MAX_LR_OF_SUM:
         raise ValueError(f'lr {lr:g} suits a mean loss, and this loss is a sum: over 500×375 '
                          f'pixels its steps are 187,500 times as long, and it is soon nan. Set '
-                         f'loss="mean", or an lr such as 1e-10 (lesson 13)')
+                         f'loss="mean", or an lr such as 1e-10 (lesson 15)')
     if loss != 'sum' and lr < MIN_LR_OF_MEAN:
         raise ValueError(f'lr {lr:g} suits a summed loss, and this loss is a mean: the weights '
-                         f'would hardly move. Set loss="sum", or an lr such as 1e-4 (lesson 13)')
+                         f'would hardly move. Set loss="sum", or an lr such as 1e-4 (lesson 15)')

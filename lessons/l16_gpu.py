@@ -1,13 +1,15 @@
 # %% [markdown]
-# # 14. The same code on a GPU
+# # 16. The same code on a GPU
 #
 # **What has to change in a convolution so that it runs on a GPU?**
+#
+# *About 45 minutes, with its exercises.*
 #
 # A GPU has thousands of small arithmetic units and its own memory. CuPy is a library that
 # implements NumPy's functions on it, under the same names. If a GPU and CuPy are available, this
 # lesson uses both; if not, it uses NumPy only, and says so.
 
-# %%
+# %% tags=["hide-input"]
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter, sleep
 
@@ -62,7 +64,7 @@ viz.show_source(array_module)
 # %% [markdown]
 # `xp` is the usual name for "numpy or cupy". An op then uses `xp.where`, `xp.zeros` and never
 # `np.where`; methods such as `x.max()` belong to the array anyway. There is no flag that could
-# contradict the data. Look for `xp` in the loss of lesson 12 (`floats` checks the dtypes and
+# contradict the data. Look for `xp` in the loss of lesson 05 (`floats` checks the dtypes and
 # returns `array_module(score)`):
 
 # %%
@@ -83,7 +85,7 @@ viz.show_source(ops.softmax_cross_entropy)
 #     y, cache = ops.conv2d(x, w)     on the device: w must be there too
 #     y = cupy.asnumpy(y)             device to host
 
-# %%
+# %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(7.5, 1.8), layout='constrained')
 for left, title, text in [(0, 'host', 'files, images, Python\nnumpy.ndarray'),
                           (6, 'device', 'weights, values, gradients\ncupy.ndarray')]:
@@ -128,6 +130,8 @@ loss, dw = training_step(*on_host)
 device_loss, device_dw = training_step(*on_device)
 print(f'host:   loss {float(loss):.6f}, dw is a {type(dw).__module__} array')
 print(f'device: loss {float(device_loss):.6f}, dw is a {type(device_dw).__module__} array')
+
+# %% tags=["hide-input"]
 assert np.isclose(float(loss), float(device_loss), rtol=1e-5)
 assert np.allclose(dw, to_host(device_dw), rtol=1e-3, atol=1e-6)
 
@@ -195,7 +199,7 @@ check('standardize', standardize_mine)
 # synchronises explicitly. Step through three requests of four ticks each, and see when the clock is
 # read:
 
-# %%
+# %% tags=["hide-input"]
 frames = []
 for tick in range(13):
     number = tick // 4 + 1
@@ -222,7 +226,7 @@ Player(dict(kind='grid', title='a queue of three requests', frames=frames, grids
 # %% [markdown]
 # The trap can be shown without a GPU: a thread that works while Python continues is such a queue.
 
-# %%
+# %% tags=["hide-input"]
 with ThreadPoolExecutor(1) as queue:
     start = perf_counter()
     request = queue.submit(sleep, .3)
@@ -252,7 +256,7 @@ if gpu:
 # %% [markdown]
 # ## float64, and the last digit
 #
-# **float64.** Gradient checks need it (lesson 05), training does not: on consumer GPUs float64 runs
+# **float64.** Gradient checks need it (lesson 06), training does not: on consumer GPUs float64 runs
 # at a small fraction of the speed of float32, and it always takes twice the memory.
 #
 # **Determinism.** A sum of floats depends on its order. A kernel in which thousands of threads add
@@ -264,12 +268,14 @@ if gpu:
 left_first = (.1 + .2) + .3
 right_first = .1 + (.2 + .3)
 print(left_first, right_first, left_first == right_first)
-assert left_first != right_first
 
 values = rng.standard_normal(100_000).astype('float32')
 for name, order in ('first to last', 1), ('last to first', -1):
     total = np.add.accumulate(values[::order])[-1]
     print(f'{name}: {total:.5f}')
+
+# %% tags=["hide-input"]
+assert left_first != right_first
 assert np.add.accumulate(values)[-1] != np.add.accumulate(values[::-1])[-1]
 
 # %% [markdown]
@@ -281,9 +287,12 @@ assert np.add.accumulate(values)[-1] != np.add.accumulate(values[::-1])[-1]
 
 # %%
 dtype = 'float32'                                       # try: 'float64'
+image_rows = 24                                         # try: 1, 300
 
-*floats_on_host, label = on_host
-converted = [*(a.astype(dtype) for a in floats_on_host), label]
+_, my_w, my_b, _ = on_host
+my_x = np.random.default_rng(1).standard_normal((2, 3, image_rows, 32))
+my_label = np.random.default_rng(2).integers(0, 5, (2, image_rows, 32))
+converted = [*(a.astype(dtype) for a in (my_x, my_w, my_b)), my_label]
 host_loss, _ = training_step(*converted)
 device_loss, _ = training_step(*(device.asarray(a) for a in converted))
 print(f'the losses differ by {abs(float(host_loss) - float(device_loss)):.1e}')
@@ -327,5 +336,5 @@ print(f'the losses differ by {abs(float(host_loss) - float(device_loss)):.1e}')
 #
 # </details>
 #
-# **Next:** this completes FCN. The last three lessons are about related nets: lesson 15 enlarges
+# **Next:** this completes FCN. The last three lessons are about related nets: lesson 17 enlarges
 # receptive fields by dilation.

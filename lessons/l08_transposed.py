@@ -1,13 +1,15 @@
 # %% [markdown]
-# # 07. Transposed convolution
+# # 08. Transposed convolution
 #
 # **A convolution with stride 2 turns seven numbers into three. What turns three into seven?**
+#
+# *About 60 minutes, with its exercises.*
 #
 # This operation has ten names, is often said to undo convolution (it does not), and has a `padding`
 # that makes its output smaller. All of that becomes clear once you see that it is lesson 04's
 # matrix, transposed. We compute the same numbers in three ways; all three are one matrix product.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
@@ -27,7 +29,7 @@ plt.rcParams['figure.dpi'] = 80
 # direction: each number **scatters** to the three positions that it is connected to. Where two
 # arrows meet, their values add.
 
-# %%
+# %% tags=["hide-input"]
 def lines(title, downwards):
     """Draw seven positions above, three below, and the connections between them as arrows."""
     arrows = ''
@@ -49,7 +51,7 @@ tip = ('<svg width="0" height="0"><marker id="tip" markerWidth="6" markerHeight=
 HTML(tip + lines('convolution: 7 to 3', True) + lines('its transpose: 3 to 7', False))
 
 # %% [markdown]
-# You have met the right-hand side before. In lesson 05 the backward of a convolution was dx = Mᵀ
+# You have met the right-hand side before. In lesson 06 the backward of a convolution was dx = Mᵀ
 # dy: each output's gradient was scattered to the pixels that it had gathered from. Here Mᵀ is used
 # *forward*, as a layer that makes maps larger.
 #
@@ -82,6 +84,8 @@ viz.show_matrices(M=M, M_transposed=M.T, x=x[:, None], y=y[:, None])
 y_scatter = np.zeros(7)
 for i in range(3):
     y_scatter[2 * i:2 * i + 3] += x[i] * w
+
+# %% tags=["hide-input"]
 assert (y_scatter == y).all()
 
 # %% [markdown]
@@ -98,6 +102,8 @@ padded = np.pad(spaced, 2)                                  # ksize − 1 zeros 
 flipped = w[::-1]
 y_slide = np.array([padded[a:a + 3] @ flipped for a in range(7)])
 print(padded)
+
+# %% tags=["hide-input"]
 assert (y_slide == y).all()
 
 # %% [markdown]
@@ -178,7 +184,8 @@ for result in (stamped, convolved[0, 0], multiplied):
 # %%
 for step, side in ((1, 4), (2, 5), (3, 6), (4, 7)):
     y, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=step)
-    assert y.shape[2:] == (side, side)                      # (H − 1)·stride + ksize
+    print(f'stride {step}: {y.shape[2:]}')                    # (H − 1)·stride + ksize
+    assert y.shape[2:] == (side, side)
 
 # %% [markdown]
 # ## The real function
@@ -202,8 +209,9 @@ rng = np.random.default_rng(0)
 many = rng.standard_normal((1, 3, 4, 4))
 kernels = rng.standard_normal((3, 2, 3, 3))
 y, _ = ops.conv_transpose2d(many, kernels, stride=2)
-assert y.shape == (1, 2, 9, 9)
+print(many.shape, 'to', y.shape)
 
+# %% tags=["hide-input"]
 one_by_one = [ops.conv_transpose2d(many[:, [c]], kernels[[c]], stride=2)[0] for c in range(3)]
 assert np.allclose(y, sum(one_by_one))
 
@@ -218,9 +226,10 @@ assert np.allclose(y, sum(one_by_one))
 # %%
 full, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2)
 cropped, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1)
-assert (cropped == full[..., 1:-1, 1:-1]).all()
-
 tracing.scatter(x, w, stride=2, pad=1)
+
+# %% tags=["hide-input"]
+assert (cropped == full[..., 1:-1, 1:-1]).all()
 
 # %% [markdown]
 # The stamps are the same as before; the pale border is cropped. In the second way there are
@@ -243,8 +252,10 @@ for rows in (7, 8):
     assert four.shape[2:] == (4, 4)
 
 one_more, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1, output_padding=1)
-assert (one_more == full[..., 1:, 1:]).all()                # cropped at the top and left only
 viz.show_matrices(full=full[0, 0], pad_1=cropped[0, 0], output_padding_1=one_more[0, 0])
+
+# %% tags=["hide-input"]
+assert (one_more == full[..., 1:, 1:]).all()                # cropped at the top and left only
 
 # %% [markdown]
 # ## What a transpose is for: ⟨Mx, y⟩ = ⟨x, Mᵀy⟩
@@ -285,12 +296,10 @@ coarse, _ = ops.conv2d(shape, mean, stride=8, pad=4)
 restored, _ = ops.conv_transpose2d(coarse, mean, stride=8, pad=4)
 assert restored.shape == shape.shape
 
-_, axs = plt.subplots(1, 3, figsize=(4.2, 1.4))
-for ax, (title, shown) in zip(axs, {'x': shape, 'Mx': coarse, 'Mᵀ(Mx)': restored}.items()):
-    ax.imshow(shown[0, 0], cmap='gray')
-    ax.set_title('{}, {}×{}'.format(title, *shown.shape[2:]), fontsize=8)
-    ax.axis('off')
-plt.tight_layout()
+
+# %% tags=["hide-input"]
+viz.side_by_side({f'{title}, {shown.shape[2]}×{shown.shape[3]}': shown[0, 0] for title, shown in
+                  {'x': shape, 'Mx': coarse, 'Mᵀ(Mx)': restored}.items()}, width=2)
 
 # %% [markdown]
 # They cannot be. In the small example M maps 25 numbers to 4. The other 21 dimensions are lost, and
@@ -298,7 +307,7 @@ plt.tight_layout()
 
 # %%
 roundtrip = (M.T @ M).toarray()                             # M, then Mᵀ: 25×25
-assert np.linalg.matrix_rank(roundtrip) == 4
+print('the rank of MᵀM is', np.linalg.matrix_rank(roundtrip), 'of 25')
 
 # %% [markdown]
 # Mᵀ *does* undo M if MᵀM is the identity, which is possible only if M has at least as many outputs
@@ -315,7 +324,7 @@ assert (ops.conv_transpose2d(picked, pick, stride=2)[0] == shape).all()
 #
 # The backward of y = M x is dx = Mᵀ dy. The backward of y = Mᵀ x is dx = (Mᵀ)ᵀ dy = M dy, a plain
 # convolution. And dw sums in both cases the products of the x and y that each tap connects, so they
-# even share that function (`weight_gradient`, lesson 05). Compare the two:
+# even share that function (`weight_gradient`, lesson 06). Compare the two:
 
 # %%
 viz.show_source(ops.conv2d.backward)
@@ -323,7 +332,7 @@ viz.show_source(ops.conv2d.backward)
 # %%
 viz.show_source(ops.conv_transpose2d.backward)
 
-# %%
+# %% tags=["hide-input"]
 mx, cache = ops.conv2d(x, w, **geometry)
 dx, dw, _ = ops.conv2d.backward(y, cache)
 assert (dx == ops.conv_transpose2d(y, w, **geometry)[0]).all()
@@ -357,7 +366,7 @@ for _ in range(2):
 # kernel's size is not a multiple of the stride, the stamps overlap unevenly, and their number
 # alternates: a **checkerboard** pattern, before anything has been learned.
 
-# %%
+# %% tags=["hide-input"]
 _, axs = plt.subplots(1, 4, figsize=(7.2, 2))
 for ax, ksize in zip(axs, (2, 3, 4, 5)):
     kernel = np.ones((1, 1, ksize, ksize))
@@ -375,7 +384,7 @@ plt.tight_layout()
 # of an output is just that count: with ksize 3 some pixels have twice the amplitude of their
 # neighbours (√4 against √1), and training has to correct that.
 
-# %%
+# %% tags=["hide-input"]
 for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
     random = rng.standard_normal((1, 20_000, ksize, ksize))
     y, _ = ops.conv_transpose2d(np.ones((1, 1, 4, 4)), random, stride=2)
@@ -400,10 +409,10 @@ for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
 # | **deconvolution** (the FCN paper, Caffe) | Misleading: elsewhere it *undoes* a convolution. |
 # | **inverse convolution** | Wrong: it is no inverse. |
 # | up-convolution (U-Net) | Vague: others mean upsampling followed by a convolution. |
-# | learned upsampling | One use of it; but weights may be fixed (lesson 08), the stride may be 1. |
+# | learned upsampling | One use of it; but weights may be fixed (lesson 09), the stride may be 1. |
 # | upsampling layer | Even vaguer: there are many others. |
 #
-# ## Now you
+# ## Your turn
 #
 # `x` is (N, C, H, W), `w` is (C, K, kh, kw), `stride` and `pad` are integers. Any of the three ways
 # is fine; the first is the shortest.
@@ -411,7 +420,7 @@ for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
 # %%
 def conv_transpose2d_mine(x, w, stride, pad):
     """y = M(w)ᵀ x, (N, K, (H − 1)·stride + kh − 2·pad, …)."""
-    raise NotImplementedError('yours to write')
+    raise NotImplementedError
 
 
 check('conv_transpose2d', conv_transpose2d_mine)
@@ -478,5 +487,5 @@ check('conv_transpose2d', conv_transpose2d_mine)
 #
 # </details>
 #
-# **Next:** which kernel upsamples a map smoothly, before anything has been learned? Lesson 08
+# **Next:** which kernel upsamples a map smoothly, before anything has been learned? Lesson 09
 # derives it: the bilinear kernel.

@@ -1,15 +1,17 @@
 # %% [markdown]
-# # 15. Dilation
+# # 17. Dilation
 #
 # **How can a net have a large receptive field without losing resolution?**
 #
+# *About 65 minutes, with its exercises.*
+#
 # FCN halves its maps five times, so that a window of 3×3 covers a large part of the image; then it
-# needs bilinear upsampling and skips to recover the resolution (lessons 08 and 11). DeepLab stops
+# needs bilinear upsampling and skips to recover the resolution (lessons 09 and 12). DeepLab stops
 # halving at stride 8, and increases the distance between the taps of its windows instead: it uses
 # **dilated** convolutions, which leave holes between their taps and are therefore also called
 # **atrous** (from French *à trous*, with holes).
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -51,7 +53,11 @@ print('discarded', row[1::2])
 
 # %%
 dense = convolve_row(row, dilation=2)
-print(dense)
+print('dense        ', dense)
+print('every second ', dense[::2], '   from the numbers kept')
+print('and the others', dense[1::2], '  from those discarded')
+
+# %% tags=["hide-input"]
 assert (dense[::2] == coarse).all()                     # from the numbers that the stride kept
 assert (dense[1::2] == convolve_row(row[1::2])).all()      # and from those it discarded
 assert dense[0] == 3 * 1 + 4 * 0 + 5 * -1
@@ -100,7 +106,7 @@ check('dilate_kernel', dilate_kernel_mine)
 # %%
 viz.show_source(ops.im2col)
 
-# %%
+# %% tags=["hide-input"]
 rng = np.random.default_rng(1)
 image = rng.standard_normal((1, 3, 9, 8))
 kernels = rng.standard_normal((4, 3, 3, 3))
@@ -112,7 +118,7 @@ assert np.allclose(ops.conv2d(image, kernels, pad=3, dilation=3)[0],
 # %% [markdown]
 # ## The receptive field grows, the stride does not
 #
-# In the three sums of lesson 09 a window extends over ksize − 1 steps of the map below. Now it
+# In the three sums of lesson 10 a window extends over ksize − 1 steps of the map below. Now it
 # extends over dilation·(ksize − 1). The rest is unchanged:
 
 # %%
@@ -133,6 +139,8 @@ for dilations in (1, 1, 1), (2, 2, 2), (1, 2, 4):
     alignment = n.conv3.alignment
     print(f'dilations {dilations}: {sum(w.size for w in n.params.values())} weights, '
           f'stride {alignment.scale[0]}, receptive field {alignment.field[0]}')
+
+# %% tags=["hide-input"]
 fields = [stacked(d).conv3.alignment.field[0] for d in [(1, 1, 1), (2, 2, 2), (1, 2, 4)]]
 assert fields == [7, 13, 15]
 
@@ -166,17 +174,11 @@ def detect(stride, dilation):
 
 shown = {'stride 4': detect(4, 1), 'stride 1, dilation 4': detect(1, 4),
          'stride 1, dilation 1': detect(1, 1)}
-assert np.allclose(shown['stride 1, dilation 4'][::4, ::4], shown['stride 4'], atol=1e-12)
 
-fig, axes = plt.subplots(1, 4, figsize=(8, 1.8))
-axes[0].imshow(scene[0, 0], cmap='gray')
-axes[0].set_title('image', fontsize=10)
-for ax, (title, scores) in zip(axes[1:], shown.items()):
-    ax.imshow(scores, cmap='inferno')
-    ax.set_title(title, fontsize=10)
-for ax in axes:
-    ax.axis('off')
-plt.show()
+# %% tags=["hide-input"]
+assert np.allclose(shown['stride 1, dilation 4'][::4, ::4], shown['stride 4'], atol=1e-12)
+viz.side_by_side({'image': viz.heat(scene[0, 0]),
+                  **{name: viz.heat(scores) for name, scores in shown.items()}}, width=2.1)
 
 # %% [markdown]
 # The 49 weights are the same in all three. At stride 4 they locate the two large discs to the cell.
@@ -191,11 +193,7 @@ plt.show()
 my_stride, my_dilation = 4, 1                           # try: (2, 2), (2, 1), (8, 1), (1, 8)
 
 found = detect(my_stride, my_dilation)
-plt.figure(figsize=(2.2, 1.8))
-plt.imshow(found, cmap='inferno')
-plt.title('{}×{}'.format(*found.shape), fontsize=10)
-plt.axis('off')
-plt.show()
+viz.side_by_side({f'{found.shape[0]}×{found.shape[1]}': viz.heat(found)}, width=2.2)
 
 # %% [markdown]
 # ### Exercise: stride_to_dilation
@@ -249,6 +247,8 @@ for name in 'pool3', 'conv4_1', 'pool4', 'conv5_1', 'pool5', 'fc6_12':
     box = largefov[name]
     print(f'{name:8} stride {box.kwargs["stride"]}, dilation {box.kwargs.get("dilation", 1)}, '
           f'receptive field {box.alignment.field[0]}, total stride {box.alignment.scale[0]}')
+
+# %% tags=["hide-input"]
 assert largefov.score8.alignment.scale[0] == 8
 
 # %% [markdown]
@@ -279,7 +279,7 @@ for name, net, box in ('FCN-32s', fcn32s, 'fc6'), ('LargeFOV', largefov, 'fc6_12
 # ## Gridding: pixels that have no influence
 #
 # The receptive field of three windows with dilation 2 is 13 pixels. But do all 13 have influence?
-# Run the backward pass from one unit with a gradient of 1 (lesson 05) and all taps set to 1: the
+# Run the backward pass from one unit with a gradient of 1 (lesson 06) and all taps set to 1: the
 # gradient of a pixel is the number of paths from it to the unit. Pixels without a path are empty.
 
 # %%
@@ -299,7 +299,7 @@ tracing.paths([1, 2, 4])
 # to every pixel except those in an even row and an even column, and the scores at these positions
 # do not change by one bit.
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6))
 for ax, dilations in zip(axes, [(1, 1, 1), (2, 2, 2), (1, 2, 4)]):
     n = stacked(dilations)
@@ -354,6 +354,8 @@ for rate in deeplab.RATES:
     mean_taps[rate] = on_map.mean()
     print(f'dilation {rate:2}: {mean_taps[rate]:.1f} of 9 taps on the map; in the middle '
           f'{on_map[0, 0, side // 2, side // 2]:.0f}')
+
+# %% tags=["hide-input"]
 assert side == 41 and sorted(mean_taps.values(), reverse=True) == [*mean_taps.values()]
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.3))
@@ -369,7 +371,7 @@ plt.show()
 # %% [markdown]
 # With dilation 24 even the unit in the middle has a single tap on the map: such a 3×3 is an
 # expensive 1×1. DeepLab's third version therefore adds a mean over the whole map to its rates, as
-# PSPNet has (lesson 17).
+# PSPNet has (lesson 19).
 #
 # ResNet-101 is treated in the same way: the last two of its four groups of layers have no stride
 # and dilations of 2 and 4. The first window of a group already has the dilation of its group; by
@@ -380,6 +382,8 @@ resnet = tinyfcn.build('deeplab_resnet101', width=1 / 16, seed=None)
 for name in 'layer2/1', 'layer3/0', 'layer3/1', 'layer4/0', 'layer4/1':
     box = resnet[f'{name}/conv2']
     print(f'{name}/conv2: dilation {box.kwargs["dilation"]}, total stride {box.alignment.scale[0]}')
+
+# %% tags=["hide-input"]
 assert resnet['layer4/2'].alignment.scale[0] == 8
 
 # %% [markdown]
@@ -415,7 +419,7 @@ assert resnet['layer4/2'].alignment.scale[0] == 8
 #
 # <details><summary>Answer</summary>
 #
-# Counting as in lesson 10, every layer would run at all pixels: conv5 at 256 times as many
+# Counting as in lesson 11, every layer would run at all pixels: conv5 at 256 times as many
 # positions as in VGG, with dilation 16. Memory runs out first. And neighbouring pixels of conv5
 # would have nearly the same values, because their receptive fields differ by only one pixel.
 #
@@ -423,4 +427,4 @@ assert resnet['layer4/2'].alignment.scale[0] == 8
 #
 # **Next:** scores at stride 8, upsampled bilinearly: the outlines are still blurred. DeepLab
 # refines them by another kind of model, a conditional random field, in which pixels exchange
-# messages. That is lesson 16.
+# messages. That is lesson 18.

@@ -1,16 +1,18 @@
 # %% [markdown]
-# # 16. Conditional random fields
+# # 18. Conditional random fields
 #
 # **How can a CRF sharpen the outlines that a net leaves blurred?**
 #
+# *About 65 minutes, with its exercises.*
+#
 # A net with scores at stride 8 knows what is in the image, but its outlines are blurred: between
-# two scores there is only linear interpolation (lesson 08). But the outlines are visible in the
+# two scores there is only linear interpolation (lesson 09). But the outlines are visible in the
 # image. Where the colour changes, the class often changes too, and nearby pixels of similar colour
 # are likely to be of one class. A fully connected **conditional random field** (CRF) is a model of
 # just this: it connects all pairs of pixels, weighted by how similar they are, and finds a mask
 # that agrees both with the net and with these connections.
 
-# %%
+# %% tags=["hide-input"]
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -27,7 +29,7 @@ plt.rcParams['figure.dpi'] = 60
 # %% [markdown]
 # ## Blurred probabilities
 #
-# As in lesson 11 we simulate a net that makes no mistake, but whose cells are 8×8 pixels: each
+# As in lesson 12 we simulate a net that makes no mistake, but whose cells are 8×8 pixels: each
 # class has the share of the cell that it really has. Upsampled, these shares are probabilities, one
 # for each class at each pixel. (.02 is added everywhere: a probability of exactly 0 or 1 could
 # never change, see the questions at the end.)
@@ -49,13 +51,8 @@ def scene(index, size=(48, 64), difficulty=.2):
 
 
 image, label, prob = scene(9)
-fig, axes = plt.subplots(1, 3, figsize=(7, 1.9))
-for ax, (title, shown) in zip(axes, {'image': image, 'label': viz.colours(label),
-                                     'prediction': viz.colours(prob.argmax(0))}.items()):
-    ax.imshow(shown)
-    ax.set_title(title, fontsize=10)
-    ax.axis('off')
-plt.show()
+viz.side_by_side({'image': image, 'label': viz.colours(label),
+                  'prediction': viz.colours(prob.argmax(0))}, width=2.3)
 
 # %% [markdown]
 # ## By hand: a row of five pixels
@@ -99,6 +96,8 @@ def energy_of(labelling):
 ranked = sorted(product((0, 1), repeat=5), key=energy_of)
 for labelling in ranked[:3] + ranked[-1:]:
     print(labelling, f'{energy_of(labelling):.2f}')
+
+# %% tags=["hide-input"]
 assert ranked[0] == (0, 0, 1, 1, 1)
 
 # %% [markdown]
@@ -126,6 +125,8 @@ SETTINGS = dict(w1=4, alpha=10, beta=20, w2=1, gamma=1)
 small, small_label, small_prob = scene(9, size=(32, 40))
 send_messages = crf.message_passing(small, SETTINGS, True, 'float64')     # a function of x (N, C)
 weight = send_messages(np.eye(32 * 40)).reshape(32, 40, 32, 40)           # of each pair of pixels
+
+# %% tags=["hide-input"]
 assert np.allclose(weight[3, 5, 9, 7], weight[9, 7, 3, 5])
 
 fig, axes = plt.subplots(1, 4, figsize=(8, 1.7))
@@ -196,15 +197,18 @@ p1 = np.array([[.2, .4, .6, .8, .9],                    # class 1: the bright pi
                [.2, .4, .4, .8, .9]])
 settings = dict(w1=3, alpha=2, beta=60, w2=1, gamma=1)
 after, _ = crf.mean_field(np.stack([p1, 1 - p1]), tiny, settings, 1, exact=True)
-assert ((after > .5) == (tiny[..., 0] == 180)).all()    # one round, and all are right
+
 tracing.mean_field([1 - p1, p1], tiny, settings)
+
+# %% tags=["hide-input"]
+assert ((after > .5) == (tiny[..., 0] == 180)).all()    # one round, and all are right
 
 # %%
 viz.show_source(crf.mean_field)
 
 # %% [markdown]
 # In the source p is a logarithm, so that the message is added; the largest value is subtracted
-# before exp, as in lesson 12. `send_messages` is the same function as ours.
+# before exp, as in lesson 05. `send_messages` is the same function as ours.
 #
 # ### Exercise: mean_field
 #
@@ -246,18 +250,12 @@ for _ in range(8):
     beliefs.append(crf.mean_field(small_prob, small, SETTINGS, len(beliefs), exact=True))
 energies = [crf.energy(q, small_prob, small, SETTINGS) for q in beliefs]
 print(*(f'{energy:.1f}' for energy in energies))
+
+# %% tags=["hide-input"]
 assert all(b <= a for a, b in zip(energies, energies[1:]))
 assert all(np.allclose(q.sum(0), 1) for q in beliefs)
-
-fig, axes = plt.subplots(1, 5, figsize=(9, 1.7))
-axes[0].plot(energies, 'o-', c='#c05a20', ms=3)
-axes[0].set(xlabel='round', yticks=[])
-axes[0].set_title('energy', fontsize=10)
-for ax, n in zip(axes[1:], (0, 1, 2, 8)):
-    ax.imshow(viz.colours(beliefs[n].argmax(0)))
-    ax.set_title(f'round {n}', fontsize=10)
-    ax.axis('off')
-plt.show()
+viz.side_by_side({f'round {n}': viz.colours(beliefs[n].argmax(0)) for n in (0, 1, 2, 8)},
+                 width=2.1)
 
 # %% [markdown]
 # ## All pairs, computed efficiently
@@ -284,6 +282,8 @@ difference = np.abs(exact - approximate).mean()
 agreement = (exact.argmax(0) == approximate.argmax(0)).mean()
 print(f'32×40 pixels, ten rounds: beliefs differ by {difference:.3f} on average, '
       f'{100 * agreement:.1f} % of the classes agree')
+
+# %% tags=["hide-input"]
 assert agreement > .98
 
 # %% [markdown]
@@ -310,15 +310,13 @@ variants = {'the net alone': None, 'positions and colours': SETTINGS,
             'positions alone': dict(SETTINGS, w1=0, w2=4, gamma=3),
             'beta = 200': dict(SETTINGS, beta=200)}
 mean_iu = {}
-fig, axes = plt.subplots(1, 5, figsize=(9, 1.8))
-axes[0].imshow(scenes[1][0])
-for ax, (name, settings) in zip(axes[1:], variants.items()):
+shown = {'image': scenes[1][0]}
+for name, settings in variants.items():
     mean_iu[name], masks = evaluate_crf(scenes, settings)
-    ax.set_title(f'{name}: {100 * mean_iu[name]:.1f}', fontsize=8)
-    ax.imshow(viz.colours(masks[1]))
-for ax in axes:
-    ax.axis('off')
-plt.show()
+    shown[f'{name}: {100 * mean_iu[name]:.1f}'] = viz.colours(masks[1])
+viz.side_by_side(shown, width=2)
+
+# %% tags=["hide-input"]
 assert mean_iu['positions and colours'] > mean_iu['the net alone'] > mean_iu['positions alone']
 
 # %% [markdown]
@@ -333,14 +331,11 @@ image, label, prob = scene(8, size=(32, 40))
 after = crf.mean_field(prob, image, SETTINGS)
 before_and_after = [metrics.scores(metrics.confusion(label, x.argmax(0), 5))['mean_iu']
                     for x in (prob, after)]
-fig, axes = plt.subplots(1, 4, figsize=(7.5, 1.8))
-for ax, shown in zip(axes, (image, viz.colours(label), viz.colours(prob.argmax(0)),
-                            viz.colours(after.argmax(0)))):
-    ax.imshow(shown)
-    ax.axis('off')
-for ax, title in zip(axes, ['image', 'label', *(f'{100 * iu:.1f}' for iu in before_and_after)]):
-    ax.set_title(title, fontsize=10)
-plt.show()
+viz.side_by_side({'image': image, 'label': viz.colours(label),
+                  f'before: {100 * before_and_after[0]:.1f}': viz.colours(prob.argmax(0)),
+                  f'after: {100 * before_and_after[1]:.1f}': viz.colours(after.argmax(0))}, width=2.1)
+
+# %% tags=["hide-input"]
 assert before_and_after[1] < before_and_after[0]
 
 # %% [markdown]
@@ -418,4 +413,4 @@ for name, settings in crf.SETTINGS.items():
 #
 # </details>
 #
-# **Next:** nets with switches, with crops, with dilation, with pyramids. Lesson 17 compares them.
+# **Next:** nets with switches, with crops, with dilation, with pyramids. Lesson 19 compares them.

@@ -1,14 +1,16 @@
 # %% [markdown]
-# # 11. Skips
+# # 12. Skips
 #
 # **FCN-32s knows what is in the image. How do 16s and 8s get the outlines?**
+#
+# *About 60 minutes, with its exercises.*
 #
 # One score stands for 32×32 pixels. However good the scores are, between two of them there is only
 # linear interpolation. The paper's second idea is to add scores from earlier layers, which have
 # smaller receptive fields but finer positions. Such a connection is called a **skip**, or skip
 # connection.
 
-# %%
+# %% tags=["hide-input"]
 from copy import deepcopy
 from functools import cache
 
@@ -53,20 +55,17 @@ for factor in 32, 16, 8:
     hist = sum(metrics.confusion(label, perfect_but_coarse(label, factor), 5) for label in labels)
     bound[factor] = metrics.scores(hist)['mean_iu']
     print(f'cells of {factor:2} pixels: mean IU {100 * bound[factor]:5.1f} at best')
-assert sorted(bound.values()) == list(bound.values())
 
-fig, axes = plt.subplots(1, 4, figsize=(8, 1.9))
-for ax, factor in zip(axes, (None, 32, 16, 8)):
-    shown = labels[4] if factor is None else perfect_but_coarse(labels[4], factor)
-    ax.imshow(viz.colours(shown))
-    ax.set_title(f'cells of {factor}' if factor else 'truth', fontsize=10)
-    ax.axis('off')
-plt.show()
+# %% tags=["hide-input"]
+assert sorted(bound.values()) == list(bound.values())
+shown = {f'cells of {factor}': viz.colours(perfect_but_coarse(labels[4], factor))
+         for factor in (32, 16, 8)}
+viz.side_by_side({'truth': viz.colours(labels[4]), **shown}, width=2.1)
 
 # %% [markdown]
 # At 32 even the perfect net loses a good part, at 8 little. The paper has the same table for VOC.
 # So finer cells are worth having. But layers with finer cells have smaller receptive fields (lesson
-# 09: pool3 44 pixels, pool4 100, fc6 404): they respond to an edge and cannot tell a cat's from a
+# 10: pool3 44 pixels, pool4 100, fc6 404): they respond to an edge and cannot tell a cat's from a
 # dog's. Both are needed: coarse layers provide *what*, fine ones *where*.
 #
 # ## Three heads
@@ -100,11 +99,13 @@ doubled, _ = ops.upsample(coarse, 2)
 cropped, _ = ops.crop(skip, doubled.shape[2:], 1)       # it starts one cell earlier: offset 1
 fused = doubled + cropped
 print('upsampled by 2\n', doubled[0, 0], '\n\nplus the skip, cropped at 1\n', fused[0, 0])
+
+# %% tags=["hide-input"]
 assert np.argwhere(fused - doubled).tolist() == [[0, 0, 2, 3]]
 
 # %% [markdown]
 # Cell (3, 4) of the skip has become (2, 3): the crop offset counts from the top left, as in
-# lesson 09. (The border of the upsampled scores is lower, because there are no neighbours outside.
+# lesson 10. (The border of the upsampled scores is lower, because there are no neighbours outside.
 # The final crop removes it.)
 #
 # ### Exercise: fuse
@@ -157,6 +158,8 @@ print(f'{box.line:50} {y.shape[2:]}  {box.alignment}')
 for _ in range(3):
     box, y = next(walk)
     print(f'{box.line:50} {y.shape[2:]}  {box.alignment}')
+
+# %% tags=["hide-input"]
 assert fcn16s.upscore2.alignment == fcn16s.score_pool4c.alignment == fcn16s.fuse_pool4.alignment
 assert fcn16s.score_pool4c.kwargs['offset'] == (5, 5)
 
@@ -183,15 +186,16 @@ def both_ways(cells):
 
 line_32s, line_16s = both_ways(32. * np.arange(16) + 12.5)
 inside = slice(32, 470)                                 # away from the border
-assert (line_32s[inside] == np.arange(500)[inside]).all()
-assert (line_16s[inside] == line_32s[inside]).all()
-print('on a straight line: the same, bit for bit')
+print('on a straight line the same, bit for bit:', (line_16s[inside] == line_32s[inside]).all())
 
 cells = np.random.default_rng(0).standard_normal(16)
 curve_32s, curve_16s = both_ways(cells)
 rms = np.sqrt(((curve_16s - curve_32s)[inside] ** 2).mean())
 print(f'on random scores: a difference of {rms:.2f} (rms); their deviation is {cells.std():.2f}')
-assert rms > .05
+
+# %% tags=["hide-input"]
+assert (line_32s[inside] == np.arange(500)[inside]).all()
+assert (line_16s[inside] == line_32s[inside]).all() and rms > .05
 
 fig, ax = plt.subplots(figsize=(6, 2.2))
 ax.plot(curve_32s, c='#3b6ea5', label='by 32')
@@ -215,7 +219,7 @@ plt.show()
 # everything is a quarter as large here: images of 48×64, and the strides 8, 4 and 2 in place of 32,
 # 16 and 8.
 #
-# The convolutions are padded by 1, as in your own net of lesson 09. So it is the *upsampled* scores
+# The convolutions are padded by 1, as in your own net of lesson 10. So it is the *upsampled* scores
 # that start one cell early, and they are cropped to match the skip. The rest is as in the three
 # heads.
 
@@ -246,8 +250,8 @@ print([fused[name].kwargs['offset'][0] for name in ('upscore_pool2c', 'upscore_p
 
 # %% [markdown]
 # Offsets 1, 1 and 1: half of the factor 2 each time. Now train, for a few seconds. (`fit` does what
-# lesson 10 did by hand: forward pass, loss, backward pass, a step of the optimizer. `TINY` says how
-# images are made ready, and four of them a step. Lesson 12 opens both.)
+# lesson 11 did by hand: forward pass, loss, backward pass, a step of the optimizer. `TINY` says how
+# images are made ready, and that four of them make a step; lesson 14 explains the rest of it.)
 
 # %%
 OPTIONS = dict(size=(48, 64), n_class=5, difficulty=.1)
@@ -272,6 +276,8 @@ for skips, lr, steps in [(0, 5e-3, 110), (1, 4e-3, 40), (2, 4e-3, 40)]:
     before = net.params
     mean_iu[name] = tinyfcn.evaluate(net, test_set)['mean_iu']
     print(f'{name}: mean IU {100 * mean_iu[name]:.1f}')
+
+# %% tags=["hide-input"]
 assert mean_iu['stride 8'] < mean_iu['stride 4'] < mean_iu['stride 2']
 
 # %% [markdown]
@@ -282,7 +288,7 @@ assert mean_iu['stride 8'] < mean_iu['stride 4'] < mean_iu['stride 2']
 # uses a held-out image.
 
 # %%
-MY_IMAGE = None                                         # try: '../benchmarks/results/demo.png'
+MY_IMAGE = None                 # try: '../benchmarks/results/demo.png', '../docs/why.png', 'im2col.gif'
 
 if MY_IMAGE:
     image = read_image(MY_IMAGE)
@@ -290,16 +296,8 @@ if MY_IMAGE:
     image = image[::step, ::step]
 else:
     image, _ = test_set[3]
-
-fig, axes = plt.subplots(1, 4, figsize=(8.4, 2))
-axes[0].imshow(image)
-axes[0].set_title('image', fontsize=10)
-for ax, (name, net) in zip(axes[1:], nets.items()):
-    ax.imshow(viz.colours(tinyfcn.predict(net, image)))
-    ax.set_title(name, fontsize=10)
-for ax in axes:
-    ax.axis('off')
-plt.show()
+viz.side_by_side({'image': image, **{name: viz.colours(tinyfcn.predict(net, image))
+                                     for name, net in nets.items()}}, width=2.1)
 
 # %% [markdown]
 # Now turn on the skips of the last net one by one: a skip whose score layer has zero weights adds
@@ -316,15 +314,14 @@ def without(net, *names):
 
 turned_off = {'no skip': ('score_pool2', 'score_pool1'), '+ pool2': ('score_pool1',),
               '+ pool1': ()}
-fig, axes = plt.subplots(1, 3, figsize=(6.6, 2))
-for ax, (title, names) in zip(axes, turned_off.items()):
+masks = {}
+for title, names in turned_off.items():
     net = without(nets['stride 2'], *names)
-    ax.imshow(viz.colours(tinyfcn.predict(net, image)))
     mean_iu[title] = tinyfcn.evaluate(net, test_set)['mean_iu']
-    ax.set_title(f'{title}: {100 * mean_iu[title]:.1f}', fontsize=10)
-for ax in axes:
-    ax.axis('off')
-plt.show()
+    masks[f'{title}: {100 * mean_iu[title]:.1f}'] = viz.colours(tinyfcn.predict(net, image))
+viz.side_by_side(masks, width=2.2)
+
+# %% tags=["hide-input"]
 assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 
 # %% [markdown]
@@ -339,11 +336,9 @@ assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 removed = ['score_pool2']                               # try: ['score_fr'], ['score_pool1'], []
 
 partial_net = without(nets['stride 2'], *removed)
-plt.figure(figsize=(2.2, 2))
-plt.imshow(viz.colours(tinyfcn.predict(partial_net, image)))
-plt.title(f'{100 * tinyfcn.evaluate(partial_net, test_set)["mean_iu"]:.1f}', fontsize=10)
-plt.axis('off')
-plt.show()
+partial_iu = tinyfcn.evaluate(partial_net, test_set)['mean_iu']
+viz.side_by_side({f'{100 * partial_iu:.1f}': viz.colours(tinyfcn.predict(partial_net, image))},
+                 width=2.2)
 
 # %% [markdown]
 # ## Why naive fusion hurts
@@ -366,6 +361,8 @@ ds = -.2                                                # a larger s would lower
 before = w @ x
 after = (w - r * ds * x) @ x
 print(f's moves from {before:g} to {after:g}, by r·|ds|·|x|² = {r * abs(ds) * (x @ x):g}')
+
+# %% tags=["hide-input"]
 assert np.isclose(after - before, -r * ds * (x @ x))
 
 # %% [markdown]
@@ -383,26 +380,28 @@ for name in 'pool1', 'pool2', 'relu4':
 # %% [markdown]
 # These magnitudes differ widely, so a single learning rate cannot suit all layers. Now multiply the
 # inputs of the skips by thirty, which makes |x|² 900 times as large, and train the last net from
-# the weights of the first, both skips at once, by gradient descent with momentum (lesson 12).
+# the weights of the first, both skips at once, by gradient descent with momentum (lesson 05).
 
 # %%
 variants = {'unchanged': (1., .005), 'gain 30': (30., .005),
             'gain 30, rate / 900': (30., .005 / 900)}
-fig, ax = plt.subplots(figsize=(5, 2.2))
-largest = {}
+losses = {}
 for name, (gain, lr) in variants.items():
     net = quarter(2, gain)
     tinyfcn.weights.transplant(net, nets['stride 8'].params)
     rows = tinyfcn.fit(net, train_set, dict(TINY, optimizer='sgd', momentum=.9, lr=lr, steps=12))
-    losses = [row['loss'] for row in rows]
-    ax.semilogy(losses, label=name)
-    largest[name] = max(losses)
-    print(f'{name:20} first loss {losses[0]:.2f}, largest {largest[name]:6.2f}')
+    losses[name] = [row['loss'] for row in rows]
+    print(f'{name:20} first loss {losses[name][0]:.2f}, largest {max(losses[name]):6.2f}')
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(5, 2.2))
+for name, values in losses.items():
+    ax.semilogy(values, label=name)
 ax.set(xlabel='step', ylabel='loss')
 ax.legend(fontsize=8)
 plt.show()
-assert largest['gain 30'] > 10 * largest['unchanged']
-assert largest['gain 30, rate / 900'] < 1.2 * largest['unchanged']
+assert max(losses['gain 30']) > 10 * max(losses['unchanged'])
+assert max(losses['gain 30, rate / 900']) < 1.2 * max(losses['unchanged'])
 
 # %% [markdown]
 # With the gain of 30 each step overshoots, and the loss jumps up. At a 900th of the rate the skips
@@ -428,7 +427,7 @@ viz.show_source(fcn.fcn8s_at_once)
 # - U-Net and its many children *concatenate* (`torch.cat`) where FCN adds. The two are related: a
 #   1×1 convolution of two concatenated maps is the sum of a 1×1 convolution of each.
 
-# %%
+# %% tags=["hide-input"]
 rng = np.random.default_rng(0)
 a = rng.standard_normal((1, 3, 4, 4))
 b = rng.standard_normal((1, 6, 4, 4))
@@ -468,5 +467,5 @@ assert np.allclose(concatenated, separate)
 #
 # </details>
 #
-# **Next:** we have trained nets three times now without explaining how. Lesson 12 does: the loss of
-# every pixel, void pixels, and momentum.
+# **Next, 13:** FCN-8s is complete, and you know each of its boxes. How does the gradient find its way
+# back through all of them?

@@ -1,33 +1,31 @@
 # %% [markdown]
-# # 05. Backpropagation
+# # 06. Backpropagation
 #
 # **How does one backward pass find, for each of a million weights, which way to move it?**
 #
-# The loss L is one number that says how wrong the scores are. To train, we ask of every weight: if
-# it were a little larger, would L grow or shrink, and how fast? This rate is the **gradient** of L
-# with respect to the weight. We could measure it one weight at a time, with a forward pass for
-# each. **Backpropagation** computes all gradients in one **backward pass**, which takes about as
-# long as two forward passes. It needs one rule for each op, and one rule for the net. At the end of
-# this lesson you write the backward pass of the whole FCN-8s yourself.
+# *About 70 minutes, with its exercises.*
+#
+# Lesson 05 found the gradient of the loss L with respect to the *scores*: for each of them, how
+# fast L grows with it. To train, we need the same for every *weight*. We could measure it one
+# weight at a time, with two forward passes for each. **Backpropagation** computes all gradients in
+# one **backward pass**, which takes about as long as two forward passes. It needs one rule for each
+# op, and one rule for the net. Here you write the rule of the convolution; lesson 13 goes back
+# through the whole FCN-8s.
 #
 # The notation of the course: **dy** is the gradient of L with respect to y. It has the shape of y,
 # and each of its numbers says how fast L grows with that number of y. dx, dw and db are the same
 # for x, w and b.
 
-# %%
-from tempfile import TemporaryDirectory
-
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
 
 import tinyfcn
 from tinyfcn import gradcheck, layers, ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
-from tinyfcn.models import fcn
-from tinyfcn.ops.conv import weight_gradient
 from tinyfcn.dispatch import backward_of
+from tinyfcn.ops.conv import weight_gradient
 
 # %% [markdown]
 # ## The idea in one figure
@@ -37,7 +35,7 @@ from tinyfcn.dispatch import backward_of
 # nothing about L or the rest of the net. That is why every op in tinyfcn is just a pair of
 # functions.
 
-# %%
+# %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(5, 2), dpi=75)
 ax.add_patch(plt.Rectangle((0, 0), 3, 2, facecolor='#edf2f7', edgecolor='#4a5568'))
 ax.text(1.5, 1, 'conv2d', ha='center', va='center')
@@ -80,9 +78,9 @@ print('dx', dx, '  dw', dw, '  db', db)
 # Note how they cross: the gradient of x is computed from w, and that of w from x. So the backward
 # pass needs the inputs of the forward pass. They are stored in the *cache*.
 #
-# Check it numerically. Move x[0] by a small ε up and down, and divide the change of L by 2ε. This
-# estimate of a derivative is called a central **finite difference**; it gives the *numerical*
-# gradient, the chain rule the *analytic* one:
+# Check it numerically, by a central **finite difference** as in lesson 05: move x[0] by a small ε up
+# and down, and divide the change of L by 2ε. It gives the *numerical* gradient, the chain rule the
+# *analytic* one.
 
 # %%
 def loss(x):
@@ -93,6 +91,8 @@ eps = 1e-5
 delta = np.array([eps, 0, 0])
 numerical = (loss(x + delta) - loss(x - delta)) / (2 * eps)
 print(f'finite difference {numerical:.6f}, chain rule {dx[0]:.6f}')
+
+# %% tags=["hide-input"]
 assert abs(numerical - dx[0]) < 1e-8
 
 # %% [markdown]
@@ -128,8 +128,11 @@ M = np.array([[5., -1, 0, 0],
               [0, 0, 5, -1]])
 cols = np.array([[1., 4, 2],                    # the pixels under tap 0 at the three positions
                  [4, 2, 3]])                    # and under tap 1
-assert np.array_equal(dx, M.T @ dy)
-assert np.array_equal(dw, cols @ dy)
+print('Mᵀ dy           ', M.T @ dy, '   dx', dx)
+print('columns times dy', cols @ dy, '   dw', dw)
+
+# %% tags=["hide-input"]
+assert np.array_equal(dx, M.T @ dy) and np.array_equal(dw, cols @ dy)
 
 # %% [markdown]
 # The three rules, then, for any convolution y = M x + b:
@@ -171,6 +174,7 @@ y, cache = ops.conv2d(x, w, b, stride=2, pad=1)
 dy = rng.standard_normal(y.shape)
 dx, dw, db = ops.conv2d.backward(dy, cache)
 
+# %% tags=["hide-input"]
 M = ops.conv_matrix(w, (7, 6), stride=2, pad=1)
 for i in range(2):                              # the two images of the batch
     assert np.allclose(dx[i].ravel(), M.T @ dy[i].ravel())
@@ -214,6 +218,8 @@ ones, _ = ops.im2col(np.ones((1, 1, 5, 5)), 3)
 window_count = put_back(ones[0], (5, 5), (3, 3), adds=True)
 print(window_count.astype(int))
 print(put_back(ones[0], (5, 5), (3, 3), adds=False).astype(int))
+
+# %% tags=["hide-input"]
 assert np.array_equal(window_count, ops.col2im(ones, (5, 5), 3)[0][0, 0])
 assert window_count[2, 2] == 9 and window_count[0, 0] == 1
 
@@ -287,6 +293,8 @@ def unroll_backward(dcols, cache):
 plane = rng.standard_normal((1, 1, 5, 5))
 report = gradcheck.check(unroll, plane, (3, 3))
 print(report)
+
+# %% tags=["hide-input"]
 assert not report.ok
 assert gradcheck.check(ops.im2col, plane, (3, 3)).ok
 
@@ -299,7 +307,7 @@ assert gradcheck.check(ops.im2col, plane, (3, 3)).ok
 # error grows as ε shrinks. In between, the total error has a minimum. In float64 it is tiny; in
 # float32 it is so large that right and wrong gradients look alike. Therefore: check in float64.
 
-# %%
+# %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(4, 2), dpi=75)
 steps = 10. ** -np.arange(0, 13)
 best = {}
@@ -336,6 +344,7 @@ for cell in range(2):
     down[cell] -= eps
     print(f'max, cell {cell}: finite difference {(up.max() - down.max()) / (2 * eps):.3f}')
 
+# %% tags=["hide-input"]
 assert not gradcheck.check(ops.relu, np.zeros(4)).ok            # right, but fails the check
 assert gradcheck.check(ops.relu, np.array([-2., -1, 1, 2])).ok  # the same, away from the kink
 
@@ -372,6 +381,7 @@ check('conv2d_backward', conv2d_backward_mine)
 # </details>
 
 # %% [markdown]
+# %% [markdown]
 # ## From an op to a net
 #
 # A net is a list of boxes, each of which reads boxes earlier in the list. The backward pass goes
@@ -392,12 +402,11 @@ diamond.relu1 = layers.relu(diamond.data)
 diamond.total = layers.add(diamond.data, diamond.relu1)
 
 x = np.array([-1., 2, -3, 4]).reshape(1, 1, 1, 4)
-for box, y in diamond.walk(x):
+for box, y in diamond.walk(x):                          # the forward pass, box by box
     print(f'{box.line:24}', y.ravel())
 
 dtotal = np.array([1., 10, 100, 1000]).reshape(x.shape)
-walk = diamond.walk_back(total=dtotal)
-for box, dinputs in walk:
+for box, dinputs in diamond.walk_back(total=dtotal):    # the backward pass
     for name, dinput in zip(box.reads, dinputs):
         print(f'backward of {box.name:5} to {name:5}', dinput.ravel())
 
@@ -408,208 +417,34 @@ for box, dinputs in walk:
 
 # %%
 print(diamond.grads['data'].ravel().astype(int))
+
+# %% tags=["hide-input"]
 assert np.array_equal(diamond.grads['data'], dtotal * (1 + (x > 0)))
 
 # %% [markdown]
-# ## The backward pass of FCN-8s, by hand
-#
-# You now know enough to write the backward pass of the net of the paper. Here is FCN-8s, each of
-# its layers a sixteenth as wide, and a small image of noise. The purpose of each box will be
-# explained later: pooling in lesson 06, upsampling in 07 and 08, crops in 09, the sums in 11. (One
-# op is new: *dropout*, in training, sets about half of the values to zero, at random, and its cache
-# stores which.) For the backward pass we only need to know which box reads which, and the figure
-# shows that.
-#
-# Two preparations are needed. The net computes in float64, and all weights that are initialised to
-# zero (biases and score layers) get small random numbers. With zero biases the wide border of zeros
-# with which FCN pads would be right on the kink of relu; with zero weights in the score layers no
-# gradient would pass, because their dx is Mᵀ dy.
-
-# %%
-net = tinyfcn.build('fcn8s', n_class=3, width=1 / 16, dtype='float64')
-for values in net.params.values():
-    if not values.any():
-        values += .1 * rng.standard_normal(values.shape)
-
-with TemporaryDirectory() as folder:
-    viz.draw_net(net, f'{folder}/net.png', dpi=80)
-    drawing = Image.open(f'{folder}/net.png').convert('RGB')
-drawing
-
-# %% [markdown]
-# First the forward pass. `walk` keeps each box's value in `net.values`, its cache in `net.caches`.
-
-# %%
-image = rng.standard_normal((1, 3, 32, 32))
-boxes = list(net.walk(image, train=True))       # all of them, (box, y)
-box, y = boxes[-1]
-print(net, 'ends with', box.line, y.shape)
-
-# %% [markdown]
-# The backward pass starts with the gradient of the scores, `dscore`, which would come from the loss
-# of lesson 12. For us any values will do, so ours are random, like the u of the gradient check. A
-# dict `d` will hold the gradient of every value and every weight, by name. And this is the only
-# helper that we use:
-
-# %%
-d = {'score': rng.standard_normal(y.shape)}
-
-
-def back(name):
-    """The backward of a box: the gradient of its value -> a tuple, one gradient for each input"""
-    return net[name].op.backward(d[name], net.caches[name])
-
-
-# %% [markdown]
-# Now look at the code of FCN-8s,
-
-# %%
-viz.show_source(fcn.stride8)
-
-# %% [markdown]
-# and read it **from the last line to the first**. Each line of it becomes a line below: the box on
-# the left of the forward line is now on the right, and its inputs are on the left. (`back` returns
-# a tuple; hence the comma after a single name.)
-
-# %%
-d['upscore8'],                        = back('score')           # a crop: zeros around dscore
-d['fuse_pool3'],                      = back('upscore8')        # from fine to coarse
-d['upscore_pool4'], d['score_pool3c'] = back('fuse_pool3')      # a sum: the same for both
-d['score_pool3'],                     = back('score_pool3c')
-d['pool3'], d['score_pool3.w'], d['score_pool3.b'] = back('score_pool3')    # first part: see below
-
-d['fuse_pool4'],                      = back('upscore_pool4')
-d['upscore2'], d['score_pool4c']      = back('fuse_pool4')
-d['score_pool4'],                     = back('score_pool4c')
-d['pool4'], d['score_pool4.w'], d['score_pool4.b'] = back('score_pool4')    # first part as well
-
-d['score_fr'],                        = back('upscore2')
-d['drop7'], d['score_fr.w'], d['score_fr.b'] = back('score_fr')
-
-print({name: d[name].shape[1:] for name in ['upscore8', 'fuse_pool3', 'fuse_pool4', 'score_fr']})
-
-# %% [markdown]
-# That was the head. Does the library do the same? `net.walk_back` is its backward pass as a
-# generator; `next()` takes one box at a time, and each of your lines is compared with it, bit for
-# bit.
-
-# %%
-walk = net.walk_back(score=d['score'])
-
-for _ in range(11):
-    box, dinputs = next(walk)
-    for name, expected in zip(box.reads, dinputs):
-        assert np.array_equal(d[name], expected), name
-    print(f'{box.name:13} -> {", ".join(box.reads)}')
-
-# %% [markdown]
-# The library visits the boxes in the order of your lines. Now the trunk (also called backbone),
-# from `drop7` up to the image. It is a plain chain, in which each box reads one other, so a loop
-# will do. Two boxes in it are special: **pool4 and pool3 are read twice**, by the trunk and by a
-# score layer, and already have the gradients from their score layers. They are two diamonds, and
-# there the gradients add.
-
-# %%
-name = 'drop7'
-while name != 'data':
-    dx, *dweights = back(name)
-    above, = net[name].inputs
-    if above in d:
-        print(f'{above} had a gradient already: they add')
-        d[above] = d[above] + dx
-    else:
-        d[above] = dx
-    for own, dw in zip(net[name].weights, dweights):
-        d[f'{name}.{own}'] = dw
-
-    box, dinputs = next(walk)                   # the library, one box further
-    assert box.name == name
-    for mine, expected in zip([dx, *dweights], dinputs):
-        assert np.array_equal(mine, expected)
-    name = above
-
-assert next(walk, None) is None                 # the library is done, too
-
-# %% [markdown]
-# That is the whole backward pass. Compare every gradient of every value and weight, yours and the
-# library's:
-
-# %%
-assert d.keys() == net.grads.keys()
-assert all(np.array_equal(d[name], net.grads[name]) for name in d)
-count = sum(d[name].size for name in net.params)
-print(f'{len(d)} arrays are equal; in them {count:,} gradients of weights')
-
-# %% [markdown]
-# They agree with each other; but are they *right*? One last finite difference will tell: move all
-# weights at once, along a random direction v, by ε = 10⁻⁸ up and down. Your gradients predict how
-# fast L = Σ dscore·score grows; two forward passes measure it.
-
-# %%
-v = {name: rng.standard_normal(values.shape) for name, values in net.params.items()}
-
-
-def perturbed_loss(step):
-    """L, when all weights have moved by step·v."""
-    other = net.astype('float64')               # a copy
-    for name, values in other.params.items():
-        values += step * v[name]
-    return (d['score'] * other.forward(image, train=True)).sum()
-
-
-eps = 1e-8
-analytic = sum((v[name] * d[name]).sum() for name in net.params)
-numerical = (perturbed_loss(eps) - perturbed_loss(-eps)) / (2 * eps)
-print(f'analytic (your lines) {analytic:.4f}, numerical (finite difference) {numerical:.4f}')
-assert abs(numerical - analytic) < 1e-5 * abs(analytic)
-
-# %% [markdown]
-# Every weight of the net has contributed to this one number, through every line that you wrote.
+# That is all of backpropagation: `net.backward(score=dscore)` starts from the gradient of the
+# scores, which lesson 05 computes, and returns the gradient of every weight. With a step of SGD
+# after it, you could train any net now; lesson 11 does.
 #
 # ## Change this and run again
 #
-# Here is the backward pass once more: all your lines in one loop, on a net of its own.
-#
-# * With `gradients_add = False` a second gradient of a value replaces the first. Down to `conv5_1`
-#   all still agrees. The backward of `pool4` is the first that goes wrong, and everything before it
-#   in the net.
-# * With `nonzero = False` the weights that start at zero stay zero, and the trunk's gradients are
-#   all exactly zero. How can such a net learn? (Its score layers learn first: *their* dw is not
-#   zero. After one step their weights are no longer zero, and the trunk starts to learn.)
+# The finite difference of the first example, with a step of your choice. The loss is y², so with
+# any large step the central difference is still exact up to rounding: a parabola has no error of
+# ε². Try the *fourth* power, too, and see where the two errors take over. Expect the best step
+# near 1e-5; at 1e-14 hardly a digit is right.
 
 # %%
-gradients_add = True                                    # try: False
-nonzero = True                                          # try: False
+power = 2                                               # try: 4, 9
+my_step = 1e-5                                          # try: 1., 1e-2, 1e-14
 
-other = tinyfcn.build('fcn8s', n_class=3, width=1 / 16, dtype='float64')
-if nonzero:
-    for values in other.params.values():
-        if not values.any():
-            values += .1 * np.random.default_rng(0).standard_normal(values.shape)
-list(other.walk(image, train=True))
-
-by_hand = {'score': d['score']}
-first_wrong = None
-for box, dinputs in other.walk_back(score=d['score']):
-    mine = box.op.backward(by_hand[box.name], other.caches[box.name])
-    for name, own, expected in zip(box.reads, mine, dinputs):
-        if not np.array_equal(own, expected) and first_wrong is None:
-            first_wrong = f'the backward of {box.name}'
-        by_hand[name] = by_hand[name] + own if gradients_add and name in by_hand else own
-zero = [name for name in other.params if not by_hand[name].any()]
-print(f'first wrong: {first_wrong}; of {len(other.params)} arrays of weights {len(zero)} have a '
-      f'gradient of zero')
-
-# %% [markdown]
-# And take a larger ε for the finite difference: with 1e-6 the two differ by a per cent. Nothing is
-# wrong with your lines: among so many relus some inputs are near the kink. That is why the step
-# above is so very small.
-
-# %%
-small_step = 1e-8                                       # try: 1e-6, 1e-3
-
-difference = perturbed_loss(small_step) - perturbed_loss(-small_step)
-print(f'analytic {analytic:.4f}, numerical {difference / (2 * small_step):.4f}')
+window = np.array([2., 3, 1])
+taps = np.array([1., -1, 2])
+offset_b = .5
+output = (window * taps).sum() + offset_b
+by_chain_rule = power * output ** (power - 1) * taps[0]
+moved = [((window + [sign * my_step, 0, 0]) * taps).sum() + offset_b for sign in (1, -1)]
+by_difference = (moved[0] ** power - moved[1] ** power) / (2 * my_step)
+print(f'chain rule {by_chain_rule:.10g}, finite difference {by_difference:.10g}')
 
 # %% [markdown]
 # ## What PyTorch calls this
@@ -620,27 +455,12 @@ print(f'analytic {analytic:.4f}, numerical {difference / (2 * small_step):.4f}')
 # | the cache | `ctx.saved_tensors` |
 # | `net.backward(score=dscore)` | `score.backward(dscore)`, or `loss.backward()` |
 # | `net.grads['fc6.w']` | `fc6.weight.grad` |
-# | gradients add | the same; over several calls too, hence `optimizer.zero_grad()` |
 # | `gradcheck.check` | `torch.autograd.gradcheck`, which wants float64 too |
 # | `ops.col2im` | `F.fold` |
 #
-# The one difference: PyTorch records the list of ops while it computes (*autograd*). Here it is
-# defined beforehand, and so you could read it backwards.
-#
 # ## Three questions
 #
-# 1. `add` passes the same array to both of its inputs. Why must code that sums gradients be written
-#    `d = d + dx` and never `d += dx`?
-#
-# <details><summary>Answer</summary>
-#
-# `+=` writes into the array, and the array is also the other input's gradient. In the diamond, the
-# gradient that reaches `data` through `relu1` would be added into the gradient of `relu1`, and into
-# `dtotal`, which is still the same array and belongs to the caller.
-#
-# </details>
-#
-# 2. dx = Mᵀ dy needs no x, and dw = ⟨x, dy⟩ needs no w. What does the cache have to hold if the
+# 1. dx = Mᵀ dy needs no x, and dw = ⟨x, dy⟩ needs no w. What does the cache have to hold if the
 #    weights of a layer are frozen (not trained)?
 #
 # <details><summary>Answer</summary>
@@ -651,7 +471,7 @@ print(f'analytic {analytic:.4f}, numerical {difference / (2 * small_step):.4f}')
 #
 # </details>
 #
-# 3. A gradient check of a whole net fails in one weight of a million, by 3 per cent; for another
+# 2. A gradient check of a whole net fails in one weight of a million, by 3 per cent; for another
 #    random image it passes. What do you suspect first?
 #
 # <details><summary>Answer</summary>
@@ -662,5 +482,14 @@ print(f'analytic {analytic:.4f}, numerical {difference / (2 * small_step):.4f}')
 #
 # </details>
 #
-# **Next:** of the boxes in this backward pass, `max_pool` is special: its backward must know
-# *where* each maximum was. Lesson 06.
+# 3. A 1×1 convolution of one channel multiplies every pixel by the same w. What are dx and dw?
+#
+# <details><summary>Answer</summary>
+#
+# dx = w·dy, pixel by pixel. dw is a single number, Σ x·dy over all pixels and images, because w was
+# used at each of them.
+#
+# </details>
+#
+# **Next:** of all boxes `max_pool` is special: its backward must know *where* each maximum was.
+# Lesson 07.

@@ -1,7 +1,9 @@
 # %% [markdown]
-# # 09. Alignment
+# # 10. Alignment
 #
 # **Where do 19, 27 and 31 come from?**
+#
+# *About 90 minutes, with its exercises.*
 #
 # FCN-32s crops its scores at an offset of 19 rows and columns. FCN-16s crops at 5 and 27, FCN-8s at
 # 5, 9 and 31. Few questions about these nets are asked more often, and the usual answers are "that
@@ -9,7 +11,7 @@
 # sums that fit on a napkin, and the same sums give you the crops of a net that you design yourself.
 # They describe the **alignment** of each map with the image.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -37,6 +39,7 @@ small = tinyfcn.Net(channels=1)
 small.conv1 = conv(small.data, 1, 3, pad=1)
 small.pool1 = max_pool(small.conv1, 2)
 
+# %% tags=["hide-input"]
 rows = ['pool1', 'conv1', 'data']
 reads = {'pool1': [2], 'conv1': [4, 5], 'data': [3, 4, 5, 6]}      # what unit 2 of pool1 depends on
 fig, ax = plt.subplots(figsize=(7, 1.8))
@@ -70,20 +73,20 @@ plt.show()
 #
 # ## Three sums
 #
-# Put one more layer (ksize, stride, pad) on top. Its unit i reads ksize units of the row below, the
-# first of which is `stride·i − pad`: that was lesson 02. Their centre is
-# `stride·i − pad + (ksize − 1)/2`. Neighbouring units of the row below are `step` pixels apart,
-# where `step` is the accumulated stride of all layers so far. Therefore
+# Put one more layer on top, with a window of k units, its own stride s and padding p. Its unit i
+# reads k units of the row below, the first of which is `s·i − p`: that was lesson 02. Their centre is
+# `s·i − p + (k − 1)/2`. Neighbouring units of the row below are `stride` pixels apart: the stride of
+# a row is counted in pixels of the image, over all layers so far. Therefore
 #
 # ```
-# field   grows by          step·(ksize − 1)
-# shift   grows by          step·((ksize − 1)/2 − pad)
-# step    is multiplied by  the layer's own stride            (last: the sums above use the old one)
+# field   grows by          stride·(k − 1)
+# shift   grows by          stride·((k − 1)/2 − p)
+# stride  is multiplied by  s                             (last: the sums above use the old one)
 # ```
 #
-# The image itself has receptive field 1, step 1 and shift 0. By hand, for two blocks as above:
+# The image itself has receptive field 1, stride 1 and shift 0. By hand, for two blocks as above:
 #
-# | layer | field | step | shift |
+# | layer | field | stride | shift |
 # | --- | --- | --- | --- |
 # | image | 1 | 1 | 0 |
 # | conv 3, pad 1 | 1 + 1·2 = 3 | 1 | 0 + 1·(1 − 1) = 0 |
@@ -92,7 +95,7 @@ plt.show()
 # | pool 2, stride 2 | 8 + 2·1 = 10 | 4 | 0.5 + 2·0.5 = 1.5 |
 #
 # A 3×3 window that is padded by 1 does not change the shift; a 2×2 pooling increases it by half of
-# the step. That is nearly all you need for VGG.
+# the stride. That is nearly all you need for VGG.
 #
 # ### Exercise: alignment
 #
@@ -111,18 +114,19 @@ check('alignment', alignment_mine)
 #
 # ```python
 # def alignment_mine(layers):
-#     field, step, shift = 1, 1, 0
+#     field, stride, shift = 1, 1, 0
 #     for k, s, p in layers:
-#         field += step * (k - 1)
-#         shift += step * ((k - 1) / 2 - p)
-#         step *= s
-#     return field, step, shift
+#         field += stride * (k - 1)
+#         shift += stride * ((k - 1) / 2 - p)
+#         stride *= s
+#     return field, stride, shift
 # ```
 #
 # </details>
 #
-# The library has the same three sums, for both axes and in exact fractions. Its `reach` is
-# ksize − 1, or dilation·(ksize − 1) if the taps are dilated (lesson 15); `scale` is our step.
+# The library has the same three sums, for both axes and in exact fractions. Its `reach` is k − 1, or
+# dilation·(k − 1) if the taps are dilated (lesson 17). It calls the stride of a row `scale`, because
+# `stride` is the argument of the layer.
 
 # %%
 viz.show_source(Alignment.window)
@@ -131,9 +135,9 @@ viz.show_source(Alignment.window)
 # ## Check it on a net
 #
 # Sums can be wrong, so check them on a net. Set the gradient of a single unit to 1, run the
-# backward pass (lesson 05), and see which pixels have a gradient: exactly those in the receptive
+# backward pass (lesson 06), and see which pixels have a gradient: exactly those in the receptive
 # field of the unit. All weights are 1, so that nothing cancels, and strided convolutions replace
-# pooling, which passes its gradient to one pixel only (lesson 06).
+# pooling, which passes its gradient to one pixel only (lesson 07).
 
 # %%
 net = tinyfcn.Net(channels=1, dtype='float64')
@@ -149,6 +153,7 @@ dy[0, 0, 2, 3] = 1
 net.backward(conv3=dy)
 gradient = net.grads['data'][0, 0]
 
+# %% tags=["hide-input"]
 field, stride, shift = 13, 4, 3                         # by hand; compute them yourself
 alignment = net.conv3.alignment
 assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (field, stride, shift)
@@ -159,7 +164,7 @@ pixels = np.argwhere(gradient)
 assert pixels.min(0).tolist() == [row - radius, column - radius]
 assert pixels.max(0).tolist() == [row + radius, column + radius]
 
-fig, ax = plt.subplots(figsize=(3.2, 3))
+_, ax = plt.subplots(figsize=(3.2, 3))
 ax.imshow(gradient, cmap='Oranges')
 ax.plot(column, row, 'k+', ms=12)
 ax.set_title(f'{field}×{field} pixels around ({row}, {column})', fontsize=10)
@@ -169,6 +174,100 @@ plt.show()
 # The cross is the position that the three sums predict. The shade is the number of paths from a
 # pixel to the unit: the centre of a receptive field has more influence than its border.
 #
+# ## Two more sums: upsampling and crop
+#
+# Upsampling by f is the reverse (lessons 08 and 09). Cell i adds a bilinear kernel of ksize = 2·f
+# to the fine units `f·i … f·i + ksize − 1`, whose centre is `f·i + (ksize − 1)/2`. So fine unit 0
+# is (ksize − 1)/2 *fine* units before cell 0:
+#
+# ```
+# stride  is divided by f
+# shift   falls by      stride·(ksize − 1)/2                  (the new, fine stride)
+# ```
+#
+# Two rows can be added, cell by cell, if they have the same stride and the same shift. If one of
+# them starts earlier, its first cells are cropped. How many? That is the second exercise.
+#
+# ### Exercise: crop
+#
+# `fine` and `coarse` are two alignments (field, stride, shift) of the same stride; the coarse one
+# has been upsampled already. How many units of `fine` are before unit 0 of `coarse`?
+
+# %%
+def crop_mine(fine, coarse):
+    raise NotImplementedError
+
+
+check('crop', crop_mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def crop_mine(fine, coarse):
+#     _, stride, fine_shift = fine
+#     _, _, coarse_shift = coarse
+#     return int((coarse_shift - fine_shift) / stride)
+# ```
+#
+# </details>
+#
+# The library's own function is `offset_between` in `tinyfcn/net/alignment.py`, the same line with
+# two errors: for an offset below 0, and for one that is not an integer. You will meet both below.
+#
+# ## Your turn: the crops of FCN-8s
+#
+# Now you can derive the famous numbers, before you read on. To make it new, the first convolution
+# is padded by `pad`, whatever it is; try 120 on paper. These are all the facts you need:
+#
+# | part | layers |
+# | --- | --- |
+# | VGG-16, up to fc6 | conv1_1 is 3×3, padded by `pad`; twelve more 3×3 convolutions, padded by 1 |
+# | | five poolings of 2×2 with stride 2; a score layer reads pool3, another pool4 |
+# | fc6, fc7, score layers | fc6 is 7×7 without padding; fc7 and all score layers are 1×1 |
+# | after the scores | upsample by 2, then crop the scores of pool4 to match, and add |
+# | | upsample by 2, then crop the scores of pool3 to match, and add |
+# | | upsample by 8, then crop to the image |
+#
+# How many rows are cropped at each of the three places? Start with the shifts of pool3, pool4 and
+# of the scores; use only the sums above.
+
+# %%
+def crops_mine(pad):
+    """-> the crop of pool4's scores, of pool3's, and the last one, to the image"""
+    raise NotImplementedError
+
+
+check('crops', crops_mine)
+
+# %% [markdown]
+# <details><summary>Hint: the first shifts</summary>
+#
+# conv1_1 adds 1·((3 − 1)/2 − pad) = 1 − pad. The other 3×3 windows add nothing. Five poolings add
+# half of the stride each: 0.5, 1, 2, 4 and 8. So pool3 is at 8·i + 4.5 − pad, pool4 at
+# 16·i + 8.5 − pad. fc6 adds 3 cells of stride 32: the scores are at 32·i + 112.5 − pad.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def crops_mine(pad):
+#     pool3 = 1 - pad + .5 + 1 + 2
+#     pool4 = pool3 + 4
+#     score = pool4 + 8 + 32 * 3
+#     by_2 = score - 16 * 1.5                     # stride 16, a kernel of 4
+#     by_4 = by_2 - 8 * 1.5                       # stride 8, a kernel of 4
+#     by_32 = by_4 - 1 * 7.5                      # stride 1, a kernel of 16
+#     return (by_2 - pool4) / 16, (by_4 - pool3) / 8, 0 - by_32
+# ```
+#
+# For a pad of 120 they are 5, 9 and 51. The padding moves all maps of the trunk by the same number
+# of pixels, so they stay aligned with each other: only the last crop, to the image, depends on it.
+#
+# </details>
+
+# %% [markdown]
 # ## The alignment of VGG-16
 #
 # Now the real net. `seed=None` leaves its weights at zero: we only look at its geometry, nothing
@@ -182,16 +281,16 @@ for name in 'data conv1_1 conv1_2 pool1 pool2 pool3 pool4 pool5 fc6 fc7 score_fr
     alignment = fcn32s[name].alignment
     print(f'{name:9} {str(alignment):22} {alignment.field[0]} pixels')
 
+# %% tags=["hide-input"]
 alignment = fcn32s.score_fr.alignment
 assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (404, 32, 12.5)
-assert 12.5 == (1 - 100) + (.5 + 1 + 2 + 4 + 8) + 32 * 3
 
 # %% [markdown]
-# The last line of the code is the whole shift in one sum. `conv1_1` is padded by 100, where a
-# padding of 1 would not change the shift: −99. Five poolings add half of 1, 2, 4, 8 and 16 pixels:
-# +15.5. And fc6, a 7×7 window without padding at stride 32, adds three of its cells: +96. Together
-# **12.5**: the first score of FCN-32s is centred on pixel 12.5, the next on 44.5, and each has a
-# receptive field of 404 pixels.
+# The shift of the scores in one sum is (1 − 100) + (0.5 + 1 + 2 + 4 + 8) + 32·3 = **12.5**. `conv1_1`
+# is padded by 100, where a padding of 1 would not change the shift: −99. Five poolings add half of
+# 1, 2, 4, 8 and 16 pixels: +15.5. And fc6, a 7×7 window without padding at stride 32, adds three of
+# its cells: +96. So the first score of FCN-32s is centred on pixel 12.5, the next on 44.5, and each
+# has a receptive field of 404 pixels.
 #
 # Drag the cell of `fc6` (or use the arrow keys) and watch which cells it reads, box by box, down to
 # the image. The image has 160 pixels; everything left of 0 and right of 159 is padding.
@@ -244,6 +343,8 @@ def too_short(margin):
 
 failures = {margin: too_short(margin) for margin in (81, 96, 97)}
 print(failures)
+
+# %% tags=["hide-input"]
 assert failures == {81: [*range(1, 33)], 96: [1, 2], 97: []}
 
 # %% [markdown]
@@ -251,18 +352,12 @@ assert failures == {81: [*range(1, 33)], 96: [1, 2], 97: []}
 # 100 is the next round number. It has a price: of a 500×500 image the first convolutions compute
 # 698×698 values, 1.95 times as many.
 #
-# ## Upsampling and the crop: 19
+# %% [markdown]
+# ## 19; 5 and 27; 5, 9 and 31
 #
-# Upsampling by f is the reverse (lessons 07 and 08). Cell i adds a bilinear kernel of ksize = 2·f
-# to the fine units `f·i … f·i + ksize − 1`, whose centre is `f·i + (ksize − 1)/2`. So fine unit 0
-# is (ksize − 1)/2 *fine* steps before cell 0:
+# If you wrote `crops_mine`, you have these already. With a pad of 100:
 #
-# ```
-# step    is divided by f
-# shift   falls by      step·(ksize − 1)/2                    (the new, fine step)
-# ```
-#
-# **FCN-32s.** The scores are at 32·i + 12.5. A kernel of 64 brings them to step 1 and to shift
+# **FCN-32s.** The scores are at 32·i + 12.5. A kernel of 64 brings them to stride 1 and to shift
 # 12.5 − 63/2 = −19. The upsampled scores start 19 pixels before the image does. The crop offset is
 # **19**.
 #
@@ -282,12 +377,17 @@ for net in fcn32s, fcn16s, fcn8s:
     crops = [box for box in net.boxes.values() if 'offset' in box.kwargs]
     print({box.name: box.kwargs['offset'][0] for box in crops})
 
+# %% tags=["hide-input"]
 assert fcn32s.score.kwargs['offset'][0] == 19
 assert [fcn16s[name].kwargs['offset'][0] for name in ('score_pool4c', 'score')] == [5, 27]
 assert [fcn8s[name].kwargs['offset'][0]
         for name in ('score_pool4c', 'score_pool3c', 'score')] == [5, 9, 31]
 
-print(fcn8s.summary().split('\n\n', 1)[1])              # the net's explanation
+# %% [markdown]
+# FCN-8s explains its crops in its summary:
+
+# %%
+print(fcn8s.summary().split('\n\n', 1)[1])
 
 # %% [markdown]
 # The player shows two rulers: the positions of the cells of `pool4` and of the upsampled scores
@@ -298,34 +398,6 @@ print(fcn8s.summary().split('\n\n', 1)[1])              # the net's explanation
 tracing.fusion(fcn16s, (40, 40), 'score_pool4', 'score_pool4c', 'upscore2')
 
 # %% [markdown]
-# ### Exercise: crop
-#
-# `fine` and `coarse` are two alignments (field, stride, shift) of the same stride; the coarse one
-# has been upsampled already. How many units of `fine` are before unit 0 of `coarse`?
-
-# %%
-def crop_mine(fine, coarse):
-    raise NotImplementedError
-
-
-check('crop', crop_mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def crop_mine(fine, coarse):
-#     _, stride, fine_shift = fine
-#     _, _, coarse_shift = coarse
-#     return int((coarse_shift - fine_shift) / stride)
-# ```
-#
-# </details>
-#
-# The library's own function is `offset_between` in `tinyfcn/net/alignment.py`, the same line with
-# two errors: for an offset below 0 (you met that above), and for one that is not an integer (see
-# below).
-#
 # ## "Any number that fits will do"
 #
 # For a 500×500 image the upsampled scores of FCN-32s are 544 high, so every crop from 0 to 44
@@ -343,13 +415,13 @@ pixels = np.arange(500)
 inside = slice(100, 400)                                # away from the border, for every crop
 for offset in 0, 18, 19, 20, 22, 34, 44:
     error = ramp[offset:offset + 500] - pixels
-    assert (error[inside] == offset - 19).all()
     print(f'crop {offset:2}: every pixel has the score of the one {error[inside][0]:+.0f} away')
+    assert (error[inside] == offset - 19).all()
 
 # %% [markdown]
 # Only 19 is right, and it is exact. With an offset wrong by one, every score is one pixel off.
 # (Near the ends the kernels have no neighbour to overlap with; there the scores come from fewer
-# cells, as lesson 08 showed.) What does a wrong offset cost? Take a perfect prediction and shift
+# cells, as lesson 09 showed.) What does a wrong offset cost? Take a perfect prediction and shift
 # it:
 
 # %%
@@ -357,22 +429,59 @@ image, label = shapes.generate(seed=3, index=4, size=(160, 192), n_class=5, diff
 target = label[16:, 16:]
 perfect = np.where(label == 255, 0, label)              # a prediction has no void
 
-fig, axes = plt.subplots(1, 3, figsize=(6.4, 2))
-mean_iu = {}
-for ax, off in zip(axes, (1, 3, 15)):
+# %% tags=["hide-input"]
+shown = {}
+mean_iu = []
+for off in 1, 3, 15:
     shifted = perfect[16 - off:len(label) - off, 16 - off:label.shape[1] - off]
     hist = tinyfcn.metrics.confusion(target, shifted, 5)
-    mean_iu[off] = tinyfcn.metrics.scores(hist)['mean_iu']
-    ax.imshow(viz.error_map(target, shifted))
-    ax.set_title(f'off by {off}: {100 * mean_iu[off]:.1f}', fontsize=10)
-    ax.axis('off')
-plt.show()
-assert 1 > mean_iu[1] > mean_iu[3] > mean_iu[15]
+    mean_iu.append(tinyfcn.metrics.scores(hist)['mean_iu'])
+    shown[f'off by {off}: {100 * mean_iu[-1]:.1f}'] = viz.error_map(target, shifted)
+assert 1 > mean_iu[0] > mean_iu[1] > mean_iu[2]
+viz.side_by_side(shown, width=2.4)
 
 # %% [markdown]
 # The titles give mean IU in per cent; errors are red. On the right is the offset 34 in place of 19,
 # which is recommended in some forums. A net that is *trained* with a wrong crop can learn to
 # compensate for the shift; the published weights, which were trained with 19, cannot.
+
+# %% [markdown]
+# ## Round down, and rows are missing
+#
+# Now you can also see how expensive lesson 07's lost rows are. FCN-32s has 500 + 198 = 698 rows
+# before its five poolings, fc6 turns n rows into n − 6, upsampling turns n into 32·(n + 1), and the
+# crop starts at row 19. Rounding down, for how many image heights are too few rows left?
+
+# %%
+def pooled(rows, ceil):
+    """The rows that are left of so many after five poolings by 2."""
+    for _ in range(5):
+        rows = -(-rows // 2) if ceil else rows // 2
+    return rows
+
+
+def score_rows(height, ceil):
+    """The rows from which FCN-32s crops its scores; 0 if fc6 has fewer than seven rows."""
+    n = pooled(height + 198, ceil) - 6
+    return 32 * (n + 1) if n > 0 else 0
+
+
+for ceil in (True, False):
+    rows = score_rows(500, ceil)
+    cropped = np.zeros(rows)[19:19 + 500]
+    failing = [h for h in range(1, 3000) if score_rows(h, ceil) < 19 + h]
+    print(f'ceil={ceil}: {rows} rows; the slice 19 … 518 has {len(cropped)}; '
+          f'too short for {len(failing)} of 2999 heights')
+
+# %% tags=["hide-input"]
+assert score_rows(500, ceil=True) == fcn32s.sizes((500, 500))['upscore'][0] and len(cropped) == 493
+assert not {224, 256, 320, 512} & {*failing} and {375, 500} <= {*failing}
+
+# %% [markdown]
+# For 500 rows **seven rows of scores are missing, and NumPy raises no error.** The 26 rows that
+# rounding down loses are the last of 698, which contain only padding; but the score map ends
+# earlier, and after upsampling it no longer reaches the end of the image. That is why FCN rounds
+# up. 224, 256, 320 and 512 are among the heights that work, so a test with these finds nothing.
 #
 # ## Your own net, padded by 1
 #
@@ -395,6 +504,8 @@ def own_net(last, margin):
 own = own_net(last=1, margin=0)
 print('score_fr:', own.score_fr.alignment, '  upscore:', own.upscore.alignment)
 print('crop', own.score.kwargs['offset'][0])
+
+# %% tags=["hide-input"]
 assert own.score.kwargs['offset'] == (4, 4)
 
 # %% [markdown]
@@ -458,6 +569,8 @@ googlenet = tinyfcn.build('fcn_googlenet', seed=None)
 alexnet_offset, _ = alexnet.score.kwargs['offset']
 googlenet_offset, _ = googlenet.score.kwargs['offset']
 print('AlexNet', alexnet_offset, '  GoogLeNet', googlenet_offset)
+
+# %% tags=["hide-input"]
 assert (alexnet_offset, googlenet_offset) == (18, 98)
 
 for ksize in 63, 64:
@@ -505,12 +618,13 @@ print('pixel 64 gets the score of pixel', ramp[64])
 #
 # </details>
 #
-# 2. Suppose VGG is padded by 120 instead of 100. Which of 5, 9 and 31 change in FCN-8s?
+# 2. You insert one more 3×3 convolution, without padding, before pool1 of FCN-8s. Which of 5, 9 and
+#    31 change?
 #
 # <details><summary>Answer</summary>
 #
-# Only the last: everything in the trunk moves 20 pixels to the left together, so the maps stay
-# aligned with each other, and the final crop becomes 51.
+# Only the last: all maps after it move one pixel to the right, so they stay aligned with each
+# other, and the final crop becomes 30.
 #
 # </details>
 #
@@ -524,4 +638,4 @@ print('pixel 64 gets the score of pixel', ramp[64])
 # </details>
 #
 # **Next:** the scores are aligned with the image. But how can a net that was trained to classify
-# whole images have scores for positions at all? Lesson 10 turns a classifier into a score map.
+# whole images have scores for positions at all? Lesson 11 turns a classifier into a score map.

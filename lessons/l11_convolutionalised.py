@@ -1,14 +1,16 @@
 # %% [markdown]
-# # 10. Convolutionalised
+# # 11. Convolutionalised
 #
 # **How can a net that was trained to say what is in an image also say where?**
+#
+# *About 65 minutes, with its exercises.*
 #
 # VGG-16 is a *classifier*: it reads 224×224 pixels and outputs 1000 numbers, one for each class. It
 # ends with "fully connected" layers, which accept exactly one image size and seem to discard all
 # spatial information. The paper's first idea is that they do not: they are convolutions whose
 # kernel is as large as their input, and on a larger input they can slide.
 
-# %%
+# %% tags=["hide-input"]
 from copy import deepcopy
 
 import matplotlib.pyplot as plt
@@ -47,6 +49,8 @@ print('fully connected:', W @ f.ravel())
 kernels = W.reshape(3, 2, 2, 2)                         # three kernels as large as the map
 y, _ = ops.conv2d(f[None], kernels)
 print('convolution:    ', y.ravel(), '  of shape', y.shape)
+
+# %% tags=["hide-input"]
 assert np.array_equal(W @ f.ravel(), y.ravel())
 
 # %% [markdown]
@@ -101,13 +105,16 @@ naive = rows_last.reshape(3, 2, 2, 2)
 right = rows_last.reshape(3, 2, 2, 2).transpose(0, 3, 1, 2)                # (h, w, C) -> (C, h, w)
 print('expected', W @ f.ravel(), '  naive', ops.conv2d(f[None], naive)[0].ravel(),
       '  right', ops.conv2d(f[None], right)[0].ravel())
+
+# %% tags=["hide-input"]
 assert not np.array_equal(naive, kernels) and np.array_equal(right, kernels)
 
 # %% [markdown]
 # ## The real thing
 #
 # These are the fully connected layers of VGG-16 and AlexNet in this library. They are written as
-# convolutions from the start: fc6 with a kernel of the size of its input map, fc7 with 1×1.
+# convolutions from the start: fc6 with a kernel of the size of its input map, fc7 with 1×1. (Dropout
+# sets a random half of the values to zero during training: lesson 13.)
 
 # %%
 viz.show_source(vgg.fc6_fc7)
@@ -117,6 +124,8 @@ vgg16 = tinyfcn.build('vgg16', seed=None)               # zeros: only its geomet
 print('fc6', vgg16.params['fc6.w'].shape, '=', f'{vgg16.params["fc6.w"].size:,} weights')
 for size in (224, 224), (384, 512):
     print(size, '-> fc6', vgg16.sizes(size)['fc6'], ' fc8', vgg16.sizes(size)['fc8'])
+
+# %% tags=["hide-input"]
 assert vgg16.params['fc6.w'].size == 4096 * 25088 and 25088 == 512 * 7 * 7
 assert vgg16.sizes((224, 224))['fc8'] == (1, 1) and vgg16.sizes((384, 512))['fc8'] == (6, 10)
 
@@ -147,9 +156,9 @@ net = classifier(side=34, margin=0)
 net.sizes((34, 34))
 
 # %% [markdown]
-# The windows are cut from synthetic images of discs, triangles, rings and flowers. Training is the
-# subject of lesson 12; the lines below are: the forward pass, the loss, the backward pass (lesson
-# 05), and a step of the optimizer Adam, which changes each weight a little.
+# The windows are cut from synthetic images of discs, triangles, rings and flowers. Each step is what
+# you know: the forward pass, the loss (lesson 05), the backward pass (lesson 06), and a step of the
+# optimizer Adam (lesson 05). What else matters in training is the subject of lesson 14.
 
 # %%
 def normalise(image):
@@ -184,6 +193,8 @@ for _ in range(150):
 test_x, test_label = windows(seed=2, count=20)
 accuracy = (net.forward(test_x).argmax(1).ravel() == test_label).mean()
 print(f'{len(x)} training windows; of {len(test_x)} held-out windows {100 * accuracy:.0f} % right')
+
+# %% tags=["hide-input"]
 assert accuracy > .75
 
 # %% [markdown]
@@ -208,10 +219,12 @@ for box, y in walk:
     print(f'{box.line:32} {y.shape}')
 score_map = net.values['score']
 print('\nscore:', net.score.alignment, '  receptive field', net.score.alignment.field[0])
+
+# %% tags=["hide-input"]
 assert score_map.shape == (1, 5, 24, 32) and net.score.alignment.field[0] == 34
 
 # %% [markdown]
-# The result is a map of 24×32 scores. From lesson 09 you know their alignment, 4·i + 16.5, and
+# The result is a map of 24×32 scores. From lesson 10 you know their alignment, 4·i + 16.5, and
 # their receptive field, 34 pixels: exactly the window on which the classifier was trained. So here
 # is the claim: each of the 768 scores equals the output of the classifier for the window at (4·i,
 # 4·j). Check all of them:
@@ -233,7 +246,7 @@ def compare_windows(start):
 
 assert compare_windows(start=0) < 1e-5
 
-# %%
+# %% tags=["hide-input"]
 # the fully connected form, with rows of 24·7·7 weights, gives the same for a single window
 rows = net.params['fc3.w'].reshape(32, -1)
 bias = net.params['fc3.b']
@@ -258,7 +271,7 @@ compare_windows(further);
 # Figure 2. The border has no scores, because the windows there are incomplete. FCN pads the image
 # so that every pixel has a score.
 
-# %%
+# %% tags=["hide-input"]
 alignment = net.score.alignment
 edges = [float(alignment.scale[0]) * i - 2 + float(alignment.shift[0]) for i in (0, 24, 32)]
 extent = edges[0], edges[2], edges[1], edges[0]         # a cell is a 4×4 square
@@ -276,7 +289,7 @@ plt.show()
 
 # %% [markdown]
 # The net was trained with one class for each window, and now it segments. The result is coarse, one
-# cell for 4×4 pixels; with VGG it is one for 32×32. Upsampling (lesson 08) and skips (lesson 11)
+# cell for 4×4 pixels; with VGG it is one for 32×32. Upsampling (lesson 09) and skips (lesson 12)
 # address that.
 #
 # ## What it costs
@@ -298,6 +311,8 @@ for name, model, window, image_size, count in [('ours', net, (34, 34), (126, 158
     one_pass = cost(model, image_size)
     print(f'{name:8} {count} windows: {windows_cost / 1e6:9,.0f} million; '
           f'one pass: {one_pass / 1e6:7,.0f} million, {windows_cost / one_pass:.0f} times less')
+
+# %% tags=["hide-input"]
 assert grid == (10, 10)
 
 # %% [markdown]
@@ -323,6 +338,8 @@ crop_fc3 = padded.forward(crops, until='fc3')[..., 0, 0]
 same_positions = image_fc3[:, :len(tops), :len(lefts)].reshape(32, -1).T
 rms = np.sqrt(((same_positions - crop_fc3) ** 2).mean() / (crop_fc3 ** 2).mean())
 print(f'fc3 of the whole image and of each crop differ by {100 * rms:.0f} % (rms)')
+
+# %% tags=["hide-input"]
 assert rms > .05
 
 # %% [markdown]
@@ -335,14 +352,11 @@ i, j = 8, 12
 inner = image_map[:, i:i + 8, j:j + 8]
 from_crop = padded.forward(crops[i * len(lefts) + j][None], until='pool2')[0]
 difference = np.abs(from_crop - inner).max(0)
-
-fig, ax = plt.subplots(figsize=(3, 2.6))
-ax.imshow(difference, cmap='Oranges')
-ax.set_title('crop − image, cells of pool2', fontsize=10)
-ax.axis('off')
-plt.show()
-assert difference[1:-1, 1:-1].max() == 0 or difference[1:-1, 1:-1].max() < 1e-5
 print(f'{(difference > 1e-5).sum()} cells of 64 differ, all of them at the border')
+
+# %% tags=["hide-input"]
+assert difference[1:-1, 1:-1].max() < 1e-5
+viz.side_by_side({'crop − image, cells of pool2': difference}, width=2.6)
 
 # %% [markdown]
 # At the border of a crop a padded convolution reads zeros. In the whole image there is no border at
@@ -354,10 +368,12 @@ print(f'{(difference > 1e-5).sum()} cells of 64 differ, all of them at the borde
 rows = padded.params['fc3.w'].reshape(32, -1)
 bias = padded.params['fc3.b']
 flat = rows @ inner.ravel() + bias
-assert np.allclose(flat, image_fc3[:, i, j], atol=1e-5 * np.abs(flat).max())
-
+print('fc3 of the map:', image_fc3[:3, i, j].round(3), '  of its window:', flat[:3].round(3))
 print('ours: trained on', 32, 'pixels, receptive field', padded.fc3.alignment.field[0])
 print('VGG-16: trained on', 224, 'pixels, receptive field', vgg16.fc6.alignment.field[0])
+
+# %% tags=["hide-input"]
+assert np.allclose(flat, image_fc3[:, i, j], atol=1e-5 * np.abs(flat).max())
 assert (padded.fc3.alignment.field[0], vgg16.fc6.alignment.field[0]) == (38, 404)
 
 # %% [markdown]
@@ -380,6 +396,8 @@ file['score.w'] = file['score.w'].reshape(5, -1)
 
 fresh = classifier(side=34, margin=0)
 print(tinyfcn.weights.transplant(fresh, file))
+
+# %% tags=["hide-input"]
 assert np.array_equal(fresh.forward(image), score_map)
 
 # %% [markdown]
@@ -399,6 +417,7 @@ assert np.array_equal(fresh.forward(image), score_map)
 # %%
 photo_file = ''                                         # the path of a photo, such as 'dog.jpg'
 
+# %% tags=["hide-input"]
 if cached_weights('googlenet'):
     expert = tinyfcn.pretrained('googlenet')
     map_name = 'loss3/classifier'                       # the box before the average
@@ -440,7 +459,7 @@ for c in ranking[:5]:
 # knows things in the size in which it was trained on them, and a tie is seldom that small.) Now
 # look at the positions: where is a class, and which class is best at each position?
 
-# %%
+# %% tags=["hide-input"]
 photo_alignment = expert[map_name].alignment
 top, left = (float(shift - stride / 2) for shift in photo_alignment.shift)
 h, w = photo_map.shape[1:]
@@ -566,5 +585,5 @@ print(f'all windows one by one take {ratio:.0f} times as many multiplications as
 #
 # </details>
 #
-# **Next:** one score for 32×32 pixels is coarse. Lesson 11 adds scores from finer layers, correctly
+# **Next:** one score for 32×32 pixels is coarse. Lesson 12 adds scores from finer layers, correctly
 # aligned.

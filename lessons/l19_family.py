@@ -1,13 +1,15 @@
 # %% [markdown]
-# # 17. The FCN family
+# # 19. The FCN family
 #
 # **How do DeconvNet, SegNet, U-Net, DeepLab and PSPNet differ from FCN?**
+#
+# *About 60 minutes, with its exercises.*
 #
 # Within two years several related nets appeared, each with a paper of its own. They differ in few
 # things: how coarse their maps become, how they are upsampled, and which maps are fused. You know
 # nearly all the parts. This lesson compares the nets.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
@@ -42,13 +44,13 @@ HTML(f'<table>{rows}</table>')
 # %% [markdown]
 # - **conv depth**: the largest number of convolutions on any path from the image to a score;
 # - **stride**: the largest stride on the way, that of the coarsest map;
-# - **receptive field**: that of a score (lesson 09); "all" if the net computes a mean over the
+# - **receptive field**: that of a score (lesson 10); "all" if the net computes a mean over the
 #   whole image;
-# - **dilation**: the dilations other than 1 (lesson 15);
-# - **normalisation**: batch normalisation (lesson 12), or an older kind;
+# - **dilation**: the dilations other than 1 (lesson 17);
+# - **normalisation**: batch normalisation (lesson 14), or an older kind;
 # - **fusion**, **upsampling**: how maps are combined, and how they become larger again: *bilinear*
-#   (lesson 08), *deconv*, a learned transposed convolution (lesson 07), or *switches*, that is
-#   unpooling (lesson 06).
+#   (lesson 09), *deconv*, a learned transposed convolution (lesson 08), or *switches*, that is
+#   unpooling (lesson 07).
 #
 # The last two columns divide the family into three groups. *Encoder–decoder* nets return to full
 # resolution step by step: by switches alone (SegNet), with deconvolutions (DeconvNet), or by
@@ -76,19 +78,12 @@ for _ in range(3):
     x, _ = ops.take(x, switches[-1])
 print('pooled three times:', outline.shape[2:], '->', x.shape[2:])
 
-bilinear, _ = ops.crop(ops.upsample(x, 8)[0], outline.shape[2:], 4)     # crop 4: lesson 09
+bilinear, _ = ops.crop(ops.upsample(x, 8)[0], outline.shape[2:], 4)     # crop 4: lesson 10
 unpooled_map = x
 for switch, size in zip(reversed(switches), reversed(sizes)):
     unpooled_map, _ = ops.unpool(unpooled_map, switch, size)
 both, _ = ops.concat(bilinear, outline)
 
-fig, axes = plt.subplots(1, 4, figsize=(9, 1.9))
-for ax, (title, shown) in zip(axes, {'edges': outline, 'bilinear': bilinear,
-                                     'switches': unpooled_map, 'pooled': x}.items()):
-    ax.imshow(shown[0, 0], cmap='gray', vmax=outline.max())
-    ax.set_title(title, fontsize=10)
-    ax.axis('off')
-plt.show()
 
 for name, restored in ('bilinear', bilinear), ('switches', unpooled_map):
     nonzero = restored > 0
@@ -96,7 +91,11 @@ for name, restored in ('bilinear', bilinear), ('switches', unpooled_map):
     print(f'{name}: {100 * nonzero.mean():5.1f} % of the positions are not zero; of these '
           f'{100 * equal:5.1f} % have the original value')
 print('U-Net concatenates the original map: channels', both.shape[1])
+
+# %% tags=["hide-input"]
 assert (unpooled_map == outline)[unpooled_map > 0].all() and (both[:, 1:] == outline).all()
+viz.side_by_side({'edges': outline[0, 0], 'bilinear': bilinear[0, 0],
+                  'switches': unpooled_map[0, 0], 'pooled': x[0, 0]}, width=2.3)
 
 # %% [markdown]
 # Bilinear upsampling gives values everywhere, but blurred. Unpooling by switches gives few values,
@@ -131,16 +130,20 @@ for name in 'pool5', 'fc6', 'fc7', 'fc6-deconv', 'unpool5', 'score':
 total = {name: sum(w.size for w in family[name].params.values()) for name in names}
 bottleneck = net.params['fc6.w'].size + net.params['fc6-deconv.w'].size
 print(f'{100 * bottleneck / total["deconvnet"]:.0f} % of all its weights are in fc6 and fc6-deconv')
+
+# %% tags=["hide-input"]
 assert sizes['fc6'] == (1, 1) and total['deconvnet'] == 251_805_653
 
 # %% [markdown]
 # SegNet omits this bottleneck and is about a ninth as large. Both were designed for one image size.
-# Here any size works, since unpooling is given the size (lesson 06): a map of 45 rows pools to 23
+# Here any size works, since unpooling is given the size (lesson 07): a map of 45 rows pools to 23
 # and is unpooled to 45.
 
 # %%
 odd = family['segnet'].sizes((360, 480))
 print([odd[name][0] for name in ('pool3', 'pool4', 'pool5', 'pool5_D', 'pool4_D', 'pool3_D')])
+
+# %% tags=["hide-input"]
 assert odd['pool5_D'][0] == odd['pool4'][0] == 23
 
 # %% [markdown]
@@ -165,7 +168,7 @@ for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
           f'{offset}, half of the difference: {(skip_rows - up_rows) / 2:g}')
 print(f'score: {sizes["score"][0]} rows, {net.score.alignment}')
 
-# %%
+# %% tags=["hide-input"]
 sizes = net.sizes((572, 572))
 for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
     difference = sizes[skip][0] - sizes[f'upconv{level}'][0]
@@ -173,7 +176,7 @@ for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
 assert sizes['score'] == (388, 388) and net.score.alignment.shift[0] == 92
 
 # %% [markdown]
-# 4, 16, 40, 88: they follow from lesson 09's sums, like 5, 9 and 31. But here the offset is always
+# 4, 16, 40, 88: they follow from lesson 10's sums, like 5, 9 and 31. But here the offset is always
 # *half of the difference*, a centre crop. In FCN a centre crop is wrong, because poolings that
 # round up add cells at one end only. The published U-Net reads 572 rows because then nothing has to
 # be rounded, and both ends of a row are treated alike.
@@ -231,15 +234,13 @@ viz.show_source(pyramid)
 
 # %%
 scene = image.transpose(2, 0, 1)[None] / 255
-fig, axes = plt.subplots(1, 5, figsize=(9, 1.7))
-axes[0].imshow(image)
-for ax, bins in zip(axes[1:], BINS):
+shown = {'image': image}
+for bins in BINS:
     means, _ = ops.avg_pool_to(scene, bins)
-    ax.imshow(means[0].transpose(1, 2, 0), extent=(0, 64, 48, 0))
-    ax.set_title(f'{bins}×{bins} bins', fontsize=10)
-for ax in axes:
-    ax.axis('off')
-plt.show()
+    shown[f'{bins}×{bins} bins'] = means[0].transpose(1, 2, 0)
+viz.side_by_side(shown, width=1.9)
+
+# %% tags=["hide-input"]
 whole, _ = ops.avg_pool_to(scene, 1)
 assert np.allclose(whole[0, :, 0, 0], scene.mean((0, 2, 3)))
 
@@ -282,7 +283,7 @@ check('pyramid_pool', pyramid_pool_mine)
 #
 # </details>
 #
-# Adaptive pooling has no fixed alignment with the image, so lesson 09's sums do not apply; the net
+# Adaptive pooling has no fixed alignment with the image, so lesson 10's sums do not apply; the net
 # reports this instead of inventing one. The scores do have an alignment, because `resize(like=…)`
 # resamples the bins to the grid of the map:
 
@@ -290,6 +291,8 @@ check('pyramid_pool', pyramid_pool_mine)
 net = family['pspnet']
 print('ppm/pool1:', net['ppm/pool1'].alignment)
 print('score8:   ', net.score8.alignment)
+
+# %% tags=["hide-input"]
 assert not net['ppm/pool1'].alignment and net.score8.alignment.scale[0] == 8
 
 # %% [markdown]
@@ -307,6 +310,8 @@ cae, fcn = (tinyfcn.build(name, width=1 / 4) for name in ('cae', 'cae_fcn'))
 report = tinyfcn.weights.transplant(fcn, {**cae.params, **cae.state})
 print(len(report.copied), 'arrays copied')
 print('still to be trained:', ', '.join(sorted({name.split('.')[0] for name in report.missing})))
+
+# %% tags=["hide-input"]
 assert (fcn.params['conv3.w'] == cae.params['conv3.w']).all()
 
 # %% [markdown]
@@ -328,6 +333,7 @@ for name, net in family.items():
 for name, billions in sorted(costs.items(), key=lambda pair: pair[1]):
     print(f'{name:18} {billions:7.1f}  {"▇" * round(billions / 8)}')
 
+# %% tags=["hide-input"]
 assert family['unet'].sizes((320, 320))['score'] == (148, 148)
 
 # %% [markdown]
@@ -353,7 +359,7 @@ assert family['unet'].sizes((320, 320))['score'] == (148, 148)
 #
 # <details><summary>Answer</summary>
 #
-# See lesson 11: a 1×1 convolution of two concatenated maps is the sum of a 1×1 convolution of each.
+# See lesson 12: a 1×1 convolution of two concatenated maps is the sum of a 1×1 convolution of each.
 # FCN's score layers are such 1×1 convolutions, so its sum *is* a concatenation, followed by a
 # single linear layer. U-Net has two 3×3 convolutions with ReLUs after it, which can compute more
 # than a sum.

@@ -1,13 +1,15 @@
 # %% [markdown]
-# # 08. Bilinear upsampling
+# # 09. Bilinear upsampling
 #
 # **Which kernel upsamples six coarse rows of scores to ninety-six smooth ones, before anything is
 # learned?**
 #
-# Lesson 07 introduced an operation that upsamples with any kernel. This one derives *the* kernel
+# *About 50 minutes, with its exercises.*
+#
+# Lesson 08 introduced an operation that upsamples with any kernel. This one derives *the* kernel
 # that FCN starts with, the **bilinear kernel**.
 
-# %%
+# %% tags=["hide-input"]
 from time import perf_counter
 
 import matplotlib.pyplot as plt
@@ -52,15 +54,11 @@ def share_right(mask):
 cell = 16                                                           # try: 8, 32, 5, 64
 
 masks = from_coarse(cell)
-_, axs = plt.subplots(1, 3, figsize=(7, 2))
-for ax, (title, classes) in zip(axs, {'label': label, **masks}.items()):
-    ax.imshow(viz.colours(classes))
-    ax.set_title(title, fontsize=9)
-    ax.axis('off')
-plt.tight_layout()
 print({name: f'{share_right(mask):.1%} of the pixels right' for name, mask in masks.items()})
+viz.side_by_side({name: viz.colours(mask) for name, mask in {'label': label, **masks}.items()},
+                 width=2.4)
 
-# %%
+# %% tags=["hide-input"]
 masks = from_coarse(16)
 assert share_right(masks['bilinear']) > share_right(masks['repeated'])
 
@@ -68,12 +66,12 @@ assert share_right(masks['bilinear']) > share_right(masks['repeated'])
 # The scores are the same 6×8 in both. **Change this and run again:** `cell` from 16 to 8: now
 # nearly every pixel is right. Then 32: both fail, and smoothness does not help. Upsampling
 # cannot restore details that the coarse scores do not contain; that is what FCN's skips are for
-# (lesson 11).
+# (lesson 12).
 #
 # ## Linear interpolation is a sum of triangle functions
 #
 # Three values, one apart, joined by straight lines. A quarter of the way from x[0] to x[1], the
-# line is at ¾·x[0] + ¼·x[1]. Now look at it the other way round, as in lesson 07: what does *one*
+# line is at ¾·x[0] + ¼·x[1]. Now look at it the other way round, as in lesson 08: what does *one*
 # value contribute, and where? Its full value at its own position, half of it halfway to a
 # neighbour, and nothing from the neighbour on. This function is a triangle (also called hat or tent
 # function). The interpolated line is the sum of the triangles.
@@ -83,10 +81,12 @@ x = np.array([1., 3., 2.])
 at = np.linspace(-1, 3, 201)
 triangles = [(1 - abs(at - i)).clip(0) for i in range(3)]           # one for each value, height 1
 
+line = sum(value * triangle for value, triangle in zip(x, triangles))
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(5, 2.2))
 for value, triangle in zip(x, triangles):
     plt.fill_between(at, value * triangle, alpha=.3)
-line = sum(value * triangle for value, triangle in zip(x, triangles))
 plt.plot(at, line, 'k', lw=2)
 plt.plot(range(3), x, 'ko')
 plt.title('three triangles and their sum', fontsize=9)
@@ -120,6 +120,7 @@ for factor in (2, 3, 4):
     print(f'f = {factor}: ', *(f'{2 * factor * tap:.0f}' for tap in taps), f' / {2 * factor}')
     assert np.isclose(taps.sum(), factor)                           # each x is spread over f pixels
 
+# %% tags=["hide-input"]
 assert (taps_of(2)[1] == [1 / 4, 3 / 4, 3 / 4, 1 / 4]).all()
 
 # %% [markdown]
@@ -129,9 +130,11 @@ assert (taps_of(2)[1] == [1 / 4, 3 / 4, 3 / 4, 1 / 4]).all()
 # %%
 from tinyfcn.init import bilinear_1d
 
+viz.show_source(bilinear_1d)
+
+# %% tags=["hide-input"]
 for factor in (2, 4, 8, 32):
     assert np.allclose(bilinear_1d(2 * factor), taps_of(factor)[1])
-viz.show_source(bilinear_1d)
 
 # %% [markdown]
 # **Linear interpolation is a transposed convolution with this kernel and stride f.** Step through
@@ -151,6 +154,8 @@ tracing.bilinear([4., 8., 4., 12.], 2)
 # %%
 kernel = np.outer(bilinear_1d(4), bilinear_1d(4))
 print((16 * kernel).astype(int))
+
+# %% tags=["hide-input"]
 assert kernel.sum() == 4                                            # f² new pixels for each old one
 
 x = rng.standard_normal((1, 3, 5, 6))                               # three classes
@@ -166,7 +171,7 @@ assert (flat[0, 0, 2:-2, 2:-2] == 1).all()                          # sums to on
 viz.show_source(ops.upsample)
 
 # %% [markdown]
-# In terms of lesson 07: `matrix` is Mᵀ for one axis, with the triangle as w. `separable` applies
+# In terms of lesson 08: `matrix` is Mᵀ for one axis, with the triangle as w. `separable` applies
 # one such matrix along the rows of every image and one along its columns. No kernel in two
 # dimensions is ever built; below we count what that saves.
 #
@@ -184,6 +189,7 @@ at = (np.arange(len(y)) - 3.5) / 4
 inside = (at >= 0) & (at <= 2)
 clamped = np.interp(at, range(3), x)
 
+# %% tags=["hide-input"]
 assert np.allclose(y[inside], clamped[inside])                         # equal inside
 assert not np.isclose(y[~inside], clamped[~inside]).any()              # different at the border
 assert np.allclose(y[:4], x[0] * np.array([1, 3, 5, 7]) / 8)        # one slope of one triangle
@@ -201,7 +207,7 @@ plt.tight_layout()
 # highest. So the mask is the same as if the edge value had been repeated; only the probabilities
 # are less certain there. To repeat the edge values, pad the scores with them, upsample, and crop:
 
-# %%
+# %% tags=["hide-input"]
 score = rng.standard_normal((1, 5, 4, 4))
 decreasing, _ = ops.upsample(score, 32)
 wider = np.pad(score, ((0, 0), (0, 0), (1, 1), (1, 1)), mode='edge')
@@ -222,16 +228,17 @@ assert np.allclose(edge_repeated[..., 16:-16, 16:-16], resized)
 # 2·f − 1, every f-th new pixel is an old one, unchanged. For f = 2 the kernel is ½ 1 ½.
 
 # %%
-assert bilinear_1d(3) == [.5, 1, .5]
 y, _ = ops.upsample(x[None, None, None], (1, 2), ksize=(1, 3))
-print(y[0, 0, 0])
-assert (y[0, 0, 0, 1::2] == x).all()
+print('kernel', bilinear_1d(3), '  x', x, '  upsampled', y[0, 0, 0])
+
+# %% tags=["hide-input"]
+assert bilinear_1d(3) == [.5, 1, .5] and (y[0, 0, 0, 1::2] == x).all()
 
 # %% [markdown]
 # Which is right? It depends on the alignment of the coarse pixels with the image. Pooling by 2 puts
 # one *between* two pixels, and 2·f is right. A 3×3 convolution with stride 2 and pad 1 puts one
 # *on* every second pixel, and with the even kernel the result would be half a pixel off. Our nets
-# know the alignment of their boxes (lesson 09 computes it), and reject this:
+# know the alignment of their boxes (lesson 10 computes it), and reject this:
 
 # %%
 from tinyfcn.layers import conv, crop, upsample
@@ -246,6 +253,8 @@ except ValueError as error:
 
 n.odd    = upsample(n.coarse, 2, ksize=3)
 n.score  = crop(n.odd, like=n.data)
+
+# %% tags=["hide-input"]
 assert n['score'].kwargs['offset'] == (1, 1)
 
 # %% [markdown]
@@ -254,7 +263,7 @@ assert n['score'].kwargs['offset'] == (1, 1)
 #
 # ## Measuring checkerboard patterns
 #
-# Lesson 07 ended with kernels that overlap unevenly. This can be measured. An output of phase p
+# Lesson 08 ended with kernels that overlap unevenly. This can be measured. An output of phase p
 # (its index modulo the stride s) uses only the taps p, p + s, p + 2s … Their **sum** is the gain of
 # a constant input there, the sum of their **squares** the gain of the power of noise. If a gain
 # differs between phases, there is a checkerboard pattern.
@@ -273,6 +282,7 @@ for name, taps, stride in (('ones, 3', [1, 1, 1], 2), ('ones, 4', [1, 1, 1, 1], 
     print(f'{name}, stride {stride}:  constant', *(f'{v:g}' for v in flat),
           '  noise', *(f'{v:.3g}' for v in noise))
 
+# %% tags=["hide-input"]
 assert gains([1, 1, 1], 2)[0] == [2, 1]                             # a checkerboard
 assert gains(bilinear_1d(3), 2) == ([1, 1], [.5, 1])                # even for constants only
 assert gains(bilinear_1d(4), 2) == ([1, 1], [.625, .625])           # even for both
@@ -284,7 +294,7 @@ assert gains(bilinear_1d(4), 2) == ([1, 1], [.625, .625])           # even for b
 # bilinear kernel is quite even for noise: a mean of two values has less variance than a value close
 # to one of them.)
 
-# %%
+# %% tags=["hide-input"]
 _, axs = plt.subplots(1, 2, figsize=(4.4, 2.1))
 for ax, ksize in zip(axs, (3, 4)):
     y, _ = ops.upsample(rng.standard_normal((1, 2000, 8, 8)), 2, ksize=ksize)
@@ -313,33 +323,36 @@ counts = {'dense, every class to every class': 16 * 16 * 21 * 21 * 64 * 64,
           'U x Uᵀ, one axis after the other': 21 * (16 * U.nnz + 544 * U.nnz)}
 for name, count in counts.items():
     print(f'{name:34} {count / 1e6:6.0f} million')
+
+# %% tags=["hide-input"]
 dense, diagonal, products = counts.values()
 assert 30 < dense / products < 50
 
 # %% [markdown]
-# Nearly forty times fewer. `ops.upsample` works this way, and has no weights. The measured time (a
-# coarse measurement, so we assert only a factor of three):
+# Nearly forty times fewer. `ops.upsample` works this way, and has no weights. The folded cell
+# measures the time of both (coarsely, so it asks only for a factor of three):
 
-# %%
+# %% tags=["hide-input"]
 score = rng.standard_normal((1, 21, 16, 16)).astype('float32')
 w = tinyfcn.init.bilinear((21, 21, 64, 64), rng)
 
 
 def seconds(function):
     """The shorter of two runs."""
-    times = []
+    measured = []
     for _ in range(2):
         start = perf_counter()
         function()
-        times.append(perf_counter() - start)
-    return min(times)
+        measured.append(perf_counter() - start)
+    return min(measured)
 
 
 by_deconvolution, _ = ops.conv_transpose2d(score, w, stride=32)
 by_products, _ = ops.upsample(score, 32)
 assert np.allclose(by_deconvolution, by_products, atol=1e-5)
-assert (seconds(lambda: ops.conv_transpose2d(score, w, stride=32))
-        > 3 * seconds(lambda: ops.upsample(score, 32)))
+slow = seconds(lambda: ops.conv_transpose2d(score, w, stride=32))
+fast = seconds(lambda: ops.upsample(score, 32))
+print('the products are more than three times as fast:', slow > 3 * fast)
 
 # %% [markdown]
 # ## Fixed, or only initialised?
@@ -383,14 +396,14 @@ for box, y in net.walk(x):
         print(f'{box.name:14} {net.values[box.inputs[0]].shape[2:]} -> {y.shape[2:]}')
 
 # %% [markdown]
-# ## Now you
+# ## Your turn
 #
 # Write the bilinear kernel for any factor.
 
 # %%
 def bilinear_mine(factor):
     """The bilinear kernel that upsamples by `factor`: (2·factor, 2·factor)."""
-    raise NotImplementedError('yours to write')
+    raise NotImplementedError
 
 
 check('bilinear', bilinear_mine)
@@ -448,10 +461,10 @@ check('bilinear', bilinear_mine)
 #
 # No. The first upsampling samples the line at the new pixels, which are a little beside the old
 # ones; the second joins these samples by straight lines and so cuts off the corners at the old
-# pixels. Where the values rise linearly, there are no corners and the two agree. Lesson 11 needs
+# pixels. Where the values rise linearly, there are no corners and the two agree. Lesson 12 needs
 # both parts of this answer.
 #
 # </details>
 #
 # **Next:** we have cropped the output a few times now, and always knew the offset. FCN crops at 19,
-# at 5 and 27, at 5, 9 and 31. Lesson 09 derives these numbers.
+# at 5 and 27, at 5, 9 and 31. Lesson 10 derives these numbers.

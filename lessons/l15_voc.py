@@ -1,14 +1,16 @@
 # %% [markdown]
-# # 13. Training on PASCAL VOC
+# # 15. Training on PASCAL VOC
 #
 # **Which files and which hyperparameters do you need to train an FCN on photographs? And why on
 # earth is the learning rate 1e-10?**
+#
+# *About 50 minutes, with its exercises.*
 #
 # The real data set has 2 GB of files, and training takes days. So everything here runs on six small
 # images that we write to a temporary folder *in the layout of VOC*: the loader, the check and the
 # training are those of real runs. The commands for the real data set are at the end.
 
-# %%
+# %% tags=["hide-input"]
 import subprocess
 import sys
 from copy import copy, deepcopy
@@ -53,7 +55,7 @@ plt.rcParams.update({'figure.dpi': 60, 'image.interpolation': 'nearest'})
 #
 # The results of FCN-8s on the test set of VOC 2012 by class, as cited in later papers:
 
-# %%
+# %% tags=["hide-input"]
 paper = dict(sorted(PAPER_VOC_TEST.items(), key=lambda item: item[1]))
 assert abs(np.mean([*paper.values()]) - 62.2) < .05                 # the paper's mean IU
 figure, ax = plt.subplots(figsize=(8, 2.4), layout='constrained')
@@ -75,7 +77,7 @@ plt.show()
 # Our images show shapes of twenty kinds, as many as VOC has classes: the disc stands for the
 # aeroplane, the triangle for the bicycle, and so on. As in VOC, the images differ in size.
 
-# %%
+# %% tags=["hide-input"]
 folder = TemporaryDirectory()                           # deleted when the kernel stops
 root = Path(folder.name) / 'VOC'
 for part in 'JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation':
@@ -90,20 +92,19 @@ for i, (name, size) in enumerate(zip(names, sizes)):
 (root / 'ImageSets/Segmentation/train.txt').write_text('\n'.join(names[:4]) + '\n')
 (root / 'ImageSets/Segmentation/val.txt').write_text('\n'.join(names[4:]) + '\n')
 
+# %%
 dataset = load_dataset('voc', root, 'train')
 image, label = dataset[0]
 print(f'{len(dataset)} images, {len(dataset.classes)} classes; image {image.shape}, '
       f'label {label.shape} with the values {np.unique(label).tolist()}')
-figure, axes = plt.subplots(1, 3, figsize=(5, 1.35), layout='constrained')
-shown = [('image', image), ('label in its colours', viz.colours(label)), ('void', label == 255)]
-for ax, (title, pixels) in zip(axes, shown):
-    ax.imshow(pixels, cmap='gray')
-    ax.set_title(title, fontsize=9)
-    ax.axis('off')
+
+# %% tags=["hide-input"]
+viz.side_by_side({'image': image, 'label in its colours': viz.colours(label),
+                  'void': label == 255}, width=2.4)
 
 # %% [markdown]
 # Every object has a **void border**, 255: two people would not draw its outline in exactly the same
-# way, so these pixels are not evaluated. They are not used in training either (lesson 12).
+# way, so these pixels are not evaluated. They are not used in training either (lesson 05).
 #
 # ## A label image holds class numbers, not colours
 #
@@ -116,6 +117,8 @@ for ax, (title, pixels) in zip(axes, shown):
 with Image.open(root / f'SegmentationClass/{names[0]}.png') as mask:
     print('mode', mask.mode, 'with the values', np.unique(np.asarray(mask)).tolist())
     print('as RGB: ', np.unique(np.asarray(mask.convert('RGB')).reshape(-1, 3), axis=0).tolist())
+
+# %% tags=["hide-input"]
 assert viz.palette()[255].tolist() == [224, 224, 192]
 
 # %% [markdown]
@@ -124,7 +127,7 @@ assert viz.palette()[255].tolist() == [224, 224, 192]
 # have very different colours. For 15, person, binary 1111: bits 0, 1, 2 give 128, 128, 128; bit 3
 # adds 64 to red.
 
-# %%
+# %% tags=["hide-input"]
 assert viz.palette()[15].tolist() == [128 + 64, 128, 128]
 figure, ax = plt.subplots(figsize=(8, 1.5), layout='constrained')
 ax.imshow(viz.palette(21)[None], aspect='auto')
@@ -144,6 +147,8 @@ plt.show()
 
 # %%
 VGG = dict(order='BGR', scale=1, mean=(104.00699, 116.66877, 122.67892), std=(1, 1, 1))
+
+# %% tags=["hide-input"]
 small = np.array([[[255, 0, 0], [0, 255, 0], [255, 255, 255]]], 'uint8')        # (H, W, 3), RGB
 x = prepare(small, VGG)[0]
 cells = [[0, j] for j in range(3)]
@@ -161,7 +166,7 @@ Player(dict(kind='grid', title='from RGB to BGR minus the mean', frames=frames, 
 # gives 152. Convert it to floats *first*.
 
 # %%
-assert (np.array([0], 'uint8') - np.uint8(104)).tolist() == [152]
+print(np.array([0], 'uint8') - np.uint8(104))
 
 # %% [markdown]
 # Here is the function that prepares all images; `scale` and `std` are for other weights.
@@ -196,11 +201,13 @@ check('preprocess', preprocess_mine)
 # ### What happens if you forget it
 #
 # The weights of GoogLeNet were trained in Caffe as well. If they are on this computer
-# (`tinyfcn weights get googlenet` downloads them, 54 MB; see lesson 10), the next cell classifies a
+# (`tinyfcn weights get googlenet` downloads them, 54 MB; see lesson 11), the next cell classifies a
 # photo that it prepares in four ways: yours, or the portrait of Grace Hopper from matplotlib.
 
 # %%
 photo_file = ''                                         # the path of a photo, such as 'dog.jpg'
+
+# %% tags=["hide-input"]
 portrait = get_sample_data('grace_hopper.jpg', asfileobj=False)
 photo = resize_shorter(read_image(photo_file or portrait), 512)
 
@@ -248,9 +255,10 @@ with Image.open(label_file) as opened:
 rgb.save(label_file)
 failed = run_tinyfcn('check', 'voc', '--data', 'VOC')
 print(failed.stdout, failed.stderr)
-assert failed.returncode == 2
 
-label_file.write_bytes(original)
+# %% tags=["hide-input"]
+assert failed.returncode == 2
+label_file.write_bytes(original)                        # repaired
 assert run_tinyfcn('check', 'voc', '--data', 'VOC').returncode == 0
 
 # %% [markdown]
@@ -297,12 +305,12 @@ for metric in 'pixel_acc', 'mean_iu':
 #
 # 1. The sum is the mean times the number of pixels: 500 × 375 = 187,500 in a typical image, 250,000
 #    in one of 500 × 500. An lr of 1e-10 for the sum equals one of 1.9e-5 for the mean.
-# 2. Momentum 0.99 multiplies the step by 1/(1 − 0.99) = 100 (lesson 12): 1.9e-3.
+# 2. Momentum 0.99 multiplies the step by 1/(1 − 0.99) = 100 (lesson 05): 1.9e-3.
 # 3. The other recipe has lr 1e-4 and momentum 0.9, a factor of ten: 1e-3.
 #
 # So these two learning rates, which differ by a factor of a million, have nearly the same effect.
 
-# %%
+# %% tags=["hide-input"]
 pixels = 500 * 375
 by_sum = [1e-10, 1e-10 * pixels, 1e-10 * pixels / (1 - .99)]
 by_mean = [1e-4, 1e-4, 1e-4 / (1 - .9)]
@@ -326,7 +334,7 @@ plt.show()
 # contribute. For the same decay *per image* as 0.9 per twenty images, μ would be
 # 0.9^(1/20) = 0.995.
 
-# %%
+# %% tags=["hide-input"]
 assert round(.9 ** (1 / 20), 3) == .995
 
 # %% [markdown]
@@ -345,33 +353,9 @@ for wrong in dict(lr=1e-4), dict(loss='mean'):
 # the weights shrink during the whole training by a factor of only
 # 1e-10 · 5e-4 · 100 · 100,000 = 5e-7. Weight decay is in the authors' settings, but has no effect.
 
-# %%
+# %% tags=["hide-input"]
 shrinkage = heavy.lr * heavy.weight_decay / (1 - heavy.momentum) * heavy.steps
 assert np.isclose(shrinkage, 5e-7)
-
-# %% [markdown]
-# ### Exercise: a step of SGD, in Caffe's order
-#
-# g ← g + decay·w; v ← momentum·v + lr·g; w ← w − v. Return the new w and v, and do not modify the
-# arguments.
-
-# %%
-def sgd_mine(w, g, v, lr, momentum, decay):
-    raise NotImplementedError
-
-
-check('sgd', sgd_mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def sgd_mine(w, g, v, lr, momentum, decay):
-#     v = momentum * v + lr * (g + decay * w)
-#     return w - v, v
-# ```
-#
-# </details>
 
 # %% [markdown]
 # ## A few real steps
@@ -396,10 +380,15 @@ def loss_per_pixel(row):
 
 
 print(f'step 1, {row["names"][0]}: loss {row["loss"]:,.0f}, per pixel {loss_per_pixel(row):.4f}')
+
+# %% tags=["hide-input"]
 assert np.isclose(loss_per_pixel(row), np.log(21), rtol=1e-5)
 
+# %%
 losses = [loss_per_pixel(row) for row in rows]
 print('steps 2 to 6', ' '.join(f'{loss:.2f}' for loss in losses))
+
+# %% tags=["hide-input"]
 assert losses[-1] < np.log(21) / 2
 
 # %% [markdown]
@@ -408,7 +397,7 @@ assert losses[-1] < np.log(21) / 2
 # which does not matter among 100,000.
 
 # %%
-steps = 6                                               # try: 12, 20
+steps = 6                                               # try: 12, 20, 1
 
 same_net = deepcopy(initial_net)
 same_recipe = recipes.get_recipe('voc-fcn32s', steps=steps)
@@ -431,7 +420,7 @@ except ValueError as error:
 # The sum and the mean once more, in code: with n pixels that are not void, and without weight
 # decay, the sum with lr/n and the mean with lr take the same step, up to rounding.
 
-# %%
+# %% tags=["hide-input"]
 image, label = dataset[0]
 x = prepare(image, VGG)
 y = label[None]
@@ -469,7 +458,7 @@ print(iu_table(tinyfcn.metrics.scores(hist), hist, val_set.classes))
 #
 # If one of them is here, the next cell segments the photo with it.
 
-# %%
+# %% tags=["hide-input"]
 available = [name for name in ('fcn_resnet50', 'pascal-fcn8s-dag') if cached_weights(name)]
 if available:
     trained_net = tinyfcn.pretrained(available[0])
@@ -558,4 +547,4 @@ print(f'100,000 steps of 5 s: {100_000 * 5 / 86_400:.1f} days')
 #
 # </details>
 #
-# **Next, 14:** the same code on a GPU.
+# **Next, 16:** the same code on a GPU.
