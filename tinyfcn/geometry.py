@@ -16,9 +16,11 @@ LIMIT = 1 << 31         # of every number here, and of the pixels of an image: o
 
 def axes(value: Pair, name: str, least: int = 0) -> Size:
     """An int or a pair of ints -> (along the height, along the width), each at least `least`."""
+    if type(value) is int and least <= value < LIMIT:       # a step asks a thousand times
+        return value, value
     pair: Any = value if hasattr(value, '__len__') else (value, value)
     try:
-        if tuple(map(type, pair)) != (int, int):        # a step asks a thousand times: be quick
+        if tuple(map(type, pair)) != (int, int):
             pair = [int(index(v)) for v in pair]
         y, x = pair
     except (TypeError, ValueError):

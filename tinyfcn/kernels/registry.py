@@ -48,7 +48,8 @@ def kernel(op: str, library: Library, accepts: Callable[..., Any],
 
 
 def find_kernel(op: str, exact_only: bool, *args: Any, **kwargs: Any) -> Callable[..., Any] | None:
-    """The first kernel for `op` that accepts these arguments; None if there is none."""
+    """The first kernel for `op` that accepts these arguments, or its tape; None if there is none.
+    """
     values = *args, *kwargs.values()
     first = values[0] if values else None
     library = type(first).__module__.split('.')[0]
@@ -58,12 +59,18 @@ def find_kernel(op: str, exact_only: bool, *args: Any, **kwargs: Any) -> Callabl
         return None                                     # np.matrix, a masked array: likewise
     if library == 'numpy' and max(_sizes(values)) < MIN_SIZE:
         return None
-    if not _has_kernels(library):
+    package = _import_kernels(library)
+    if package is None:
         return None
+    # where Python is slower than the kernels, a call may be recorded (gpu/tape.py)
+    call = package.find_call(op, exact_only, args, kwargs) if library == 'cupy' else None
+    if call and call.tape:
+        replay: Callable[..., Any] = call.replay
+        return replay
     for candidate in _kernels.get((op, library), ()):
         if candidate.exact or not exact_only:
             if candidate.accepts(*args, **kwargs):
-                return candidate.function
+                return call.record(candidate.function) if call else candidate.function
     return None
 
 
@@ -77,15 +84,15 @@ def _sizes(values: Iterable[Any]) -> Iterator[int]:
 
 
 @cache
-def _has_kernels(library: str) -> bool:
-    """Import the kernels of a library. -> False where they need Numba and there is none for them"""
+def _import_kernels(library: str) -> Any:
+    """-> the package of a library's kernels; None where they need Numba and there is none for them
+    """
     try:
-        import_module(PACKAGES[library])
+        return import_module(PACKAGES[library])
     except ImportError as error:
         if library == 'cupy':
             raise
         if has_numba():
             logging.getLogger(__name__).warning(
                 'Numba compiles no kernels here, so every op runs its reference: %s', error)
-        return False
-    return True
+        return None
