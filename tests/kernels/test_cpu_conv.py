@@ -282,8 +282,8 @@ def record_use(algorithm, used):
     return recorded
 
 
-# c, k, size: the largest error of y, dx and dw measured, in millionths of the largest value; with
-# the points 0, ±1, ±2 of the paper it was the second number
+# c, k, size: the largest error of y, dx and dw measured, in millionths of the largest value; the
+# second number was measured with the points 0, ±1, ±2 of the paper
 WINOGRAD_ERRORS = {
     (16, 64, 60): (1.1, 6.0),
     (64, 64, 60): (1.5, 7.1),
@@ -296,7 +296,7 @@ WINOGRAD_ERRORS = {
 
 @pytest.mark.parametrize('c, k, size', WINOGRAD_ERRORS)
 def test_the_rounding_error_of_winograd_is_small(c, k, size):
-    """Of a layer with He initialisation, forward and in each gradient."""
+    """Of a layer with He initialisation, forward and in each gradient; half of that of the paper."""
     rng = np.random.default_rng(2)
     x = np.maximum(rng.standard_normal((1, size, size, c), 'float32'), 0)
     w = rng.standard_normal((k, c, 3, 3), 'float32') * np.float32((2 / 9 / c) ** .5)
@@ -309,8 +309,10 @@ def test_the_rounding_error_of_winograd_is_small(c, k, size):
     x, w, dy = to_float64([x, w, dy])
     y, cache = ops.conv2d.reference(x.transpose(0, 3, 1, 2), w, pad=1)
     dx, dw, _ = ops.conv2d.backward(dy.transpose(0, 3, 1, 2), cache)
-    for a, b in zip(results, (y.transpose(0, 2, 3, 1), dx.transpose(0, 2, 3, 1), dw)):
-        assert np.abs(a - b).max() <= 6e-6 * np.abs(b).max()
+    expected = y.transpose(0, 2, 3, 1), dx.transpose(0, 2, 3, 1), dw
+    largest = max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(results, expected))
+    measured, of_the_paper = WINOGRAD_ERRORS[c, k, size]
+    assert 1e6 * largest <= min(1.3 * measured, of_the_paper / 2)
 
 
 @pytest.mark.parametrize('name', ALGORITHMS)
