@@ -9,15 +9,18 @@ REAL, and under the sanitizers. The kernels must accept the samples: a test fail
 none, or if no row launches a kernel of some .cu file.
 
 SMALL_THRESHOLDS lowers the sizes from which on an op has a kernel, or a certain algorithm.
-ROUGH_TOLERANCE is for rows whose kernels round more than others.
+ROUGH_TOLERANCE is for rows whose kernels round more than others. WRITE_IN_PLACE names the ops that
+write into their arguments.
 """
 import numpy as np
 from samples import PICKERS, Sample, a_conv2d, changed, seed, stream
 
-from tinyfcn import optim
+from tinyfcn import ops, optim
 from tinyfcn.kernels.gpu import conv
+from tinyfcn.ops import fused
 
-MORE_OPS = dict(sgd_update=optim.sgd_update, adam_update=optim.adam_update)
+WRITE_IN_PLACE = dict(sgd_update=optim.sgd_update, adam_update=optim.adam_update)
+MORE_OPS = dict(WRITE_IN_PLACE, conv_relu=fused.conv_relu, upsample_crop=fused.upsample_crop)
 
 
 def with_ties(op):
@@ -92,14 +95,35 @@ def winograd(pick):
                     bias=pick(0, 1) > 0, at=seed(pick), pad=pick(0, 2))
 
 
+def one_image(pick):
+    """Lines of 4 or 8 outputs, which a product writes without another pass."""
+    return a_conv2d((pick(2, 6), 4 * pick(1, 2)), pick(1, 3), pick(1, 3), (pick(1, 2), 1), 1,
+                    bias=pick(0, 1) > 0, at=seed(pick))
+
+
+def conv_relu(pick):
+    return one_of(PICKERS['conv2d'], winograd, one_image)(pick)._replace(op='conv_relu')
+
+
+def upsample_crop(pick):
+    """A part of what is upsampled, anywhere in it."""
+    sample = PICKERS['upsample'](pick)
+    y, _ = ops.upsample(*sample.args, **sample.kwargs)
+    size = tuple(pick(1, n) for n in y.shape[2:])
+    offset = tuple(pick(0, n - part) for n, part in zip(y.shape[2:], size))
+    return sample._replace(op='upsample_crop',
+                           kwargs=dict(sample.kwargs, size=size, offset=offset))
+
+
 SAMPLERS = {
     **{op: PICKERS[op] for op in (
         'conv2d', 'conv_transpose2d', 'im2col', 'col2im', 'avg_pool', 'avg_pool_to', 'upsample',
         'resize', 'batch_norm', 'local_response_norm', 'softmax_cross_entropy')},
     **{op: one_of(PICKERS[op], with_ties(op)) for op in ('max_pool', 'max_switches')},
     **{op: one_of(PICKERS[op], pool_switches(op)) for op in ('take', 'unpool')},
-    'winograd': winograd, 'relu': relu, 'dropout': dropout, 'sgd_update': sgd_update,
-    'adam_update': adam_update,
+    'winograd': winograd, 'conv_relu': conv_relu, 'upsample_crop': upsample_crop, 'relu': relu,
+    'dropout': dropout, 'sgd_update': sgd_update, 'adam_update': adam_update,
 }
 SMALL_THRESHOLDS = (conv, 'WINOGRAD_CHANNELS', 1), (conv, 'WINOGRAD_WINDOWS', 1)
-ROUGH_TOLERANCE = dict(conv2d=1e-4, conv_transpose2d=1e-4, winograd=1e-4)    # of the largest
+ROUGH_TOLERANCE = dict.fromkeys(                        # of the largest
+    ('conv2d', 'conv_transpose2d', 'winograd', 'conv_relu'), 1e-4)

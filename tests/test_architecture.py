@@ -66,6 +66,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     'cupy':         'runtime kernels.gpu',
     'cupyx':        'runtime kernels.gpu',
+    'cupy_backends': 'kernels.gpu',
     'numba':        'kernels.cpu',
     'llvmlite':     'kernels.cpu',
     'matplotlib':   'viz',

@@ -24,6 +24,7 @@ is a write through an index that names one place twice.
 
     array.py    ndarray: memory, copies to the host, indexing
     calls.py    functions, methods, ufuncs and operators
+    cublas.py   products of matrices
     device.py   the runtime, streams, the memory pool
     sparse.py   cupyx.scipy.sparse
     surface.py  what CuPy has; freeze_surface.py writes surface.json from an installed CuPy
@@ -34,9 +35,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from tinyfcn.kernels.gpu import tape
+
 from . import sparse
 from .array import ndarray, stats
 from .calls import CUPY, Namespace
+from .cublas import BACKENDS
 from .device import CORE, CUDA, LINALG, POOL, RUNTIME, make_module
 from .surface import SURFACE
 
@@ -66,7 +70,7 @@ CUPYX = make_module('cupyx')
 CUPYX.scipy = make_module('cupyx.scipy', sparse=make_module(
     'cupyx.scipy.sparse', csr_array=sparse.csr_array, csc_array=sparse.csc_array))
 MODULES = {module.__name__: module for module in (
-    CUPY, CUDA, RUNTIME, CORE, LINALG, CUPYX, CUPYX.scipy, CUPYX.scipy.sparse)}
+    CUPY, CUDA, RUNTIME, CORE, LINALG, CUPYX, CUPYX.scipy, CUPYX.scipy.sparse, *BACKENDS)}
 
 
 @contextmanager
@@ -75,9 +79,11 @@ def use_fake_cupy():
     before = {name: sys.modules.get(name) for name in MODULES}
     sys.modules.update(MODULES)
     stats.reset()
+    has_tapes, tape.enabled = tape.enabled, False       # they ask the driver itself
     try:
         yield CUPY
     finally:
+        tape.enabled = has_tapes
         for name, module in before.items():
             if module is None:
                 del sys.modules[name]

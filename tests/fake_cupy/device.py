@@ -74,13 +74,13 @@ def make_checked_module(space, **contents):
 NULL = Stream()
 POOL = MemoryPool()
 RUNTIME = make_checked_module(
-    'cuda.runtime', getDeviceCount=lambda: 1, getDevice=lambda: 0,
+    'cuda.runtime', CUDA_R_32F=0, CUDA_R_64F=1, getDeviceCount=lambda: 1, getDevice=lambda: 0,
     deviceSynchronize=stats.wait, getDeviceProperties=lambda device: PROPERTIES,
     driverGetVersion=lambda: 12090, runtimeGetVersion=lambda: 12090,
     memGetInfo=lambda: (MEMORY, MEMORY))
 CUDA = make_checked_module(
     'cuda', is_available=lambda: True, runtime=RUNTIME, Device=Device, Stream=Stream,
-    MemoryPool=MemoryPool, get_current_stream=lambda: NULL,
+    MemoryPool=MemoryPool, get_current_stream=lambda: NULL, get_cublas_handle=lambda: 0,
     nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)))
 
 # how products of float32 round is set by a private name of CuPy; the host has only one way

@@ -15,7 +15,9 @@ from tinyfcn.dispatch import exact
 from tinyfcn.kernels import registry
 from tinyfcn.kernels.convolution import Geometry
 from tinyfcn.kernels.gpu import conv, conv1x1, im2col, norm, winograd
+from tinyfcn.kernels.gpu.product import RUN
 from tinyfcn.kernels.registry import find_kernel
+from tinyfcn.ops.fused import conv_relu
 
 pytestmark = pytest.mark.gpuproof
 
@@ -170,6 +172,52 @@ def test_layers_of_nets(cupy, case, monkeypatch):
         assert np.abs(a.get() - b).max() <= tol * np.abs(b).max(), name
 
 
+@pytest.mark.parametrize('is_part', [False, True], ids=['y', 'a part of a concat'])
+@pytest.mark.parametrize('images', [1, 2])
+@pytest.mark.parametrize('name', ALGORITHMS)
+def test_relu_behind_a_convolution(cupy, name, images, is_part, monkeypatch):
+    """The bits of a convolution and of ReLU, forward and backward; a NaN stays one."""
+    monkeypatch.setattr(registry, '_kernels', {})
+    conv.register(lambda problem: ALGORITHMS[name][0], exact=False)
+    rng = np.random.default_rng(2)
+    ksize = 1 if name == 'conv1x1' else 3
+    x = rng.standard_normal((images, 4, 9, 8), 'float32')
+    x[-1, 0, 8, 7] = np.nan
+    x = cupy.asarray(x)
+    w = cupy.asarray(rng.standard_normal((5, 4, ksize, ksize), 'float32'))
+    b = cupy.asarray(rng.standard_normal(5, 'float32'))
+    dy = cupy.asarray(rng.standard_normal((images, 5, 9, 8), 'float32'))
+    geometry = dict(pad=ksize // 2)
+    whole = cupy.asarray(np.full((images, 8, 9, 8), -7, 'float32'))
+    out = whole[:, 2:7] if is_part else None
+    for bias in b, None:
+        has_kernel = find_kernel('conv_relu', False, x, w, bias, **geometry, out=out)
+        assert bool(has_kernel) == (images == 1 or not is_part)     # else the reference copies
+        y, cache = conv_relu(x, w, bias, **geometry, out=out)
+        before, conv_cache = ops.conv2d(x, w, bias, **geometry)
+        np.testing.assert_array_equal(y.get(), np.maximum(before.get(), 0))
+        assert np.isnan(y.get()).any() and not np.isnan(y.get()).all()
+        assert_same_cache(cache[0], conv_cache)
+        assert cache[1] is y
+        if is_part:
+            assert y is out and (whole.get()[:, [0, 1, 7]] == -7).all()
+        assert find_kernel('conv_relu_backward', False, dy, cache)
+        masked = cupy.where(y > 0, dy, 0)
+        for own, expected in zip(conv_relu.backward(dy, cache),
+                                 ops.conv2d.backward(masked, conv_cache), strict=True):
+            assert own is expected is None or own.get().tobytes() == expected.get().tobytes()
+
+
+def test_out_may_be_the_input(cupy):
+    x = np.random.default_rng(3).standard_normal((1, 4, 9, 8), 'float32')
+    w = np.random.default_rng(4).standard_normal((4, 4, 3, 3), 'float32')
+    expected, _ = conv_relu(x, w, pad=1)
+    x = cupy.asarray(x)
+    y, _ = conv_relu(x, cupy.asarray(w), pad=1, out=x)
+    assert y is x
+    assert_close(y, expected, 2e-6, 'y')
+
+
 def record_use(algorithm, function, used):
     """The function, which appends the algorithm to `used` first."""
     def recorded(*args):
@@ -182,16 +230,18 @@ def test_pieces_cover_every_place_once_and_fit_into_scratch_memory(monkeypatch):
     rng = np.random.default_rng(8)
     for _ in range(300):
         places, values, results, scratch = (int(rng.integers(1, largest))
-                                            for largest in (900, 400, 200, 3000))
+                                            for largest in (900, 400, 200, 60000))
         monkeypatch.setattr(im2col, 'MAX_PIECE', scratch)
         monkeypatch.setattr(im2col, 'MIN_SUM', 7)
         monkeypatch.setattr(im2col, 'MAX_SUMS', 1000)
         firsts, counts = zip(*im2col.pieces(places, values))
-        assert firsts == tuple(np.cumsum((0, *counts[:-1]))) and sum(counts) == places
-        assert max(counts) == 1 or max(counts) * values <= scratch
+        assert firsts == tuple(np.cumsum((0, *counts[:-1])))
+        assert firsts[-1] < places <= sum(counts) < places + RUN
+        assert max(counts) == RUN or max(counts) * values <= scratch
         count, blocks, at_once = im2col.split_sum(places, results, values)
         assert (blocks - 1) * count < places <= blocks * count
-        assert (count, at_once) == (1, 1) or count * values * at_once <= scratch
+        assert (count, at_once) == (RUN, 1) or count * values * at_once <= scratch
+        assert not any(each % RUN for each in (*counts, count))
 
 
 def test_the_gradient_of_few_filters_is_split_into_many_blocks():
@@ -202,9 +252,9 @@ def test_the_gradient_of_few_filters_is_split_into_many_blocks():
 
 @pytest.mark.parametrize('algorithm', [im2col, winograd], ids=['im2col', 'winograd'])
 def test_an_incomplete_last_block_reads_nothing_outside_the_arrays(cupy, algorithm, monkeypatch):
-    """13 places, or 15 tiles, in blocks of 7 or 8, so that one is missing, under a sanitizer."""
-    monkeypatch.setattr(im2col, 'MIN_SUM', 6)
-    n, size = (1, (13, 1)) if algorithm is im2col else (3, (20, 4))
+    """45 places, or 60 tiles, in two blocks of 32, under a sanitizer."""
+    monkeypatch.setattr(im2col, 'MIN_SUM', 20)
+    n, size = (1, (45, 1)) if algorithm is im2col else (3, (80, 4))
     rng = np.random.default_rng(9)
     x, dy = (rng.standard_normal((n, c, *size), 'float32') for c in (2, 3))
     geometry = Geometry((1, 1), (1, 1), (1, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_cupy import use_fake_cupy
 from gpu_compare import TOLERANCE, compare_with_reference, download, with_dtype
-from gpu_samples import MORE_OPS, ROUGH_TOLERANCE, SAMPLERS, SMALL_THRESHOLDS
+from gpu_samples import ROUGH_TOLERANCE, SAMPLERS, SMALL_THRESHOLDS, WRITE_IN_PLACE
 from hypothesis import HealthCheck, given, settings, strategies as st
 from samples import LAYOUTS, picks, relaid
 
@@ -47,7 +47,7 @@ def test_a_kernel_agrees_with_its_reference(name, data):
     layout = pick(0, len(LAYOUTS))                      # the last number stands for none of them
     sample = with_dtype(SAMPLERS[name](pick), dtype)
     # the optimizers' kernels write into their arguments, which must be contiguous
-    if layout < len(LAYOUTS) and sample.op not in MORE_OPS:
+    if layout < len(LAYOUTS) and sample.op not in WRITE_IN_PLACE:
         sample = relaid(LAYOUTS[layout], sample)
     with cuda_emulator.emulate(order=('forward', 'reverse')[pick(0, 1)]), \
             pytest.MonkeyPatch.context() as change:

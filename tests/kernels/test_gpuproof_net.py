@@ -78,6 +78,22 @@ def test_a_step_waits_once_and_uploads_image_label_and_dropout_masks(name, cupy)
     rows.close()
 
 
+@pytest.mark.parametrize('images', [1, 2])
+def test_fewer_steps_compute_the_same_bits(images, cupy):
+    """conv with relu, upsample with crop, parts of a concat: as net.walk computes them."""
+    n = build('fcn_squeezenet_4s', len(CLASSES), width=1/16).to('gpu')
+    rng = np.random.default_rng(0)
+    image = cupy.asarray(rng.standard_normal((images, 3, 64, 64), 'float32'))
+    results = []
+    for keep in True, False:
+        score = n.forward(image, train=True, keep=keep)
+        dscore = np.random.default_rng(1).standard_normal(score.shape, 'float32')
+        grads = n.backward(score=cupy.asarray(dscore))
+        results.append(dict(grads, score=score))
+    for key, expected in results[0].items():
+        np.testing.assert_array_equal(results[1][key].get(), expected.get(), err_msg=key)
+
+
 def test_a_check_that_waits_is_counted(cupy, monkeypatch):
     """The test above would fail if an op read its values on the host."""
     from tinyfcn import ops

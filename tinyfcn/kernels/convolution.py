@@ -78,6 +78,8 @@ class Backend(NamedTuple):
     side_by_side: int = 0
     # convolve with one argument more, `out` or None, and ReLU behind it; None: no such kernel
     convolve_relu: Callable[..., Array] | None = None
+    # whether it can write into `out` while it reads x; where not, the reference copies
+    may_write: Callable[[Array, Array], bool] = lambda out, x: True
     # dy and y in the image layout -> dy where y > 0 and 0 elsewhere, and the sum of each channel
     mask_and_sum: Callable[[Array, Array], tuple[Array, Array]] | None = None
 
@@ -172,7 +174,8 @@ class Convolutions:
             return False
         algorithm, size = self._choose(x, w, as_geometry(stride, pad, dilation), groups)
         return algorithm is not None and (
-            out is None or self._is_like(out, x, (len(x), len(w), *size)))
+            out is None or (self._is_like(out, x, (len(x), len(w), *size))
+                            and self.backend.may_write(out, x)))
 
     def conv_relu(
             self, x: Array, w: Array, b: Array | None = None, stride: Pair = 1, pad: Pair = 0,

@@ -125,7 +125,7 @@ class Net(Graph):
         if keep:
             plan = make_plan(self, image.shape[2:], train, keep, until)
         else:
-            plan = self._plans.find(self, image.shape[2:], train, until, fused=on_host(image))
+            plan = self._plans.find(self, image.shape[2:], train, until)
         for _ in self._run_forward(plan, image, train, keep):
             pass
         names = as_list(until) or plan.outputs
@@ -155,7 +155,7 @@ class Net(Graph):
             box = step.box
             kwargs = step.kwargs
             if step.part:
-                kwargs = {**kwargs, 'out': self._part_of(step.part, plan.sizes, len(image))}
+                kwargs = {**kwargs, 'out': self._part_of(step.part, plan.sizes, image)}
             if 'rng' in box.flags:
                 kwargs = {**kwargs, 'rng': self.generator_of(box)}
             inputs = [arrays[name] for name in step.reads]
@@ -205,14 +205,25 @@ class Net(Graph):
             given = {name: arrays[name].shape for name in box.reads if name in arrays}
             raise type(error)(with_context(error, box, given)) from error
 
-    def _part_of(self, part: tuple[str, int, int], sizes: dict[str, Size], batch_size: int,
-                 ) -> NDArray[Any]:
-        """Some channels of a value that is written in parts, with its memory in (N, H, W, C)."""
+    def _part_of(self, part: tuple[str, int, int], sizes: dict[str, Size], image: NDArray[Any],
+                 ) -> NDArray[Any] | None:
+        """Some channels of a value that is written in parts; None where kernels cannot do that.
+
+        On the host its memory is (N, H, W, C), on a GPU (N, C, H, W), as the kernels write. There
+        the channels of several images lie apart.
+        """
         name, start, stop = part
         values = self.values
         if name not in values:
-            shape = batch_size, *sizes[name], self[name].channels
-            values[name] = np.empty(shape, self.dtype).transpose(0, 3, 1, 2)
+            n = len(image)
+            h, w = sizes[name]
+            c = self[name].channels
+            if on_host(image):
+                values[name] = np.empty((n, h, w, c), self.dtype).transpose(0, 3, 1, 2)
+            elif n == 1:
+                values[name] = array_module(image).empty((n, c, h, w), self.dtype)
+            else:
+                return None
         return values[name][:, start:stop]
 
     def generator_of(self, box: Box) -> np.random.Generator:

@@ -149,12 +149,12 @@ class Plans:
         self.kept: dict[Any, Plan] = {}
 
     def find(self, net: Graph, size: Size, train: bool, until: str | Iterable[str] | None,
-             fused: bool) -> Plan:
+             ) -> Plan:
         """The plan for these arguments, and for the boxes and frozen weights that the net has."""
-        key = *net.boxes.values(), size, train, str((as_list(until), net.frozen)), fused
+        key = *net.boxes.values(), size, train, str((as_list(until), net.frozen))
         plan = self.kept.get(key)
         if plan is None:
-            plan = make_plan(net, size, train, until=until, fused=fused)
+            plan = make_plan(net, size, train, until=until, fused=True)
             if len(self.kept) >= MAX_PLANS:
                 self.kept.clear()
             self.kept[key] = plan

@@ -2,7 +2,7 @@
 
     conv_relu       y = max(conv2d(x, w, b), 0)
     upsample_crop   y = crop(upsample(x))
-    join            y = concat(x1, x2, …) of parts that lie in y already
+    join            y = concat(x1, x2, …), of parts that lie in y already
 
 Each is defined by the ops it joins. A kernel saves what lies between them: the product before ReLU
 is never written, the pixels that are cut away are never computed, the parts are never copied.
@@ -44,6 +44,7 @@ def conv_relu_backward(dy: Array, cache: Any, want: Sequence[bool] | None = None
     return conv2d.backward(dy, conv_cache, want)
 
 
+@accelerated
 def upsample_crop(x: Array, factor: Pair, size: Pair, offset: Pair = 0, ksize: Pair | None = None,
                   pad: Pair = 0) -> tuple[Array, Cache]:
     """The part of upsample(x, factor, ksize, pad) that crop(·, size, offset) takes.
@@ -68,9 +69,9 @@ def upsample_crop_backward(dy: Array, cache: Any) -> tuple[Array]:
     return dx,
 
 
-def join(*xs: Array, out: Array) -> tuple[Array, Any]:
-    """concat of arrays that were written into `out`, side by side."""
-    return out, [x.shape for x in xs]
+def join(*xs: Array, out: Array | None) -> tuple[Array, Any]:
+    """concat of arrays that were written into `out`, side by side; without it they are copied."""
+    return concat(*xs) if out is None else (out, [x.shape for x in xs])
 
 
 @backward_of(join)

@@ -122,6 +122,12 @@ def precision(name: str) -> Iterator[None]:
         linalg.set_compute_type('f', before)
 
 
+def uses_tf32() -> bool:
+    """Whether float32 products on a GPU are computed in tf32 now, as `precision` sets it."""
+    from cupy._core import _routines_linalg as linalg
+    return bool(linalg.get_compute_type('f') == linalg.COMPUTE_TYPE_TF32)
+
+
 def limit_gpu_memory(limit: int | str) -> None:
     """Limit CuPy's memory pool to so many bytes, or to a share of the GPU's memory ('50%')."""
     require_gpu()

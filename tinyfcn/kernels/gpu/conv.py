@@ -5,19 +5,19 @@
     conv1x1     1×1 at stride 1 without padding, of one image or of large ones
     im2col      everything else
 
-An algorithm reads and returns C-contiguous arrays (N, C, H, W):
+An algorithm reads and writes C-contiguous arrays (N, C, H, W):
 
-    convolve(x, w, b, size, geometry, groups)               y  = M x + b
-    convolve_transposed(dy, w, b, size, geometry, groups)   dx = Mᵀ dy + b
-    weight_gradient(x, dy, shape, geometry, groups)         dw[t] = Σ dy · x[t], of this shape
+    convolve(x, w, b, y, geometry, groups, relu)            y  = M x + b, or max(0, M x + b)
+    convolve_transposed(dy, w, b, dx, geometry, groups)     dx = Mᵀ dy + b
+    weight_gradient(x, dy, shape, geometry, groups) -> dw   dw[t] = Σ dy · x[t], of this shape
 
-`size` is (rows, columns) of the result, and w is (K, C/groups, kh, kw).
+w is (K, C/groups, kh, kw), and b (K,) or None.
 """
 from ...runtime.backend import array_module
 from .. import convolution
 from . import conv1x1, im2col, winograd
 from .launch import are_gpu_floats
-from .norm import channel_sums
+from .norm import channel_sums, mask_and_sum
 
 WINOGRAD_CHANNELS = 32          # from here on Winograd's transforms pay
 WINOGRAD_WINDOWS = 512
@@ -55,11 +55,28 @@ def c_contiguous(x):
 
 
 def convolve(algorithm, x, w, b, size, geometry, groups):
-    return algorithm.convolve(x, w, c_contiguous(b), size, geometry, groups)
+    y = array_module(x).empty((len(x), len(w), *size), x.dtype)
+    algorithm.convolve(x, w, c_contiguous(b), y, geometry, groups, False)
+    return y
+
+
+def convolve_relu(algorithm, x, w, b, size, geometry, groups, out):
+    y = out
+    if out is None:
+        y = array_module(x).empty((len(x), len(w), *size), x.dtype)
+    algorithm.convolve(x, w, c_contiguous(b), y, geometry, groups, True)
+    return y
+
+
+def may_write(out, x):
+    """Whether `out` can be written while x is read."""
+    return out.flags.c_contiguous and not array_module(x).may_share_memory(out, x)
 
 
 def convolve_transposed(algorithm, dy, w, b, size, geometry, groups):
-    return algorithm.convolve_transposed(dy, w, c_contiguous(b), size, geometry, groups)
+    dx = array_module(dy).empty((len(dy), w.shape[1] * groups, *size), dy.dtype)
+    algorithm.convolve_transposed(dy, w, c_contiguous(b), dx, geometry, groups)
+    return dx
 
 
 def weight_gradient(algorithm, x, dy, shape, geometry, groups):
@@ -69,11 +86,12 @@ def weight_gradient(algorithm, x, dy, shape, geometry, groups):
 BACKEND = convolution.Backend(
     'cupy', is_supported, image_layout=c_contiguous, weight_layout=c_contiguous,
     convolve=convolve, convolve_transposed=convolve_transposed, weight_gradient=weight_gradient,
-    sum_pixels=channel_sums)
+    sum_pixels=channel_sums, convolve_relu=convolve_relu, may_write=may_write,
+    mask_and_sum=mask_and_sum)
 
 
 def register(choose, exact):
-    """Register the four ops with this choice of an algorithm."""
+    """Register the ops with this choice of an algorithm."""
     convolution.register(BACKEND, choose, exact)
 
 

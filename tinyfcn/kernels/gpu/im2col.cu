@@ -31,30 +31,6 @@ extern "C" __global__ void im2col(const REAL* __restrict__ x,       // n * c * h
     }
 }
 
-// cols[block][group][place][channel][ky][kx]: the same transposed, as a sum over places reads it
-extern "C" __global__ void im2col_transposed(
-    const REAL* __restrict__ x,         // n * c * h * w
-    REAL* __restrict__ cols,            // blocks * c * kh * kw * count
-    int n, int c, int h, int w, int kh, int kw, int sy, int sx,
-    int py, int px, int ey, int ex, int oh, int ow,
-    int first, int blocks, int count, int places, int groups)
-{
-    const int depth = c / groups, length = depth * kh * kw;
-    const long long all = (long long)blocks * groups * count * length;
-    const long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
-        const long long row = i / length;
-        const int tap = (int)(i - row * length), part = (int)(row / count);
-        const int place = first + part / groups * count + (int)(row - (long long)part * count);
-        const int channel = part % groups * depth + tap / (kh * kw);
-        const int y = place / ow % oh * sy - py + tap / kw % kh * ey;
-        const int column = place % ow * sx - px + tap % kw * ex;
-        const int inside = place < places && y >= 0 && y < h && column >= 0 && column < w;
-        const long long plane = (long long)(place / (oh * ow)) * c + channel;
-        cols[i] = inside ? x[(plane * h + y) * w + column] : 0;
-    }
-}
-
 // x[image][channel][y][x] = b + the sum of the taps that read this pixel, always in the same order.
 // With `add` the sum is added to what x holds from earlier blocks, in place of b.
 extern "C" __global__ void col2im(const REAL* __restrict__ cols,    // blocks * c * kh * kw * count
@@ -92,17 +68,33 @@ extern "C" __global__ void col2im(const REAL* __restrict__ cols,    // blocks * 
     }
 }
 
-// y[image][channel][pixel] = m[channel][place] + b[channel]
+// y[image][channel][pixel] = m[channel][place] + b[channel]; with relu, 0 where that is negative
 extern "C" __global__ void to_images(const REAL* __restrict__ m,        // c * count
                                      const REAL* __restrict__ b,        // has_bias * c
                                      REAL* __restrict__ y,              // n * c * size
-                                     int n, int c, int size, int first, int count, int has_bias)
+                                     int n, int c, int size, int first, int count, int has_bias,
+                                     int relu)
 {
     const long long all = (long long)c * count, step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
         const int channel = (int)(i / count), place = first + (int)(i - (long long)channel * count);
         const int image = place / size;
+        if (image >= n)
+            continue;                                           // behind the last place
+        const REAL value = m[i] + (has_bias ? b[channel] : 0);
         y[((long long)image * c + channel) * size + place - (long long)image * size]
-            = m[i] + (has_bias ? b[channel] : 0);
+            = relu && value < 0 ? 0 : value;
+    }
+}
+
+// y = y + b of its channel; with relu, 0 where that is negative
+extern "C" __global__ void add_bias(const REAL* __restrict__ b,         // has_bias * c
+                                    REAL* __restrict__ y,               // n * c * size
+                                    int n, int c, int size, int has_bias, int relu)
+{
+    const long long all = (long long)n * c * size, step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
+        const REAL value = y[i] + (has_bias ? b[i / size % c] : 0);
+        y[i] = relu && value < 0 ? 0 : value;
     }
 }

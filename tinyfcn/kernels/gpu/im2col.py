@@ -1,7 +1,7 @@
 """im2col on the GPU, and a product for each piece of the columns that fits into scratch memory.
 
     y  = w · cols + b
-    x  = Mᵀ dy + b          cols = wᵀ · dy, and every pixel gathers its taps: no atomics
+    dx = Mᵀ dy + b          cols = wᵀ · dy, and every pixel gathers its taps: no atomics
     dw = dy · colsᵀ         in blocks of places, whose sums are added in a fixed order
 
 A place is where a window lies. Places are counted through all images, so a few places of many
@@ -15,10 +15,13 @@ from ...geometry import conv_size, extent, window
 from ...runtime.backend import array_module
 from ..registry import kernel
 from .launch import are_gpu_floats, launch
+from .norm import add_parts
+from .product import RUN, multiply, round_up
 
 MAX_PIECE = 1 << 28     # values of scratch memory in a piece: 1 GiB of float32
 MIN_SUM = 512           # places that one product sums, at least
 MAX_SUMS = 1 << 23      # values of all partial sums of dw together, about
+ALIGNED = 4             # a row of y that is a multiple of this begins where four floats are loaded
 
 
 @kernel('im2col', 'cupy', accepts=lambda x, ksize, stride=1, pad=0, dilation=1: (
@@ -55,54 +58,53 @@ def col2im(cols, shape, ksize, stride=1, pad=0, dilation=1):
 
 # ---- The algorithm
 
-def convolve(x, w, b, size, geometry, groups):
-    """x (N, C, H, W), w (K, C/G, kh, kw) -> y (N, K, *size)."""
+def convolve(x, w, b, y, geometry, groups, relu):
+    """x (N, C, H, W), w (K, C/G, kh, kw) -> y (N, K, OH, OW)."""
     n, c = x.shape[:2]
     k, _, *ksize = w.shape
-    area = size[0] * size[1]
+    size = y.shape[2:]
+    area = prod(size)
     filters = w.reshape(groups, k // groups, -1)
-    y = array_module(x).empty((n, k, *size), x.dtype)
+    # the places of one image are the pixels of y in their order
+    is_written_directly = n == 1 and area % ALIGNED == 0
     for first, count in pieces(n * area, c * prod(ksize) + k):
-        cols = columns(x, ksize, size, geometry, first, 1, count)
-        m = multiply(filters, cols.reshape(groups, -1, count))
-        launch('im2col', 'to_images', m.size, m, b, y, n, k, area, first, count, b is not None)
-    return y
+        cols = columns(x, ksize, size, geometry, first, 1, count).reshape(groups, -1, count)
+        if is_written_directly:
+            part = y.reshape(groups, k // groups, area)[:, :, first:first + count]
+            multiply(filters, cols[:, :, :part.shape[2]], out=part)
+        else:
+            m = multiply(filters, cols)
+            launch('im2col', 'to_images', m.size, m, b, y, n, k, area, first, count,
+                   b is not None, relu)
+    if is_written_directly:
+        add_bias(y, b, relu)
 
 
-def convolve_transposed(dy, w, b, size, geometry, groups):
-    """dy (N, K, OH, OW), w (K, C/G, kh, kw) -> x (N, C, *size)."""
-    n, k, *out_size = dy.shape
-    _, c, *ksize = w.shape
+def convolve_transposed(dy, w, b, dx, geometry, groups):
+    """dy (N, K, OH, OW), w (K, C/G, kh, kw) -> dx (N, C, H, W)."""
+    n, k, *size = dy.shape
+    ksize = w.shape[2:]
     filters = w.reshape(groups, k // groups, -1).swapaxes(1, 2)
-    x = array_module(dy).empty((n, c * groups, *size), dy.dtype)
-    for first, count in pieces(n * prod(out_size), x.shape[1] * prod(ksize) + k):
+    for first, count in pieces(n * prod(size), dx.shape[1] * prod(ksize) + k):
         gradients = by_place(dy, first, 1, count).reshape(groups, -1, count)
         cols = multiply(filters, gradients).reshape(1, -1, count)
-        gather(cols, b, x, ksize, out_size, geometry, first, 1, count)
-    return x
+        gather(cols, b, dx, ksize, size, geometry, first, 1, count)
 
 
 def weight_gradient(x, dy, shape, geometry, groups):
     """x (N, C, H, W), dy (N, K, OH, OW) -> dw (K, C/G, kh, kw)."""
-    xp = array_module(x)
-    n = len(x)
     size = dy.shape[2:]
     k, *taps = shape
     length = prod(taps)
-    ksize = taps[1:]
-    places = n * size[0] * size[1]
-    plan = split_sum(places, k * length, groups * length + k)
-    dw = xp.empty((plan.blocks, groups, k // groups, length), x.dtype)
+    plan = split_sum(len(x) * prod(size), k * length, groups * length + k)
+    dw = array_module(x).empty((plan.blocks, groups, k // groups, length), x.dtype)
     for start in range(0, plan.blocks, plan.at_once):
         part = dw[start:start + plan.at_once]
-        first = start * plan.places
-        gradients = by_place(dy, first, len(part), plan.places)
-        cols = xp.empty((len(part) * groups, plan.places, length), x.dtype)
-        launch('im2col', 'im2col_transposed', cols.size, x, cols, *x.shape,
-               *_flat(ksize, geometry), *size, first, len(part), plan.places, places, groups)
-        multiply(gradients.reshape(-1, k // groups, plan.places), cols,
-                 out=part.reshape(-1, k // groups, length))
-    return (dw[0] if plan.blocks == 1 else dw.sum(0)).reshape(shape)
+        place = start * plan.places, len(part), plan.places
+        gradients = by_place(dy, *place).reshape(-1, k // groups, plan.places)
+        cols = columns(x, taps[1:], size, geometry, *place).reshape(-1, length, plan.places)
+        multiply(gradients, cols.swapaxes(1, 2), out=part.reshape(-1, k // groups, length))
+    return add_parts(dw, 0).reshape(shape)
 
 
 # ---- What the algorithms share
@@ -132,24 +134,22 @@ def by_place(y, first, blocks, count):
     return columns(y, (1, 1), y.shape[2:], ((1, 1), (0, 0), (1, 1)), first, blocks, count)
 
 
-def multiply(a, b, out=None):
-    """a @ b, of a batch of matrices.
-
-    A batch of one is multiplied as two matrices: then CuPy copies neither into another order, and
-    cuBLAS may split the sum over several blocks.
-    """
-    xp = array_module(a)
-    if len(a) == len(b) == 1:
-        return xp.matmul(a[0], b[0], out=None if out is None else out[0])[None]
-    return xp.matmul(a, b, out=out)
+def add_bias(y, b, relu):
+    """Add b (K,) to y (N, K, H, W), or nothing for None; with relu, max(0, ·) of that; in place."""
+    if b is not None or relu:
+        n, k, *size = y.shape
+        launch('im2col', 'add_bias', y.size, b, y, n, k, prod(size), b is not None, relu)
 
 
 def pieces(places, values):
-    """(first, count) of even pieces whose scratch memory fits, `values` values for a place."""
-    parts = -(-places // max(1, MAX_PIECE // values))
-    count = -(-places // parts)
+    """(first, count) of even pieces whose scratch memory fits, `values` values for a place.
+
+    The last piece may reach behind the last place: its rows are runs too (product.py).
+    """
+    parts = -(-places // _most_places(values))
+    count = round_up(-(-places // parts))
     for first in range(0, places, count):
-        yield first, min(count, places - first)
+        yield first, min(count, round_up(places - first))
 
 
 class SumPlan(NamedTuple):
@@ -167,8 +167,13 @@ def split_sum(places, results, values):
     multiprocessors (an H100 has 132), so the places are split into blocks.
     """
     blocks = max(1, min(places // MIN_SUM, MAX_SUMS // results))
-    count = min(-(-places // blocks), max(1, MAX_PIECE // values))
+    count = min(round_up(-(-places // blocks)), _most_places(values))
     return SumPlan(count, -(-places // count), max(1, MAX_PIECE // (values * count)))
+
+
+def _most_places(values):
+    """How many places, a multiple of RUN, fit into scratch memory, and no fewer than one run."""
+    return max(RUN, MAX_PIECE // values // RUN * RUN)
 
 
 def _flat(ksize, geometry):

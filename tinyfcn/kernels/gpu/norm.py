@@ -4,6 +4,7 @@ A sum over images and pixels is made slice by slice, so that 64 channels occupy 
 always in the same order. Passes over memory: batch_norm in training reads x twice and writes y;
 its backward reads dy and x twice and writes dx.
 """
+from math import prod
 from numbers import Integral, Real
 
 from ...geometry import LIMIT
@@ -24,7 +25,31 @@ def channel_sums(x):
     slices = _slices(n, c, pixels)
     total = xp.empty((c, slices), x.dtype)
     launch('sums', 'sums', x.size, x, total, n, c, pixels, slices, blocks=c * slices)
-    return total[:, 0] if slices == 1 else total.sum(1)
+    return add_parts(total, 1)
+
+
+def mask_and_sum(dy, y):
+    """The gradient before ReLU, dy where y > 0, and Σ of that: twice (N, C, H, W) -> those, (C,)"""
+    xp = array_module(dy)
+    dy, y = map(xp.ascontiguousarray, (dy, y))
+    n, c, pixels = _sizes(dy)
+    slices = _slices(n, c, pixels)
+    masked = xp.empty(dy.shape, dy.dtype)
+    total = xp.empty((c, slices), dy.dtype)
+    launch('sums', 'masked_sums', dy.size, dy, y, masked, total, n, c, pixels, slices,
+           blocks=c * slices)
+    return masked, add_parts(total, 1)
+
+
+def add_parts(parts, axis):
+    """Σ along one axis of C-contiguous `parts`, in their order."""
+    shape = parts.shape[:axis] + parts.shape[axis + 1:]
+    if parts.shape[axis] == 1:
+        return parts.reshape(shape)
+    y = array_module(parts).empty(shape, parts.dtype)
+    launch('sums', 'add_parts', y.size, parts, y, prod(shape[:axis]), parts.shape[axis],
+           prod(shape[axis:]))
+    return y
 
 
 def _accepts_batch_norm(x, w, b, mean, var, train=False, eps=1e-5, frozen=False, momentum=.1):
@@ -68,7 +93,7 @@ def batch_norm_backward(dy, cache):
     total = xp.empty((2, sizes[1], slices), dy.dtype)
     launch('sums', 'products', dy.size, dy, x, mean, inverse, total, *sizes, slices,
            blocks=sizes[1] * slices)
-    dw, db = total.sum(2)
+    dw, db = add_parts(total, 2)
     dx = xp.empty_like(dy)
     launch('norm', 'normalise_backward', dy.size, dy, x, w, mean, inverse, dw, db, dx, *sizes,
            parts, bool(use_batch), blocks=_grid(sizes, parts))

@@ -42,6 +42,30 @@ extern "C" __global__ void sums(const REAL* __restrict__ x,         // n * c * s
     }
 }
 
+// masked = dy where y > 0, the gradient before ReLU, and total[channel][slice] = Σ masked
+extern "C" __global__ void masked_sums(const REAL* __restrict__ dy,     // n * c * size
+                                       const REAL* __restrict__ y,      // n * c * size
+                                       REAL* __restrict__ masked,       // n * c * size
+                                       REAL* __restrict__ total,        // c * slices
+                                       int n, int c, int size, int slices)
+{
+    __shared__ REAL shared[THREADS];
+    const int each = n * size, length = (each + slices - 1) / slices;
+    for (int b = blockIdx.x; b < c * slices; b += gridDim.x) {
+        const int first = b % slices * length, end = min(first + length, each);
+        REAL sum = 0;
+        for (int j = first + threadIdx.x; j < end; j += THREADS) {
+            const long long i = position(j, b / slices, c, size);
+            const REAL value = y[i] > 0 ? dy[i] : 0;
+            masked[i] = value;
+            sum += value;
+        }
+        sum = block_sum(sum, shared);
+        if (threadIdx.x == 0)
+            total[b] = sum;
+    }
+}
+
 // total[0][channel][slice] = Σ dy·x̂, total[1] = Σ dy
 extern "C" __global__ void products(const REAL* __restrict__ dy,    // n * c * size
                                     const REAL* __restrict__ x,     // n * c * size
@@ -93,5 +117,21 @@ extern "C" __global__ void moments(const REAL* __restrict__ x,      // n * c * s
             means[b] = mean;
             squares[b] = square;
         }
+    }
+}
+
+// y[i][k] = Σ over j of parts[i][j][k], in the order of j
+extern "C" __global__ void add_parts(const REAL* __restrict__ parts,    // outer * count * inner
+                                     REAL* __restrict__ y,              // outer * inner
+                                     int outer, int count, int inner)
+{
+    const long long step = (long long)gridDim.x * blockDim.x;
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    for (; i < (long long)outer * inner; i += step) {
+        const REAL* part = parts + i / inner * count * inner + i % inner;
+        REAL sum = 0;
+        for (int j = 0; j < count; j++)
+            sum += part[(long long)j * inner];
+        y[i] = sum;
     }
 }

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ...geometry import (
     axes,
     bilinear_size,
+    crop_size,
     is_dense,
     pool_size,
     transposed_size,
@@ -20,6 +21,7 @@ from ...geometry import (
 )
 from ...runtime.backend import array_module
 from ..registry import kernel
+from . import tape
 from .launch import are_gpu_floats, launch
 
 
@@ -68,6 +70,9 @@ class BandMatrix:
     def __matmul__(self, x):
         """For a reference implementation that is given a cache made here."""
         return self.toarray() @ x
+
+
+tape.constants.add(BandMatrix)
 
 
 def _along_both_axes(x, sizes, make, *options):
@@ -122,6 +127,18 @@ def upsample(x, factor, ksize=None, pad=0):
     pad = axes(pad, 'pad')
     size = transposed_size(x.shape[2:], ksize, factor, pad)
     return separable(x, *_along_both_axes(x, size, _bilinear, factor, ksize, pad))
+
+
+@kernel('upsample_crop', 'cupy', accepts=lambda x, factor, size, offset=0, ksize=None, pad=0: (
+    _is_image(x) and _int_counts(x, axes(size, 'size', 1))))
+def upsample_crop(x, factor, size, offset=0, ksize=None, pad=0):
+    """Pixels before the first that is taken are left out, as padding is: p is pad + offset."""
+    factor = axes(factor, 'factor', 1)
+    ksize = bilinear_size(factor, ksize)
+    pad = axes(pad, 'pad')
+    size = crop_size(transposed_size(x.shape[2:], ksize, factor, pad), size, offset)
+    before = [p + first for p, first in zip(pad, axes(offset, 'offset'))]
+    return separable(x, *_along_both_axes(x, size, _bilinear, factor, ksize, before))
 
 
 def _bilinear(xp, n, out, f, k, p):

@@ -13,22 +13,24 @@ would write and read 1.1 for its columns. A layer runs in as few pieces as scrat
 because each launch costs time.
 """
 from ...runtime.backend import array_module
-from .im2col import multiply, pieces, split_sum
+from .im2col import pieces, split_sum
 from .launch import launch
+from .norm import add_parts
+from .product import multiply
 
 
-def convolve(x, w, b, size, geometry, groups):
-    """x (N, C, H, W), w (K, C, 3, 3) -> y (N, K, *size)."""
-    return _convolve_tiles(x, _transform_filters(w, False), b, size, geometry.pad)
+def convolve(x, w, b, y, geometry, groups, relu):
+    """x (N, C, H, W), w (K, C, 3, 3) -> y (N, K, OH, OW)."""
+    _convolve_tiles(x, _transform_filters(w, False), b, y, geometry.pad, relu)
 
 
-def convolve_transposed(dy, w, b, size, geometry, groups):
-    """dy (N, K, OH, OW), w (K, C, 3, 3) -> dx (N, C, *size).
+def convolve_transposed(dy, w, b, dx, geometry, groups):
+    """dy (N, K, OH, OW), w (K, C, 3, 3) -> dx (N, C, H, W).
 
     A convolution with the filters rotated by 180°, and input and output channels exchanged.
     """
     pad = [2 - p for p in geometry.pad]
-    return _convolve_tiles(dy, _transform_filters(w, True), b, size, pad)
+    _convolve_tiles(dy, _transform_filters(w, True), b, dx, pad, False)
 
 
 def weight_gradient(x, dy, shape, geometry, groups):
@@ -36,48 +38,45 @@ def weight_gradient(x, dy, shape, geometry, groups):
     xp = array_module(x)
     n, c = x.shape[:2]
     k = shape[0]
-    rows, columns = _tiles(dy.shape[2:])
+    rows, columns = _tiles(dy)
     plan = split_sum(n * rows * columns, 36 * k * c, 36 * (c + k))
     u = xp.empty((plan.blocks, 36, k, c), x.dtype)
 
     def sum_blocks(first, part):            # a function, so that v and m are freed at its end
-        v = xp.empty((len(part) * 36, plan.places, c), x.dtype)
-        m = xp.empty((len(part) * 36, k, plan.places), x.dtype)
-        squares = -(-len(part) * plan.places // 16) * -(-c // 16)       # 16 tiles × 16 channels
-        launch('winograd', 'transform_input_transposed', v.size, x, v, *x.shape,
-               *geometry.pad, rows, columns, first, len(part), plan.places,
-               blocks=min(squares, 1 << 16))
-        launch('winograd', 'transform_gradient', len(part) * k * plan.places, dy, m, *dy.shape,
-               rows, columns, first, len(part), plan.places)
-        multiply(m, v, out=part.reshape(-1, k, c))
+        blocks = len(part)
+        v = xp.empty((blocks * 36, c, plan.places), x.dtype)
+        m = xp.empty((blocks * 36, k, plan.places), x.dtype)
+        launch('winograd', 'transform_input', blocks * c * plan.places, x, v, *x.shape,
+               *geometry.pad, rows, columns, first, blocks, plan.places)
+        launch('winograd', 'transform_gradient', blocks * k * plan.places, dy, m, *dy.shape,
+               rows, columns, first, blocks, plan.places)
+        multiply(m, v.swapaxes(1, 2), out=part.reshape(-1, k, c))
 
     for start in range(0, plan.blocks, plan.at_once):
         sum_blocks(start * plan.places, u[start:start + plan.at_once])
     dw = xp.empty(shape, x.dtype)
-    total = u[0] if plan.blocks == 1 else u.sum(0)
+    total = add_parts(u, 0)
     launch('winograd_filters', 'filter_gradient', k * c, total, dw, k * c)
     return dw
 
 
-def _convolve_tiles(x, u, b, size, pad):
-    """x (N, C, H, W), transformed filters u (36, K, C) -> y (N, K, *size)."""
+def _convolve_tiles(x, u, b, y, pad, relu):
+    """x (N, C, H, W), transformed filters u (36, K, C) -> y (N, K, OH, OW)."""
     xp = array_module(x)
     n, c = x.shape[:2]
     k = u.shape[1]
-    rows, columns = _tiles(size)
-    y = xp.empty((n, k, *size), x.dtype)
+    rows, columns = _tiles(y)
 
     def convolve_piece(first, count):       # a function, so that v and m are freed at its end
         v = xp.empty((36, c, count), x.dtype)
         launch('winograd', 'transform_input', c * count, x, v, *x.shape, *pad, rows, columns,
-               first, count)
+               first, 1, count)
         m = multiply(u, v)
         launch('winograd', 'transform_output', 4 * k * count, m, b, y, *y.shape, rows, columns,
-               first, count, b is not None)
+               first, count, b is not None, relu)
 
     for first, count in pieces(n * rows * columns, 36 * (c + k)):
         convolve_piece(first, count)
-    return y
 
 
 def _transform_filters(w, rotated):
@@ -89,6 +88,6 @@ def _transform_filters(w, rotated):
     return u
 
 
-def _tiles(size):
-    """How many tiles of 4×4 outputs lie below one another, and side by side."""
-    return [-(-n // 4) for n in size]
+def _tiles(y):
+    """How many tiles of 4×4 pixels of y lie below one another, and side by side."""
+    return [-(-n // 4) for n in y.shape[2:]]

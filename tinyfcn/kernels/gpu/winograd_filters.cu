@@ -1,16 +1,22 @@
 // The transforms of Winograd's F(4×4, 3×3) for the filters: of w before a convolution, and of dw
 // after the sums. A thread takes one filter of one channel.
 
+// The rows of G: 0 has (1, 0, 0), ∞ has (0, 0, 1), the point p has (1, p, p²) divided by the product
+// of its distances to the others. Those of p and −p differ in the sign of the middle.
+constexpr REAL P_0 = -81. / 130, P_1 = -27. / 65, P_2 = -18. / 65;      // of 2/3
+constexpr REAL Q_0 = 8. / 65, Q_1 = 12. / 65, Q_2 = 18. / 65;           // of 3/2
+
 // u = G w
 __device__ void times_g(const REAL* w, int step, REAL* u, int stride)
 {
     const REAL a = w[0], b = w[step], c = w[2 * step];
-    const REAL even = a + c, wide = a / 24 + c / 6;
-    u[0] = a / 4;
-    u[stride] = -(even + b) / 6;
-    u[2 * stride] = -(even - b) / 6;
-    u[3 * stride] = wide + b / 12;
-    u[4 * stride] = wide - b / 12;
+    const REAL even_p = P_0 * a + P_2 * c, odd_p = P_1 * b;
+    const REAL even_q = Q_0 * a + Q_2 * c, odd_q = Q_1 * b;
+    u[0] = a;
+    u[stride] = even_p + odd_p;
+    u[2 * stride] = even_p - odd_p;
+    u[3 * stride] = even_q + odd_q;
+    u[4 * stride] = even_q - odd_q;
     u[5 * stride] = c;
 }
 
@@ -18,9 +24,9 @@ __device__ void times_g(const REAL* w, int step, REAL* u, int stride)
 __device__ void times_g_transposed(const REAL* u, int step, REAL* w, int stride)
 {
     const REAL b = u[step], c = u[2 * step], d = u[3 * step], e = u[4 * step];
-    w[0] = u[0] / 4 - (b + c) / 6 + (d + e) / 24;
-    w[stride] = (c - b) / 6 + (d - e) / 12;
-    w[2 * stride] = (d + e - b - c) / 6 + u[5 * step];
+    w[0] = u[0] + P_0 * (b + c) + Q_0 * (d + e);
+    w[stride] = P_1 * (b - c) + Q_1 * (d - e);
+    w[2 * stride] = P_2 * (b + c) + Q_2 * (d + e) + u[5 * step];
 }
 
 // u[plane][k][c] = G w Gᵀ; or, of the filters rotated by 180°, u[plane][c][k]
