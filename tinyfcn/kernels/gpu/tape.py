@@ -34,7 +34,7 @@ NEVER = 'sgd_update', 'adam_update'     # their numbers change at every step
 # types of values that are part of a key as they are. An op that draws has a generator among its
 # arguments, which is none of these
 PLAIN = frozenset({int, bool, str, type(None)})
-constants = set()       # types of objects that never change, which are part of a key too
+constants: set[type] = set()     # types of objects that never change, which are part of a key too
 
 enabled = True          # False: every kernel runs as it is written, to compare
 
