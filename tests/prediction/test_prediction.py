@@ -128,6 +128,7 @@ def test_no_tile_takes_more_than_the_memory(name):
         assert core % max_stride(n) == 0
         assert peak(n, (tile, tile)) <= memory
     assert largest_tile(n, 6 * smallest) > largest_tile(n, smallest)
+    assert largest_tile(n, 1e15, longest=300) == 512        # with any memory
 
 
 def test_too_little_memory_for_the_smallest_tile_is_an_error():

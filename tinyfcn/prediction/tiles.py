@@ -4,7 +4,7 @@ Tiles overlap by the receptive field and begin where the pools of the whole imag
 their scores are those of the whole image.
 """
 from collections.abc import Callable, Iterable, Iterator
-from math import ceil
+from math import ceil, inf
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ def _iter_whole_or_tiles(net: Net, x: Array, max_memory: float) -> Iterator[Piec
             return
         except MemoryError:
             max_memory /= 2
-    yield from iter_tiles(net, x, largest_tile(net, max_memory))
+    yield from iter_tiles(net, x, largest_tile(net, max_memory, max(h, w)))
 
 
 def join(pieces: Iterable[Piece], size: tuple[int, int],
@@ -187,10 +187,11 @@ def _predict_square(net: Net, padded: Array, rows: range, columns: range) -> Pie
                   for output, score in scores.items()})
 
 
-def largest_tile(net: Net, max_memory: float) -> int:
+def largest_tile(net: Net, max_memory: float, longest: float = inf) -> int:
     """The largest core of a tile: the largest stride, doubled as long as it fits into the memory.
 
     max_memory: in bytes, for a tile with its margins on both sides
+    longest: the longer side of the image, which needs no larger core
     """
     require_tileable(net)
     stride = max_stride(net)
@@ -200,7 +201,7 @@ def largest_tile(net: Net, max_memory: float) -> int:
         raise ValueError(f'even the smallest tile takes {needed / 1e6:,.0f} MB of memory with this '
                          f'net, and {max_memory / 1e6:,.0f} MB may be used')
     core = stride
-    while peak(net, [margins + 2 * core] * 2) <= max_memory:
+    while core < longest and peak(net, [margins + 2 * core] * 2) <= max_memory:
         core *= 2
     return core
 
