@@ -1,11 +1,11 @@
-// Draws lines of points over the pixels of an image: a part of the module that Player.page() joins.
+// Draws lines of points over the pixels of an image: a part of the module that page.py joins.
 
 const LINE = 58                                     // pixels: between two lines
 const DOT = 8                                       // size of a point
 const SIDE = 14                                     // space at the left and the right
 
-// -> a function that paints frame `index`; dragging calls show(index)
-function drawAlignment(stage, trace, show) {
+// -> a function that paints frame `index`; dragging calls show(index) of the player
+function draw(stage, trace, { show }) {
   const { lines, extent: [low, high], drag } = trace
   const dragged = lines.find(line => line.name === drag)
   const svg = append(stage, 'svg', { class: 'alignment', role: 'img', 'aria-label': trace.title })

@@ -1,73 +1,116 @@
-// Draws grids of numbers: a part of the module that Player.page() joins.
+// Draws grids of numbers: a part of the module that page.py joins.
 
-const HIGH = 30                                     // pixels: height of a cell
+const HIGH = 30, DENSE = 21, WITH_BARS = 46         // pixels: height of a cell
+const MANY_ROWS = 15                                // from here on all cells of the trace are dense
 const LETTER = 8.2                                  // width of a character in it
 const EDGE = 2                                      // space around a grid, for outlines
 const WIDE = 620, TALL = 600, MIN_SCALE = 0.75      // larger grids shrink, down to this scale
+const STRIP = 4                                     // height of the strip in the colour of a term
 
-// -> a function that paints frame `index`
-function drawGrids(stage, trace) {
-  const sizes = trace.grids.map(({ name, values }) => {
-    const written = trace.frames.flatMap(frame => (frame.set?.[name] ?? []).map(cell => cell[2]))
-    const texts = [...values.flat(), ...written].map(text => `${text ?? ''}`)
-    const longest = Math.max(...texts.map(text => text.length))
-    const wide = Math.max(HIGH, 10 + LETTER * longest)
-    const excess = Math.max(values[0].length * wide / WIDE, values.length * HIGH / TALL)
-    return { wide, excess }
-  })
+// The colour of each term, and of the cells that it is made of: those of the taps in lesson 04.
+const TERM_COLOURS = ['#aec7e8', '#1f77b4', '#ffbb78', '#ff7f0e', '#98df8a', '#2ca02c', '#ff9896',
+  '#d62728', '#c5b0d5', '#9467bd', '#c49c94', '#8c564b', '#f7b6d2', '#e377c2', '#9edae5', '#17becf',
+  '#dbdb8d', '#bcbd22']
+const CLASS_COLOURS = ['#9aa4b2', '#56b4e9', '#e69f00', '#009e73', '#f0e442', '#d55e00', '#0072b2',
+  '#cc79a7']
+const VOID = 255
+
+// -> a function that paints frame `index`, with motion if it follows frame `from`
+function draw(stage, trace, player) {
+  stage.classList.add('stage')
+  const isDense = trace.grids.some(grid => grid.values.length > MANY_ROWS)
+  const sizes = trace.grids.map(grid => measure(grid, trace.frames, isDense))
   const excess = Math.max(...sizes.map(size => size.excess))
   const scale = Math.max(MIN_SCALE, Math.min(1, 1 / excess))
+  // what is shown: {grid: rows} of values, of the values a frame ago, and of elements
+  const board = { stage, trace, player, values: {}, before: {}, cells: {}, sums: [], active: null }
   const rows = {}
   const painters = trace.grids.map((grid, k) => {
     const row = rows[grid.row ?? 0] ??= append(stage, 'div', { class: 'row' })
-    return drawGrid(row, grid, trace.frames, sizes[k].wide, scale)
+    if (grid.sign) append(row, 'span', { class: 'sign' }, grid.sign)
+    return drawGrid(row, grid, board, sizes[k], scale)
   })
-  return index => painters.forEach(paint => paint(index))
+  listen(board)
+  if (trace.frames.some(frame => frame.sums?.some(isSum))) {
+    player.predict = asks => { board.asks = asks }
+  }
+  if (trace.edit) addEditing(board)
+  return (index, from) => {
+    board.values = valuesAfter(trace, index)
+    board.before = valuesAfter(trace, index - 1)
+    board.sums = trace.frames[index].sums ?? []
+    painters.forEach(paint => paint(index, from))
+    board.main = mainSum(board)
+    board.question = board.asks && index === from + 1 ? board.main : null
+    activate(board, board.main)
+    fly(stage, index === from + 1 ? flightsOf(board) : [], player.pace())
+  }
 }
 
-function drawGrid(row, grid, frames, wide, scale) {
-  const name = grid.name, rowCount = grid.values.length, columnCount = grid.values[0].length
-  const figure = append(row, 'figure')
+const isSum = sum => sum.how !== 'copy'
+
+// The size of a cell, by how much the grid is too large, and between what its values ever are.
+function measure({ name, values, colours }, frames, isDense) {
+  const written = frames.flatMap(frame => (frame.set?.[name] ?? []).map(cell => cell[2]))
+  const all = [...values.flat(), ...written]
+  const longest = Math.max(...all.map(value => formatNumber(value).length))
+  const wide = Math.max(HIGH, 10 + LETTER * longest)
+  const high = isDense ? DENSE : colours === 'bars' ? WITH_BARS : HIGH
+  const excess = Math.max(values[0].length * wide / WIDE, values.length * high / TALL)
+  const numbers = all.filter(Number.isFinite)
+  return { wide, high, excess, least: Math.min(0, ...numbers), most: Math.max(0, ...numbers) }
+}
+
+function valuesAfter(trace, index) {
+  const values = {}
+  for (const grid of trace.grids) values[grid.name] = grid.values.map(row => [...row])
+  for (const { set } of trace.frames.slice(0, index + 1)) {
+    for (const name in set) for (const [i, j, value] of set[name]) values[name][i][j] = value
+  }
+  return values
+}
+
+function drawGrid(row, grid, board, size, scale) {
+  const { name } = grid, { wide, high } = size, { frames } = board.trace
+  const rowCount = grid.values.length, columnCount = grid.values[0].length
+  const figure = append(row, 'figure', grid.colours ? { class: 'coloured' } : {})
   append(figure, 'figcaption', {}, grid.title)
   const view = append(figure, 'div')
-  const size = [columnCount * wide + 2 * EDGE, rowCount * HIGH + 2 * EDGE]
+  const area = [columnCount * wide + 2 * EDGE, rowCount * high + 2 * EDGE]
   const svg = append(view, 'svg', {
     class: 'grid', role: 'img', 'aria-label': `${grid.title}, ${rowCount} by ${columnCount}`,
-    viewBox: [-EDGE, -EDGE, ...size].join(' '),
+    viewBox: [-EDGE, -EDGE, ...area].join(' '),
   })
-  const minWidth = MIN_SCALE * size[0]
-  svg.style.cssText = `width:${scale * size[0]}px;max-width:100%;min-width:${minWidth}px`
-  const cells = grid.values.map((values, i) => values.map((_, j) => {
-    const cell = append(svg, 'g')
-    append(cell, 'rect', { x: j * wide, y: i * HIGH, width: wide, height: HIGH })
-    append(cell, 'text', { x: (j + .5) * wide, y: (i + .5) * HIGH })
+  const minWidth = MIN_SCALE * area[0]
+  svg.style.cssText = `width:${scale * area[0]}px;max-width:100%;min-width:${minWidth}px`
+  const cells = board.cells[name] = grid.values.map((values, i) => values.map((_, j) => {
+    const cell = append(svg, 'g', { 'data-cell': JSON.stringify([name, i, j]) })
+    const place = { x: j * wide, y: i * high, width: wide, height: high }
+    append(cell, 'rect', place)
+    append(cell, 'rect', { ...place, class: 'tint' })
+    append(cell, 'rect', { ...place, class: 'strip', y: (i + 1) * high - STRIP, height: STRIP })
+    append(cell, 'text', { x: (j + .5) * wide, y: (i + .5) * high })
     return cell
   }))
   const outlines = ['highlight', 'written'].map(
     kind => append(svg, 'path', { class: `outline ${kind}` }))
 
-  return index => {
-    const frame = frames[index]
-    const values = grid.values.map(row => [...row])
-    for (const { set } of frames.slice(0, index + 1)) {
-      for (const [i, j, value] of set?.[name] ?? []) values[i][j] = value
-    }
-
-    const kinds = values.map(row => row.map(() => ''))          // CSS classes of the cells
-    const mark = (list, kind, only) => (list ?? []).forEach(([i, j]) => {
-      if (only === undefined || kinds[i][j] === only) kinds[i][j] = kind
-    })
-    const notEmpty = list => list?.filter(([i, j]) => values[i][j] ?? '')
-    mark(notEmpty(grid.dim), 'dim')
-    mark(notEmpty(frame.dim?.[name]), 'dim')
-    mark(frame.highlight?.[name], 'highlight')
-    mark(frame.set?.[name], 'written', 'highlight')
-
+  return (index, from) => {
+    const frame = frames[index], values = board.values[name]
+    const kinds = kindsOf(grid, frame, values)
     cells.forEach((row, i) => row.forEach((cell, j) => {
       cell.setAttribute('class', kinds[i][j])
-      cell.lastChild.textContent = values[i][j] ?? ''
+      cell.lastChild.textContent = formatNumber(values[i][j])
+      colourCell(cell, grid, size, i, j, values[i][j])
     }))
-    outlines.forEach(path => path.setAttribute('d', outline(kinds, path.classList[1], wide)))
+    outlines.forEach(path => {
+      const kind = path.classList[1]
+      path.setAttribute('d', outline(kinds, kind, size))
+      if (Math.abs(index - from) === 1) {
+        slide(path, cellsOf(kindsOf(grid, frames[from], values), kind), cellsOf(kinds, kind),
+              size, board.player.pace())
+      }
+    })
 
     // a grid that is too wide scrolls to the first highlighted cell
     const [, column] = frame.highlight?.[name]?.[0] ?? []
@@ -78,15 +121,56 @@ function drawGrid(row, grid, frames, wide, scale) {
   }
 }
 
+// The CSS class of each cell: what a frame does with it.
+function kindsOf(grid, frame, values) {
+  const kinds = values.map(row => row.map(() => ''))
+  const mark = (list, kind, only) => (list ?? []).forEach(([i, j]) => {
+    if (only === undefined || kinds[i][j] === only) kinds[i][j] = kind
+  })
+  const notEmpty = list => list?.filter(([i, j]) => formatNumber(values[i][j]))
+  mark(notEmpty(grid.dim), 'dim')
+  mark(notEmpty(frame.dim?.[grid.name]), 'dim')
+  mark(frame.highlight?.[grid.name], 'highlight')
+  mark(frame.set?.[grid.name], 'written', 'highlight')
+  return kinds
+}
+
+const cellsOf = (kinds, kind) => kinds.flatMap((row, i) => row.flatMap(
+  (other, j) => other === kind ? [[i, j]] : []))
+
+// How a value is drawn behind its number. Strong colours are mixed with that of the cell, so that
+// the number stays readable.
+function colourCell(cell, { colours }, { high, least, most }, i, j, value) {
+  const tint = cell.children[1]
+  const fill = (colour, opacity, part = 1) => {
+    tint.style.cssText = `fill:${colour};opacity:${opacity}`
+    tint.setAttribute('height', part * high)
+    tint.setAttribute('y', (i + 1 - part) * high)
+  }
+  if (!colours || !Number.isFinite(value)) return fill('none', 0)
+  const sign = value < 0 ? 'var(--negative)' : 'var(--positive)'
+  const size = Math.abs(value) / Math.max(-least, most, 1e-9)
+  if (colours === 'signed') return fill(sign, .6 * size)
+  if (colours === 'shade') return fill('var(--shade)', .6 * (value - least) / (most - least || 1))
+  if (colours === 'bars') return fill(sign, .5, size)
+  if (colours === 'classes') {
+    return fill(value === VOID ? 'none' : CLASS_COLOURS[value % CLASS_COLOURS.length], .6)
+  }
+  fill(colours[i][j], 1)
+  const [red, green, blue] = colours[i][j].match(/\w\w/g).map(part => parseInt(part, 16))
+  cell.lastChild.style.fill = .3 * red + .6 * green + .1 * blue > 127 ? '#000' : '#fff'
+}
+
 // The path around all cells of a kind: a line wherever such a cell borders on another kind.
-function outline(kinds, kind, wide) {
+function outline(kinds, kind, { wide, high }) {
   const is = (i, j) => kinds[i]?.[j] === kind
   const path = []
   kinds.forEach((row, i) => row.forEach((_, j) => {
-    if (is(i, j) !== is(i - 1, j)) path.push(`M${j * wide} ${i * HIGH}h${wide}`)
-    if (is(i, j) !== is(i, j - 1)) path.push(`M${j * wide} ${i * HIGH}v${HIGH}`)
-    if (is(i, j) && !is(i + 1, j)) path.push(`M${j * wide} ${(i + 1) * HIGH}h${wide}`)
-    if (is(i, j) && !is(i, j + 1)) path.push(`M${(j + 1) * wide} ${i * HIGH}v${HIGH}`)
+    if (is(i, j) !== is(i - 1, j)) path.push(`M${j * wide} ${i * high}h${wide}`)
+    if (is(i, j) !== is(i, j - 1)) path.push(`M${j * wide} ${i * high}v${high}`)
+    if (is(i, j) && !is(i + 1, j)) path.push(`M${j * wide} ${(i + 1) * high}h${wide}`)
+    if (is(i, j) && !is(i, j + 1)) path.push(`M${(j + 1) * wide} ${i * high}v${high}`)
   }))
   return path.join('')
 }
+

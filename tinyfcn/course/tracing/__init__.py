@@ -11,13 +11,15 @@ from .alignment import fusion, receptive_field
 from .bilinear import bilinear
 from .confusion import confusion
 from .crf import mean_field
+from .descent import descent
 from .dilation import paths
 from .gradient import backward, col2im
+from .pictures import skips, training, walk
 from .pool import max_pool
 from .pyramid import avg_pool_to
 from .transpose import scatter, transposed_matrix, zero_insert
 from .window import convolution, im2col, matrix
 
-__all__ = ['avg_pool_to', 'backward', 'bilinear', 'col2im', 'confusion', 'convolution', 'fusion',
-           'im2col', 'matrix', 'max_pool', 'mean_field', 'paths', 'receptive_field', 'scatter',
-           'transposed_matrix', 'zero_insert']
+__all__ = ['avg_pool_to', 'backward', 'bilinear', 'col2im', 'confusion', 'convolution', 'descent',
+           'fusion', 'im2col', 'matrix', 'max_pool', 'mean_field', 'paths', 'receptive_field',
+           'scatter', 'skips', 'training', 'transposed_matrix', 'walk', 'zero_insert']

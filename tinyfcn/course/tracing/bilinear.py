@@ -29,14 +29,19 @@ def bilinear(values, factor):
         terms = [float(kernels[k, column]) for k in range(n + 1) if reach[k, column]]
         row = [[n, j] for j in columns]
         output = [[0, j] for j in columns]
+        sums = [dict(cell=['y', 0, j], name=f'y[{j}]',
+                     terms=[[['kernels', k, j]] for k in range(n + 1) if reach[k, j]])
+                for j in columns]
         return dict(caption=sum_of(f'y{subscript([column])}', terms, y[0, column]),
                     set={**set_cells(['kernels'], [kernels], row),
                          **set_cells(['y'], [y], output)},
-                    highlight={'values': [[0, n]], 'kernels': row, 'y': output})
+                    highlight={'values': [[0, n]], 'kernels': row, 'y': output}, sums=sums)
 
     blank = np.full(kernels.shape, np.nan)
-    grids = [make_grid('values', 'values', values[None]),
-             make_grid('kernels', 'value × bilinear kernel, one in each row', blank, 1),
-             make_grid('y', 'y, so far: the sum of each column', blank[:1], 2)]
+    grids = [make_grid('values', 'values', values[None], colours='bars'),
+             make_grid('kernels', 'value × bilinear kernel, one in each row', blank, 1,
+                       colours='bars'),
+             make_grid('y', 'y, so far: Σ of each column', blank[:1], 2,
+                       colours='bars')]
     return make_player(f'Bilinear upsampling, ×{factor}: kernels overlap and add', grids, count,
                        frame)

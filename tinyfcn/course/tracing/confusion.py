@@ -43,8 +43,8 @@ def confusion(label, pred, n_class):
 
     void = np.argwhere(label == VOID).tolist()
     title = 'confusion: a row for each label, a column for each prediction'
-    grids = [make_grid('label', 'label', label, dim=void),
-             make_grid('pred', 'prediction', pred, dim=void),
-             make_grid('confusion', title, count_first(0))]
+    grids = [make_grid('label', 'label', label, dim=void, colours='classes'),
+             make_grid('pred', 'prediction', pred, dim=void, colours='classes'),
+             make_grid('confusion', title, count_first(0), sign='→', colours='shade')]
     return make_player('Confusion matrix: every pixel is counted in one cell', grids, len(pixels),
                        frame, dim_legend='void')

@@ -36,10 +36,11 @@ def mean_field(prob, image, settings):
                     highlight={'image': [[i, j]], 'weights': heavy,
                                **dict.fromkeys([*p_names, *q_names], [[i, j]])})
 
-    grids = [make_grid('image', 'image, the mean of its colours', image.mean(2)),
-             make_grid('weights', 'weight of each pixel', empty(*size))]
+    colours = [['#' + bytes(pixel.tolist()).hex() for pixel in row] for row in image]
+    grids = [make_grid('image', 'image, the mean of its colours', image.mean(2), colours=colours),
+             make_grid('weights', 'weight of each pixel', empty(*size), colours='shade')]
     for c, (p, q) in enumerate(zip(p_names, q_names)):
-        grids += [make_grid(p, f'class {c} before', prob[c], c + 1),
-                  make_grid(q, f'class {c} after', empty(*size), c + 1)]
+        grids += [make_grid(p, f'class {c} before', prob[c], c + 1, colours='bars'),
+                  make_grid(q, f'class {c} after', empty(*size), c + 1, sign='→', colours='bars')]
     return make_player('Mean field: each pixel gets messages from all others', grids, len(pixels),
                        frame)

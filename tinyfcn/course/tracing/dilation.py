@@ -22,7 +22,20 @@ def paths(dilations):
         first = max(0, n - 1)
         return dict(caption=caption(n),
                     set=set_cells([names[n]], [counts[n]], cells[n]),
-                    highlight=dict(zip(names[first:n + 1], cells[first:])))
+                    highlight=dict(zip(names[first:n + 1], cells[first:])), sums=sums(n))
+
+    def above(n, j):
+        """The cells of the row above that add their paths to cell j."""
+        dilation = from_top[n - 1]
+        return [k for k in (j - dilation, j, j + dilation) if 0 <= k < wide and counts[n - 1][0, k]]
+
+    def sums(n):
+        """How the paths of each cell add."""
+        if n == 0:
+            return []
+        return [dict(cell=[names[n], 0, j], name=subscript([j]),
+                     terms=[[[names[n - 1], 0, k]] for k in above(n, j)])
+                for _, j in cells[n]]
 
     def caption(n):
         """How many cells have a path, and how the paths of the cell with the most of them add."""
@@ -31,16 +44,13 @@ def paths(dilations):
         field = 1 + 2 * sum(from_top[:n])
         text = f'{names[n]}: {len(cells[n])} of {field} cells have a path'
         j = int(counts[n].argmax())
-        dilation = from_top[n - 1]
-        above = [float(counts[n - 1][0, k]) for k in (j - dilation, j, j + dilation)
-                 if 0 <= k < wide]
-        above = [count for count in above if count]
-        if len(above) == 1:
+        terms = [float(counts[n - 1][0, k]) for k in above(n, j)]
+        if len(terms) == 1:
             return text
-        return f'{text};  {sum_of(subscript([j]), above, counts[n][0, j])}'
+        return f'{text};  {sum_of(subscript([j]), terms, counts[n][0, j])}'
 
     titles = [f'{name}: dilation {dilation}' for name, dilation in zip(names, from_top)]
-    grids = [make_grid(name, title, empty(1, wide), i)
+    grids = [make_grid(name, title, empty(1, wide), i, colours='shade')
              for i, (name, title) in enumerate(zip(names, [*titles, 'image']))]
     return make_player(f'The paths from the image to one unit of {names[0]}', grids, len(names),
                        frame)

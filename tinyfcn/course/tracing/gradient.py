@@ -7,6 +7,7 @@ from .captions import increment, subscript
 from .grid import (
     all_cells,
     as_array,
+    cells_in,
     channel_names,
     first_values,
     make_grid,
@@ -16,6 +17,7 @@ from .grid import (
     pad_planes,
     padding_cells,
     set_cells,
+    value_colours,
     window_cells,
 )
 
@@ -55,13 +57,20 @@ def backward(x, w, dy, stride=1, pad=0):
         highlight = {'dy': [outputs[n]]}
         highlight.update(dict.fromkeys([*x_names, *dx_names], windows[n]))
         highlight.update(dict.fromkeys([*w_names, *dw_names], taps))
+        sums = []
+        for targets, reads in ((cells_in(dw_names, taps), cells_in(x_names, windows[n])),
+                               (cells_in(dx_names, windows[n]), cells_in(w_names, taps))):
+            sums += [dict(cell=target, terms=[[['dy', *outputs[n]], read]], how='add')
+                     for target, read in zip(targets, reads)]
         return dict(caption=f'dy{cell}:  dw += dy · window,  dx += dy · w,  {sum_text}',
-                    set=changed, highlight=highlight)
+                    set=changed, highlight=highlight, sums=sums)
 
-    grids = [*make_grids('x', 'input x, padded' if padding else 'input x', padded, padding),
-             *make_grids('w', 'kernel w', w), make_grid('dy', 'dy', dy[0]),
-             *make_grids('dw', 'dw, so far', np.zeros_like(w)),
-             *make_grids('dx', 'dx, so far', np.zeros_like(padded), padding)]
+    grids = [*make_grids('x', 'input x, padded' if padding else 'input x', padded, padding,
+                         colours=value_colours(padded)),
+             *make_grids('w', 'kernel w', w, colours='signed'),
+             make_grid('dy', 'dy', dy[0], colours='signed'),
+             *make_grids('dw', 'dw, so far', np.zeros_like(w), sign='→', colours='signed'),
+             *make_grids('dx', 'dx, so far', np.zeros_like(padded), padding, colours='signed')]
     return make_player('Backward: each dy adds to dw and dx', grids, len(outputs), frame)
 
 
@@ -91,12 +100,16 @@ def col2im(cols, size, ksize, stride=1, pad=0):
         i, j = windows[n][row]
         name = f'{x_names[0]}{subscript([i, j])}'
         caption = increment(name, x_after(n)[0, i, j], (cols[row, n],), x[0, i, j])
+        column = [[k, n] for k in range(len(cols))]
+        sums = [dict(cell=target, terms=[[['cols', *read]]], how='add')
+                for target, read in zip(cells_in(x_names, windows[n]), column)]
         return dict(caption=caption,
                     set=set_cells(x_names, x, windows[n]),
-                    highlight={'cols': [[k, n] for k in range(len(cols))],
-                               **dict.fromkeys(x_names, windows[n])})
+                    highlight={'cols': column, **dict.fromkeys(x_names, windows[n])}, sums=sums)
 
     title = 'x, so far: pad is cropped' if padding else 'x, so far'
-    grids = [make_grid('cols', 'cols: a column for each window', cols),
-             *make_grids('x', title, zeros, padding)]
+    grids = [make_grid('cols', 'cols: a column for each window', cols,
+                       colours=value_colours(cols)),
+             *make_grids('x', title, zeros, padding, sign='→',
+                         colours=value_colours(x_after(cols.shape[1])))]
     return make_player('col2im: every column is added back', grids, cols.shape[1], frame)

@@ -30,19 +30,22 @@ def channel_names(name, x):
     return [name] if len(x) == 1 else [f'{name}[{c}]' for c in range(len(x))]
 
 
-def make_grid(name, title, x, row=0, dim=()):
-    """A plane of numbers (H, W) as a grid; nan is an empty cell. `dim` cells stay dim."""
+def make_grid(name, title, x, row=0, dim=(), **more):
+    """A plane of numbers (H, W) as a grid; nan is an empty cell. `dim` cells stay dim.
+
+    more: its sign and its colours
+    """
     _check_size(name, x.shape)
     values = [[None if value != value else value for value in line] for line in x.tolist()]
-    return dict(name=name, title=title, values=values, row=row, dim=list(dim))
+    return dict(name=name, title=title, values=values, row=row, dim=list(dim), **more)
 
 
-def make_grids(name, title, x, dim=()):
+def make_grids(name, title, x, dim=(), **more):
     """A grid for every channel of x (C, H, W), one below the other."""
     grids = []
     for c, (channel_name, plane) in enumerate(zip(channel_names(name, x), x)):
         channel_title = title if len(x) == 1 else f'{title}, channel {c}'
-        grids.append(make_grid(channel_name, channel_title, plane, c, dim))
+        grids.append(make_grid(channel_name, channel_title, plane, c, dim, **more))
     return grids
 
 
@@ -101,10 +104,35 @@ def set_cells(names, planes, cells):
             for name, plane in zip(names, planes)}
 
 
+def cells_in(names, cells):
+    """[name, i, j] of these cells in each of the grids."""
+    return [[name, *cell] for name in names for cell in cells]
+
+
+def pair_up(*lists):
+    """The terms of a sum of products: the first cell of each list, the second of each, …"""
+    return [list(term) for term in zip(*lists)]
+
+
+def value_colours(x):
+    """How numbers are coloured: as an image if none is negative, else by their signs."""
+    return 'shade' if np.nanmin(x) >= 0 else 'signed'
+
+
+def editable(function, numbers, **arrays):
+    """What a reader may change in the page, if it fits into its controls.   -> entry of a trace"""
+    numbers = {name: axes(value, name, 0) for name, value in numbers.items()}
+    if any(a != b for a, b in numbers.values()):
+        return {}
+    return dict(edit=dict(function=function,
+                          arrays={name: x.tolist() for name, x in arrays.items()},
+                          numbers={name: a for name, (a, _) in numbers.items()}))
+
+
 def make_player(title, grids, count, frame, **more):
     """The frames frame(0), frame(1), … over the grids.   -> Player
 
-    more: further entries of the trace, such as dim_legend
+    more: further entries of the trace, such as dim_legend and edit
     """
     if count > MAX_FRAMES:
         raise ValueError(f'{count} steps are too many to follow, the limit is {MAX_FRAMES}: '

@@ -9,11 +9,13 @@ from .grid import (
     all_cells,
     as_array,
     channel_names,
+    editable,
     empty,
     first_values,
     make_grids,
     make_player,
     set_cells,
+    value_colours,
 )
 
 
@@ -41,11 +43,6 @@ def max_pool(x, ksize, stride=None):
     x_names, y_names, switch_names, unpooled_names = (
         channel_names(name, x) for name in ('x', 'y', 'switches', 'unpooled'))
 
-    def window_of(output):
-        """The pixels of a window; the last one may reach beyond the edge."""
-        starts = [s * i for s, i in zip(stride_pair, output)]
-        return [cell for cell in all_cells(size)
-                if all(start <= n < start + k for n, start, k in zip(cell, starts, ksize_pair))]
 
     def maximum(n):
         c, *output = outputs[n]
@@ -55,7 +52,7 @@ def max_pool(x, ksize, stride=None):
 
     def pool_frame(n):
         c, output, value, switch, pixel = maximum(n)
-        window = window_of(output)
+        window = _window(output, size, ksize_pair, stride_pair)
         values = ', '.join(format_number(x[c, i, j]) for i, j in window)
         caption = (f'{y_names[c]}{subscript(output)} = max({values}) = {format_number(value)}, '
                    f'found at {subscript(pixel)}: '
@@ -63,7 +60,9 @@ def max_pool(x, ksize, stride=None):
         return dict(caption=caption,
                     set={y_names[c]: [[*output, value]], switch_names[c]: [[*output, switch]]},
                     highlight={x_names[c]: window, y_names[c]: [output],
-                               switch_names[c]: [output]})
+                               switch_names[c]: [output]},
+                    sums=[dict(cell=[y_names[c], *output], how='max',
+                               terms=[[[x_names[c], *cell]] for cell in window])])
 
     def unpool_frame(n):
         c, output, value, switch, pixel = maximum(n)
@@ -76,13 +75,31 @@ def max_pool(x, ksize, stride=None):
         caption = (f'switch {switch} is {subscript(pixel)}: '
                    f'{name}{subscript(pixel)} += {format_number(value)}')
         return dict(caption=caption, set=written,
-                    highlight={y_names[c]: [output], switch_names[c]: [output], name: [pixel]})
+                    highlight={y_names[c]: [output], switch_names[c]: [output], name: [pixel]},
+                    sums=[dict(cell=[name, *pixel], how='copy',
+                               terms=[[[y_names[c], *output]]])])
 
     def frame(n):
         return pool_frame(n) if n < len(outputs) else unpool_frame(n - len(outputs))
 
+    numbers = dict(ksize=ksize_pair, stride=stride_pair)
+    return make_player('Max pooling, and unpooling by its switches', _grids(x, y),
+                       2 * len(outputs), frame, **editable('max_pool', numbers, x=x))
+
+
+def _window(output, size, ksize, stride):
+    """The pixels of a window; the last one may reach beyond the edge."""
+    starts = [s * i for s, i in zip(stride, output)]
+    return [cell for cell in all_cells(size)
+            if all(start <= n < start + k for n, start, k in zip(cell, starts, ksize))]
+
+
+def _grids(x, y):
+    """Of x, and still empty of what is computed from it."""
     blank = empty(*y.shape[1:])
-    grids = [*make_grids('x', 'input x', x), *make_grids('y', 'y: the maximum', blank),
-             *make_grids('switches', 'switches: where it was', blank),
-             *make_grids('unpooled', 'unpooled: back in place', empty(*x.shape))]
-    return make_player('Max pooling, and unpooling by its switches', grids, 2 * len(outputs), frame)
+    colours = value_colours(x)
+    return [*make_grids('x', 'input x', x, colours=colours),
+            *make_grids('y', 'y: the maximum', blank, sign='→', colours=colours),
+            *make_grids('switches', 'switches: where it was', blank),
+            *make_grids('unpooled', 'unpooled: back in place', empty(*x.shape), sign='→',
+                        colours=colours)]

@@ -4,7 +4,16 @@ import numpy as np
 from ... import ops
 from ..player import format_number
 from .captions import MAX_TERMS, equal_sign, subscript
-from .grid import all_cells, as_array, channel_names, empty, make_grids, make_player, set_cells
+from .grid import (
+    all_cells,
+    as_array,
+    channel_names,
+    empty,
+    make_grids,
+    make_player,
+    set_cells,
+    value_colours,
+)
 
 
 def avg_pool_to(x, bins):
@@ -38,8 +47,11 @@ def avg_pool_to(x, bins):
                    f'{equal_sign(*values, value)} {format_number(value)}')
         return dict(caption=caption,
                     set=set_cells([y_names[c]], [y[0, c]], [[i, j]]),
-                    highlight={x_names[c]: pixels, y_names[c]: [[i, j]]})
+                    highlight={x_names[c]: pixels, y_names[c]: [[i, j]]},
+                    sums=[dict(cell=[y_names[c], i, j], how='mean',
+                               terms=[[[x_names[c], *pixel]] for pixel in pixels])])
 
-    grids = [*make_grids('x', 'x', x),
-             *make_grids('y', 'y: the mean of each bin', empty(*y.shape[1:]))]
+    grids = [*make_grids('x', 'x', x, colours=value_colours(x)),
+             *make_grids('y', 'y: the mean of each bin', empty(*y.shape[1:]), sign='→',
+                         colours=value_colours(x))]
     return make_player('The bins of pyramid pooling', grids, len(outputs), frame)

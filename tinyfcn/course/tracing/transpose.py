@@ -7,7 +7,9 @@ from .captions import increment, subscript, sum_of_products
 from .grid import (
     all_cells,
     as_array,
+    cells_in,
     channel_names,
+    editable,
     empty,
     first_values,
     make_grid,
@@ -16,7 +18,9 @@ from .grid import (
     most_covered,
     pad_planes,
     padding_cells,
+    pair_up,
     set_cells,
+    value_colours,
     window_cells,
 )
 
@@ -52,15 +56,20 @@ def scatter(x, w, stride=1, pad=0):
         w_name = channel_names('w', w)[c]
         factors = float(x.flat[n]), w[c].flat[tap]
         sum_text = increment(f'y{subscript([i, j])}', before[i, j], factors, after[i, j])
+        sums = [dict(cell=['y', *target], how='add',
+                     terms=[[[x_name, *cell], [w_name, *tap_cell]]])
+                for target, tap_cell in zip(window, taps)]
         return dict(caption=f'y += {x_name}{subscript(cell)} · {w_name}:  {sum_text}',
                     set=set_cells(['y'], [after], window),
-                    highlight={x_name: [cell], w_name: taps, 'y': window})
+                    highlight={x_name: [cell], w_name: taps, 'y': window}, sums=sums)
 
     title = 'output y, so far' + (': pad crops its border' if border else '')
-    grids = [*make_grids('x', 'input x', x), *make_grids('w', 'kernel w', w),
-             make_grid('y', title, 0 * y, dim=border)]
+    grids = [*make_grids('x', 'input x', x, colours=value_colours(x)),
+             *make_grids('w', 'kernel w', w, sign='×', colours='signed'),
+             make_grid('y', title, 0 * y, dim=border, sign='→', colours=value_colours(y))]
     return make_player('Transposed convolution: each x adds x·w', grids, len(inputs), frame,
-                       dim_legend='cropped')
+                       dim_legend='cropped',
+                       **editable('scatter', dict(stride=stride, pad=pad), x=x, w=w))
 
 
 def zero_insert(x, w, stride=1, pad=0):
@@ -81,22 +90,28 @@ def zero_insert(x, w, stride=1, pad=0):
     windows = window_cells(expanded.shape[1:], w.shape[1:])
     outputs = all_cells(y.shape)
     zero_cells = {tuple(cell) for cell in zeros}
+    names = channel_names('expanded', x)
+    w_names = channel_names('w', w)
+    taps = all_cells(w.shape[1:])
+    weights = cells_in(w_names, taps)
 
     def frame(n):
         window = windows[n]
         rows = [k for k in range(len(cols)) if tuple(window[k % len(window)]) not in zero_cells]
         caption = sum_of_products(f'y{subscript(outputs[n])}', flipped.ravel()[rows],
                                   cols[rows, n], y.flat[n])
+        terms = pair_up(weights, cells_in(names, window))
         return dict(caption=caption,
                     set=set_cells(['y'], [y], [outputs[n]]),
-                    highlight={**dict.fromkeys(channel_names('expanded', x), window),
-                               **dict.fromkeys(channel_names('w', w), all_cells(w.shape[1:])),
-                               'y': [outputs[n]]})
+                    highlight={**dict.fromkeys(names, window), **dict.fromkeys(w_names, taps),
+                               'y': [outputs[n]]},
+                    sums=[dict(cell=['y', *outputs[n]], terms=[terms[k] for k in rows])])
 
-    grids = [*make_grids('x', 'input x', x),
-             *make_grids('expanded', 'x with zeros between and around', expanded, zeros),
-             *make_grids('w', 'w, flipped', flipped),
-             make_grid('y', 'output y', empty(*y.shape))]
+    grids = [*make_grids('x', 'input x', x, colours=value_colours(x)),
+             *make_grids('expanded', 'x with zeros between and around', expanded, zeros, sign='→',
+                         colours=value_colours(x)),
+             *make_grids('w', 'w, flipped', flipped, sign='∗', colours='signed'),
+             make_grid('y', 'output y', empty(*y.shape), sign='=', colours=value_colours(y))]
     return make_player('Transposed convolution: insert zeros, then convolve', grids, len(outputs),
                        frame, dim_legend='inserted zeros')
 
@@ -123,7 +138,7 @@ def transposed_matrix(x, w, stride=1, pad=0):
     size = transposed_size(x.shape[1:], w.shape[1:], stride, pad)
     high = size[0] * size[1]
     wide = x.size
-    matrix_grid = make_grid('Mᵀ', 'Mᵀ: a column for each x', empty(high, wide))
+    matrix_grid = make_grid('Mᵀ', 'Mᵀ: a column for each x', empty(high, wide), colours='signed')
     m = ops.conv_matrix(w[:, None], size, stride, pad)
     dense = m.toarray().T
     taps = [np.sort(m.indices[a:b]).tolist() for a, b in zip(m.indptr, m.indptr[1:])]
@@ -147,9 +162,13 @@ def transposed_matrix(x, w, stride=1, pad=0):
         return dict(caption=caption,
                     set={**set_cells(['Mᵀ'], [dense], [[i, n] for i in range(high)]),
                          **set_cells(['y'], [y], column)},
-                    highlight={'Mᵀ': [[i, n] for i in taps[n]], 'x': [[n, 0]], 'y': column})
+                    highlight={'Mᵀ': [[i, n] for i in taps[n]], 'x': [[n, 0]], 'y': column},
+                    sums=[dict(cell=['y', i, 0], name=f'y[{i}]', how='add',
+                               terms=[[['x', n, 0], ['Mᵀ', i, n]]]) for i in taps[n]])
 
-    grids = [matrix_grid, make_grid('x', 'x', x.reshape(-1, 1)),
-             make_grid('y', 'y, so far', np.zeros((high, 1)))]
+    grids = [matrix_grid,
+             make_grid('x', 'x', x.reshape(-1, 1), sign='·', colours=value_colours(x)),
+             make_grid('y', 'y, so far', np.zeros((high, 1)), sign='=',
+                       colours=value_colours(y_after(wide)))]
     return make_player('Transposed convolution: y = Mᵀ x', grids, wide, frame,
                        dim_legend='no tap: 0')

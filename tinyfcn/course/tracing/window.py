@@ -8,13 +8,17 @@ from .captions import subscript, sum_of_products
 from .grid import (
     all_cells,
     as_array,
+    cells_in,
     channel_names,
+    editable,
     empty,
     make_grid,
     make_grids,
     make_player,
     pad_planes,
+    pair_up,
     set_cells,
+    value_colours,
     window_cells,
 )
 
@@ -37,23 +41,30 @@ def convolution(x, w, stride=1, pad=0, dilation=1):
     >>> player.trace['frames'][0]['caption']
     'y[0,0] = 2·1 − 1·2 + 1·(−3) + 0·4 = −3'
     """
-    x = as_array(x, 'x')
+    image = as_array(x, 'x')
     w = as_array(w, 'w')
-    x, padding, cols, y, windows = _convolve(x, w, stride, pad, dilation)
+    x, padding, cols, y, windows = _convolve(image, w, stride, pad, dilation)
     outputs = all_cells(y.shape)
     taps = all_cells(w.shape[1:])
+    x_names = channel_names('x', x)
+    w_names = channel_names('w', w)
+    weights = cells_in(w_names, taps)
 
     def frame(n):
         caption = sum_of_products(f'y{subscript(outputs[n])}', w.ravel(), cols[:, n], y.flat[n])
+        terms = pair_up(weights, cells_in(x_names, windows[n]))
         return dict(caption=caption,
                     set=set_cells(['y'], [y], [outputs[n]]),
-                    highlight={**dict.fromkeys(channel_names('x', x), windows[n]),
-                               **dict.fromkeys(channel_names('w', w), taps),
-                               'y': [outputs[n]]})
+                    highlight={**dict.fromkeys(x_names, windows[n]),
+                               **dict.fromkeys(w_names, taps), 'y': [outputs[n]]},
+                    sums=[dict(cell=['y', *outputs[n]], terms=terms)])
 
-    grids = [*make_grids('x', _input_title(padding), x, padding), *make_grids('w', 'kernel w', w),
-             make_grid('y', 'output y', empty(*y.shape))]
-    return make_player('Convolution: window × kernel = one output', grids, len(outputs), frame)
+    grids = [*make_grids('x', _input_title(padding), x, padding, colours=value_colours(x)),
+             *make_grids('w', 'kernel w', w, sign='∗', colours='signed'),
+             make_grid('y', 'output y', empty(*y.shape), sign='=', colours=value_colours(y))]
+    numbers = dict(stride=stride, pad=pad, dilation=dilation)
+    return make_player('Convolution: window × kernel = one output', grids, len(outputs), frame,
+                       **editable('convolution', numbers, x=image, w=w))
 
 
 def im2col(x, w, stride=1, pad=0):
@@ -61,26 +72,34 @@ def im2col(x, w, stride=1, pad=0):
 
     x (C, H, W), w (C, kh, kw) -> Player with the grids x (padded), w as a column, cols, y
     """
-    x = as_array(x, 'x')
+    image = as_array(x, 'x')
     w = as_array(w, 'w')
-    x, padding, cols, y, windows = _convolve(x, w, stride, pad)
+    x, padding, cols, y, windows = _convolve(image, w, stride, pad)
     outputs = all_cells(y.shape)
     kernel = w.reshape(-1, 1)
+    x_names = channel_names('x', x)
 
     def frame(n):
         column = [[i, n] for i in range(len(cols))]
         caption = sum_of_products(f'y{subscript(outputs[n])}', w.ravel(), cols[:, n], y.flat[n])
+        reads = cells_in(x_names, windows[n])
+        copies = [dict(cell=['cols', *cell], terms=[[read]], how='copy')
+                  for cell, read in zip(column, reads)]
+        terms = pair_up(cells_in(['w'], all_cells(kernel.shape)), cells_in(['cols'], column))
         return dict(caption=caption,
                     set={**set_cells(['cols'], [cols], column),
                          **set_cells(['y'], [y], [outputs[n]])},
-                    highlight={**dict.fromkeys(channel_names('x', x), windows[n]),
-                               'w': all_cells(kernel.shape), 'cols': column, 'y': [outputs[n]]})
+                    highlight={**dict.fromkeys(x_names, windows[n]),
+                               'w': all_cells(kernel.shape), 'cols': column, 'y': [outputs[n]]},
+                    sums=[*copies, dict(cell=['y', *outputs[n]], terms=terms)])
 
-    grids = [*make_grids('x', _input_title(padding), x, padding),
-             make_grid('y', 'output y', empty(*y.shape)),
-             make_grid('w', 'w', kernel, len(x)),
-             make_grid('cols', 'cols: a column for each window', empty(*cols.shape), len(x))]
-    return make_player('im2col: every window becomes a column', grids, len(outputs), frame)
+    grids = [*make_grids('x', _input_title(padding), x, padding, colours=value_colours(x)),
+             make_grid('y', 'output y', empty(*y.shape), sign='→', colours=value_colours(y)),
+             make_grid('w', 'w', kernel, len(x), colours='signed'),
+             make_grid('cols', 'cols: a column for each window', empty(*cols.shape), len(x),
+                       sign='·', colours=value_colours(cols))]
+    return make_player('im2col: every window becomes a column', grids, len(outputs), frame,
+                       **editable('im2col', dict(stride=stride, pad=pad), x=image, w=w))
 
 
 def matrix(x, w, stride=1, pad=0):
@@ -92,7 +111,7 @@ def matrix(x, w, stride=1, pad=0):
     w = as_array(w, 'w')
     y = ops.conv2d(x[None], w[None], stride=stride, pad=pad)[0].reshape(-1, 1)
     title = 'M: a row for each output, a column for each pixel'
-    matrix_grid = make_grid('M', title, empty(len(y), x.size))
+    matrix_grid = make_grid('M', title, empty(len(y), x.size), colours='signed')
     m = ops.conv_matrix(w[None], x.shape, stride, pad)
     dense = m.toarray()
     pixels = range(x.size)
@@ -106,10 +125,13 @@ def matrix(x, w, stride=1, pad=0):
                          **set_cells(['y'], [y], [[n, 0]])},
                     highlight={'M': [[n, j] for j in taps[n]],
                                'x': [[j, 0] for j in taps[n]],
-                               'y': [[n, 0]]})
+                               'y': [[n, 0]]},
+                    sums=[dict(cell=['y', n, 0], name=f'y[{n}]',
+                               terms=[[['M', n, j], ['x', j, 0]] for j in taps[n]])])
 
-    grids = [matrix_grid, make_grid('x', 'x', x.reshape(-1, 1)),
-             make_grid('y', 'y', empty(*y.shape))]
+    grids = [matrix_grid,
+             make_grid('x', 'x', x.reshape(-1, 1), sign='·', colours=value_colours(x)),
+             make_grid('y', 'y', empty(*y.shape), sign='=', colours=value_colours(y))]
     return make_player('Convolution as a matrix: y = M x', grids, len(y), frame,
                        dim_legend='no tap: 0')
 

@@ -1,0 +1,60 @@
+// Computes a trace anew from the numbers that a reader has changed: small ops, held to those of the
+// library by a test, which compares whole traces. A part of the module that page.py joins.
+//
+// arrays {x, w}: lists of planes, one for each channel; numbers {stride, pad, …}
+
+const range = n => [...Array(n).keys()]
+const allCells = ([high, wide]) => range(high).flatMap(i => range(wide).map(j => [i, j]))
+const sizeOf = plane => [plane.length, plane[0].length]
+const fillPlane = ([high, wide], value) => range(high).map(() => Array(wide).fill(value))
+const channelNames = (name, planes) =>
+  planes.length === 1 ? [name] : planes.map((_, c) => `${name}[${c}]`)
+const cellsIn = (names, cells) => names.flatMap(name => cells.map(cell => [name, ...cell]))
+const pairUp = (a, b) => a.map((cell, k) => [cell, b[k]])
+const gridsOf = (name, title, planes, more) => planes.map((values, c) => ({
+  name: channelNames(name, planes)[c], row: c, dim: [], values, ...more,
+  title: planes.length === 1 ? title : `${title}, channel ${c}`,
+}))
+const coloursOf = planes => planes.flat(2).every(value => value >= 0) ? 'shade' : 'signed'
+const column = values => values.map(value => [value])
+
+// The equation of a sum as text; planes {grid: rows} are the values that it is about.
+function captionOf(sum, planes, before) {
+  return equation(sum, ([grid, i, j]) => planes[grid][i][j], before).map(([text]) => text).join('')
+}
+
+function padPlane(plane, pad) {
+  const [high, wide] = sizeOf(plane), padded = fillPlane([high + 2 * pad, wide + 2 * pad], 0)
+  plane.forEach((row, i) => row.forEach((value, j) => { padded[i + pad][j + pad] = value }))
+  return padded
+}
+
+function borderOf([high, wide], pad) {
+  const isInside = (n, size) => n >= pad && n < size + pad
+  return allCells([high + 2 * pad, wide + 2 * pad]).filter(
+    ([i, j]) => !isInside(i, high) || !isInside(j, wide))
+}
+
+// The size of the output, and for each output the cells that its window reads.
+function windowsOf(size, ksize, stride, dilation = 1) {
+  const outputSize = size.map(
+    (n, axis) => Math.floor((n - dilation * (ksize[axis] - 1) - 1) / stride) + 1)
+  if (Math.min(...outputSize) < 1) {
+    throw Error(`A window of ${ksize.join('×')} does not fit into ${size.join('×')}: `
+      + `take a smaller dilation, or a larger pad.`)
+  }
+  const windows = allCells(outputSize).map(([i, j]) => allCells(ksize).map(
+    ([a, b]) => [i * stride + a * dilation, j * stride + b * dilation]))
+  return { outputSize, windows }
+}
+
+const planesOf = (names, planes) => Object.fromEntries(names.map((name, c) => [name, planes[c]]))
+const fromKeys = (names, value) => Object.fromEntries(names.map(name => [name, value]))
+
+// The functions that compute a trace, each in a file of its own.
+const TRACES = {}
+
+// The trace of the same function for other arrays and numbers.
+function retrace(edit) {
+  return { ...TRACES[edit.function](edit.arrays, edit.numbers), edit }
+}
