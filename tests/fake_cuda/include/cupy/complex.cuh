@@ -10,6 +10,4 @@ template<class T> struct complex {
     T imag() const { return im; }
 };
 
-template<class T> T norm(const complex<T>& x) { return x.re * x.re + x.im * x.im; }
-
 template<class T> T norm(const complex<T>& z) { return z.re * z.re + z.im * z.im; }
