@@ -116,7 +116,7 @@ def _describe(value, arrays, key, ndarray):
     key.append(kind)                    # 1, 1. and True are equal
     if kind is ndarray:
         arrays.append(value)
-        key += value.shape, value.strides, value.dtype.char
+        key += value.shape, value.strides, value.dtype.char, value.data.device_id
         return True
     if kind is tuple or kind is list:
         key.append(len(value))
