@@ -296,7 +296,7 @@ WINOGRAD_ERRORS = {
 
 @pytest.mark.parametrize('c, k, size', WINOGRAD_ERRORS)
 def test_the_rounding_error_of_winograd_is_small(c, k, size):
-    """Of a layer with He initialisation, forward and in each gradient; half of that of the paper."""
+    """Of a layer with He initialisation, forward and in each gradient; the paper has twice it."""
     rng = np.random.default_rng(2)
     x = np.maximum(rng.standard_normal((1, size, size, c), 'float32'), 0)
     w = rng.standard_normal((k, c, 3, 3), 'float32') * np.float32((2 / 9 / c) ** .5)
