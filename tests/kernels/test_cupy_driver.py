@@ -1,4 +1,8 @@
 """The stand-in driver under the real CuPy: what it counts, what it computes, what it finds."""
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from fake_cuda import driver
@@ -80,6 +84,39 @@ def test_a_write_behind_an_array_is_found(cupy):
             y.get()
 
 
+def pinned_like(cupy, x):
+    memory = cupy.cuda.alloc_pinned_memory(x.nbytes)
+    array = np.frombuffer(memory, x.dtype, x.size)
+    array[:] = x
+    return array
+
+
+def test_a_download_to_pinned_memory_arrives_with_the_next_wait(cupy):
+    host = pinned_like(cupy, np.zeros(3, 'float32'))
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        cupy.ones(3, 'float32').get(stream=stream, out=host, blocking=False)
+        np.testing.assert_array_equal(host, [0, 0, 0])
+        stream.synchronize()
+    np.testing.assert_array_equal(host, [1, 1, 1])
+
+
+@frees_fail_too
+def test_pinned_memory_that_changes_before_its_upload_ends_is_found(cupy):
+    host = pinned_like(cupy, np.zeros(3, 'float32'))
+    stream = cupy.cuda.Stream(non_blocking=True)
+    x = cupy.empty(3, 'float32')
+    with driver.failing('no kernel'):               # which resets the error behind the block
+        x.set(host, stream)
+        stream.synchronize()
+        host[0] = 1                                 # the upload has ended
+        stream.synchronize()
+        x.set(host, stream)
+        host[0] = 2
+        with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match='illegal memory access'):
+            stream.synchronize()
+
+
 def test_memory_is_limited(cupy):
     with driver.memory_limit(1 << 20):
         cupy.empty(1 << 16, 'float32')
@@ -115,6 +152,17 @@ def test_a_failed_kernel_is_reported_late_and_for_ever(cupy, monkeypatch, blocki
         with pytest.raises(Exception, match='illegal memory access'):
             cupy.zeros(3)
     np.testing.assert_array_equal((x + 1).get(), [1, 1, 1])
+
+
+@pytest.mark.parametrize('failure, memory, code, message', [
+    ('add,kill', 1 << 30, -9, ''), ('add', 1 << 30, 1, 'illegal memory access'),
+    ('multiply', 1 << 10, 1, 'Out of memory')])
+def test_the_environment_says_what_fails_in_another_process(failure, memory, code, message):
+    program = 'import cupy; print(float(cupy.ones(1000, "float32")[0] + 1))'
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env={
+        **os.environ, 'FAKE_CUDA_FAIL': failure, 'FAKE_CUDA_MEMORY': str(memory)})
+    assert done.returncode == code
+    assert message in done.stdout + done.stderr
 
 
 def test_products_equal_numpy_and_tf32_rounds_their_factors(cupy):
