@@ -753,6 +753,8 @@ BUGS = {
         'kernels/cpu/jit.py': [
             ('lifetime', 'an edit of another file is not seen',
              "sorted(folder.glob('*.py'))", "[Path(__file__)]"),
+            ('lifetime', "an edit of Winograd's matrices is not seen",
+             "hash_sources(HERE, HERE.parent / 'winograd_matrices.py')", 'hash_sources(HERE)'),
             ('lifetime', 'functions that differ in a constant share their machine code',
              '{function.__qualname__} {constants}', '{function.__qualname__}'),
             ('lifetime', 'machine code of another CPU is taken',

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.gpuproof
 IMPLEMENTATIONS = dict(reference=reference_only, kernels=nullcontext)
 
 # Uploads, downloads, synchronisations of an op, forward and backward. Dropout draws on the host and
-# uploads one array of bytes. A reference that needs sparse matrices builds them on the GPU, where
-# CuPy waits for the number of their entries; the kernels of these ops do not.
+# uploads one array: bytes, or bits for the kernel. A reference that needs sparse matrices builds
+# them on the GPU, where CuPy waits for the number of their entries; the kernels do not.
 NOTHING = 0, 0, 0
 OF_DROPOUT = 1, 0, 0
 OF_REFERENCE = dict(avg_pool=(0, 0, 8), avg_pool_to=(0, 0, 8), resize=(0, 0, 8), upsample=(2, 0, 8))
