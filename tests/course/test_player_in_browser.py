@@ -11,7 +11,7 @@ from sample_players import PLAYERS, W, X
 
 from tinyfcn.course import tracing
 from tinyfcn.course.player import format_number
-from tinyfcn.course.player.page import EDIT_SCRIPTS, TRACE_SCRIPTS, join_files
+from tinyfcn.course.player.page import EDIT_SCRIPTS, TRACE_SCRIPTS, join_files, share_parts
 
 pytestmark = pytest.mark.browser
 each = pytest.mark.parametrize('name', PLAYERS)
@@ -214,9 +214,9 @@ def test_the_point_can_be_dragged(show):
 
 def test_several_players_on_one_notebook_page(show):
     names = 'im2col', 'matrix', 'receptive_field'
+    outputs = share_parts([PLAYERS[name]._repr_html_() for name in names])
     page = show('<!doctype html><meta charset="utf-8"><title>exported</title>'
-                '<link rel="icon" href="data:,"><main>the notebook</main>'
-                + ''.join(PLAYERS[name]._repr_html_() for name in names))
+                '<link rel="icon" href="data:,"><main>the notebook</main>' + ''.join(outputs))
     for i, name in enumerate(names):
         player = PLAYERS[name]
         inside = page.frame_locator('iframe').nth(i)
@@ -230,6 +230,19 @@ def test_several_players_on_one_notebook_page(show):
     assert page.locator('main').text_content() == 'the notebook'
     stills = page.locator('.player-still')
     assert stills.count() == 3 and not any(still.is_visible() for still in stills.all())
+
+
+def test_a_player_waits_for_the_scripts_that_another_one_has(show):
+    """JupyterLab may show the end of a notebook before its beginning."""
+    first, second = share_parts([PLAYERS[name]._repr_html_() for name in ('bilinear', 'matrix')])
+    page = show('<!doctype html><meta charset="utf-8"><title>the end</title>'
+                '<link rel="icon" href="data:,">' + second)
+    page.wait_for_function("document.querySelector('iframe').clientHeight === 0")
+    assert page.locator('.player-still').is_visible()
+    page.evaluate("html => document.body.insertAdjacentHTML('afterbegin', html)", first)
+    for i in 0, 1:
+        page.frame_locator('iframe').nth(i).locator('[data-frame="0"]').wait_for()
+        assert not page.locator('.player-still').nth(i).is_visible()
 
 
 def test_the_last_frame_is_seen_where_scripts_do_not_run(page, tmp_path):

@@ -22,7 +22,8 @@ Lines of points, aligned with the pixels of an image:
 
 Pictures:
 
-    dict(kind='images', title=…, images=[address, …], panels=[dict(name, title, width)], frames=[…])
+    dict(kind='images', title=…, images=[address, …], panels=[dict(name, title, width)],
+         frames=[…], widths=[of each image, if not that of its panel])
         a frame: caption; show {panel: number of an image}; titles {panel: what is below it}
 
 The path of a gradient descent, over the contours of Σ curvature·w² / 2:

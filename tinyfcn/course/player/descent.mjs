@@ -3,7 +3,7 @@
 
 const RATES = [.005, .01, .02, .05, .1, .15, .2, .25]
 const MOMENTA = [0, .3, .5, .7, .8, .9, .95, .99]
-const SIZE = [560, 300]                             // pixels of the drawing
+const SIZE = [560, 240]                             // pixels of the drawing
 const CONTOURS = 9
 
 // -> a function that paints frame `index`

@@ -20,15 +20,20 @@ function draw(stage, trace, player) {
   stage.classList.add('stage')
   const isDense = trace.grids.some(grid => grid.values.length > MANY_ROWS)
   const sizes = trace.grids.map(grid => measure(grid, trace.frames, isDense))
-  const excess = Math.max(...sizes.map(size => size.excess))
+  alignSizes(trace.grids, sizes)
+  const excess = Math.max(...sizes.map(({ wide, high }, k) => {
+    const { values } = trace.grids[k]
+    return Math.max(values[0].length * wide / WIDE, values.length * high / TALL)
+  }))
   const scale = Math.max(MIN_SCALE, Math.min(1, 1 / excess))
   // what is shown: {grid: rows} of values, of the values a frame ago, and of elements
   const board = { stage, trace, player, values: {}, before: {}, cells: {}, sums: [], active: null }
   const rows = {}
   const painters = trace.grids.map((grid, k) => {
     const row = rows[grid.row ?? 0] ??= append(stage, 'div', { class: 'row' })
-    if (grid.sign) append(row, 'span', { class: 'sign' }, grid.sign)
-    return drawGrid(row, grid, board, sizes[k], scale)
+    const place = append(row, 'div', { class: 'place' })
+    if (grid.sign) append(place, 'span', { class: 'sign' }, grid.sign)
+    return drawGrid(place, grid, board, sizes[k], scale)
   })
   listen(board)
   if (trace.frames.some(frame => frame.sums?.some(isSum))) {
@@ -49,16 +54,26 @@ function draw(stage, trace, player) {
 
 const isSum = sum => sum.how !== 'copy'
 
-// The size of a cell, by how much the grid is too large, and between what its values ever are.
+// The size of a cell, and between what its values ever are.
 function measure({ name, values, colours }, frames, isDense) {
   const written = frames.flatMap(frame => (frame.set?.[name] ?? []).map(cell => cell[2]))
   const all = [...values.flat(), ...written]
   const longest = Math.max(...all.map(value => formatNumber(value).length))
   const wide = Math.max(HIGH, 10 + LETTER * longest)
   const high = isDense ? DENSE : colours === 'bars' ? WITH_BARS : HIGH
-  const excess = Math.max(values[0].length * wide / WIDE, values.length * high / TALL)
   const numbers = all.filter(Number.isFinite)
-  return { wide, high, excess, least: Math.min(0, ...numbers), most: Math.max(0, ...numbers) }
+  return { wide, high, least: Math.min(0, ...numbers), most: Math.max(0, ...numbers) }
+}
+
+// Grids of as many columns have cells of the same width, and all bars have one scale.
+function alignSizes(grids, sizes) {
+  const columns = grids.map(grid => grid.values[0].length)
+  const widths = columns.map(count => Math.max(
+    ...sizes.filter((_, k) => columns[k] === count).map(size => size.wide)))
+  const withBars = sizes.filter((_, k) => grids[k].colours === 'bars')
+  const most = Math.max(...withBars.map(size => Math.max(size.most, -size.least)))
+  sizes.forEach((size, k) => { size.wide = widths[k] })
+  withBars.forEach(size => { size.most = most })
 }
 
 function valuesAfter(trace, index) {
@@ -70,10 +85,10 @@ function valuesAfter(trace, index) {
   return values
 }
 
-function drawGrid(row, grid, board, size, scale) {
+function drawGrid(place, grid, board, size, scale) {
   const { name } = grid, { wide, high } = size, { frames } = board.trace
   const rowCount = grid.values.length, columnCount = grid.values[0].length
-  const figure = append(row, 'figure', grid.colours ? { class: 'coloured' } : {})
+  const figure = append(place, 'figure', grid.colours ? { class: 'coloured' } : {})
   append(figure, 'figcaption', {}, grid.title)
   const view = append(figure, 'div')
   const area = [columnCount * wide + 2 * EDGE, rowCount * high + 2 * EDGE]
@@ -85,10 +100,10 @@ function drawGrid(row, grid, board, size, scale) {
   svg.style.cssText = `width:${scale * area[0]}px;max-width:100%;min-width:${minWidth}px`
   const cells = board.cells[name] = grid.values.map((values, i) => values.map((_, j) => {
     const cell = append(svg, 'g', { 'data-cell': JSON.stringify([name, i, j]) })
-    const place = { x: j * wide, y: i * high, width: wide, height: high }
-    append(cell, 'rect', place)
-    append(cell, 'rect', { ...place, class: 'tint' })
-    append(cell, 'rect', { ...place, class: 'strip', y: (i + 1) * high - STRIP, height: STRIP })
+    const box = { x: j * wide, y: i * high, width: wide, height: high }
+    append(cell, 'rect', box)
+    append(cell, 'rect', { ...box, class: 'tint' })
+    append(cell, 'rect', { ...box, class: 'strip', y: (i + 1) * high - STRIP, height: STRIP })
     append(cell, 'text', { x: (j + .5) * wide, y: (i + .5) * high })
     return cell
   }))

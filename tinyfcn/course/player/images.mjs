@@ -3,17 +3,17 @@
 // -> a function that paints frame `index`
 function draw(stage, trace) {
   stage.className = 'pictures'
-  const panels = trace.panels.map(({ name, title, width }) => {
+  const panels = trace.panels.map(({ name, title, width = 200 }) => {
     const figure = append(stage, 'figure', { class: 'picture' })
     const image = append(figure, 'img', { alt: title })
-    image.style.width = `${width ?? 200}px`
-    return { name, title, image, text: append(figure, 'figcaption', {}, title) }
+    return { name, title, width, image, text: append(figure, 'figcaption', {}, title) }
   })
   const calm = matchMedia('(prefers-reduced-motion: reduce)')
   return (index, from) => {
     const { show, titles = {} } = trace.frames[index]
-    for (const { name, title, image, text } of panels) {
+    for (const { name, title, width, image, text } of panels) {
       const address = trace.images[show[name]]
+      image.style.width = `${trace.widths?.[show[name]] ?? width}px`
       text.textContent = titles[name] ?? title
       if (image.getAttribute('src') === address) continue
       image.setAttribute('src', address)

@@ -113,10 +113,10 @@ function makeClock(count, advance) {
 }
 
 function addTools(tools, clock, player) {
-  const button = append(tools, 'button', { type: 'button' }, '1× speed')
+  const button = append(tools, 'button', { type: 'button' }, 'speed 1×')
   button.onclick = () => {
     const speed = clock.changeSpeed()
-    button.textContent = `${speed === .5 ? '½' : speed}× speed`
+    button.textContent = `speed ${speed === .5 ? '½' : speed}×`
   }
   addToggle(tools, 'loop', isOn => { clock.isLooping = isOn })
   if (player.predict) addToggle(tools, 'predict', player.predict)

@@ -11,9 +11,9 @@ from ..player import Player
 VOID = 255
 MAX_CHANNELS = 4            # of a box, the strongest ones
 GREYS = 16                  # of a picture of channels, to keep it small
-GAP = 2                     # pixels between channels
+GAP = .08                   # between channels, of the width of one
 MASK_WIDTH = 210            # of a picture on the page
-WIDE = 640
+CHANNEL_WIDTH = 150
 
 
 def training(image, label, masks, classes=None):
@@ -43,6 +43,7 @@ def walk(net, x):
     box its strongest channels
     """
     images = []
+    widths = []
     numbers = {}
     titles = {}
     frames = []
@@ -52,14 +53,15 @@ def walk(net, x):
         numbers[box.name] = len(images)
         titles[box.name] = _shape_text(box.name, y)
         images.append(image_uri(_strongest(y[0])))
+        widths.append(CHANNEL_WIDTH * min(MAX_CHANNELS, y.shape[1]))
         read = next((name for name in box.inputs if name in numbers), box.name)
         frames.append(dict(caption=f'{box.line}:  {_shape_text("", y[:1])}',
                            show=dict(reads=numbers[read], writes=numbers[box.name]),
                            titles=dict(reads=f'reads {titles[read]}',
                                        writes=f'writes {titles[box.name]}')))
-    panels = [dict(name=name, title=name, width=WIDE) for name in ('reads', 'writes')]
+    panels = [dict(name=name, title=name) for name in ('reads', 'writes')]
     return Player(dict(kind='images', title='The forward pass, box by box: the strongest channels',
-                       images=images, panels=panels, frames=frames))
+                       images=images, widths=widths, panels=panels, frames=frames))
 
 
 def skips(net, x, label, names, classes=None):
@@ -109,11 +111,12 @@ def _strongest(y):
     """Some channels of (C, h, w) side by side, dark where they are zero.   -> (h, W, 3) uint8"""
     order = np.argsort(-abs(y).mean((1, 2)), kind='stable')[:MAX_CHANNELS]
     h, w = y.shape[1:]
-    picture = np.full((h, len(order) * (w + GAP) - GAP), 255, 'uint8')
+    step = w + max(1, round(GAP * w))
+    picture = np.full((h, (len(order) - 1) * step + w), 255, 'uint8')
     for k, c in enumerate(order):
         size = abs(y[c])
         grey = (size / max(float(size.max()), 1e-12) * (GREYS - 1)).round() / (GREYS - 1)
-        picture[:, k * (w + GAP):k * (w + GAP) + w] = (255 * grey).astype('uint8')
+        picture[:, k * step:k * step + w] = (255 * grey).astype('uint8')
     return np.repeat(picture[..., None], 3, 2)
 
 
