@@ -7,6 +7,7 @@
     with recording() as lines: ...          a line for each of them, in order
     with computing(False): ...              kernels, products and copies do nothing: host time alone
     with memory_limit(1 << 30): ...         the device has 1 GiB
+    with threads_reversed(): ...            the last thread of a kernel runs first
     with failing('im2col'): ...             the next launch of a kernel with this name fails
 
 A failing kernel behaves as on a GPU: the launch succeeds, the next wait raises the error (with
@@ -70,6 +71,16 @@ def computing(on):
         yield
     finally:
         library().fake_cuda_compute(1)
+
+
+@contextmanager
+def threads_reversed():
+    """The last block and thread of a kernel runs first: no result may depend on the order."""
+    library().fake_cuda_reverse(1)
+    try:
+        yield
+    finally:
+        library().fake_cuda_reverse(0)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 //
 // In a kernel with barriers every GPU thread of a block is a fibre with a stack of its own. It runs
 // until it waits: at __syncthreads for its block, at a shuffle for its warp. A thread that has ended
-// is waited for no longer.
+// is waited for no longer. On a GPU they run in any order; here from the first to the last, or with
+// fake_cuda_reverse from the last to the first: a result that differs depends on the order.
 #include "state.h"
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +29,9 @@ static unsigned current;
 static void* scheduler;                         // its stack pointer
 static const Kernel* running;
 static void** running_arguments;
+static bool reversed;
+
+extern "C" void fake_cuda_reverse(int on) { reversed = on; }
 
 // Push what a function must keep, store the stack pointer, go on from another one.
 extern "C" void switch_stack(void** store, void* load);
@@ -109,11 +113,13 @@ static void run_block(unsigned threads)
     for (unsigned t = 0; t < threads; t++)
         prepare(t);
     for (bool goes_on = true; goes_on;) {
-        for (unsigned t = 0; t < threads; t++)
+        for (unsigned k = 0; k < threads; k++) {
+            const unsigned t = reversed ? threads - 1 - k : k;
             if (fibres[t].state == READY) {
                 set_thread(t);
                 switch_stack(&scheduler, fibres[t].stack_pointer);
             }
+        }
         goes_on = release_all(0, threads, AT_BARRIER);
         for (unsigned first = 0; first < threads; first += WARP) {
             const unsigned last = first + WARP < threads ? first + WARP : threads;
@@ -132,22 +138,24 @@ void run_kernel(const Kernel& kernel, Dim3 grid, Dim3 block, void** arguments)
 {
     static std::mutex one_at_a_time;
     std::lock_guard<std::mutex> lock(one_at_a_time);
+    const uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z;
     const unsigned threads = block.x * block.y * block.z;
     running = &kernel;
     running_arguments = arguments;
     gridDim = grid;
     blockDim = block;
-    for (unsigned z = 0; z < grid.z; z++)
-        for (unsigned y = 0; y < grid.y; y++)
-            for (unsigned x = 0; x < grid.x; x++) {
-                blockIdx = {x, y, z};
-                memset(kernel.shared, 0xFF, kernel.shared_bytes);
-                if (kernel.has_barrier)
-                    run_block(threads);
-                else
-                    for (unsigned t = 0; t < threads; t++) {
-                        set_thread(t);
-                        kernel.call(arguments);
-                    }
-            }
+    for (uint64_t k = 0; k < blocks; k++) {
+        const uint64_t b = reversed ? blocks - 1 - k : k;
+        blockIdx = {unsigned(b % grid.x), unsigned(b / grid.x % grid.y),
+                    unsigned(b / grid.x / grid.y)};
+        memset(kernel.shared, 0xFF, kernel.shared_bytes);
+        if (kernel.has_barrier) {
+            run_block(threads);
+            continue;
+        }
+        for (unsigned l = 0; l < threads; l++) {
+            set_thread(reversed ? threads - 1 - l : l);
+            kernel.call(arguments);
+        }
+    }
 }

@@ -32,6 +32,7 @@ extern "C" __global__ void unwritten(float* y)
     __shared__ float tile[32];
     y[threadIdx.x] = tile[threadIdx.x];
 }
+extern "C" __global__ void last_of_all(int* y) { *y = blockIdx.x * blockDim.x + threadIdx.x; }
 extern "C" __global__ void beyond(float* y) { y[threadIdx.x + 1] = 0; }
 '''
 
@@ -66,6 +67,15 @@ def test_a_warp_shuffles(cupy):
     y = cupy.empty(3, 'float32')
     kernel(cupy, 'sum_of_warp')((1,), (96,), (cupy.asarray(x), y))
     np.testing.assert_array_equal(y.get(), x.reshape(3, 32).sum(1))
+
+
+def test_threads_run_in_both_orders(cupy):
+    y = cupy.zeros((), 'int32')
+    kernel(cupy, 'last_of_all')((3,), (64,), (y,))
+    assert y.get() == 3 * 64 - 1
+    with driver.threads_reversed():
+        kernel(cupy, 'last_of_all')((3,), (64,), (y,))
+    assert y.get() == 0
 
 
 def test_memory_that_was_never_written_is_nan(cupy):

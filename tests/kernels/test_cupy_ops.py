@@ -1,14 +1,15 @@
 """Every op with every sample of the table through the real CuPy: values, types, transfers.
 
 The reference implementation runs on a GPU unchanged, and so do the kernels. Both give what NumPy
-gives in float64, field by field of the cache too, and copy nothing to the host on the way.
+gives in float64, field by field of the cache too, in whatever order the threads run, and copy
+nothing to the host on the way.
 """
 from contextlib import nullcontext
 from importlib import import_module
 
 import numpy as np
 import pytest
-from fake_cuda.driver import counting
+from fake_cuda.driver import counting, threads_reversed
 from samples import TABLE, changed
 from test_ops import backward, cast, forward, some_dy
 
@@ -89,6 +90,9 @@ def test_an_op_on_the_gpu_equals_numpy(real_cupy, sample, dtype, implementation)
     assert_alike(results, expected, exact, TOLERANCES[dtype])
     transfers = counts['uploads'], counts['waits']
     assert transfers == allowed_transfers(on_gpu, implementation), 'uploads, waits'
+    with IMPLEMENTATIONS[implementation](), threads_reversed():
+        results = forward_backward(on_gpu, gpu_dy)
+    assert_alike(results, expected, exact, TOLERANCES[dtype])
 
 
 @pytest.mark.parametrize('kwargs', [{}, dict(stride=2, pad=1), dict(dilation=2), dict(groups=2)])
