@@ -5,26 +5,28 @@ On the real CuPy over the stand-in driver, where fresh memory is full of NaN.
 import threading
 from copy import deepcopy
 
+import gpu_check
 import numpy as np
 import pytest
-from fake_cuda.driver import counting
+from fake_cuda.driver import computing, counting
 from samples import TABLE, changed
 from training_samples import CENTRED, make_recipe, small_dataset, small_net
 
-from tinyfcn import Net, ops
+from tinyfcn import Net, build, ops
 from tinyfcn.dispatch import accelerated
 from tinyfcn.kernels import registry
 from tinyfcn.kernels.gpu import tape
 from tinyfcn.kernels.gpu.launch import launch
 from tinyfcn.kernels.registry import find_kernel
 from tinyfcn.layers import conv, crop, dropout, max_pool, relu, upsample
+from tinyfcn.optim import SGD
 from tinyfcn.runtime.gpu import precision
 from tinyfcn.training.loop import make_optimizer, train
 
 pytestmark = pytest.mark.cupy
 
 CALLS = 1 + tape.MAX_ATTEMPTS           # after which a tape is made, if one can be made
-SAMPLES = 6                             # of the table, for each op
+SAMPLES = 10                            # of the table, for each op
 NOT_RECORDED = 'dropout', 'softmax_cross_entropy'       # one draws; CuPy converts the label
 
 
@@ -173,6 +175,39 @@ def test_a_replayed_step_waits_once_and_launches_the_same_kernels(cupy, monkeypa
     assert taped_ops() >= {'conv_relu', 'conv_relu_backward'}
     assert replayed == as_written(monkeypatch, count_a_step)
     assert replayed['waits'] == 1
+
+
+def test_what_fcn8s_asks_of_a_gpu(cupy):
+    """With half of its channels, all of its convolutions run by the algorithms of the whole net."""
+    n = build('fcn8s', 21, width=1/2, seed=None).to('gpu')
+    image = cupy.zeros((1, 3, 64, 64), 'float32')
+    label = cupy.zeros((1, 64, 64), 'uint8')
+    sgd = SGD(lr=.1, momentum=.9)
+
+    def step():
+        _, dscore = ops.softmax_cross_entropy(n.forward(image, train=True), label)
+        sgd.step(n.params, n.backward(score=dscore))
+
+    with computing(False):
+        for _ in range(CALLS):
+            n.forward(image)
+            step()
+        with counting() as of_forward:
+            n.forward(image)
+        with counting() as of_step:
+            step()
+    asked = ('launches', 'products', 'uploads', 'downloads', 'waits')
+    assert [of_forward[name] for name in asked] == [51, 18, 0, 0, 0]
+    assert [of_step[name] for name in asked] == [204, 53, 2, 0, 0]
+
+
+def test_the_check_for_a_gpu_compares_tapes_with_ops(cupy, monkeypatch):
+    row, = gpu_check.check_tapes('tiny_8s', 1 / 4)
+    assert taped_ops() and row.ok, str(row)
+    monkeypatch.setattr(tape.Tape, 'play', lambda self, arrays: self.make_result(
+        arrays, [x.data for x in arrays] + [cupy.cuda.alloc(1 << 20)] * len(self.no_memory)))
+    row, = gpu_check.check_tapes('tiny_8s', 1 / 4)          # nothing was launched
+    assert not row.ok
 
 
 def test_a_result_is_not_overwritten_by_a_later_call(cupy):
