@@ -16,7 +16,7 @@ import numpy as np
 from samples import PICKERS, Sample, a_conv2d, changed, seed, stream
 
 from tinyfcn import ops, optim
-from tinyfcn.kernels.gpu import conv
+from tinyfcn.kernels.gpu import conv, im2col
 from tinyfcn.ops import fused
 
 WRITE_IN_PLACE = dict(sgd_update=optim.sgd_update, adam_update=optim.adam_update)
@@ -124,6 +124,7 @@ SAMPLERS = {
     'winograd': winograd, 'conv_relu': conv_relu, 'upsample_crop': upsample_crop, 'relu': relu,
     'dropout': dropout, 'sgd_update': sgd_update, 'adam_update': adam_update,
 }
-SMALL_THRESHOLDS = (conv, 'WINOGRAD_CHANNELS', 1), (conv, 'WINOGRAD_WINDOWS', 1)
+SMALL_THRESHOLDS = ((conv, 'WINOGRAD_CHANNELS', 1), (conv, 'WINOGRAD_WINDOWS', 1),
+                    (im2col, 'MIN_SUM', 20))
 ROUGH_TOLERANCE = dict.fromkeys(                        # of the largest
-    ('conv2d', 'conv_transpose2d', 'winograd', 'conv_relu'), 1e-4)
+    ('conv2d', 'conv_transpose2d', 'winograd', 'conv_relu'), 1e-5)

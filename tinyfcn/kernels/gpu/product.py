@@ -83,22 +83,22 @@ def _check(a, b, out, shape):
 
 
 def _call_cublas(left, right, out, sizes, batch, add):
-    """One product as GemmEx, which may split its sum over several blocks of threads."""
+    """One product by GemmEx, which may split its sum over multiprocessors; several in one call."""
     from cupy_backends.cuda.libs import cublas
 
     xp = array_module(left.array)
     char = left.array.dtype.char
     if char == 'f':
-        type = xp.cuda.runtime.CUDA_R_32F
+        kind = xp.cuda.runtime.CUDA_R_32F
         precision = (cublas.CUBLAS_COMPUTE_32F_FAST_TF32 if uses_tf32()
                      else cublas.CUBLAS_COMPUTE_32F)
     else:
-        type = xp.cuda.runtime.CUDA_R_64F
+        kind = xp.cuda.runtime.CUDA_R_64F
         precision = cublas.CUBLAS_COMPUTE_64F
     zero, one = ADDRESSES[char]
     operands = []
     for x in (left, right, out):
-        operands.append([x.array, type, x.leading])
+        operands.append([x.array, kind, x.leading])
         if batch > 1:
             operands[-1].append(x.stride)
     arguments = [xp.cuda.get_cublas_handle(), left.transposed, right.transposed, *sizes, one,
