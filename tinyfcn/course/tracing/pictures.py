@@ -42,10 +42,10 @@ def walk(net, x):
     x (1, C, H, W), prepared as for net.forward -> Player with the pictures reads, writes; of each
     box its strongest channels
     """
-    images = []
-    widths = []
-    numbers = {}
-    titles = {}
+    images = [image_uri(_strongest(x[0]))]
+    widths = [CHANNEL_WIDTH * min(MAX_CHANNELS, x.shape[1])]
+    numbers = {'data': 0}
+    titles = {'data': _shape_text('data', x)}
     frames = []
     for box, y in net.walk(x):
         if y.ndim != 4:
