@@ -28,58 +28,44 @@ from time import monotonic
 sys.path.append(str(Path(__file__).parents[1]))
 sys.path.append(str(Path(__file__).parents[1] / 'tests'))
 
-# the images of a batch are read by threads; the other benchmarks take two, to compare CPUs
-os.environ.setdefault('TINYFCN_THREADS', str(os.cpu_count()))
-
 # isort: split
-import gpu_check
-import gpu_run
-import gpu_smoke
 from gpu_jobs import supervise, worker_command
-from gpu_tables import rows_of, speed_section, training_section
 
-BENCH = Path(__file__).with_name('gpu.py')
-CHECK = gpu_check.__file__
+ROOT = Path(__file__).parents[1]
+BENCH = ROOT / 'benchmarks' / 'gpu.py'
+CHECK = ROOT / 'tests' / 'gpu_check.py'
+CHECK_PARTS = 'ops', 'nets', 'trainings', 'full'
 SECONDS = dict(a=430., b=290.)
 LAST_SHARE = .1             # of the seconds, for report and archive,
 LAST_SECONDS = 15           # but at most so many
-SMOKE_SECONDS = 30          # at most
+SMOKE_SECONDS = 60          # at most; what takes longer is done later
 CHECK_SHARE = .3            # of what is left then
 
 
 def call_a(args, deadline):
     """Smoke, check, bench. -> lines of the report"""
-    bench_log, check_log = args.out / 'gpu.jsonl', args.out / 'gpu_check.jsonl'
-    sized = ['--out', args.out, '--width', args.width, '--size', args.size]
-    smoke = supervise(worker_command(BENCH, '--parts', 'smoke', *sized), bench_log,
+    log = args.out / 'gpu.jsonl'
+    bench = worker_command(BENCH, '--out', args.out, '--width', args.width, '--size', args.size)
+    smoke = supervise([*bench, '--parts', 'smoke'], log,
                       min(SMOKE_SECONDS, deadline - monotonic()))
     wrong = what_is_wrong(smoke)
     if wrong:
-        yield f'The smoke test failed, so nothing else was run: {wrong}\n'
-        yield from speed_section(smoke)
-        return
-    check = supervise(worker_command(CHECK, '--out', args.out, '--parts', *gpu_check.PARTS),
-                      check_log,
-                      CHECK_SHARE * (deadline - monotonic()), CUDA_LAUNCH_BLOCKING='1')
-    exact = ['--exact'] if winograd_failed(check) else []
-    bench = supervise(worker_command(BENCH, *exact, *sized), bench_log,
-                      deadline - monotonic())
-    if exact:
-        yield 'A sample of Winograd failed, so all is timed without it.\n'
-    yield from gpu_check.markdown_section(check)
-    yield from speed_section(bench)
+        return [f'The smoke test failed, so nothing else was run: {wrong}\n', *speed_lines(smoke)]
+    check = supervise(worker_command(CHECK, '--out', args.out, '--parts', *CHECK_PARTS),
+                      args.out / 'gpu_check.jsonl', CHECK_SHARE * (deadline - monotonic()),
+                      CUDA_LAUNCH_BLOCKING='1')
+    if winograd_failed(check):
+        bench.append('--exact')
+    results = supervise(bench, log, deadline - monotonic())
+    return [*check_lines(check), '', *speed_lines(results)]
 
 
 def what_is_wrong(smoke):
     """Why the rest would be a waste of time; '' if it is not."""
-    if smoke.stopped:
-        return smoke.stopped
-    if 'products' not in smoke.ended:
-        return smoke.failed.get('products', f'no product in {SMOKE_SECONDS} s')
-    return '; '.join(f'a {row["what"]} in float32 has the error {row["error"]:.1e}'
-                     for row in rows_of(smoke, 'smoke')
-                     if row['what'] in gpu_smoke.PRODUCTS and row['precision'] == 'float32'
-                     and not row['ok'])
+    wrong = [f'a {row["what"]} in float32 has the error {row["error"]:.1e}'
+             for row in smoke.rows_of.get('products', ())
+             if row['precision'] == 'float32' and not row['ok']]
+    return smoke.stopped or smoke.failed.get('products') or '; '.join(wrong)
 
 
 def winograd_failed(check):
@@ -91,9 +77,22 @@ def winograd_failed(check):
 
 def call_b(args, deadline):
     """The full run. -> lines of the report"""
+    import gpu_run
     options = [args.archive, '--out', args.out, '--width', args.width]
     log = gpu_run.train_all([*map(str, options)], deadline - monotonic())
-    yield from training_section(log)
+    return gpu_run.training_section(log)
+
+
+# imported late: a GPU need not wait for what writes the report
+
+def check_lines(log):
+    import gpu_check
+    return gpu_check.markdown_section(log)
+
+
+def speed_lines(log):
+    import gpu_tables
+    return gpu_tables.speed_section(log)
 
 
 # ---- The folder ----------------------------------------------------------------------------------
@@ -139,6 +138,8 @@ def parse_args():
 def main():
     began = monotonic()
     args = parse_args()
+    # the images of a batch are read by threads; the other benchmarks take two, to compare CPUs
+    os.environ.setdefault('TINYFCN_THREADS', str(os.cpu_count()))
     seconds = args.seconds or SECONDS[args.call]
     deadline = began + seconds - min(LAST_SECONDS, LAST_SHARE * seconds)
     args.out.mkdir(parents=True, exist_ok=True)

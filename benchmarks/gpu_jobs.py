@@ -28,10 +28,11 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-START_SECONDS = 60.     # in which a worker must have begun a job, or the next one
+START_SECONDS = 90.     # in which a worker must have begun a job, or the next one
 FRESH_WORKER = 3        # exit code: another process must go on
 MAX_STARTS = 2          # of workers, one after the other, that get no job done
 POLL_SECONDS = .05
+MESSAGE = 300           # characters of an error
 SHOWN_NAMES = 8         # of the jobs that there was no time for
 
 
@@ -49,12 +50,16 @@ class Job(NamedTuple):
 class Log:
     """What the lines of a log say."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows_of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)      # each job's
     planned: list[str] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)        # {job: why}
     running: str | None = None
     stopped: str = ''                   # why no further worker was started
+
+    @property
+    def rows(self):
+        return [row for rows in self.rows_of.values() for row in rows]
 
     @property
     def done(self):
@@ -72,8 +77,9 @@ class Log:
             self.running = None
         elif 'begin' in event:
             self.running = job
+            self.rows_of[job] = []          # it may have begun before, and not ended
         elif 'row' in event:
-            self.rows.append(event['row'])
+            self.rows_of[job].append(event['row'])
         elif 'end' in event:
             self.ended.add(job)
             self.running = None
@@ -140,7 +146,8 @@ def _run(job, path, limit):
 
 
 def describe(error):
-    return f'{type(error).__name__}: {str(error)[:300]}'
+    """In one line, of a compiler too."""
+    return f'{type(error).__name__}: {" ".join(str(error).split())[:MESSAGE]}'
 
 
 # ---- The supervisor ------------------------------------------------------------------------------

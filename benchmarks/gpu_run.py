@@ -58,7 +58,7 @@ TIMED_STEPS = 5
 TIMED_IMAGES = 2
 SHOWN = 4                       # images on a page
 POINTS = 100                    # of a loss curve
-STAGE_LIMIT = 30                # seconds, after which it hangs, beside its share of the time
+COMPILE_SHARE = .12             # of the seconds left, to compile its kernels
 MARGIN = .9                     # of its seconds, for which a stage plans steps
 OVERRUN = 1.5                   # of its seconds, after which it stops
 PICTURE_SECONDS = 2             # for a page, at the end
@@ -220,7 +220,7 @@ def make_jobs(args):
     for i, (part, stage, recipe) in enumerate(plan):
         share = shares[i] / sum(shares[i:])
         yield Job(f'{part} {stage}', partial(run_stage, part, stage, recipe, share, args),
-                  limit=STAGE_LIMIT, share=min(1, OVERRUN * share))
+                  share=min(1, COMPILE_SHARE + OVERRUN * share))
     for part in args.parts:
         yield Job(f'page of {part}', partial(draw_part, part, args))
     yield Job('curves', partial(draw_curves, args))

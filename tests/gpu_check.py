@@ -33,10 +33,19 @@ sys.path.append(str(Path(__file__).parents[1] / 'benchmarks'))
 import numpy as np
 import samples
 import training_samples
-from gpu_jobs import Job, failure_lines, read_log, run_jobs, supervise, worker_command
+from gpu_jobs import (
+    Job,
+    describe,
+    failure_lines,
+    read_log,
+    run_jobs,
+    supervise,
+    worker_command,
+)
 
 from tinyfcn import build, evaluate, fit, ops
 from tinyfcn.dispatch import reference_only
+from tinyfcn.kernels.gpu import tape
 from tinyfcn.models import NETS
 from tinyfcn.runtime.backend import array_module, to_numpy
 from tinyfcn.runtime.gpu import gpu_status, to_gpu
@@ -90,7 +99,7 @@ def measure(part, name, dtype, compute_error, tolerance=None):
     try:
         return Row(part, name, dtype, float(compute_error()), tolerance)
     except Exception as error:                  # the other checks go on
-        return Row(part, name, dtype, inf, tolerance, f'{type(error).__name__}: {error}')
+        return Row(part, name, dtype, inf, tolerance, describe(error))
 
 
 def largest_error(results, expected):
@@ -163,7 +172,10 @@ def check_net(name, dtype, width=WIDTH, size=None):
         return 1 - min(cosine(to_numpy(a), b)
                        for a, b in zip(gradients['gpu'], gradients['cpu']))
 
-    yield measure('net, scores', label, dtype, score_error)
+    row = measure('net, scores', label, dtype, score_error)
+    yield row
+    if row.message:                             # then there are no gradients
+        return
     if dtype == 'float32':
         yield measure('net, gradients: 1 − cosine', label, dtype, cosine_gap, MAX_COSINE_GAP)
     else:
@@ -206,7 +218,10 @@ def check_training(name, optimizer, dtype):
         on_cpu = evaluate(nets['cpu'], DATASET)
         return max(abs(on_gpu[key] - on_cpu[key]) for key in ('pixel_acc', 'mean_acc', 'fw_iu'))
 
-    yield measure('training, losses', label, dtype, loss_error)
+    row = measure('training, losses', label, dtype, loss_error)
+    yield row
+    if row.message:                             # then there are no weights
+        return
     if dtype == 'float64':      # in float32 Adam makes a whole step of a rounding error around 0
         yield measure('training, weights', label, dtype, weight_error)
         yield measure('training, evaluated', label, dtype, metric_error)
@@ -231,6 +246,23 @@ def check_determinism(name):
         return sum(weights[0][key] != weights[1][key] for key in weights[0])
 
     yield measure('weights that differ between two runs', name, 'float32', count_different, 0)
+
+
+def check_tapes(name, width):
+    """A Row: how many results of a net whose ops replay tapes differ from those of the ops."""
+    def count_different():
+        net = make_net(name, width=width).to('gpu')
+        image = to_gpu(np.random.default_rng(1).standard_normal((1, 3, *SIZE), 'float32'))
+        results = {}
+        for tape.enabled in False, True:
+            for _ in range(2 + tape.MAX_ATTEMPTS):
+                score = net.forward(image, train=True)
+                grads = net.backward(score=score)
+            results[tape.enabled] = [to_numpy(x).tobytes() for x in (score, *grads.values())]
+        return sum(a != b for a, b in zip(*results.values(), strict=True))
+
+    yield measure('results that differ between tapes and ops', f'{name}, width {width:g}',
+                  'float32', count_different, 0)
 
 
 # ---- The jobs ------------------------------------------------------------------------------------
@@ -268,6 +300,7 @@ def training_jobs():
                        dtype)
     for name in TRAINED_NETS:
         yield f'two runs of {name}', check_determinism, name
+        yield f'tapes of {name}', check_tapes, name, 1 / 2
 
 
 def full_jobs():
@@ -279,7 +312,7 @@ def check_until_unusable(check, *args):
     for row in check(*args):
         yield row._asdict()
         if row.message and not is_usable():
-            raise OSError(f'after {row} this process cannot compute on the GPU any more')
+            raise OSError('this process cannot compute on the GPU any more')
 
 
 def is_usable():

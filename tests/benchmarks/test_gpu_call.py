@@ -1,7 +1,7 @@
 """The two calls of benchmarks/gpu_call.py, rehearsed on the real CuPy over the stand-in driver.
 
-In each a kernel fails as an illegal access does, one worker is killed and one hangs. Both calls end
-by themselves inside their seconds, and have measured the rest. The times mean nothing.
+In each of them a kernel fails as by an illegal access, one worker is killed and one hangs. Both end
+by themselves inside their seconds, and have measured the rest. Their times mean nothing.
 """
 import json
 import os
@@ -20,99 +20,104 @@ sys.path.append(str(Path(__file__).parents[2] / 'benchmarks'))
 
 # isort: split
 from gpu_jobs import read_log
-from gpu_tables import rows_of
+from pack_data import pack
 
 pytestmark = pytest.mark.cupy
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
+CALL = Path(__file__).parents[2] / 'benchmarks' / 'gpu_call.py'
+SECONDS = 120
 MAX_FILES = 8                       # that come back from a machine that is lent
+KILLED = 'its process was killed by SIGKILL'
 
 
-class Disturber(Thread):
-    """Sends a signal to the worker of a log as soon as it begins a certain job."""
+class Call:
+    """A call in a process of its own, whose workers get a signal when they begin certain jobs."""
 
-    def __init__(self, signals):
-        super().__init__(daemon=True)
-        self.signals = signals              # {(log, job): signal}
-        self.sent = []
+    def __init__(self, out, log, signals, kernel, *options):
+        self.out = out
+        self.log = out / log
+        self.signals = signals              # {job: signal}
+        command = [sys.executable, CALL, *options, '--out', out, '--seconds', SECONDS,
+                   '--width', '1/16']
+        self.began = monotonic()
+        self.process = Popen([*map(str, command)], stdout=PIPE, text=True,
+                             env=dict(os.environ, FAKE_CUDA_FAIL=kernel))
         self.ended = Event()
+        self.disturber = Thread(target=self.disturb, daemon=True)
+        self.disturber.start()
 
-    def run(self):
-        while not self.ended.wait(.02):
-            for (path, job), number in [*self.signals.items()]:
-                pid = self.worker_in(path, job)
-                if pid:
-                    os.kill(pid, number)
-                    self.sent.append(job)
-                    del self.signals[path, job]
+    def disturb(self):
+        while self.signals and not self.ended.wait(.02):
+            running = read_log(self.log).running
+            if running in self.signals:
+                lines = [json.loads(line) for line in self.log.read_text('utf-8').splitlines()]
+                os.kill([line['pid'] for line in lines if 'pid' in line][-1],
+                        self.signals.pop(running))
 
-    def worker_in(self, path, job):
-        """The process that runs this job now, or None."""
-        if not path.exists() or read_log(path).running != job:
-            return None
-        lines = [json.loads(line) for line in path.read_text('utf-8').splitlines()]
-        return [line['pid'] for line in lines if 'pid' in line][-1]
+    def wait(self):
+        """-> the Log, and what was printed"""
+        try:
+            output, _ = self.process.communicate(timeout=2 * SECONDS)
+        finally:
+            self.process.kill()
+            self.ended.set()
+        assert monotonic() - self.began < SECONDS
+        assert self.process.returncode == 0 and not self.signals, output
+        assert (self.out / 'report.md').read_text('utf-8') in output
+        assert len([*self.out.iterdir()]) <= MAX_FILES
+        assert all(path.is_file() for path in self.out.iterdir())
+        return read_log(self.log), output
 
-
-def call(*options, seconds, signals, kernel):
-    """Run a call while it is disturbed. -> what it printed"""
-    command = [sys.executable, BENCHMARKS / 'gpu_call.py', *options, '--seconds', seconds,
-               '--width', '1/16']
-    disturber = Disturber(signals)
-    disturber.start()
-    began = monotonic()
-    process = Popen([*map(str, command)], stdout=PIPE, text=True,
-                    env=dict(os.environ, FAKE_CUDA_FAIL=kernel))
-    try:
-        output, _ = process.communicate(timeout=2 * seconds)
-    finally:
-        process.kill()
-        disturber.ended.set()
-    assert process.returncode == 0, output
-    assert monotonic() - began < seconds
-    assert len(disturber.sent) == 2, disturber.sent
-    return output
+    def packed(self):
+        """The names in the archive that comes back."""
+        with tarfile.open(self.out / 'call.tar.gz') as file:
+            return file.getnames()
 
 
-def check_folder(out, output):
-    assert len([*out.iterdir()]) <= MAX_FILES
-    assert all(path.is_file() for path in out.iterdir())
-    assert (out / 'report.md').read_text('utf-8') in output
-    with tarfile.open(out / 'call.tar.gz') as file:
-        return file.getnames()
+@pytest.fixture(scope='module')
+def calls(tmp_path_factory):
+    """Both at once: a hanging process needs no core."""
+    folder = tmp_path_factory.mktemp('calls')
+    (folder / 'data').mkdir()
+    pack(write_data(folder / 'data'), folder / 'data.zip')
+    calls = [
+        Call(folder / 'a', 'gpu.jsonl', {'step, float32, 1': signal.SIGKILL,
+                                         'forward, float32, 8': signal.SIGSTOP},
+             'transform_input', 'a', '--size', 64),
+        Call(folder / 'b', 'gpu_run.jsonl', {'vgg 16s': signal.SIGKILL,
+                                             'camvid 8s': signal.SIGSTOP},
+             'adam_update', 'b', folder / 'data.zip')]
+    yield calls
+    for call in calls:
+        call.process.kill()
 
 
-def test_call_a(real_cupy, tmp_path):
-    """A Winograd kernel fails: the rest is timed without Winograd."""
-    bench = tmp_path / 'gpu.jsonl'
-    output = call('a', '--out', tmp_path, '--size', 64, seconds=75, kernel='transform_input',
-                  signals={(bench, 'forward, float32, 8'): signal.SIGKILL,
-                           (bench, 'forward, tf32, 1'): signal.SIGSTOP})
-    log = read_log(bench)
-    assert log.failed['forward, float32, 8'] == 'its process was killed by SIGKILL'
-    assert 'killed' in log.failed['forward, tf32, 1'] and len(log.failed) == 2, log.failed
-    assert {'products', 'ceilings', 'step, float32, 8', 'step, tf32, 1', 'conv1_1'} <= log.ended
-    machine, = rows_of(log, 'machine')
-    assert machine['without_torch']
-    assert 'PyTorch is not measured' in output and 'without Winograd' in output
-    check = read_log(tmp_path / 'gpu_check.jsonl')
+def test_call_a(real_cupy, calls):
+    """A kernel of Winograd fails in the check, so the rest is timed without Winograd."""
+    call, _ = calls
+    log, output = call.wait()
+    assert log.failed.pop('step, float32, 1') == KILLED
+    assert log.failed.pop('forward, float32, 8').endswith('s: killed')
+    assert not log.failed
+    assert {'products', 'ceilings', 'conv1_2, all kernels', 'forward, float32, 1',
+            'step, float32, 8'} <= log.ended
+    assert all({*row['times']} == {'tinyfcn'} for row in log.rows if 'times' in row)
+    assert 'PyTorch is not measured' in output and 'Without Winograd' in output
+    check = read_log(call.out / 'gpu_check.jsonl')
     bad = [row for row in check.rows if row.get('message')]
-    assert {'winograd-pad1'} <= {row['name'] for row in bad}
-    assert all('illegal memory access' in row['message'] for row in bad)
-    assert {'op softmax_cross_entropy-0'} <= check.ended or len(check.ended) > 3, check
-    assert any(name.startswith('kernels/') for name in check_folder(tmp_path, output))
+    assert bad and all('illegal memory access' in row['message'] for row in bad)
+    assert 'op winograd-pad0' in check.failed and check.not_run
+    assert any(name.startswith('kernels/') for name in call.packed())
 
 
-def test_call_b(real_cupy, tmp_path):
-    out = tmp_path / 'out'
-    log_file = out / 'gpu_run.jsonl'
-    import pack_data
-    pack_data.pack(write_data(tmp_path / 'data'), tmp_path / 'data.zip')
-    output = call('b', tmp_path / 'data.zip', '--out', out, seconds=75, kernel='adam_update',
-                  signals={(log_file, 'vgg 16s'): signal.SIGKILL,
-                           (log_file, 'camvid 8s'): signal.SIGSTOP})
-    log = read_log(log_file)
-    assert log.failed['vgg 16s'] == 'its process was killed by SIGKILL'
-    assert 'killed' in log.failed['camvid 8s']
-    assert 'illegal memory access' in log.failed['scratch segnet'] and len(log.failed) == 3
+def test_call_b(real_cupy, calls):
+    """A kernel of Adam fails, which the last stage alone uses."""
+    _, call = calls
+    log, output = call.wait()
+    assert log.failed.pop('vgg 16s') == KILLED
+    assert log.failed.pop('camvid 8s').endswith('s: killed')
+    assert 'illegal memory access' in log.failed.pop('scratch segnet')
+    assert not log.failed and not log.not_run
     assert {'vgg 8s', 'camvid 4s', 'page of camvid', 'curves'} <= log.ended
-    assert 'pages/camvid.png' in check_folder(out, output)
+    assert '- FAILED: camvid 8s: not done after' in output
+    assert {'pages/camvid.png', 'pages/vgg.png'} <= {*call.packed()}
+    assert (call.out / 'gpu_run.png').exists()

@@ -106,7 +106,7 @@ def test_a_new_section_stands_above_the_earlier_ones():
             gpu_check.Row('op, reference', 'conv2d-1', 'float32', 3e-4, 1e-4),
             gpu_check.Row('net, scores', 'fcn8s', 'float64', np.nan, 1e-10)]
     machine = dict(part='machine', hardware=['a GPU', 'CuPy 14'])
-    log = Log([machine, *(row._asdict() for row in rows)],
+    log = Log({'machine': [machine], 'ops and nets': [row._asdict() for row in rows]},
               planned=['op conv2d-0', 'net fcn8s', 'net unet'], ended={'op conv2d-0', 'net fcn8s'},
               failed={'op relu-0': 'its process was killed by SIGSEGV'})
     text = '\n'.join(gpu_check.markdown_section(log)) + '\n'

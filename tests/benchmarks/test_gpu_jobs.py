@@ -110,6 +110,7 @@ def test_a_second_run_does_what_the_first_one_had_no_time_for(tmp_path):
     log = read_log(path)
     assert calls == ['short'] and log.not_run == ['long']
     append(path, dict(job='long', begin=9))
+    append(path, dict(job='long', row=dict(name='half of it')))
     with path.open('a') as file:                        # the process was killed while it wrote
         file.write('{"job": "long", "ro\n')
     assert read_log(path).running == 'long'
