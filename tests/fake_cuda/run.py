@@ -27,6 +27,7 @@ def environment():
     path = [HERE / 'site', WHEEL, *filter(None, [os.environ.get('PYTHONPATH')])]
     return {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, path)),
             'FAKE_CUDA_TESTS': str(HERE.parent), 'FAKE_CUDA_WHEEL': str(WHEEL),
+            'CUDA_PATH': str(HERE / 'site'),    # with the header that CuPy looks for
             'CUPY_ACCELERATORS': '', 'CUPY_CACHE_DIR': str(cache_folder() / 'cupy')}
 
 

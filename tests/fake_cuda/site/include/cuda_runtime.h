@@ -1,0 +1,1 @@
+// CuPy looks for this file. Where it is missing, a new process looks for it, which takes a second.
