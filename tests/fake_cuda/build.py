@@ -3,7 +3,7 @@
     folder = build(Path('…/site-packages'))         the folder that holds cupy and cupy_backends
 
 CuPy's own libraries say what they need: which libraries (NEEDED), and which functions of them.
-cuBLAS, cuSPARSE, NVRTC and the driver are written here; a function of theirs that is missing, and
+cuBLAS, cuSPARSE, NVRTC, NCCL and the driver are written here; a function of theirs that is missing, and
 every function of all other libraries, answers that it is not supported.
 """
 import json
@@ -19,8 +19,9 @@ HERE = Path(__file__).resolve().parent
 CXX = 'g++', '-std=c++17', '-O2', '-Wall', '-Wextra', '-fPIC', '-shared', '-pthread'
 DRIVER = 'state', 'memory', 'pinned', 'threads', 'driver', 'runtime'
 # sources of a library, and the error by which its other functions answer "not supported"
-WRITTEN = {'libcublas': ('cublas', 15), 'libcusparse': ('cusparse', 10), 'libnvrtc': ('nvrtc', 8)}
-OTHER_ERRORS = {'libcusolver': 9, 'libcurand': 999, 'libnccl': 3, 'libcufft': 16}
+WRITTEN = {'libcublas': ('cublas', 15), 'libcusparse': ('cusparse', 10), 'libnvrtc': ('nvrtc', 8),
+           'libnccl': ('nccl', 3)}
+OTHER_ERRORS = {'libcusolver': 9, 'libcurand': 999, 'libcufft': 16}
 RUNTIME_FUNCTION = re.compile(r'cuda[A-Z]\w*')
 
 
@@ -79,9 +80,13 @@ def _what_is_needed(extensions):
     for file in extensions:
         needed = re.findall(r'NEEDED.*\[(lib(?:cu|nv|nccl)[\w.]+)\]', _run(['readelf', '-d', file]))
         libraries.update(name for name in needed if not name.startswith('libcuda.'))
-        symbols = _run(['nm', '-D', '--undefined-only', file])
-        for function, soname in re.findall(r' U (\w+)@+(lib\S+\.so\S*)$', symbols, re.M):
-            functions.setdefault(soname, set()).add(function)
+        symbols = re.findall(r' U (\w+)(?:@+(\S+))?$', _run(['nm', '-D', '--undefined-only', file]),
+                             re.M)
+        for function, version in symbols:
+            # most functions have their library as a version; the others go by its name
+            by_name = [name for name in needed if function.startswith(name[3:].partition('.')[0])]
+            for soname in [version] if '.so' in version else by_name:
+                functions.setdefault(soname, set()).add(function)
     return sorted(libraries), functions
 
 

@@ -1,6 +1,7 @@
 """What one rank does in test_distributed: twelve training steps, with the results written to files.
 
     mpiexec -n 2 python mpi_steps.py FOLDER float64
+    mpiexec -n 2 python mpi_steps.py FOLDER float64 gpu
 """
 import json
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import tinyfcn
 from tinyfcn.data import load_dataset
 from tinyfcn.prediction import analyse_errors, evaluate
+from tinyfcn.runtime.backend import to_numpy
 from tinyfcn.runtime.distributed import world
 from tinyfcn.training.loop import make_optimizer, train
 from tinyfcn.training.recipes import get_recipe
@@ -23,9 +25,9 @@ def new_net(dtype):
     return tinyfcn.build('tiny_8s', n_class=3, width=1/4, dtype=dtype, seed=3)
 
 
-def trained_net(dtype):
+def trained_net(dtype, device='cpu'):
     """-> the net, and the row of each step"""
-    net = new_net(dtype)
+    net = new_net(dtype).to(device)
     for w in net.params.values():
         w += world().rank                               # all ranks continue with those of rank 0
     recipe = get_recipe('shapes-8s', init_from=None, batch=1, iter_size=4, steps=12,
@@ -40,9 +42,9 @@ def held_out_images():
     return dataset.subset(dataset.names[:5])
 
 
-def main(folder, dtype):
-    net, rows = trained_net(dtype)
-    weights = {**net.params, **net.state}
+def main(folder, dtype, device='cpu'):
+    net, rows = trained_net(dtype, device)
+    weights = {key: to_numpy(w) for key, w in {**net.params, **net.state}.items()}
     report = dict(
         size=world().size,
         mean_iu=evaluate(net, held_out_images())['mean_iu'],
@@ -56,4 +58,4 @@ def main(folder, dtype):
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])
