@@ -3,8 +3,8 @@
     folder = build(Path('…/site-packages'))         the folder that holds cupy and cupy_backends
 
 CuPy's own libraries say what they need: which libraries (NEEDED), and which functions of them.
-cuBLAS, cuSPARSE, NVRTC, NCCL and the driver are written here; a function of theirs that is missing, and
-every function of all other libraries, answers that it is not supported.
+The driver, cuBLAS, cuSPARSE, NVRTC and NCCL are written here. Of these a function that is missing,
+and every function of all other libraries, answers that it is not supported.
 """
 import json
 import os

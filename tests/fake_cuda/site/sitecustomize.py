@@ -3,6 +3,6 @@ import os
 import sys
 
 sys.path.append(os.environ['FAKE_CUDA_TESTS'])
-from fake_cuda.importer import install  # noqa: E402
+from fake_cuda.importer import install
 
 install(os.environ['FAKE_CUDA_WHEEL'])
