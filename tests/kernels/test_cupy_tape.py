@@ -18,7 +18,7 @@ from tinyfcn.kernels import registry
 from tinyfcn.kernels.gpu import tape
 from tinyfcn.kernels.gpu.launch import launch
 from tinyfcn.kernels.registry import find_kernel
-from tinyfcn.layers import conv, crop, dropout, max_pool, relu, upsample
+from tinyfcn.layers import concat, conv, crop, dropout, max_pool, relu, upsample
 from tinyfcn.optim import SGD
 from tinyfcn.runtime.gpu import precision
 from tinyfcn.training.loop import make_optimizer, train
@@ -113,12 +113,15 @@ def test_a_replay_gives_the_bits_of_the_op(name, cupy, monkeypatch):
 # ---- Whole nets
 
 def a_net(seed=0):
-    """Two convolutions by Winograd, a pool, 1×1, and what FCN does at its end, with dropout."""
+    """Convolutions by each algorithm, two of them into parts of one array; FCN's last boxes."""
     n = Net(3, seed=seed)
     n.conv1 = conv(n.data, 32, 3, pad=1)
     n.conv2 = conv(relu(n.conv1), 32, 3, pad=1)
     n.pool = max_pool(relu(n.conv2), 2)
-    n.drop = dropout(n.pool, .5)
+    n.left_conv = conv(n.pool, 8, 1)
+    n.right_conv = conv(n.pool, 4, 3, pad=1)
+    n.both = concat(relu(n.left_conv), relu(n.right_conv))
+    n.drop = dropout(n.both, .5)
     n.small = conv(n.drop, 3, 1)
     n.large = upsample(n.small, 2)
     n.score = crop(n.large, like=n.data)
@@ -126,19 +129,28 @@ def a_net(seed=0):
     return n.to('gpu')
 
 
-def images(cupy, count=3):
+def images(cupy, count=3, batch=1):
     rng = np.random.default_rng(4)
-    return [cupy.asarray(rng.standard_normal((1, 3, 24, 28), 'float32')) for _ in range(count)]
+    return [cupy.asarray(rng.standard_normal((batch, 3, 24, 28), 'float32'))
+            for _ in range(count)]
 
 
-def test_all_that_takes_time_in_a_net_has_tapes(cupy):
+@pytest.mark.parametrize('batch', [1, 2])
+def test_a_net_with_tapes_has_the_same_bits(cupy, monkeypatch, batch):
     n = a_net()
-    image, = images(cupy, 1)
+    first, other = images(cupy, 2, batch)
+
+    def forward_backward(image):
+        score = n.forward(image, train=True)
+        return score, n.backward(score=score)
+
     for _ in range(CALLS):
-        n.backward(score=n.forward(image, train=True))
+        forward_backward(first)
     assert taped_ops() >= {'conv_relu', 'conv_relu_backward', 'conv2d', 'conv2d_backward',
                            'max_pool', 'max_pool_backward', 'dropout_backward', 'upsample_crop',
                            'separable'}
+    replayed = forward_backward(other)
+    assert_same_bits(replayed, as_written(monkeypatch, forward_backward, other))
 
 
 def losses_and_net(steps, **changes):
