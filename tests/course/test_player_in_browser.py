@@ -342,6 +342,7 @@ def test_predict_asks_before_it_shows(show):
     page.get_by_role('button', name='predict').click()
     page.get_by_role('button', name='next').click()
     assert cell(page, 'y', 0, 1).text_content() == '?'
+    assert not cell(page, 'y', 0, 1).locator('.tint').is_visible(), 'its colour would say the sign'
     caption = page.locator('.caption')
     frame = player.trace['frames'][1]
     assert caption.text_content() == frame['caption'][:frame['caption'].rindex(' ')] + ' '
@@ -447,28 +448,37 @@ def test_a_changed_descent_is_the_library_s(lr, momentum, scripts):
 
 # ---- colours ------------------------------------------------------------------------------------
 
+def luminance(rgb):
+    parts = np.array(rgb) / 255
+    linear = np.where(parts <= .04045, parts / 12.92, ((parts + .055) / 1.055) ** 2.4)
+    return linear @ [.2126, .7152, .0722]
+
+
+def rgb(colour):
+    return [float(v) for v in re.findall(r'[\d.]+', colour)[:3]]
+
+
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_text_has_enough_contrast(scheme, show):
-    """WCAG's contrast of at least 4.5, for numbers on plain, dim, highlighted and written cells."""
-    page = show(PLAYERS['convolution'].page(), scheme=scheme)
-    pairs = page.evaluate("""() => [['body', 'h2', 'color'], ['body', 'figcaption', 'color'],
-        ['.caption', '.caption', 'color'],
-        ['.grid g.highlight rect', '.grid g.highlight text', 'fill'],
-        ['.grid g.written rect', '.grid g.written text', 'fill'],
-        ['.grid g.dim rect', '.grid g.dim text', 'fill'],
-        ['.grid g[class=""] rect', '.grid g[class=""] text', 'fill']].map(
-            ([background, text, property]) => [
-                background === 'body' || background === '.caption'
-                    ? getComputedStyle(document.querySelector(background)).backgroundColor
-                    : getComputedStyle(document.querySelector(background)).fill,
-                getComputedStyle(document.querySelector(text))[property]])""")
-
-    def luminance(colour):
-        parts = np.array([int(v) for v in re.findall(r'\d+', colour)[:3]]) / 255
-        linear = np.where(parts <= .04045, parts / 12.92, ((parts + .055) / 1.055) ** 2.4)
-        return linear @ [.2126, .7152, .0722]
-
-    for background, text in pairs:
-        dark, bright = sorted(map(luminance, (background, text)))
-        assert (bright + .05) / (dark + .05) >= 4.5, (background, text)
-    assert (luminance(pairs[0][0]) < .1) == (scheme == 'dark')
+@pytest.mark.parametrize('name', ['convolution', 'confusion', 'bilinear', 'mean_field', 'matrix'])
+def test_text_has_enough_contrast(name, scheme, show):
+    """WCAG's contrast of at least 4.5, for texts, and for numbers on cells of all colours."""
+    page = show(PLAYERS[name].page(), scheme=scheme)
+    page.keyboard.press('End')
+    # [background, text], and of a cell also the colour over its background and how opaque it is
+    pairs = page.evaluate("""() => {
+        const style = element => getComputedStyle(element)
+        const texts = [['body', 'h2'], ['body', 'figcaption'], ['.caption', '.caption']].map(
+            selectors => selectors.map(selector => document.querySelector(selector)))
+        const cells = [...document.querySelectorAll('g[data-cell]')].map(cell => cell.children)
+        return [...texts.map(([back, text]) => [style(back).backgroundColor, style(text).color]),
+                ...cells.map(([back, tint, , text]) => [style(back).fill, style(text).fill,
+                    style(tint).fill, style(tint).display === 'none' ? 0 : style(tint).opacity])]
+    }""")
+    for background, text, *tint in pairs:
+        colour = np.array(rgb(background))
+        if tint and tint[0] != 'none':
+            opacity = float(tint[1])
+            colour = (1 - opacity) * colour + opacity * np.array(rgb(tint[0]))
+        dark, bright = sorted([luminance(colour), luminance(rgb(text))])
+        assert (bright + .05) / (dark + .05) >= 4.5, (background, text, tint)
+    assert (luminance(rgb(pairs[0][0])) < .1) == (scheme == 'dark')

@@ -169,7 +169,7 @@ function colourCell(cell, { colours }, { high, least, most }, i, j, value) {
   if (colours === 'shade') return fill('var(--shade)', .6 * (value - least) / (most - least || 1))
   if (colours === 'bars') return fill(sign, .5, size)
   if (colours === 'classes') {
-    return fill(value === VOID ? 'none' : CLASS_COLOURS[value % CLASS_COLOURS.length], .6)
+    return fill(value === VOID ? 'none' : CLASS_COLOURS[value % CLASS_COLOURS.length], 'var(--mix)')
   }
   fill(colours[i][j], 1)
   const [red, green, blue] = colours[i][j].match(/\w\w/g).map(part => parseInt(part, 16))

@@ -72,8 +72,9 @@ function describe(board, sum) {
 // Asks for the value of a sum before it is shown.
 function ask(board, sum, part) {
   const { caption } = board.player, value = valueOf(board, sum.cell)
-  const cell = elementOf(board, sum.cell).lastChild
-  cell.textContent = '?'
+  const element = elementOf(board, sum.cell), number = element.lastChild
+  element.classList.add('asked')                        // hides its colour, too
+  number.textContent = '?'
   caption.append(part.slice(0, 3))
   const input = append(caption, 'input', { class: 'answer', 'aria-label': 'your value', size: 6 })
   input.onkeydown = event => {
@@ -82,7 +83,8 @@ function ask(board, sum, part) {
     const answer = parseFloat(input.value.replace('−', '-').replace(',', '.'))
     const isRight = Math.abs(answer - value) <= .006 * Math.max(1, Math.abs(value))
     board.question = null
-    cell.textContent = formatNumber(value)
+    element.classList.remove('asked')
+    number.textContent = formatNumber(value)
     describe(board, sum)
     append(caption, 'b', { class: isRight ? 'right' : 'wrong' },
            isRight ? '  ✓ right' : `  ✗ you said ${input.value || 'nothing'}`)
@@ -174,7 +176,9 @@ function flightsOf(board) {
                      colour: termColour(number) })
     })
     if (!calm.matches && sum !== board.question) {
-      target.lastChild.animate({ opacity: [0, 0, 1] }, board.player.pace())
+      const [, tint, , number] = target.children
+      number.animate({ opacity: [0, 0, 1] }, board.player.pace())
+      tint.animate({ opacity: [0, 0, tint.style.opacity] }, board.player.pace())
     }
   }
   return flights
