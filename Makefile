@@ -104,7 +104,7 @@ lint: .venv/made
 
 # out of the way of Python: tests/fake_cuda/run.py puts it on its path, over a stand-in driver
 .venv/cupy: .venv/made
-	$(BIN)/python -m pip install --quiet --no-deps --target $@ cupy-cuda13x==14.2.0 cuda-pathfinder
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ cupy-cuda13x==14.2.0 "cuda-pathfinder==1.*"
 	touch $@
 
 clean:
