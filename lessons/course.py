@@ -23,6 +23,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import v4
 from PIL import Image
 
+from tinyfcn.course.player.page import share_parts
 
 HERE = Path(__file__).parent
 CELL_KINDS = {'# %%': 'code', '# %% tags=["hide-input"]': 'folded', '# %% [markdown]': 'markdown'}
@@ -137,6 +138,10 @@ def execute(nb, folder, cache=None):
     for count, cell in enumerate(code_cells, 1):
         cell.execution_count = count
         cell.outputs = clean_outputs(cell.outputs, count)
+    data = [output.data for cell in code_cells for output in cell.outputs
+            if 'text/html' in output.get('data', {})]
+    for each, html in zip(data, share_parts([each['text/html'] for each in data])):
+        each['text/html'] = html
     return nb
 
 

@@ -21,7 +21,7 @@ from tinyfcn import ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
 
-plt.rcParams['figure.dpi'] = 70
+plt.rcParams['figure.dpi'] = 80
 
 # %% [markdown]
 # ## An image and its label
@@ -196,6 +196,13 @@ if box is None:                                         # that was the last box
     walk = net.walk(x)
     box, y = next(walk)
 viz.side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(5, box.channels))}, width=1.4)
+
+# %% [markdown]
+# Or step through all of them. On the left is what a box reads, on the right what it writes, of each
+# the channels with the largest numbers:
+
+# %%
+tracing.walk(net, x[..., 16:48, 20:60])                   # a part of the image
 
 # %% [markdown]
 # All outputs so far are kept by name: `net.values['pool1']` is a plain NumPy array. The **backward

@@ -325,7 +325,8 @@ table = metrics.confusion(small_target, np.roll(small_target, 4, axis=1), 2)
 assert np.isclose(metrics.scores(table)['iu'][1], 2 / 10)
 
 # %% [markdown]
-# A net whose scores lie 32 pixels apart cannot do well on small objects, however well it is trained.
+# A net whose scores lie 32 pixels apart cannot do well on small objects, however well it is
+# trained.
 #
 # ## What PyTorch calls this
 #

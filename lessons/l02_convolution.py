@@ -38,7 +38,7 @@ def convolve(image, kernel):
 
 viz.side_by_side({'image': grey, 'vertical edges': convolve(grey, vertical),
                   'horizontal edges': convolve(grey, horizontal),
-                  'both': np.hypot(convolve(grey, vertical), convolve(grey, horizontal))}, width=1.5)
+                  'both': np.hypot(convolve(grey, vertical), convolve(grey, horizontal))})
 
 # %% [markdown]
 # White marks a step from dark to bright, black from bright to dark, and grey no edge. The nine
@@ -255,7 +255,7 @@ assert round(products / 1e9) == 18
 # `yours` leaves the image as it is. Try everything on `image[:, :, 0]` instead of `grey`, too.
 
 # %%
-yours = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]               # try: [[0, 1, 0], [1, -4, 1], [0, 1, 0]], [[9]]
+yours = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]           # try: [[0, 1, 0], [1, -4, 1], [0, 1, 0]], [[9]]
 channel = grey                                          # try: image[:, :, 0], image[:, :, 2]
 
 kernels = {
@@ -264,7 +264,7 @@ kernels = {
     'slope: sum 0': np.array([[-2., -1, 0], [-1, 0, 1], [0, 1, 2]]),
     'yours': np.array(yours),
 }
-viz.side_by_side({name: convolve(channel, kernel) for name, kernel in kernels.items()}, width=1.5)
+viz.side_by_side({name: convolve(channel, kernel) for name, kernel in kernels.items()})
 
 # %% tags=["hide-input"]
 identity = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]])

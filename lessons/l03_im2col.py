@@ -60,7 +60,7 @@ column_tint[:, 0] = 1
 column_tint[:, 2] = 2
 column_tint[:, 7] = 3
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2), dpi=75, width_ratios=[4, 9])
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2), dpi=110, width_ratios=[4, 9])
 grid(left, x, tint, 'x')
 grid(right, cols[0], column_tint, 'im2col(x): a column for each position')
 plt.show()
@@ -155,7 +155,7 @@ y = rows @ cols[0]                                              # (2, 8) times (
 assert np.array_equal(y.reshape(2, 2, 2), ops.conv2d(image, w)[0][0])
 
 band = np.repeat([1, 2], 4)                                     # the channel of each tap
-figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=75, width_ratios=[8, 4, 4])
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=110, width_ratios=[8, 4, 4])
 grid(axes[0], rows, np.tile(band, (2, 1)), 'w: a kernel in each row')
 grid(axes[1], cols[0], np.tile(band[:, None], (1, 4)), '@  im2col(x)')
 grid(axes[2], y, np.zeros((2, 4)), '=  y: a channel in each row')
@@ -189,7 +189,7 @@ disc = ((down - 11.5) ** 2 + (right - 9) ** 2 < 40).astype('float64')
 cols, _ = ops.im2col(disc[None, None], 9)       # a large window, so that the shifts can be seen
 shifted = cols[0].reshape(9, 9, 16, 16)         # row and column of the tap, then of the position
 
-figure, axes = plt.subplots(1, 6, figsize=(7, 1.5), dpi=75)
+figure, axes = plt.subplots(1, 6, figsize=(7, 1.5), dpi=110)
 axes[0].imshow(disc, cmap='Blues')
 axes[0].set_title('x', fontsize=9)
 for ax, (i, j) in zip(axes[1:], [(0, 0), (0, 8), (4, 4), (8, 0), (8, 8)]):
@@ -270,9 +270,9 @@ assert round(channels_in * n_tap * height * width * 4 / megabyte) == 1123
 # More than a gigabyte, for one layer and one image. The library therefore does two things. First,
 # for the backward pass it keeps x and never the columns: they are computed again when they are
 # needed. Second, for large images it builds no columns at all. A row of a window lies side by side
-# in memory already, so loops that are compiled for this CPU read it there, and keep the sums of a few
-# positions and filters in registers until the last product (`tinyfcn/kernels/cpu/direct.py`). The
-# code above remains the definition.
+# in memory already, so loops that are compiled for this CPU read it there, and keep the sums of a
+# few positions and filters in registers until the last product (`tinyfcn/kernels/cpu/direct.py`).
+# The code above remains the definition.
 #
 # ## Change this and run again
 #

@@ -52,7 +52,7 @@ numbered = np.arange(1., 10).reshape(1, 1, 3, 3)                # the taps by th
 M = ops.conv_matrix(numbered, (6, 6)).toarray()
 
 # %% tags=["hide-input"]
-figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.5), dpi=75, width_ratios=[1, 5])
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.5), dpi=110, width_ratios=[1, 5])
 draw_taps(left, numbered[0, 0], 'w', lines=(1, 1))
 draw_taps(right, M, 'M(w): 16 outputs × 36 pixels', lines=(4, 6))
 plt.show()
@@ -162,7 +162,7 @@ print(pixels[0].T.astype(int))                  # a row for each output: the pix
 # fewer entries. A stride of 2 removes rows: in those that remain, the kernel moves by two pixels.
 
 # %% tags=["hide-input"]
-figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=75)
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=110)
 for ax, (stride, padding) in zip(axes, [(1, 0), (1, 1), (2, 1)]):
     M = ops.conv_matrix(w, (6, 6), stride, padding).toarray()
     draw_taps(ax, M, f'stride {stride}, pad {padding}: {M.shape[0]}×{M.shape[1]}')
@@ -185,7 +185,7 @@ assert np.array_equal(block, ops.conv_matrix(kernels[1:2, 0:1], (4, 4)).toarray(
 x = rng.standard_normal((1, 2, 4, 4))
 assert np.allclose(M @ x.ravel(), ops.conv2d(x, kernels)[0].ravel())
 
-figure, ax = plt.subplots(figsize=(4.6, 2), dpi=75)
+figure, ax = plt.subplots(figsize=(4.6, 2), dpi=110)
 limit = abs(M.toarray()).max()
 ax.imshow(M.toarray(), cmap='RdBu', vmin=-limit, vmax=limit)
 ax.hlines([3.5, 7.5], -.5, 31.5, color='black', lw=.8)
@@ -239,7 +239,7 @@ except ValueError as error:
 M = ops.conv_matrix(numbered, (6, 6)).toarray()
 full = rng.integers(1, 10, M.shape)
 local = np.where(M > 0, full, 0)
-figure, axes = plt.subplots(1, 3, figsize=(7, 1.7), dpi=75)
+figure, axes = plt.subplots(1, 3, figsize=(7, 1.7), dpi=110)
 for ax, matrix, kind in zip(axes, [full, local, M], ['fully connected', 'local', 'convolution']):
     count = 9 if matrix is M else np.count_nonzero(matrix)
     draw_taps(ax, matrix, f'{kind}: {count} weights')
@@ -281,7 +281,7 @@ size = 6, 6                             # try: (3, 3), (3, 12)
 geometry = dict(stride=1, pad=0)        # try: dict(stride=3, pad=0), dict(stride=1, pad=2)
 
 M = ops.conv_matrix(numbered, size, **geometry)
-figure, ax = plt.subplots(figsize=(4, 2.4), dpi=75)
+figure, ax = plt.subplots(figsize=(4, 2.4), dpi=110)
 draw_taps(ax, M.toarray(), f'{M.shape[0]}×{M.shape[1]}, {M.nnz} entries')
 plt.show()
 
@@ -373,5 +373,5 @@ check('conv_matrix', conv_matrix_mine)
 #
 # </details>
 #
-# **Next, 05:** so far all weights were given. To learn them, a net first needs a number that says how
-# wrong it is. After that, lesson 06 uses Mᵀ.
+# **Next, 05:** so far all weights were given. To learn them, a net first needs a number that says
+# how wrong it is. After that, lesson 06 uses Mᵀ.

@@ -4,7 +4,7 @@
 # **A net has given every pixel a score for each class. How wrong are they, in one number, and which
 # way should they move?**
 #
-# *About 40 minutes, with its exercises.*
+# *About 50 minutes, with its exercises.*
 #
 # So far all weights were given: we chose them, or the library did. A net *learns* its weights. For
 # that it needs one number that says how wrong its scores are, the **loss**, and the direction in
@@ -17,10 +17,11 @@ import numpy as np
 
 import tinyfcn
 from tinyfcn import ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
 
-plt.rcParams['figure.dpi'] = 60
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## One pixel, by hand
@@ -223,45 +224,29 @@ for i in range(1, 31):
 assert np.isclose(v, (1 - .9 ** 30) / (1 - .9)) and v < 10
 
 # %% [markdown]
-# Now a valley with two weights, thirty times as steep along one axis as along the other: without
-# momentum, and with it.
+# Now a valley with two weights, thirty times as steep along one axis as along the other, without
+# momentum. Step through it: each step goes back and forth across the valley, and only a little
+# along it. (The lines are positions of equal loss; lr and momentum can be changed in the player,
+# too.)
 
 # %%
-def path(momentum, lr, steps=40):
-    """Gradient descent on ½(w₀² + 30 w₁²): all positions of w."""
-    params = {'w': np.array([-4., 1.])}
-    sgd = tinyfcn.optim.SGD(lr=lr, momentum=momentum)
-    positions = [params['w'].copy()]
-    for _ in range(steps):
-        sgd.step(params, {'w': np.array([1., 30.]) * params['w']})
-        positions.append(params['w'].copy())
-    return np.array(positions)
-
-
-# %% tags=["hide-input"]
-def draw_path(ax, positions, title):
-    """The positions over the lines of equal loss."""
-    a, b = np.meshgrid(np.linspace(-4.5, 1.5, 50), np.linspace(-1.3, 1.3, 40))
-    ax.contour(a, b, (a * a + 30 * b * b) / 2, 5, colors='#9aa0aa', linewidths=.6)
-    ax.plot(*positions.T, 'o-', ms=2.5, lw=1, color='#d55e00')
-    ax.set_title(f'{title}: {np.hypot(*positions[-1]):.2f} from the minimum', fontsize=9)
-
-
-_, axes = plt.subplots(1, 2, figsize=(8.5, 2.2), sharey=True, layout='constrained')
-for ax, momentum in zip(axes, (0., .8)):
-    draw_path(ax, path(momentum, lr=.02), f'momentum {momentum}')
-assert np.hypot(*path(.8, .02)[-1]) < .1 < 1 < np.hypot(*path(0., .02)[-1])
+VALLEY = dict(curvature=(1., 30.), start=(-4., 1.))
+tracing.descent(lr=.05, momentum=0., **VALLEY)
 
 # %% [markdown]
-# **Change this and run again:** momentum 0.8 to 0.99 (it overshoots the minimum and swings back),
-# or lr .02 to .07 with momentum 0 (each step crosses the valley and ends higher: it *diverges*; the
-# steepest direction limits lr).
+# **Change this and run again:** with momentum 0.8 the same 40 steps end at the minimum. With 0.99
+# the weights overshoot it and swing back. And with lr .07 and no momentum each step crosses the
+# valley and ends higher: the training *diverges*. The steepest direction limits lr.
 
 # %%
-mu, rate = .8, .02                                      # try: (.99, .02), (0., .07), (.99, .07)
+rate, mu = .05, .8                                      # try: (.05, .99), (.07, 0.), (.07, .99)
 
-_, ax = plt.subplots(figsize=(4.4, 2.2))
-draw_path(ax, path(mu, rate), f'momentum {mu}, lr {rate}')
+tracing.descent(rate, mu, **VALLEY)
+
+# %% tags=["hide-input"]
+ends = {(lr, momentum): tracing.descent(lr, momentum, **VALLEY).trace['frames'][-1]['loss']
+        for lr, momentum in [(.05, 0.), (.05, .8), (.07, 0.)]}
+assert 10 * ends[.05, .8] < ends[.05, 0.] < 23 < ends[.07, 0.]          # 23 at the start
 
 # %% [markdown]
 # Another rule that you will meet is **Adam**: it divides each weight's step by the recent magnitude

@@ -36,7 +36,7 @@ from tinyfcn.ops.conv import weight_gradient
 # functions.
 
 # %% tags=["hide-input"]
-figure, ax = plt.subplots(figsize=(5, 2), dpi=75)
+figure, ax = plt.subplots(figsize=(5, 2), dpi=110)
 ax.add_patch(plt.Rectangle((0, 0), 3, 2, facecolor='#edf2f7', edgecolor='#4a5568'))
 ax.text(1.5, 1, 'conv2d', ha='center', va='center')
 for start, end, at, name in [((-2, 1.5), (0, 1.5), (-2.4, 1.5), 'x'),
@@ -78,9 +78,9 @@ print('dx', dx, '  dw', dw, '  db', db)
 # Note how they cross: the gradient of x is computed from w, and that of w from x. So the backward
 # pass needs the inputs of the forward pass. They are stored in the *cache*.
 #
-# Check it numerically, by a central **finite difference** as in lesson 05: move x[0] by a small ε up
-# and down, and divide the change of L by 2ε. It gives the *numerical* gradient, the chain rule the
-# *analytic* one.
+# Check it numerically, by a central **finite difference** as in lesson 05: move x[0] by a small ε
+# up and down, and divide the change of L by 2ε. It gives the *numerical* gradient, the chain rule
+# the *analytic* one.
 
 # %%
 def loss(x):
@@ -308,7 +308,7 @@ assert gradcheck.check(ops.im2col, plane, (3, 3)).ok
 # float32 it is so large that right and wrong gradients look alike. Therefore: check in float64.
 
 # %% tags=["hide-input"]
-figure, ax = plt.subplots(figsize=(4, 2), dpi=75)
+figure, ax = plt.subplots(figsize=(4, 2), dpi=110)
 steps = 10. ** -np.arange(0, 13)
 best = {}
 for dtype in np.float32, np.float64:

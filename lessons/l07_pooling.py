@@ -19,7 +19,7 @@ from tinyfcn import ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
 
-plt.rcParams['figure.dpi'] = 80
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## Why pool: a larger receptive field at lower cost

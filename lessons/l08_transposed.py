@@ -19,7 +19,7 @@ from tinyfcn import ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
 
-plt.rcParams['figure.dpi'] = 80
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## The same connections in the other direction

@@ -20,7 +20,7 @@ from tinyfcn import ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
 
-plt.rcParams['figure.dpi'] = 80
+plt.rcParams['figure.dpi'] = 100
 rng = np.random.default_rng(0)
 
 # %% [markdown]

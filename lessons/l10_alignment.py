@@ -25,7 +25,7 @@ from tinyfcn.models.fcn import stride32
 from tinyfcn.models.vgg import vgg16_trunk
 from tinyfcn.net.alignment import Alignment
 
-plt.rcParams['figure.dpi'] = 60
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## Every cell has a position over the image
@@ -74,9 +74,9 @@ plt.show()
 # ## Three sums
 #
 # Put one more layer on top, with a window of k units, its own stride s and padding p. Its unit i
-# reads k units of the row below, the first of which is `s·i − p`: that was lesson 02. Their centre is
-# `s·i − p + (k − 1)/2`. Neighbouring units of the row below are `stride` pixels apart: the stride of
-# a row is counted in pixels of the image, over all layers so far. Therefore
+# reads k units of the row below, the first of which is `s·i − p`: that was lesson 02. Their centre
+# is `s·i − p + (k − 1)/2`. Neighbouring units of the row below are `stride` pixels apart: the
+# stride of a row is counted in pixels of the image, over all layers so far. Therefore
 #
 # ```
 # field   grows by          stride·(k − 1)
@@ -124,9 +124,9 @@ check('alignment', alignment_mine)
 #
 # </details>
 #
-# The library has the same three sums, for both axes and in exact fractions. Its `reach` is k − 1, or
-# dilation·(k − 1) if the taps are dilated (lesson 17). It calls the stride of a row `scale`, because
-# `stride` is the argument of the layer.
+# The library has the same three sums, for both axes and in exact fractions. Its `reach` is k − 1,
+# or dilation·(k − 1) if the taps are dilated (lesson 17). It calls the stride of a row `scale`,
+# because `stride` is the argument of the layer.
 
 # %%
 viz.show_source(Alignment.window)
@@ -286,11 +286,11 @@ alignment = fcn32s.score_fr.alignment
 assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (404, 32, 12.5)
 
 # %% [markdown]
-# The shift of the scores in one sum is (1 − 100) + (0.5 + 1 + 2 + 4 + 8) + 32·3 = **12.5**. `conv1_1`
-# is padded by 100, where a padding of 1 would not change the shift: −99. Five poolings add half of
-# 1, 2, 4, 8 and 16 pixels: +15.5. And fc6, a 7×7 window without padding at stride 32, adds three of
-# its cells: +96. So the first score of FCN-32s is centred on pixel 12.5, the next on 44.5, and each
-# has a receptive field of 404 pixels.
+# The shift of the scores in one sum is (1 − 100) + (0.5 + 1 + 2 + 4 + 8) + 32·3 = **12.5**.
+# `conv1_1` is padded by 100, where a padding of 1 would not change the shift: −99. Five poolings
+# add half of 1, 2, 4, 8 and 16 pixels: +15.5. And fc6, a 7×7 window without padding at stride 32,
+# adds three of its cells: +96. So the first score of FCN-32s is centred on pixel 12.5, the next on
+# 44.5, and each has a receptive field of 404 pixels.
 #
 # Drag the cell of `fc6` (or use the arrow keys) and watch which cells it reads, box by box, down to
 # the image. The image has 160 pixels; everything left of 0 and right of 159 is padding.
@@ -342,7 +342,8 @@ def too_short(margin):
 
 
 failures = {margin: too_short(margin) for margin in (81, 96, 97)}
-print(failures)
+for margin, heights in failures.items():
+    print(f'pad {margin}: too short for {len(heights)} of 999 heights')
 
 # %% tags=["hide-input"]
 assert failures == {81: [*range(1, 33)], 96: [1, 2], 97: []}

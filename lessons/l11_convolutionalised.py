@@ -29,7 +29,7 @@ from tinyfcn.models import vgg
 from tinyfcn.net.summary import multiply_adds
 from tinyfcn.weights.cache import cached_weights
 
-plt.rcParams['figure.dpi'] = 60
+plt.rcParams['figure.dpi'] = 54
 
 # %% [markdown]
 # ## By hand: a row of weights is a kernel
@@ -113,8 +113,8 @@ assert not np.array_equal(naive, kernels) and np.array_equal(right, kernels)
 # ## The real thing
 #
 # These are the fully connected layers of VGG-16 and AlexNet in this library. They are written as
-# convolutions from the start: fc6 with a kernel of the size of its input map, fc7 with 1×1. (Dropout
-# sets a random half of the values to zero during training: lesson 13.)
+# convolutions from the start: fc6 with a kernel of the size of its input map, fc7 with 1×1.
+# (Dropout sets a random half of the values to zero during training: lesson 13.)
 
 # %%
 viz.show_source(vgg.fc6_fc7)
@@ -156,9 +156,9 @@ net = classifier(side=34, margin=0)
 net.sizes((34, 34))
 
 # %% [markdown]
-# The windows are cut from synthetic images of discs, triangles, rings and flowers. Each step is what
-# you know: the forward pass, the loss (lesson 05), the backward pass (lesson 06), and a step of the
-# optimizer Adam (lesson 05). What else matters in training is the subject of lesson 14.
+# The windows are cut from synthetic images of discs, triangles, rings and flowers. Each step is
+# what you know: the forward pass, the loss (lesson 05), the backward pass (lesson 06), and a step
+# of the optimizer Adam (lesson 05). What else matters in training is the subject of lesson 14.
 
 # %%
 def normalise(image):
@@ -454,10 +454,10 @@ for c in ranking[:5]:
 
 # %% [markdown]
 # These are the five best classes of the whole image: the softmax of the mean over all positions.
-# For the portrait GoogLeNet says *Windsor tie*. (In a terminal, `tinyfcn predict googlenet photo.jpg`
-# says the same of a photo at 256 pixels on its shorter side. There it is an *academic gown*: a net
-# knows things in the size in which it was trained on them, and a tie is seldom that small.) Now
-# look at the positions: where is a class, and which class is best at each position?
+# For the portrait GoogLeNet says *Windsor tie*. (In a terminal, `tinyfcn predict googlenet
+# photo.jpg` says the same of a photo at 256 pixels on its shorter side. There it is an *academic
+# gown*: a net knows things in the size in which it was trained on them, and a tie is seldom that
+# small.) Now look at the positions: where is a class, and which class is best at each position?
 
 # %% tags=["hide-input"]
 photo_alignment = expert[map_name].alignment

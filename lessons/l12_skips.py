@@ -3,7 +3,7 @@
 #
 # **FCN-32s knows what is in the image. How do 16s and 8s get the outlines?**
 #
-# *About 60 minutes, with its exercises.*
+# *About 65 minutes, with its exercises.*
 #
 # One score stands for 32×32 pixels. However good the scores are, between two of them there is only
 # linear interpolation. The paper's second idea is to add scores from earlier layers, which have
@@ -29,7 +29,7 @@ from tinyfcn.course.exercises import check
 from tinyfcn.models import fcn
 from tinyfcn.training.recipes.ours import TINY
 
-plt.rcParams['figure.dpi'] = 60
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## What coarse scores cannot represent
@@ -288,7 +288,7 @@ assert mean_iu['stride 8'] < mean_iu['stride 4'] < mean_iu['stride 2']
 # uses a held-out image.
 
 # %%
-MY_IMAGE = None                 # try: '../benchmarks/results/demo.png', '../docs/why.png', 'im2col.gif'
+MY_IMAGE = None             # try: '../benchmarks/results/demo.png', '../docs/why.png', 'im2col.gif'
 
 if MY_IMAGE:
     image = read_image(MY_IMAGE)
@@ -314,19 +314,22 @@ def without(net, *names):
 
 turned_off = {'no skip': ('score_pool2', 'score_pool1'), '+ pool2': ('score_pool1',),
               '+ pool1': ()}
-masks = {}
 for title, names in turned_off.items():
-    net = without(nets['stride 2'], *names)
-    mean_iu[title] = tinyfcn.evaluate(net, test_set)['mean_iu']
-    masks[f'{title}: {100 * mean_iu[title]:.1f}'] = viz.colours(tinyfcn.predict(net, image))
-viz.side_by_side(masks, width=2.2)
+    mean_iu[title] = tinyfcn.evaluate(without(nets['stride 2'], *names), test_set)['mean_iu']
+    print(f'{title:8} mean IU {100 * mean_iu[title]:.1f}')
+
+# %%
+held_out, its_label = test_set[3]
+tracing.skips(nets['stride 2'], prepare(held_out, TINY['preprocess']), its_label,
+              ['score_pool2', 'score_pool1'], test_set.classes)
 
 # %% tags=["hide-input"]
 assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 
 # %% [markdown]
-# The titles give mean IU in per cent on the held-out images. Without its skips the last net loses a
-# good part of its mean IU: its coarse scores now rely on the skips for the outlines.
+# The printed numbers are over all held-out images, the player shows one of them. Without its skips
+# the last net loses a good part of its mean IU: its coarse scores now rely on the skips for the
+# outlines.
 #
 # **Change this and run again.** Here only the skip from pool1 is active. Expect little gain over no
 # skip at all, because the receptive field of pool1 is 4 pixels. Or remove the coarse scores,
@@ -467,5 +470,5 @@ assert np.allclose(concatenated, separate)
 #
 # </details>
 #
-# **Next, 13:** FCN-8s is complete, and you know each of its boxes. How does the gradient find its way
-# back through all of them?
+# **Next, 13:** FCN-8s is complete, and you know each of its boxes. How does the gradient find its
+# way back through all of them?

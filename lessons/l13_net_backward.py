@@ -7,8 +7,8 @@
 #
 # In lesson 06 you wrote the backward of one op, and met the one rule for a net: *where a value was
 # read twice, its gradients add.* Since then you have met every box of FCN-8s: pooling, upsampling,
-# crops and skips. Now you write the backward pass of the whole net yourself, and compare it with the
-# library's, bit for bit.
+# crops and skips. Now you write the backward pass of the whole net yourself, and compare it with
+# the library's, bit for bit.
 
 # %% tags=["hide-input"]
 from tempfile import TemporaryDirectory
@@ -35,12 +35,12 @@ rng = np.random.default_rng(5)
 # ```
 #
 # Start with dscore = 1 and go backward. v3 reads v1 and v2, so v2 receives 4, and v1 receives 1.
-# Then v2 reads v1, which receives 3·4 = 12 *more*: 13. Then v1 reads v0: 2·13 = 26. Step through it.
-# A box is handled when all boxes that read it have been handled; going through the list from its
-# end guarantees that.
+# Then v2 reads v1, which receives 3·4 = 12 *more*: 13. Then v1 reads v0: 2·13 = 26. Step through
+# it. A box is handled when all boxes that read it have been handled; going through the list from
+# its end guarantees that.
 
 # %% tags=["hide-input"]
-FACTORS = [[], [(0, 2)], [(1, 3)], [(1, 1), (2, 4)]]    # of each value: (the value it reads, factor)
+FACTORS = [[], [(0, 2)], [(1, 3)], [(1, 1), (2, 4)]]    # of each value: (value it reads, factor)
 gradients = [0, 0, 0, 1]
 frames = [dict(caption='the gradient of the score is given: 1', set={}, highlight={'d': [[0, 3]]})]
 for i in (3, 2, 1):

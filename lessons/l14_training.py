@@ -3,7 +3,7 @@
 #
 # **Loss, gradients, a step: how do they become a net that segments images it has never seen?**
 #
-# *About 45 minutes, with its exercises.*
+# *About 50 minutes, with its exercises.*
 #
 # You know the loss and its gradient with respect to the scores, the step of SGD (lesson 05), and
 # the backward pass through every box (lessons 06 and 13). Lessons 11 and 12 have trained nets with
@@ -20,6 +20,7 @@ import numpy as np
 
 import tinyfcn
 from tinyfcn import ops, viz
+from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
 from tinyfcn.data.batches import batches
@@ -28,7 +29,7 @@ from tinyfcn.init import zeros
 from tinyfcn.layers import add, batch_norm, conv, crop, max_pool, relu, upsample
 from tinyfcn.training import loop as training
 
-plt.rcParams.update({'figure.dpi': 56, 'image.interpolation': 'nearest'})
+plt.rcParams.update({'figure.dpi': 100, 'image.interpolation': 'nearest'})
 
 # %% [markdown]
 # ## A step of SGD, in full
@@ -232,12 +233,25 @@ assert maps[3][label[0] == 0].mean() < maps[3][label[0] == 3].mean()
 # %% [markdown]
 # ## Then, held-out images
 #
-# The generator is paused after its first step. Let it run to the end; then evaluate the net on
-# sixty **held-out** images, which were not used for training (a validation set), with one confusion
-# matrix over all of them (lesson 01).
+# The generator is paused after its first step. Let it run to the end, and look at the mask of one
+# **held-out** image now and then: an image that is not used for training. Step through it: at first
+# everything is background, then the shapes appear, coarse, and their outlines come last.
 
 # %%
-history = [row['loss'] for row in rows]
+val_image, val_label = val_set[11]
+history = []
+masks = {}
+for row in rows:
+    history.append(row['loss'])
+    if row['step'] in (2, 5, 10, 20, 40, 80, 130):
+        masks[row['step']] = tinyfcn.predict(net, val_image)
+tracing.training(val_image, val_label, masks, val_set.classes)
+
+# %% [markdown]
+# One image says little. Evaluate the net on all sixty held-out images (a validation set), with one
+# confusion matrix over all of them (lesson 01):
+
+# %%
 scores = tinyfcn.evaluate(net, val_set)
 print(f'mean IU {scores["mean_iu"]:.3f} on {len(val_set)} held-out images; IU by class:',
       dict(zip(val_set.classes, scores['iu'].round(2).tolist())))
@@ -246,18 +260,11 @@ print(f'mean IU {scores["mean_iu"]:.3f} on {len(val_set)} held-out images; IU by
 assert scores['mean_iu'] > .9
 
 # %% tags=["hide-input"]
-figure, axes = plt.subplots(1, 4, figsize=(7.5, 1.6), layout='constrained',
-                            gridspec_kw=dict(width_ratios=[1.6, 1, 1, 1]))
-axes[0].semilogy(history, color='#9aa0aa', lw=.8)
-axes[0].semilogy(np.convolve(history, np.ones(10) / 10, 'valid'), color='#0072b2')
-axes[0].set_title('loss at each step, and the mean of ten', fontsize=8)
-image, label = val_set[11]
-shown = [('image', image), ('label', viz.colours(label)),
-         ('prediction', viz.colours(tinyfcn.predict(net, image)))]
-for ax, (title, pixels) in zip(axes[1:], shown):
-    ax.imshow(pixels)
-    ax.set_title(title, fontsize=8)
-    ax.axis('off')
+plt.figure(figsize=(6, 1.9))
+plt.semilogy(history, color='#9aa0aa', lw=.8)
+plt.semilogy(np.convolve(history, np.ones(10) / 10, 'valid'), color='#0072b2')
+plt.title('loss at each step, and the mean of ten', fontsize=9)
+plt.tight_layout()
 
 # %% [markdown]
 # **Change this and run again:** the first forty steps of another net. Set lr from .1 to .001 (the

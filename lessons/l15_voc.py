@@ -35,7 +35,7 @@ from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
 from tinyfcn.weights.cache import cached_weights
 
-plt.rcParams.update({'figure.dpi': 60, 'image.interpolation': 'nearest'})
+plt.rcParams.update({'figure.dpi': 100, 'image.interpolation': 'nearest'})
 
 # %% [markdown]
 # ## What VOC is
@@ -229,10 +229,10 @@ else:
     print("GoogLeNet's weights are not here yet: `tinyfcn weights get googlenet` gets them")
 
 # %% [markdown]
-# For the portrait GoogLeNet says *Windsor tie* with 80 %. As RGB this becomes 53 %, without the mean
-# 70 %; prepared as for torchvision's weights, it is a *mosquito net* with 41 %. Not one of them is
-# an error. That is why in this library the preprocessing belongs to the weights: a training that
-# starts from them prepares its images as they need it.
+# For the portrait GoogLeNet says *Windsor tie* with 80 %. As RGB this becomes 53 %, without the
+# mean 70 %; prepared as for torchvision's weights, it is a *mosquito net* with 41 %. Not one of
+# them is an error. That is why in this library the preprocessing belongs to the weights: a training
+# that starts from them prepares its images as they need it.
 
 # %% [markdown]
 # ## Check the data before training
@@ -450,8 +450,8 @@ print(iu_table(tinyfcn.metrics.scores(hist), hist, val_set.classes))
 #
 # ## A net that has been trained
 #
-# Nets that were trained on VOC's classes are published, too. One command gets the FCN of torchvision,
-# on ResNet-50, and another the FCN-8s of the paper:
+# Nets that were trained on VOC's classes are published, too. One command gets the FCN of
+# torchvision, on ResNet-50, and another the FCN-8s of the paper:
 #
 #     tinyfcn weights get fcn_resnet50                        142 MB
 #     tinyfcn weights get pascal-fcn8s-dag                    about 500 MB

@@ -23,7 +23,7 @@ from tinyfcn.runtime.gpu import gpu_status
 from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
 
-plt.rcParams['figure.dpi'] = 70
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## Is there a GPU? Check layer by layer

@@ -24,7 +24,7 @@ from tinyfcn.models import deeplab
 from tinyfcn.net.alignment import Alignment
 from tinyfcn.net.summary import multiply_adds
 
-plt.rcParams['figure.dpi'] = 60
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## By hand: what a stride discards

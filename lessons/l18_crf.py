@@ -24,7 +24,7 @@ from tinyfcn.course import tracing
 from tinyfcn.data import shapes
 from tinyfcn.course.exercises import check
 
-plt.rcParams['figure.dpi'] = 60
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## Blurred probabilities
@@ -333,7 +333,8 @@ before_and_after = [metrics.scores(metrics.confusion(label, x.argmax(0), 5))['me
                     for x in (prob, after)]
 viz.side_by_side({'image': image, 'label': viz.colours(label),
                   f'before: {100 * before_and_after[0]:.1f}': viz.colours(prob.argmax(0)),
-                  f'after: {100 * before_and_after[1]:.1f}': viz.colours(after.argmax(0))}, width=2.1)
+                  f'after: {100 * before_and_after[1]:.1f}': viz.colours(after.argmax(0))},
+                 width=2.1)
 
 # %% tags=["hide-input"]
 assert before_and_after[1] < before_and_after[0]

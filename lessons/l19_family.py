@@ -24,7 +24,7 @@ from tinyfcn.models.deconvnet import pool_with_switches, unpool_block
 from tinyfcn.models.pspnet import BINS, pyramid
 from tinyfcn.net.summary import compare_nets, multiply_adds
 
-plt.rcParams['figure.dpi'] = 60
+plt.rcParams['figure.dpi'] = 100
 
 # %% [markdown]
 # ## One table

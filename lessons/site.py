@@ -117,9 +117,16 @@ def cell_html(cell):
     css_class = 'cell exercise' if is_exercise else 'cell'
     code = highlight_code(cell.source)
     if 'hide-input' in cell.metadata.get('tags', []):
-        code = f'<details class="folded"><summary>Code</summary>{code}</details>'
+        code = f'<details class="folded"><summary>{folded_title(cell)}</summary>{code}</details>'
     outputs = ''.join(output_html(output) for output in cell.outputs)
     return f'<section class="{css_class}">{code}{outputs}</section>'
+
+
+def folded_title(cell):
+    """What a folded cell does, in a word."""
+    if cell.source.startswith(('import ', 'from ')):
+        return 'Imports'
+    return 'Code of the figure' if any('data' in output for output in cell.outputs) else 'Checks'
 
 
 def neighbour_link(lesson, direction):

@@ -11,10 +11,10 @@ def test_images_side_by_side():
     ramp = np.arange(600.).reshape(20, 30)
     red[..., 0] = 255
     shown = side_by_side({'red': red, 'ramp': ramp}, width=2)
-    assert shown.size == (280, 119)                     # 4 × 1.7 inches at 70 dpi
+    assert shown.size == (400, 170)                     # 4 × 1.7 inches at 100 dpi
     assert len(shown.getcolors()) <= 32
     left, right = (np.array(shown.convert('RGB').crop(box)) for box in
-                   [(0, 0, 140, 119), (140, 0, 280, 119)])
+                   [(0, 0, 200, 170), (200, 0, 400, 170)])
     assert (left == (255, 0, 0)).all(2).mean() > .4 and not (right == (255, 0, 0)).all(2).any()
 
 

@@ -161,6 +161,8 @@ CROPS = Exercise(inputs='pad', outputs='pool4 pool3 image', cases=[(120,), (100,
         sum_up(trunk_pad=0),
     'These are pixels. A crop counts cells of the row that is cropped: divide by its stride.':
         sum_up(pixels=True),
+    'These are the crops for a pad of 100. The last one depends on the padding: more padding moves '
+    'the scores to the left.': lambda pad: (5, 9, 31),
     'The signs are wrong. The row that starts earlier is cropped, and an offset is positive.':
         lambda pad: tuple(-crop for crop in sum_up()(pad)),
 })
