@@ -1,10 +1,11 @@
-"""cupy.RawModule on the host: the code of a .cu file, compiled by g++ with cuda_emulator.cpp.
+"""The kernels of .cu files, compiled by g++ with cuda_emulator.cpp, to look for races.
 
-    kernel = RawModule(code='#define REAL float\n' + text).get_function('relu_backward')
-    kernel((blocks,), (threads,), (dy, y, dx, np.int64(dy.size)))       # arrays, written in place
+    with use_emulator(): ...                            # inside, these kernels run here
     with emulate(order='reverse'): ...                  # the last thread first
     with emulate(sanitize='address'): ...               # in a process with the address sanitizer
     with emulate(sanitize='thread'): ...                # in a process with the thread sanitizer
+
+Arrays are those of CuPy over the stand-in driver (fake_cuda/), whose device memory is the host's.
 
 It finds wrong indices, bounds and types, barriers that some threads miss, and races. It knows
 nothing of a GPU's rounding and speed. CuPy passes a Python int as eight bytes and a float as a
@@ -15,7 +16,7 @@ import re
 import struct
 import subprocess
 from contextlib import contextmanager
-from ctypes import CDLL, c_int, c_void_p
+from ctypes import CDLL, c_char, c_int, c_void_p
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -25,7 +26,9 @@ from tempfile import TemporaryDirectory, gettempdir
 import numpy as np
 import pytest
 
+from tinyfcn.kernels.gpu import launch, tape
 from tinyfcn.kernels.gpu.launch import DTYPES, read_signatures
+from tinyfcn.runtime.backend import is_cupy
 
 FLAGS = {None: ['-shared', '-fPIC', '-O1'],
          'address': ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
@@ -34,6 +37,19 @@ RUNTIME = Path(__file__).with_name('cuda_emulator.cpp')
 KERNELS_HERE = '// ---- the .cu file\n'         # where in RUNTIME the kernels are inserted
 _settings = {'order': 'forward', 'sanitize': None}
 launched = set()        # the names of the kernels that ran
+
+
+@contextmanager
+def use_emulator():
+    """Inside, kernels of .cu files run here, those too that CuPy has compiled before."""
+    import cupy
+    with pytest.MonkeyPatch.context() as change:
+        change.setattr(cupy, 'RawModule', RawModule)
+        change.setattr(tape, 'enabled', False)          # a tape calls the driver itself
+        change.setattr(launch, '_plans', {})
+        for name in '_module', '_compiled':
+            change.setattr(launch, name, cache(getattr(launch, name).__wrapped__))
+        yield
 
 
 @contextmanager
@@ -107,11 +123,11 @@ class RawModule:
 
 
 def to_numpy(x):
-    """The NumPy array behind an array of the fake CuPy; a number as CUDA would pass it."""
-    x = getattr(x, '_host', x)
-    if isinstance(x, np.ndarray):
-        return x if x.ndim else x.reshape(1)
-    return np.asarray(x)
+    """An array of CuPy as one of NumPy in the same memory; a number as CUDA would pass it."""
+    if not is_cupy(x):
+        return np.asarray(x)
+    memory = (c_char * x.nbytes).from_address(x.data.ptr)
+    return np.ndarray(x.shape or 1, x.dtype, memory, strides=x.strides or None)
 
 
 def is_null(value):

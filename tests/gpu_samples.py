@@ -9,8 +9,7 @@ REAL, and under the sanitizers. The kernels must accept the samples: a test fail
 none, or if no row launches a kernel of some .cu file.
 
 SMALL_THRESHOLDS lowers the sizes from which on an op has a kernel, or a certain algorithm.
-ROUGH_TOLERANCE is for rows whose kernels round more than others. WRITE_IN_PLACE names the ops that
-write into their arguments.
+WRITE_IN_PLACE names the ops that write into their arguments.
 """
 import numpy as np
 from samples import PICKERS, Sample, a_conv2d, changed, seed, stream
@@ -126,5 +125,3 @@ SAMPLERS = {
 }
 SMALL_THRESHOLDS = ((conv, 'WINOGRAD_CHANNELS', 1), (conv, 'WINOGRAD_WINDOWS', 1),
                     (im2col, 'MIN_SUM', 20))
-ROUGH_TOLERANCE = dict.fromkeys(                        # of the largest
-    ('conv2d', 'conv_transpose2d', 'winograd', 'conv_relu'), 1e-5)

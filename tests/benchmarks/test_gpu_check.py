@@ -1,7 +1,8 @@
 """The scripts for a GPU, run without one: `make gpu-check`, the benchmark, the full run.
 
-They run on the fake CuPy or on the CPU. So on a GPU the scripts will run to their end and report
-what is wrong. These tests say nothing about the rounding and the speed of a GPU.
+They run on the real CuPy over the stand-in driver, or on the CPU. So on a GPU the scripts will run
+to their end and report what is wrong. These tests say nothing about the rounding and the speed of a
+GPU.
 """
 import json
 import sys
@@ -12,7 +13,6 @@ from zipfile import ZipFile
 import gpu_check
 import numpy as np
 import pytest
-from fake_cupy import use_fake_cupy
 from gpu_run_data import write_data
 from optional_deps import needs_torch
 from samples import TABLE
@@ -29,22 +29,16 @@ with pytest.MonkeyPatch.context() as patch:             # the benchmarks use two
     import pack_data
     from gpu_jobs import Log, read_log, run_jobs
 
-pytestmark = pytest.mark.gpuproof
+pytestmark = pytest.mark.cupy
 
 SAMPLES = ('conv2d-all-pairs', 'max_pool-padded', 'batch_norm-training', 'dropout-keeps-all',
         'softmax_cross_entropy-both-weights-mean', 'concat-many')
 
 
-@pytest.fixture
-def cupy():
-    with use_fake_cupy() as module:
-        yield module
-
-
 # ---- make gpu-check ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('name', SAMPLES)
-def test_an_op_is_checked_by_reference_and_kernel_in_both_dtypes(cupy, name):
+def test_an_op_is_checked_by_reference_and_kernel_in_both_dtypes(real_cupy, name):
     rows = [*gpu_check.check_op(name, TABLE[name])]
     assert {(row.part, row.dtype) for row in rows} == {
         (part, dtype) for part in ('op, reference', 'op, kernel')
@@ -52,7 +46,7 @@ def test_an_op_is_checked_by_reference_and_kernel_in_both_dtypes(cupy, name):
     assert all(row.ok for row in rows), [*map(str, rows)]
 
 
-def test_a_wrong_result_is_reported(cupy, monkeypatch):
+def test_a_wrong_result_is_reported(real_cupy, monkeypatch):
     """Inputs that are wrong by 1e-3, and inputs that are NaN."""
     for factor in (1.001, np.nan):
         monkeypatch.setattr(gpu_check, 'to_gpu', lambda x, factor=factor: to_gpu(
@@ -66,7 +60,7 @@ def test_a_result_on_the_host_is_reported():
         gpu_check.largest_error([np.zeros(3)], [np.zeros(3)])
 
 
-def test_an_exception_is_a_failed_row(cupy):
+def test_an_exception_is_a_failed_row(real_cupy):
     def broken():
         raise MemoryError('out of memory')
 
@@ -75,18 +69,18 @@ def test_an_exception_is_a_failed_row(cupy):
 
 
 @pytest.mark.parametrize('dtype', gpu_check.TOLERANCES)
-def test_a_net(cupy, dtype):
+def test_a_net(real_cupy, dtype):
     rows = [*gpu_check.check_net('tiny_8s', dtype, width=1 / 4, size=(17, 20))]
     assert len(rows) == 2 and all(row.ok for row in rows), [*map(str, rows)]
 
 
 @pytest.mark.parametrize('optimizer', gpu_check.OPTIMIZERS)
-def test_a_training(cupy, optimizer):
+def test_a_training(real_cupy, optimizer):
     rows = [*gpu_check.check_training('tiny_8s', optimizer, 'float64')]
     assert len(rows) == 3 and all(row.ok for row in rows), [*map(str, rows)]
 
 
-def test_two_runs_with_one_seed_agree(cupy, monkeypatch):
+def test_two_runs_with_one_seed_agree(real_cupy, monkeypatch):
     row, = gpu_check.check_determinism('tiny_8s')
     assert row.ok, str(row)
     train_net = gpu_check.train_net
@@ -192,7 +186,7 @@ def test_the_full_run_dry_on_the_cpu(data, tmp_path):
     assert sum(line.startswith('| camvid') for line in lines) == 6
 
 
-def test_a_part_of_it_on_the_fake_gpu(cupy, data, tmp_path, monkeypatch):
+def test_a_part_of_it_on_the_stand_in_driver(real_cupy, data, tmp_path, monkeypatch):
     """Without --steps: the speed of a copy decides how many steps there is time for."""
     monkeypatch.setattr(gpu_run, 'WARM_UP_STEPS', 1)
     monkeypatch.setattr(gpu_run, 'TIMED_STEPS', 1)
@@ -204,7 +198,7 @@ def test_a_part_of_it_on_the_fake_gpu(cupy, data, tmp_path, monkeypatch):
     run_jobs(gpu_run.make_jobs(args), args.log, args.worker)
     log = read_log(args.log)
     row, = gpu_tables.rows_of(log, 'stage')
-    assert 'no GPU: the host computes' in gpu_tables.first_row(log, 'machine')['gpu']
+    assert 'stand-in driver, no GPU' in gpu_tables.first_row(log, 'machine')['gpu']
     assert 1 <= row['steps'] <= row['recipe']['steps'] < 40_000 and row['epochs'] > 0
     assert not log.failed, log.failed
 
@@ -329,7 +323,7 @@ def test_every_op_of_the_net_beside_pytorch_and_its_floor(small, tmp_path):
     assert len(lines) == len(rows) + 4
 
 
-def test_ceilings_count_bytes_and_flops(cupy):
+def test_ceilings_count_bytes_and_flops(real_cupy):
     for device in 'cpu', 'gpu':
         found = gpu_timing.ceilings(device, size=64, copied=1 << 16)
         assert found['copy'] > 0 and found['product, float32'] > 0

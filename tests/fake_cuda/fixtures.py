@@ -11,8 +11,8 @@ def real_cupy():
     Without CuPy's pool the driver sees where an array ends; see memory.cpp.
     """
     if 'FAKE_CUDA_WHEEL' not in os.environ:
-        message = ('the mark cupy needs the stand-in driver: '
-                   'python tests/fake_cuda/run.py -m pytest -m cupy')
+        message = ('the marks cupy and gpuproof need the stand-in driver: '
+                   'python tests/fake_cuda/run.py -m pytest -m "cupy or gpuproof"')
         assert not os.environ.get('CI'), message
         pytest.skip(message)
     import cupy

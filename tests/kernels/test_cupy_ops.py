@@ -6,6 +6,7 @@ nothing to the host on the way.
 """
 from contextlib import nullcontext
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -74,25 +75,41 @@ def allowed_transfers(sample, implementation):
     return NOTHING if uses_kernel else OF_REFERENCE.get(sample.op, NOTHING)
 
 
+class OnNumpy(NamedTuple):
+    """What NumPy computes of a sample: y, cache, statistics and gradients."""
+
+    dy: np.ndarray
+    results: tuple          # in the dtype of the sample
+    exact: tuple            # in float64
+
+
+def compute_on_numpy(sample):
+    with reference_only():
+        dy = some_dy(forward(sample)[0])
+        return OnNumpy(dy, forward_backward(sample, dy),
+                       forward_backward(cast(sample, 'float64'), np.asarray(dy, 'float64')))
+
+
+def check(cupy, sample, on_numpy, implementation, tol):
+    """The sample on the GPU gives the expected results with no more transfers than allowed."""
+    on_gpu = changed(sample, cupy.asarray)
+    dy = cupy.asarray(on_numpy.dy) if on_numpy.dy.shape else on_numpy.dy
+    with IMPLEMENTATIONS[implementation](), counting() as counts:
+        results = forward_backward(on_gpu, dy)
+    assert_alike(results, on_numpy.results, on_numpy.exact, tol)
+    transfers = counts['uploads'], counts['waits']
+    assert transfers == allowed_transfers(on_gpu, implementation), 'uploads, waits'
+    with IMPLEMENTATIONS[implementation](), threads_reversed():
+        results = forward_backward(on_gpu, dy)
+    assert_alike(results, on_numpy.results, on_numpy.exact, tol)
+
+
 @pytest.mark.parametrize('implementation', IMPLEMENTATIONS)
 @pytest.mark.parametrize('dtype', TOLERANCES)
 @pytest.mark.parametrize('sample', TABLE.values(), ids=TABLE)
 def test_an_op_on_the_gpu_equals_numpy(real_cupy, sample, dtype, implementation):
-    typed = cast(sample, dtype)
-    with reference_only():
-        dy = some_dy(forward(typed)[0])
-        expected = forward_backward(typed, dy)
-        exact = forward_backward(cast(typed, 'float64'), np.asarray(dy, 'float64'))
-    on_gpu = changed(typed, real_cupy.asarray)
-    gpu_dy = real_cupy.asarray(dy) if dy.shape else dy
-    with IMPLEMENTATIONS[implementation](), counting() as counts:
-        results = forward_backward(on_gpu, gpu_dy)
-    assert_alike(results, expected, exact, TOLERANCES[dtype])
-    transfers = counts['uploads'], counts['waits']
-    assert transfers == allowed_transfers(on_gpu, implementation), 'uploads, waits'
-    with IMPLEMENTATIONS[implementation](), threads_reversed():
-        results = forward_backward(on_gpu, gpu_dy)
-    assert_alike(results, expected, exact, TOLERANCES[dtype])
+    sample = cast(sample, dtype)
+    check(real_cupy, sample, compute_on_numpy(sample), implementation, TOLERANCES[dtype])
 
 
 @pytest.mark.parametrize('kwargs', [{}, dict(stride=2, pad=1), dict(dilation=2), dict(groups=2)])
@@ -106,3 +123,39 @@ def test_the_matrix_of_a_convolution_is_built_on_the_gpu(real_cupy, kwargs):
     assert isinstance(m, import_module('cupyx.scipy.sparse').csr_array)
     assert_close((m @ real_cupy.asarray(x).ravel()).get(), y.ravel(), 1e-12)
     assert_close((m.T @ real_cupy.asarray(y).ravel()).get(), dx.ravel(), 1e-12)
+
+
+# ---- Mixed arrays and transfers inside an op are found
+
+MISTAKES = {
+    'a NumPy array': (
+        lambda x, xp: np.maximum(x, np.zeros(x.shape, x.dtype)), TypeError, 'Unsupported type'),
+    'a conversion to NumPy': (
+        lambda x, xp: np.maximum(np.asarray(x), 0), TypeError, 'Implicit conversion'),
+    'a NumPy index': (
+        lambda x, xp: x.clip(0)[np.arange(len(x))], AssertionError, 'uploads, waits'),
+    'a result on the host': (
+        lambda x, xp: np.maximum(x.get(), 0), AssertionError, 'is not on the GPU'),
+    'a detour over the host': (
+        lambda x, xp: xp.asarray(np.maximum(x.get(), 0)), AssertionError, 'uploads, waits'),
+    'a condition on values': (
+        lambda x, xp: x.clip(0) if (x > 0).any() else 0 * x, AssertionError, 'uploads, waits'),
+    'unwritten memory': (lambda x, xp: xp.empty_like(x), AssertionError, 'differs by nan'),
+    'a wider dtype': (
+        lambda x, xp: x.clip(0) * np.float64(1), AssertionError, 'float64 instead of float32'),
+}
+
+
+@pytest.mark.parametrize('relu, error, message', MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_inside_an_op_is_found(real_cupy, monkeypatch, relu, error, message):
+    sample = cast(TABLE['relu-0'], 'float32')
+    on_numpy = compute_on_numpy(sample)
+
+    def planted(x):
+        y = relu(x, real_cupy)
+        return y, (y,)
+
+    planted.backward = lambda dy, cache: (dy * real_cupy.asarray(cache[0] > 0),)
+    monkeypatch.setattr(ops, 'relu', planted)
+    with pytest.raises(error, match=message):
+        check(real_cupy, sample, on_numpy, 'reference', 1e-6)

@@ -2,27 +2,30 @@
 
 They quote lines of the sources, so they have a mark of their own and no part in `make test`.
 """
-from pathlib import Path
+from shutil import copy
 
 import cuda_emulator
 import numpy as np
 import pytest
 from gpu_compare import compare_with_reference, with_dtype
-from samples import a_loss, a_pointwise, a_pool, a_take
+from samples import a_conv2d, a_loss, a_pointwise, a_pool, a_take
 
 from tinyfcn.kernels.gpu import launch
 
 pytestmark = pytest.mark.mutants
 
 
-@pytest.fixture(autouse=True, scope='module')
-def compiler():
-    cuda_emulator.require_compiler()
+@pytest.fixture(autouse=True)
+def emulator(real_cupy):
+    with cuda_emulator.use_emulator():
+        yield
 
 
 # file, old code, new code; the sample to run; how to run it; a part of the message
 OVERHANGING = a_pool('max_pool', (5, 7), 2)
 LOSS = a_loss((17, 19))                             # more pixels than threads in a block
+WINOGRAD = a_conv2d((33, 21), c=32, k=32, n=1, pad=1)           # 54 tiles, computed in a run of 64
+IM2COL = a_conv2d((5, 7), n=1)                                  # 15 places, in a run of 32
 BUGS = {
     'a read outside the image': (
         'pool', 'left + kw < w ? left + kw : w;', 'left + kw;',
@@ -52,6 +55,17 @@ BUGS = {
     'a value that two threads write': (
         'pointwise', 'dx[i] = y[i] > 0', 'dx[i / 2] = y[i] > 0',
         a_pointwise('relu', 2, 3, 4, 5), dict(sanitize='thread'), 'data race'),
+    'another of the points of Winograd': (
+        'winograd', 'Q3 = 27. / 8', 'Q3 = 26. / 8', WINOGRAD, {}, None),
+    'a tile behind the last one is written': (
+        'winograd', 'image >= n || left >= ow', 'left >= ow', WINOGRAD, dict(sanitize='address'),
+        'heap-buffer-overflow'),
+    'a place behind the last one is written': (
+        'im2col', 'if (image >= n)', 'if (image > n)', IM2COL, dict(sanitize='address'),
+        'heap-buffer-overflow'),
+    'a ReLU that is left out': (
+        'im2col', 'y[i] = relu && value < 0 ? 0 : value', 'y[i] = value',
+        a_conv2d((4, 4), ksize=1, n=1)._replace(op='conv_relu'), {}, None),
     'a thread that reads its neighbour\'s result': (
         'pointwise', 'dx[i] = y[i] > 0', 'dx[i] = (i ? 0 * dx[i - 1] : 0) + y[i] > 0',
         a_pointwise('relu', 2, 3, 4, 5), dict(order='reverse'), None),
@@ -64,7 +78,9 @@ def test_a_planted_bug_is_caught(file, old, new, sample, kwargs, message, tmp_pa
     assert code.count(old) == 1
     with cuda_emulator.emulate(**kwargs):
         compare_with_reference(with_dtype(sample))          # passes before the bug is planted
-    Path(tmp_path / f'{file}.cu').write_text(code.replace(old, new), 'utf-8')
+    for path in launch.FOLDER.glob('*.cu'):
+        copy(path, tmp_path)
+    (tmp_path / f'{file}.cu').write_text(code.replace(old, new), 'utf-8')
     monkeypatch.setattr(launch, 'FOLDER', tmp_path)
     with cuda_emulator.emulate(**kwargs), \
             pytest.raises((AssertionError, RuntimeError, TypeError, ValueError), match=message):

@@ -7,7 +7,6 @@ from pathlib import Path
 import cuda_emulator
 import numpy as np
 import pytest
-from fake_cupy import use_fake_cupy
 
 from tinyfcn.kernels.gpu import launch
 
@@ -30,12 +29,11 @@ extern "C" __global__ void mix(const REAL* x,           // n * c
 
 
 @pytest.fixture
-def cupy(tmp_path, monkeypatch):
-    cuda_emulator.require_compiler()
+def cupy(real_cupy, tmp_path, monkeypatch):
     (tmp_path / 'mix.cu').write_text(CODE, 'utf-8')
     monkeypatch.setattr(launch, 'FOLDER', tmp_path)
-    with use_fake_cupy() as module:
-        yield module
+    with cuda_emulator.use_emulator():
+        yield real_cupy
 
 
 def arguments(cupy, dtype='float32', **other):
@@ -132,9 +130,7 @@ def test_an_array_of_another_gpu_is_rejected(cupy):
     class Elsewhere(cupy.ndarray):
         device = type('Device', (), {'id': 1})()
 
-    x = cupy.zeros((2, 3), 'float32')
-    elsewhere = object.__new__(Elsewhere)
-    elsewhere._host = x._host
+    elsewhere = Elsewhere((2, 3), 'float32')
     with pytest.raises(ValueError, match='mix: x is on GPU 1; the kernel would run on GPU 0'):
         mix(arguments(cupy, x=elsewhere))
 

@@ -7,7 +7,6 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from fake_cupy import use_fake_cupy
 from samples import NAMES, TABLE, changed
 
 from tinyfcn import ops
@@ -62,20 +61,19 @@ def test_no_images(sample):
             assert not dx.any()
 
 
-@pytest.mark.gpuproof
+@pytest.mark.cupy
 @pytest.mark.parametrize('name', NAMES)
-def test_no_images_on_a_gpu(name):
+def test_no_images_on_a_gpu(real_cupy, name):
     sample = emptied(next(row for key, row in ROWS.items() if key.startswith(f'{name}-')))
     y, grads = run(sample)
-    with use_fake_cupy() as cupy:
-        on_gpu = changed(sample, lambda v: cupy.asarray(
-            v, 'float32' if v.dtype.kind == 'f' else None))
-        gpu_y, cache, *_ = getattr(ops, name)(*on_gpu.args, **deepcopy(on_gpu.kwargs))
-        dy = cupy.asarray(np.zeros(y.shape, y.dtype)) if y.shape else 1.
-        gpu_grads = getattr(ops, name).backward(dy, cache)
-        assert gpu_y.shape == y.shape
-        assert [getattr(dx, 'shape', None) for dx in gpu_grads] == [
-            getattr(dx, 'shape', None) for dx in grads]
+    on_gpu = changed(sample, lambda v: real_cupy.asarray(
+        v, 'float32' if v.dtype.kind == 'f' else None))
+    gpu_y, cache, *_ = getattr(ops, name)(*on_gpu.args, **deepcopy(on_gpu.kwargs))
+    dy = real_cupy.zeros(y.shape, y.dtype) if y.shape else 1.
+    gpu_grads = getattr(ops, name).backward(dy, cache)
+    assert gpu_y.shape == y.shape
+    assert [getattr(dx, 'shape', None) for dx in gpu_grads] == [
+        getattr(dx, 'shape', None) for dx in grads]
 
 
 def test_statistics_of_no_images_are_refused():
