@@ -52,8 +52,7 @@ def call_a(args, deadline):
     if wrong:
         return [f'The smoke test failed, so nothing else was run: {wrong}\n', *speed_lines(smoke)]
     check = supervise(worker_command(CHECK, '--out', args.out, '--parts', *CHECK_PARTS),
-                      args.out / 'gpu_check.jsonl', CHECK_SHARE * (deadline - monotonic()),
-                      CUDA_LAUNCH_BLOCKING='1')
+                      args.out / 'gpu_check.jsonl', CHECK_SHARE * (deadline - monotonic()))
     if winograd_failed(check):
         bench.append('--exact')
     results = supervise(bench, log, deadline - monotonic())

@@ -152,7 +152,7 @@ def describe(error):
 
 # ---- The supervisor ------------------------------------------------------------------------------
 
-def supervise(command, path, seconds, **environ):
+def supervise(command, path, seconds):
     """Run workers, `command --worker DEADLINE`, until all is done or the time is up. -> the Log
 
     Failures are printed as they come, and on a terminal how many jobs are done. What the workers
@@ -165,7 +165,7 @@ def supervise(command, path, seconds, **environ):
         while monotonic() < deadline:
             done = read_log(path).done
             reason = _run_worker([*map(str, command), '--worker', str(deadline)], path, output,
-                                 deadline, {**os.environ, **environ}, bar)
+                                 deadline, bar)
             log = read_log(path)
             if not reason or monotonic() >= deadline:
                 break
@@ -179,11 +179,11 @@ def supervise(command, path, seconds, **environ):
     return read_log(path)
 
 
-def _run_worker(command, path, output, deadline, environ, bar):
+def _run_worker(command, path, output, deadline, bar):
     """Start a worker and wait for its end, or kill it. -> why it ended; '' if it did all"""
     position = path.stat().st_size if path.exists() else 0
     with output.open('ab') as file:
-        worker = Popen(command, stdout=file, stderr=STDOUT, env=environ, start_new_session=True)
+        worker = Popen(command, stdout=file, stderr=STDOUT, start_new_session=True)
     limit = START_SECONDS
     since = monotonic()
     try:

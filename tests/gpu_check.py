@@ -7,14 +7,16 @@
     python3 tests/gpu_check.py --seconds 120    what there is no time for is named
 
 The CPU's result is the expected one: for an op its reference implementation in float64, for a net
-the same net. Errors are in units of the largest expected value (of 1, if all are smaller). In
-float32 two correct nets may differ by a per cent in a gradient, because a ReLU near 0 may be on or
-off; the direction of the gradient is the same. So in float32 directions are compared.
+the same net by reference implementations, so that nothing is compiled for this CPU. Errors are in
+units of the largest expected value (of 1, if all are smaller). In float32 two correct nets may
+differ by a per cent in a gradient, because a ReLU near 0 may be on or off; the direction of the
+gradient is the same. So in float32 directions are compared.
 
 Every result is written at once, and a new process goes on where one was killed or has seen a CUDA
 error. Kernels run one at a time, so that an error is that of its own op.
 """
 import argparse
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -56,6 +58,7 @@ HEADING = '## Runs on a GPU, newest first\n'
 NONE_YET = '\nNone yet.\n'
 PARTS = 'ops', 'nets', 'trainings', 'full'
 SECONDS = 1800
+ENVIRON = dict(CUDA_LAUNCH_BLOCKING='1', NUMBA_DISABLE_JIT='1')
 # of these jobs the first results are most wanted
 FIRST = 'net fcn8s,', 'net segnet_basic,', 'op winograd', 'op softmax_cross_entropy'
 TOLERANCES = dict(float32=1e-4, float64=1e-10)
@@ -398,6 +401,7 @@ def main():
         parser.error(f'{args.record}: no such file')
     log_file = args.out / 'gpu_check.jsonl'
     if args.worker:
+        os.environ.update(ENVIRON)              # before CuPy and Numba are imported
         describe_gpu()                          # ends here if there is none
         return run_jobs(make_jobs(args.parts), log_file, args.worker, is_usable)
     if args.record:
@@ -405,8 +409,7 @@ def main():
         return 0
     args.out.mkdir(parents=True, exist_ok=True)
     log_file.unlink(missing_ok=True)
-    log = supervise(worker_command(__file__, *sys.argv[1:]), log_file, args.seconds,
-                    CUDA_LAUNCH_BLOCKING='1')
+    log = supervise(worker_command(__file__, *sys.argv[1:]), log_file, args.seconds)
     report(log, args.write)
     return int(count_failures(log) > 0)
 

@@ -19,12 +19,11 @@ from gpu_run_data import write_data
 sys.path.append(str(Path(__file__).parents[2] / 'benchmarks'))
 
 # isort: split
-from gpu_jobs import read_log
+import gpu_call
+from gpu_jobs import Log, read_log
 from pack_data import pack
 
-pytestmark = pytest.mark.cupy
-CALL = Path(__file__).parents[2] / 'benchmarks' / 'gpu_call.py'
-SECONDS = 120
+SECONDS = int(os.environ.get('REHEARSAL_SECONDS', '120'))        # more on a busy machine
 MAX_FILES = 8                       # that come back from a machine that is lent
 KILLED = 'its process was killed by SIGKILL'
 
@@ -36,7 +35,7 @@ class Call:
         self.out = out
         self.log = out / log
         self.signals = signals              # {job: signal}
-        command = [sys.executable, CALL, *options, '--out', out, '--seconds', SECONDS,
+        command = [sys.executable, gpu_call.__file__, *options, '--out', out, '--seconds', SECONDS,
                    '--width', '1/16']
         self.began = monotonic()
         self.process = Popen([*map(str, command)], stdout=PIPE, text=True,
@@ -80,8 +79,8 @@ def calls(tmp_path_factory):
     (folder / 'data').mkdir()
     pack(write_data(folder / 'data'), folder / 'data.zip')
     calls = [
-        Call(folder / 'a', 'gpu.jsonl', {'step, float32, 1': signal.SIGKILL,
-                                         'forward, float32, 8': signal.SIGSTOP},
+        Call(folder / 'a', 'gpu.jsonl', {'forward, float32, 1': signal.SIGKILL,
+                                         'step, float32, 1': signal.SIGSTOP},
              'transform_input', 'a', '--size', 64),
         Call(folder / 'b', 'gpu_run.jsonl', {'vgg 16s': signal.SIGKILL,
                                              'camvid 8s': signal.SIGSTOP},
@@ -91,15 +90,14 @@ def calls(tmp_path_factory):
         call.process.kill()
 
 
+@pytest.mark.cupy
 def test_call_a(real_cupy, calls):
     """A kernel of Winograd fails in the check, so the rest is timed without Winograd."""
     call, _ = calls
     log, output = call.wait()
-    assert log.failed.pop('step, float32, 1') == KILLED
-    assert log.failed.pop('forward, float32, 8').endswith('s: killed')
-    assert not log.failed
-    assert {'products', 'ceilings', 'conv1_2, all kernels', 'forward, float32, 1',
-            'step, float32, 8'} <= log.ended
+    assert log.failed['forward, float32, 1'] == KILLED
+    assert log.failed['step, float32, 1'].endswith('s: killed')
+    assert {'products', 'ceilings', 'conv1_2, all kernels', 'forward, float32, 8'} <= log.ended
     assert all({*row['times']} == {'tinyfcn'} for row in log.rows if 'times' in row)
     assert 'PyTorch is not measured' in output and 'Without Winograd' in output
     check = read_log(call.out / 'gpu_check.jsonl')
@@ -109,15 +107,63 @@ def test_call_a(real_cupy, calls):
     assert any(name.startswith('kernels/') for name in call.packed())
 
 
+@pytest.mark.cupy
 def test_call_b(real_cupy, calls):
     """A kernel of Adam fails, which the last stage alone uses."""
     _, call = calls
     log, output = call.wait()
-    assert log.failed.pop('vgg 16s') == KILLED
-    assert log.failed.pop('camvid 8s').endswith('s: killed')
-    assert 'illegal memory access' in log.failed.pop('scratch segnet')
-    assert not log.failed and not log.not_run
+    assert {*log.failed} == {'vgg 16s', 'camvid 8s', 'scratch segnet'} and not log.not_run
+    assert log.failed['vgg 16s'] == KILLED
+    assert log.failed['camvid 8s'].endswith('s: killed')
+    assert 'illegal memory access' in log.failed['scratch segnet']
     assert {'vgg 8s', 'camvid 4s', 'page of camvid', 'curves'} <= log.ended
     assert '- FAILED: camvid 8s: not done after' in output
     assert {'pages/camvid.png', 'pages/vgg.png'} <= {*call.packed()}
     assert (call.out / 'gpu_run.png').exists()
+
+
+# ---- What a call decides -------------------------------------------------------------------------
+
+def product(precision, ok):
+    return dict(what='product', precision=precision, error=.5, ok=ok)
+
+
+def test_a_smoke_test_that_fails_ends_the_call():
+    good = [product('float32', True), product('tf32', False)]
+    assert not gpu_call.what_is_wrong(Log({'products': good}))
+    assert not gpu_call.what_is_wrong(Log(planned=['products']))    # no time yet, so later
+    wrong = gpu_call.what_is_wrong(Log({'products': [*good, product('float32', False)]}))
+    assert wrong == 'a product in float32 has the error 5.0e-01'
+    assert gpu_call.what_is_wrong(Log(failed=dict(products='no memory'))) == 'no memory'
+    assert gpu_call.what_is_wrong(Log(stopped='no driver')) == 'no driver'
+
+
+@pytest.mark.parametrize('name, error, failed, without', [
+    ('winograd-pad1', 1e-5, {}, False), ('winograd-pad1', float('nan'), {}, True),
+    ('conv2d-all-pairs', 1., {}, False), ('conv2d-all-pairs', 0., {'op winograd-pad0': '?'}, True)])
+def test_a_wrong_sample_of_winograd_turns_it_off(name, error, failed, without):
+    row = dict(part='op, kernel', name=name, error=error, tolerance=1e-4)
+    check = Log({'machine': [dict(part='machine')], f'op {name}': [row]}, failed=failed)
+    assert gpu_call.winograd_failed(check) == without
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['a', 'data.zip'], 'call b needs an archive'), (['b'], 'call b needs an archive'),
+    (['b', 'data.zip'], 'data.zip: no such file'), (['a'], 'is not empty: name another folder')])
+def test_wrong_arguments_cost_no_time(arguments, message, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'gpu.jsonl').touch()
+    monkeypatch.setattr(sys, 'argv', ['gpu_call.py', *arguments, '--out', str(tmp_path)])
+    with pytest.raises(SystemExit):
+        gpu_call.parse_args()
+    assert message in capsys.readouterr().err
+
+
+def test_kernels_come_back_and_nothing_else_is_unpacked(tmp_path):
+    out, work, next_work = (tmp_path / name for name in ('out', 'work', 'next'))
+    for path in work / 'kernels' / 'a.cubin', out / 'pages' / 'vgg.png':
+        path.parent.mkdir(parents=True)
+        path.write_text(path.name)
+    gpu_call.pack(out, work)
+    assert [path.name for path in out.iterdir()] == ['call.tar.gz']
+    gpu_call.unpack_kernels(out / 'call.tar.gz', next_work)
+    assert [path.name for path in next_work.rglob('*')] == ['kernels', 'a.cubin']
