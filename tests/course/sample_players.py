@@ -52,6 +52,7 @@ def players():
         'paths': tracing.paths([1, 2, 4]),
         'mean_field': tracing.mean_field([[[.9, .4]], [[.1, .6]]], np.full((1, 2, 3), 9, 'uint8'),
                                          dict(w1=1, alpha=1, beta=9, w2=1, gamma=1)),
+        'loss': tracing.loss([[2, 0, -1], [1, 0, 2]], [0, 255, 1]),
         'fusion': tracing.fusion(net, (64, 96), 'pool4', 'upscore2', 'score_pool4c'),
         'receptive_field': tracing.receptive_field(net, 'pool1', 'pool4', 'pool5', size=(64, 96)),
         'descent': tracing.descent(lr=.05, momentum=.5, steps=12),

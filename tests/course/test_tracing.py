@@ -3,11 +3,14 @@
 The numbers are small integers (or halves and quarters of them), so sums are exact.
 """
 import re
+from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tinyfcn import Net, build, metrics, ops
+from tinyfcn import Net, build, metrics, ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.geometry import conv_size, pool_size
 from tinyfcn.layers import conv, max_pool, upsample
@@ -386,6 +389,79 @@ def test_the_extent_holds_all_spans():
     spans = [span for frame in player.trace['frames'] for span in frame['spans'].values()]
     low, high = player.trace['extent']
     assert low == min(a for a, _ in spans) and high == max(b for _, b in spans)
+
+
+# ---- the loss, descent, and nets in pictures ----------------------------------------------------
+
+@pytest.mark.parametrize('seed', SEEDS[:4])
+def test_loss_is_the_softmax_loss_of_each_pixel(seed):
+    rng = np.random.default_rng(seed)
+    score = rng.integers(-4, 5, (3, 5)) * 1.
+    label = rng.choice([0, 1, 2, 255], 5)
+    player = tracing.loss(score, label)
+    total, dscore = ops.softmax_cross_entropy(score[None, :, None], label[None, None])
+    state = player[-1]
+    assert_same(stack(state, 'dscore')[0], dscore[0, :, 0])
+    np.testing.assert_allclose(np.sum(state['loss']), total, rtol=1e-12)
+    p = np.exp(score) / np.exp(score).sum(0)
+    np.testing.assert_allclose(state['p'], p, rtol=1e-12, atol=1e-15)
+
+
+def test_descent_follows_sgd_with_momentum():
+    player = tracing.descent(lr=.1, momentum=.5, curvature=(1, 4), start=(2, 1), steps=2)
+    # v = .1·(2, 4) = (.2, .4), w = (1.8, .6); v = (.1, .2) + .1·(1.8, 2.4), w = (1.52, .16)
+    points = [frame['point'] for frame in player.trace['frames']]
+    np.testing.assert_allclose(points, [(2, 1), (1.8, .6), (1.52, .16)], rtol=1e-12)
+    assert player[0]['caption'] == 'step 0: w = (2, 1), loss 4'
+
+
+def pixels_of(player, frame, panel):
+    """The picture that a frame shows in a panel, (H, W, 3)."""
+    address = player.trace['images'][frame['show'][panel]]
+    with Image.open(BytesIO(b64decode(address.partition(',')[2]))) as image:
+        return np.array(image.convert('RGB'))
+
+
+def test_training_shows_each_mask_in_the_colours_of_its_classes():
+    label = np.array([[0, 1], [255, 2]])
+    masks = {0: np.zeros((2, 2), int), 20: np.array([[0, 1], [1, 1]])}
+    player = tracing.training(np.zeros((2, 2, 3), 'uint8'), label, masks)
+    assert [frame['caption'] for frame in player.trace['frames']] == [
+        'after 0 steps: 33.3% of the pixels are right, mean IU 0.11',
+        'after 20 steps: 66.7% of the pixels are right, mean IU 0.50']
+    table = viz.class_colours(['background', 'class 1', 'class 2'])
+    for frame, mask in zip(player.trace['frames'], masks.values()):
+        assert_same(pixels_of(player, frame, 'mask'), table[mask])
+        assert_same(pixels_of(player, frame, 'label'), table[label])
+
+
+def test_walk_shows_the_strongest_channel_of_each_box():
+    n = Net(1, dtype='float64')
+    n.first = conv(n.data, 2, 1)
+    n.pooled = max_pool(n.first, 2)
+    n.params['first.w'][:, 0, 0, 0] = 1, 3
+    x = np.arange(16.).reshape(1, 1, 4, 4)
+    player = tracing.walk(n, x)
+    captions = [frame['caption'] for frame in player.trace['frames']]
+    assert captions[-1].startswith('pooled = max_pool(first, 2):  2 channels of 2×2')
+    grey = pixels_of(player, player.trace['frames'][-1], 'writes')[:, :2, 0]
+    np.testing.assert_allclose(grey / 255, n.values['pooled'][0, 1] / 45, atol=.04)    # 16 greys
+    assert_same(pixels_of(player, player.trace['frames'][-1], 'reads'),
+                pixels_of(player, player.trace['frames'][-2], 'writes'))
+
+
+def test_skips_are_off_while_their_score_layer_is_zero():
+    net = build('fcn16s', n_class=3, width=1/64)
+    rng = np.random.default_rng(1)
+    for name in 'score_fr', 'score_pool4':
+        net.params[f'{name}.w'][...] = rng.standard_normal(net.params[f'{name}.w'].shape)
+    x = rng.standard_normal((1, 3, 48, 64)).astype('float32')
+    label = net.forward(x)[0].argmax(0)
+    player = tracing.skips(net, x, label, ['score_pool4'])
+    without, with_skip = (frame['caption'] for frame in player.trace['frames'])
+    assert with_skip == 'with score_pool4: 100.0% of the pixels are right, mean IU 1.00'
+    assert without.startswith('without its skips: ') and '100.0%' not in without
+    assert (net.forward(x)[0].argmax(0) == label).all(), 'the net itself is not changed'
 
 
 # ---- captions and errors ------------------------------------------------------------------------

@@ -4,7 +4,8 @@ function convolve({ x, w }, { stride, pad, dilation }) {
   const padded = x.map(plane => padPlane(plane, pad))
   const { outputSize, windows } = windowsOf(sizeOf(padded[0]), sizeOf(w[0]), stride, dilation)
   const taps = w.flat(2)
-  const columns = windows.map(window => padded.flatMap(plane => window.map(([i, j]) => plane[i][j])))
+  const columns = windows.map(
+    window => padded.flatMap(plane => window.map(([i, j]) => plane[i][j])))
   const sums = columns.map(values => values.reduce((sum, value, k) => sum + value * taps[k], 0))
   const y = fillPlane(outputSize, 0)
   allCells(outputSize).forEach(([i, j], n) => { y[i][j] = sums[n] })

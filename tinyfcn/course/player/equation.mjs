@@ -1,10 +1,10 @@
-// The sum of a cell as text with its terms apart, as captions.py writes it: a part of the module that
-// page.py joins.
+// The sum of a cell as text with its terms apart, as captions.py writes it: a part of the module
+// that page.py joins.
 
 const MAX_TERMS = 12, FIRST_TERMS = 7, LAST_TERMS = 3       // a longer sum is abbreviated
 
-// -> [[text, number of its term or null], …]; valueOf([grid, i, j]) is what the cell holds now, and
-// before what it held a frame ago
+// -> [[text, number of its term or null], …]; valueOf([grid, i, j]) is what a cell holds now, and
+// before what the cell of the sum held a frame ago
 function equation(sum, valueOf, before) {
   const [grid, i, j] = sum.cell
   const name = sum.name ?? `${grid}[${i},${j}]`
@@ -24,7 +24,8 @@ function equation(sum, valueOf, before) {
 function products(terms, follows) {
   const shown = terms.map(([first, ...others], k) => {
     const sign = first < 0 ? '−' : ''
-    const factors = others.map(value => value < 0 ? `(${formatNumber(value)})` : formatNumber(value))
+    const factors = others.map(
+      value => value < 0 ? `(${formatNumber(value)})` : formatNumber(value))
     return [sign, [formatNumber(Math.abs(first)), ...factors].join('·'), k]
   })
   if (shown.length > MAX_TERMS) {

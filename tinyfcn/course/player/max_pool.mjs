@@ -26,7 +26,8 @@ function maxPool({ x }, { ksize, stride }) {
     return {
       caption: `${captionOf(sum, planes)}, found at [${pixel}]: `
         + `switch ${pixel[0]}·${size[1]} + ${pixel[1]} = ${number}`,
-      sums: [sum], set: { [yNames[c]]: [[...output, value]], [switchNames[c]]: [[...output, number]] },
+      sums: [sum],
+      set: { [yNames[c]]: [[...output, value]], [switchNames[c]]: [[...output, number]] },
       highlight: { [xNames[c]]: window, [yNames[c]]: [output], [switchNames[c]]: [output] },
     }
   })

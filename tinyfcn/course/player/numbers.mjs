@@ -1,4 +1,5 @@
-// Numbers as text, as format_number in text.py writes them: a part of the module that page.py joins.
+// Numbers as text, as format_number in text.py writes them: a part of the module that page.py
+// joins.
 
 function formatNumber(value) {
   if (value === null || value === undefined) return ''

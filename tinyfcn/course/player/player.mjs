@@ -1,5 +1,5 @@
-// Plays a trace: frames over grids of numbers, lines of points, pictures or a path. The docstring of
-// __init__.py says what a trace is.
+// Plays a trace: frames over grids of numbers, lines of points, pictures or a path. The docstring
+// of __init__.py says what a trace is.
 //
 //     play(root, trace)        fills the element `root`; root.dataset.frame is the current frame
 //

@@ -1,14 +1,14 @@
-// Links a sum with its cells: each term has a colour, which its cells have too; pointing at one shows
-// the others; a click on a cell goes to the step that writes it. A part of the module that page.py
-// joins.
+// Links a sum with its cells: each term has a colour, which its cells have too; pointing at one
+// shows the others; a click on a cell goes to the step that writes it. A part of the module that
+// page.py joins.
 
 const same = (a, b) => a[0] === b[0] && a[1] === b[1] && a[2] === b[2]
 const elementOf = (board, [grid, i, j]) => board.cells[grid][i][j]
 const valueOf = (board, [grid, i, j]) => board.values[grid][i][j]
 const beforeOf = (board, [grid, i, j]) => board.before[grid][i][j]
 
-// The terms of the frame as [sum, cells, number of its colour]: those of the active sum; if all sums
-// are of one term, say for each cell of a window, those of all; and those of all copies.
+// The terms of the frame as [sum, cells, number of its colour]: those of the active sum; if all
+// sums are of one term, say for each cell of a window, those of all; and those of all copies.
 function colouredTerms(board) {
   const counts = {}                                     // of the sums of each grid, so far
   const areSingle = board.sums.filter(isSum).every(sum => sum.terms.length === 1)
