@@ -138,7 +138,8 @@ extern "C" __global__ void transform_output(
         const int left = tile % tile_columns * 4 + column;
         if (image >= n || left >= ow)
             continue;
-        // row `column` of Aᵀ: (1 1 1 1 1 0), (0 P −P Q −Q 0), (0 P² P² Q² Q² 0), (0 P³ −P³ Q³ −Q³ 1)
+        // row `column` of Aᵀ is one of:
+        // (1 1 1 1 1 0), (0 P −P Q −Q 0), (0 P² P² Q² Q² 0), (0 P³ −P³ Q³ −Q³ 1)
         const REAL p = column == 0 ? 1 : column == 1 ? P : column == 2 ? P2 : P3;
         const REAL q = column == 0 ? 1 : column == 1 ? Q : column == 2 ? Q2 : Q3;
         const REAL at_0 = column == 0, at_3 = column == 3, sign = column % 2 ? -1 : 1;

@@ -1,8 +1,8 @@
 // The transforms of Winograd's F(4×4, 3×3) for the filters: of w before a convolution, and of dw
 // after the sums. A thread takes one filter of one channel.
 
-// The rows of G: 0 has (1, 0, 0), ∞ has (0, 0, 1), the point p has (1, p, p²) divided by the product
-// of its distances to the others. Those of p and −p differ in the sign of the middle.
+// The rows of G: that of 0 is (1, 0, 0), that of ∞ (0, 0, 1), that of another point p is (1, p, p²)
+// divided by the product of its distances to the others. −p has the middle of p with another sign.
 constexpr REAL P_0 = -81. / 130, P_1 = -27. / 65, P_2 = -18. / 65;      // of 2/3
 constexpr REAL Q_0 = 8. / 65, Q_1 = 12. / 65, Q_2 = 18. / 65;           // of 3/2
 
