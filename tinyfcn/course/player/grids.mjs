@@ -5,6 +5,7 @@ const MANY_ROWS = 15                                // from here on all cells of
 const LETTER = 8.2                                  // width of a character in it
 const EDGE = 2                                      // space around a grid, for outlines
 const WIDE = 620, TALL = 600, MIN_SCALE = 0.75      // larger grids shrink, down to this scale
+const PHONE = 460, PHONE_SCALE = .8                 // on a page that is narrower all grids shrink
 const STRIP = 4                                     // height of the strip in the colour of a term
 
 // The colour of each term, and of the cells that it is made of: those of the taps in lesson 04.
@@ -25,7 +26,8 @@ function draw(stage, trace, player) {
     const { values } = trace.grids[k]
     return Math.max(values[0].length * wide / WIDE, values.length * high / TALL)
   }))
-  const scale = Math.max(MIN_SCALE, Math.min(1, 1 / excess))
+  const most = stage.clientWidth < PHONE ? PHONE_SCALE : 1
+  const scale = Math.max(MIN_SCALE, Math.min(most, 1 / excess))
   // what is shown: {grid: rows} of values, of the values a frame ago, and of elements
   const board = { stage, trace, player, values: {}, before: {}, cells: {}, sums: [], active: null }
   const rows = {}
@@ -44,6 +46,7 @@ function draw(stage, trace, player) {
     board.values = valuesAfter(trace, index)
     board.before = valuesAfter(trace, index - 1)
     board.sums = trace.frames[index].sums ?? []
+    light(board, null)
     painters.forEach(paint => paint(index, from))
     board.main = mainSum(board)
     board.question = board.asks && index === from + 1 ? board.main : null
@@ -114,16 +117,19 @@ function drawGrid(place, grid, board, size, scale) {
     const frame = frames[index], values = board.values[name]
     const kinds = kindsOf(grid, frame, values)
     cells.forEach((row, i) => row.forEach((cell, j) => {
+      const text = formatNumber(values[i][j]), shown = `${kinds[i][j]} ${text}`
+      if (cell.shown === shown) return              // most cells of a step are as before
+      cell.shown = shown
       cell.setAttribute('class', kinds[i][j])
-      cell.lastChild.textContent = formatNumber(values[i][j])
+      cell.lastChild.textContent = text
       colourCell(cell, grid, size, i, j, values[i][j])
     }))
+    const before = Math.abs(index - from) === 1 && kindsOf(grid, frames[from], values)
     outlines.forEach(path => {
       const kind = path.classList[1]
       path.setAttribute('d', outline(kinds, kind, size))
-      if (Math.abs(index - from) === 1) {
-        slide(path, cellsOf(kindsOf(grid, frames[from], values), kind), cellsOf(kinds, kind),
-              size, board.player.pace())
+      if (before) {
+        slide(path, cellsOf(before, kind), cellsOf(kinds, kind), size, board.player.pace())
       }
     })
 

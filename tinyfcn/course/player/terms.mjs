@@ -74,6 +74,7 @@ function ask(board, sum, part) {
   const { caption } = board.player, value = valueOf(board, sum.cell)
   const element = elementOf(board, sum.cell), number = element.lastChild
   element.classList.add('asked')                        // hides its colour, too
+  element.shown = null
   number.textContent = '?'
   caption.append(part.slice(0, 3))
   const input = append(caption, 'input', { class: 'answer', 'aria-label': 'your value', size: 6 })
