@@ -5,9 +5,9 @@ from itertools import product as combinations
 
 import numpy as np
 import pytest
-from fake_cuda.driver import counting
+from fake_cuda.driver import computing, counting
 
-from tinyfcn import ops
+from tinyfcn import build, ops
 from tinyfcn.kernels import registry
 from tinyfcn.kernels.convolution import Geometry
 from tinyfcn.kernels.gpu import conv, conv1x1, im2col, winograd
@@ -86,6 +86,15 @@ def test_the_precision_reaches_every_product(cupy, name, algorithm, monkeypatch)
             ops.conv2d.backward(y, cache)
         assert counts['products'] >= 3
         assert counts['tf32_products'] == (counts['products'] if name == 'tf32' else 0)
+
+
+def test_tf32_reaches_every_product_of_a_net(cupy):
+    """Half of FCN-8s, whose convolutions run by the algorithms of the whole net."""
+    n = build('fcn8s', 21, width=1/2, seed=None).to('gpu')
+    image = cupy.zeros((1, 3, 64, 64), 'float32')
+    with precision('tf32'), computing(False), counting() as counts:
+        n.backward(score=n.forward(image, train=True))
+    assert counts['tf32_products'] == counts['products'] == 53
 
 
 def test_double_precision_is_never_reduced(cupy):
