@@ -29,7 +29,7 @@ def draw_kept(rng: Any, shape: tuple[int, ...], p: float) -> NDArray[np.bool_]:
 def is_kept(bits: NDArray[np.uint32], p: float) -> NDArray[np.bool_]:
     """Whether ⌊u / 2⁸⌋ / 2²⁴, the float32 that NumPy makes of 32 random bits u, is at least p."""
     least = ceil(float(np.float32(p)) * (1 << 24))
-    return bits >> 8 >= least
+    return bits >= least << 8                           # for p = 1 more than any 32 bits
 
 
 def scale_of_kept(p: float) -> float:
