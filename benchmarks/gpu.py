@@ -52,6 +52,7 @@ TOLERANCES = dict(float32=1e-3, tf32=2e-2)      # of the scores, in units of the
 SECONDS = 520                                   # for everything
 COMPILE_SECONDS = 60                            # that must be left to compile one more net
 BUDGET = 5.                                     # seconds for a row
+HOST_ROUNDS = 9
 LOG = 'gpu.jsonl'
 
 
@@ -107,6 +108,8 @@ def time_row(what, net, torch_nets, args, compile_net=lambda module: module):
         row['first']['tinyfcn'] = gpu_timing.seconds(runs['tinyfcn'], args.device)
         if row['what'] == 'forward':
             row['differences'] = compare_scores(runs, row['precision'])
+        row['host'] = {name: gpu_timing.host_seconds(run, args.device, args.host_rounds)
+                       for name, run in runs.items()}
         runs = {name: gpu_timing.synchronized(run, args.device) for name, run in runs.items()}
         row['times'] = time_alternately(runs, args.budget, max_rounds=31)
     return row
@@ -283,6 +286,7 @@ def work(args):
     args.precisions = PRECISIONS if on_gpu else PRECISIONS[:1]
     args.compiler = 'inductor' if on_gpu else 'eager'
     args.budget = BUDGET if args.width == 1 else .1
+    args.host_rounds = HOST_ROUNDS if args.width == 1 else 1
     args.compile_seconds = COMPILE_SECONDS if args.width == 1 else 1
     args.torch, args.without_torch = import_torch(args.device)
     with exact() if args.exact else nullcontext():

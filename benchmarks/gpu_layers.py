@@ -10,10 +10,12 @@ left out where gpu_torch is None.
 from math import prod
 from typing import Any, NamedTuple
 
+from gpu_tables import EXACT
 from gpu_timing import time_short, to_device
 from timing import SGD, np
 
 from tinyfcn import ops, optim
+from tinyfcn.dispatch import exact
 
 BATCH = 1
 OTHER_BOXES = 'relu1_1', 'pool1', 'drop6', 'upscore2', 'upscore8'
@@ -67,8 +69,8 @@ def time_layer(layer, device, budget, gpu_torch=None):
     host_dy = rng.standard_normal(y.shape, dtype='float32')
     dy = to_device(host_dy, device)
     want = [i in trainable for i in range(len(arrays))]
-    forwards = {'tinyfcn': lambda: op(*arrays, **own_kwargs)}
-    backwards = {'tinyfcn': lambda: op.backward(dy, cache, want=want)}
+    forwards = with_exact(op, lambda: op(*arrays, **own_kwargs))
+    backwards = with_exact(op, lambda: op.backward(dy, cache, want=want))
     if gpu_torch:
         torch_forwards, torch_backwards = gpu_torch.op_functions(
             op.__name__, kwargs, host, host_dy, trainable, device)
@@ -81,6 +83,15 @@ def time_layer(layer, device, budget, gpu_torch=None):
     yield dict(part='layers', layer=name, what='backward', flops=flops * (1 + (0 in trainable)),
                bytes=read + written + sum(host[i].nbytes for i in trainable),
                times=time_short(backwards, device, budget))
+
+
+def with_exact(op, run):
+    """{name: function}: run, and for a convolution also without Winograd."""
+    def run_exact():
+        with exact():
+            return run()
+
+    return {'tinyfcn': run, EXACT: run_exact} if op is ops.conv2d else {'tinyfcn': run}
 
 
 def time_loss(net, size, device, budget, gpu_torch=None):

@@ -7,6 +7,7 @@ from timing import RESULTS
 import numpy as np
 
 NAMES = 'tinyfcn', 'PyTorch', 'PyTorch channels_last'
+EXACT = 'tinyfcn exact'         # the kernels that round no more than their reference
 METRICS = 'pixel_acc', 'mean_acc', 'mean_iu', 'fw_iu'
 TERA = 1e12
 GIGA = 1e9
@@ -97,11 +98,17 @@ def nets_section(log):
     compiled_rows = {row_key(row): row for row in rows_of(log, 'compiled')}
     yield from table(
         ['precision', 'images', 'what', 'tinyfcn', 'PyTorch', 'channels_last', 'compiled',
-         'scores differ by'],
+         'host alone: tinyfcn, PyTorch', 'scores differ by'],
         [[row['precision'], row['batch'], row['what'],
           *(time_cell(row, name) for name in NAMES), compiled_cell(compiled_rows.get(row_key(row))),
-          difference_cell(row)]
+          host_cell(row), difference_cell(row)]
          for row in rows_of(log, 'nets')])
+
+
+def host_cell(row):
+    """Until the call returns, while the GPU may still compute."""
+    return ', '.join(f'{row["host"][name] / MILLI:.3g}' for name in NAMES[:2]
+                     if name in row['host'])
 
 
 def difference_cell(row):
@@ -151,15 +158,15 @@ def layers_section(rows, ceilings):
 
     def cells(row):
         return [row['layer'], row['what'], f'{row["flops"] / GIGA:.2f}',
-                f'{row["bytes"] / MEGA:.1f}', time_cell(row, 'tinyfcn'), fastest_cell(row),
-                *floor_cells(row, ceilings)]
+                f'{row["bytes"] / MEGA:.1f}', time_cell(row, 'tinyfcn'), time_cell(row, EXACT),
+                fastest_cell(row), *floor_cells(row, ceilings)]
 
-    yield from table(['op', 'what', 'GFLOP', 'MB', 'tinyfcn', 'PyTorch, the faster layout',
-                      'floor', 'of the floor'], map(cells, rows))
+    yield from table(['op', 'what', 'GFLOP', 'MB', 'tinyfcn', 'without Winograd',
+                      'PyTorch, the faster layout', 'floor', 'of the floor'], map(cells, rows))
 
 
 def fastest_cell(row):
-    others = [name for name in row['times'] if name != 'tinyfcn']
+    others = [name for name in row['times'] if name in NAMES[1:]]
     if not others:
         return 'not run'
     fastest = min(others, key=lambda name: row['times'][name]['median'])

@@ -1,6 +1,7 @@
 """The GPU of a benchmark: what it is, how long work takes, its memory, its peak speed.
 
     seconds(run)                of one run, including all work that it starts on the GPU
+    host_seconds(run)           until run() returns, while the GPU may still compute
     time_short(functions)       medians of functions that are too short for a clock
     ceilings()                  the bytes and the multiplications a second that this GPU reaches
 
@@ -8,6 +9,7 @@ The device is 'cpu' in a dry run: everything works the same, and there is nothin
 """
 from contextlib import nullcontext
 from math import ceil
+from statistics import median
 from time import perf_counter
 
 from timing import np, peak_memory, time_alternately
@@ -80,6 +82,18 @@ def seconds(run, device):
     began = perf_counter()
     synchronized(run, device)()
     return perf_counter() - began
+
+
+def host_seconds(run, device, rounds=9):
+    """The median of the seconds until run() returns, while the device may still compute."""
+    times = []
+    for _ in range(rounds):
+        wait(device)
+        began = perf_counter()
+        run()
+        times.append(perf_counter() - began)
+    wait(device)
+    return median(times)
 
 
 def time_short(functions, device, budget):

@@ -98,7 +98,7 @@ def test_call_a(real_cupy, calls):
     assert log.failed['forward, float32, 1'] == KILLED
     assert log.failed['step, float32, 1'].endswith('s: killed')
     assert {'products', 'ceilings', 'conv1_2, all kernels', 'forward, float32, 8'} <= log.ended
-    assert all({*row['times']} == {'tinyfcn'} for row in log.rows if 'times' in row)
+    assert not any('PyTorch' in row['times'] for row in log.rows if 'times' in row)
     assert 'PyTorch is not measured' in output and 'Without Winograd' in output
     check = read_log(call.out / 'gpu_check.jsonl')
     bad = [row for row in check.rows if row.get('message')]
