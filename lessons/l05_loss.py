@@ -19,7 +19,6 @@ import tinyfcn
 from tinyfcn import ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
-from tinyfcn.course.player import Player
 
 plt.rcParams['figure.dpi'] = 100
 
@@ -107,34 +106,12 @@ assert np.isclose(large_scores, same_minus_1000) and np.isclose(equal_scores, np
 # classes; every number below comes from the library's own op. **dscore** is the gradient of the
 # loss with respect to the score, and has its shape.
 
-# %% tags=["hide-input"]
-score = np.array([[2., 0, -1, 1, 3],
+# %%
+score = np.array([[2., 0, -1, 1, 3],            # a row for each class, a column for each pixel
                   [1., 0, 2, 1, 0],
                   [-1., 0, 1, -2, 0]])
 label = np.array([0, 1, 1, 255, 2])
-total, dscore = ops.softmax_cross_entropy(score[None, :, None], label[None, None])
-dscore = dscore[0, :, 0]
-
-empty = [[None] * 5 for _ in range(3)]
-frames = []
-for j in range(5):
-    pixel_loss, _ = ops.softmax_cross_entropy(score[None, :, None, j:j + 1],
-                                              label[None, None, j:j + 1])
-    cells = [[i, j] for i in range(3)]
-    caption = f'pixel {j} is void: its loss and its gradient are 0'
-    if label[j] != 255:
-        true_p = dscore[label[j], j] + 1
-        caption = f'true class {label[j]}: p = {true_p:.3f}, loss = −log p = {pixel_loss:.3f}'
-    gradients = [[i, j, float(dscore[i, j])] for i in range(3)]
-    frames.append(dict(
-        caption=caption, set=dict(loss=[[0, j, float(pixel_loss)]], dscore=gradients),
-        highlight=dict(score=cells, label=[[0, j]], dscore=cells, loss=[[0, j]])))
-Player(dict(
-    kind='grid', title='softmax loss, one pixel after the other', frames=frames,
-    grids=[dict(name='score', title='score: one row per class', values=score.tolist(), row=0),
-           dict(name='label', title='label', values=[label.tolist()], row=0),
-           dict(name='dscore', title='dscore', values=empty, row=1),
-           dict(name='loss', title='loss', values=[[None] * 5], row=1)]))
+tracing.loss(score, label)
 
 # %% [markdown]
 # Pixel 1 has equal scores and the loss log 3 = 1.1; pixel 4 has a high score for class 0, which is
@@ -157,7 +134,7 @@ by_mean = ops.softmax_cross_entropy(score[None, :, None], label[None, None], red
 print(f'sum {by_sum[0]:.3f}, mean {by_mean[0]:.3f} over 4 pixels; the fifth is void')
 
 # %% tags=["hide-input"]
-assert np.allclose(by_sum[1], 4 * by_mean[1]) and not dscore[:, 3].any()
+assert np.allclose(by_sum[1], 4 * by_mean[1]) and not by_sum[1][..., 3].any()
 
 # %% [markdown]
 # ### Exercise: the loss and its gradient

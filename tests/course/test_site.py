@@ -113,6 +113,7 @@ def test_the_index_has_a_card_for_each_lesson(open_page):
         box = card.locator('.preview > *').first.bounding_box()
         assert box['width'] > 60 and box['height'] > 30, card.inner_text()
         assert card.locator('p').inner_text().endswith('?')
+        assert re.fullmatch(r'\d\d · \d+ minutes', card.locator('.number').inner_text())
     cards.nth(3).click()
     assert page.url.endswith(f'{LESSONS[3]}.html')
     page.locator('.pager .next').click()
@@ -147,6 +148,7 @@ def test_players_step_and_solutions_are_folded(name, open_page):
             <= f.clientHeight + 1 || f.clientHeight === innerHeight - 60'''), 'it is cut off'
 
     assert page.locator('details').count() >= 4 and page.locator('details[open]').count() == 0
+    assert page.locator('details.folded').count()
     solution = page.locator('details:not(.folded):has(pre.code)').first
     assert not solution.locator('pre.code').is_visible()
     solution.locator('summary').click()
@@ -168,9 +170,11 @@ def test_text_and_code_have_enough_contrast(scheme, open_page):
     low_contrast, page_brightness = page.evaluate(f"""() => {{
       const brightness = {BRIGHTNESS}
       const low = []
-      const background = e => {{
-        const colour = getComputedStyle(e).backgroundColor
-        return colour === 'rgba(0, 0, 0, 0)' ? background(e.parentElement) : colour
+      const background = e => {{               // what is seen through a transparent colour, too
+        const [r, g, b, a = 1] = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number)
+        if (a === 1) return `rgb(${{[r, g, b]}})`
+        const below = background(e.parentElement).match(/[\\d.]+/g)
+        return `rgb(${{[r, g, b].map((v, i) => a * v + (1 - a) * below[i])}})`
       }}
       for (const e of document.querySelectorAll('main *, header a')) {{
         if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue
