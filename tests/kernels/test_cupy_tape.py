@@ -311,7 +311,7 @@ def test_a_thread_forgets_its_tapes_when_they_are_too_many(cupy, monkeypatch):
 def planted(monkeypatch):
     """A function that makes an op which has this kernel on the GPU."""
     def plant(function):
-        monkeypatch.setattr(registry, '_kernels', {})
+        monkeypatch.setattr(registry, '_kernels', dict(registry._kernels))
         registry.kernel('planted', 'cupy', accepts=lambda *arrays: True)(function)
 
         def planted(x):
@@ -344,6 +344,19 @@ def test_what_cupy_computes_itself_is_not_replayed(cupy, planted, kernel):
         x = cupy.asarray(rng.random((2, 3), 'float32'))
         assert_same_bits(op(x), kernel(x))
     assert taped_ops() == set()
+
+
+def test_an_op_inside_of_a_kernel_is_on_its_tape(cupy, monkeypatch, planted):
+    def pool_twice(x):
+        y, _ = ops.max_pool(x, 2)
+        return ops.max_pool(y, 3)[0]
+
+    op = planted(pool_twice)
+    rng = np.random.default_rng(1)
+    for _ in range(CALLS + 2):
+        x = cupy.asarray(rng.random((1, 2, 12, 12), 'float32'))
+        assert_same_bits(op(x), as_written(monkeypatch, op, x))
+    assert taped_ops() == {'planted'}
 
 
 def test_an_error_while_it_is_recorded_ends_the_recording(cupy, planted):
