@@ -329,6 +329,37 @@ def test_numbers_stride_and_pad_can_be_changed(show):
     assert_shows(page, player, 4)
 
 
+@pytest.mark.parametrize('function, grid, place, change', [
+    (tracing.im2col, 'w', (2, 0), dict(w=[[1, 0], [6, .5]])),           # there w is a column
+    (tracing.scatter, 'x', (1, 0), dict(x=[[1, 2], [6, 4]])),
+    (tracing.max_pool, 'x', (1, 0), dict(x=[[1, 2], [6, 4]])),
+])
+def test_a_number_can_be_changed_wherever_it_stands(function, grid, place, change, show):
+    numbers = dict(x=[[1, 2], [3, 4]], w=[[1, 0], [-2, .5]])
+    if function is tracing.max_pool:
+        numbers = dict(x=numbers['x'], ksize=2)
+    page = show(function(**numbers).page())
+    page.get_by_role('button', name='edit').click()
+    cell(page, grid, *place).click()
+    page.locator('.entry').fill('6')
+    page.keyboard.press('Enter')
+    assert_shows(page, function(**{**numbers, **change}), 0)
+
+
+def test_a_tap_is_a_click(page, tmp_path):
+    path = tmp_path / 'page.html'
+    path.write_text(PLAYERS['convolution'].page(), 'utf-8')
+    context = page.context.browser.new_context(has_touch=True,
+                                               viewport=dict(width=390, height=844))
+    phone = context.new_page()
+    phone.goto(path.as_uri())
+    cell(phone, 'y', 1, 2).tap()
+    assert_shows(phone, PLAYERS['convolution'], 5)
+    phone.get_by_role('button', name='next').tap()
+    assert_shows(phone, PLAYERS['convolution'], 6)
+    context.close()
+
+
 def test_a_window_that_does_not_fit_is_said(show):
     page = show(tracing.convolution(X[:2, :2], W).page())
     page.get_by_role('button', name='larger dilation').click()
