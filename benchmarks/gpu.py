@@ -178,7 +178,7 @@ def ceilings(args):
 
 
 def net_jobs(args):
-    for precision, batch, what in product(args.precisions, BATCHES, ('forward', 'step')):
+    for precision, batch, what in product(args.precisions, args.batches, ('forward', 'step')):
         row = dict(part='nets', precision=precision, batch=batch, what=what)
         yield Job(f'{what}, {precision}, {batch}', partial(time_net, row, args))
 
@@ -206,7 +206,7 @@ def memory_jobs(args):
     """In float32. The CPU of a dry run has no pool to look at."""
     if args.device == 'cpu':
         return
-    for program, batch, what in product(NAMES if args.torch else NAMES[:1], BATCHES,
+    for program, batch, what in product(NAMES if args.torch else NAMES[:1], args.batches,
                                         ('forward', 'step')):
         yield Job(f'memory, {program}, {what}, {batch}',
                   partial(measure_memory, program, what, batch, args))
@@ -240,7 +240,7 @@ def compiled_jobs(args):
     """Forward first: it compiles faster."""
     if not args.torch:
         return
-    for what, precision, batch in product(('forward', 'step'), args.precisions, BATCHES):
+    for what, precision, batch in product(('forward', 'step'), args.precisions, args.batches):
         row = dict(part='compiled', precision=precision, batch=batch, what=what)
         yield Job(f'compiled {what}, {precision}, {batch}', partial(time_compiled, row, args),
                   share=1, needs=args.compile_seconds)
@@ -285,9 +285,15 @@ def work(args):
     gpu_timing.describe_gpu(args.device)        # ends here if there is none
     args.precisions = PRECISIONS if on_gpu else PRECISIONS[:1]
     args.compiler = 'inductor' if on_gpu else 'eager'
-    args.budget = BUDGET if args.width == 1 else .1
-    args.host_rounds = HOST_ROUNDS if args.width == 1 else 1
-    args.compile_seconds = COMPILE_SECONDS if args.width == 1 else 1
+    args.batches = BATCHES
+    args.budget = BUDGET
+    args.host_rounds = HOST_ROUNDS
+    args.compile_seconds = COMPILE_SECONDS
+    if args.width != 1:                         # to try it out
+        args.batches = 1, 2
+        args.budget = .1
+        args.host_rounds = 1
+        args.compile_seconds = 1
     args.torch, args.without_torch = import_torch(args.device)
     with exact() if args.exact else nullcontext():
         return run_jobs(make_jobs(args), args.log, args.worker,

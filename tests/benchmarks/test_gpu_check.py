@@ -103,6 +103,6 @@ def test_a_part_of_it_on_the_stand_in_driver(real_cupy, tmp_path, monkeypatch):
 
 def test_ceilings_count_bytes_and_flops(real_cupy):
     for device in 'cpu', 'gpu':
-        found = gpu_timing.ceilings(device, size=64, copied=1 << 16)
+        found = gpu_timing.ceilings(device, size=64, copied=1 << 16, budget=.05)
         assert found['copy'] > 0 and found['product, float32'] > 0
         assert ('product, tf32' in found) == (device == 'gpu')

@@ -138,12 +138,12 @@ def test_a_stage_takes_as_many_steps_as_its_time_allows(least, seconds, steps):
 def small(monkeypatch):
     """benchmarks/gpu.py on the CPU, with a tiny net."""
     import gpu
-    monkeypatch.setattr(gpu, 'BATCHES', (1,))
     monkeypatch.setattr(gpu_timing, 'MIN_SECONDS', 1e-9)      # one repetition is enough
     monkeypatch.setattr('timing.collect', int)        # a tenth of a second, hundreds of times
     gpu.device_nets.cache_clear()
     args = gpu.parse_args(['--device', 'cpu', '--width', '1/32', '--size', '24', '32'])
     args.precisions = ['float32']
+    args.batches = [1]
     args.budget = 0.
     args.host_rounds = 1
     args.compile_seconds = 0.
