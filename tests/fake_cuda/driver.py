@@ -71,6 +71,7 @@ def computing(on):
         yield
     finally:
         library().fake_cuda_compute(1)
+        _forget_arrays()
 
 
 @contextmanager
@@ -105,6 +106,7 @@ def failing(kernel, action='error', after=0):
         yield
     finally:
         library().fake_cuda_reset()
+        _forget_arrays()
 
 
 def read_environment():
@@ -114,6 +116,14 @@ def read_environment():
     if 'FAKE_CUDA_FAIL' in os.environ:
         kernel, action, after = f"{os.environ['FAKE_CUDA_FAIL']},error,0".split(',')[:3]
         _fail(kernel, action, int(after) if after.isdecimal() else 0)
+
+
+def _forget_arrays():
+    """Forget what ops keep on the GPU for later calls: made while nothing ran, it has no values."""
+    from tinyfcn.kernels.gpu import tape, upsample
+    upsample._matrix.cache_clear()
+    tape._this_thread.tapes.clear()
+    tape._this_thread.attempts.clear()
 
 
 def _limit_memory(limit):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from fake_cuda import driver
 
+from tinyfcn import ops
+
 pytestmark = pytest.mark.cupy
 # after an error that stays, freeing an array fails, which CuPy can only print
 frees_fail_too = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
@@ -125,6 +127,16 @@ def test_pinned_memory_that_changes_before_its_upload_ends_is_found(cupy):
         host[0] = 2
         with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match='illegal memory access'):
             stream.synchronize()
+
+
+def test_nothing_is_kept_of_what_was_not_computed(cupy):
+    x = np.random.default_rng(0).standard_normal((1, 1, 3, 5)).astype('float32')
+    with driver.computing(False):
+        for _ in range(4):
+            ops.upsample(cupy.asarray(x), 2)
+    y, _ = ops.upsample(cupy.asarray(x), 2)
+    expected, _ = ops.upsample(x, 2)
+    np.testing.assert_allclose(y.get(), expected, rtol=1e-6)
 
 
 def test_memory_is_limited(cupy):
