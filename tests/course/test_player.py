@@ -58,7 +58,7 @@ def test_a_page_loads_nothing_and_is_packed(name):
     assert page.startswith('<!doctype html>') and page.count('</script>') == 1
     output = PLAYERS[name]._repr_html_()
     assert unpack(output)[0] == page
-    assert len(output) < 26_000, 'a lesson may have 100 kB of outputs'
+    assert len(output) < 30_000, 'a lesson may have 100 kB of outputs'
 
 
 def test_players_of_one_notebook_share_their_scripts():

@@ -423,6 +423,16 @@ def test_no_control_is_below_the_fold_of_a_phone(name, show):
         assert box['y'] + box['height'] <= 844 and box['x'] + box['width'] <= 390
 
 
+def test_what_a_step_writes_is_in_sight_on_a_low_screen(show):
+    page = show(PLAYERS['zero_insert'].page(), wide=390, high=560)
+    for key in 'End', 'Home', 'ArrowRight':
+        page.keyboard.press(key)
+        written = page.locator('g.written rect').first.bounding_box()
+        dock = page.locator('.dock').bounding_box()
+        assert 0 <= written['y'] and written['y'] + written['height'] <= dock['y'] + 1
+        assert dock['y'] + dock['height'] <= 560
+
+
 # ---- small ops in JavaScript --------------------------------------------------------------------
 
 @pytest.fixture

@@ -51,8 +51,19 @@ function draw(stage, trace, player) {
     board.main = mainSum(board)
     board.question = board.asks && index === from + 1 ? board.main : null
     activate(board, board.main)
+    if (index !== from) keepInSight(stage)
     fly(stage, index === from + 1 ? flightsOf(board) : [], player.pace())
   }
+}
+
+// On a screen that is lower than the page, scrolls to what the step writes, above the controls.
+function keepInSight(stage) {
+  const cell = stage.querySelector('g.written'), dock = document.querySelector('.dock')
+  if (!cell || document.documentElement.scrollHeight <= innerHeight) return
+  const { top, bottom } = cell.getBoundingClientRect()
+  const hidden = bottom - dock.getBoundingClientRect().top
+  if (hidden > 0) scrollBy(0, hidden + EDGE)
+  else if (top < 0) scrollBy(0, top - EDGE)
 }
 
 const isSum = sum => sum.how !== 'copy'
