@@ -39,6 +39,23 @@ def test_the_trace_is_plain_data(name):
     assert all(frame['caption'] for frame in player.trace['frames'])
 
 
+@pytest.mark.parametrize('name', [name for name, player in PLAYERS.items()
+                                  if any('sums' in f for f in player.trace['frames'])])
+def test_the_terms_of_each_sum_give_its_value(name):
+    player = PLAYERS[name]
+    before = {grid['name']: grid['values'] for grid in player.trace['grids']}
+    for n, frame in enumerate(player.trace['frames']):
+        state = player[n]
+        for each_sum in frame['sums']:
+            grid, i, j = each_sum['cell']
+            terms = [np.prod([state[g][a][b] for g, a, b in cells]) for cells in each_sum['terms']]
+            how = each_sum.get('how', 'sum')
+            value = dict(sum=sum, add=sum, max=max, mean=np.mean, copy=sum)[how](terms)
+            value += before[grid][i][j] if how == 'add' else 0
+            np.testing.assert_allclose(state[grid][i][j], value, atol=1e-14)
+        before = state
+
+
 @pytest.mark.parametrize('value, text', [
     (None, ''), (7., '7'), (-3, '−3'), (0., '0'), (-0., '0'), (1234567., '1234567'), (1e9, '1e9'),
     (1/3, '0.333'), (-2/3, '−0.667'), (1230.5, '1230'), (99.96, '100'), (.00012, '0.00012'),
