@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.cupy, pytest.mark.usefixtures('real_cupy')]
 
 # of different kinds, for float32 and the references; test_cupy_ops.py has every op in each
 FEW = 'fcn8s', 'segnet_basic', 'unet_same', 'fcn_squeezenet_4s'
+WIDTH = 1 / 32
 MAX_COSINE_GAP = 1e-3               # allowed 1 − cosine between two gradients in float32
 
 
@@ -46,7 +47,7 @@ def pass_through(net, image, output_grads):
 
 def compare_devices(name, dtype, implementation=nullcontext):
     """-> (scores, gradients) of the GPU, of the host"""
-    net = make_net(name, dtype)
+    net = make_net(name, dtype, WIDTH)
     image, output_grads = random_arrays(net, image_size(name))
     expected = pass_through(net, image, output_grads)
     net.to('gpu')
