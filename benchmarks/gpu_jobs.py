@@ -1,7 +1,7 @@
 """Jobs on a GPU: each may raise, hang or be killed, and the others still run.
 
     jobs = [Job('conv1_2', run), …]             run() yields rows, dicts of what was measured
-    run_jobs(jobs, log, deadline)               in a worker process: those that the log has not yet
+    run_jobs(jobs, path, deadline)              in a worker process: those that the log has not yet
     log = supervise(command, path, seconds)     start workers until all jobs are done
 
 After a CUDA error every later call of a process fails. So the worker ends after such a job, and a
@@ -79,7 +79,7 @@ class Log:
             self.running = job
             self.rows_of[job] = []          # it may have begun before, and not ended
         elif 'row' in event:
-            self.rows_of[job].append(event['row'])
+            self.rows_of.setdefault(job, []).append(event['row'])
         elif 'end' in event:
             self.ended.add(job)
             self.running = None
