@@ -247,12 +247,15 @@ CPU_TIME_CELL = 'import os\nprint(sum(os.times()[:4]))'
 
 
 @each
-def test_it_runs_its_solutions_are_right_and_its_experiments_can_be_tried(path, course):
+def test_it_runs_its_solutions_are_right_and_its_experiments_can_be_tried(path, course,
+                                                                          monkeypatch):
     """All cells, as a reader runs them; its solutions; each experiment, which all of these must
     have left as it was; then each experiment with each value that it proposes.
 
     Its length is measured as CPU time, which is the same on a busy machine.
     """
+    # a player that has all its parts is the same whenever it is shown
+    monkeypatch.setattr(course, 'share_parts', list)
     files_before = {*FOLDER.iterdir()}
     cells = course.read_cells(path)
     solution_cells = []
