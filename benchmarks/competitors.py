@@ -5,7 +5,8 @@
     for label, pred in competitor.predict_all(valid): …
 
 Both train on the batches of tinyfcn.data.batches. PyTorch drops the units that tinyfcn drops, and
-updates weights by Caffe's formula, which differs from torch.optim.SGD's when the rate changes.
+updates weights by Caffe's formula, which differs from torch.optim.SGD's when the rate changes; Adam
+is torch.optim.Adam.
 """
 from itertools import cycle
 
@@ -60,7 +61,7 @@ class PyTorch:
             [box for box in self.net.route(True) if box.op.__name__ == 'dropout'])
         augmentation = {name: getattr(recipe, name) for name in loop.AUGMENTATION}
         stream = batches(dataset, recipe.preprocess, recipe.batch, seed, **augmentation)
-        velocity = {name: torch.zeros_like(w) for name, w in self.params.items()}
+        update = self.adam(recipe) if recipe.optimizer == 'adam' else self.sgd(recipe)
         size = recipe.iter_size
         for step in range(recipe.steps):
             total = 0.
@@ -73,24 +74,47 @@ class PyTorch:
                     loss = loss / (label != 255).sum().clamp(min=1)
                 loss.backward()                         # accumulates over the batches of a step
                 total += loss.item() / size
-            self.update(velocity, recipe, loop.learning_rate(recipe, step), size)
+            update(loop.learning_rate(recipe, step), size)
             yield total
         stream.close()
         for name, w in self.net.params.items():
             w[...] = self.params[name].detach().numpy()
 
-    def update(self, velocity, recipe, lr, size):
+    def sgd(self, recipe):
         """v ← μv + lr·(g/size + λw), w ← w − v, with the rules of the recipe."""
         import torch
+        velocity = {name: torch.zeros_like(w) for name, w in self.params.items()}
         optimizer = loop.make_optimizer(recipe)
-        optimizer.lr = lr
-        with torch.no_grad():
+
+        @torch.no_grad()
+        def update(lr, size):
+            optimizer.lr = lr
             for name, w in self.params.items():
                 if w.grad is not None:
                     lr_of_w, decay = optimizer.lr_and_decay(name)
                     g = w.grad / size + decay * w
                     w -= velocity[name].mul_(recipe.momentum).add_(g, alpha=lr_of_w)
                     w.grad = None
+
+        return update
+
+    def adam(self, recipe):
+        """torch.optim.Adam on the mean gradients of a step; without rules or weight decay."""
+        import torch
+        if recipe.rules or recipe.weight_decay:
+            raise ValueError('PyTorch trains by Adam without rules and without weight decay here')
+        optimizer = torch.optim.Adam(self.params.values(), eps=loop.make_optimizer(recipe).eps)
+
+        def update(lr, size):
+            for group in optimizer.param_groups:
+                group['lr'] = lr
+            for w in self.params.values():
+                if w.grad is not None:
+                    w.grad /= size
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return update
 
     def predict_all(self, valid):
         import torch

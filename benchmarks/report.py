@@ -6,13 +6,15 @@ import json
 from math import prod
 
 import accuracy
-import crf
 import family
+import few_images
 import gpu_tables
+import inference
 import overfit
 import plan_check
 import reference
 import scaling
+import study
 import targets
 import upper_bound
 from markdown_table import table
@@ -225,7 +227,8 @@ def plot_scale(rows, plt):
 SECTIONS = dict(peak=peak_section, fcn=fcn_section, train_speed=train_speed_section,
                 conv=conv_section, memory=memory_section, scale=scale_section)
 PLOTS = dict(fcn=plot_fcn, scale=plot_scale)
-MODULES = accuracy, family, overfit, crf, reference, upper_bound, plan_check, scaling, gpu_tables
+MODULES = (accuracy, study, few_images, inference, family, overfit, reference, upper_bound,
+           plan_check, scaling, gpu_tables)
 
 
 def main():
