@@ -30,10 +30,10 @@ from tinyfcn.ops.conv import weight_gradient
 # %% [markdown]
 # ## The idea in one figure
 #
-# Forward, a box reads x and w and computes y. Backward, it receives dy from the boxes that read y;
-# it passes dx on to the box that computed x, and stores dw for its weights. It needs to know
-# nothing about L or the rest of the net. That is why every op in tinyfcn is just a pair of
-# functions.
+# Forward (blue), a box reads x and w and computes y. Backward (orange), it receives dy from the
+# boxes that read y; it passes dx on to the box that computed x, and stores dw for its weights. It
+# needs to know nothing about L or the rest of the net. That is why every op in tinyfcn is just a
+# pair of functions.
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(5, 2), dpi=110)
@@ -160,7 +160,7 @@ viz.show_source(ops.conv2d.backward)
 
 # %% [markdown]
 # The three rules are there, each behind an `if`: `want` says which of the gradients are needed. dx
-# is `conv_transpose2d(dy, w)`: multiplication by Mᵀ has a name and a lesson of its own, 07.
+# is `conv_transpose2d(dy, w)`: multiplication by Mᵀ has a name and a lesson of its own, 08.
 # (`unseen` counts the last rows and columns that no window reached, because the stride did not
 # divide the size: their gradient is 0.) And dw:
 
@@ -188,9 +188,10 @@ print('dx', dx.shape, '  dw', dw.shape, '  db', db.shape)
 # ## Columns back to the image: add, do not assign
 #
 # M is too large for real images. But y = w · im2col(x) has two steps, and each has its own
-# backward. The product: `dcols = w.reshape(K, -1).T @ dy`. Then every number of dcols must go back
-# to the pixel that it was copied from, and this is **col2im**. A pixel was copied into several
-# columns, so several values come back to it, and they are added.
+# backward. The product: `dcols = w.reshape(K, -1).T @ dy`, where dy has a row for each of the K
+# kernels and a column for each position. Then every number of dcols must go back to the pixel that
+# it was copied from, and this is **col2im**. A pixel was copied into several columns, so several
+# values come back to it, and they are added.
 
 # %%
 tracing.col2im(np.arange(1., 17).reshape(4, 4), size=(3, 3), ksize=(2, 2))
@@ -231,8 +232,8 @@ assert window_count[2, 2] == 9 and window_count[0, 0] == 1
 # ## Your turn: col2im
 #
 # Write the complete function, with images, channels, stride and padding. `size` is (H, W) and
-# `ksize` a pair. Values that fall on the padding are discarded at the end, because no pixel was
-# there.
+# `ksize` is a pair, (kh, kw). Values that fall on the padding are discarded at the end, because no
+# pixel was there.
 
 # %%
 def col2im_mine(cols, size, ksize, stride, pad):
@@ -381,7 +382,6 @@ check('conv2d_backward', conv2d_backward_mine)
 # </details>
 
 # %% [markdown]
-# %% [markdown]
 # ## From an op to a net
 #
 # A net is a list of boxes, each of which reads boxes earlier in the list. The backward pass goes
@@ -454,7 +454,7 @@ print(f'chain rule {by_chain_rule:.10g}, finite difference {by_difference:.10g}'
 # | `op.backward(dy, cache)` | `backward(ctx, dy)` of a `torch.autograd.Function` |
 # | the cache | `ctx.saved_tensors` |
 # | `net.backward(score=dscore)` | `score.backward(dscore)`, or `loss.backward()` |
-# | `net.grads['fc6.w']` | `fc6.weight.grad` |
+# | `net.grads['conv2.w']` | `conv2.weight.grad` |
 # | `gradcheck.check` | `torch.autograd.gradcheck`, which wants float64 too |
 # | `ops.col2im` | `F.fold` |
 #

@@ -37,7 +37,7 @@ plt.rcParams['figure.dpi'] = 100
 # Suppose a net makes no mistake at all: each coarse cell holds exactly the share of each class in
 # its f×f pixels. Upsample those shares and take the best class of each pixel. How good can that be?
 # (Means of f×f are at f·i + (f − 1)/2, and a bilinear kernel of 2·f brings them to −f/2: by lesson
-# 09 the crop is f/2.)
+# 10 the crop is f/2.)
 
 # %%
 def perfect_but_coarse(label, factor):
