@@ -198,8 +198,8 @@ if box is None:                                         # that was the last box
 viz.side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(5, box.channels))}, width=1.4)
 
 # %% [markdown]
-# Or step through all of them. On the left is what a box reads, on the right what it writes, of each
-# the channels with the largest numbers:
+# Or step through all of them. On the left is what a box reads, on the right what it writes; each
+# shows the channels with the largest numbers:
 
 # %%
 tracing.walk(net, x[..., 16:48, 20:60])                   # a part of the image
@@ -238,9 +238,10 @@ print({name: w.shape for name, w in net.params.items() if name.startswith('conv2
 # And a **net** is a list of boxes. Its summary has a line for each. *stride* is the distance, in
 # pixels of the image, between neighbouring cells of the output; *field* is the **receptive field**,
 # that is how many pixels of the image, along each axis, one cell depends on; *begins* is the pixel
-# on which the first cell is centred. The receptive field of a score is 37 pixels, over half the
-# height of our images; you will work these numbers out by hand in lesson 10. Below the table the
-# summary explains the offset of `crop`.
+# on which the first cell is centred. The receptive field of a cell of *coarse* is 30 pixels, almost
+# half the height of our images; you will work out such numbers by hand in lesson 10. Below the
+# table the summary explains the offset of `crop`: how many rows and columns it cuts off at the top
+# left.
 
 # %%
 print(net.summary())
@@ -252,9 +253,10 @@ print(net.summary())
 tracing.receptive_field(net, 'pool1', 'pool2', 'coarse', size=(40, 48))
 
 # %% [markdown]
-# The net of the paper that this course is about, FCN-8s, has 49 boxes and 134 million weights, and
-# is written in the same way. This is the end of it, the part that made it famous; it uses only the
-# boxes that you have met, and `add`:
+# This course is about the paper *Fully Convolutional Networks for Semantic Segmentation*, by Long,
+# Shelhamer and Darrell. Its best net, FCN-8s, has 49 boxes and 134 million weights, and is written
+# in the same way. This is the end of it, the part that made it famous (`up` is `upsample`); it uses
+# only boxes that you have met, and `add`:
 
 # %%
 from tinyfcn.models import fcn
@@ -312,7 +314,7 @@ compare(mine, right=net.sizes((50, 70)))
 # cases first. Here is one that you can write at once.
 #
 # A net does not read an image as it is stored. Its input is centred around zero and has the
-# channels first. The nets of the paper also expect the channels in the order blue, green, red,
+# channels first. The nets of the paper also expect them in the order blue, green, red,
 # because the authors' software read images in that order. So convert (H, W, 3) in the order red,
 # green, blue to (3, H, W) in the order blue, green, red; subtract 104, 117 and 123, the channel
 # means over a large set of photographs; and return float32.
