@@ -31,7 +31,7 @@ plt.rcParams['figure.dpi'] = 100
 # 1. **softmax** turns them into probabilities: p[c] = exp(s[c]) / Σ exp(s). All are positive, and
 #    they sum to 1. Adding 1 to a score multiplies exp(s) by 2.7.
 # 2. the **loss** is −log p[truth], called **cross-entropy**: 0 if the net is certain and right, and
-#    unbounded if it is certain and wrong.
+#    unbounded if it is certain and wrong. (log is the natural logarithm, `np.log`.)
 
 # %%
 s = np.array([2., 1., -1.])
@@ -125,13 +125,13 @@ viz.show_source(ops.softmax_cross_entropy, backward=True)
 # (`floats` checks the array and returns its module, here NumPy; `xp` is that module.)
 #
 # `reduce='mean'` divides by the number of pixels that are not void. The direction is the same and
-# only the length differs. With the sum an image twice as large has twice the gradient; with the
-# mean every image has the same weight. Lesson 15 uses this.
+# only the length differs. With the sum an image of twice as many pixels has about twice the
+# gradient; with the mean every image has the same weight. Lesson 15 uses this.
 
 # %%
 by_sum = ops.softmax_cross_entropy(score[None, :, None], label[None, None])
 by_mean = ops.softmax_cross_entropy(score[None, :, None], label[None, None], reduce='mean')
-print(f'sum {by_sum[0]:.3f}, mean {by_mean[0]:.3f} over 4 pixels; the fifth is void')
+print(f'sum {by_sum[0]:.3f}, mean {by_mean[0]:.3f} over 4 pixels; pixel 3 is void')
 
 # %% tags=["hide-input"]
 assert np.allclose(by_sum[1], 4 * by_mean[1]) and not by_sum[1][..., 3].any()
@@ -140,11 +140,12 @@ assert np.allclose(by_sum[1], 4 * by_mean[1]) and not by_sum[1][..., 3].any()
 # ### Exercise: the loss and its gradient
 #
 # The inputs are score (N, C, H, W) and label (N, H, W), integers. Return the sum of the loss over
-# all pixels that are not 255, and dscore, with the shape of score. The true classes as a mask (N,
-# C, H, W) are `np.arange(C)[:, None, None] == label[:, None]`.
+# all pixels whose label is not 255, and dscore, with the shape of score. A boolean array (N, C, H,
+# W), True at the true class of each pixel, is `np.arange(C)[:, None, None] == label[:, None]`.
 
 # %%
 def softmax_cross_entropy_mine(score, label):
+    """score (N, C, H, W), label (N, H, W) -> loss, a number; dscore (N, C, H, W)"""
     raise NotImplementedError
 
 
