@@ -10,6 +10,13 @@
 # is how it is" and "any number that fits will do". Neither is true. The numbers follow from three
 # sums that fit on a napkin, and the same sums give you the crops of a net that you design yourself.
 # They describe the **alignment** of each map with the image.
+#
+# These three nets of the paper are made from VGG-16, a net that classifies whole images (lesson
+# 11). All that you need of it here is the order of its boxes: five blocks of 3×3 convolutions, each
+# with a 2×2 pooling after it (`pool1` … `pool5`), then two layers of 4096 channels, `fc6` and
+# `fc7`. This part is called the **trunk**. After it a 1×1 convolution, `score_fr`, computes a score
+# for each class, in one cell for every 32×32 pixels. FCN-32s upsamples these scores to the image;
+# FCN-16s first adds scores made from `pool4`, and FCN-8s also scores made from `pool3` (lesson 12).
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -59,9 +66,10 @@ ax.spines[:].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# Unit 2 of `pool1` depends on the four pixels 3 … 6, whose centre is 4.5: *between* two pixels,
-# like the centre of any even number of neighbours. The units beside it are centred 2 pixels further
-# left and right. So three numbers describe the alignment of the whole row:
+# Unit 2 of `pool1`, and all that it depends on, is orange: at the bottom the four pixels 3 … 6,
+# whose centre is 4.5, *between* two pixels, like the centre of any even number of neighbours. The
+# units beside it are centred 2 pixels further left and right. So three numbers describe the
+# alignment of the whole row:
 #
 # - its **receptive field**: how many pixels a unit depends on, here 4 (`field` in the code);
 # - its **stride**: the distance of neighbouring units in pixels of the image, here 2;
@@ -104,6 +112,7 @@ plt.show()
 
 # %%
 def alignment_mine(layers):
+    """[(ksize, stride, pad), …] -> (field, stride, shift)"""
     raise NotImplementedError
 
 
@@ -195,6 +204,7 @@ plt.show()
 
 # %%
 def crop_mine(fine, coarse):
+    """two (field, stride, shift) -> an integer"""
     raise NotImplementedError
 
 
@@ -217,8 +227,9 @@ check('crop', crop_mine)
 #
 # ## Your turn: the crops of FCN-8s
 #
-# Now you can derive the famous numbers, before you read on. To make it new, the first convolution
-# is padded by `pad`, whatever it is; try 120 on paper. These are all the facts you need:
+# Now you can derive the famous numbers, before you read on. The nets of the paper pad the first
+# convolution by 100; your function takes any `pad` (try 120 on paper). These are all the facts you
+# need:
 #
 # | part | layers |
 # | --- | --- |
@@ -229,8 +240,8 @@ check('crop', crop_mine)
 # | | upsample by 2, then crop the scores of pool3 to match, and add |
 # | | upsample by 8, then crop to the image |
 #
-# How many rows are cropped at each of the three places? Start with the shifts of pool3, pool4 and
-# of the scores; use only the sums above.
+# How many rows are cropped off the top at each of the three places? Start with the shifts of pool3,
+# pool4 and of the scores; use only the sums above.
 
 # %%
 def crops_mine(pad):
@@ -538,13 +549,14 @@ except ValueError as error:
 #
 # VGG's poolings have even windows, so the shift of its scores is a half-integer, 12.5; the bilinear
 # kernel of 64 is even, so it changes the shift by a half-integer, 31.5. The halves cancel.
-# AlexNet's windows are odd, 11, 3 and 5: their centre is a pixel. Its fc6 is 6×6 without padding
-# and adds 32·2.5 = 80, an integer too. By hand:
+# AlexNet, an older classifier that the paper also turned into an FCN, has odd windows, 11, 3 and 5:
+# their centre is a pixel. Its fc6 is 6×6 without padding and adds 32·2.5 = 80, an integer too. By
+# hand (each line has window/stride, what is added to the shift, and the shift after it):
 #
 # ```
 # conv1 11/4, pad 100     1·(5 − 100)     −95
 # pool1 3/2               4·1             −91
-# pool2 3/2               8·1             −83         (conv2 … conv5 are padded to stay)
+# pool2 3/2               8·1             −83         (conv2 … conv5 leave the shift as it is)
 # pool5 3/2               16·1            −67
 # fc6 6                   32·2.5           13
 # ```
