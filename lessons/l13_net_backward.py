@@ -6,9 +6,9 @@
 # *About 50 minutes, with its exercises.*
 #
 # In lesson 06 you wrote the backward of one op, and met the one rule for a net: *where a value was
-# read twice, its gradients add.* Since then you have met every box of FCN-8s: pooling, upsampling,
-# crops and skips. Now you write the backward pass of the whole net yourself, and compare it with
-# the library's, bit for bit.
+# read twice, its gradients add.* Since then you have met the other boxes of FCN-8s: pooling,
+# upsampling, crops and skips. Now you write the backward pass of the whole net yourself, and
+# compare it with the library's, bit for bit.
 
 # %% tags=["hide-input"]
 from tempfile import TemporaryDirectory
@@ -60,8 +60,8 @@ Player(dict(kind='grid', title='gradients of v0, v1, v2, v3', frames=frames, gri
 #
 # The net is given by a matrix F: `F[i, j]` is the factor with which value i reads value j, and 0
 # where it does not read it. So value i is Σ F[i, j]·value[j], for j < i. Value 0 is the input, the
-# last value the score; row 0 is empty. Return the gradients of all values, an array of n numbers;
-# `dscore` is that of the last.
+# last value the score; row 0 is all zeros. Return the gradients of all values, an array of n
+# numbers; `dscore` is that of the last.
 
 # %%
 def backpropagate_mine(F, dscore):
@@ -91,9 +91,9 @@ check('backpropagate', backpropagate_mine)
 # ## FCN-8s
 #
 # Now the net of the paper, each of its layers a sixteenth as wide, and a small image of noise. One
-# op is new. **Dropout**, in training, sets about half of the values to zero, at random, and doubles
-# the others; its cache stores which. It keeps a net from relying on single values. For the backward
-# pass we only need to know which box reads which, and the figure shows that.
+# op needs a word. **Dropout**, in training, sets about half of the values to zero, at random, and
+# doubles the others; its cache stores which. It keeps a net from relying on single values. For the
+# backward pass we only need to know which box reads which, and the figure shows that.
 #
 # Two preparations are needed. The net computes in float64, and all weights that are initialised to
 # zero (biases and score layers) get small random numbers. With zero biases the wide border of zeros
@@ -165,9 +165,9 @@ d['drop7'], d['score_fr.w'], d['score_fr.b'] = back('score_fr')
 print({name: d[name].shape[1:] for name in ['upscore8', 'fuse_pool3', 'fuse_pool4', 'score_fr']})
 
 # %% [markdown]
-# That was the head. Does the library do the same? `net.walk_back` is its backward pass as a
-# generator; `next()` takes one box at a time, and each of your lines is compared with it, bit for
-# bit.
+# That was the head, the part after the trunk. Does the library do the same? `net.walk_back` is its
+# backward pass as a generator; `next()` takes one box at a time, and each of your lines is compared
+# with it, bit for bit.
 
 # %%
 walk = net.walk_back(score=d['score'])

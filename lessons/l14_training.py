@@ -8,7 +8,7 @@
 # You know the loss and its gradient with respect to the scores, the step of SGD (lesson 05), and
 # the backward pass through every box (lessons 06 and 13). Lessons 11 and 12 have trained nets with
 # them. This lesson opens the loop: one step by hand, the settings that people argue about, and the
-# two tests that every training should pass.
+# two tests that every training run should pass.
 
 # %% tags=["hide-input"]
 from copy import deepcopy
@@ -107,9 +107,11 @@ viz.show_source(tinyfcn.optim.sgd_update)
 # stride 2 (lesson 12). One op is new, because this net starts from random weights: **batch
 # normalisation** shifts and scales each channel to mean 0 and variance 1 over all pixels of the
 # batch, then by two learned numbers, so that the outputs of all layers start with a similar
-# magnitude.
+# magnitude. (One of the two numbers is a bias; hence `bias=False` in the convolutions. In
+# prediction, running averages of the training batches replace the mean and variance of the batch.)
 #
 # A *recipe* holds all these settings (the hyperparameters); those that are not given have defaults.
+# `lr_power` is the exponent of poly, and `rules={}` means the same lr and decay for all weights.
 
 # %%
 def small(n, n_class):
