@@ -122,8 +122,7 @@ def _forget_arrays():
     """Forget what ops keep on the GPU for later calls: made while nothing ran, it has no values."""
     from tinyfcn.kernels.gpu import tape, upsample
     upsample._matrix.cache_clear()
-    tape._this_thread.tapes.clear()
-    tape._this_thread.attempts.clear()
+    tape.forget()
 
 
 def _limit_memory(limit):

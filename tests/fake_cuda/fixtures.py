@@ -6,9 +6,10 @@ import pytest
 
 @pytest.fixture
 def real_cupy():
-    """CuPy over the stand-in driver. Each array is an allocation of its own, of NaN at first.
+    """CuPy over the stand-in driver, without tapes of other tests, which had other thresholds.
 
-    Without CuPy's pool the driver sees where an array ends; see memory.cpp.
+    Each array is an allocation of its own, of NaN at first: without CuPy's pool the driver sees
+    where an array ends; see memory.cpp.
     """
     if 'FAKE_CUDA_WHEEL' not in os.environ:
         message = ('the marks cupy and gpuproof need the stand-in driver: '
@@ -16,6 +17,9 @@ def real_cupy():
         assert not os.environ.get('CI'), message
         pytest.skip(message)
     import cupy
+
+    from tinyfcn.kernels.gpu import tape
+    tape.forget()
     before = cupy.cuda.get_allocator()
     cupy.cuda.set_allocator(None)
     try:

@@ -15,10 +15,11 @@ from training_samples import CENTRED, make_recipe, small_dataset, small_net
 from tinyfcn import Net, build, ops
 from tinyfcn.dispatch import accelerated
 from tinyfcn.kernels import registry
-from tinyfcn.kernels.gpu import tape
+from tinyfcn.kernels.gpu import im2col, tape
 from tinyfcn.kernels.gpu.launch import launch
 from tinyfcn.kernels.registry import find_kernel
 from tinyfcn.layers import concat, conv, crop, dropout, max_pool, relu, upsample
+from tinyfcn.ops.fused import conv_relu
 from tinyfcn.optim import SGD
 from tinyfcn.runtime.gpu import precision
 from tinyfcn.training.loop import make_optimizer, train
@@ -31,9 +32,8 @@ NOT_RECORDED = 'dropout', 'softmax_cross_entropy'       # one draws; CuPy conver
 
 
 @pytest.fixture(autouse=True)
-def cupy(real_cupy, monkeypatch):
-    """Every test begins without tapes."""
-    monkeypatch.setattr(tape, '_this_thread', tape._ThisThread())
+def cupy(real_cupy):
+    """The short name; the fixture has forgotten all tapes."""
     return real_cupy
 
 
@@ -283,6 +283,20 @@ def test_two_arguments_in_one_memory(cupy):
     for _ in range(2):
         ops.relu.backward(x, (x.copy(),))
     assert_same_bits(ops.relu.backward(x, (-x,)), [np.where(-x.get() > 0, x.get(), 0)])
+
+
+def test_an_array_to_write_into_that_shares_memory_with_one_to_read(cupy, monkeypatch):
+    """A tape of arrays apart would write over pixels of x that its next piece reads."""
+    monkeypatch.setattr(im2col, 'MAX_PIECE', 1)
+    rng = np.random.default_rng(1)
+    x, w = (cupy.asarray(rng.standard_normal(shape, 'float32'))
+            for shape in [(1, 4, 16, 16), (4, 4, 3, 3)])
+    for _ in range(CALLS):
+        expected, _ = conv_relu(x, w, pad=1, out=cupy.empty_like(x))
+    assert taped_ops() == {'conv_relu'}
+    in_place, _ = conv_relu(x, w, pad=1, out=x)
+    assert in_place is x
+    np.testing.assert_allclose(x.get(), expected.get(), rtol=1e-5, atol=1e-6)
 
 
 def test_another_stream_has_another_tape(cupy):

@@ -1,6 +1,6 @@
-"""A tape: what one call of an op asked of the GPU, to be asked again without the Python between.
+"""A tape: what one call of an op asks of the GPU, to be repeated without the Python in between.
 
-A kernel is some lines of Python around one to ten launches. The lines take longer than the driver
+A kernel is some lines of Python around one to ten launches. These lines take longer than the driver
 does, and for a single image longer than the GPU computes. So the second call of an op with
 arguments of one kind is recorded: with arrays of these shapes, strides and dtypes, and with these
 values of everything else. Every later call of that kind replays the tape. It takes memory from
@@ -13,10 +13,11 @@ CuPy's pool, writes the addresses of its own arrays into the arguments, and laun
 A result lies in memory of its own, as if the kernel had run: no later call writes over it.
 
 The recorder sees allocations, `launch` and `call_library`; it does not see what CuPy computes by
-itself. So it follows what is written. Where a launch reads, or the op returns, memory that no
-launch has written, CuPy has computed it: no tape is made, and such calls run as they are written.
-A kernel that changed an array in place by CuPy's operators would not be found out. None may do so;
-a test replays every op of the table on other values.
+itself. So it keeps track of the memory that launches have written. Where a launch reads, or the op
+returns, other memory, CuPy has computed it: no tape is made, and such calls run as they are
+written. What it would not find out is a kernel that changes an array in place by CuPy's operators,
+or that fills one by xp.zeros for a launch to add to. No kernel may do either; a test replays every
+op of the table on other values.
 """
 import threading
 from collections import Counter
@@ -74,19 +75,18 @@ def _cupy():
 # ---- Which kind of call it is
 
 class Call(NamedTuple):
-    """A call of an op: its kind, and the arrays among its arguments, in order."""
+    """A call of an op: its kind, the arrays among its arguments, in order, and its tape or None."""
 
     key: tuple
     arrays: list
-
-    @property
-    def tape(self):
-        return _this_thread.tapes.get(self.key)
+    tape: Any
 
     def replay(self, *args, **kwargs):
+        """The result of the call. The arguments are those of the op, of which `arrays` suffice."""
         return self.tape.play(self.arrays)
 
     def record(self, kernel):
+        """-> the kernel, or a function that does the same and leaves a tape if it can"""
         attempts = _this_thread.attempts
         attempts[self.key] += 1
         if not 1 < attempts[self.key] <= 1 + MAX_ATTEMPTS or _overlap(self.arrays):
@@ -105,13 +105,24 @@ def find_call(op, exact_only, args, kwargs):
             and _describe(kwargs, arrays, key, cupy.ndarray)):
         return None
     if len(_this_thread.attempts) > MAX_CALLS:
-        _this_thread.tapes.clear()
-        _this_thread.attempts.clear()
-    return Call(tuple(key), arrays)
+        forget()
+    key = tuple(key)
+    tape = _this_thread.tapes.get(key)
+    # it was made of arrays apart: a kernel may refuse to write where it also reads
+    if tape and tape.writes_arguments and _overlap(arrays):
+        tape = None
+    return Call(key, arrays, tape)
+
+
+def forget():
+    """Forget the tapes of this thread: they were made with thresholds that no longer hold."""
+    _this_thread.tapes.clear()
+    _this_thread.attempts.clear()
 
 
 def _describe(value, arrays, key, ndarray):
-    """Append the kind of a value to the key, and its arrays. -> False where it has no such kind"""
+    """Append the kind of a value to `key`, and the arrays in it to `arrays`. -> whether it has one
+    """
     kind = type(value)
     key.append(kind)                    # 1, 1. and True are equal
     if kind is ndarray:
@@ -127,12 +138,14 @@ def _describe(value, arrays, key, ndarray):
     if kind is float:
         key.append(value.hex())         # 0. and −0. are equal
         return True
-    key.append(value if kind in PLAIN or kind in constants else None)
-    return kind in PLAIN or kind in constants
+    if kind in PLAIN or kind in constants:
+        key.append(value)
+        return True
+    return False
 
 
 def _overlap(arrays):
-    """Whether two of them share memory: an address would not say which of the two is meant."""
+    """Whether two of them may share memory: an address would not say which of the two is meant."""
     spans = sorted(map(_span, arrays))
     return any(end > start for (_, end), (start, _) in zip(spans, spans[1:]))
 
@@ -200,21 +213,23 @@ class Step(NamedTuple):
 class Recorder:
     """Follows one call. All memory has a number: first the arrays of the call, then allocations."""
 
-    def __init__(self, arrays, malloc):
+    def __init__(self, arrays, allocator):
         self.arrays = arrays
-        self.malloc = malloc
+        self.allocator = allocator      # which CuPy would use
         # first address, the one behind the last, number, and the address that is offset 0
         self.spans = [(*_span(x), number, x.data.ptr) for number, x in enumerate(arrays)]
+        # numbers of memory whose values are there in a replay too: arguments, what launches write
         self.written = set(range(len(arrays)))
+        self.writes_arguments = False
         self.sizes = {}                 # bytes of each allocation, by number
         self.returned = set()           # numbers of memory in the result
         self.steps = []
-        self.kept = []                  # what must outlive the call: it lies at an address here
-        self.is_complete = True         # as far as it is known
+        self.kept = []                  # what must outlive the call: the steps have its address
+        self.is_complete = True         # whether the steps, so far, are all that was computed
 
     def allocate(self, size):
         """An allocator for CuPy."""
-        memory = self.malloc(size)
+        memory = self.allocator(size)
         number = len(self.arrays) + len(self.sizes)
         self.sizes[number] = size
         self.spans.append((memory.ptr, memory.ptr + size, number, memory.ptr))
@@ -265,6 +280,7 @@ class Recorder:
         number, offset = place
         if is_written:
             self.written.add(number)
+            self.writes_arguments |= number < len(self.arrays)
         self.is_complete &= number in self.written
         addresses.append(Address(arguments, position, number, offset))
 
@@ -318,31 +334,32 @@ class Recorder:
             frees = [number for number in self.sizes
                      if last.get(number) == i and number not in self.returned]
             rows.append((allocations, step.addresses, step.function, step.arguments, frees))
-        return Tape(rows, len(self.sizes), make_result, self.kept)
+        return Tape(rows, len(self.sizes), make_result, self.writes_arguments, self.kept)
 
 
 class Tape:
     """The steps of a call, to be taken again with other arrays."""
 
-    def __init__(self, rows, allocations, make_result, kept):
-        self.rows = rows
-        self.no_memory = [None] * allocations
+    def __init__(self, rows, allocation_count, make_result, writes_arguments, kept):
+        self.rows = rows                # (allocations, addresses, function, arguments, frees)
+        self.no_memory = [None] * allocation_count
         self.make_result = make_result
+        self.writes_arguments = writes_arguments
         self.kept = kept
 
     def play(self, arrays):
         """Take all steps with these arrays. -> the result of the call"""
         allocate = _cupy().allocate
         memory = [x.data for x in arrays]
-        addresses = [each.ptr for each in memory]
+        starts = [each.ptr for each in memory]
         memory += self.no_memory
-        addresses += self.no_memory
-        for allocations, places, function, arguments, frees in self.rows:
+        starts += self.no_memory
+        for allocations, addresses, function, arguments, frees in self.rows:
             for number, size in allocations:
-                memory[number] = pointer = allocate(size)
-                addresses[number] = pointer.ptr
-            for target, position, number, offset in places:
-                target[position] = addresses[number] + offset
+                memory[number] = allocate(size)
+                starts[number] = memory[number].ptr
+            for target, position, number, offset in addresses:
+                target[position] = starts[number] + offset
             function(*arguments)
             for number in frees:
                 memory[number] = None
