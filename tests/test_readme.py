@@ -135,8 +135,16 @@ def test_the_drawings_and_links_exist(page):
     for path in re.findall(r'!\[.*?\]\((.*?)\)', TEXTS[page]):
         with Image.open(folder / path) as drawing:
             assert drawing.width > 500
-    for path in re.findall(r'(?<!!)\[.*?\]\(([^:)]*)\)', TEXTS[page]):
-        assert (folder / path).is_file(), path
+    for link in re.findall(r'(?<!!)\[.*?\]\(([^:)]*)\)', TEXTS[page]):
+        path, _, anchor = link.partition('#')
+        assert (folder / path).is_file(), link
+        assert not anchor or anchor in anchors(folder / path), link
+
+
+def anchors(page):
+    """Of its headings, as GitHub makes them."""
+    headings = re.findall(r'^#+ (.*)$', page.read_text('utf-8'), re.M)
+    return {re.sub(r'[^\w\s-]', '', heading).lower().replace(' ', '-') for heading in headings}
 
 
 def test_the_folders_of_the_layout_exist():
