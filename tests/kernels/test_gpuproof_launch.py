@@ -156,6 +156,13 @@ def test_a_signature_that_cannot_be_checked_is_rejected(cupy, old, new, message)
         launch.launch('other', 'mix', 6)
 
 
+@pytest.mark.parametrize('type', [*launch.DTYPES, 'REAL'])
+def test_an_argument_has_any_type_that_the_error_names(type):
+    code = f'extern "C" __global__ void f(const {type}* x,  // n\n{type} y, int n)\n{{}}'
+    (_, (x, y, n)), = launch.read_signatures(code, 'f.cu')
+    assert (x.type, y.type, n.type) == (type, type, 'int')
+
+
 def test_every_kernel_is_declared_extern_c():
     """Otherwise launch() does not find it."""
     for path in launch.FOLDER.glob('*.cu'):

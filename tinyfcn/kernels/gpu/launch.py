@@ -35,17 +35,17 @@ DTYPES = {name: tuple(map(np.dtype, dtypes)) for name, dtypes in {
     'float': ['float32'], 'double': ['float64']}.items()}
 LIMITS = {'int': (-1 << 31, 1 << 31), 'long long': (-1 << 63, 1 << 63), 'unsigned char': (0, 256)}
 _KERNEL = re.compile(r'^extern "C" __global__ void (\w+)\((.*?)\)\s*\{', re.S | re.M)
-_PARAMETER = re.compile(r'(const )?(unsigned char|long long|int|double|REAL)\s*(\*?)\s*'
+_PARAMETER = re.compile(rf'(const )?({"|".join(DTYPES)}|REAL)\s*(\*?)\s*'
                         r'(?:__restrict__ )?(\w+)')
 
 
 class Parameter(NamedTuple):
-    """One argument of a kernel; `size`, of an array alone, is an expression of the integers."""
+    """One argument of a kernel."""
 
     type: str
     name: str
-    size: CodeType | None = None
-    is_written: bool = False
+    size: CodeType | None = None        # of an array: an expression of the integers
+    is_written: bool = False            # whether it is an array that is not const
 
 
 class Plan(NamedTuple):
@@ -64,7 +64,7 @@ _plans: dict[tuple, Plan] = {}          # by all that a plan depends on
 def launch(file, name, count, *args, block=256, blocks=None):
     """Run kernel `name` of <file>.cu on `count` threads, in blocks of `block` threads.
 
-    A kernel that works block by block passes blocks=, their number.
+    For a kernel that works block by block, blocks= is their number, and `count` plays no part.
     """
     import cupy
     path = f'{FOLDER}/{file}.cu'
