@@ -4,7 +4,7 @@ M is the matrix of a convolution (ops/conv.py). An algorithm (im2col, Winograd, 
 three functions, each of the same M, whose shape `Problem` gives:
 
     convolve                y  = M x + b
-    convolve_transposed     dx = Mᵀ dy
+    convolve_transposed     dx = Mᵀ dy + b
     weight_gradient         dw[t] = Σ dy · x[t]     x[t] is what tap t reads; Σ is over all windows
 
 A backend says how its array library lays out memory and calls an algorithm. `choose(problem)` picks
@@ -280,11 +280,11 @@ class Convolutions:
             return False
         if x.ndim != 4 or w.ndim != 4 or type(groups) is not int or groups < 1 or len(w) % groups:
             return False
-        makes = len(w)
-        reads = w.shape[1] * groups
+        out_channels = len(w)
+        in_channels = w.shape[1] * groups
         if transposed:
-            makes, reads = reads, makes
-        return x.shape[1] == reads and (b is None or b.shape == (makes,))
+            out_channels, in_channels = in_channels, out_channels
+        return x.shape[1] == in_channels and (b is None or b.shape == (out_channels,))
 
     def _is_like(self, y: Array, x: Array, shape: tuple[int, ...]) -> bool:
         """Whether y or dy is of the kind of x, and of this shape."""

@@ -144,7 +144,7 @@ def add_bias(y, b, relu):
 def pieces(places, values):
     """(first, count) of even pieces whose scratch memory fits, `values` values for a place.
 
-    The last piece may reach behind the last place: its rows are runs too (product.py).
+    The last piece may reach behind the last place: its rows too are a multiple of RUN long.
     """
     parts = -(-places // _most_places(values))
     count = round_up(-(-places // parts))
@@ -172,7 +172,7 @@ def split_sum(places, results, values):
 
 
 def _most_places(values):
-    """How many places, a multiple of RUN, fit into scratch memory, and no fewer than one run."""
+    """How many places, a multiple of RUN and at least one, fit into scratch memory."""
     return max(RUN, MAX_PIECE // values // RUN * RUN)
 
 

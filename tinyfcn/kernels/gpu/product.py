@@ -15,7 +15,7 @@ from .tape import call_library
 # begins where a GPU loads vectors from, and where a line of its cache begins.
 RUN = 32
 
-# what cuBLAS multiplies by, 1, and what it adds of `out`, 0 or 1: it reads them at an address
+# cuBLAS computes out = α · a @ b + β · out, and reads α and β in host memory: α is 1, β 0 or 1
 ZERO_AND_ONE = {char: np.array([0, 1], char) for char in 'fd'}
 ADDRESSES = {char: [numbers[i:].ctypes.data for i in (0, 1)]
              for char, numbers in ZERO_AND_ONE.items()}
@@ -42,7 +42,7 @@ def multiply(a, b, out=None, add=False):
     a, b, out_memory = _memory(a), _memory(b), _memory(out)
     if out_memory.array is not out or out_memory.transposed:
         raise ValueError(f'out has strides {out.strides}: a product is written in rows, each of '
-                         f'them a run of memory')
+                         f'them contiguous')
     _call_cublas(b, a, out_memory, (n, m, k), batch, add)
     return out
 
@@ -51,13 +51,13 @@ class Memory(NamedTuple):
     """A batch of matrices as cuBLAS reads it."""
 
     array: object
-    transposed: bool    # whether columns, and not rows, are runs of memory
-    leading: int        # from one run to the next, in values
-    stride: int         # from one matrix to the next
+    transposed: bool    # whether columns, and not rows, are contiguous
+    leading: int        # from one row, or column, to the next, in values
+    stride: int         # from one matrix to the next, in values
 
 
 def _memory(x):
-    """x (N, rows, columns), or a copy where neither its rows nor its columns are runs of memory."""
+    """x (N, rows, columns), or a copy where neither its rows nor its columns are contiguous."""
     count, rows, columns = x.shape
     batch_step, row_step, column_step = (step // x.itemsize for step in x.strides)
     stride = batch_step if count > 1 else 0
@@ -83,7 +83,7 @@ def _check(a, b, out, shape):
 
 
 def _call_cublas(left, right, out, sizes, batch, add):
-    """One product by GemmEx, which may split its sum over multiprocessors; several in one call."""
+    """One product by GemmEx, which may split its sum over multiprocessors; a batch in one call."""
     from cupy_backends.cuda.libs import cublas
 
     xp = array_module(left.array)

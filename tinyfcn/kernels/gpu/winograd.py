@@ -72,6 +72,7 @@ def _convolve_tiles(x, u, b, y, pad, relu):
         launch('winograd', 'transform_input', c * count, x, v, *x.shape, *pad, rows, columns,
                first, 1, count)
         m = multiply(u, v)
+        # four threads for each tile and filter, one for each column of its pixels
         launch('winograd', 'transform_output', 4 * k * count, m, b, y, *y.shape, rows, columns,
                first, count, b is not None, relu)
 
