@@ -114,8 +114,8 @@ def read_environment():
     if 'FAKE_CUDA_MEMORY' in os.environ:
         _limit_memory(int(os.environ['FAKE_CUDA_MEMORY']))
     if 'FAKE_CUDA_FAIL' in os.environ:
-        kernel, action, after = f"{os.environ['FAKE_CUDA_FAIL']},error,0".split(',')[:3]
-        _fail(kernel, action, int(after) if after.isdecimal() else 0)
+        kernel, *rest = os.environ['FAKE_CUDA_FAIL'].split(',')
+        _fail(kernel, action=rest[0] if rest else 'error', after=int(rest[1]) if rest[1:] else 0)
 
 
 def _forget_arrays():
