@@ -41,8 +41,9 @@ class Job(NamedTuple):
 
     name: str                           # no other job has it
     run: Callable[[], Iterable[dict[str, Any]]]
-    limit: float = 10.                  # seconds, and
-    share: float = .2                   # of the seconds left, after which it hangs
+    # after `limit` seconds and this share of the seconds left it is taken to hang
+    limit: float = 10.
+    share: float = .2
     needs: float = 0.                   # seconds that must be left to begin it
 
 
@@ -239,7 +240,7 @@ def _reason(code):
 
 
 def _kill(worker):
-    """The worker, if it still runs, and the processes that it started."""
+    """Kill the worker, if it still runs, and the processes that it started."""
     with suppress(ProcessLookupError):
         os.killpg(worker.pid, signal.SIGKILL)
     with suppress(TimeoutExpired):              # a process in its driver may take long to die
