@@ -16,8 +16,8 @@ The recorder sees allocations, `launch` and `call_library`; it does not see what
 itself. So it keeps track of the memory that launches have written. Where a launch reads, or the op
 returns, other memory, CuPy has computed it: no tape is made, and such calls run as they are
 written. What it would not find out is a kernel that changes an array in place by CuPy's operators,
-or that fills one by xp.zeros for a launch to add to. No kernel may do either; a test replays every
-op of the table on other values.
+that fills one by xp.zeros for a launch to add to, or that reads a value of one on the host. No
+kernel may do any of these; a test replays every op of the table on other values.
 """
 import threading
 from collections import Counter
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from ...runtime.backend import is_cupy
 
 MAX_CALLS = 4096        # kinds of calls that a thread remembers
-MAX_ATTEMPTS = 3        # to record one: the first may be the one that makes a matrix
+MAX_ATTEMPTS = 3        # to record a kind: in the first CuPy may still compute a BandMatrix
 NEVER = 'sgd_update', 'adam_update'     # their numbers change at every step
 
 # types of values that are part of a key as they are. An op that draws has a generator among its
@@ -198,12 +198,12 @@ class Address(NamedTuple):
 
     arguments: Any      # a list, or an array of c_uint64
     position: int       # among them
-    memory: int         # its number
+    memory: int         # the number of the memory that it lies in
     offset: int         # in bytes
 
 
 class Step(NamedTuple):
-    """Something that the GPU is asked to do."""
+    """A launch, or a call of a CUDA library."""
 
     function: Callable[..., Any]
     arguments: list
@@ -270,14 +270,14 @@ class Recorder:
         self.steps.append(Step(function, arguments, addresses))
 
     def _note_array(self, x, is_written, arguments, position, addresses):
-        """An array that a step reads or writes."""
+        """Note an array that a step reads or writes, and put its address among the arguments."""
         arguments[position] = x.data.ptr
-        place = self.locate(x)
-        if place is None:               # part of something that lives on, such as a BandMatrix
+        location = self.locate(x)
+        if location is None:               # part of something that lives on, such as a BandMatrix
             self.kept.append(x)
             self.is_complete &= not is_written
             return
-        number, offset = place
+        number, offset = location
         if is_written:
             self.written.add(number)
             self.writes_arguments |= number < len(self.arrays)
@@ -304,11 +304,10 @@ class Recorder:
         for i, argument in enumerate(self.arrays):
             if x is argument:
                 return lambda arrays, memory: arrays[i]
-        place = self.locate(x)
-        if place is None or place[0] not in self.sizes or place[0] not in self.written:
+        number, offset = self.locate(x) or (None, 0)
+        if number not in self.sizes or number not in self.written:
             self.is_complete = False
             return None
-        number, offset = place
         self.returned.add(number)
         ndarray = _cupy().ndarray
         shape = x.shape
@@ -338,7 +337,7 @@ class Recorder:
 
 
 class Tape:
-    """The steps of a call, to be taken again with other arrays."""
+    """The steps of a call, to be repeated with other arrays."""
 
     def __init__(self, rows, allocation_count, make_result, writes_arguments, kept):
         self.rows = rows                # (allocations, addresses, function, arguments, frees)
