@@ -11,8 +11,9 @@ HIDDEN = compiled or crash or fuzz or mpi or realdata or onnx
 demo: .venv/made
 	$(BIN)/tinyfcn demo
 
+# in two processes, each with one thread for most tests
 test: .venv/made
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 test-more: .venv/lessons .venv/mpi .venv/onnx .venv/cupy chromium
 	$(MAKE) --jobs=2 --output-sync=recurse test-shown test-hidden

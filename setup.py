@@ -19,7 +19,7 @@ setup(
         'cuda12x': ['cupy-cuda12x[ctk]>=14,<16'],
         'cuda13x': ['cupy-cuda13x[ctk]>=14,<16'],
         'lessons': ['jupyterlab', 'nbformat', 'nbclient', 'ipykernel', 'mistune>=3', 'pygments'],
-        'test': ['pytest', 'hypothesis', 'autograd', 'ruff', 'mypy', 'protobuf', 'h5py', 'playwright', 'pycocotools',
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'autograd', 'ruff', 'mypy', 'protobuf', 'h5py', 'playwright', 'pycocotools',
                  'shapely', 'imageio-ffmpeg', 'tensorboard'],
         'bench': ['onnx', 'onnxruntime', 'openvino'],
         'mpi': ['mpi4py', 'mpich'],

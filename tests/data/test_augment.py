@@ -78,7 +78,8 @@ def keep_mask(rng):
     (dict(crop_size=(9, 13)), crop_with_pillow), (dict(rotation=50), rotate_with_scipy),
     (dict(scale_range=(.5, 2), rotation=50), scale_and_rotate_with_scipy),
     (dict(elastic_sigma=3.), deform_with_scipy), (dict(colour=(.4, .4, .4, .1)), keep_mask),
-    (dict(blur=2.), keep_mask), (dict(noise=.2), keep_mask)], ids=str)
+    (dict(blur=2.), keep_mask), (dict(noise=.2), keep_mask)],
+    ids=lambda value: getattr(value, '__name__', str(value)))
 def test_the_mask_is_that_of_another_implementation(change, other):
     image = np.repeat(MASK[..., None], 3, axis=2)
     seen = set()

@@ -66,7 +66,7 @@ def calls_with_kernels(sample):
         return
     yield sample.op, getattr(ops, sample.op), sample.args, sample.kwargs
     backward = f'{sample.op}_backward'
-    if any(backward == name for name, _ in registry._kernels):
+    if (backward, 'numpy') in registry._kernels:
         yield backward, getattr(ops, sample.op).backward, (dy, cache), {}
 
 
