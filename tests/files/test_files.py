@@ -193,10 +193,9 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path):
     script = ('import os, sys, time\n'
               'from tinyfcn.files import lock_folder\n'
               'with lock_folder(sys.argv[1], "in use"):\n'
-              '    child = os.fork()\n'
-              '    if not child:\n'
+              '    if not os.fork():\n'
+              '        print(os.getpid(), flush=True)\n'     # it has begun
               '        time.sleep(60)\n'
-              '    print(child, flush=True)\n'
               '    os.kill(os.getpid(), 9)\n')
     command = [sys.executable, '-c', script, tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
