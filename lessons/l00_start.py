@@ -3,7 +3,7 @@
 #
 # **How does a net assign a class to every pixel of an image?**
 #
-# *About 65 minutes, with its exercises.*
+# *About 70 minutes, with its exercises.*
 #
 # You train a small net to do it, and look inside. You need Python and a little NumPy; you need to
 # know nothing about neural networks, because each term is explained where it first appears. Run one

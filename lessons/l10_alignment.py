@@ -3,7 +3,7 @@
 #
 # **Where do 19, 27 and 31 come from?**
 #
-# *About 90 minutes, with its exercises.*
+# *About 95 minutes, with its exercises.*
 #
 # FCN-32s crops its scores at an offset of 19 rows and columns. FCN-16s crops at 5 and 27, FCN-8s at
 # 5, 9 and 31. Few questions about these nets are asked more often, and the usual answers are "that
