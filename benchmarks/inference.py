@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean
 from time import perf_counter
 
-from timing import RESULTS, check_machine, save
+from timing import RESULTS, check_machine, is_busy, save
 
 # isort: split
 import numpy as np
@@ -64,7 +64,9 @@ def markdown_section(rows):
     yield '| prediction | pixel acc | mean IU | seconds per image |\n| --- | --- | --- | --- |'
     for row in rows:
         yield (f'| {row["prediction"]} | {row["pixel_acc"]:.1f} | {row["mean_iu"]:.1f} | '
-               f'{row["seconds"]:.2f} |')
+               f'{row["seconds"]:.2f}{"*" * row["busy"]} |')
+    if any(row['busy'] for row in rows):
+        yield '\n\\* other programs kept the machine busy: do not quote.'
     yield ''
 
 
@@ -95,9 +97,10 @@ def main():
     rows = []
     for how, hist in hists.items():
         scores = metrics.scores(hist)
-        rows.append(dict(prediction=how, net=net.name, set=args.set, images=len(valid),
-                         pixel_acc=100 * scores['pixel_acc'], mean_iu=100 * scores['mean_iu'],
-                         seconds=mean(seconds[how])))
+        rows.append(dict(prediction=how, net=net.about['build']['name'], set=args.set,
+                         images=len(valid), pixel_acc=100 * scores['pixel_acc'],
+                         mean_iu=100 * scores['mean_iu'], seconds=mean(seconds[how]),
+                         busy=is_busy(machine)))
     save('inference', rows, machine)
     print(*markdown_section(rows), sep='\n')
 

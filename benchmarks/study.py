@@ -81,6 +81,7 @@ def stages(net, schedule):
 SCHEDULES = 'staged', 'once', 'naive', 'adam1e-4', 'adam3e-4', 'paper', 'summed'
 TRIALS = ['-'.join(parts) for parts in product(WEIGHTS, SCHEDULES, VARIATIONS)]
 N_IMAGES = dict(stanford=458, camvid=367, voc_animals=2509)      # to train on, about
+NET_NAMES = dict(squeezenet='SqueezeNet', googlenet='GoogLeNet')
 TITLES = dict(stanford='Stanford Background', camvid='CamVid', voc_animals='VOC animals')
 SCHEDULE_NAMES = dict(
     staged='SGD: strides 16, 8, 4 one after another', once='SGD, at once, skips at lower rates',
@@ -205,7 +206,8 @@ def markdown_section(results):
         net, schedule, variation = split_name(trial)
         scores = [f'{100 * mean(last_scores(r)[key] for r in group):.1f}' for key in METRICS]
         each = ', '.join(f'{100 * last_scores(r)["mean_iu"]:.1f}' for r in group)
-        cells = [TITLES[set_name], net, SCHEDULE_NAMES[schedule], variation, by, *scores, each]
+        cells = [TITLES[set_name], NET_NAMES[net], SCHEDULE_NAMES[schedule], variation, by,
+                 *scores, each]
         yield f'| {" | ".join(cells)} |'
     yield ''
     for name in dict.fromkeys(r['set'] for r in results):
@@ -269,7 +271,7 @@ def draw_curves(set_name, results, path):
                 line, = ax.plot(*curve(r), DASHES[variation] + 'o', ms=3, lw=1.5,
                                 color=COLOURS[schedule])
                 labels.setdefault(f'{SCHEDULE_NAMES[schedule]}; {variation}', line)
-        ax.set(title=f'{TITLES[set_name]}, FCN-4s on {net}', xlabel='epochs')
+        ax.set(title=f'{TITLES[set_name]}, FCN-4s on {NET_NAMES[net]}', xlabel='epochs')
         ax.grid(alpha=.3)
     axes[0].set(ylabel='mean IU of the validation images, %')
     figure.legend(labels.values(), labels, loc='outside lower center', ncols=2, fontsize=8,

@@ -414,6 +414,9 @@ assert max(losses['gain 30, rate / 900']) < 1.2 * max(losses['unchanged'])
 #   rate a hundred times lower, when only small changes are needed;
 # - **at once**: the inputs of the skips are *scaled* down by fixed factors before they are scored.
 #   Then one rate suits all layers. In our example the factor would be 1/30.
+#
+# The optimizer Adam needs neither: it divides the step of each weight by the size of that weight's
+# own gradients. The recipe `stanford` trains all skips at once by Adam.
 
 # %%
 viz.show_source(fcn.fcn8s_at_once)

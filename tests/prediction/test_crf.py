@@ -329,7 +329,7 @@ def test_float32_and_float64_agree():
 
 
 def test_the_work_for_an_image_of_320_by_240_is_bounded(monkeypatch):
-    """Three lattice points a pixel and one message an iteration; benchmarks/crf.py has the times.
+    """Three lattice points a pixel, one message an iteration; times are in benchmarks/inference.py.
 
     The exact kernel would have 5.9e9 entries.
     """
