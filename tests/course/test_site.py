@@ -127,8 +127,7 @@ def test_players_step_and_solutions_are_folded(name, open_page):
     frames = page.locator('iframe')
     assert frames.count()
     for i in range(frames.count()):
-        frame = frames.nth(i)
-        frame.scroll_into_view_if_needed()
+        frames.nth(i).scroll_into_view_if_needed()
         player = page.frame_locator('iframe').nth(i)
         shown = player.locator('[data-frame]')
         slider = player.locator('input[type=range]')
@@ -143,9 +142,13 @@ def test_players_step_and_solutions_are_folded(name, open_page):
         assert caption.inner_text() == first_caption
         slider.fill(last)
         assert shown.get_attribute('data-frame') == last
-        # one that is higher than the screen scrolls by itself, and its bar stays in sight
-        assert frame.evaluate('''f => f.contentDocument.documentElement.scrollHeight
-            <= f.clientHeight + 1 || f.clientHeight === innerHeight - 60'''), 'it is cut off'
+        # the frame follows its player's height; a player that is higher than the screen scrolls by
+        # itself, and its bar stays in sight. If a frame cuts its player off, this times out
+        page.wait_for_function('''i => {
+            const frame = document.querySelectorAll('iframe')[i];
+            return frame.contentDocument.documentElement.scrollHeight <= frame.clientHeight + 1
+                || frame.clientHeight === innerHeight - 60;
+        }''', arg=i, timeout=5000)
 
     assert page.locator('details').count() >= 4 and page.locator('details[open]').count() == 0
     assert page.locator('details.folded').count()
