@@ -1,6 +1,6 @@
 """What fifty images teach: `tinyfcn train folder` by its default recipe and by earlier ones.
 
-    python benchmarks/few_images.py --data FOLDER               three data sets, 25 minutes each
+    python benchmarks/few_images.py --data FOLDER               three data sets; 8 minutes a recipe
 
 Every recipe trains for the same time: CPU seconds of one thread, by the speed of a few steps. The
 fifty images are drawn from those that train in benchmarks/study.py, and the held-out images are

@@ -27,3 +27,13 @@ def real_cupy():
         cupy.cuda.runtime.deviceSynchronize()       # an error of a kernel belongs to this test
     finally:
         cupy.cuda.set_allocator(before)
+
+
+@pytest.fixture
+def pool(real_cupy):
+    """CuPy's memory pool, in use, empty and without a limit."""
+    pool = real_cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    real_cupy.cuda.set_allocator(pool.malloc)           # real_cupy restores what was set before
+    yield pool
+    pool.set_limit(size=0)

@@ -1,5 +1,5 @@
 """What a user asks of a GPU, on the real CuPy: nets move there and predict; memory and precision
-are limited as he says.
+are limited as the user says.
 """
 from contextlib import nullcontext
 
@@ -17,16 +17,6 @@ from tinyfcn.runtime.backend import array_module, on_host
 from tinyfcn.runtime.gpu import gpu_status, limit_gpu_memory, precision, to_gpu
 
 pytestmark = pytest.mark.cupy
-
-
-@pytest.fixture
-def pool(real_cupy):
-    """CuPy's memory pool, in use, empty and without a limit."""
-    pool = real_cupy.get_default_memory_pool()
-    pool.free_all_blocks()
-    real_cupy.cuda.set_allocator(pool.malloc)           # real_cupy restores what was set before
-    yield pool
-    pool.set_limit(size=0)
 
 
 # ---- Moving

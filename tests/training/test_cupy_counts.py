@@ -11,15 +11,6 @@ pytestmark = pytest.mark.cupy
 DATASET = small_dataset(size=(32, 32), same_size=True)
 
 
-@pytest.fixture
-def pool(real_cupy):
-    """CuPy's memory pool, in use and empty."""
-    pool = real_cupy.get_default_memory_pool()
-    pool.free_all_blocks()
-    real_cupy.cuda.set_allocator(pool.malloc)           # real_cupy restores what was set before
-    return pool
-
-
 def net_on_gpu(name):
     net = build(name, len(CLASSES), width=1/16).to('gpu')
     net.about['preprocess'] = CENTRED
