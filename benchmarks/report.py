@@ -104,15 +104,15 @@ def fcn_section(rows):
 def train_speed_section(rows):
     """Images a second."""
     yield '## Training speed, in images a second\n'
-    yield ('The first stage of each data set, a step of four images; generated images in the sizes '
-           'of the data set.\n')
+    yield ('A step of four images; generated images in the sizes of the data set. *16s* is '
+           'SqueezeNet’s first stage.\n')
     cells = []
     for row in rows:
         paces = [f'{row["images"] / row["times"][name]["median"]:.1f}'
                  if name in row['times'] else 'not run' for name in COMPETITORS[:3]]
-        cells.append([row['set'], row['threads'], *paces,
+        cells.append([row['recipe'], row['threads'], *paces,
                       f'×{ratio(row["times"]):.2f}{busy_mark(row)}'])
-    yield from table(['data set', 'threads', *COMPETITORS[:3], 'the faster layout'], cells)
+    yield from table(['recipe', 'threads', *COMPETITORS[:3], 'the faster layout'], cells)
 
 
 def memory_section(rows):

@@ -48,7 +48,7 @@ def net_targets(rows):
 
 def pace_targets(rows):
     for row in rows:
-        yield Target(f'pace of the recipe {row["set"]}-16s: PyTorch / tinyfcn', row['threads'], '≥',
+        yield Target(f'pace of the recipe {row["recipe"]}: PyTorch / tinyfcn', row['threads'], '≥',
                      PACE, ratio(row['times']))
 
 
