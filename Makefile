@@ -86,7 +86,7 @@ lint: .venv/made
 	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py lessons/site.py lessons/markup.py
 	$(BIN)/mypy
 
-.venv/made: setup.py pyproject.toml
+.venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test,fast]'
 	touch $@

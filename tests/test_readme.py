@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from bad_input_samples import write_dataset
 from local_mirror import running_server
+from packaging.requirements import Requirement
 from PIL import Image
 from published import random_net
 
@@ -28,6 +29,11 @@ from tinyfcn.models import NETS
 from tinyfcn.models.fcn import stride8
 from tinyfcn.runtime.gpu import gpu_status
 from tinyfcn.weights.export import export_net
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 # in this order: later pages use files that the commands of earlier ones have written
@@ -155,14 +161,12 @@ def test_the_folders_of_the_layout_exist():
     assert packages <= {*folders}
 
 
-def test_the_dependencies_and_extras_are_those_of_setup_py():
-    [call] = [node for node in ast.walk(ast.parse((ROOT / 'setup.py').read_text('utf-8')))
-              if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup']
-    options = {keyword.arg: keyword.value for keyword in call.keywords}
-    section = re.search(r'## Install.*?(?=\n## )', README, re.S).group()
-    for requirement in ast.literal_eval(options['install_requires']):
-        assert re.match(r'\w+', requirement).group() in section
-    for extra in ast.literal_eval(options['extras_require']):
+def test_the_dependencies_and_extras_are_those_of_the_package():
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']
+    section = ' '.join(re.search(r'## Install.*?(?=\n## )', README, re.S).group().split())
+    for requirement in project['dependencies']:
+        assert f'{Requirement(requirement).name} (' in section
+    for extra in project['optional-dependencies']:
         assert f'`{extra}`' in section, extra
 
 

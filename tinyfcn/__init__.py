@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .prediction.predict import predict
     from .training import fit
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 __all__ = [
     'Box', 'Dataset', 'Net', 'build', 'course', 'data', 'evaluate', 'fit', 'gradcheck', 'init',
