@@ -1,0 +1,75 @@
+"""What these pages have beyond Sphinx: live players, cards of the lessons, docstrings as text."""
+import re
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+import tinyfcn  # noqa: F401
+from tinyfcn.course import tracing
+
+LESSONS = Path(__file__).parents[1] / 'lessons'
+# a line of a docstring that begins something of its own: "-> y", "x (N, C, H, W)", "flip: average"
+ITEM = re.compile(r'-> |- |\w+(?:, \w+)* \([^)]*[A-Z*]|\w+(?:, \w+)*(?: [({][^)}]*[)}])?: ')
+
+
+class Player(SphinxDirective):
+    """A live player: ```{player} im2col``` shows tracing.im2col of the arguments in its content."""
+    required_arguments = 1
+    has_content = True
+
+    def run(self):
+        kwargs = eval(f'dict({" ".join(self.content)})', dict(vars(tinyfcn)))
+        html = getattr(tracing, self.arguments[0])(**kwargs)._repr_html_()
+        return [nodes.raw('', f'<div class="output text_html">{html}</div>', format='html')]
+
+
+class Lessons(SphinxDirective):
+    """A card for each lesson: its first figure, its number and title, its question."""
+
+    def run(self):
+        cards = [lesson_card(path) for path in sorted(LESSONS.glob('l[0-9]*.ipynb'))]
+        text = '::::{grid} 1 2 3 3\n:gutter: 3\n\n' + ''.join(cards) + '::::\n'
+        return self.parse_text_to_nodes(text)
+
+
+def lesson_card(path):
+    """The card as MyST text."""
+    cells = nbformat.read(path, as_version=4).cells
+    title = re.match(r'# (.+)', cells[0].source)[1]
+    question = re.search(r'\*\*([^*]+\?)\*\*', cells[0].source)[1].replace('\n', ' ')
+    figure = next(output.data['image/png'] for cell in cells for output in cell.get('outputs', ())
+                  if 'image/png' in output.get('data', ()))
+    return (f':::{{grid-item-card}} {title}\n:link: /lessons/{path.stem}\n:link-type: doc\n\n'
+            f'```{{raw}} html\n<img class="figure" alt="" src="data:image/png;base64,'
+            f'{"".join(figure.split())}">\n```\n{question}\n:::\n')
+
+
+def docstring_to_rst(app, what, name, obj, options, lines):
+    """Change the lines of a docstring, which is plain text, into reStructuredText in place."""
+    # Sphinx takes the indentation of the whole of a module's text for a margin
+    text = obj.__doc__ if what == 'module' else '\n'.join(lines)
+    blocks = re.split(r'\n\s*\n', text.strip('\n'))
+    lines[:] = '\n\n'.join(map(block_to_rst, blocks)).split('\n')
+
+
+def block_to_rst(block):
+    """Keep examples; what is indented is code; other lines are joined, but for a new ITEM."""
+    if block.startswith('>>>'):
+        return block
+    text, *code = re.split(r'(?:^|\n)(?=    )', block, maxsplit=1)
+    text = re.sub(r'([\\*|_])', r'\\\1', text)
+    text = re.sub(r'`([^`]+)`', lambda code: '``' + code[1].replace('\\', '') + '``', text)
+    items = [item.replace('\n', ' ') for item in re.split(rf'\n(?={ITEM.pattern})', text)]
+    paragraph = '\n'.join(f'| {item}' for item in items) if len(items) > 1 else items[0]
+    return paragraph + ''.join(f'\n\n::\n\n{each}' for each in code)
+
+
+def setup(app):
+    app.add_directive('player', Player)
+    app.add_directive('lessons', Lessons)
+    app.connect('autodoc-process-docstring', docstring_to_rst)
+    app.connect('html-page-context', lambda app, page, template, context, tree: context.update(
+        lite_is_built=(Path(app.outdir) / 'lite/lab/index.html').exists()))
+    return dict(parallel_read_safe=True)
