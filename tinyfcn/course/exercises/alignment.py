@@ -26,6 +26,10 @@ def layer_by_layer(field_rule, stride_rule, shift_rule):
     return mistake
 
 
+def from_the_top(layers):
+    return stack_windows(layers[::-1])
+
+
 def next_field(f, t, b, k, s, p):
     return f + (k - 1) * t
 
@@ -76,6 +80,13 @@ ALIGNMENT = Exercise(inputs='layers', outputs='field stride shift', cases=[
     'first, then the stride.':
         layer_by_layer(lambda f, t, b, k, s, p: f + (k - 1) * t * s, next_stride,
                        lambda f, t, b, k, s, p: b + ((k - 1) / 2 - p) * t * s),
+    'The shift grows by the stride of the layers below. Update the shift first, then the stride.':
+        layer_by_layer(next_field, next_stride,
+                       lambda f, t, b, k, s, p: b + ((k - 1) / 2 - p) * t * s),
+    'The padding counts units of the layer as well. Multiply by the stride after subtracting it: '
+    '((k − 1) / 2 − p) · stride.':
+        layer_by_layer(next_field, next_stride, lambda f, t, b, k, s, p: b + (k - 1) / 2 * t - p),
+    'The layers are taken from the last to the first. The list begins at the image.': from_the_top,
 })
 
 
@@ -125,20 +136,23 @@ def crops(pad):
     return tuple(net[name].kwargs['offset'][0] for name in crop_names)
 
 
-def sum_up(conv1=1., pooling=.5, fc6=3, trunk_pad=1, strides=(16, 8, 1), pixels=False):
+def sum_up(conv1=1., pooling=.5, poolings=5, fc6=3, trunk_pad=1, strides=(16, 8, 1),
+           kernels=(4, 4, 16), pixels=False):
     """The crops by hand, with some of the shifts changed.
 
     conv1, the shift of conv1_1 without padding; pooling, that of a 2×2 pooling, in cells; fc6, too;
-    trunk_pad, how much of the padding counts for pool3 and pool4; strides, of the upsampled rows;
-    pixels=True leaves out the division by the stride
+    poolings, how many there are before fc6; trunk_pad, how much of the padding counts for pool3 and
+    pool4; strides, of the upsampled rows; kernels, with which they are upsampled; pixels=True
+    leaves out the division by the stride
     """
     def mistake(pad):
         pool3 = conv1 - trunk_pad * pad + pooling * (1 + 2 + 4)
         pool4 = pool3 + pooling * 8
-        score = conv1 - pad + pooling * (1 + 2 + 4 + 8 + 16) + 32 * fc6
-        by_2 = score - strides[0] * 1.5
-        by_4 = by_2 - strides[1] * 1.5
-        by_32 = by_4 - strides[2] * 7.5
+        score = conv1 - pad + pooling * (2 ** poolings - 1) + 32 * fc6
+        first, second, last = [stride * (k - 1) / 2 for stride, k in zip(strides, kernels)]
+        by_2 = score - first
+        by_4 = by_2 - second
+        by_32 = by_4 - last
         if pixels:
             return by_2 - pool4, by_4 - pool3, -by_32
         return (by_2 - pool4) / 16, (by_4 - pool3) / 8, -by_32
@@ -153,6 +167,13 @@ CROPS = Exercise(inputs='pad', outputs='pool4 pool3 image', cases=[(120,), (100,
         sum_up(pooling=0.),
     'fc6 is missing. It is 7×7 without padding at stride 32, so the scores are 3 cells of 32 '
     'pixels later.': sum_up(fc6=0),
+    'fc6 is a window of 7 cells: its centre is (7 − 1)/2 = 3 cells after the first, not 3.5.':
+        sum_up(fc6=3.5),
+    'pool5 is missing. The scores come after all five poolings.': sum_up(poolings=4),
+    'The kernel of an upsampling by f has 2·f rows: 4, 4 and 16.': sum_up(kernels=(2, 2, 8)),
+    'The last upsampling is by 8, so its kernel has 16 rows.': sum_up(kernels=(4, 4, 4)),
+    'The order is: the crop of the scores of pool4, of those of pool3, and the last one.':
+        lambda pad: sum_up()(pad)[::-1],
     'Upsampling has a shift too. It falls by stride·(ksize − 1)/2, with the new, fine stride.':
         sum_up(strides=(0, 0, 0)),
     'The shift of an upsampling is counted in units of the fine row: use the stride after it.':

@@ -5,6 +5,7 @@ from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 
+from ..ledger import record_pass
 from . import (
     alignment,
     array_backend,
@@ -38,7 +39,8 @@ CHANGED_HINT = 'Work on a new array: {0} = {0} − … instead of {0} −= …, 
 def check(name, mine):
     """Compare the reader's function with the library's own.   -> Result; never raises
 
-    If it is wrong, the result has the smallest case that fails, and a hint for a known mistake.
+    If it is wrong, the result has the smallest case that fails, and a hint for a known mistake. If
+    it is right, the ledger keeps that it was passed: tinyfcn.course.progress() shows it.
 
     >>> check('mean_iu', lambda hist: 0.5).message
     'mean_iu is 0.5, and should be 0.6571'
@@ -81,6 +83,7 @@ def _check(name, mine):
         return Result(name, False, f'the numbers are right, but your function changes {changed}, '
                       f'which belongs to the caller', CHANGED_HINT.format(changed))
     if not failed:
+        record_pass(name)
         return Result(name, True, f'correct on all {len(expected)} cases. Well done!')
     first = failed[0]
     case = dict(zip(exercise.inputs.split(), deepcopy(exercise.cases[first])))

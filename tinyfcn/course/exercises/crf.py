@@ -1,4 +1,4 @@
-"""L18: the bilateral kernel between all pixels, and a mean field iteration with it."""
+"""L18: the bilateral kernel between all pixels, and mean field with it."""
 import numpy as np
 
 from ...prediction import crf
@@ -39,6 +39,25 @@ def change_kernel(**changes):
     return mistake
 
 
+def divide_without_root(image, alpha, beta):
+    kernel = unnormalised(image, alpha, beta)
+    return kernel / kernel.sum(1) / kernel.sum(1)[:, None]
+
+
+def square_in_uint8(image, alpha, beta):
+    """A difference of 16 has the square 0."""
+    colour = image.reshape(-1, 3)
+    colour_distance = ((colour[:, None] - colour) ** 2).sum(2)
+    positions = unnormalised(image, alpha, beta, colours=0)
+    return normalise(positions * np.exp(-(colour_distance / beta ** 2) / 2))
+
+
+def swap_positions(image, alpha, beta):
+    """The positions column by column, the colours row by row."""
+    rotated = unnormalised(image.swapaxes(0, 1), alpha, beta, colours=0)
+    return normalise(rotated * unnormalised(image, alpha, beta, positions=0))
+
+
 def divide_rows(image, alpha, beta):
     kernel = unnormalised(image, alpha, beta)
     return kernel / kernel.sum(1, keepdims=True)
@@ -66,10 +85,16 @@ BILATERAL_KERNEL = Exercise(inputs='image alpha beta', outputs='k', cases=[
     'Each row is divided by its own sum, which makes the kernel asymmetric. Divide by the square '
     'roots of both sums, of row i and of column j.':
         divide_rows,
+    'The square root is missing: divide by the root of the product of the two sums.':
+        divide_without_root,
     'The ½ is missing in exp(−d²/2).': change_kernel(half=1),
     'The distances are not squared.': change_kernel(power=1),
     'The colours are subtracted in uint8, which wraps around below 0. Convert them to float first.':
         change_kernel(dtype='uint8'),
+    'The colours are subtracted and squared in uint8, which wraps around. Convert them to float '
+    'first.': square_in_uint8,
+    'The positions go column by column. The pixels are in the order of image.reshape(-1, 3), row '
+    'by row.': swap_positions,
     'The colour term is missing. Both terms belong in one exponent.':
         change_kernel(colours=0),
     'The position term is missing. Both terms belong in one exponent.':
@@ -85,7 +110,7 @@ def mean_field(prob, image, settings, iterations):
 
 
 def update_by(rule):
-    """rule(p, q, pairs) -> the q of the next iteration; p and q are (N, C)."""
+    """rule(p, q, pairs) -> the q of the next round; p and q are (N, C)."""
     def mistake(prob, image, settings, iterations):
         p = prob.reshape(len(prob), -1).T
         q = p
@@ -121,11 +146,11 @@ MEAN_FIELD = Exercise(inputs='prob image settings iterations', outputs='q', case
     mean_field_case(3, 2, 3, 1),
     mean_field_case(3, 3, 4, 4, seed=1),
 ], solution=mean_field, mistakes={
-    'From the second iteration on the output of the net is lost. It is always p·exp(message), with '
+    'From the second round on the output of the net is lost. It is always p·exp(message), with '
     'the p that came in.': update_by(lambda p, q, pairs: divide_by_sum(q * np.exp(pairs(q)))),
     'The output of the net is missing. q is p·exp(message), divided by its sum.':
         update_by(lambda p, q, pairs: divide_by_sum(np.exp(pairs(q)))),
-    'All iterations give the result of the first one. The messages come from the current q, not '
+    'All rounds give the result of the first one. The messages come from the current q, not '
     'from p.': update_by(lambda p, q, pairs: divide_by_sum(p * np.exp(pairs(p)))),
     'The sign is wrong. A larger message for a class makes that class more probable.':
         update_by(lambda p, q, pairs: divide_by_sum(p * np.exp(-pairs(q)))),

@@ -19,8 +19,7 @@ def zeros_after_last_tap(w, dilation):
 
 
 def repeat_taps(w, dilation):
-    high, wide = dilate_kernel(w, dilation).shape[2:]
-    return w.repeat(dilation, 2).repeat(dilation, 3)[:, :, :high, :wide]
+    return w.repeat(dilation, 2).repeat(dilation, 3)
 
 
 def dilate_channels(w, dilation):
@@ -78,12 +77,23 @@ def by_rule(next_dilation, dilate_at_once=False):
     return mistake
 
 
-STRIDE_TO_DILATION = Exercise(inputs='strides output_stride', outputs='kept dilations', cases=[
+def replace_where(rule):
+    """rule(strides, output_stride) -> for each layer, whether its stride becomes 1."""
+    def mistake(strides, output_stride):
+        replaced = rule(strides, output_stride)
+        factors = np.where(replaced, strides, 1)
+        return np.where(replaced, 1, strides), np.cumprod([1, *factors[:-1]])
+    return mistake
+
+
+STRIDE_TO_DILATION = Exercise(inputs='strides output_stride', outputs='new_strides dilations',
+                              cases=[
     (np.array([2, 2, 1]), 2),
     (np.array([1, 2, 1, 2, 1]), 2),
     (np.array([2, 2, 2, 2, 1]), 2),
     (np.array([1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1]), 8),                   # VGG-16, ends with fc6
     (np.array([2, 1, 4, 1, 3, 2, 1]), 2),
+    (np.array([2, 3, 1, 2, 1]), 4),                     # 3 would exceed it, 2 does not
 ], solution=stride_to_dilation, mistakes={
     'The strides are replaced, but nothing is dilated, so the receptive fields are smaller than in '
     'training. The layers after a replaced stride need dilation.':
@@ -98,6 +108,11 @@ STRIDE_TO_DILATION = Exercise(inputs='strides output_stride', outputs='kept dila
     'A stride is replaced too early. A layer that reaches `output_stride` exactly keeps its '
     'stride; replace those that would go beyond it.':
         lambda strides, output_stride: stride_to_dilation(strides, output_stride / 2),
+    'A stride is kept that exceeds `output_stride`. Compare the product that includes the stride '
+    'of the layer itself.': replace_where(
+        lambda strides, limit: np.cumprod([1, *strides[:-1]]) >= limit),
+    'A stride is replaced that would not exceed `output_stride`: strides that were replaced before '
+    'it no longer count.': replace_where(lambda strides, limit: np.cumprod(strides) > limit),
     'No stride is replaced. Where the product of the strides would exceed `output_stride`, a '
     'stride becomes 1.': lambda strides, output_stride: stride_to_dilation(strides, np.inf),
 })

@@ -27,6 +27,13 @@ def pad_upsampled(up, skip):
     return ops.concat(ops.pad(up, before, after)[0], skip)[0]
 
 
+def one_offset(up, skip):
+    """The offset of the rows, for the columns too."""
+    top = (skip.shape[2] - up.shape[2]) // 2
+    h, w = up.shape[2:]
+    return np.concatenate([up, skip[:, :, top:top + h, top:top + w]], 1)
+
+
 def concat_case(n, c, h, w, d, more_rows, more_columns, seed=0):
     up = integers(n, c, h, w, seed=seed)
     skip = integers(n, d, h + more_rows, w + more_columns, seed=seed + 1)
@@ -50,6 +57,9 @@ CONCAT_SKIP = Exercise(inputs='up skip', outputs='y', cases=[
         pad_upsampled,
     'The two are stacked along the rows. Concatenate them along the channels, axis 1.':
         lambda up, skip: np.concatenate([up, cropped_skip(up, skip)], 2),
+    'The columns are cropped at the offset of the rows. Each axis has its own.': one_offset,
+    'The cropped skip is added to `up`, as in FCN. U-Net concatenates the two.':
+        lambda up, skip: up + cropped_skip(up, skip)[:, :1],
     '`up` is missing. Concatenate it with the cropped skip.': cropped_skip,
 })
 
@@ -79,6 +89,18 @@ def disjoint_edges(n, bins):
     return [(i * n // bins, max((i + 1) * n // bins, i * n // bins + 1)) for i in range(bins)]
 
 
+def nearest_edges(n, bins):
+    return [(round(i * n / bins), max(round((i + 1) * n / bins), round(i * n / bins) + 1))
+            for i in range(bins)]
+
+
+def rows_for_columns(x, bins):
+    """The edges of the rows, for the columns too."""
+    h, w = x.shape[2:]
+    wide = np.pad(x, ((0, 0), (0, 0), (0, 0), (0, max(0, h - w))), mode='edge')
+    return pyramid_pool(wide[..., :h], bins)
+
+
 def edges_without_remainder(n, bins):
     size = max(1, n // bins)
     return [(min(i * size, n - 1), min((i + 1) * size, n)) for i in range(bins)]
@@ -100,6 +122,9 @@ PYRAMID_POOL = Exercise(inputs='x bins', outputs='y', cases=[
 ], solution=pyramid_pool, mistakes={
     'The bins do not overlap. Where H is not a multiple of bins they do: bin i ends at '
     '(i + 1)·H / bins, rounded up.': pool_bins(disjoint_edges),
+    'The edges are rounded to the nearest row. Bin i begins at i·H / bins, rounded down, and ends '
+    'at (i + 1)·H / bins, rounded up.': pool_bins(nearest_edges),
+    'The columns have the edges of the rows. Bin j along W begins at j·W / bins.': rows_for_columns,
     'The rows and columns that remain are in no bin. Bin i begins at i·H / bins, rounded down, and '
     'ends at (i + 1)·H / bins, rounded up.': pool_bins(edges_without_remainder),
     'All bins have the same size and stride, as in ordinary pooling. Here each has edges of its '

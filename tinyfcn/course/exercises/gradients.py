@@ -238,13 +238,19 @@ def only_first(d, row, i, F):
         d[j] += row[j] * d[i]
 
 
+def without_the_last(F, dscore):
+    d = backpropagate(F, dscore)
+    d[-1] = 0
+    return d
+
+
 BACKPROPAGATE = Exercise(inputs='F dscore', outputs='d', cases=[
     (np.array([[0., 0], [2, 0]]), 3.),
     (np.array([[0., 0, 0], [2, 0, 0], [0, 3, 0]]), 1.),
     (np.array([[0., 0, 0, 0], [2, 0, 0, 0], [0, 3, 0, 0], [0, 1, 4, 0]]), 1.),
     (np.array([[0., 0, 0, 0], [2, 0, 0, 0], [5, 0, 0, 0], [3, 1, 4, 0]]), 2.),
     (np.array([[0., 0, 0, 0, 0], [1, 0, 0, 0, 0], [2, -1, 0, 0, 0], [0, 3, 2, 0, 0],
-               [4, 0, -2, 1, 0]]), -2.),
+               [4, 0, -2, 1, 0]]), -1.5),
 ], solution=backpropagate, mistakes={
     'A value that is read twice gets the sum of its gradients: +=, not =.': pass_back(assign),
     'Go through the values from the last to the first: a gradient is complete when all that read '
@@ -254,6 +260,11 @@ BACKPROPAGATE = Exercise(inputs='F dscore', outputs='d', cases=[
     'Only the factors are added. Value j receives F[i, j] times the gradient of value i.':
         pass_back(add_factors),
     'Value i reads the values of row i of F. This takes column i.': pass_back(add_columns),
+    'It starts with 1. The gradient of the last value is dscore.':
+        lambda F, dscore: backpropagate(F, 1.),
+    'The gradient of the last value is missing: it is dscore.': without_the_last,
+    'These are integers. Gradients have fractions: make d by np.zeros(n), without a dtype.':
+        lambda F, dscore: backpropagate(F, float(int(dscore))).astype(int),
     'Only the first of the values that a value reads gets a gradient. Go through all of them.':
         pass_back(only_first),
 })

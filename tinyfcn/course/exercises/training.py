@@ -1,4 +1,4 @@
-"""L05, L11, L14, L15: fully connected weights as filters, the loss, preprocessing, and SGD."""
+"""L05, L11, L14, L15: fully connected weights as kernels, the loss, preprocessing, and SGD."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +17,7 @@ def to_conv(w, channels, size):
     return net.params['fc.w']
 
 
-TO_CONV = Exercise(inputs='w channels size', outputs='filters', cases=[
+TO_CONV = Exercise(inputs='w channels size', outputs='kernels', cases=[
     (integers(1, 4), 1, (2, 2)),
     (integers(2, 4), 1, (2, 2)),
     (integers(1, 8), 2, (2, 2)),
@@ -29,7 +29,11 @@ TO_CONV = Exercise(inputs='w channels size', outputs='filters', cases=[
         lambda w, channels, size: w.reshape(len(w), *size, channels).transpose(0, 3, 1, 2),
     'Rows and columns are swapped. Within a channel the weights are in row order.':
         lambda w, channels, size: w.reshape(len(w), channels, *size[::-1]).swapaxes(2, 3),
-    'The filters are flipped. Convolution in neural nets does not flip its kernel, so nothing is '
+    'The kernels have their columns first. `size` is (h, w), and the shape (K, channels, h, w).':
+        lambda w, channels, size: w.reshape(len(w), channels, *size[::-1]),
+    'The channels are the last axis. The shape is (K, channels, h, w).':
+        lambda w, channels, size: w.reshape(len(w), *size, channels),
+    'The kernels are flipped. Convolution in neural nets does not flip its kernel, so nothing is '
     'flipped here.': lambda *case: to_conv(*case)[..., ::-1, ::-1],
     'The first axis varies fastest in memory (order="F"). In NumPy and in these files the last one '
     'does.': lambda w, channels, size: w.reshape(len(w), channels, *size, order='F'),
@@ -158,8 +162,14 @@ PREPROCESS = Exercise(inputs='image', outputs='x', cases=[
     'channels to the front.': lambda image: preprocess(image).swapaxes(1, 2),
     'The numbers are divided by 255. These weights were trained on 0 … 255 minus the mean.':
         lambda image: preprocess(image) / np.float32(255),
-    'This is float64. Nets compute in float32, so convert the image before you subtract.':
+    'This is float64. Nets compute in float32: the image has to be float32, and so has an array of '
+    'the three means.':
         lambda image: preprocess(image, dtype='float64'),
+    'reshape does not move an axis, it only regroups the numbers. Move the channels to the front '
+    'by .transpose(2, 0, 1).':
+        lambda image: preprocess(image).transpose(1, 2, 0).reshape(3, *image.shape[:2]),
+    'The columns are reversed, and not the channels. The channels are the last axis: '
+    'image[:, :, ::-1].': lambda image: preprocess(image[:, ::-1], 'RGB'),
     'The mean is not subtracted.': lambda image: preprocess(image, mean=(0, 0, 0)),
     'Only the axes are moved. Convert the image to float32, reverse its channels and subtract the '
     'mean.': lambda image: image.transpose(2, 0, 1),
@@ -197,6 +207,21 @@ def wrong_direction(w, *args):
     return 2 * w - new_w, new_v
 
 
+def scaled_velocity(w, g, v, lr, momentum, decay):
+    v = lr * (momentum * v + g + decay * w)
+    return w - v, v
+
+
+def negative_velocity(w, g, v, lr, momentum, decay):
+    v = momentum * v - lr * (g + decay * w)
+    return w + v, v
+
+
+def velocity_of_new_w(w, g, v, lr, momentum, decay):
+    new_w, _ = sgd(w, g, v, lr, momentum, decay)
+    return new_w, momentum * v + lr * (g + decay * new_w)
+
+
 def return_old_velocity(w, g, v, *args):
     new_w, _ = sgd(w, g, v, *args)
     return new_w, v
@@ -228,6 +253,13 @@ SGD_STEP = Exercise(inputs='w g v lr momentum decay', outputs='w v', cases=[
     'The momentum is not used. v ← μ·v + lr·g keeps a part of the steps before.':
         lambda w, g, v, lr, m, decay: sgd(w, g, v, lr, 0., decay),
     'w moves along the gradient. It should move against it: w ← w − v.': wrong_direction,
+    'The learning rate multiplies the old velocity too. It belongs to the gradient alone: '
+    'v ← μ·v + lr·g.': scaled_velocity,
+    'v has the other sign. Here the gradient is added to it, and v is subtracted from w.':
+        negative_velocity,
+    'The decay in v uses the new w. Compute v once, from the old w, and subtract it.':
+        velocity_of_new_w,
+    'The order is w, v.': lambda *case: sgd(*case)[::-1],
     'The old velocity is returned. Return the new one.': return_old_velocity,
     'w moves by the old velocity. Update v first, then subtract it.': move_by_old_velocity,
 })

@@ -147,6 +147,24 @@ def slice_by_pair(coarse, skip, offset):
     return up + skip[:, :, offset:offset + h, offset:offset + w]
 
 
+def slice_to_end(coarse, skip, offset):
+    up, _ = ops.upsample(coarse, 2)
+    top, left = np.broadcast_to(offset, 2)
+    return up + skip[:, :, top:-top, left:-left]
+
+
+def crop_upsampled(coarse, skip, offset):
+    up, _ = ops.upsample(coarse, 2)
+    top, left = np.broadcast_to(offset, 2)
+    return up[:, :, top:, left:] + skip
+
+
+def keep_the_pair(coarse, skip, offset):
+    """What ops.upsample returns is taken for the array."""
+    up = ops.upsample(coarse, 2)
+    return up + ops.crop(skip, up.shape[2:], offset)[0]
+
+
 def repeat_pixels(coarse, skip, offset):
     up = coarse.repeat(2, 2).repeat(2, 3)
     return up + ops.crop(skip, up.shape[2:], offset)[0]
@@ -186,6 +204,11 @@ FUSE = Exercise(inputs='coarse skip offset', outputs='y', cases=[
         first_offset_only,
     'The offset may be a pair (rows, columns), and a pair cannot begin a slice. '
     'np.broadcast_to(offset, 2) gives two numbers for either.': slice_by_pair,
+    'ops.upsample returns a pair, as each op does. Take the first of the two: '
+    'doubled, _ = ops.upsample(coarse, 2).': keep_the_pair,
+    'The cropped skip must be as large as the upsampled scores. A slice that ends at −offset is '
+    'not: it ends at offset + h, offset + w.': slice_to_end,
+    'The upsampled scores are cropped. Crop the skip: it is the larger one.': crop_upsampled,
     'Only the cropped skip is left. Add the upsampled scores to it.':
         lambda coarse, *args: fuse(0 * coarse, *args),
 })
