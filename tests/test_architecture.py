@@ -53,7 +53,7 @@ MAY_IMPORT = {
                   'runtime',
     # 7
     'course':     'training prediction models layers init net ops data metrics optim gradcheck viz '
-                  'weights files geometry runtime',
+                  'weights fetch files geometry runtime',
     'explain':    'training prediction models layers init net ops data metrics viz weights files '
                   'geometry runtime',
     # 8
