@@ -3,9 +3,10 @@
     python lessons/course.py            all of them
     python lessons/course.py 03 09      these two
 
-A lesson is a script with `# %%` above each cell; only the script is edited. Its notebook has the
-same cells and their outputs, without anything that changes from one run to the next. Cells that
-only import, draw or check have `# %% tags=["hide-input"]` above them: their code is folded.
+A lesson is a script in jupytext's percent format, with `# %%` above each cell; only the script is
+edited. Its notebook has the same cells and their outputs, without anything that changes from one
+run to the next. Cells that only import, draw or check have `# %% tags=["hide-input"]` above them:
+their code is folded.
 """
 import os
 import re
@@ -13,10 +14,12 @@ import sys
 from base64 import b64decode, b64encode
 from functools import partial
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
@@ -26,10 +29,11 @@ from PIL import Image
 from tinyfcn.course.player.page import share_parts
 
 HERE = Path(__file__).parent
-CELL_KINDS = {'# %%': 'code', '# %% tags=["hide-input"]': 'folded', '# %% [markdown]': 'markdown'}
 # JupyterLab folds a cell by its metadata, other tools by its tag
-FOLDED = dict(tags=['hide-input'], jupyter=dict(source_hidden=True))
-OUTPUT_TYPES = 'text/html', 'image/png', 'text/plain'   # the first of these in an output is kept
+TAGS = dict(tags=['hide-input'])
+FOLDED = dict(**TAGS, jupyter=dict(source_hidden=True))
+# the first of these in an output is kept
+OUTPUT_TYPES = 'text/html', 'text/markdown', 'image/png', 'text/plain'
 CELL_TIMEOUT = 120                                      # seconds
 # how fast a lesson is read, and how long its parts take besides
 WORDS_A_MINUTE = 120
@@ -71,23 +75,22 @@ def find_scripts(numbers=()):
 
 def read_cells(path):
     """The cells of a script. -> list of ('code', 'folded' or 'markdown', text)"""
-    cells = []
-    for i, line in enumerate(path.read_text('utf-8').splitlines(), 1):
-        if line.startswith('# %%'):
-            if line not in CELL_KINDS:
-                raise ValueError(f'{path.name}, line {i}: {line!r} begins no cell; '
-                                 f'{" and ".join(CELL_KINDS)} do')
-            cells.append((CELL_KINDS[line], []))
-        elif not cells:
-            raise ValueError(f'{path.name}, line {i}: before the first cell; begin with # %%')
-        elif cells[-1][0] != 'markdown':
-            cells[-1][1].append(line)
-        elif line and line != '#' and not line.startswith('# '):
-            raise ValueError(f'{path.name}, line {i}: text without its "# "; put # %% above it '
-                             f'if it is code')
-        else:
-            cells[-1][1].append(line[2:])
-    return [(kind, '\n'.join(lines).strip('\n')) for kind, lines in cells]
+    script = path.read_text('utf-8')
+    nb = jupytext.reads(script, 'py:percent')
+    nb.metadata['jupytext'] = dict(notebook_metadata_filter='-all')
+    again = jupytext.writes(nb, 'py:percent')
+    pairs = zip_longest(script.splitlines(), again.splitlines(), fillvalue='the end')
+    for i, (line, expected) in enumerate(pairs, 1):
+        if line != expected:
+            raise ValueError(f'{path.name}, line {i}: {line!r} is read as {expected!r}; each cell '
+                             f'begins with # %%, and lines of text with "# "')
+    for cell in nb.cells:
+        cell.metadata.pop('lines_to_next_cell', None)
+        if cell.metadata not in ({}, TAGS):
+            raise ValueError(f'{path.name}: the cell {cell.source[:40]!r} has {dict(cell.metadata)}; '
+                             f'a lesson has [markdown] and tags=["hide-input"]')
+    return [('folded' if cell.metadata else cell.cell_type, cell.source.strip('\n'))
+            for cell in nb.cells]
 
 
 def reading_minutes(cells):

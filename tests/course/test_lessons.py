@@ -216,7 +216,7 @@ def test_the_values_to_try_are_found():
 
 @each
 def test_the_notebook_is_made_from_this_script(path, course):
-    """make site and GitHub show the notebook as it is; python lessons/course.py remakes it."""
+    """make docs and GitHub show the notebook as it is; python lessons/course.py remakes it."""
     notebook = path.with_suffix('.ipynb')
     assert notebook.exists(), f'python lessons/course.py {path.name[1:3]}'
     nb = course.nbformat.read(notebook, as_version=4)
@@ -377,9 +377,10 @@ def test_a_notebook_does_not_show_the_weights_of_its_maker(course, sample, tmp_p
      'must run without a network'),
     ('# %%\nimport urllib.request as r\nr.urlopen("http://example.org", timeout=1)',
      'must run without a network, and this one connects to example.org'),
-    ('x = 1', 'line 1: before the first cell'),
-    ('# %% [md]\n# text', r"line 1: '# %% \[md\]' begins no cell"),
-    ('# %% [markdown]\n# text\nx = 1', 'line 3: text without its "# "'),
+    ('x = 1', "line 1: 'x = 1' is read as '# %%'; each cell begins with # %%"),
+    ('# %% [md]\n# text', "the cell 'text' has {'region_name': 'md'}"),
+    ('# %% tags=["hide"]\nx = 1', r"the cell 'x = 1' has {'tags': \['hide'\]}"),
+    ('# %% [markdown]\n# text\nx = 1', "line 3: 'x = 1' is read as '# x = 1'"),
 ])
 def test_scripts_that_cannot_become_a_notebook(text, message, course, sample):
     with pytest.raises(ValueError, match=r'(?s)l98_sample\.py.*' + message):
