@@ -33,6 +33,21 @@ def uint8_overflow(label, pred, n_class):
     return hist.reshape(n_class, n_class)
 
 
+def count_void(label, pred, n_class):
+    """255 is an index that hist does not have."""
+    hist = np.zeros((n_class, n_class), 'int64')
+    for true, predicted in zip(label.ravel(), pred.ravel()):
+        hist[true, predicted] += 1
+    return hist
+
+
+def bincount_of_any_length(label, pred, n_class):
+    """Without minlength it ends at the largest pair that occurs."""
+    valid = label != 255
+    pairs = n_class * label[valid].astype('int64') + pred[valid].astype('int64')
+    return np.bincount(pairs).reshape(n_class, n_class)
+
+
 def void_as_background(label, pred, n_class):
     return confusion(np.where(label == 255, 0, label).astype(label.dtype), pred, n_class)
 
@@ -59,6 +74,10 @@ CONFUSION = Exercise(inputs='label pred n_class', outputs='hist', cases=[
     'first.': uint8_overflow,
     'Class 0 is left out. It is a class like any other, also where it is called background: only '
     '255 is left out.': background_as_void,
+    'A label of 255 is void, and hist has no row for it. Leave these pixels out before you count.':
+        count_void,
+    'np.bincount ends at the largest number that occurs. With minlength=n_class·n_class it has an '
+    'entry for each pair.': bincount_of_any_length,
 })
 
 
@@ -88,13 +107,20 @@ def of_summed_classes(hist):
     return float(correct / (2 * hist.sum() - correct))
 
 
+def divide_integers(hist):
+    """Class by class with Python's integers, for which 0 / 0 is an error."""
+    ious = [correct / (labelled + predicted - correct)
+            for correct, labelled, predicted in np.transpose(count_classes(hist)).tolist()]
+    return sum(ious) / len(ious)
+
+
 def correct_pixels_counted_twice(hist):
     return float(np.nanmean(hist.diagonal() / (hist.sum(1) + hist.sum(0))))
 
 
 MEAN_IU = Exercise(inputs='hist', outputs='mean_iu', cases=[
-    (np.array([[3, 1], [1, 5]]),),
     (np.array([[4, 2], [0, 1]]),),
+    (np.array([[3, 1], [1, 5]]),),
     (np.array([[4, 1, 0], [2, 3, 0], [0, 0, 0]]),),     # class 2 neither labelled nor predicted
     (np.array([[6, 1, 2], [1, 3, 0], [0, 0, 0]]),),     # class 2 predicted, but never labelled
     (np.array([[9, 0, 3, 1], [2, 0, 2, 0], [1, 0, 7, 0], [0, 0, 0, 2]]),),
@@ -111,6 +137,11 @@ MEAN_IU = Exercise(inputs='hist', outputs='mean_iu', cases=[
         over_labelled_classes,
     'This is the mean accuracy. The union also has the pixels that are only predicted to be of '
     'the class.': lambda hist: metrics.scores(hist)['mean_acc'],
+    'These are shares of the predicted pixels. The union also has the pixels of the class that '
+    'were predicted as another one.':
+        mean_over_classes(lambda correct, labelled, predicted: divide_or_zero(correct, predicted)),
+    'A class that is neither labelled nor predicted has a union of 0, and 0 / 0 is an error. Leave '
+    'it out of the mean.': divide_integers,
     'This is the pixel accuracy. Take the IU of each class first, then the mean over the classes.':
         lambda hist: metrics.scores(hist)['pixel_acc'],
     'The union counts the correct pixels twice, in the row and in the column. Subtract them once.':

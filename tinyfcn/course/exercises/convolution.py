@@ -2,6 +2,7 @@
 import numpy as np
 
 from ... import ops
+from ...geometry import conv_size
 from .exercise import Exercise, integers
 
 
@@ -16,6 +17,22 @@ def forget_stride(axis):
         y = conv(x, w, b, 1, pad)
         return y[:, :, :oh, ::stride] if axis == 'rows' else y[:, :, ::stride, :ow]
     return mistake
+
+
+def forget_both_strides(x, w, b, stride, pad):
+    oh, ow = conv(x, w, b, stride, pad).shape[2:]
+    return conv(x, w, b, 1, pad)[:, :, :oh, :ow]
+
+
+def square_output(x, w, b, stride, pad):
+    """As many columns as rows."""
+    y = conv(x, w, b, stride, pad)
+    return y[..., :y.shape[2]]
+
+
+def size_without_padding(x, w, b, stride, pad):
+    oh, ow = conv_size(x.shape[2:], w.shape[2:], stride, 0)
+    return conv(x, w, b, stride, pad)[:, :, :oh, :ow]
 
 
 def pad_bottom_right(x, w, b, stride, pad):
@@ -54,7 +71,7 @@ def conv_case(n, c, h, w, k, kh, kw, stride=1, pad=0, seed=0):
 
 CONV2D = Exercise(inputs='x w b stride pad', outputs='y', cases=[
     conv_case(1, 1, 3, 3, 1, 2, 2),
-    conv_case(1, 1, 3, 4, 1, 2, 3),
+    conv_case(1, 1, 3, 5, 1, 2, 3),
     conv_case(1, 1, 4, 4, 1, 3, 3, pad=1),
     conv_case(1, 1, 5, 5, 1, 2, 2, stride=2),
     conv_case(1, 2, 3, 3, 3, 2, 2),
@@ -78,6 +95,12 @@ CONV2D = Exercise(inputs='x w b stride pad', outputs='y', cases=[
         forget_stride('rows'),
     'The stride is missing along the columns. Window j begins at column stride·j.':
         forget_stride('columns'),
+    'The stride is missing. Window (i, j) begins at row stride·i and column stride·j.':
+        forget_both_strides,
+    'The output has as many columns as rows. Compute OH from H and kh, and OW from W and kw.':
+        square_output,
+    'OH and OW are too small: the image has 2·pad more rows and columns with its padding. OH is '
+    '(H + 2·pad − kh) // stride + 1.': size_without_padding,
     'The padding is missing. First put `pad` zeros on all four sides.':
         lambda x, w, b, stride, pad: conv(x, w, b, stride, 0),
     'All the padding is at the bottom and at the right. Half of it belongs at the top and at the '
@@ -119,6 +142,12 @@ def windows_by_column(x, ksize, stride, pad):
     return cols.reshape(len(x), -1, *size).swapaxes(2, 3).reshape(cols.shape)
 
 
+def miss_last_windows(x, ksize, stride, pad):
+    """range(0, H − kh, stride), without the + 1."""
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    return im2col(padded[:, :, :-1, :-1], ksize, stride, 0)
+
+
 IM2COL = Exercise(inputs='x ksize stride pad', outputs='cols', cases=[
     (integers(1, 1, 3, 3), (2, 2), 1, 0),
     (integers(1, 1, 3, 4), (2, 3), 1, 0),
@@ -135,6 +164,14 @@ IM2COL = Exercise(inputs='x ksize stride pad', outputs='cols', cases=[
         windows_by_column,
     'In your answer a window is a row. It should be a column: swap the last two axes.':
         lambda *case: im2col(*case).swapaxes(1, 2),
+    'The axis of the images is missing. The shape is (N, C·kh·kw, OH·OW), also for a single image.':
+        lambda *case: im2col(*case)[0],
+    'Only the first image has columns. cols[n] holds those of image n.':
+        lambda x, *args: im2col(x[:1], *args),
+    'The last windows are missing. A window has H − kh + 1 positions along H pixels: '
+    'range(0, H − kh + 1, stride), with the padding in H.': miss_last_windows,
+    'The stride is missing. Windows begin at every `stride`-th row and column.':
+        lambda x, ksize, stride, pad: im2col(x, ksize, 1, pad),
     'The stride is missing along the columns of the image.':
         lambda x, ksize, stride, pad: im2col(x, ksize, (stride, 1), pad),
     'The stride is missing along the rows of the image.':
@@ -197,8 +234,19 @@ def leave_the_image(w, size, stride, pad):
     return M.reshape(conv_matrix(w, size, stride, pad).shape)
 
 
+def ignore_padding(w, size, stride, pad):
+    """Tap a of output i is on row stride·i + a, as if the image began with its padding."""
+    blocks = 0 * as_blocks(w, size, stride, pad)
+    for i, j, ky, kx in np.ndindex(*blocks.shape[1:3], *w.shape[2:]):
+        row = stride * i + ky
+        column = stride * j + kx
+        if row < size[0] and column < size[1]:
+            blocks[:, i, j, :, row, column] = w[:, :, ky, kx]
+    return blocks.reshape(conv_matrix(w, size, stride, pad).shape)
+
+
 def stride_one_axis(steps):
-    """The stride along one axis only, in a matrix of the correct height.
+    """The stride along one axis or none, in a matrix of the correct height.
 
     steps(stride) -> steps along the rows and the columns of the outputs of stride 1
     """
@@ -241,6 +289,12 @@ CONV_MATRIX = Exercise(inputs='w size stride pad', outputs='M', cases=[
         stride_one_axis(lambda stride: (stride, 1)),
     'The stride is missing along the rows. Output (i, j) begins at row stride·i − pad.':
         stride_one_axis(lambda stride: (1, stride)),
+    'The stride is missing. Output (i, j) begins at row stride·i − pad, column stride·j − pad.':
+        stride_one_axis(lambda stride: (1, 1)),
+    'The padding is missing. Tap (ky, kx) of output (i, j) is on row stride·i + ky − pad, column '
+    'stride·j + kx − pad.': ignore_padding,
+    'M has columns for the padding. It has one for each pixel of the image: C·H·W.':
+        lambda w, size, stride, pad: conv_matrix(w, [n + 2 * pad for n in size], stride, 0),
 })
 
 EXERCISES = dict(conv2d=CONV2D, im2col=IM2COL, conv_matrix=CONV_MATRIX)

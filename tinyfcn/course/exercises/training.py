@@ -100,6 +100,36 @@ def negate_loss(score, label):
     return -loss, dscore
 
 
+def log_of_zero(score, label):
+    """exp of a very negative number is 0, and its logarithm is −infinity."""
+    loss, dscore = softmax_cross_entropy(score, label)
+    p_true = np.take_along_axis(softmax(score), np.where(label == 255, 0, label)[:, None], 1)
+    return -np.log(p_true[:, 0][label != 255]).sum(), dscore
+
+
+def subtract_largest_of_all(score, label):
+    return overflowing_exp(score - score.max(), label)
+
+
+def one_softmax_for_all(score, label):
+    valid = label != 255
+    true_class = np.where(valid, label, 0)[:, None]
+    p = softmax(score, None)
+    one_hot = np.arange(score.shape[1])[:, None, None] == true_class
+    p_true = np.take_along_axis(p, true_class, 1)[:, 0]
+    return -np.log(p_true[valid]).sum(), (p - one_hot) * valid[:, None]
+
+
+def index_with_void(score, label):
+    """Pixel by pixel; there is no class 255."""
+    loss = 0.
+    dscore = softmax(score)
+    for n, i, j in np.ndindex(label.shape):
+        loss -= np.log(dscore[n, :, i, j][label[n, i, j]])
+        dscore[n, :, i, j][label[n, i, j]] -= 1
+    return loss, dscore
+
+
 def loss_case(n, c, h, w, n_void=0, scale=1., seed=0):
     rng = np.random.default_rng((seed, n, c, h, w))
     label = rng.integers(0, c, (n, h, w))
@@ -130,6 +160,14 @@ SOFTMAX_CROSS_ENTROPY = Exercise(inputs='score label', outputs='loss dscore', ca
     'The softmax in dscore runs along the columns of the image. At each pixel it runs over the '
     'classes, axis 1.': softmax_over_columns,
     'The loss has the wrong sign: it is −Σ log p.': negate_loss,
+    'A probability has become 0, and its logarithm −infinity. Compute log p without p: the score, '
+    'less the largest of its pixel, less the log of the sum of exp.': log_of_zero,
+    'The largest score of all pixels is subtracted. Where all scores are much smaller, every exp '
+    'is 0. Subtract the largest of each pixel: score.max(1, keepdims=True).':
+        subtract_largest_of_all,
+    'The probabilities of all pixels together sum to 1. Those of each pixel should: sum over the '
+    'classes only, .sum(1, keepdims=True).': one_softmax_for_all,
+    'A label of 255 is void, and there is no class 255. Skip these pixels.': index_with_void,
 })
 
 MEAN = 104, 117, 123
@@ -142,6 +180,11 @@ def preprocess(image, order='BGR', mean=MEAN, dtype='float32'):
 def subtract_in_uint8(image):
     difference = image[:, :, ::-1] - np.array(MEAN, 'uint8')
     return difference.transpose(2, 0, 1).astype('float32')
+
+
+def subtract_along_columns(image):
+    """Of three numbers, one is for each column: the last axis is that of the columns by then."""
+    return preprocess(image, mean=(0, 0, 0)) - np.float32(MEAN)
 
 
 PREPROCESS = Exercise(inputs='image', outputs='x', cases=[
@@ -170,6 +213,8 @@ PREPROCESS = Exercise(inputs='image', outputs='x', cases=[
         lambda image: preprocess(image).transpose(1, 2, 0).reshape(3, *image.shape[:2]),
     'The columns are reversed, and not the channels. The channels are the last axis: '
     'image[:, :, ::-1].': lambda image: preprocess(image[:, ::-1], 'RGB'),
+    'The means are subtracted along the columns: NumPy aligns them with the last axis. Subtract '
+    'them before the channels move, or as means[:, None, None].': subtract_along_columns,
     'The mean is not subtracted.': lambda image: preprocess(image, mean=(0, 0, 0)),
     'Only the axes are moved. Convert the image to float32, reverse its channels and subtract the '
     'mean.': lambda image: image.transpose(2, 0, 1),
