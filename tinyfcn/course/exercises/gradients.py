@@ -47,6 +47,19 @@ def crop_to_minus_pad(cols, size, ksize, stride, pad):
     return keep_padding(cols, size, ksize, stride, pad)[:, :, pad:-pad, pad:-pad]
 
 
+def forget_stride(cols, size, ksize, stride, pad):
+    """The right number of windows, but side by side."""
+    n = len(cols)
+    kh, kw = ksize
+    h, w = size
+    oh, ow = conv_size(size, ksize, stride, pad)
+    cols = cols.reshape(n, -1, kh, kw, oh, ow)
+    x = np.zeros((*cols.shape[:2], h + 2 * pad, w + 2 * pad))
+    for i, j in np.ndindex(oh, ow):
+        x[:, :, i:i + kh, j:j + kw] += cols[..., i, j]
+    return x[:, :, pad:pad + h, pad:pad + w]
+
+
 def average(cols, *args):
     count = col2im(np.ones_like(cols), *args)
     return col2im(cols, *args) / np.maximum(count, 1)
@@ -75,6 +88,14 @@ def windows_by_column(cols, size, ksize, stride, pad):
     return col2im(swapped.reshape(cols.shape), size, ksize, stride, pad)
 
 
+def positions_before_taps(cols, size, ksize, stride, pad):
+    """(N, C·kh·kw, OH·OW), read as (N, C, OH, OW, kh, kw)"""
+    n, _, count = cols.shape
+    kh, kw = ksize
+    moved = cols.reshape(n, -1, count, kh * kw).swapaxes(2, 3)
+    return col2im(moved.reshape(cols.shape), size, ksize, stride, pad)
+
+
 COL2IM = Exercise(inputs='cols size ksize stride pad', outputs='x', cases=[
     (integers(1, 4, 4), (3, 3), (2, 2), 1, 0),
     (integers(1, 6, 4), (3, 4), (2, 3), 1, 0),
@@ -94,6 +115,10 @@ COL2IM = Exercise(inputs='cols size ksize stride pad', outputs='x', cases=[
     'c·kh·kw + ky·kw + kx belongs to channel c.': taps_before_channels,
     'The windows are read from top to bottom first. Column i·OW + j of cols is window (i, j).':
         windows_by_column,
+    'cols is read in the order (N, C, OH, OW, kh, kw). Its rows are the taps and its columns the '
+    'windows: reshape it to (N, C, kh, kw, OH, OW).': positions_before_taps,
+    'The stride is missing. Window (i, j) begins at row stride·i and column stride·j.':
+        forget_stride,
     'The padding is still there. Crop `pad` rows and columns on all four sides.': keep_padding,
     'The padding is cropped at the bottom and at the right only. The image begins at row and '
     'column `pad`.':
@@ -148,6 +173,18 @@ def dw_of_last_image(dy, x, w, *args):
     return dx, dw, db
 
 
+def dw_of_first_image(dy, x, w, *args):
+    dx, _, db = conv2d_backward(dy, x, w, *args)
+    _, dw, _ = conv2d_backward(dy[:1], x[:1], w, *args)
+    return dx, dw, db
+
+
+def dw_of_each_image(dy, x, w, *args):
+    dx, _, db = conv2d_backward(dy, x, w, *args)
+    each = [conv2d_backward(dy[n:n + 1], x[n:n + 1], w, *args)[1] for n in range(len(x))]
+    return dx, np.stack(each), db
+
+
 def backward_case(x_shape, w_shape, stride=1, pad=0):
     """x (N, C, H, W), w (K, C, kh, kw), and a dy of the shape of y"""
     x = integers(*x_shape)
@@ -180,6 +217,14 @@ CONV2D_BACKWARD = Exercise(inputs='dy x w stride pad', outputs='dx dw db', cases
         change_gradients(lambda dx, dw, db, *_: (dx, dw[..., ::-1, ::-1], db)),
     'dw is the gradient of the last image only. Add the gradients of all images, +=.':
         dw_of_last_image,
+    'dw is the gradient of the first image only. Add the gradients of all images.':
+        dw_of_first_image,
+    'dw has an axis for the images. All images use the same w, so their gradients are added: '
+    '.sum(0).': dw_of_each_image,
+    'dw comes first. The order is that of the inputs: dx, dw, db.':
+        change_gradients(lambda dx, dw, db, *_: (dw, dx, db)),
+    'db is a single number. b has one for each output channel, so sum over N, OH and OW only.':
+        change_gradients(lambda dx, dw, db, *_: (dx, dw, db.sum())),
     'dw is divided by the number of images. Do not divide: dw is the sum over the images. For a '
     'mean, divide the loss.': change_gradients(lambda dx, dw, db, dy, *_: (dx, dw / len(dy), db)),
     'db is not summed over the images. b is the same for all of them, so sum over N, OH and OW.':

@@ -26,6 +26,32 @@ def forget_stride(direction):
     return mistake
 
 
+def count_strides(x, ksize, stride):
+    """⌈H / stride⌉ windows, also one that begins in the last pixels of another."""
+    oh, ow = (-(-length // stride) for length in x.shape[2:])
+    y = np.empty((*x.shape[:2], oh, ow))
+    for i, j in np.ndindex(oh, ow):
+        top = i * stride
+        left = j * stride
+        y[:, :, i, j] = x[:, :, top:top + ksize, left:left + ksize].max((2, 3))
+    return y
+
+
+def leave_the_image(x, ksize, stride):
+    """Pixel by pixel, also those beyond the edge."""
+    oh, ow = max_pool(x, ksize, stride).shape[2:]
+    y = np.full((*x.shape[:2], oh, ow), -np.inf)
+    for i, j, ky, kx in np.ndindex(oh, ow, ksize, ksize):
+        pixels = x[:, :, stride * i + ky, stride * j + kx]
+        y[:, :, i, j] = np.maximum(y[:, :, i, j], pixels)
+    return y
+
+
+def max_over_everything(x, *args):
+    y = max_pool(x, *args)
+    return np.broadcast_to(y.max((0, 1)), y.shape)
+
+
 def max_over_channels(x, ksize, stride):
     y = max_pool(x, ksize, stride)
     return np.broadcast_to(y.max(1, keepdims=True), y.shape)
@@ -54,6 +80,12 @@ MAX_POOL = Exercise(inputs='x ksize stride', outputs='y', cases=[
     'The horizontal stride is missing. Window (i, j) begins at column stride·j.':
         forget_stride('horizontal'),
     'This is the maximum over all channels. Pool each channel separately.': max_over_channels,
+    'This is the maximum over all images and channels. Take it over rows and columns only: '
+    '.max((2, 3)).': max_over_everything,
+    'There are ⌈H / stride⌉ windows. The last one begins where the one before it does not reach '
+    'the edge: ⌈(H − k) / stride⌉ + 1.': count_strides,
+    'The last window reaches beyond the edge, and there are no pixels. Skip them, or take a slice, '
+    'which ends at the edge.': leave_the_image,
 })
 
 
@@ -75,6 +107,14 @@ def switches_by_column(y, switches, size):
     h, w = size
     column, row = np.divmod(switches, h)
     return unpool(y, row * w + column, size)
+
+
+def divide_by_height(y, switches, size):
+    x = np.zeros((*y.shape[:2], *size))
+    for index in np.ndindex(y.shape):
+        row, column = divmod(switches[index], size[0])
+        x[(*index[:2], row, column)] += y[index]
+    return x
 
 
 def width_of_y(y, switches, size):
@@ -111,6 +151,8 @@ UNPOOL = Exercise(inputs='y switches size', outputs='x', cases=[
     'Windows overlap, so two switches may point to one pixel, and their values should be added. '
     'x[s] = y and x[s] += y both keep only the last one; np.add.at adds them.': keep_last_value,
     'The switch is read as column·H + row. It is row·W + column.': switches_by_column,
+    'The switch is divided by the number of rows. It is row·W + column, so divide by W, size[1].':
+        divide_by_height,
     'The pixels are counted with the width of y. Compute the flat index with the width of the '
     'image before pooling: row·W + column.': width_of_y,
     'All values are in the first plane. A switch counts within its own image and channel.':

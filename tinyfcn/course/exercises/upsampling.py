@@ -2,6 +2,7 @@
 import numpy as np
 
 from ... import ops
+from ...init import bilinear_1d
 from .exercise import Exercise, integers
 
 
@@ -44,6 +45,16 @@ def stride_rows_only(x, w, stride, pad):
     return conv_transpose2d(x, w, (stride, 1), pad)
 
 
+def windows_side_by_side(x, w, stride, pad):
+    """The right size, but the windows are one row and one column apart."""
+    y = 0 * conv_transpose2d(x, w, stride, 0)
+    together = conv_transpose2d(x, w, 1, 0)
+    high, wide = together.shape[2:]
+    y[:, :, :high, :wide] = together
+    high, wide = y.shape[2:]
+    return y[:, :, pad:high - pad, pad:wide - pad]
+
+
 def transpose_case(n, c, h, wide, k, kh, kw, stride=1, pad=0, seed=0):
     x = integers(n, c, h, wide, seed=seed)
     w = integers(c, k, kh, kw, seed=seed + 1)
@@ -78,6 +89,10 @@ CONV_TRANSPOSE2D = Exercise(inputs='x w stride pad', outputs='y', cases=[
     'transpose this is.': lambda x, w, *args: conv_transpose2d(x, w.swapaxes(0, 1), *args),
     'The stride is ignored. The window of x[i, j] in y begins at row stride·i, column stride·j.':
         lambda x, w, stride, pad: conv_transpose2d(x, w, 1, pad),
+    'The windows are side by side. The window of x[i, j] in y begins at row stride·i, column '
+    'stride·j.': windows_side_by_side,
+    'Only the first channel of x is used. Each channel of x has a kernel for each channel of y: '
+    'sum over the channels of x.': lambda x, w, *args: conv_transpose2d(x[:, :1], w[:1], *args),
     'The stride is missing along the columns. The window of x[i, j] in y begins at column '
     'stride·j.': stride_rows_only,
 })
@@ -115,6 +130,13 @@ BILINEAR = Exercise(inputs='factor', outputs='w', cases=[(2,), (3,), (4,), (8,)]
         triangle(lambda f: f - .5, lambda f: 2 * f),
     'The kernel sums to 1, which makes the image dark. Each output uses only one tap in factor², '
     'so the kernel has to sum to factor².': lambda factor: bilinear(factor) / factor ** 2,
+    'This is the kernel of odd size, 2·factor − 1, with its centre on a pixel. Here it has '
+    '2·factor taps, and the centre is between two of them, at factor − ½.':
+        lambda factor: np.outer(bilinear_1d(2 * factor - 1), bilinear_1d(2 * factor - 1)),
+    'This is the kernel along one axis. In two dimensions it is the product of two: '
+    'np.outer(w, w).': lambda factor: bilinear(factor).sum(0) / factor,
+    'The odd numbers still have to be divided, by 2·factor along each axis.':
+        lambda factor: bilinear(factor) * (2 * factor) ** 2,
     'The kernels of the two axes are added. Multiply them, with np.outer.': add_axes,
     'This is nearest-neighbour interpolation. A bilinear kernel decreases with the distance.':
         triangle(lambda f: f - .5, lambda f: 1e9),
