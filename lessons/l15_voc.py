@@ -11,8 +11,9 @@
 # training are those of real runs. The commands for the real data set are at the end.
 
 # %% tags=["hide-input"]
-import subprocess
+import os
 import sys
+from contextlib import redirect_stderr
 from copy import copy, deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ from PIL import Image
 import tinyfcn
 from tinyfcn import ops, viz
 from tinyfcn.training import loop as training, recipes
+from tinyfcn.cli import main
 from tinyfcn.cli.tables import PAPER_VOC_TEST, iu_table
 from tinyfcn.data import load_dataset
 from tinyfcn.data.batches import batches
@@ -243,9 +245,14 @@ else:
 
 # %%
 def run_tinyfcn(*arguments):
-    """Run a command of tinyfcn, as in a terminal."""
-    return subprocess.run([sys.executable, '-m', 'tinyfcn', *arguments], cwd=folder.name, text=True,
-                          capture_output=True, encoding='utf-8')
+    """Run a command of tinyfcn in our folder, as in a terminal. -> its exit status"""
+    started_in = os.getcwd()
+    os.chdir(folder.name)
+    try:
+        with redirect_stderr(sys.stdout):
+            return main(arguments)
+    finally:
+        os.chdir(started_in)
 
 
 label_file = root / f'SegmentationClass/{names[1]}.png'
@@ -253,13 +260,12 @@ original = label_file.read_bytes()
 with Image.open(label_file) as opened:
     rgb = opened.convert('RGB')
 rgb.save(label_file)
-failed = run_tinyfcn('check', 'voc', '--data', 'VOC')
-print(failed.stdout, failed.stderr)
+status = run_tinyfcn('check', 'voc', '--data', 'VOC')
 
 # %% tags=["hide-input"]
-assert failed.returncode == 2
+assert status == 2
 label_file.write_bytes(original)                        # repaired
-assert run_tinyfcn('check', 'voc', '--data', 'VOC').returncode == 0
+assert run_tinyfcn('check', 'voc', '--data', 'VOC') == 0
 
 # %% [markdown]
 # ## A batch size of one

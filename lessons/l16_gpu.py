@@ -10,8 +10,8 @@
 # lesson uses both; if not, it uses NumPy only, and says so.
 
 # %% tags=["hide-input"]
-from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter, sleep
+import asyncio
+from time import perf_counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -224,15 +224,14 @@ Player(dict(kind='grid', title='a queue of three requests', frames=frames, grids
     dict(name='gpu', title='the GPU computes', values=[[None] * 12], row=1)]))
 
 # %% [markdown]
-# The trap can be shown without a GPU: a thread that works while Python continues is such a queue.
+# The trap can be shown without a GPU: a timer runs while Python continues, and `await` synchronises.
 
 # %% tags=["hide-input"]
-with ThreadPoolExecutor(1) as queue:
-    start = perf_counter()
-    request = queue.submit(sleep, .3)
-    wrong = perf_counter() - start
-    request.result()                                    # synchronise
-    right = perf_counter() - start
+start = perf_counter()
+request = asyncio.create_task(asyncio.sleep(.3))
+wrong = perf_counter() - start
+await request                                           # synchronise
+right = perf_counter() - start
 print(f'sending takes little time: {wrong < right / 5}; the work takes 0.3 s: {right >= .29}')
 assert wrong < right / 5
 

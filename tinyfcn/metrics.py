@@ -62,9 +62,10 @@ def confusion(label: NDArray[Any], pred: NDArray[Any], n_class: int,
             raise ValueError(f'{name} {array[first]} at {first}: there are classes '
                              f'0 … {n_class - 1}, and pixels labelled {ignore} are ignored; '
                              f'{invalid.sum()} of {invalid.size} pixels are invalid')
-    pairs = n_class * label[valid].astype('int64') + pred[valid].astype('int64')
+    # bincount takes integers of the machine's own size; in a browser they have 32 bits
+    pairs = n_class * label[valid].astype('intp') + pred[valid].astype('intp')
     counts: NDArray[np.int64] = xp.bincount(pairs, minlength=n_class * n_class)
-    return counts.reshape(n_class, n_class)
+    return counts.astype('int64', copy=False).reshape(n_class, n_class)
 
 
 def scores(hist: NDArray[Any]) -> Scores:

@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime.threads import HAS_THREADS
 from .augment import augment
 from .dataset import Dataset
 from .labels import VOID, Array, Label, by_output
@@ -54,10 +55,14 @@ def batches(dataset: Dataset, preprocess: Mapping[str, Any], batch: int = 1, see
                                [one.label for one in samples])
         return Batch(tuple(one.name for one in samples), image, label)
 
+    numbers = count() if numbers is None else numbers
+    if not HAS_THREADS:
+        yield from map(make, numbers)
+        return
     pool = ThreadPoolExecutor(1)
     pending: deque[Future[Batch]] = deque()
     try:
-        for number in count() if numbers is None else numbers:
+        for number in numbers:
             pending.append(pool.submit(make, number))
             if len(pending) > PREFETCH:
                 yield pending.popleft().result()

@@ -26,6 +26,7 @@ Errors: TypeAlias = 'SimpleQueue[BaseException | None]'
 
 
 MAX_THREADS = 1024      # more than any machine has cores; so many still start
+HAS_THREADS = sys.platform != 'emscripten'      # Python in a browser has none
 
 
 def thread_count() -> int:
@@ -33,6 +34,8 @@ def thread_count() -> int:
     setting = os.environ.get('TINYFCN_THREADS', '')
     if setting:
         return _parse_count(setting)
+    if not HAS_THREADS:
+        return 1
     if hasattr(os, 'sched_getaffinity'):                # on Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

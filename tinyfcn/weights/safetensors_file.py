@@ -21,7 +21,6 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save as serialize
 
 from ..files import FormatError, describe_read_errors, open_atomic, open_regular
 from .about import check_about
@@ -62,6 +61,9 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]],
     >>> arrays['conv1.w'].shape, about
     ((2, 3, 1, 1), {'steps': 8})
     """
+    # here, as Python in a browser (Pyodide) has no safetensors, and reads weights without it
+    from safetensors.numpy import save as serialize
+
     stored = {}
     for name, array in arrays.items():
         array = np.asarray(array)
