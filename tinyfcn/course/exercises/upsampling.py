@@ -2,7 +2,7 @@
 import numpy as np
 
 from ... import ops
-from ...init import bilinear_1d
+from ...ops.matrix import bilinear_1d
 from .exercise import Exercise, integers
 
 
