@@ -9,7 +9,7 @@ import numpy as np
 from tinyfcn import Net, build, ops
 from tinyfcn.course import tracing
 from tinyfcn.course.player import Player
-from tinyfcn.layers import conv, max_pool, relu, upsample
+from tinyfcn.layers import add, conv, crop, max_pool, relu, upsample
 
 X = np.array([[1, 2, 0, 4], [3, -1, 2, 1], [0, 5, 1, 2], [2, 3, 4, 0]])
 W = np.array([[1, 0], [-2, .5]])
@@ -26,6 +26,22 @@ def small_net():
     return n
 
 
+def stack_net():
+    """A trunk, a skip, and the crops that align them with each other and with the image."""
+    n = Net(3, seed=None)
+    n.conv1 = conv(n.data, 4, 3, pad=21)
+    n.pool1 = max_pool(n.conv1, 4)
+    n.pool2 = max_pool(n.pool1, 2)
+    n.coarse = conv(n.pool2, 2, 3)
+    n.up2 = upsample(n.coarse, 2)
+    n.score_pool1 = conv(n.pool1, 2, 1)
+    n.pool1c = crop(n.score_pool1, like=n.up2)
+    n.fuse = add(n.up2, n.pool1c)
+    n.up8 = upsample(n.fuse, 4)
+    n.score = crop(n.up8, like=n.data)
+    return n
+
+
 def players():
     rng = np.random.default_rng(0)
     net = build('fcn16s', width=1/64, seed=None)
@@ -34,6 +50,7 @@ def players():
     masks = {step: rng.integers(0, 2, (12, 16)) for step in (0, 10, 50)}
     fcn = build('fcn16s', n_class=3, width=1/64)
     x = rng.standard_normal((1, 3, 48, 64)).astype('float32')
+    small = small_net()
     return {
         'convolution': tracing.convolution(X, W, stride=2, pad=1),
         'two channels': tracing.convolution(np.stack([X, -X]) / 3, np.stack([W, W])),
@@ -53,11 +70,15 @@ def players():
         'mean_field': tracing.mean_field([[[.9, .4]], [[.1, .6]]], np.full((1, 2, 3), 9, 'uint8'),
                                          dict(w1=1, alpha=1, beta=9, w2=1, gamma=1)),
         'loss': tracing.loss([[2, 0, -1], [1, 0, 2]], [0, 255, 1]),
-        'fusion': tracing.fusion(net, (64, 96), 'pool4', 'upscore2', 'score_pool4c'),
-        'receptive_field': tracing.receptive_field(net, 'pool1', 'pool4', 'pool5', size=(64, 96)),
+        'fusion': tracing.fusion(net, (32, 48), 'pool4', 'upscore2', 'score_pool4c'),
+        'receptive_field': tracing.receptive_field(small, 'conv1', 'pool1', 'coarse', size=(12, 16),
+                                                   image=image),
+        'stack': tracing.stack(stack_net(), 32),
         'descent': tracing.descent(lr=.05, momentum=.5, steps=12),
         'training': tracing.training(image, label, masks),
-        'walk': tracing.walk(small_net(), rng.standard_normal((1, 3, 12, 16))),
+        'walk': tracing.walk(small, rng.standard_normal((1, 3, 12, 16))),
+        'walk_back': tracing.walk_back(fcn, x, [['pool4', 'score_pool4c'], ['score_fr', 'upscore2'],
+                                                ['score', 'fuse_pool4']], score=x),
         'skips': tracing.skips(fcn, x, rng.integers(0, 3, (48, 64)), ['score_pool4']),
     }
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from sample_players import PLAYERS, W, X
 
+from tinyfcn import Net
 from tinyfcn.course import tracing
 from tinyfcn.course.player import format_number
 from tinyfcn.course.player.page import EDIT_SCRIPTS, TRACE_SCRIPTS, join_files, share_parts
+from tinyfcn.layers import add, conv, crop, max_pool, upsample
 
 pytestmark = pytest.mark.browser
 each = pytest.mark.parametrize('name', PLAYERS)
@@ -81,7 +83,7 @@ PAGE_STATE = """() => {
         cells: Object.fromEntries(all('figure:has(.grid)').map(figure => [
             figure.querySelector('figcaption').textContent,
             [...figure.querySelectorAll('text')].map(text => text.textContent)])),
-        highlighted: all('g.highlight, g.written, .alignment circle').length,
+        highlighted: all('g.highlight, g.written, .unit').length,
         spans: all('.span').length, terms: all('.term').map(term => term.textContent),
     }
 }"""
@@ -93,9 +95,10 @@ def assert_shows(page, player, n):
     state = page.evaluate(PAGE_STATE)
     assert state['frame'] == [str(n), f'{n + 1} / {len(player)}', str(n)]
     assert state['caption'] == frame['caption']
-    assert state['highlighted'] == sum(len({*map(str, cells)})
-                                       for cells in frame.get('highlight', {}).values())
-    assert state['spans'] == len(frame.get('spans', ()))
+    is_stack = player.trace['kind'] == 'stack'              # it shows the unit in the middle
+    assert state['highlighted'] == len(frame.get('units', ())) + is_stack + sum(
+        len({*map(str, cells)}) for cells in frame.get('highlight', {}).values())
+    assert state['spans'] == len(frame.get('fields', ())) + is_stack
     # a sum is shown term by term, unless it is abbreviated
     lengths = [len(each['terms']) for each in frame.get('sums', ()) if each.get('how') != 'copy']
     if ' = ' in frame['caption'] and 0 < max(lengths, default=0) < 13:
@@ -184,32 +187,64 @@ def test_play_starts_again_after_the_end_and_pauses(show):
     assert_shows(page, player, n)
 
 
-def test_the_point_can_be_dragged(show):
+def test_the_unit_can_be_dragged_along_both_axes(show):
     player = PLAYERS['receptive_field']
     page = show(player.page())
-    points = player.trace['lines'][-1]['points']
-    circle = page.locator('circle.handle')
+    dragged = player.trace['maps'][-1]
+    high, wide = dragged['size']
+    (top, bottom), (left, right) = player.trace['extent']
+    box = page.locator('.map svg').first.bounding_box()         # of the image: any map will do
+    per_pixel = box['width'] / (right - left + 1)
 
-    def middle():
-        box = circle.bounding_box()
-        return box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
+    def screen(i, j):
+        """A little beside the unit's centre."""
+        y, x = (scale * (n + .3) + shift - first + .5
+                for n, scale, shift, first in zip((i, j), dragged['scale'], dragged['shift'],
+                                                  (top, left)))
+        return box['x'] + x * per_pixel, box['y'] + y * per_pixel
 
-    page.get_by_role('button', name='next').click()
-    x1, y = middle()
-    step = points[1] - points[0]
-    page.get_by_role('button', name='next').click()
-    per_pixel = (middle()[0] - x1) / step
-    page.mouse.move(*middle())
+    page.mouse.move(*screen(2, 3))
     page.mouse.down()
-    for k in 3, 5, 4:
-        page.mouse.move(x1 + (points[k] - points[1] + .3 * step) * per_pixel, y, steps=3)
-        assert_shows(page, player, k)
-        assert abs(middle()[0] - x1 - (points[k] - points[1]) * per_pixel) < 1
-    page.mouse.move(5000, y)
-    assert_shows(page, player, len(player) - 1)
+    assert_shows(page, player, 2 * wide + 3)
+    page.mouse.move(*screen(1, 5), steps=3)
+    assert_shows(page, player, wide + 5)
+    page.mouse.move(5000, 5000)
+    assert_shows(page, player, high * wide - 1)
     page.mouse.up()
-    page.mouse.move(x1, y)
-    assert_shows(page, player, len(player) - 1)
+    page.mouse.move(*screen(0, 0))
+    assert_shows(page, player, high * wide - 1)
+    page.locator('main').focus()
+    page.keyboard.press('ArrowUp')
+    assert_shows(page, player, (high - 1) * wide - 1)
+
+
+def test_a_pad_and_a_crop_of_the_stack_can_be_dragged(show):
+    player = PLAYERS['stack']
+    page = show(player.page())
+    page.locator('tr', has_text='conv1').click()
+    assert_shows(page, player, 1)
+
+    def drag(units):
+        box = page.locator('circle.edge').bounding_box()
+        per_pixel = page.locator('.map svg').evaluate(
+            'svg => svg.clientWidth / svg.viewBox.baseVal.width')
+        x, y = box['x'] + box['width'] / 2, box['y'] + box['height'] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + units * per_pixel, y, steps=3)
+        page.mouse.up()
+
+    drag(-2)                                                # outwards: two pixels more
+    page.get_by_role('button', name='smaller pad').click()
+    cells = page.locator('.current td').all_text_contents()
+    assert cells[:5] == ['conv1', '3', '1', '22', '74']
+    page.locator('tr', has_text='score').last.click()
+    assert page.locator('.problem').count() == 0
+    drag(3)
+    right = player.trace['frames'][-1]['offset']
+    assert page.locator('.caption').text_content().endswith(
+        f' = {right + 1}, not at {right + 4}: every unit lies 3 pixels off')
+    assert page.locator('.problem td').first.text_content() == 'score'
 
 
 def test_several_players_on_one_notebook_page(show):
@@ -409,7 +444,8 @@ def test_products_fly_to_their_sum_unless_motion_is_not_wanted(show):
         assert_shows(page, player, 1)
 
 
-@pytest.mark.parametrize('name', ['two channels', 'im2col', 'mean_field', 'fusion', 'walk'])
+@pytest.mark.parametrize('name', ['two channels', 'im2col', 'mean_field', 'fusion', 'stack',
+                                  'walk'])
 def test_no_control_is_below_the_fold_of_a_phone(name, show):
     page = show('<!doctype html><meta charset="utf-8"><title>exported</title>'
                 '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -439,10 +475,10 @@ def test_what_a_step_writes_is_in_sight_on_a_low_screen(show):
 def scripts(show):
     """The page's own functions, to call them."""
     names = ['numbers.mjs', 'equation.mjs', *EDIT_SCRIPTS, *sorted({*TRACE_SCRIPTS.values()}),
-             'descent.mjs']
+             'descent.mjs', 'restack.mjs']
     return show('<!doctype html><meta charset="utf-8"><title>ops</title>'
                 f'<link rel="icon" href="data:,"><script type="module">\n{join_files(names)}\n'
-                'Object.assign(window, { formatNumber, retrace, descend })</script>')
+                'Object.assign(window, { formatNumber, retrace, descend, restack })</script>')
 
 
 def test_numbers_are_written_as_python_writes_them(scripts):
@@ -485,6 +521,40 @@ def test_a_changed_descent_is_the_library_s(lr, momentum, scripts):
     for frame, true in zip(changed, wanted):
         np.testing.assert_allclose([*frame['point'], frame['loss']],
                                    [*true['point'], true['loss']], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize('pad, stride, ksize, ceil', [
+    (0, 2, 3, True), (2, 1, 3, True), (7, 2, 2, False), (40, 3, 6, True)])
+def test_a_changed_stack_is_the_library_s(pad, stride, ksize, ceil, scripts):
+    def make():
+        n = Net(1, seed=None)
+        n.first = conv(n.data, 1, 3, pad=pad)
+        n.second = max_pool(n.first, 3, 2, pad=1, ceil=ceil)
+        n.third = conv(n.second, 1, ksize, stride=stride)
+        n.up = upsample(n.third, stride)
+        n.cropped = crop(n.second, like=n.up)
+        n.fuse = add(n.up, n.cropped)
+        n.up2 = upsample(n.fuse, 2)
+        n.score = crop(n.up2, like=n.data)
+        return tracing.stack(n, 31).trace
+
+    layers = [dict(name='image', op='image'),
+              dict(name='first', op='conv', ksize=3, stride=1, pad=pad),
+              dict(name='second', op='pool' if ceil else 'conv', ksize=3, stride=2, pad=1),
+              dict(name='third', op='conv', ksize=ksize, stride=stride, pad=0),
+              dict(name='up', op='up', ksize=2 * stride - stride % 2, stride=stride, pad=0),
+              dict(name='fuse', op='fuse', like='second'),
+              dict(name='up2', op='up', ksize=4, stride=2, pad=0),
+              dict(name='score', op='crop', like='image')]
+    frames = scripts.evaluate('restack', dict(size=31, layers=layers))
+    try:
+        trace = make()
+    except ValueError as error:
+        assert any(problem in str(error) for problem in ('between two pixels', 'does not fit',
+                                                         'needs more padding'))
+        assert any(frame.get('problem') for frame in frames)
+    else:
+        assert trace['layers'] == layers and frames == trace['frames']
 
 
 # ---- colours ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from PIL import Image
 from tinyfcn import Net, build, metrics, ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.geometry import conv_size, pool_size
-from tinyfcn.layers import conv, max_pool, upsample
+from tinyfcn.layers import add, conv, crop, max_pool, upsample
 from tinyfcn.prediction import crf
 
 SEEDS = range(12)
@@ -316,35 +316,41 @@ def test_confusion_is_right_after_every_pixel(seed):
 def test_the_crop_of_fcn16s_is_aligned_with_pool4():
     net = build('fcn16s', width=1/64, seed=None)
     player = tracing.fusion(net, (64, 96), 'pool4', 'upscore2', 'score_pool4c')
-    image, pool4, upscore2, crop = player.trace['lines']
-    assert image['points'] == list(range(96))
-    assert pool4['points'][:2] == [-91.5, -75.5] and crop['points'][0] == -11.5
-    assert '16·i − 11.5, crop 5' in crop['title']
-    assert len(player) == len(crop['points']) == net.sizes((64, 96))['upscore2'][1]
-    for k, frame in enumerate(player.trace['frames']):
-        assert frame['highlight'] == {'pool4': [k + 5], 'upscore2': [k], 'score_pool4c': [k]}
-    assert player[3]['caption'] == 'pixel 36.5: pool4[8], upscore2[3], score_pool4c[3]'
+    image, pool4, upscore2, crop = player.trace['maps']
+    assert image['size'] == [64, 96] and crop['size'] == upscore2['size']
+    assert pool4['shift'] == [-91.5, -91.5] and crop['shift'] == [-11.5, -11.5]
+    assert crop['title'].endswith('16·i − 11.5, crop 5')
+    assert len(player) == np.prod(net.sizes((64, 96))['upscore2'])
+    units = [[i, j] for i, j in np.ndindex(*crop['size'])]
+    for unit, frame in zip(units, player.trace['frames']):
+        assert frame['units'] == {'pool4': [n + 5 for n in unit], 'upscore2': unit,
+                                  'score_pool4c': unit}
+    assert player[3]['caption'] == (
+        'pixel [−11.5,36.5]: pool4[5,8], upscore2[0,3], score_pool4c[0,3]')
 
 
 @pytest.mark.parametrize('name, last', [('fcn32s', 'fc6'), ('fcn8s', 'fuse_pool4'),
                                         ('fcn_alexnet', 'pool5')])
-def test_the_spans_are_the_receptive_fields_of_the_net(name, last):
+def test_the_fields_are_the_receptive_fields_of_the_net(name, last):
     net = build(name, width=1/64, seed=None)
     player = tracing.receptive_field(net, 'pool1', 'pool2', last, size=(90, 70))
     alignment = net[last].alignment
-    for k, frame in enumerate(player.trace['frames']):
-        centre = alignment.scale[1] * k + alignment.shift[1]
-        assert frame['spans'][last] == [centre, centre] and frame['highlight'] == {last: [k]}
-        for line, field in [('image', 1), ('pool1', net.pool1.alignment.field[1])]:
-            low, high = frame['spans'][line]
-            assert (low + high) / 2 == centre and high - low == alignment.field[1] - field
-    for line in player.trace['lines'][1:]:
-        own = net[line['name']].alignment
-        assert line['points'] == [own.scale[1] * i + own.shift[1]
-                                  for i in range(net.sizes((90, 70))[line['name']][1])]
+    sizes = net.sizes((90, 70))
+    for unit, frame in zip(np.ndindex(sizes[last]), player.trace['frames']):
+        assert frame['units'] == {last: [*unit]}
+        centre = [s * n + b for s, n, b in zip(alignment.scale, unit, alignment.shift)]
+        assert frame['fields'][last] == [[c, c] for c in centre]
+        for name, field in [('image', (1, 1)), ('pool1', net.pool1.alignment.field)]:
+            for axis, (low, high) in enumerate(frame['fields'][name]):
+                assert (low + high) / 2 == centre[axis]
+                assert high - low == alignment.field[axis] - field[axis]
+    for each in player.trace['maps'][1:]:
+        own = net[each['name']].alignment
+        assert (each['scale'], each['shift']) == ([*own.scale], [*own.shift])
+        assert each['size'] == [*sizes[each['name']]]
 
 
-def test_the_spans_hold_exactly_the_units_with_a_gradient():
+def test_the_fields_hold_exactly_the_units_with_a_gradient():
     """The units that backward finds, box by box."""
     n = Net(1, dtype='float64')
     n.one = conv(n.data, 1, 3, pad=2)
@@ -352,18 +358,19 @@ def test_the_spans_hold_exactly_the_units_with_a_gradient():
     n.three = conv(n.two, 1, 5, stride=2, pad=1)
     for name, w in n.params.items():
         w[...] = name.endswith('.w')
-    size = 5, 41
+    size = 15, 31
     player = tracing.receptive_field(n, 'one', 'two', 'three', size=size)
-    for k, frame in enumerate(player.trace['frames']):
+    for frame in player.trace['frames']:
         y = n.forward(np.ones((1, 1, *size)), keep=True)
         dy = np.zeros_like(y)
-        dy[..., k] = 1
+        dy[0, 0][tuple(frame['units']['three'])] = 1
         n.backward(three=dy)
-        for line in player.trace['lines']:
-            grad = n.grads['data' if line['name'] == 'image' else line['name']]
-            low, high = frame['spans'][line['name']]
-            assert np.flatnonzero(grad[0, 0].any(0)).tolist() == [
-                i for i, p in enumerate(line['points']) if low <= p <= high]
+        for each in player.trace['maps']:
+            grad = n.grads['data' if each['name'] == 'image' else each['name']][0, 0]
+            for axis, (low, high) in enumerate(frame['fields'][each['name']]):
+                reached = grad.any(1 - axis)
+                positions = each['scale'][axis] * np.arange(len(reached)) + each['shift'][axis]
+                assert_same(reached, (positions >= low) & (positions <= high))
 
 
 def test_a_box_on_another_branch_is_rejected():
@@ -379,16 +386,59 @@ def test_a_box_on_another_branch_is_rejected():
         tracing.receptive_field(vgg, 'score', size=(224, 224))
 
 
-def test_the_extent_holds_all_spans():
+def test_the_extent_holds_all_fields_and_the_image_is_shown():
     n = Net(1)
     n.first = conv(n.data, 1, 3, pad=1)
     n.pooled = max_pool(n.first, 2)
     n.up = upsample(n.pooled, 2)
-    player = tracing.receptive_field(n, 'up', size=(8, 8))
-    assert player.trace['drag'] == 'up'
-    spans = [span for frame in player.trace['frames'] for span in frame['spans'].values()]
-    low, high = player.trace['extent']
-    assert low == min(a for a, _ in spans) and high == max(b for _, b in spans)
+    photo = np.full((8, 8, 3), 50, 'uint8')
+    trace = tracing.receptive_field(n, 'up', size=(8, 8), image=photo).trace
+    assert trace['drag'] == 'up'
+    spans = [span for frame in trace['frames'] for spans in frame['fields'].values()
+             for span in spans]
+    assert trace['extent'] == 2 * [[min(a for a, _ in spans), max(b for _, b in spans)]]
+    shown = Image.open(BytesIO(b64decode(trace['image'].partition(',')[2])))
+    assert_same(np.array(shown), photo)
+    with pytest.raises(ValueError, match='image is 8×8, and the net is shown for 8×9'):
+        tracing.fusion(n, (8, 9), 'up', image=photo)
+
+
+def stack_net():
+    """FCN-16s, without the layers that change neither size nor alignment."""
+    n = Net(1, seed=None)
+    n.conv1 = conv(n.data, 1, 3, pad=100)
+    n.pool1 = max_pool(n.conv1, 4)
+    n.pool2 = max_pool(n.pool1, 4)
+    n.fc6 = conv(n.pool2, 1, 8, stride=2)
+    n.score_fr = conv(n.fc6, 1, 1)
+    n.upscore2 = upsample(n.score_fr, 2)
+    n.score_pool2 = conv(n.pool2, 1, 1)
+    n.score_pool2c = crop(n.score_pool2, like=n.upscore2)
+    n.fuse = add(n.upscore2, n.score_pool2c)
+    n.upscore16 = upsample(n.fuse, 16)
+    n.score = crop(n.upscore16, like=n.data)
+    return n
+
+
+def test_the_stack_has_the_sizes_and_alignments_of_the_net():
+    net = stack_net()
+    trace = tracing.stack(net, 70).trace
+    assert [layer['name'] for layer in trace['layers']] == [
+        'image', 'conv1', 'pool1', 'pool2', 'fc6', 'upscore2', 'fuse', 'upscore16', 'score']
+    sizes = net.sizes((70, 70))
+    for layer, frame in zip(trace['layers'], trace['frames']):
+        box = net['data' if layer['name'] == 'image' else layer['name']]
+        own = box.alignment
+        assert (frame['size'], frame['scale'], frame['shift'], frame['field']) == (
+            sizes[box.name][1], own.scale[1], own.shift[1], own.field[1])
+    assert trace['frames'][2]['caption'] == (
+        'pool1: size = ⌈(268 − 4)/4⌉ + 1 = 67,  scale = 1·4 = 4,  '
+        'shift = −99 + 1·(4 − 1)/2 = −97.5')
+    offsets = [net[name].kwargs['offset'][1] for name in ('score_pool2c', 'score')]
+    assert [frame['offset'] for frame in trace['frames'] if 'offset' in frame] == offsets
+    assert trace['frames'][-1]['caption'].endswith(f' = {offsets[1]}')
+    with pytest.raises(ValueError, match='a stack of 23 layers is too high to show'):
+        tracing.stack(build('fcn16s', width=1/64, seed=None), 64)
 
 
 # ---- the loss, descent, and nets in pictures ----------------------------------------------------
@@ -448,6 +498,26 @@ def test_walk_shows_the_strongest_channel_of_each_box():
     np.testing.assert_allclose(grey / 255, n.values['pooled'][0, 1] / 45, atol=.04)    # 16 greys
     assert_same(pixels_of(player, player.trace['frames'][-1], 'reads'),
                 pixels_of(player, player.trace['frames'][-2], 'writes'))
+
+
+def test_walk_back_shows_the_gradients_of_the_net_and_adds_the_second():
+    n = Net(1, dtype='float64')
+    n.first = conv(n.data, 2, 1)
+    n.second = conv(n.first, 2, 1)
+    n.total = add(n.first, n.second)
+    x = np.arange(4.).reshape(1, 1, 2, 2)
+    dtotal = np.arange(8.).reshape(1, 2, 2, 2)
+    player = tracing.walk_back(n, x, [['first', 'second'], ['total']], total=dtotal)
+    frames = player.trace['frames']
+    assert [frame['links'] for frame in frames] == [
+        [], [['total', 'first']], [['total', 'second']], [['second', 'first']]]
+    assert frames[-1]['caption'] == 'first was read by second, too: this gradient is added'
+    n.forward(x, keep=True)
+    n.backward(total=dtotal)
+    for name in 'first', 'second':
+        size = abs(n.grads[name][0]).sum(0)
+        np.testing.assert_allclose(pixels_of(player, frames[-1], name)[..., 0] / 255,
+                                   size / size.max(), atol=.04)                     # 16 greys
 
 
 def test_skips_are_off_while_their_score_layer_is_zero():

@@ -1,6 +1,6 @@
 """A player shows a trace step by step in any page, without network, widgets or dependencies.
 
-A trace is plain data, one of four kinds. Grids of numbers:
+A trace is plain data, one of five kinds. Grids of numbers:
 
     dict(kind='grid', title=…, grids=[dict(name, title, values, row, dim, sign, colours)],
          frames=[…], dim_legend='what dim cells are')       padding if it is missing
@@ -13,18 +13,29 @@ A trace is plain data, one of four kinds. Grids of numbers:
         edit: what a reader may change, and which function of retrace.mjs computes all frames anew:
               dict(function, arrays={name: rows, or a list of them}, numbers={name: int})
 
-Lines of points, aligned with the pixels of an image:
+Maps of units over the pixels of an image; every pair is (along the height, along the width):
 
-    dict(kind='alignment', title=…, extent=[first, last], lines=[dict(name, title, points)],
-         frames=[…], drag='name of a line', whose point k is frame k)
-        a frame: caption; highlight {line: [k, …]}; spans {line: [from, to]}
-        the first line is the image
+    dict(kind='alignment', title=…, extent=[[first, last], [first, last]] in pixels,
+         maps=[dict(name, title, size, scale, shift)], frames=[…], drag='name of a map',
+         image=address)                                 image is optional
+        unit [i, j] of a map is centred on pixel scale·[i, j] + shift; the first map is the image
+        a frame, one for each unit of the map to drag: caption; units {map: [i, j]};
+                 fields {map: [[from, to], [from, to]]}, what it reads of each map, in pixels
+
+A stack of layers, along one axis, each with its own three sums, and the reader may change them:
+
+    dict(kind='stack', title=…, size=of the image, layers=[dict(name, op, ksize, stride, pad, like)],
+         frames=[…], image=address)
+        op: 'image', 'conv', 'pool', 'up', 'crop' (like the image), 'fuse' (with the crop of a layer)
+        a frame, one for each layer: caption; size, scale, shift, field; offset of a crop
 
 Pictures:
 
     dict(kind='images', title=…, images=[address, …], panels=[dict(name, title, width)],
-         frames=[…], widths=[of each image, if not that of its panel])
-        a frame: caption; show {panel: number of an image}; titles {panel: what is below it}
+         frames=[…], widths=[of each image, if not that of its panel], links=[[from, to], …])
+        a panel may have a row and a column; then links are arrows between panels
+        a frame: caption; show {panel: number of an image}; titles {panel: what is below it};
+                 links, those that it marks
 
 The path of a gradient descent, over the contours of Σ curvature·w² / 2:
 

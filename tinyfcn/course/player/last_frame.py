@@ -16,7 +16,8 @@ TABLE = '<table style="display:inline-table;margin:.5em;text-align:right;vertica
 def last_frame(trace: dict[str, Any]) -> str:
     """The title, what is shown in the last frame, and its caption."""
     trace = with_printable_texts(trace)
-    tables = {'grid': _grids, 'alignment': _lines, 'images': _images, 'descent': _descent}
+    tables = {'grid': _grids, 'alignment': _maps, 'stack': _stack, 'images': _images,
+              'descent': _descent}
     frame = trace['frames'][-1]
     return (f'<p><b>{escape(trace["title"])}</b>, the last of {len(trace["frames"])} steps</p>'
             f'{tables[trace["kind"]](trace, frame)}<p>{escape(frame["caption"])}</p>')
@@ -53,21 +54,30 @@ def _grids(trace: dict[str, Any], frame: dict[str, Any]) -> str:
     return ''.join(f'<div>{"".join(tables)}</div>' for _, tables in sorted(lines.items()))
 
 
-def _lines(trace: dict[str, Any], frame: dict[str, Any]) -> str:
-    """A line of text for each line of points: what it is, and where this frame is on it."""
+def _maps(trace: dict[str, Any], frame: dict[str, Any]) -> str:
+    """A line of text for each map: what it is, and which unit or pixels this frame shows."""
     rows = []
-    for line in trace['lines']:
-        units = frame.get('highlight', {}).get(line['name'], ())
-        where = ', '.join(f'[{k}] at {format_number(line["points"][k])}' for k in units)
-        if span := frame.get('spans', {}).get(line['name']):
-            where = f'{format_number(span[0])} … {format_number(span[1])}'
-        rows.append(f'<tr><td style="text-align:left">{escape(line["title"])}<td>{where}')
+    for each in trace['maps']:
+        unit = frame['units'].get(each['name'], ())
+        where = ', '.join(map(format_number, unit))
+        if field := frame.get('fields', {}).get(each['name']):
+            where = ' by '.join(' … '.join(map(format_number, span)) for span in field)
+        rows.append(f'<tr><td style="text-align:left">{escape(each["title"])}<td>{where}')
+    return f'{TABLE}{"".join(rows)}</table>'
+
+
+def _stack(trace: dict[str, Any], frame: dict[str, Any]) -> str:
+    """A line for each layer; without a script every caption is shown, not only the last."""
+    rows = [f'<tr><td style="text-align:left">{escape(each["caption"])}'
+            for each in trace['frames'][:-1]]
     return f'{TABLE}{"".join(rows)}</table>'
 
 
 def _images(trace: dict[str, Any], frame: dict[str, Any]) -> str:
     cells = []
     for panel in trace['panels']:
+        if panel['name'] not in frame['show']:
+            continue
         title = frame.get('titles', {}).get(panel['name'], panel['title'])
         image = trace['images'][frame['show'][panel['name']]]
         cells.append(f'<td style="text-align:center"><img src="{escape(image)}" alt="" '

@@ -15,13 +15,15 @@ from .text import with_printable_texts, with_short_numbers
 
 SCRIPTS = {
     'grid': ['player.mjs', 'numbers.mjs', 'equation.mjs', 'motion.mjs', 'grids.mjs', 'terms.mjs'],
-    'alignment': ['player.mjs', 'alignment.mjs'],
+    'alignment': ['player.mjs', 'maps.mjs', 'alignment.mjs'],
+    'stack': ['player.mjs', 'maps.mjs', 'restack.mjs', 'stack.mjs'],
     'images': ['player.mjs', 'images.mjs'],
     'descent': ['player.mjs', 'numbers.mjs', 'descent.mjs'],
 }
 STYLES = {
     'grid': ['player.css', 'grids.css'],
-    'alignment': ['player.css', 'alignment.css'],
+    'alignment': ['player.css', 'maps.css'],
+    'stack': ['player.css', 'maps.css', 'stack.css'],
     'images': ['player.css', 'images.css'],
     'descent': ['player.css', 'descent.css'],
 }
@@ -165,8 +167,6 @@ def join_files(names: Iterable[str]) -> str:
 
 def estimate_height(trace: dict[str, Any]) -> int:
     """In pixels; the page corrects it when it has measured itself."""
-    if trace['kind'] == 'alignment':
-        return OTHER_HEIGHT + 2 * CELL_HEIGHT * len(trace['lines'])
     if trace['kind'] != 'grid':
         return 3 * OTHER_HEIGHT
     most_cells: dict[int, int] = {}

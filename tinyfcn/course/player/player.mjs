@@ -1,5 +1,5 @@
-// Plays a trace: frames over grids of numbers, lines of points, pictures or a path. The docstring
-// of __init__.py says what a trace is.
+// Plays a trace: frames over grids of numbers, maps of units, layers, pictures or a path. The
+// docstring of __init__.py says what a trace is.
 //
 //     play(root, trace)        fills the element `root`; root.dataset.frame is the current frame
 //
@@ -167,8 +167,12 @@ function watch(root, caption, trace, { repaint, player }) {
 function fitFrame(root) {
   const iframe = window.frameElement
   if (!iframe || !root.offsetHeight) return
-  const visible = Math.max(360, window.parent.innerHeight - 60)
-  iframe.style.height = `${Math.min(root.offsetHeight, visible)}px`
+  iframe.style.height = `${Math.min(root.offsetHeight, visibleHeight())}px`
+}
+
+// Pixels that a reader sees at once.
+function visibleHeight() {
+  return window.frameElement ? Math.max(360, window.parent.innerHeight - 60) : innerHeight
 }
 
 // Space for the longest caption, so that the buttons below it never move.
@@ -184,8 +188,8 @@ function addLegend(legend, trace) {
   const occurs = key => trace.frames.some(frame => Object.keys(frame[key] ?? {}).length)
   const entries = {}
   if (trace.kind === 'alignment') {
-    if (occurs('spans')) entries.highlight = 'in the receptive field'
-    if (trace.drag) entries.written = 'drag this point'
+    if (occurs('fields')) entries.highlight = 'in the receptive field'
+    entries.written = 'drag this unit'
   } else if (trace.kind === 'grid') {
     if (occurs('highlight')) entries.highlight = 'read'
     if (occurs('set')) entries.written = 'written'
@@ -224,7 +228,7 @@ function addStepper(parent, name, text, isLowest, isHighest, change) {
 }
 
 const SVG_TAGS = new Set(['svg', 'g', 'rect', 'text', 'path', 'line', 'circle', 'polyline',
-                          'ellipse'])
+                          'ellipse', 'image', 'pattern'])
 
 // A new element as the last child of `parent`, which may be null.
 function append(parent, tag, attributes = {}, text) {

@@ -51,10 +51,7 @@ class Player:
         if path.suffix == '.html':
             path.write_text(self.page(), 'utf-8')
         elif path.suffix == '.gif':
-            from .gif import write_gif  # only here, for it needs Pillow
-            if self.trace['kind'] not in ('grid', 'alignment'):
-                raise ValueError(f'{path}: only players of grids and of alignments are saved as '
-                                 f'.gif; save this one as .html')
+            from .gifs import write_gif  # only here, for it needs Pillow
             write_gif(path, format_values(self.trace))
         else:
             raise ValueError(f'{path}: a player is saved as .html or .gif')

@@ -15,13 +15,15 @@ from .descent import descent
 from .dilation import paths
 from .gradient import backward, col2im
 from .loss import loss
+from .net_backward import walk_back
 from .pictures import skips, training, walk
 from .pool import max_pool
 from .pyramid import avg_pool_to
+from .stack import stack
 from .transpose import scatter, transposed_matrix, zero_insert
 from .window import convolution, im2col, matrix
 
 __all__ = ['avg_pool_to', 'backward', 'bilinear', 'col2im', 'confusion', 'convolution', 'descent',
            'fusion', 'im2col', 'loss', 'matrix', 'max_pool', 'mean_field', 'paths',
-           'receptive_field', 'scatter', 'skips', 'training', 'transposed_matrix', 'walk',
-           'zero_insert']
+           'receptive_field', 'scatter', 'skips', 'stack', 'training', 'transposed_matrix', 'walk',
+           'walk_back', 'zero_insert']
