@@ -4,6 +4,12 @@ Each net starts from the weights of the one before, as in the paper. Prints a
 table of scores on test images, and draws test images with the three
 predictions. Takes a few minutes and needs no files. The nets know the five
 classes of these images, and nothing else.
+
+With --with mine.py your own solutions of the lessons' exercises train a small
+FCN-8s on small images: conv2d, conv2d_backward, im2col, col2im, max_pool,
+unpool, conv_transpose2d, bilinear, softmax_cross_entropy, sgd, preprocess,
+confusion, mean_iu. First each is checked; then it is compared with the
+library's, in its result and in its time.
 """
 import argparse
 import os
@@ -23,6 +29,7 @@ from ..prediction import evaluate, predict
 from ..training import recipes, run as runs
 from .device import add_device_arguments
 from .output import say
+from .own_demo import run_own_demo
 from .paths import train_val_sets
 from .progress import show_progress
 from .run_folder import require_own_run
@@ -35,10 +42,18 @@ DRAWN = 5                       # test images in the drawing
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--output', type=Path, default=Path('runs/demo'), metavar='FOLDER',
                         help='where to write everything (default: %(default)s)')
+    parser.add_argument('--with', type=Path, dest='own', metavar='FILE',
+                        help='a file of Python with your own functions, such as conv2d_mine, which '
+                             'train in place of the library\'s')
     add_device_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.own:
+        if args.device != 'cpu':
+            raise ValueError('functions of your own compute on the CPU: leave out --device')
+        run_own_demo(args.own, args.output)
+        return
     page = args.output / 'demo.png'
     require_own_demo(args.output, page)
     test = load_dataset('shapes', split='test')
