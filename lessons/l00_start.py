@@ -8,9 +8,10 @@
 # You train a small net to do it, and look inside. You need Python and a little NumPy; you need to
 # know nothing about neural networks, because each term is explained where it first appears. Run one
 # cell after the other with Shift+Enter. Some cells are folded: they import, draw or check what is
-# shown, and you need not read them. Click on one to open it.
+# shown, as their first line says, and you need not read them. Click on one to open it.
 
 # %% tags=["hide-input"]
+# imports
 import functools
 
 import matplotlib.pyplot as plt
@@ -44,9 +45,10 @@ viz.side_by_side({'image': image, 'label, in colours': viz.colours(label)}, widt
 
 # %% [markdown]
 # An **image** holds three numbers for each pixel: how red, how green and how blue it is, from 0
-# to 255. A **label** holds one: the number of the class that the pixel shows. (The label of an
-# image is also called its ground truth.) The pale line around each shape is 255 and means **void**:
-# a pixel on an edge is partly shape and partly background, so it has no single true class.
+# to 255. A **label** holds one: the number of the class that the pixel shows. Drawn in colours,
+# background is black, a disc red and a triangle green. (The label of an image is also called its
+# ground truth.) The pale line around each shape is 255 and means **void**: a pixel on an edge is
+# partly shape and partly background, so it has no single true class.
 #
 # To **segment** an image is to find the label when only the image is given. The answer is called a
 # **mask**, or a prediction.
@@ -117,6 +119,7 @@ recipe = tinyfcn.training.get_recipe('shapes-8s', init_from=None, steps=170, bat
 rows = tinyfcn.fit(net, train_set, recipe)
 
 # %% tags=["hide-input"]
+# draw the loss of each step
 plt.figure(figsize=(4, 1.8))
 plt.plot([row['loss'] for row in rows])
 plt.xlabel('step')
@@ -144,7 +147,7 @@ x = prepare(image, recipe.preprocess, net.dtype)     # values around 0, channels
 score = net.forward(x)
 print('x', x.shape, '   score', score.shape)
 
-viz.side_by_side(dict(zip(test_set.classes, score[0].clip(-5, 5))), width=1.6)
+viz.side_by_side(dict(zip(test_set.classes, score[0].clip(-5, 5))), width=1.4)
 
 # %% [markdown]
 # One pixel, in numbers; the highest wins:
@@ -153,10 +156,11 @@ viz.side_by_side(dict(zip(test_set.classes, score[0].clip(-5, 5))), width=1.6)
 row, column = np.unravel_index(score[0, 1:].max(0).argmax(), label.shape)
 for name, value in zip(test_set.classes, score[0, :, row, column]):
     print(f'{name:12}{value:8.2f}')
-print(f'pixel ({row}, {column}): the mask has {test_set.classes[mask[row, column]]}')
+print(f'pixel ({row}, {column}): its class in the mask is {test_set.classes[mask[row, column]]}')
 
 # %% tags=["hide-input"]
-assert (score[0].argmax(0) == mask).all()               # predict is prepare, forward, argmax
+# check: predict is prepare, forward and argmax
+assert (score[0].argmax(0) == mask).all()
 
 # %% [markdown]
 # How good is the net on many images? To find out, we **evaluate** it on images that were **held
@@ -167,6 +171,7 @@ scores = tinyfcn.evaluate(net, test_set.subset(test_set.names[:20]))
 print(f'{scores["pixel_acc"]:.1%} of the pixels are right')
 
 # %% tags=["hide-input"]
+# check: the net has learned something
 assert scores['mean_iu'] > .6
 
 # %% [markdown]
@@ -185,7 +190,7 @@ for _ in range(3):
     print(f'{box.line:42}{y.shape}')
 
 # %% [markdown]
-# The next cell goes one box further, to *conv2*, and draws five of its 16 channels. Each channel
+# The next cell goes one box further, to *conv2*, and draws four of its 16 channels. Each channel
 # responds to some feature, and shows where in the image it was found; which features these are was
 # learned in training. **Run it again and again**: each time it takes you one box further, and after
 # the last box it starts again.
@@ -195,14 +200,14 @@ box, y = next(walk, (None, None))
 if box is None:                                         # that was the last box
     walk = net.walk(x)
     box, y = next(walk)
-viz.side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(5, box.channels))}, width=1.4)
+viz.side_by_side({f'{box.name}, {i}': y[0, i] for i in range(min(4, box.channels))}, width=1.4)
 
 # %% [markdown]
 # Or step through all of them. On the left is what a box reads, on the right what it writes; each
 # shows the channels with the largest numbers:
 
 # %%
-tracing.walk(net, x[..., 16:48, 20:60])                   # a part of the image
+tracing.walk(net, x[..., 20:48, 24:56])                   # a part of the image
 
 # %% [markdown]
 # All outputs so far are kept by name: `net.values['pool1']` is a plain NumPy array. The **backward
@@ -212,18 +217,19 @@ tracing.walk(net, x[..., 16:48, 20:60])                   # a part of the image
 # ## Three concepts
 #
 # All of tinyfcn is built from three concepts. An **op** is a pair of plain functions, forward and
-# backward. This is the whole of `relu` (`xp` is NumPy, or CuPy for arrays on a GPU; `floats` and
-# `gradient` check their arrays and reject those that do not fit):
+# backward. This is the whole of `relu`. (`xp` is the library of the array, NumPy, or CuPy on a GPU;
+# `floats`, `flag` and `check_gradient` reject arguments that do not fit.)
 
 # %%
 viz.show_source(ops.relu, backward=True)
 
 # %%
 y, cache = ops.relu(np.array([-2., 3.]))                # cache: what backward needs
-dx, = ops.relu.backward(np.array([10., 10.]), cache)    # the gradient of each input: 0 and 10
+dx, = ops.relu.backward(np.array([10., 10.]), cache)    # a tuple: the gradient of each input
 print(y, dx)
 
 # %% tags=["hide-input"]
+# check the numbers above
 assert y.tolist() == [0, 3] and dx.tolist() == [0, 10]
 
 # %% [markdown]
@@ -247,10 +253,10 @@ print({name: w.shape for name, w in net.params.items() if name.startswith('conv2
 print(net.summary())
 
 # %% [markdown]
-# Drag a cell of *coarse* along the image to see its receptive field:
+# Drag a cell of *coarse* over the image to see its receptive field:
 
 # %%
-tracing.receptive_field(net, 'pool1', 'pool2', 'coarse', size=(40, 48))
+tracing.receptive_field(net, 'pool1', 'pool2', 'coarse', size=(32, 48))
 
 # %% [markdown]
 # This course is about the paper *Fully Convolutional Networks for Semantic Segmentation*, by Long,
@@ -274,6 +280,7 @@ viz.show_source(fcn.stride8)
 # grey, yours is dashed.
 
 # %% tags=["hide-input"]
+# draw sizes, yours and the right ones
 def compare(mine, right):
     """Draw both sizes as rectangles, one over the other."""
     _, axes = plt.subplots(1, len(mine), figsize=(8, 1.9), sharex=True, sharey=True)
@@ -352,9 +359,9 @@ check('preprocess', preprocess_mine)
 # one of your own, in place of the first, and run the cell again. Nothing else depends on it.
 #
 # Here the same net is trained for 15 steps instead of 170. Expect a black mask: *background
-# everywhere* is the first thing that a net learns. And yet four pixels out of five are right! With
-# a `difficulty` of .5 the shapes are smaller, have less contrast, and their colours vary more:
-# expect many mistakes.
+# everywhere* is the first thing that a net learns, and after 60 steps it has hardly got beyond it.
+# And yet four pixels out of five are right! With a `difficulty` of .5 the shapes are smaller, have
+# less contrast, and their colours vary more: expect many mistakes.
 
 # %%
 steps, difficulty = 15, 0.                              # try: (60, 0.), (170, .5), (3, 1.)
