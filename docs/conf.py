@@ -50,7 +50,7 @@ html_copy_source = False
 html_show_search_summary = False        # it would need a server
 html_theme_options = dict(
     show_toc_level=2,
-    navbar_align='left',
+    navbar_align='left', header_links_before_dropdown=6,
     navigation_with_keys=False,
     article_header_end=['run-lesson'],
     footer_start=['copyright'], footer_end=[],

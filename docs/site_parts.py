@@ -6,7 +6,7 @@ import nbformat
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-import tinyfcn  # noqa: F401
+import tinyfcn
 from tinyfcn.course import tracing
 
 LESSONS = Path(__file__).parents[1] / 'lessons'
@@ -15,14 +15,13 @@ ITEM = re.compile(r'-> |- |\w+(?:, \w+)* \([^)]*[A-Z*]|\w+(?:, \w+)*(?: [({][^)}
 
 
 class Player(SphinxDirective):
-    """A live player: ```{player} im2col``` shows tracing.im2col of the arguments in its content."""
-    required_arguments = 1
+    """A live player: its content is a call such as tracing.im2col([[1, 2], [3, 4]], [[1]])."""
     has_content = True
 
     def run(self):
-        kwargs = eval(f'dict({" ".join(self.content)})', dict(vars(tinyfcn)))
-        html = getattr(tracing, self.arguments[0])(**kwargs)._repr_html_()
-        return [nodes.raw('', f'<div class="output text_html">{html}</div>', format='html')]
+        player = eval('\n'.join(self.content), dict(tinyfcn=tinyfcn, tracing=tracing))
+        html = f'<div class="output text_html">{player._repr_html_()}</div>'
+        return [nodes.raw('', html, format='html')]
 
 
 class Lessons(SphinxDirective):
