@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN = .venv/bin
 CUDA_MAJOR ?= 12
 # two halves of all that `make test` leaves out: each keeps about one core busy
-FIRST = lessons or browser or demo
+FIRST = lessons or browser or demo or docs
 SECOND = compiled or crash or fuzz or mpi or realdata or onnx
 
-.PHONY: demo test test-more test-first test-second lessons site chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
+.PHONY: demo test test-more test-first test-second lessons docs chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -15,7 +15,7 @@ demo: .venv/made
 test: .venv/made
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
-test-more: .venv/lessons .venv/mpi .venv/onnx .venv/cupy chromium
+test-more: .venv/lessons .venv/docs .venv/mpi .venv/onnx .venv/cupy chromium
 	$(MAKE) --jobs=2 --output-sync=recurse test-first test-second
 
 # CuPy needs a process of its own: other tests say what happens where it is not installed
@@ -32,9 +32,9 @@ lessons: .venv/lessons
 	cd lessons && ../$(BIN)/jupyter-trust l*.ipynb >/dev/null && ../$(BIN)/jupyter-lab \
 	$$(test "$$(id -u)" != 0 || echo --allow-root) --LabApp.default_url=/lab/tree/l00_start.ipynb
 
-# the same as pages that need nothing running: site/index.html
-site: .venv/lessons
-	$(BIN)/python lessons/site.py
+# the course, the guides and the API reference as pages: site/index.html; no server is needed
+docs: .venv/docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees -c docs . site
 
 # for the tests of the pages; they skip without it, and with CI set they fail
 chromium:
@@ -83,7 +83,7 @@ gpu: .venv/made
 
 # ruff for the style, mypy for the types; pyproject.toml says what each checks
 lint: .venv/made
-	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py lessons/site.py lessons/markup.py
+	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py docs/*.py
 	$(BIN)/mypy
 
 .venv/made: pyproject.toml
@@ -93,6 +93,10 @@ lint: .venv/made
 
 .venv/lessons: .venv/made
 	$(BIN)/python -m pip install --quiet --editable '.[lessons]'
+	touch $@
+
+.venv/docs: .venv/lessons
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 .venv/mpi: .venv/made
@@ -109,4 +113,4 @@ lint: .venv/made
 	touch $@
 
 clean:
-	rm -rf .venv build site *.egg-info .pytest_cache .hypothesis .ruff_cache runs
+	rm -rf .venv build site jupyter_execute docs/api *.egg-info .pytest_cache .hypothesis .ruff_cache runs

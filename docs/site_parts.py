@@ -62,13 +62,20 @@ def block_to_rst(block):
     text = re.sub(r'`([^`]+)`', lambda code: '``' + code[1].replace('\\', '') + '``', text)
     items = [item.replace('\n', ' ') for item in re.split(rf'\n(?={ITEM.pattern})', text)]
     paragraph = '\n'.join(f'| {item}' for item in items) if len(items) > 1 else items[0]
-    return paragraph + ''.join(f'\n\n::\n\n{each}' for each in code)
+    return paragraph + ''.join(f'\n\n.. code-block:: none\n\n{each}' for each in code)
+
+
+def shorten_types(app, what, name, obj, options, *signature):
+    """NDArray in place of what it stands for. -> arguments, return"""
+    return tuple(text and re.sub(r'ndarray\[tuple\[Any, \.\.\.\], dtype\[[\w.]*\]\]', 'NDArray', text)
+                 for text in signature)
 
 
 def setup(app):
     app.add_directive('player', Player)
     app.add_directive('lessons', Lessons)
     app.connect('autodoc-process-docstring', docstring_to_rst)
+    app.connect('autodoc-process-signature', shorten_types)
     app.connect('html-page-context', lambda app, page, template, context, tree: context.update(
         lite_is_built=(Path(app.outdir) / 'lite/lab/index.html').exists()))
     return dict(parallel_read_safe=True)

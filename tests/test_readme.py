@@ -39,7 +39,10 @@ ROOT = Path(__file__).parents[1]
 # in this order: later pages use files that the commands of earlier ones have written
 PAGES = ['README.md', 'docs/data.md', 'docs/images.md', 'docs/plan.md', 'docs/augmentation.md',
          'docs/training.md', 'docs/imbalance.md', 'docs/evaluation.md', 'docs/predict.md',
-         'docs/nets.md', 'docs/cluster.md', 'docs/seven-loops.md']
+         'docs/nets.md', 'docs/cluster.md', 'docs/seven-loops.md', 'docs/engine.md',
+         'docs/alignment.md', 'docs/kernels.md', 'docs/reproducibility.md', 'docs/paper.md',
+         'docs/faq.md', 'docs/index.md', 'docs/course.md', 'docs/howto.md', 'docs/explanation.md',
+         'docs/results.md', 'docs/api.md']
 TEXTS = {page: (ROOT / page).read_text('utf-8') for page in PAGES}
 README = TEXTS['README.md']
 CODE_BLOCKS = [(page, language, block) for page, text in TEXTS.items()
@@ -131,7 +134,7 @@ def test_the_make_targets_exist():
     targets = {target for text in TEXTS.values() for target in re.findall(r'^make ([\w-]+)', text,
                                                                           re.M)}
     makefile = (ROOT / 'Makefile').read_text('utf-8')
-    assert targets == {'demo', 'test', 'lessons', 'site', 'gpu-check'}
+    assert targets == {'demo', 'test', 'lessons', 'docs', 'gpu-check'}
     assert all(re.search(rf'^{target}:', makefile, re.M) for target in targets)
 
 
@@ -263,6 +266,26 @@ def test_every_command_is_shown():
     assert {*shown} == {*COMMANDS} - {'demo'}                           # which make runs
 
 
+def run_step(kind, step, folder, environment, python=sys.executable):
+    """A command or a script of a page, with fewer steps of training. -> the completed process"""
+    args = ['-c', step]
+    if kind == 'command':
+        args = ['-m', *step, *FEWER_STEPS.get(tuple(step[1:3]), [])]
+    return subprocess.run([python, *args], cwd=folder, capture_output=True, text=True,
+                          env=environment)
+
+
+def check_step(done, step, has_onnx):
+    """It has worked, or said what is missing here: a GPU, onnx."""
+    assert 'Traceback' not in done.stderr, done.stderr
+    if 'gpu' in step and not gpu_status()[-1].ok:
+        assert done.returncode == 2 and 'GPU' in done.stderr
+    elif step[-1].endswith('.onnx') and not has_onnx:
+        assert done.returncode == 2 and "pip install 'tinyfcn[onnx]'" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.demo
 @pytest.mark.parametrize('kind, step', [step[1:] for step in STEPS],
                          ids=[f'{page} {kind} {i}' for i, (page, kind, _) in enumerate(STEPS)])
@@ -271,18 +294,8 @@ def test_the_command_or_script_runs(kind, step, folder_with_files, environment):
     if kind == 'command' and step[0] == 'mpiexec':
         parse(step[step.index('tinyfcn') + 1:])         # only its arguments are checked
         return
-    args = ['-c', step]
-    if kind == 'command':
-        args = ['-m', *step, *FEWER_STEPS.get(tuple(step[1:3]), [])]
-    done = subprocess.run([sys.executable, *args], cwd=folder_with_files, capture_output=True,
-                          text=True, env=environment)
-    assert 'Traceback' not in done.stderr, done.stderr
-    if 'gpu' in step and not gpu_status()[-1].ok:
-        assert done.returncode == 2 and 'GPU' in done.stderr
-    elif step[-1].endswith('.onnx') and not find_spec('onnx'):
-        assert done.returncode == 2 and "pip install 'tinyfcn[onnx]'" in done.stderr
-    else:
-        assert done.returncode == 0, done.stderr
+    check_step(run_step(kind, step, folder_with_files, environment), step,
+               has_onnx=bool(find_spec('onnx')))
 
 
 @pytest.mark.demo
