@@ -2,9 +2,10 @@
 
 A trace is plain data, one of five kinds. Grids of numbers:
 
-    dict(kind='grid', title=…, grids=[dict(name, title, values, row, dim, sign, colours)],
+    dict(kind='grid', title=…, grids=[dict(name, title, values, row, dim, sign, colours, below)],
          frames=[…], dim_legend='what dim cells are')       padding if it is missing
-        a grid: sign, what stands before it, such as '∗' or '='; colours, how its values are drawn:
+        a grid: below, whether it stands below the one before, as a further channel of it;
+                sign, what stands before it, such as '∗' or '='; colours, how its values are drawn:
                 'signed', 'shade', 'classes', 'bars', or a row of '#rrggbb' for each of its rows
         a frame: caption; set {grid: [[i, j, value], …]}; highlight, dim {grid: [[i, j], …]};
                  sums [dict(cell=[grid, i, j], terms=[[[grid, i, j], …], …], name, how)],

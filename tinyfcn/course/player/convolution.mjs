@@ -58,7 +58,7 @@ function im2col(arrays, numbers) {
                    y: [cell] },
     }
   })
-  const below = { row: x.length }
+  const below = { row: 1 }
   const grids = [...inputs,
     ...gridsOf('y', 'output y', [fillPlane(outputSize, null)],
                { sign: '→', colours: coloursOf([y]) }),

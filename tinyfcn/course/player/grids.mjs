@@ -1,6 +1,6 @@
 // Draws grids of numbers: a part of the module that page.py joins.
 
-const HIGH = 30, DENSE = 21, WITH_BARS = 46         // pixels: height of a cell
+const HIGH = 30, DENSE = 21, WITH_BARS = 40         // pixels: height of a cell
 const MANY_ROWS = 15                                // from here on all cells of the trace are dense
 const LETTER = 8.2                                  // width of a character in it
 const EDGE = 2                                      // space around a grid, for outlines
@@ -31,11 +31,15 @@ function draw(stage, trace, player) {
   // what is shown: {grid: rows} of values, of the values a frame ago, and of elements
   const board = { stage, trace, player, values: {}, before: {}, cells: {}, sums: [], active: null }
   const rows = {}
+  let channels
   const painters = trace.grids.map((grid, k) => {
-    const row = rows[grid.row ?? 0] ??= append(stage, 'div', { class: 'row' })
-    const place = append(row, 'div', { class: 'place' })
-    if (grid.sign) append(place, 'span', { class: 'sign' }, grid.sign)
-    return drawGrid(place, grid, board, sizes[k], scale)
+    if (!grid.below) {
+      const row = rows[grid.row ?? 0] ??= append(stage, 'div', { class: 'row' })
+      const place = append(row, 'div', { class: 'place' })
+      if (grid.sign) append(place, 'span', { class: 'sign' }, grid.sign)
+      channels = append(place, 'div', { class: 'channels' })
+    }
+    return drawGrid(channels, grid, board, sizes[k], scale)
   })
   listen(board)
   if (trace.frames.some(frame => frame.sums?.some(isSum))) {
@@ -51,9 +55,20 @@ function draw(stage, trace, player) {
     board.main = mainSum(board)
     board.question = board.asks && index === from + 1 ? board.main : null
     activate(board, board.main)
+    shrink(stage)
     if (index !== from) keepInSight(stage)
     fly(stage, index === from + 1 ? flightsOf(board) : [], player.pace())
   }
+}
+
+// Draws all grids smaller, until the player is no higher than what is seen at once.
+function shrink(stage) {
+  const excess = stage.parentElement.offsetHeight - visibleHeight()
+  const svgs = [...stage.querySelectorAll('.grid')]
+  const scale = +svgs[0].style.getPropertyValue('--scale')
+  if (excess <= 0 || scale <= MIN_SCALE) return
+  const smaller = Math.max(MIN_SCALE, scale * (1 - excess / stage.offsetHeight))
+  svgs.forEach(svg => svg.style.setProperty('--scale', smaller))
 }
 
 // On a screen that is lower than the page, scrolls to what the step writes, above the controls.
@@ -111,7 +126,8 @@ function drawGrid(place, grid, board, size, scale) {
     viewBox: [-EDGE, -EDGE, ...area].join(' '),
   })
   const minWidth = MIN_SCALE * area[0]
-  svg.style.cssText = `width:${scale * area[0]}px;max-width:100%;min-width:${minWidth}px`
+  svg.style.cssText = `width:calc(var(--scale) * ${area[0]}px);--scale:${scale};`
+    + `max-width:100%;min-width:${minWidth}px`
   const cells = board.cells[name] = grid.values.map((values, i) => values.map((_, j) => {
     const cell = append(svg, 'g', { 'data-cell': JSON.stringify([name, i, j]) })
     const box = { x: j * wide, y: i * high, width: wide, height: high }

@@ -14,11 +14,12 @@ from .last_frame import last_frame
 from .text import with_printable_texts, with_short_numbers
 
 SCRIPTS = {
-    'grid': ['player.mjs', 'numbers.mjs', 'equation.mjs', 'motion.mjs', 'grids.mjs', 'terms.mjs'],
-    'alignment': ['player.mjs', 'maps.mjs', 'alignment.mjs'],
-    'stack': ['player.mjs', 'maps.mjs', 'restack.mjs', 'stack.mjs'],
-    'images': ['player.mjs', 'images.mjs'],
-    'descent': ['player.mjs', 'numbers.mjs', 'descent.mjs'],
+    'grid': ['player.mjs', 'math.mjs', 'numbers.mjs', 'equation.mjs', 'motion.mjs', 'grids.mjs',
+             'terms.mjs'],
+    'alignment': ['player.mjs', 'math.mjs', 'maps.mjs', 'alignment.mjs'],
+    'stack': ['player.mjs', 'math.mjs', 'maps.mjs', 'restack.mjs', 'stack.mjs'],
+    'images': ['player.mjs', 'math.mjs', 'images.mjs'],
+    'descent': ['player.mjs', 'math.mjs', 'numbers.mjs', 'descent.mjs'],
 }
 STYLES = {
     'grid': ['player.css', 'grids.css'],

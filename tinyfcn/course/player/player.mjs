@@ -26,7 +26,8 @@ export function play(root, trace, start = 0) {
   function show(index) {
     const from = current
     current = Math.max(0, Math.min(last, index))
-    caption.textContent = trace.frames[current].caption
+    caption.replaceChildren()
+    typeset(caption, trace.frames[current].caption)
     paint(current, from)
     slider.value = current
     slider.setAttribute('aria-valuetext', `${current + 1} of ${last + 1}`)
@@ -179,7 +180,8 @@ function visibleHeight() {
 function reserveHeight(caption, frames) {
   const captions = frames.map(frame => frame.caption)
   caption.style.minHeight = 0
-  caption.textContent = captions.reduce((a, b) => b.length > a.length ? b : a, '')
+  caption.replaceChildren()
+  typeset(caption, captions.reduce((a, b) => b.length > a.length ? b : a, ''))
   caption.style.minHeight = `${caption.offsetHeight}px`
 }
 

@@ -12,7 +12,7 @@ const channelNames = (name, planes) =>
 const cellsIn = (names, cells) => names.flatMap(name => cells.map(cell => [name, ...cell]))
 const pairUp = (a, b) => a.map((cell, k) => [cell, b[k]])
 const gridsOf = (name, title, planes, more) => planes.map((values, c) => ({
-  name: channelNames(name, planes)[c], row: c, dim: [], values, ...more,
+  name: channelNames(name, planes)[c], row: 0, dim: [], values, ...more, ...c && { below: true },
   title: planes.length === 1 ? title : `${title}, channel ${c}`,
 }))
 const coloursOf = planes => planes.flat(2).every(value => value >= 0) ? 'shade' : 'signed'

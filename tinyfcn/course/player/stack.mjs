@@ -22,7 +22,7 @@ function draw(stage, trace, player) {
     try {
       player.restart({ ...changed, frames: restack(changed) }, player.current())
     } catch (error) {
-      player.caption.textContent = error.message
+      player.caption.replaceChildren(error.message)
     }
   }
   return index => {

@@ -57,16 +57,18 @@ function describe(board, sum) {
   const isQuoted = text.includes(whole)
   if (!isQuoted && sum === board.main) return
   const [start, end] = isQuoted ? text.split(whole) : ['', '']
-  caption.replaceChildren(start)
+  caption.replaceChildren()
+  typeset(caption, start)
   const own = colouredTerms(board).filter(([other]) => other === sum)
   const colour = k => termColour(own[k][2])
   parts.forEach(([part, k], n) => {
     if (board.question === sum && n === parts.length - 1) return ask(board, sum, part)
-    if (k === null) return caption.append(part)
-    const term = append(caption, 'span', { class: 'term', 'data-term': k }, part)
+    if (k === null) return typeset(caption, part, true)
+    const term = append(caption, 'span', { class: 'term', 'data-term': k })
+    typeset(term, part, true)
     term.style.cssText = `--term:${colour(k)};--delay:${calm.matches ? 0 : k}`
   })
-  if (board.question !== sum) caption.append(end)
+  if (board.question !== sum) typeset(caption, end)
 }
 
 // Asks for the value of a sum before it is shown.
@@ -129,7 +131,9 @@ function listen(board) {
     const { main } = board
     if (main && main !== board.active && !board.question) activate(board, main)
   }
-  player.caption.onpointerover = event => light(board, event.target.dataset.term ?? null)
+  player.caption.onpointerover = event => {
+    light(board, event.target.closest('.term')?.dataset.term ?? null)
+  }
   player.caption.onpointerleave = () => light(board, null)
   const steps = findSteps(trace)
   stage.onclick = event => {

@@ -21,7 +21,7 @@ def as_array(x, name, rank=3):
         x = x[None]
     if x.ndim != rank or not x.size:
         raise ValueError(f'{name} has shape {x.shape}; {SHAPES[rank]} is needed, and not empty')
-    _check_size(name, x.shape[-2:])
+    check_size(name, x.shape[-2:])
     return x
 
 
@@ -35,7 +35,7 @@ def make_grid(name, title, x, row=0, dim=(), **more):
 
     more: its sign and its colours
     """
-    _check_size(name, x.shape)
+    check_size(name, x.shape)
     values = [[None if value != value else value for value in line] for line in x.tolist()]
     return dict(name=name, title=title, values=values, row=row, dim=list(dim), **more)
 
@@ -45,7 +45,9 @@ def make_grids(name, title, x, dim=(), **more):
     grids = []
     for c, (channel_name, plane) in enumerate(zip(channel_names(name, x), x)):
         channel_title = title if len(x) == 1 else f'{title}, channel {c}'
-        grids.append(make_grid(channel_name, channel_title, plane, c, dim, **more))
+        grids.append(make_grid(channel_name, channel_title, plane, dim=dim, **more))
+        if c:
+            grids[-1]['below'] = True
     return grids
 
 
@@ -141,7 +143,8 @@ def make_player(title, grids, count, frame, **more):
     return Player(dict(kind='grid', title=title, grids=grids, frames=frames, **more))
 
 
-def _check_size(name, shape):
+def check_size(name, shape):
+    """Refuse what has more cells than a reader can read."""
     high, wide = shape if len(shape) == 2 else (1, *shape)
     if high * wide > MAX_CELLS:
         raise ValueError(f'{name} would be a grid of {high}×{wide} cells, too many to read; '

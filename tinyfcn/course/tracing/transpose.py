@@ -9,6 +9,7 @@ from .grid import (
     as_array,
     cells_in,
     channel_names,
+    check_size,
     editable,
     empty,
     first_values,
@@ -129,46 +130,69 @@ def _insert_zeros(x, stride, border):
 
 
 def transposed_matrix(x, w, stride=1, pad=0):
-    """y = Mᵀ x: each x times its column of Mᵀ, which is a row of M, and all of them added.
+    """y = Mᵀ x: each x times its column of Mᵀ, folded to the size of y, and all of them added.
 
-    x (C, H, W), w (C, kh, kw) -> Player with the grids Mᵀ, x and y as columns
+    x (C, H, W), w (C, kh, kw) -> Player with the grids x, w, y, Mᵀ[0], Mᵀ[1], …: column n is the
+    kernel at the place where x number n adds it, and is row n of M
     """
     x = as_array(x, 'x')
     w = as_array(w, 'w')
     size = transposed_size(x.shape[1:], w.shape[1:], stride, pad)
-    high = size[0] * size[1]
-    wide = x.size
-    matrix_grid = make_grid('Mᵀ', 'Mᵀ: a column for each x', empty(high, wide), colours='signed')
+    check_size('Mᵀ', (size[0] * size[1], x.size))
     m = ops.conv_matrix(w[:, None], size, stride, pad)
-    dense = m.toarray().T
-    taps = [np.sort(m.indices[a:b]).tolist() for a, b in zip(m.indptr, m.indptr[1:])]
-    matrix_grid['dim'] = [[i, n] for n in range(wide) for i in range(high) if i not in taps[n]]
-    columns = [[[i, 0] for i in rows] for rows in taps]
+    columns = m.toarray().reshape(-1, *size)
+    taps = _taps_of(x, w, size, stride, pad)
+    inputs = all_cells(x.shape)
+    names = [f'Mᵀ[{n}]' for n in range(x.size)]
 
     def y_after(n):
         """y of the first n numbers of x."""
-        return m.T @ first_values(x, n).reshape(-1, 1)
+        return (m.T @ first_values(x, n).ravel()).reshape(size)
 
     def frame(n):
+        c, *cell = inputs[n]
+        x_name = channel_names('x', x)[c]
+        w_name = channel_names('w', w)[c]
         y = y_after(n + 1)
-        column = columns[n]
-        if column:
-            i, _ = column[most_covered(columns, n)]
-            factors = x.flat[n], dense[i, n]
-            sum_text = increment(f'y[{i}]', y_after(n)[i, 0], factors, y[i, 0])
-            caption = f'y += x[{n}] · column {n}:  {sum_text}'
+        window = [pixel for pixel, _ in taps[n]]
+        if window:
+            i, j = window[most_covered([[pixel for pixel, _ in each] for each in taps], n)]
+            factors = x.flat[n], columns[n, i, j]
+            sum_text = increment(f'y{subscript([i, j])}', y_after(n)[i, j], factors, y[i, j])
+            caption = f'y += {x_name}{subscript(cell)} · column {n}:  {sum_text}'
         else:
-            caption = f'x[{n}] adds nothing: pad crops its whole window'
+            caption = f'{x_name}{subscript(cell)} adds nothing: pad crops its whole window'
+        copies = [dict(cell=[names[n], *pixel], terms=[[[w_name, *tap]]], how='copy')
+                  for pixel, tap in taps[n]]
+        sums = [dict(cell=['y', *pixel], how='add',
+                     terms=[[[x_name, *cell], [names[n], *pixel]]]) for pixel in window]
         return dict(caption=caption,
-                    set={**set_cells(['Mᵀ'], [dense], [[i, n] for i in range(high)]),
-                         **set_cells(['y'], [y], column)},
-                    highlight={'Mᵀ': [[i, n] for i in taps[n]], 'x': [[n, 0]], 'y': column},
-                    sums=[dict(cell=['y', i, 0], name=f'y[{i}]', how='add',
-                               terms=[[['x', n, 0], ['Mᵀ', i, n]]]) for i in taps[n]])
+                    set={**set_cells([names[n]], [columns[n]], all_cells(size)),
+                         **set_cells(['y'], [y], window)},
+                    highlight={x_name: [cell], w_name: [tap for _, tap in taps[n]],
+                               names[n]: window, 'y': window}, sums=[*copies, *sums])
 
-    grids = [matrix_grid,
-             make_grid('x', 'x', x.reshape(-1, 1), sign='·', colours=value_colours(x)),
-             make_grid('y', 'y, so far', np.zeros((high, 1)), sign='=',
-                       colours=value_colours(y_after(wide)))]
-    return make_player('Transposed convolution: y = Mᵀ x', grids, wide, frame,
-                       dim_legend='no tap: 0')
+    grids = [*make_grids('x', 'input x', x, colours=value_colours(x)),
+             *make_grids('w', 'kernel w', w, colours='signed'),
+             make_grid('y', 'output y, so far', np.zeros(size), sign='→',
+                       colours=value_colours(y_after(x.size)))]
+    for n, name in enumerate(names):
+        reached = [pixel for pixel, _ in taps[n]]
+        dim = [pixel for pixel in all_cells(size) if pixel not in reached]
+        grids.append(make_grid(name, f'Mᵀ, column {n}', empty(*size), 1, dim, colours='signed'))
+    return make_player('Transposed convolution: y = Mᵀ x, each column as an image', grids, x.size,
+                       frame, dim_legend='no tap: 0')
+
+
+def _taps_of(x, w, size, stride, pad):
+    """For each x the pixels of y that it adds to, each with its cell of the kernel."""
+    pads = axes(pad, 'pad')
+    whole = [n + 2 * p for n, p in zip(size, pads)]
+    windows = window_cells(whole, w.shape[1:], stride)
+    cells = all_cells(w.shape[1:])
+    taps = []
+    for window in len(x) * windows:
+        pixels = [[i - pads[0], j - pads[1]] for i, j in window]
+        taps.append([(pixel, tap) for pixel, tap in zip(pixels, cells)
+                     if all(0 <= k < n for k, n in zip(pixel, size))])
+    return taps

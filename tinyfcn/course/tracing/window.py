@@ -95,8 +95,8 @@ def im2col(x, w, stride=1, pad=0):
 
     grids = [*make_grids('x', _input_title(padding), x, padding, colours=value_colours(x)),
              make_grid('y', 'output y', empty(*y.shape), sign='→', colours=value_colours(y)),
-             make_grid('w', 'w', kernel, len(x), colours='signed'),
-             make_grid('cols', 'cols: a column for each window', empty(*cols.shape), len(x),
+             make_grid('w', 'w', kernel, 1, colours='signed'),
+             make_grid('cols', 'cols: a column for each window', empty(*cols.shape), 1,
                        sign='·', colours=value_colours(cols))]
     return make_player('im2col: every window becomes a column', grids, len(outputs), frame,
                        **editable('im2col', dict(stride=stride, pad=pad), x=image, w=w))

@@ -53,7 +53,11 @@ def place_grids(trace, title_font):
     """Row below row; a row that is too wide continues below.   -> placed grids, width, height"""
     rows = {}
     for grid in trace['grids']:
-        rows.setdefault(grid['row'], []).append(grid)
+        channels = rows.setdefault(grid['row'], [])
+        if grid.get('below'):
+            channels[-1].append(grid)
+        else:
+            channels.append([grid])
 
     placed = []
     width = 0
@@ -61,18 +65,21 @@ def place_grids(trace, title_font):
     for _, row in sorted(rows.items()):
         left = 0
         bottom = 0
-        for grid in row:
-            columns = len(grid['values'][0])
-            cell_width = find_cell_width(grid, trace)
-            grid_width = round(max(columns * cell_width, title_font.getlength(grid['title'])))
-            if left and left + grid_width > MAX_WIDTH:
+        for grids in row:
+            cell_widths = [find_cell_width(grid, trace) for grid in grids]
+            wide = round(max(
+                max(len(grid['values'][0]) * cell_width, title_font.getlength(grid['title']))
+                for grid, cell_width in zip(grids, cell_widths)))
+            if left and left + wide > MAX_WIDTH:
                 left = 0
                 top = bottom
-            placed.append(PlacedGrid(grid, MARGIN + left, top, cell_width))
-            width = max(width, left + grid_width)
-            left += grid_width + GAP
-            grid_height = len(grid['values']) * CELL + TEXT_LINE + GAP // 2
-            bottom = max(bottom, top + grid_height)
+            grid_top = top
+            for grid, cell_width in zip(grids, cell_widths):
+                placed.append(PlacedGrid(grid, MARGIN + left, grid_top, cell_width))
+                grid_top += len(grid['values']) * CELL + TEXT_LINE + GAP // 2
+            bottom = max(bottom, grid_top)
+            width = max(width, left + wide)
+            left += wide + GAP
         top = bottom
     return placed, width, top
 
