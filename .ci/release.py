@@ -19,7 +19,7 @@ def read_version(root: Path) -> str:
 
 def release_notes(changelog: str, version: str) -> str:
     """The section of a version, without its heading."""
-    section = re.search(rf'^## {re.escape(version)}\b(.*)\n(.*?)(?=^## |\Z)', changelog,
+    section = re.search(rf'^## {re.escape(version)}\b([^\n]*)\n(.*?)(?=^## |\Z)', changelog,
                         re.M | re.S)
     if not section:
         raise ValueError(f'CHANGELOG.md has no section "## {version}": write one')
