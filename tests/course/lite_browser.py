@@ -1,18 +1,34 @@
-"""Run lessons in headless Chromium on the site of lessons/lite.py, with no other host in reach."""
+"""Run lessons on the site of lessons/lite.py, in headless Chromium, with no other host in reach.
+
+    python tests/course/lite_browser.py                 every lesson: make lite-check
+    python tests/course/lite_browser.py l03_im2col      some
+
+It builds a site that has a copy of Pyodide, and prints a row for each lesson: the seconds until the
+first cell could run, and until the last one was done; its first error. Exits 1 if there is one.
+`make .venv/lite .venv/pyodide` installs what this needs.
+"""
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import which
+from subprocess import run
+from tempfile import TemporaryDirectory
 from threading import Thread
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
+ROOT = Path(__file__).parents[2]
+LITE = Path(sys.prefix) / 'lite/bin/python'
+PYODIDE = Path(sys.prefix) / 'pyodide'
 MAX_SECONDS = 1200                              # only against a hang
-# a kernel is ready before cells are run; an error ends the run of all cells
+IS_OPEN = "window.jupyterapp?.shell.currentWidget?.context?.path.endsWith('.ipynb')"
+# The first error of a cell ends the run
 RUN_ALL = """async () => {
     const panel = window.jupyterapp.shell.currentWidget
     await panel.context.ready
@@ -21,15 +37,30 @@ RUN_ALL = """async () => {
     await window.jupyterapp.commands.execute('notebook:run-all-cells')
     return {seconds: (performance.now() - begin) / 1000, nb: panel.content.model.toJSON()}
 }"""
-IS_OPEN = "window.jupyterapp?.shell.currentWidget?.context?.path.endsWith('.ipynb')"
+RUN_CODE = """async code => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+    const request = kernel.requestExecute({code})
+    let text = ''
+    request.onIOPub = message => {
+        text += message.content.text ?? message.content.evalue ?? ''
+    }
+    await request.done
+    return text
+}"""
 
 
 class Run(NamedTuple):
     """What came of a lesson."""
-    seconds: float                      # from the page's first request to the last output
-    load_seconds: float                 # of these: until the kernel could run a cell
+    load_seconds: float                 # until the kernel was ready for a cell
+    seconds: float                      # until the last cell was done
     nb: dict[str, Any]                  # the notebook with its outputs
-    errors: list[str]
+    errors: list[str]                   # of cells, without colours
+    asked: set[str]                     # hosts that were asked for something
+
+
+def build_site(folder: Path) -> None:
+    """Build the site of `make lite`, but with a Pyodide that is already on this machine."""
+    run([LITE, ROOT / 'lessons/lite.py', '--pyodide', PYODIDE, '--output', folder], check=True)
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -53,7 +84,7 @@ def serve(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def open_browser() -> Iterator[BrowserContext]:
-    """A Chromium for which all hosts but this machine do not exist."""
+    """A Chromium for which no host but this machine exists."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=which('chromium'), args=[
             '--no-sandbox', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'])
@@ -63,17 +94,41 @@ def open_browser() -> Iterator[BrowserContext]:
         browser.close()
 
 
-def run_lesson(context: BrowserContext, address: str, name: str) -> Run:
+@contextmanager
+def open_lesson(context: BrowserContext, address: str, name: str) -> Iterator[tuple[Page, Run]]:
     """Open a lesson's notebook, such as 'l03_im2col', and run its cells from first to last."""
     begin = perf_counter()
     page = context.new_page()
+    asked = set()
+    page.on('request', lambda request: asked.add(re.sub(r'^(\w+:(//)?[^/,]*).*', r'\1', request.url)))
     page.goto(f'{address}/lab/index.html?path={name}.ipynb')
     page.wait_for_function(IS_OPEN)
     result = page.evaluate(RUN_ALL)
     seconds = perf_counter() - begin
-    page.close()
     nb = result['nb']
     outputs = [output for cell in nb['cells'] for output in cell.get('outputs', ())]
-    errors = ['\n'.join(output['traceback']) or f'{output["ename"]}: {output["evalue"]}'
+    errors = [re.sub(r'\x1b\[[\d;]*m', '', '\n'.join(output['traceback']))
               for output in outputs if output['output_type'] == 'error']
-    return Run(seconds, seconds - result['seconds'], nb, errors)
+    yield page, Run(seconds - result['seconds'], seconds, nb, errors, asked)
+    page.close()
+
+
+def main(names: list[str]) -> int:
+    """Run these lessons, or all, and print a row for each. -> exit status"""
+    lessons = [path.stem for path in sorted((ROOT / 'lessons').glob('l[0-9][0-9]_*.ipynb'))]
+    failed = 0
+    print(f'{"lesson":24}{"kernel":>8}{"all":>8}   seconds')
+    with TemporaryDirectory() as folder:
+        build_site(Path(folder))
+        for name in names or lessons:
+            with (serve(Path(folder)) as address, open_browser() as context,
+                  open_lesson(context, address, name) as (_, lesson)):
+                error = lesson.errors[0].splitlines()[-1] if lesson.errors else ''
+                failed += bool(error)
+                print(f'{name:24}{lesson.load_seconds:8.1f}{lesson.seconds:8.1f}   {error}',
+                      flush=True)
+    return int(failed > 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

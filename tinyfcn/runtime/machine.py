@@ -71,7 +71,7 @@ def peak_memory() -> int:
     with suppress(OSError, ValueError, KeyError):
         # ru_maxrss below would be that of the process which started this one, if that had more
         return _table(PROC / 'self/status')['VmHWM'] * 1024
-    with suppress(ImportError):
+    with suppress(ImportError, AttributeError):         # on Windows; in a browser
         import resource
         unit = 1 if platform.system() == 'Darwin' else 1024
         return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -116,7 +116,7 @@ def _left_in_group(folder: Path, limit: str, usage: str, cache: str) -> Iterator
 
 
 def _address_space() -> Iterator[int]:
-    with suppress(ImportError, OSError, ValueError):
+    with suppress(ImportError, AttributeError, OSError, ValueError):
         import resource
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:

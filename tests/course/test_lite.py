@@ -1,0 +1,69 @@
+"""The course in a browser: the site of `make lite`, in Chromium, without any other host."""
+import os
+from importlib.util import find_spec
+from shutil import which
+
+import pytest
+
+pytestmark = pytest.mark.lite
+
+# Of all modules: compiled kernels, kernels for a GPU and programs have no place in a browser
+IMPORT_ALL = """
+import importlib, pkgutil, tinyfcn
+for module in pkgutil.walk_packages(tinyfcn.__path__, 'tinyfcn.'):
+    if not module.name.startswith(('tinyfcn.kernels.cpu.', 'tinyfcn.kernels.gpu.')):
+        if not module.name.endswith('__main__'):
+            try:
+                importlib.import_module(module.name)
+            except ImportError as error:
+                print(module.name, error)
+print('done')
+"""
+
+
+@pytest.fixture(scope='module')
+def lite():
+    """The module that runs lessons in a browser."""
+    def require(tool, is_installed):
+        if not is_installed:
+            message = f'{tool} is not installed: make test-more installs it'
+            assert not os.environ.get('CI'), message
+            pytest.skip(message)
+    require('playwright', find_spec('playwright'))
+    require('chromium', which('chromium'))
+    import lite_browser
+    require('jupyterlite', lite_browser.LITE.exists())
+    require('Pyodide', lite_browser.PYODIDE.exists())
+    return lite_browser
+
+
+@pytest.fixture(scope='module')
+def address(lite, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('lite')
+    lite.build_site(folder)
+    with lite.serve(folder) as address:
+        yield address
+
+
+def text_of(nb):
+    return ''.join(output.get('text', '') for cell in nb['cells']
+                   for output in cell.get('outputs', ()))
+
+
+def test_a_lesson_runs_in_the_browser_and_its_players_are_shown(lite, address):
+    with (lite.open_browser() as context,
+          lite.open_lesson(context, address, 'l03_im2col') as (page, lesson)):
+        assert lesson.errors == []
+        code_cells = [cell for cell in lesson.nb['cells'] if cell['cell_type'] == 'code']
+        assert all(cell['execution_count'] for cell in code_cells), 'some did not run'
+        assert lesson.asked <= {address, 'data:', 'blob:http:'}
+        player = page.frame_locator('.jp-OutputArea iframe').first
+        player.locator('[data-frame="0"]').wait_for()
+        assert page.evaluate(lite.RUN_CODE, IMPORT_ALL) == 'done\n'
+
+
+def test_a_net_is_trained_in_the_browser(lite, address):
+    with (lite.open_browser() as context,
+          lite.open_lesson(context, address, 'l14_training') as (_, lesson)):
+        assert lesson.errors == []
+        assert 'mean IU 0.9' in text_of(lesson.nb)
