@@ -3,7 +3,7 @@
 #
 # **Where do 19, 27 and 31 come from?**
 #
-# *About 95 minutes, with its exercises.*
+# *About 100 minutes, with its exercises.*
 #
 # FCN-32s crops its scores at an offset of 19 rows and columns. FCN-16s crops at 5 and 27, FCN-8s at
 # 5, 9 and 31. Few questions about these nets are asked more often, and the usual answers are "that
@@ -26,7 +26,7 @@ import tinyfcn
 from tinyfcn import ops, viz
 from tinyfcn.course import tracing
 from tinyfcn.data import shapes
-from tinyfcn.layers import conv, crop, max_pool, upsample
+from tinyfcn.layers import add, conv, crop, max_pool, upsample
 from tinyfcn.course.exercises import check
 from tinyfcn.models.fcn import stride32
 from tinyfcn.models.vgg import vgg16_trunk
@@ -135,7 +135,8 @@ check('alignment', alignment_mine)
 #
 # The library has the same three sums, for both axes and in exact fractions. Its `reach` is k − 1,
 # or dilation·(k − 1) if the taps are dilated (lesson 17). It calls the stride of a row `scale`,
-# because `stride` is the argument of the layer.
+# because `stride` is the argument of the layer. The letters s, b and f are scale, shift and field
+# of the row below; t is the stride of the layer.
 
 # %%
 viz.show_source(Alignment.window)
@@ -147,6 +148,9 @@ viz.show_source(Alignment.window)
 # backward pass (lesson 06), and see which pixels have a gradient: exactly those in the receptive
 # field of the unit. All weights are 1, so that nothing cancels, and strided convolutions replace
 # pooling, which passes its gradient to one pixel only (lesson 07).
+#
+# First by hand: what are receptive field, stride and shift of `conv3` below, and where is its unit
+# (2, 3)? (13, 4 and 3; so it is at row 4·2 + 3 = 11 and column 4·3 + 3 = 15.)
 
 # %%
 net = tinyfcn.Net(channels=1, dtype='float64')
@@ -163,7 +167,7 @@ net.backward(conv3=dy)
 gradient = net.grads['data'][0, 0]
 
 # %% tags=["hide-input"]
-field, stride, shift = 13, 4, 3                         # by hand; compute them yourself
+field, stride, shift = 13, 4, 3                         # by hand
 alignment = net.conv3.alignment
 assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (field, stride, shift)
 row = stride * 2 + shift                                # image = stride·i + shift
@@ -287,10 +291,10 @@ check('crops', crops_mine)
 # %%
 fcn32s, fcn16s, fcn8s = (tinyfcn.build(name, seed=None) for name in ('fcn32s', 'fcn16s', 'fcn8s'))
 
-print(f'{"box":9} {"position":22} receptive field')
+print(f'{"box":9} {"position":22} receptive field in pixels')
 for name in 'data conv1_1 conv1_2 pool1 pool2 pool3 pool4 pool5 fc6 fc7 score_fr'.split():
     alignment = fcn32s[name].alignment
-    print(f'{name:9} {str(alignment):22} {alignment.field[0]} pixels')
+    print(f'{name:9} {str(alignment):22} {alignment.field[0]}')
 
 # %% tags=["hide-input"]
 alignment = fcn32s.score_fr.alignment
@@ -304,10 +308,11 @@ assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (404, 32,
 # 44.5, and each has a receptive field of 404 pixels.
 #
 # Drag the cell of `fc6` (or use the arrow keys) and watch which cells it reads, box by box, down to
-# the image. The image has 160 pixels; everything left of 0 and right of 159 is padding.
+# the image. The image has 160×160 pixels; everything around it is padding.
 
 # %%
-tracing.receptive_field(fcn32s, 'pool3', 'pool4', 'pool5', 'fc6', size=(160, 160))
+photo, _ = shapes.generate(seed=3, index=4, size=(160, 160), n_class=5, difficulty=.15)
+tracing.receptive_field(fcn32s, 'pool3', 'pool4', 'pool5', 'fc6', size=(160, 160), image=photo)
 
 # %% [markdown]
 # ## Why pad 100?
@@ -364,7 +369,6 @@ assert failures == {81: [*range(1, 33)], 96: [1, 2], 97: []}
 # 100 is the next round number. It has a price: of a 500×500 image the first convolutions compute
 # 698×698 values, 1.95 times as many.
 #
-# %% [markdown]
 # ## 19; 5 and 27; 5, 9 and 31
 #
 # If you wrote `crops_mine`, you have these already. With a pad of 100:
@@ -402,14 +406,47 @@ assert [fcn8s[name].kwargs['offset'][0]
 print(fcn8s.summary().split('\n\n', 1)[1])
 
 # %% [markdown]
-# The player shows two rulers: the positions of the cells of `pool4` and of the upsampled scores
-# over a small image, and which cells of pool4 the crop keeps. Cells that are added must have the
-# same position.
+# The player shows the positions of three rows over a small image: the scores of `pool4`, those of
+# them that the crop keeps, and the upsampled scores. Cells that are added must have the same
+# position.
 
 # %%
-tracing.fusion(fcn16s, (40, 40), 'score_pool4', 'score_pool4c', 'upscore2')
+tracing.fusion(fcn16s, (40, 40), 'score_pool4', 'score_pool4c', 'upscore2', image=photo[40:80, 40:80])
 
 # %% [markdown]
+# ## A stack to change
+#
+# Here is FCN-16s once more, without the layers that change neither the stride nor the shift. Its
+# last sum, `fuse_pool4`, crops `pool4` and adds it. Click on a line of the table to see the map of
+# this layer over the image, its receptive field, and its three sums. Then change it: its kernel,
+# stride or padding, or drag the orange handle. All lines below follow.
+#
+# Drag the handle of `conv1` inwards: which line turns orange first, at which padding, and why? Set
+# the crop of `score` to 22. And give `fc6` a kernel of 8: which crops change?
+
+# %%
+n = tinyfcn.Net(channels=1, seed=None)
+n.conv1 = conv(n.data, 1, 3, pad=100)
+n.pool1 = max_pool(n.conv1, 2)
+n.pool2 = max_pool(n.pool1, 2)
+n.pool3 = max_pool(n.pool2, 2)
+n.pool4 = max_pool(n.pool3, 2)
+n.pool5 = max_pool(n.pool4, 2)
+n.fc6 = conv(n.pool5, 1, 7)
+n.upscore2 = upsample(n.fc6, 2)
+n.pool4c = crop(n.pool4, like=n.upscore2)
+n.fuse_pool4 = add(n.upscore2, n.pool4c)
+n.upscore16 = upsample(n.fuse_pool4, 16)
+n.score = crop(n.upscore16, like=n.data)
+
+tracing.stack(n, 160, image=photo)
+
+# %% [markdown]
+# With a padding of 72 the first upsampled score is on pixel 1, and no crop can bring it to pixel 0.
+# The crop of `pool4` stays 5: the padding moves `pool4` and the scores together. With a crop of 22
+# every score is 5 pixels off. A kernel of 8 moves the cells of `fc6` by half a cell, 16 pixels.
+# That is one cell of `pool4`, so its crop is 6, and the last crop is 11.
+#
 # ## "Any number that fits will do"
 #
 # For a 500×500 image the upsampled scores of FCN-32s are 544 high, so every crop from 0 to 44
@@ -427,7 +464,7 @@ pixels = np.arange(500)
 inside = slice(100, 400)                                # away from the border, for every crop
 for offset in 0, 18, 19, 20, 22, 34, 44:
     error = ramp[offset:offset + 500] - pixels
-    print(f'crop {offset:2}: every pixel has the score of the one {error[inside][0]:+.0f} away')
+    print(f'crop {offset:2}: each row has the scores of the row at {error[inside][0]:+.0f}')
     assert (error[inside] == offset - 19).all()
 
 # %% [markdown]

@@ -3,7 +3,7 @@
 #
 # **How do the gradients find their way through the whole FCN-8s, where some maps are read twice?**
 #
-# *About 50 minutes, with its exercises.*
+# *About 55 minutes, with its exercises.*
 #
 # In lesson 06 you wrote the backward of one op, and met the one rule for a net: *where a value was
 # read twice, its gradients add.* Since then you have met the other boxes of FCN-8s: pooling,
@@ -11,13 +11,16 @@
 # compare it with the library's, bit for bit.
 
 # %% tags=["hide-input"]
+from base64 import b64encode
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from PIL import Image
+from IPython.display import HTML
 
 import tinyfcn
 from tinyfcn import viz
+from tinyfcn.course import tracing
 from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
 from tinyfcn.models import fcn
@@ -107,12 +110,17 @@ for values in net.params.values():
         values += .1 * rng.standard_normal(values.shape)
 
 # %% tags=["hide-input"]
+# as wide as it is, so that it can be read: scroll sideways
 with TemporaryDirectory() as folder:
-    viz.draw_net(net, f'{folder}/net.png', dpi=80)
-    drawing = Image.open(f'{folder}/net.png').convert('RGB')
-drawing
+    viz.draw_net(net, f'{folder}/net.png', dpi=90)
+    drawing = b64encode(Path(f'{folder}/net.png').read_bytes()).decode()
+HTML(f'<div style="overflow-x: auto"><img src="data:image/png;base64,{drawing}" '
+     f'alt="The boxes of FCN-8s and what each reads" style="max-width: none"></div>')
 
 # %% [markdown]
+# (The figure is wide; scroll it sideways. Bars are convolutions with their ReLUs, and after fc6 and
+# fc7 dropout. Crops stand at the arrows.) Each of the two skips begins where a map has two arrows.
+#
 # First the forward pass. `walk` keeps each box's value in `net.values`, its cache in `net.caches`.
 
 # %%
@@ -244,6 +252,20 @@ assert abs(numerical - analytic) < 1e-5 * abs(analytic)
 # %% [markdown]
 # Every weight of the net has contributed to this one number, through every line that you wrote.
 #
+# ## The whole way back
+#
+# Step through it once more. A picture is the size of the gradient of a box, added over its channels,
+# white where it is largest. Above is the trunk, in the middle are the scores, below are the sums.
+# Watch `pool4` and `pool3`: each gets a second gradient, from the next block of the trunk.
+
+# %%
+rows = [['pool3', 'pool4', 'fc7'],
+        ['score_pool3c', 'score_pool4c', 'score_fr'],
+        ['fuse_pool3', 'fuse_pool4', 'upscore2'],
+        ['score']]
+tracing.walk_back(net, image, rows, score=d['score'])
+
+# %% [markdown]
 # ## Change this and run again
 #
 # Here is the backward pass once more: all your lines in one loop, on a net of its own.
@@ -280,9 +302,10 @@ print(f'first wrong: {first_wrong}; of {len(other.params)} arrays of weights {le
       f'gradient of zero')
 
 # %% [markdown]
-# And take a larger ε for the finite difference: with 1e-6 the two differ by a per cent. Nothing is
-# wrong with your lines: among so many relus some inputs are near the kink. That is why the step
-# above is so very small.
+# And take a larger ε for the finite difference: with 1e-6 the two differ in the fourth digit, with
+# 1e-3 by nearly a half. Nothing is wrong with your lines: among so many relus some inputs are near
+# the kink. That is why the step above is so very small. But if it is too small, as 1e-15, rounding
+# is what remains of the difference of two losses.
 
 # %%
 small_step = 1e-8                                       # try: 1e-6, 1e-3, 1e-15
