@@ -10,6 +10,7 @@
 # matrix, transposed. We compute the same numbers in three ways; all three are one matrix product.
 
 # %% tags=["hide-input"]
+# imports
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
@@ -30,6 +31,7 @@ plt.rcParams['figure.dpi'] = 100
 # arrows meet, their values add.
 
 # %% tags=["hide-input"]
+# draw the connections in both directions
 def lines(title, downwards):
     """Draw seven positions above, three below, and the connections between them as arrows."""
     arrows = ''
@@ -48,7 +50,8 @@ def lines(title, downwards):
 
 tip = ('<svg width="0" height="0"><marker id="tip" markerWidth="6" markerHeight="6" refX="5" '
        'refY="3" orient="auto"><path d="M0 0L6 3L0 6z" fill="#888"/></marker></svg>')
-HTML(tip + lines('convolution: 7 to 3', True) + lines('its transpose: 3 to 7', False))
+both = lines('convolution: 7 to 3', True) + lines('its transpose: 3 to 7', False)
+HTML(f'<div style="display:flex; flex-wrap:wrap; align-items:flex-start">{tip}{both}</div>')
 
 # %% [markdown]
 # You have met the right-hand side before. In lesson 06 the backward of a convolution was dx = Mᵀ
@@ -86,6 +89,7 @@ for i in range(3):
     y_scatter[2 * i:2 * i + 3] += x[i] * w
 
 # %% tags=["hide-input"]
+# check: the same y
 assert (y_scatter == y).all()
 
 # %% [markdown]
@@ -104,6 +108,7 @@ y_slide = np.array([padded[a:a + 3] @ flipped for a in range(7)])
 print(padded)
 
 # %% tags=["hide-input"]
+# check: the same y
 assert (y_slide == y).all()
 
 # %% [markdown]
@@ -156,8 +161,8 @@ tracing.zero_insert(x, w, stride=2)
 
 # %% [markdown]
 # And the third: M has a row for each of the four windows and a column for each of the 25 pixels. Mᵀ
-# x sums the rows of M, which are the columns of Mᵀ, each times its x. Each row is a stamp,
-# flattened.
+# x sums the rows of M, which are the columns of Mᵀ, each times its x. Here each column has the
+# shape of y: it is the stamp of its x, with zeros around.
 
 # %%
 tracing.transposed_matrix(x, w, stride=2)
@@ -212,6 +217,7 @@ y, _ = ops.conv_transpose2d(many, kernels, stride=2)
 print(many.shape, 'to', y.shape)
 
 # %% tags=["hide-input"]
+# check: each channel of x by itself, summed
 one_by_one = [ops.conv_transpose2d(many[:, [c]], kernels[[c]], stride=2)[0] for c in range(3)]
 assert np.allclose(y, sum(one_by_one))
 
@@ -229,6 +235,7 @@ cropped, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1)
 tracing.scatter(x, w, stride=2, pad=1)
 
 # %% tags=["hide-input"]
+# check: one row and column less on each side
 assert (cropped == full[..., 1:-1, 1:-1]).all()
 
 # %% [markdown]
@@ -255,7 +262,8 @@ one_more, _ = ops.conv_transpose2d(x[None, None], w[None, None], stride=2, pad=1
 viz.show_matrices(full=full[0, 0], pad_1=cropped[0, 0], output_padding_1=one_more[0, 0])
 
 # %% tags=["hide-input"]
-assert (one_more == full[..., 1:, 1:]).all()                # cropped at the top and left only
+# check: cropped at the top and at the left only
+assert (one_more == full[..., 1:, 1:]).all()
 
 # %% [markdown]
 # ## What a transpose is for: ⟨Mx, y⟩ = ⟨x, Mᵀy⟩
@@ -298,6 +306,7 @@ assert restored.shape == shape.shape
 
 
 # %% tags=["hide-input"]
+# draw x, Mx and Mᵀ(Mx)
 viz.side_by_side({f'{title}, {shown.shape[2]}×{shown.shape[3]}': shown[0, 0] for title, shown in
                   {'x': shape, 'Mx': coarse, 'Mᵀ(Mx)': restored}.items()}, width=2)
 
@@ -333,6 +342,7 @@ viz.show_source(ops.conv2d.backward)
 viz.show_source(ops.conv_transpose2d.backward)
 
 # %% tags=["hide-input"]
+# check: each is the backward of the other, with the same dw
 mx, cache = ops.conv2d(x, w, **geometry)
 dx, dw, _ = ops.conv2d.backward(y, cache)
 assert (dx == ops.conv_transpose2d(y, w, **geometry)[0]).all()
@@ -367,6 +377,7 @@ for _ in range(2):
 # alternates: a **checkerboard** pattern, before anything has been learned.
 
 # %% tags=["hide-input"]
+# draw the number of stamps at each pixel
 _, axs = plt.subplots(1, 4, figsize=(7.2, 2))
 for ax, ksize in zip(axs, (2, 3, 4, 5)):
     kernel = np.ones((1, 1, ksize, ksize))
@@ -385,6 +396,7 @@ plt.tight_layout()
 # neighbours (√4 against √1), and training has to correct that.
 
 # %% tags=["hide-input"]
+# measure the mean square with random weights
 for ksize, counts in ((3, [[1, 2], [2, 4]]), (4, [[4, 4], [4, 4]])):
     random = rng.standard_normal((1, 20_000, ksize, ksize))
     y, _ = ops.conv_transpose2d(np.ones((1, 1, 4, 4)), random, stride=2)

@@ -411,7 +411,8 @@ print(fcn8s.summary().split('\n\n', 1)[1])
 # position.
 
 # %%
-tracing.fusion(fcn16s, (40, 40), 'score_pool4', 'score_pool4c', 'upscore2', image=photo[40:80, 40:80])
+tracing.fusion(fcn16s, (40, 40), 'score_pool4', 'score_pool4c', 'upscore2',
+               image=photo[40:80, 40:80])
 
 # %% [markdown]
 # ## A stack to change
