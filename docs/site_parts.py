@@ -67,8 +67,18 @@ def block_to_rst(block):
 
 def shorten_types(app, what, name, obj, options, *signature):
     """NDArray in place of what it stands for. -> arguments, return"""
-    return tuple(text and re.sub(r'ndarray\[tuple\[Any, \.\.\.\], dtype\[[\w.]*\]\]', 'NDArray', text)
-                 for text in signature)
+    array = re.compile(r'ndarray\[tuple\[Any, \.\.\.\], dtype\[[\w.]*\]\]')
+    return tuple(text and array.sub('NDArray', text) for text in signature)
+
+
+def describe_figures(app, doctree):
+    """A figure without a description gets the title of its section, for those who cannot see it."""
+    for image in doctree.findall(nodes.image):
+        section = image.parent
+        while section and not isinstance(section, nodes.section):
+            section = section.parent
+        if section and not image.get('alt'):
+            image['alt'] = f'figure: {section[0].astext()}'
 
 
 def setup(app):
@@ -76,6 +86,7 @@ def setup(app):
     app.add_directive('lessons', Lessons)
     app.connect('autodoc-process-docstring', docstring_to_rst)
     app.connect('autodoc-process-signature', shorten_types)
+    app.connect('doctree-read', describe_figures)
     app.connect('html-page-context', lambda app, page, template, context, tree: context.update(
         lite_is_built=(Path(app.outdir) / 'lite/lab/index.html').exists()))
     return dict(parallel_read_safe=True)

@@ -87,8 +87,9 @@ def read_cells(path):
     for cell in nb.cells:
         cell.metadata.pop('lines_to_next_cell', None)
         if cell.metadata not in ({}, TAGS):
-            raise ValueError(f'{path.name}: the cell {cell.source[:40]!r} has {dict(cell.metadata)}; '
-                             f'a lesson has [markdown] and tags=["hide-input"]')
+            raise ValueError(f'{path.name}: the cell {cell.source[:40]!r} has '
+                             f'{dict(cell.metadata)}; a lesson has [markdown] and '
+                             f'tags=["hide-input"]')
     return [('folded' if cell.metadata else cell.cell_type, cell.source.strip('\n'))
             for cell in nb.cells]
 
