@@ -12,6 +12,7 @@
 # the weights.
 
 # %% tags=["hide-input"]
+# imports
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -61,6 +62,7 @@ for delta in 1e-6 * np.eye(3):                  # one score after the other
 print(f'p        = {p.round(3)}\ngradient = {np.round(numerical, 3)}')
 
 # %% tags=["hide-input"]
+# check: p − 1 at the truth, p elsewhere; and draw the bars
 assert np.allclose(numerical, p - [0, 1, 0], atol=1e-6)
 
 _, axes = plt.subplots(1, 3, figsize=(8.5, 1.9), sharex=True, layout='constrained')
@@ -82,8 +84,8 @@ for ax, (title, values) in zip(axes, bars):
 # - **exp overflows.** exp(1000) is infinite. But adding one number to all scores of a pixel changes
 #   no p, so the largest score is subtracted first, and then no exponent is above 0.
 # - **An untrained net** gives the same score to all C classes. Then every p is 1/C and the loss is
-#   log C. Remember that number: if the loss of a training run starts at another value, something is
-#   wrong.
+#   log C. Remember that number: the weights of FCN's last layers start at zero, so if the loss of a
+#   training run starts at another value, something is wrong.
 
 # %%
 big = np.array([1000., 999., 997.])[None, :, None, None]            # (N, C, H, W), one pixel
@@ -95,6 +97,7 @@ equal_scores, _ = ops.softmax_cross_entropy(np.zeros((1, 21, 1, 1)), np.array([[
 print(f'the loss of equal scores for 21 classes: {equal_scores:.4f} = log 21')
 
 # %% tags=["hide-input"]
+# check
 assert np.isclose(large_scores, same_minus_1000) and np.isclose(equal_scores, np.log(21))
 
 # %% [markdown]
@@ -115,14 +118,7 @@ tracing.loss(score, label)
 
 # %% [markdown]
 # Pixel 1 has equal scores and the loss log 3 = 1.1; pixel 4 has a high score for class 0, which is
-# wrong, and the largest loss. This is the op, forward and backward. Its gradient is so cheap that
-# the forward computes it as well, and the backward only returns it.
-
-# %%
-viz.show_source(ops.softmax_cross_entropy, backward=True)
-
-# %% [markdown]
-# (`floats` checks the array and returns its module, here NumPy; `xp` is that module.)
+# wrong, and the largest loss.
 #
 # `reduce='mean'` divides by the number of pixels that are not void. The direction is the same and
 # only the length differs. With the sum an image of twice as many pixels has about twice the
@@ -134,6 +130,7 @@ by_mean = ops.softmax_cross_entropy(score[None, :, None], label[None, None], red
 print(f'sum {by_sum[0]:.3f}, mean {by_mean[0]:.3f} over 4 pixels; pixel 3 is void')
 
 # %% tags=["hide-input"]
+# check: the sum is 4 times the mean; no gradient at the void pixel
 assert np.allclose(by_sum[1], 4 * by_mean[1]) and not by_sum[1][..., 3].any()
 
 # %% [markdown]
@@ -165,6 +162,16 @@ check('softmax_cross_entropy', softmax_cross_entropy_mine)
 # ```
 #
 # </details>
+
+# %% [markdown]
+# This is the library's op, forward and backward. The gradient is so cheap that the forward computes
+# it as well, and the backward only returns it. The lines from `shifted` to `dscore` are what you
+# have just written; the others check arguments and serve weights of classes or pixels and label
+# smoothing, which this course does not use. (`floats` checks the array and returns its library,
+# here NumPy.)
+
+# %%
+viz.show_source(ops.softmax_cross_entropy, backward=True)
 
 # %% [markdown]
 # ## Downhill, step by step
@@ -199,6 +206,7 @@ for i in range(1, 31):
         print(f'step {i:2}   v = 0.9·{before:.3f} + 1 = {v:.3f}   w = {params["w"][0]:.3f}')
 
 # %% tags=["hide-input"]
+# check: (1 − 0.9³⁰) / (1 − 0.9)
 assert np.isclose(v, (1 - .9 ** 30) / (1 - .9)) and v < 10
 
 # %% [markdown]
@@ -222,6 +230,7 @@ rate, mu = .05, .8                                      # try: (.05, .99), (.07,
 tracing.descent(rate, mu, **VALLEY)
 
 # %% tags=["hide-input"]
+# check: 0.8 ends lower, lr .07 ends higher than the start
 ends = {(lr, momentum): tracing.descent(lr, momentum, **VALLEY).trace['frames'][-1]['loss']
         for lr, momentum in [(.05, 0.), (.05, .8), (.07, 0.)]}
 assert 10 * ends[.05, .8] < ends[.05, 0.] < 23 < ends[.07, 0.]          # 23 at the start

@@ -17,6 +17,7 @@
 # for x, w and b.
 
 # %% tags=["hide-input"]
+# imports
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -36,6 +37,7 @@ from tinyfcn.ops.conv import weight_gradient
 # pair of functions.
 
 # %% tags=["hide-input"]
+# draw a box, forward and backward
 figure, ax = plt.subplots(figsize=(5, 2), dpi=110)
 ax.add_patch(plt.Rectangle((0, 0), 3, 2, facecolor='#edf2f7', edgecolor='#4a5568'))
 ax.text(1.5, 1, 'conv2d', ha='center', va='center')
@@ -93,6 +95,7 @@ numerical = (loss(x + delta) - loss(x - delta)) / (2 * eps)
 print(f'finite difference {numerical:.6f}, chain rule {dx[0]:.6f}')
 
 # %% tags=["hide-input"]
+# check: the two agree
 assert abs(numerical - dx[0]) < 1e-8
 
 # %% [markdown]
@@ -132,6 +135,7 @@ print('Mᵀ dy           ', M.T @ dy, '   dx', dx)
 print('columns times dy', cols @ dy, '   dw', dw)
 
 # %% tags=["hide-input"]
+# check: the products are dx and dw
 assert np.array_equal(dx, M.T @ dy) and np.array_equal(dw, cols @ dy)
 
 # %% [markdown]
@@ -139,9 +143,11 @@ assert np.array_equal(dx, M.T @ dy) and np.array_equal(dw, cols @ dy)
 #
 # ```
 # dx = Mᵀ dy          dy goes back along the connections of the forward pass
-# dw = ⟨x, dy⟩        for every tap: the pixels under it, times dy, summed over positions and images
+# dw = ⟨x, dy⟩        for every tap: the pixels under it, times dy, summed over all positions
 # db = Σ dy           the bias was added at every position
 # ```
+#
+# With several images, dw and db are summed over them too.
 #
 # ## Step through it
 #
@@ -167,6 +173,11 @@ viz.show_source(ops.conv2d.backward)
 # %%
 viz.show_source(weight_gradient)
 
+# %% [markdown]
+# `groups` is 1 here, as in lesson 02, so this is a product of dy with the columns. Try the op on
+# two images of three channels; the folded cell compares its gradients with the three rules, dx
+# with M.T @ dy and dw with dy @ cols.T.
+
 # %%
 rng = np.random.default_rng(5)
 x, w, b = (rng.standard_normal(shape) for shape in [(2, 3, 7, 6), (4, 3, 3, 3), 4])
@@ -175,6 +186,7 @@ dy = rng.standard_normal(y.shape)
 dx, dw, db = ops.conv2d.backward(dy, cache)
 
 # %% tags=["hide-input"]
+# check the three rules: M for dx, columns for dw, a sum for db
 M = ops.conv_matrix(w, (7, 6), stride=2, pad=1)
 for i in range(2):                              # the two images of the batch
     assert np.allclose(dx[i].ravel(), M.T @ dy[i].ravel())
@@ -221,6 +233,7 @@ print(window_count.astype(int))
 print(put_back(ones[0], (5, 5), (3, 3), adds=False).astype(int))
 
 # %% tags=["hide-input"]
+# check: as col2im, nine windows in the middle, one in a corner
 assert np.array_equal(window_count, ops.col2im(ones, (5, 5), 3)[0][0, 0])
 assert window_count[2, 2] == 9 and window_count[0, 0] == 1
 
@@ -296,6 +309,7 @@ report = gradcheck.check(unroll, plane, (3, 3))
 print(report)
 
 # %% tags=["hide-input"]
+# check: the mistake is found, and im2col passes
 assert not report.ok
 assert gradcheck.check(ops.im2col, plane, (3, 3)).ok
 
@@ -309,6 +323,7 @@ assert gradcheck.check(ops.im2col, plane, (3, 3)).ok
 # float32 it is so large that right and wrong gradients look alike. Therefore: check in float64.
 
 # %% tags=["hide-input"]
+# draw the error of a finite difference
 figure, ax = plt.subplots(figsize=(4, 2), dpi=110)
 steps = 10. ** -np.arange(0, 13)
 best = {}
@@ -346,7 +361,8 @@ for cell in range(2):
     print(f'max, cell {cell}: finite difference {(up.max() - down.max()) / (2 * eps):.3f}')
 
 # %% tags=["hide-input"]
-assert not gradcheck.check(ops.relu, np.zeros(4)).ok            # right, but fails the check
+# check: relu is right, but fails at its kink
+assert not gradcheck.check(ops.relu, np.zeros(4)).ok
 assert gradcheck.check(ops.relu, np.array([-2., -1, 1, 2])).ok  # the same, away from the kink
 
 # %% [markdown]
@@ -419,6 +435,7 @@ for box, dinputs in diamond.walk_back(total=dtotal):    # the backward pass
 print(diamond.grads['data'].ravel().astype(int))
 
 # %% tags=["hide-input"]
+# check
 assert np.array_equal(diamond.grads['data'], dtotal * (1 + (x > 0)))
 
 # %% [markdown]
