@@ -53,9 +53,9 @@ print('discarded', row[1::2])
 
 # %%
 dense = convolve_row(row, dilation=2)
-print('dense        ', dense)
-print('every second ', dense[::2], '   from the numbers kept')
-print('and the others', dense[1::2], '  from those discarded')
+print('dense         ', dense)
+print('every second  ', dense[::2], '   from the numbers kept')
+print('and the others', dense[1::2], '   from those discarded')
 
 # %% tags=["hide-input"]
 assert (dense[::2] == coarse).all()                     # from the numbers that the stride kept
@@ -269,8 +269,9 @@ fc6 = fcn32s.params['fc6.w'].size
 for name, net, box in ('FCN-32s', fcn32s, 'fc6'), ('LargeFOV', largefov, 'fc6_12'):
     h, w = net.sizes(size)[box]
     n_weights = sum(values.size for values in net.params.values())
-    print(f'{name:8} {n_weights:11,} weights; the whole net costs {cost(net, size):.1f}\n'
-          f'{"":9}{h}×{w} positions for fc6: a 7×7 with 4096 kernels costs {fc6 * h * w / 1e9:.1f}')
+    print(f'{name}: {n_weights:,} weights; the whole net costs {cost(net, size):.1f} billion')
+    print(f'    fc6 has {h}×{w} positions: as a 7×7 with 4096 kernels it would cost '
+          f'{fc6 * h * w / 1e9:.1f} billion')
 
 # %% [markdown]
 # That is the price of dense outputs: at stride 8 a layer has sixteen times as many positions as at
@@ -331,7 +332,7 @@ assert (clean_score[..., 1::2, 1::2] != noisy_score[..., 1::2, 1::2]).all()
 #
 # Which dilation should fc6 have, when a bird may be small and a bus large? DeepLab's second version
 # uses four dilations in parallel and adds the four scores: **atrous spatial pyramid pooling**,
-# ASPP.
+# ASPP. (`n.branch('_6')` adds `_6` to the names of all boxes that are made in it.)
 
 # %%
 viz.show_source(deeplab.deeplab_aspp)

@@ -63,7 +63,7 @@ viz.side_by_side({'image': image, 'label': viz.colours(label),
 #
 # ```
 # E(l) = − Σ log p(l of each pixel)   +   Σ over pairs with two different classes of k(pair)
-#          unary term: the net              pairwise term: similar neighbours of different classes
+#          unary term: the net              pairwise term: similar pixels, different classes
 # ```
 #
 # k is near 1 for two neighbouring pixels of the same colour, and near 0 if they are far apart or of
@@ -81,6 +81,7 @@ p = np.array([[.9, .6, .5, .4, .1],                     # of class 0
 positions = np.arange(5.)
 alpha = 2.
 beta = 30.
+# np.subtract.outer(a, a)[i, j] is a[i] − a[j]
 k = np.exp(-np.subtract.outer(positions, positions) ** 2 / (2 * alpha ** 2)
            - np.subtract.outer(grey, grey) ** 2 / (2 * beta ** 2))
 print(k.round(2))
@@ -123,7 +124,8 @@ assert ranked[0] == (0, 0, 1, 1, 1)
 # %%
 SETTINGS = dict(w1=4, alpha=10, beta=20, w2=1, gamma=1)
 small, small_label, small_prob = scene(9, size=(32, 40))
-send_messages = crf.message_passing(small, SETTINGS, True, 'float64')     # a function of x (N, C)
+# exact=True: all pairs, no approximation; the result is a function of x (N, C)
+send_messages = crf.message_passing(small, SETTINGS, exact=True, dtype='float64')
 weight = send_messages(np.eye(32 * 40)).reshape(32, 40, 32, 40)           # of each pair of pixels
 
 # %% tags=["hide-input"]
@@ -213,8 +215,8 @@ viz.show_source(crf.mean_field)
 # ### Exercise: mean_field
 #
 # `prob` (C, H, W) holds the probabilities of the net, `iterations` is the number of rounds.
-# `crf.message_passing(image, settings, True, 'float64')` gives you a function of q (N, C) that
-# returns the messages, (N, C). Return the beliefs (C, H, W).
+# `crf.message_passing(image, settings, exact=True, dtype='float64')` gives you a function of q
+# (N, C) that returns the messages, (N, C). Return the beliefs (C, H, W).
 
 # %%
 def mean_field_mine(prob, image, settings, iterations):
@@ -228,7 +230,7 @@ check('mean_field', mean_field_mine)
 #
 # ```python
 # def mean_field_mine(prob, image, settings, iterations):
-#     send_messages = crf.message_passing(image, settings, True, 'float64')
+#     send_messages = crf.message_passing(image, settings, exact=True, dtype='float64')
 #     p = q = prob.reshape(len(prob), -1).T
 #     for _ in range(iterations):
 #         q = p * np.exp(send_messages(q))
@@ -268,6 +270,8 @@ viz.side_by_side({f'round {n}': viz.colours(beliefs[n].argmax(0)) for n in (0, 1
 # surrounded by only six vertices (in a grid of cubes by 32). Each pixel *splats* its q onto its six
 # vertices, neighbouring vertices are blurred, and each pixel *slices* (interpolates) its result
 # from the same six.
+#
+# Here is the source. Its docstring has the idea in steps; the details are for a second reading.
 
 # %%
 viz.show_source(crf.lattice_filter)

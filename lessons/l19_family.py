@@ -38,8 +38,9 @@ names = ('fcn32s fcn8s cae_fcn deconvnet segnet unet deeplab_largefov deeplab_as
 family = {name: tinyfcn.build(name, seed=None) for name in names}
 table = [line.split('|')[1:-1] for line in compare_nets(family).splitlines()]
 del table[1]                                            # Markdown's line under the head
-rows = ''.join('<tr><td>' + '</td><td>'.join(row) + '</td></tr>' for row in table)
-HTML(f'<table>{rows}</table>')
+head, *rows = ['<tr><td>' + '</td><td>'.join(row) + '</td></tr>' for row in table]
+head = head.replace('td>', 'th>')
+HTML(f'<table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>')
 
 # %% [markdown]
 # - **conv depth**: the largest number of convolutions on any path from the image to a score;
@@ -181,6 +182,12 @@ assert sizes['score'] == (388, 388) and net.score.alignment.shift[0] == 92
 # round up add cells at one end only. The published U-Net reads 572 rows because then nothing has to
 # be rounded, and both ends of a row are treated alike.
 #
+# **Change this and run again.** In the cell above, set `rows_of_image` to 188 and then to 180.
+# Predict first: does the first crop change? (No: between the two maps level 4 loses 4 rows on
+# either side, whatever the size. At 180 an odd number of rows is pooled and rounded up; half of the
+# difference is then not an integer, but the net's own offset, which is computed from the alignment,
+# is still right.)
+#
 # Score 0 is at pixel 92. To get scores for all pixels, extend the image by mirroring its border,
 # and process large images in tiles. Or use padding (`unet_same`), as most implementations do today.
 #
@@ -214,12 +221,6 @@ check('concat_skip', concat_skip_mine)
 # ```
 #
 # </details>
-#
-# **Change this and run again.** Above, set `rows_of_image` to 188 and then to 180. Predict first:
-# does the first crop change? (No: between the two maps level 4 loses 4 rows on either side,
-# whatever the size. At 180 an odd number of rows is pooled and rounded up; half of the difference
-# is then not an integer, but the net's own offset, which is computed from the alignment, is still
-# right.)
 #
 # ## Pyramid pooling: PSPNet
 #
@@ -331,7 +332,7 @@ for name, net in family.items():
     sizes = net.sizes((320, 320))
     costs[name] = sum(multiply_adds(net, box, sizes) for box in net.route(train=False)) / 1e9
 for name, billions in sorted(costs.items(), key=lambda pair: pair[1]):
-    print(f'{name:18} {billions:7.1f}  {"▇" * round(billions / 8)}')
+    print(f'{name:18} {billions:6.1f} billion  {"▇" * round(billions / 8)}')
 
 # %% tags=["hide-input"]
 assert family['unet'].sizes((320, 320))['score'] == (148, 148)
