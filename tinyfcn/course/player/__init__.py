@@ -25,9 +25,9 @@ Maps of units over the pixels of an image; every pair is (along the height, alon
 
 A stack of layers, along one axis, each with its own three sums, and the reader may change them:
 
-    dict(kind='stack', title=…, size=of the image, layers=[dict(name, op, ksize, stride, pad, like)],
-         frames=[…], image=address)
-        op: 'image', 'conv', 'pool', 'up', 'crop' (like the image), 'fuse' (with the crop of a layer)
+    dict(kind='stack', title=…, size=of the image, frames=[…], image=address,
+         layers=[dict(name, op, ksize, stride, pad, like)])
+        op: 'image', 'conv', 'pool', 'up', 'crop' (like the image), 'fuse' (with a crop of `like`)
         a frame, one for each layer: caption; size, scale, shift, field; offset of a crop
 
 Pictures:

@@ -1,7 +1,7 @@
 // Shows pictures: a part of the module that page.py joins.
 
 const OTHERS = 190                                  // pixels: height of all but the pictures
-const SPACE = 26                                    // pixels between pictures, where links are drawn
+const SPACE = 26                                    // pixels between pictures, for links
 
 // -> a function that paints frame `index`
 function draw(stage, trace) {

@@ -29,7 +29,9 @@ function typeset(parent, text, isFormula) {
     if (!is(n, ['text', 'space']) && (isMath[n - 2] || isMath[n + 2])) isMath[n] = true
   })
   parts.forEach((tokens, n) => {
-    if (!isMath[n] || is(n, ['space'])) return parent.append(tokens.map(([, token]) => token).join(''))
+    if (!isMath[n] || is(n, ['space'])) {
+      return parent.append(tokens.map(([, token]) => token).join(''))
+    }
     const math = mathElement(parent, 'math')
     tokens.forEach(([kind, token]) => typesetToken(math, kind, token, tokens.length === 1))
   })

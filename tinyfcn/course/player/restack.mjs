@@ -1,5 +1,5 @@
-// Computes the layers of a stack anew, as tracing.stack does: a test holds it to the library. A part
-// of the module that page.py joins.
+// Computes the layers of a stack anew, as tracing.stack does: a test holds it to the library. A
+// part of the module that page.py joins.
 
 // -> the frames of a stack, as tracing.stack makes them
 function restack({ size, layers }) {
@@ -24,7 +24,9 @@ function windowed(layer, before) {
   const isOutside = op === 'pool' && (size - 1) * s >= n + p     // no window begins outside
   const actual = size - isOutside
   if (actual < 1) throw Error(`${name}: a window of ${k} does not fit into ${n + 2 * p} units.`)
-  if (op === 'pool' && p >= k) throw Error(`${name}: pad ${p} must be smaller than the kernel, ${k}.`)
+  if (op === 'pool' && p >= k) {
+    throw Error(`${name}: pad ${p} must be smaller than the kernel, ${k}.`)
+  }
   const half = p ? `((${k} − 1)/2 − ${p})` : `(${k} − 1)/2`
   const [old, own] = [before.scale, scale].map(exactText)
   const padded = p ? `${n} + 2·${p}` : n
@@ -49,8 +51,8 @@ function cropped({ name, op, like: from, offset: chosen }, before, like) {
   const offset = chosen ?? Math.round(right)
   const sign = earlier.shift < 0 ? '+' : '−'
   const difference = `${exactText(later.shift)} ${sign} ${exactText(Math.abs(earlier.shift))}`
-  const sum = `${name}: crop ${isCrop ? 'it' : from} at (${difference})/${exactText(before.scale)} = `
-    + exactText(right)
+  const sum = `${name}: crop ${isCrop ? 'it' : from} at `
+    + `(${difference})/${exactText(before.scale)} = ${exactText(right)}`
   const off = Math.abs(offset - right) * before.scale
   const problem = like.scale !== before.scale ? `, but ${name} and ${from} have different scales`
     : !Number.isInteger(right) ? ', between two units: no crop fits'

@@ -5,7 +5,7 @@
 const BOUNDS = { kernel: [1, 64], stride: [1, 32], pad: [0, 120], size: [1, 999], crop: [-99, 999] }
 const COLUMNS = ['layer', 'kernel', 'stride', 'pad', 'size', 'scale', 'shift', 'field', 'crop']
 const HANDLE = 7                                    // screen pixels: radius
-const LEAST = 190, MOST = 380, OTHERS = 280         // screen pixels: heights of the map, of the rest
+const LEAST = 190, MOST = 380, OTHERS = 280         // screen pixels: height of the map; the rest
 
 // -> a function that paints frame `index`
 function draw(stage, trace, player) {
@@ -64,9 +64,9 @@ function drawTable(table, { layers, frames }, player) {
 function addNumbers(parent, trace, index, change) {
   parent.replaceChildren()
   const layer = trace.layers[index]
-  const replace = changed => change(trace.layers.map((each, k) => k === index
-    ? { ...each, ...changed } : { ...each, offset: undefined }))
-  const names = layer.like ? ['crop'] : layer.op === 'image' ? ['size'] : ['kernel', 'stride', 'pad']
+  const replace = changed => change(withChange(trace.layers, index, changed))
+  const names = { crop: ['crop'], fuse: ['crop'], image: ['size'] }[layer.op]
+    ?? ['kernel', 'stride', 'pad']
   for (const name of names) {
     const value = { crop: trace.frames[index].offset, size: trace.size, kernel: layer.ksize,
                     ...layer }[name]
@@ -80,6 +80,10 @@ function addNumbers(parent, trace, index, change) {
     })
   }
 }
+
+// The layers after a change of one; all other crops follow from it again.
+const withChange = (layers, index, changed) => layers.map((each, k) => k === index
+  ? { ...each, ...changed } : { ...each, offset: undefined })
 
 function paintUnit({ layer, map }, trace, { field }, pixel) {
   layer.replaceChildren()
@@ -116,7 +120,7 @@ function addHandle({ svg, map }, trace, index, scale, change) {
       const next = Math.max(0, value + moved)
       if (next === shown) return
       shown = next
-      change(trace.layers.map((each, k) => ({ ...each, ...k === index && { [key]: next } })))
+      change(withChange(trace.layers, index, { [key]: next }))
     }
     onpointerup = () => { onpointermove = onpointerup = null }
   }
