@@ -45,6 +45,14 @@ def check(name, mine):
     >>> check('mean_iu', lambda hist: 0.5).message
     'mean_iu is 0.5, and should be 0.6571'
     """
+    result = find_result(name, mine)
+    if result.correct:
+        record_pass(name)
+    return result
+
+
+def find_result(name, mine):
+    """The same without the ledger."""
     try:
         return _check(name, mine)
     except KeyboardInterrupt:                           # the reader wants to stop
@@ -83,7 +91,6 @@ def _check(name, mine):
         return Result(name, False, f'the numbers are right, but your function changes {changed}, '
                       f'which belongs to the caller', CHANGED_HINT.format(changed))
     if not failed:
-        record_pass(name)
         return Result(name, True, f'correct on all {len(expected)} cases. Well done!')
     first = failed[0]
     case = dict(zip(exercise.inputs.split(), deepcopy(exercise.cases[first])))
