@@ -11,9 +11,10 @@ import tinyfcn
 PACKAGE = Path(tinyfcn.__file__).parent
 
 # the modules and packages whose public functions each have an example
-PUBLIC = ('tinyfcn', 'tinyfcn.data', 'tinyfcn.gradcheck', 'tinyfcn.metrics', 'tinyfcn.models',
-          'tinyfcn.ops', 'tinyfcn.optim', 'tinyfcn.prediction', 'tinyfcn.training', 'tinyfcn.viz',
-          'tinyfcn.weights')
+PUBLIC = ('tinyfcn', 'tinyfcn.course.exercises', 'tinyfcn.data', 'tinyfcn.dispatch',
+          'tinyfcn.gradcheck', 'tinyfcn.init', 'tinyfcn.layers', 'tinyfcn.metrics',
+          'tinyfcn.models', 'tinyfcn.ops', 'tinyfcn.optim', 'tinyfcn.prediction',
+          'tinyfcn.training', 'tinyfcn.viz', 'tinyfcn.weights')
 
 
 def module_names_with_examples():

@@ -52,6 +52,14 @@ def backward_of(forward: Callable[..., Any]) -> Callable[[Callable[..., Any]], B
 
     `want` says for each array whether its gradient is needed. A backward that saves work by it has
     the argument; for any other it is ignored.
+
+    >>> def double(x):
+    ...     return 2 * x, None
+    >>> @backward_of(double)
+    ... def double_backward(dy, cache):
+    ...     return 2 * dy,
+    >>> double.backward(3, None)
+    (6,)
     """
     op = cast(Any, forward)
 
@@ -68,7 +76,14 @@ def backward_of(forward: Callable[..., Any]) -> Callable[[Callable[..., Any]], B
 
 
 def accelerated(reference: Callable[P, R_co]) -> Op[P, R_co]:
-    """Let a kernel run in place of `reference` where one accepts the arguments."""
+    """Let a kernel run in place of `reference` where one accepts the arguments.
+
+    >>> @accelerated
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(3), double.reference(3)
+    (6, 6)
+    """
     name = reference.__name__
 
     @wraps(reference)
@@ -85,12 +100,28 @@ def accelerated(reference: Callable[P, R_co]) -> Op[P, R_co]:
 
 
 def reference_only() -> AbstractContextManager[None]:
-    """Inside this block, in this thread, every op runs its reference implementation."""
+    """Inside this block, in this thread, every op runs its reference implementation.
+
+    >>> from tinyfcn import ops
+    >>> import numpy as np
+    >>> with reference_only():
+    ...     y, cache = ops.relu(np.array([-1., 2.]))
+    >>> y
+    array([0., 2.])
+    """
     return _allow_at_most(_Kernels.NONE)
 
 
 def exact() -> AbstractContextManager[None]:
-    """Inside this block, in this thread, no kernel runs that was registered as inexact."""
+    """Inside this block, in this thread, no kernel runs that was registered as inexact.
+
+    >>> from tinyfcn import ops
+    >>> import numpy as np
+    >>> with exact():
+    ...     y, cache = ops.relu(np.array([-1., 2.]))
+    >>> y
+    array([0., 2.])
+    """
     return _allow_at_most(_Kernels.EXACT)
 
 
