@@ -11,6 +11,7 @@
 # how to record it.
 
 # %% tags=["hide-input"]
+# imports
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -30,6 +31,7 @@ plt.rcParams['figure.dpi'] = 100
 # field**. The squares show what one 3×3 window covers after 0, 1, 2, 3 and 4 poolings:
 
 # %% tags=["hide-input"]
+# draw windows of five sizes
 image, label = tinyfcn.data.load_dataset('shapes', size=(96, 128), n_class=5, difficulty=0)[0]
 
 plt.figure(figsize=(3.6, 2.7))
@@ -66,6 +68,7 @@ print(f'with its five poolings {with_pooling:.1e}, without any {without:.1e}: '
       f'{ratio:.0f} times as many')
 
 # %% tags=["hide-input"]
+# check: a factor above 200
 assert ratio > 200
 
 # %% [markdown]
@@ -88,6 +91,7 @@ for i in range(2):
 viz.show_matrices(x=x, y=y)
 
 # %% tags=["hide-input"]
+# check: the same as ops.max_pool
 assert (y == [[4, 5], [6, 8]]).all()
 assert (y == ops.max_pool(x[None, None], 2)[0]).all()       # the library's, on (N, C, H, W)
 
@@ -104,6 +108,7 @@ back, _ = ops.unpool(taken, switches, size=(4, 4))          # write back there
 viz.show_matrices(x=x, switches=switches[0, 0], taken=taken[0, 0], unpooled=back[0, 0])
 
 # %% tags=["hide-input"]
+# check: max_pool is take at the switches
 assert (switches[0, 0] == [[4, 7], [8, 15]]).all()
 assert (taken[0, 0] == y).all()                             # so max_pool = take at the switches
 
@@ -123,14 +128,16 @@ tracing.max_pool([[1, 3, 2, 1], [4, 2, 0, 5], [6, 1, 7, 3], [0, 2, 3, 8]], ksize
 # three gradients.)
 
 # %% tags=["hide-input"]
+# check: three windows have their maximum at pixel 10, the 7
 switches_over, _ = ops.max_switches(x[None, None], 3, stride=1)
 assert (switches_over[0, 0] == [[10, 10], [10, 15]]).all()
 
 # %% [markdown]
 # ## The real functions
 #
-# `_windows` is a view of all windows, shaped (N, C, OH, OW, kh, kw), like im2col's before it is
-# flattened (lesson 03). `max_pool` takes the elementwise maximum over the taps.
+# `_windows` gives a view of all windows, shaped (N, C, OH, OW, kh, kw): `windows[..., i, j]` holds
+# the pixel under tap (i, j) of every window. `max_pool` takes the maximum over the taps, array by
+# array. Its backward is `unpool`, as the next section explains.
 
 # %%
 viz.show_source(ops.max_pool, backward=True)
@@ -154,6 +161,7 @@ dx, = ops.max_pool.backward(dy[None, None], cache)
 viz.show_matrices(dy=dy, switches=switches[0, 0], dx=dx[0, 0])
 
 # %% tags=["hide-input"]
+# check: the backward is unpool
 assert (dx == ops.unpool(dy[None, None], switches, (4, 4))[0]).all()
 
 # %% [markdown]
@@ -168,6 +176,7 @@ P[np.arange(4), switches.ravel()] = 1
 viz.show_matrices(P=P)
 
 # %% tags=["hide-input"]
+# check: y = P x and dx = Pᵀ dy
 assert (P @ x.ravel() == y.ravel()).all()
 assert (P.T @ dy.ravel() == dx.ravel()).all()
 
@@ -185,7 +194,8 @@ dx, = ops.max_pool.backward(np.ones_like(y), cache)
 viz.show_matrices(x=peak[0, 0], y=y[0, 0], dx_for_dy_of_ones=dx[0, 0])
 
 # %% tags=["hide-input"]
-assert (y == 9).all() and dx[0, 0, 2, 2] == 4               # four windows, one maximum
+# check: four windows, one maximum
+assert (y == 9).all() and dx[0, 0, 2, 2] == 4
 
 # %% [markdown]
 # ## Ties
@@ -208,6 +218,7 @@ numerical = (above - below) / 2e-6
 print(f'finite difference {numerical:.3f}')                 # slope 1 upwards, 0 downwards
 
 # %% tags=["hide-input"]
+# check: all of it to the first, and one half
 assert (dx[0, 0] == [[1, 0], [0, 0]]).all() and abs(numerical - .5) < 1e-6
 
 # %% [markdown]
@@ -228,6 +239,7 @@ down, _ = ops.max_pool(x5, 2, ceil=False)
 viz.show_matrices(x=x5[0, 0], rounded_up=up[0, 0], rounded_down=down[0, 0])
 
 # %% tags=["hide-input"]
+# check: rounded down, 19 to 24 are ignored
 assert up.shape[2:] == (3, 3) and up.max() == 24
 assert down.shape[2:] == (2, 2) and down.max() == 18        # 19 to 24 are ignored
 
@@ -243,6 +255,7 @@ viz.show_matrices(padded_with_minus_infinity=ops.max_pool(negative, 3, stride=1,
                   padded_with_zeros=ops.max_pool(with_zeros, 3, stride=1)[0][0, 0])
 
 # %% tags=["hide-input"]
+# check: with zeros, eight outputs are no pixel
 assert (ops.max_pool(negative, 2)[0] == -7).all()
 assert (ops.max_pool(negative, 3, stride=1, pad=1)[0] == -7).all()
 assert (ops.max_pool(with_zeros, 3, stride=1)[0] == 0).sum() == 8       # wrong: no pixel is 0
@@ -270,6 +283,7 @@ lost = [rows % 2 * 2 ** i for i, rows in enumerate(down[:5])]
 print('lost, in rows of the image:', lost, 'together', sum(lost))
 
 # %% tags=["hide-input"]
+# check: 20 rows
 assert up[5] * 32 >= 500 and sum(lost) == 500 - 32 * down[5] == 20
 
 # %% [markdown]
@@ -306,6 +320,7 @@ for name, sparse in (('by switches', placed), ('top left', corners)):
     print(f'{name}: {(sparse == outline)[sparse > 0].mean():.0%} are where they were')
 
 # %% tags=["hide-input"]
+# draw the four maps
 assert (placed == outline)[placed > 0].all()
 assert (corners == outline)[corners > 0].mean() < .2
 viz.side_by_side({'outline': outline[0, 0], 'pooled by 4': small[0, 0],
@@ -348,7 +363,7 @@ viz.show_matrices(x=x[0, 0], unpooled_to_5x5=right[0, 0], to_6x6_by_mistake=wron
 # ## Your turn
 #
 # Write max pooling that rounds up. `x` is (N, C, H, W); `ksize` and `stride` are integers, the same
-# for both axes. Loops over the windows are fine.
+# for both axes, and `stride` is at most `ksize`. Loops over the windows are fine.
 
 # %%
 def max_pool_mine(x, ksize, stride):
@@ -409,7 +424,7 @@ check('unpool', unpool_mine)
 #
 # | here | PyTorch |
 # | --- | --- |
-# | `ops.max_pool(x, 2)` | `F.max_pool2d(x, 2, ceil_mode=True)`; | it rounds down by default |
+# | `ops.max_pool(x, 2)` | `F.max_pool2d(x, 2, ceil_mode=True)`; it rounds down by default |
 # | `ops.max_switches(x, 2)` | the second result of it with `return_indices=True` |
 # | `ops.unpool(y, switches, size)` | `F.max_unpool2d(y, indices, 2, output_size=size)` |
 # | `ops.take(x, switches)` | `x.flatten(2).gather(2, indices.flatten(2))`, reshaped |
