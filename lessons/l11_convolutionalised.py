@@ -29,7 +29,8 @@ from tinyfcn.models import vgg
 from tinyfcn.net.summary import multiply_adds
 from tinyfcn.weights.cache import cached_weights
 
-plt.rcParams['figure.dpi'] = 54
+plt.rcParams.update({'figure.dpi': 100, 'image.interpolation': 'nearest'})
+CLASS_COLOURS = plt.get_cmap('tab10')
 
 # %% [markdown]
 # ## By hand: a row of weights is a kernel
@@ -267,22 +268,26 @@ compare_windows(further);
 # %% [markdown]
 # ## The heat map
 #
-# The scores of one class, drawn over the image at their positions, are the heat map of the paper's
-# Figure 2. The border has no scores, because the windows there are incomplete. FCN pads the image
-# so that every pixel has a score.
+# The scores of one class, drawn at their positions over the image, are the heat map of the paper's
+# Figure 2. White lines are the outlines of the shapes. The border has no scores, because the
+# windows there are incomplete. FCN pads the image so that every pixel has a score.
 
 # %% tags=["hide-input"]
 alignment = net.score.alignment
 edges = [float(alignment.scale[0]) * i - 2 + float(alignment.shift[0]) for i in (0, 24, 32)]
 extent = edges[0], edges[2], edges[1], edges[0]         # a cell is a 4×4 square
-fig, axes = plt.subplots(1, 3, figsize=(8, 2.3))
+fig, axes = plt.subplots(1, 3, figsize=(8, 2.5), layout='constrained')
 axes[0].set_title('the image', fontsize=10)
+axes[0].imshow(mosaic)
 axes[1].set_title('score of "triangle"', fontsize=10)
-axes[1].imshow(score_map[0, 2], extent=extent, cmap='inferno', alpha=.8, zorder=1)
+axes[1].imshow(score_map[0, 2], extent=extent, cmap='inferno')
 axes[2].set_title('the best class of each cell', fontsize=10)
-axes[2].imshow(viz.colours(score_map[0].argmax(0)), extent=extent, alpha=.7, zorder=1)
+axes[2].imshow(CLASS_COLOURS(score_map[0].argmax(0)), extent=extent)
+for c, class_name in enumerate(shapes.CLASSES[:5]):
+    axes[2].plot([], [], 's', color=CLASS_COLOURS(c), label=class_name)
+fig.legend(loc='outside lower right', ncols=5, fontsize=8, frameon=False)
 for ax in axes:
-    ax.imshow(mosaic, zorder=0)
+    ax.contour(label, levels=[.5], colors='white', linewidths=.8)       # the outlines of the shapes
     ax.set(xlim=(0, 158), ylim=(126, 0))
     ax.axis('off')
 plt.show()
@@ -412,7 +417,7 @@ assert np.array_equal(fresh.forward(image), score_map)
 #
 # The cells below use GoogLeNet if its weights are there. The photo may be yours; without one it is
 # a portrait of Grace Hopper that is installed with matplotlib. Without the weights, these cells use
-# our own net and four more images of shapes, and you can go on.
+# our own net and the four images of shapes, and you can go on.
 
 # %%
 photo_file = ''                                         # the path of a photo, such as 'dog.jpg'
@@ -423,11 +428,13 @@ if cached_weights('googlenet'):
     map_name = 'loss3/classifier'                       # the box before the average
     window, stride = 224, 32
     first = 0                                           # the best class
-    figure_size = 10, 4.6
+    figure_size = 8, 3.7
+    opacity = .7                                        # of a map over the photo
     names = expert.about['classes']
     preprocess = expert.about['preprocess']
     portrait = get_sample_data('grace_hopper.jpg', asfileobj=False)
     photo = resize_shorter(read_image(photo_file or portrait), 512)
+    backdrop = photo
 else:
     print("GoogLeNet's weights are not here yet (`tinyfcn weights get googlenet` gets them): "
           'this is our own net.\n')
@@ -435,11 +442,12 @@ else:
     map_name = 'score'
     window, stride = 34, 4
     first = 'triangle'
-    figure_size = 7, 2.8
+    figure_size = 6, 2.8
+    opacity = 1
     names = shapes.CLASSES[:5]
     preprocess = dict(order='RGB', scale=1/64, mean=(2, 2, 2), std=(1, 1, 1))       # normalise
-    parts = [shapes.generate(4, i, (64, 80), n_class=5, difficulty=.15)[0] for i in range(4)]
-    photo = np.concatenate([np.concatenate(parts[:2], 1), np.concatenate(parts[2:], 1)])[:126, :158]
+    photo = mosaic
+    backdrop = np.full_like(photo, 255)                 # the photo is in the figure above
 
 x_photo = prepare(photo, preprocess)
 photo_map = expert.forward(x_photo, until=map_name)[0]
@@ -473,14 +481,15 @@ def show_class(ax, which):
     else:
         found = [ranking[which]]
     if found:
-        ax.imshow(photo_map[found[0]], extent=photo_extent, cmap='inferno', alpha=.7, zorder=1)
+        ax.imshow(photo_map[found[0]], extent=photo_extent, cmap='inferno', alpha=opacity,
+                  zorder=1)
         show_photo(ax, f'score of "{names[found[0]]}"')
     else:
         show_photo(ax, f'none of {len(names)} classes is a {which}')
 
 
 def show_photo(ax, title):
-    ax.imshow(photo, zorder=0)
+    ax.imshow(backdrop, zorder=0)
     ax.set_title(title, fontsize=10)
     ax.set(xlim=(0, photo.shape[1]), ylim=(len(photo), 0))
     ax.axis('off')
@@ -489,16 +498,18 @@ def show_photo(ax, title):
 best = photo_map.argmax(0)
 classes, counts = np.unique(best, return_counts=True)
 best_colours = np.full((h, w, 3), 128, 'uint8')         # rare classes stay grey
-fig, axes = plt.subplots(1, 3, figsize=figure_size, layout='constrained')
-show_photo(axes[0], 'the image')
-show_class(axes[1], first)
+fig, axes = plt.subplots(1, 3 if backdrop is photo else 2, figsize=figure_size,
+                         layout='constrained')
+if backdrop is photo:
+    show_photo(axes[0], 'the image')
+show_class(axes[-2], first)
 for rank, c in enumerate(classes[np.argsort(-counts)][:4]):
-    colour = plt.get_cmap('tab10')(rank)[:3]
+    colour = CLASS_COLOURS(rank)[:3]
     best_colours[best == c] = np.multiply(colour, 255)
-    axes[2].plot([], [], 's', color=colour, label=names[c])
-axes[2].imshow(best_colours, extent=photo_extent, alpha=.6, zorder=1)
-axes[2].legend(loc='upper center', bbox_to_anchor=(.5, 0), ncols=2, fontsize=8, frameon=False)
-show_photo(axes[2], 'the best class of each cell')
+    axes[-1].plot([], [], 's', color=colour, label=names[c])
+axes[-1].imshow(best_colours, extent=photo_extent, alpha=opacity, zorder=1)
+axes[-1].legend(loc='upper center', bbox_to_anchor=(.5, 0), ncols=2, fontsize=8, frameon=False)
+show_photo(axes[-1], 'the best class of each cell')
 plt.show()
 
 # %% [markdown]

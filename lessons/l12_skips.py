@@ -71,7 +71,8 @@ viz.side_by_side({'truth': viz.colours(labels[4]), **shown}, width=2.1)
 # ## Three heads
 #
 # The part after the trunk, the *head*, is short. Read the three heads one after the other; each
-# adds one skip.
+# adds one skip. `n.drop7` is the last map of the trunk; `up` is `upsample`, or `deconv` if the
+# kernels are to be learned. `pool4` and `pool3` may be replaced: see the end of the lesson.
 
 # %%
 viz.show_source(fcn.stride32)
@@ -202,7 +203,7 @@ ax.plot(curve_32s, c='#3b6ea5', label='by 32')
 ax.plot(curve_16s, c='#c05a20', label='by 2, then by 16')
 ax.plot(32 * np.arange(16) + 12.5, cells, 'k.', ms=8, label='scores')
 ax.set(xlim=(100, 300), xlabel='pixel')
-ax.legend(fontsize=8, loc='lower right')
+ax.legend(fontsize=8, loc='lower left')
 plt.show()
 
 # %% [markdown]
@@ -331,8 +332,8 @@ assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 # the last net loses a good part of its mean IU: its coarse scores now rely on the skips for the
 # outlines.
 #
-# **Change this and run again.** Here only the skip from pool1 is active. Expect little gain over no
-# skip at all, because the receptive field of pool1 is 4 pixels. Or remove the coarse scores,
+# **Change this and run again.** Here only the skip from pool1 is active. Expect a part of the gain
+# and not all of it, because the receptive field of pool1 is 4 pixels. Or remove the coarse scores,
 # `score_fr`. Expect mean IU to fall below that of no skip: sharp outlines, wrong classes.
 
 # %%
@@ -340,8 +341,8 @@ removed = ['score_pool2']                               # try: ['score_fr'], ['s
 
 partial_net = without(nets['stride 2'], *removed)
 partial_iu = tinyfcn.evaluate(partial_net, test_set)['mean_iu']
-viz.side_by_side({f'{100 * partial_iu:.1f}': viz.colours(tinyfcn.predict(partial_net, image))},
-                 width=2.2)
+partial_mask = viz.colours(tinyfcn.predict(partial_net, image))
+viz.side_by_side({f'mean IU {100 * partial_iu:.1f}': partial_mask}, width=2.2)
 
 # %% [markdown]
 # ## Why naive fusion hurts
@@ -397,11 +398,11 @@ for name, (gain, lr) in variants.items():
     print(f'{name:20} first loss {losses[name][0]:.2f}, largest {max(losses[name]):6.2f}')
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(5, 2.2))
+fig, ax = plt.subplots(figsize=(5, 2.4), layout='constrained')
 for name, values in losses.items():
     ax.semilogy(values, label=name)
 ax.set(xlabel='step', ylabel='loss')
-ax.legend(fontsize=8)
+fig.legend(fontsize=8, loc='outside upper center', ncols=3, frameon=False)
 plt.show()
 assert max(losses['gain 30']) > 10 * max(losses['unchanged'])
 assert max(losses['gain 30, rate / 900']) < 1.2 * max(losses['unchanged'])

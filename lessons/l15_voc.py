@@ -12,9 +12,9 @@
 
 # %% tags=["hide-input"]
 import os
-import sys
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from copy import copy, deepcopy
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -91,8 +91,8 @@ for i, (name, size) in enumerate(zip(names, sizes)):
     image, label = generate(seed=5, index=i, size=size, n_class=21, difficulty=.1)
     Image.fromarray(image).save(root / f'JPEGImages/{name}.jpg', quality=95)
     viz.write_label(root / f'SegmentationClass/{name}.png', label)
-(root / 'ImageSets/Segmentation/train.txt').write_text('\n'.join(names[:4]) + '\n')
-(root / 'ImageSets/Segmentation/val.txt').write_text('\n'.join(names[4:]) + '\n')
+for split, listed in ('train', names[:4]), ('val', names[4:]):
+    (root / f'ImageSets/Segmentation/{split}.txt').write_text('\n'.join(listed) + '\n')
 
 # %%
 dataset = load_dataset('voc', root, 'train')
@@ -158,10 +158,14 @@ frames = [dict(caption=f'x[{c}] = {colour} − {VGG["mean"][c]:.1f}',
                set={f'x{c}': [[0, j, round(float(x[c, 0, j]), 1)] for j in range(3)]},
                highlight={colour: cells, f'x{c}': cells})
           for c, colour in enumerate(['blue', 'green', 'red'])]
+# each number on its own share of the light: 255 of red is #ff0000
+channels = np.where(np.eye(3, dtype=bool)[:, None], small[0].T[..., None], 0).astype('uint8')
+shades = [[['#' + bytes(pixel.tolist()).hex() for pixel in row]] for row in channels]
 Player(dict(kind='grid', title='from RGB to BGR minus the mean', frames=frames, grids=[
-    *(dict(name=colour, title=colour, values=small[:, :, c].tolist(), row=0)
+    *(dict(name=colour, title=colour, values=small[:, :, c].tolist(), row=0, colours=shades[c])
       for c, colour in enumerate(['red', 'green', 'blue'])),
-    *(dict(name=f'x{c}', title=f'x[{c}]', values=[[None] * 3], row=1) for c in range(3))]))
+    *(dict(name=f'x{c}', title=f'x[{c}]', values=[[None] * 3], row=1, colours='signed')
+      for c in range(3))]))
 
 # %% [markdown]
 # Beware of the dtype. An image is uint8, 0 … 255, without negative numbers: there 0 − 104
@@ -245,14 +249,16 @@ else:
 
 # %%
 def run_tinyfcn(*arguments):
-    """Run a command of tinyfcn in our folder, as in a terminal. -> its exit status"""
+    """Run a command of tinyfcn in our folder. -> its exit status, and the lines that it prints"""
+    printed = StringIO()
     started_in = os.getcwd()
     os.chdir(folder.name)
     try:
-        with redirect_stderr(sys.stdout):
-            return main(arguments)
+        with redirect_stdout(printed), redirect_stderr(printed):
+            status = main(arguments)
     finally:
         os.chdir(started_in)
+    return status, printed.getvalue().splitlines()
 
 
 label_file = root / f'SegmentationClass/{names[1]}.png'
@@ -260,12 +266,13 @@ original = label_file.read_bytes()
 with Image.open(label_file) as opened:
     rgb = opened.convert('RGB')
 rgb.save(label_file)
-status = run_tinyfcn('check', 'voc', '--data', 'VOC')
+status, lines = run_tinyfcn('check', 'voc', '--data', 'VOC')
+print(lines[0], lines[-1], sep='\n')                    # between them: the share of each class
 
 # %% tags=["hide-input"]
 assert status == 2
 label_file.write_bytes(original)                        # repaired
-assert run_tinyfcn('check', 'voc', '--data', 'VOC') == 0
+assert run_tinyfcn('check', 'voc', '--data', 'VOC')[0] == 0
 
 # %% [markdown]
 # ## A batch size of one
@@ -314,7 +321,8 @@ for metric in 'pixel_acc', 'mean_iu':
 # 2. Momentum 0.99 multiplies the step by 1/(1 − 0.99) = 100 (lesson 05): 1.9e-3.
 # 3. The other recipe has lr 1e-4 and momentum 0.9, a factor of ten: 1e-3.
 #
-# So these two learning rates, which differ by a factor of a million, have nearly the same effect.
+# So in a single step these two learning rates, which differ by a factor of a million, have nearly
+# the same effect.
 
 # %% tags=["hide-input"]
 pixels = 500 * 375
