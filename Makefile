@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN = .venv/bin
 CUDA_MAJOR ?= 12
+EXTRAS = fast mpi onnx h5 video tensorboard lessons docs test bench
 PYODIDE_SHA256 = caa1e953ad27b723fe417b07ffabee16138a60e90be3ed25d0fb6cf54b927392
 # two halves of all that `make test` leaves out: each keeps about one core busy
 FIRST = lessons or browser or demo or docs or lite
-SECOND = compiled or crash or fuzz or mpi or realdata or onnx
+SECOND = compiled or crash or fuzz or mpi or realdata or onnx or package
 
-.PHONY: demo test test-more test-first test-second lessons lite lite-check docs chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint clean
+.PHONY: demo test test-more test-first test-second lessons lite lite-check docs chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint constraints clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -94,6 +95,15 @@ gpu: .venv/made
 lint: .venv/made
 	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py docs/*.py
 	$(BIN)/mypy
+
+# the versions that CI installs: the newest, for each Python that is admitted
+constraints: .venv/made
+	$(BIN)/python -m pip install --quiet uv
+	mkdir -p build
+	sed -n '/^#/p' .ci/constraints.txt >build/constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-header --no-annotate \
+	$(EXTRAS:%=--extra %) pyproject.toml >>build/constraints.txt
+	mv build/constraints.txt .ci/constraints.txt
 
 .venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
