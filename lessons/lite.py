@@ -26,7 +26,7 @@ PYODIDE = 'https://cdn.jsdelivr.net/pyodide/v0.27.7/full/pyodide.js'
 KERNEL = '@jupyterlite/pyodide-kernel-extension'
 # The first cell of each lesson on the site. In a browser tinyfcn is not installed, and cannot stay
 # installed: a kernel forgets it when the page is closed.
-SETUP = """# In a browser: get tinyfcn and the packages it needs. Nothing is installed on your computer.
+SETUP = """# In a browser: get tinyfcn and what it needs. Nothing on your computer is changed.
 %pip install -q tinyfcn"""
 FOLDED = dict(tags=['hide-input'], jupyter=dict(source_hidden=True))
 KERNELSPEC = dict(name='python', display_name='Python (Pyodide)', language='python')

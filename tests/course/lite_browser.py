@@ -21,12 +21,12 @@ from threading import Thread
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 LITE = Path(sys.prefix) / 'lite/bin/python'
 PYODIDE = Path(sys.prefix) / 'pyodide'
-MAX_SECONDS = 1200                              # only against a hang
+MAX_SECONDS = 900                              # only against a hang
 IS_OPEN = "window.jupyterapp?.shell.currentWidget?.context?.path.endsWith('.ipynb')"
 # The first error of a cell ends the run
 RUN_ALL = """async () => {
@@ -36,6 +36,14 @@ RUN_ALL = """async () => {
     const begin = performance.now()
     await window.jupyterapp.commands.execute('notebook:run-all-cells')
     return {seconds: (performance.now() - begin) / 1000, nb: panel.content.model.toJSON()}
+}"""
+# JupyterLab attaches only cells that are in view
+SHOW_PLAYER = """async () => {
+    const notebook = window.jupyterapp.shell.currentWidget.content
+    const index = notebook.model.toJSON().cells.findIndex(
+        cell => cell.outputs?.some(output => output.data?.['text/html']?.includes('<iframe')))
+    notebook.activeCellIndex = index
+    await notebook.scrollToItem(index, 'start')
 }"""
 RUN_CODE = """async code => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
@@ -55,7 +63,6 @@ class Run(NamedTuple):
     seconds: float                      # until the last cell was done
     nb: dict[str, Any]                  # the notebook with its outputs
     errors: list[str]                   # of cells, without colours
-    asked: set[str]                     # hosts that were asked for something
 
 
 def build_site(folder: Path) -> None:
@@ -83,24 +90,20 @@ def serve(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def open_browser() -> Iterator[BrowserContext]:
-    """A Chromium for which no host but this machine exists."""
+def open_page() -> Iterator[Page]:
+    """An empty page of a Chromium for which no host but this machine exists."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=which('chromium'), args=[
             '--no-sandbox', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'])
-        context = browser.new_context(viewport=dict(width=1280, height=800))
-        context.set_default_timeout(1000 * MAX_SECONDS)
-        yield context
+        page = browser.new_page(viewport=dict(width=1280, height=800))
+        page.set_default_timeout(1000 * MAX_SECONDS)
+        yield page
         browser.close()
 
 
-@contextmanager
-def open_lesson(context: BrowserContext, address: str, name: str) -> Iterator[tuple[Page, Run]]:
+def run_lesson(page: Page, address: str, name: str) -> Run:
     """Open a lesson's notebook, such as 'l03_im2col', and run its cells from first to last."""
     begin = perf_counter()
-    page = context.new_page()
-    asked = set()
-    page.on('request', lambda request: asked.add(re.sub(r'^(\w+:(//)?[^/,]*).*', r'\1', request.url)))
     page.goto(f'{address}/lab/index.html?path={name}.ipynb')
     page.wait_for_function(IS_OPEN)
     result = page.evaluate(RUN_ALL)
@@ -109,8 +112,7 @@ def open_lesson(context: BrowserContext, address: str, name: str) -> Iterator[tu
     outputs = [output for cell in nb['cells'] for output in cell.get('outputs', ())]
     errors = [re.sub(r'\x1b\[[\d;]*m', '', '\n'.join(output['traceback']))
               for output in outputs if output['output_type'] == 'error']
-    yield page, Run(seconds - result['seconds'], seconds, nb, errors, asked)
-    page.close()
+    return Run(seconds - result['seconds'], seconds, nb, errors)
 
 
 def main(names: list[str]) -> int:
@@ -121,12 +123,11 @@ def main(names: list[str]) -> int:
     with TemporaryDirectory() as folder:
         build_site(Path(folder))
         for name in names or lessons:
-            with (serve(Path(folder)) as address, open_browser() as context,
-                  open_lesson(context, address, name) as (_, lesson)):
-                error = lesson.errors[0].splitlines()[-1] if lesson.errors else ''
-                failed += bool(error)
-                print(f'{name:24}{lesson.load_seconds:8.1f}{lesson.seconds:8.1f}   {error}',
-                      flush=True)
+            with serve(Path(folder)) as address, open_page() as page:
+                lesson = run_lesson(page, address, name)
+            error = lesson.errors[0].splitlines()[-1] if lesson.errors else ''
+            failed += bool(error)
+            print(f'{name:24}{lesson.load_seconds:8.1f}{lesson.seconds:8.1f}   {error}', flush=True)
     return int(failed > 0)
 
 
