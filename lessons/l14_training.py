@@ -20,7 +20,7 @@ import numpy as np
 
 import tinyfcn
 from tinyfcn import ops, viz
-from tinyfcn.course import tracing
+from tinyfcn.course import own, tracing
 from tinyfcn.course.exercises import check
 from tinyfcn.course.player import Player
 from tinyfcn.data.batches import batches
@@ -60,21 +60,21 @@ for step in range(5):
     v = sgd.velocity['w']
     frames.append(dict(
         caption=f'v[0] = 0.5·{v_before:.3f} + {sgd.lr:.3f}·(1 + 0.1·{w_before:.3f}) = {v[0]:.3f}, '
-                f'w[0] = {params["w"][0]:.3f}',
+                f'w[0] = {params["w"][0]:.3f}'.replace('-', '−'),
         set={'lr': [[0, 0, sgd.lr]], 'v': [[0, i, float(v[i])] for i in (0, 1)],
              'w': [[0, i, float(params['w'][i])] for i in (0, 1)]},
         highlight={'lr': [[0, 0]], 'v': [[0, 0]], 'w': [[0, 0]]}))
 Player(dict(kind='grid', title='five steps of SGD with momentum and weight decay', frames=frames,
-            grids=[dict(name='g', title='g', values=[[1, 0]], row=0),
-                   dict(name='lr', title='lr', values=[[.5]], row=0),
-                   dict(name='v', title='v', values=[[0, 0]], row=0),
-                   dict(name='w', title='w', values=[[2, 2]], row=0)]))
+            grids=[dict(name='g', title='g', values=[[1, 0]], row=0, colours='signed'),
+                   dict(name='lr', title='lr', values=[[.5]], row=0, colours='shade'),
+                   dict(name='v', title='v', values=[[0, 0]], row=0, colours='signed'),
+                   dict(name='w', title='w', values=[[2, 2]], row=0, colours='signed')]))
 
 # %% [markdown]
 # ### Exercise: a step of SGD
 #
-# g ← g + decay·w; v ← momentum·v + lr·g; w ← w − v. Return the new w and v, and do not modify the
-# arguments: a step that is tried and rejected must leave no trace.
+# g ← g + decay·w; v ← momentum·v + lr·g; w ← w − v. (`decay` is λ, `momentum` is μ.) Return the new
+# w and v, and do not modify the arguments: a step that is tried and rejected must leave no trace.
 
 # %%
 def sgd_mine(w, g, v, lr, momentum, decay):
@@ -262,10 +262,11 @@ print(f'mean IU {scores["mean_iu"]:.3f} on {len(val_set)} held-out images; IU by
 assert scores['mean_iu'] > .9
 
 # %% tags=["hide-input"]
-plt.figure(figsize=(6, 1.9))
+plt.figure(figsize=(6, 2.1))
 plt.semilogy(history, color='#9aa0aa', lw=.8)
 plt.semilogy(np.convolve(history, np.ones(10) / 10, 'valid'), color='#0072b2')
 plt.title('loss at each step, and the mean of ten', fontsize=9)
+plt.xlabel('step', fontsize=9)
 plt.tight_layout()
 
 # %% [markdown]
@@ -297,6 +298,39 @@ plt.semilogy(range(2, 41), history[:39], color='#9aa0aa', lw=3, label='from abov
 plt.semilogy(range(1, len(my_losses) + 1), my_losses, color='#0072b2', lw=1, label='yours')
 plt.legend(fontsize=8)
 plt.show()
+
+# %% [markdown]
+# ## Your own functions train a net
+#
+# You have written a convolution and its backward pass, pooling, upsampling, a loss and a step of
+# SGD. That is all that a training needs. Copy your solutions of lessons 00 to 09 and of this one
+# into a file `mine.py`, below `import numpy as np`, and run in a terminal:
+#
+# ```
+# tinyfcn demo --with mine.py
+# ```
+#
+# First each function is checked, as in its lesson; one that is wrong is refused, with its hint. Then
+# a small FCN-8s is trained twice from the same weights, with your functions and with the library's
+# alone. The losses should agree, and a table says how much longer each part takes. What is not in
+# the file remains the library's. A convolution by loops is slow: without `conv2d_mine`, your
+# `im2col_mine` computes it, with one matrix product.
+#
+# The next cell does the same for ten steps, with one function: the solution of lesson 03. Put your
+# own in its place. (`tinyfcn.course.progress()` lists the exercises that you have passed.)
+
+# %%
+def im2col_mine(x, ksize, stride, pad):
+    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, ksize, axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride]
+    count, depth, oh, ow, kh, kw = windows.shape
+    return windows.transpose(0, 1, 4, 5, 2, 3).reshape(count, depth * kh * kw, oh * ow)
+
+
+for functions in {'im2col': im2col_mine}, {}:
+    ten_steps = own.train(functions, steps=10)
+    print(', '.join(f'{loss:.3f}' for loss in ten_steps.losses[::3]), *functions)
 
 # %% [markdown]
 # ## What PyTorch calls this
