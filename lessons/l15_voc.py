@@ -91,8 +91,8 @@ for i, (name, size) in enumerate(zip(names, sizes)):
     image, label = generate(seed=5, index=i, size=size, n_class=21, difficulty=.1)
     Image.fromarray(image).save(root / f'JPEGImages/{name}.jpg', quality=95)
     viz.write_label(root / f'SegmentationClass/{name}.png', label)
-for split, listed in ('train', names[:4]), ('val', names[4:]):
-    (root / f'ImageSets/Segmentation/{split}.txt').write_text('\n'.join(listed) + '\n')
+for subset, listed in ('train', names[:4]), ('val', names[4:]):
+    (root / f'ImageSets/Segmentation/{subset}.txt').write_text('\n'.join(listed) + '\n')
 
 # %%
 dataset = load_dataset('voc', root, 'train')
@@ -159,8 +159,8 @@ frames = [dict(caption=f'x[{c}] = {colour} − {VGG["mean"][c]:.1f}',
                highlight={colour: cells, f'x{c}': cells})
           for c, colour in enumerate(['blue', 'green', 'red'])]
 # each number on its own share of the light: 255 of red is #ff0000
-channels = np.where(np.eye(3, dtype=bool)[:, None], small[0].T[..., None], 0).astype('uint8')
-shades = [[['#' + bytes(pixel.tolist()).hex() for pixel in row]] for row in channels]
+planes = np.where(np.eye(3, dtype=bool)[:, None], small[0].T[..., None], 0).astype('uint8')
+shades = [[['#' + bytes(pixel.tolist()).hex() for pixel in row]] for row in planes]
 Player(dict(kind='grid', title='from RGB to BGR minus the mean', frames=frames, grids=[
     *(dict(name=colour, title=colour, values=small[:, :, c].tolist(), row=0, colours=shades[c])
       for c, colour in enumerate(['red', 'green', 'blue'])),
