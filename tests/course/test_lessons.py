@@ -94,6 +94,14 @@ def test_a_lesson_has_its_parts(path, course):
     assert questions.count('<details>') == questions.count('</details>') == 3
 
 
+@each
+def test_the_rows_of_a_table_have_as_many_cells(path, course):
+    """Markdown shows a table with a cell too many as plain text."""
+    text = re.sub(r'`[^`]*`', '', text_of(course.read_cells(path)))
+    for table in re.findall(r'(?:^\|.*\n?)+', text, re.M):
+        assert len({row.count('|') for row in table.splitlines()}) == 1, table
+
+
 def defined_names(source):
     """Names that a piece of code defines or assigns, except imports and arguments."""
     for node in ast.walk(ast.parse(source)):
