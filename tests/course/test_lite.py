@@ -11,7 +11,7 @@ pytestmark = pytest.mark.lite
 IMPORT_ALL = """
 import importlib, pkgutil, tinyfcn
 for module in pkgutil.walk_packages(tinyfcn.__path__, 'tinyfcn.'):
-    if not module.name.startswith(('tinyfcn.kernels.cpu.', 'tinyfcn.kernels.gpu.')):
+    if not module.name.startswith(('tinyfcn.kernels.cpu', 'tinyfcn.kernels.gpu')):
         if not module.name.endswith('__main__'):
             try:
                 importlib.import_module(module.name)
