@@ -6,6 +6,7 @@
 # *About 60 minutes, with its exercises.*
 
 # %% tags=["hide-input"]
+# imports
 import numpy as np
 
 import tinyfcn
@@ -46,8 +47,9 @@ hist = metrics.confusion(label, pred, n_class=3)
 print(hist)
 
 # %% tags=["hide-input"]
+# check the table: 16 pixels, two of them void
 assert hist.tolist() == [[5, 1, 0], [0, 3, 0], [1, 0, 4]]
-assert hist.sum() == 14                                 # 16 pixels, two of them void
+assert hist.sum() == 14
 
 # %% [markdown]
 # Read it row by row. Row 0: of six background pixels, five were predicted correctly and one was
@@ -84,7 +86,8 @@ check('confusion', confusion_mine)
 # </details>
 
 # %% [markdown]
-# The library's function does just this, after checking that all numbers are valid classes:
+# The library's function does just this, in its last three lines; those before them reject what is
+# no class:
 
 # %%
 viz.show_source(metrics.confusion)
@@ -112,12 +115,13 @@ viz.show_source(metrics.confusion)
 
 # %%
 true_2 = label == 2
-predicted_2 = (pred == 2) & (label != 255)
+predicted_2 = (pred == 2) & (label != 255)                      # void is in neither set
 intersection = true_2 & predicted_2
 union = true_2 | predicted_2
 print(f'intersection {intersection.sum()}, union {union.sum()}')
 
 # %% tags=["hide-input"]
+# draw the four sets
 assert intersection.sum() == 4 and union.sum() == 5
 viz.side_by_side({'true 2': viz.colours(2 * true_2),
                   'predicted 2': viz.colours(2 * predicted_2),
@@ -138,6 +142,7 @@ for name, value in scores.items():
     print(f'{name:10}', np.round(value, 4))
 
 # %% tags=["hide-input"]
+# check: the metrics by hand
 assert np.allclose(scores['iu'], [5/7, 3/4, 4/5])
 assert np.isclose(scores['pixel_acc'], 12/14)
 assert np.isclose(scores['mean_acc'], (5/6 + 3/3 + 4/5) / 3)
@@ -171,6 +176,10 @@ check('mean_iu', mean_iu_mine)
 #
 # </details>
 
+# %% [markdown]
+# The library computes all four metrics from the same three sums. Before that it rejects whatever is
+# not a table of counts; `ratio` and `mean` leave out classes without pixels.
+
 # %%
 viz.show_source(metrics.scores)
 
@@ -200,6 +209,7 @@ viz.side_by_side({f'label {i}': viz.colours(labels[i]) for i in range(5)}, width
 # accuracy is 1/21. The folded cell checks this.
 
 # %% tags=["hide-input"]
+# check: mean IU is the share of background / 21
 share = hist[0].sum() / hist.sum()
 assert (hist.sum(1) > 0).all()                          # each class occurs
 assert np.isclose(trap['pixel_acc'], share)
@@ -237,6 +247,7 @@ as_background = np.where(void, 0, label)                        # a mistake: voi
 print('as background: ', round(mean_iu_of(as_background, guess), 3))
 
 # %% tags=["hide-input"]
+# draw the label and the guess
 assert mean_iu_of(label, guess) == 1
 assert mean_iu_of(as_background, guess) < .85
 viz.side_by_side({'label': viz.colours(label), 'guess': viz.colours(guess)}, width=2)
@@ -268,6 +279,7 @@ whole = metrics.scores(sum(tables))['iu'][1]
 print(f'each image {each}, their mean {np.mean(each):.3f}; the whole set {whole:.3f}')
 
 # %% tags=["hide-input"]
+# check: 1/2, and 100/104
 assert np.mean(each) == .5 and np.isclose(whole, 100 / 104)
 
 # %% [markdown]
@@ -291,6 +303,7 @@ for table in perfect, stray:
           f'mean acc {scores["mean_acc"]:.3f}')
 
 # %% tags=["hide-input"]
+# check: 1, and (89/90 + 1 + 0) / 3
 assert metrics.scores(perfect)['mean_iu'] == 1
 assert np.isclose(metrics.scores(stray)['mean_iu'], (89/90 + 1 + 0) / 3)
 
@@ -315,18 +328,19 @@ for shift in (0, 1, 2, 4, 8):
           f'IU of class 1 {metrics.scores(table)["iu"][1]:.3f}')
 
 # %% [markdown]
-# The two squares have (side − shift) columns in common and cover (side + shift): that is the IU.
-# With `side = 6`, four pixels leave 2/10:
+# The two squares have (side − shift) columns in common and cover (side + shift): the IU is the
+# quotient of the two. With `side = 6`, a shift of four pixels leaves 2/10.
 
 # %% tags=["hide-input"]
+# check: 6 − 4 columns of 6 + 4
 small_target = np.zeros((64, 64), int)
 small_target[20:26, 20:26] = 1
 table = metrics.confusion(small_target, np.roll(small_target, 4, axis=1), 2)
 assert np.isclose(metrics.scores(table)['iu'][1], 2 / 10)
 
 # %% [markdown]
-# A net whose scores lie 32 pixels apart cannot do well on small objects, however well it is
-# trained.
+# So a net with only one score for every 32×32 pixels, the simplest one of the paper, cannot do well
+# on small objects, however well it is trained.
 #
 # ## What PyTorch calls this
 #

@@ -6,6 +6,7 @@
 # *About 50 minutes, with its exercises.*
 
 # %% tags=["hide-input"]
+# imports
 import numpy as np
 
 import tinyfcn
@@ -31,9 +32,10 @@ horizontal = vertical.T
 
 def convolve(image, kernel):
     """The convolution of a grey image (H, W) with one kernel (kh, kw)."""
-    x = image[None, None].astype(float)
-    w = kernel[None, None].astype(float)
-    return ops.conv2d(x, w)[0][0, 0]
+    x = image[None, None].astype(float)                 # conv2d reads (N, C, H, W): one image,
+    w = kernel[None, None].astype(float)                # one channel, one kernel
+    y, _ = ops.conv2d(x, w)                             # an op returns its output and a cache
+    return y[0, 0]
 
 
 viz.side_by_side({'image': grey, 'vertical edges': convolve(grey, vertical),
@@ -41,8 +43,10 @@ viz.side_by_side({'image': grey, 'vertical edges': convolve(grey, vertical),
                   'both': np.hypot(convolve(grey, vertical), convolve(grey, horizontal))})
 
 # %% [markdown]
-# White marks a step from dark to bright, black from bright to dark, and grey no edge. The nine
-# numbers contain nothing about where the shapes are. Let us see how they work.
+# White marks a step from dark to bright, black one from bright to dark, and grey no edge: from left
+# to right in the second picture, from top to bottom in the third. The last one, √(vertical² +
+# horizontal²), is bright at every edge. The nine numbers contain nothing about where the shapes
+# are. Let us see how they work.
 #
 # ## One window, one number
 #
@@ -61,17 +65,20 @@ print(window * vertical)
 print('sum', (window * vertical).sum())
 
 # %% tags=["hide-input"]
+# check: 15 − 3
 assert (window * vertical).sum() == 12
 
 # %% [markdown]
 # The right column counts positively, the left one negatively: 15 − 3. Where left and right are
 # equally bright, the sum is 0. So this kernel measures *how much brighter it is on the right*. This
-# is all that a convolution does. With i and j for the position of the window, and a and b for the
-# position inside it,
+# is all that a convolution does. With (i, j) for the position of the window, and (ky, kx) for the
+# row and the column inside it,
 #
-#     y[i, j] = Σ w[a, b] · x[i + a, j + b]        over all a, b of the kernel
+#     y[i, j] = Σ w[ky, kx] · x[i + ky, j + kx]        over all ky, kx of the kernel
 #
-# Step through all nine positions. The line under the grids shows the sum for the current one.
+# Step through all nine positions. The line under the grids shows the sum for the current one. Click
+# on an output to go to it, press *edit* to change the numbers, or *predict* to be asked for each
+# output before you see it.
 
 # %%
 tracing.convolution(x, vertical)
@@ -81,6 +88,7 @@ y = convolve(x, vertical)
 print(y)
 
 # %% tags=["hide-input"]
+# check
 assert y.tolist() == [[0, 12, 12], [0, 8, 8], [0, 4, 4]]
 
 # %% [markdown]
@@ -101,6 +109,7 @@ flat, _ = ops.conv2d(np.ones((1, 1, 4, 4)), blur[None, None], pad=1)
 print(flat[0, 0].round(2))
 
 # %% tags=["hide-input"]
+# check: four of nine in the corner
 assert np.isclose(flat[0, 0, 0, 0], 4 / 9) and np.isclose(flat[0, 0, 1, 1], 1)
 
 # %% [markdown]
@@ -169,7 +178,7 @@ viz.side_by_side({'image': image, 'how much redder': red[0, 0]})
 # **bias** b, which is added to all of its outputs: it sets the threshold above which a feature
 # counts as *found*. So we have
 #
-#     y[n, k, i, j] = b[k] + Σ w[k, c, a, b] · x[n, c, s·i − p + a, s·j − p + b]
+#     y[n, k, i, j] = b[k] + Σ w[k, c, ky, kx] · x[n, c, s·i − p + ky, s·j − p + kx]
 #
 # Every array has four axes, except b; the last two are positions:
 #
@@ -237,14 +246,15 @@ viz.show_source(ops.conv2d)
 # the rest. That is lesson 03. (`groups` and `dilation` are for other nets; with the value 1 they
 # have no effect.)
 #
-# Speed matters here. Each number of the output costs C·kh·kw multiplications, and the second layer
-# of the paper's net, 64 kernels of 64 channels, has many outputs for an image of 500×500:
+# Speed matters. Each number of the output costs C·kh·kw multiplications. The second layer of the
+# paper's net has 64 kernels of 64 channels; for a single image of 500×500 it needs
 
 # %%
 products = 64 * 64 * 3 * 3 * 698 * 698                  # 500 + 2·100 − 2 = 698
 print(f'{products:,} multiplications')
 
 # %% tags=["hide-input"]
+# check: 18 billion
 assert round(products / 1e9) == 18
 
 # %% [markdown]
@@ -252,10 +262,12 @@ assert round(products / 1e9) == 18
 #
 # Make kernels of your own. Kernels whose numbers add up to 1 preserve the brightness; kernels whose
 # numbers add up to 0 respond only to changes; a single 1 beside the centre shifts the image. So far
-# `yours` leaves the image as it is. Try everything on `image[:, :, 0]` instead of `grey`, too.
+# `yours` leaves the image as it is. (Black is the smallest number of each picture and white the
+# largest, whatever they are; so its mean is in its title.) Try all of them on `image[:, :, 0]`
+# instead of `grey`, too.
 
 # %%
-yours = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]           # try: [[0, 1, 0], [1, -4, 1], [0, 1, 0]], [[9]]
+yours = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]   # try: [[0, 1, 0], [1, -4, 1], [0, 1, 0]], [[1] * 9]
 channel = grey                                          # try: image[:, :, 0], image[:, :, 2]
 
 kernels = {
@@ -264,9 +276,11 @@ kernels = {
     'slope: sum 0': np.array([[-2., -1, 0], [-1, 0, 1], [0, 1, 2]]),
     'yours': np.array(yours),
 }
-viz.side_by_side({name: convolve(channel, kernel) for name, kernel in kernels.items()})
+outputs = {name: convolve(channel, kernel) for name, kernel in kernels.items()}
+viz.side_by_side({f'{name}, mean {y.mean():.0f}': y for name, y in outputs.items()}, width=1.9)
 
 # %% tags=["hide-input"]
+# check: only the border is lost
 identity = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]])
 assert (convolve(grey, identity) == grey[1:-1, 1:-1]).all()             # the border is lost
 
@@ -296,6 +310,7 @@ print('cross-correlation', np.correlate(line, kernel, 'valid'),
       '   convolution', np.convolve(line, kernel, 'valid'))
 
 # %% tags=["hide-input"]
+# check: ours is the cross-correlation
 assert np.correlate(line, kernel, 'valid').tolist() == [3, 6]
 assert np.convolve(line, kernel[::-1], 'valid').tolist() == [3, 6]
 ours, _ = ops.conv2d(line.reshape(1, 1, 1, 4) * 1., kernel.reshape(1, 1, 1, 3) * 1.)

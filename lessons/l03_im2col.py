@@ -3,7 +3,7 @@
 #
 # **How do the many small sums of a convolution become one matrix product?**
 #
-# *About 40 minutes, with its exercises.*
+# *About 45 minutes, with its exercises.*
 #
 # In lesson 02 a window stopped at every position of the image, and each stop cost a small sum of
 # products. Here the sums stay the same, number by number; only the pixels are first laid out
@@ -12,6 +12,7 @@
 # to columns.
 
 # %% tags=["hide-input"]
+# imports, and a function that draws numbers in a grid
 from time import perf_counter
 
 import matplotlib.pyplot as plt
@@ -45,6 +46,7 @@ def grid(ax, values, tint, title):
 # top, and the columns are in the order in which the window visits its positions.
 
 # %% tags=["hide-input"]
+# draw x and its columns
 x = np.array([[1., 2, 0, 4],
               [3, 1, 2, 1],
               [0, 5, 1, 2],
@@ -87,6 +89,7 @@ print(by_hand)
 print(y.reshape(3, 3))
 
 # %% tags=["hide-input"]
+# check: im2col and conv2d give the same
 assert np.array_equal(by_hand, cols[0])
 assert np.array_equal(y.reshape(3, 3), ops.conv2d(x[None, None], w[None, None])[0][0, 0])
 
@@ -117,18 +120,19 @@ second, _ = ops.im2col(image, 3, stride=2, pad=1)
 print(every.shape, second.shape)
 
 # %% tags=["hide-input"]
-assert np.array_equal(second, every[:, :, [0, 2, 8, 10]])       # positions (0,0) (0,2) (2,0) (2,2)
+# check: the positions (0, 0), (0, 2), (2, 0) and (2, 2)
+assert np.array_equal(second, every[:, :, [0, 2, 8, 10]])
 
 # %% [markdown]
 # ## Channels are stacked below each other
 #
 # A window over C channels holds C·k·k numbers, and they need an order: channel by channel, and
 # within each channel row by row. To make the order visible, the second channel here is the first
-# plus 100.
+# plus 10.
 
 # %%
 plane = np.arange(9.).reshape(3, 3)
-image = np.stack([plane, plane + 100])[None]                    # (N, C, H, W) = (1, 2, 3, 3)
+image = np.stack([plane, plane + 10])[None]                     # (N, C, H, W) = (1, 2, 3, 3)
 cols, _ = ops.im2col(image, 2)
 print(cols.shape)
 print(cols[0])
@@ -152,6 +156,7 @@ rows = w.reshape(2, -1)
 y = rows @ cols[0]                                              # (2, 8) times (8, 4)
 
 # %% tags=["hide-input"]
+# draw the product
 assert np.array_equal(y.reshape(2, 2, 2), ops.conv2d(image, w)[0][0])
 
 band = np.repeat([1, 2], 4)                                     # the channel of each tap
@@ -181,13 +186,15 @@ viz.show_source(ops.im2col)
 # Looping over the taps means filling the matrix by rows instead of columns. A column is a window. A
 # **row** holds the pixels that one tap is multiplied with at all positions: the whole image,
 # shifted a little. So im2col of a 3×3 window is nine shifted copies of the image, and convolution
-# is their weighted sum.
+# is their weighted sum. Here are five rows for a larger window, of 9×9 with `pad=4`, so that the
+# shifts can be seen:
 
 # %% tags=["hide-input"]
+# draw shifted copies
 down, right = np.mgrid[:24, :24]
 disc = ((down - 11.5) ** 2 + (right - 9) ** 2 < 40).astype('float64')
-cols, _ = ops.im2col(disc[None, None], 9)       # a large window, so that the shifts can be seen
-shifted = cols[0].reshape(9, 9, 16, 16)         # row and column of the tap, then of the position
+cols, _ = ops.im2col(disc[None, None], 9, pad=4)
+shifted = cols[0].reshape(9, 9, 24, 24)         # row and column of the tap, then of the position
 
 figure, axes = plt.subplots(1, 6, figsize=(7, 1.5), dpi=110)
 axes[0].imshow(disc, cmap='Blues')
@@ -216,7 +223,8 @@ viz.show_source(ops.conv2d)
 # into blocks that fit into the CPU's cache, and uses more than one core.
 #
 # So measure. The slow version is a plain loop over everything, with one more handicap: Python
-# interprets every single product.
+# interprets every single product. (The folded cell only says whether the factor is more than 20; to
+# see it on your computer, print `slow / fast` there.)
 
 # %%
 def conv2d_loops(x, w):
@@ -230,6 +238,7 @@ def conv2d_loops(x, w):
     return y
 
 # %% tags=["hide-input"]
+# measure
 def seconds(function):
     start = perf_counter()
     function()
@@ -263,16 +272,16 @@ print(f'x    {channels_in * height * width * 4 / megabyte:7.0f} MB     float32: 
 print(f'cols {channels_in * n_tap * height * width * 4 / megabyte:7.0f} MB')
 
 # %% tags=["hide-input"]
+# check
 assert (height, width) == (698, 698)
 assert round(channels_in * n_tap * height * width * 4 / megabyte) == 1123
 
 # %% [markdown]
 # More than a gigabyte, for one layer and one image. The library therefore does two things. First,
 # for the backward pass it keeps x and never the columns: they are computed again when they are
-# needed. Second, for large images it builds no columns at all. A row of a window lies side by side
-# in memory already, so loops that are compiled for this CPU read it there, and keep the sums of a
-# few positions and filters in registers until the last product (`tinyfcn/kernels/cpu/direct.py`).
-# The code above remains the definition.
+# needed. Second, for large images it builds no columns at all. The pixels of a row of a window are
+# neighbours in memory already, so loops that are compiled for this CPU read them there
+# (`tinyfcn/kernels/cpu/direct.py`). The code above remains the definition.
 #
 # ## Change this and run again
 #
@@ -291,6 +300,7 @@ cols, _ = ops.im2col(image, ksize, stride, padding)
 print(cols.shape, 'is', round(cols.size / image.size, 2), 'times as large as the image')
 
 # %% tags=["hide-input"]
+# check: the columns are the image
 image = rng.standard_normal((1, 2, 6, 6))
 assert np.array_equal(ops.im2col(image, 1)[0], image.reshape(1, 2, 36))
 

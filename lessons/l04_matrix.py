@@ -17,6 +17,7 @@
 # transposed.
 
 # %% tags=["hide-input"]
+# imports, and a function that draws a matrix of taps
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -52,6 +53,7 @@ numbered = np.arange(1., 10).reshape(1, 1, 3, 3)                # the taps by th
 M = ops.conv_matrix(numbered, (6, 6)).toarray()
 
 # %% tags=["hide-input"]
+# draw w and M
 figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.5), dpi=110, width_ratios=[1, 5])
 draw_taps(left, numbered[0, 0], 'w', lines=(1, 1))
 draw_taps(right, M, 'M(w): 16 outputs × 36 pixels', lines=(4, 6))
@@ -76,6 +78,7 @@ print(M @ x)
 y, _ = ops.conv2d(x.reshape(1, 1, 1, 5), w.reshape(1, 1, 1, 3))
 
 # %% tags=["hide-input"]
+# check: M x is the convolution
 assert np.array_equal(M @ x, y.ravel())
 
 # %% [markdown]
@@ -132,22 +135,24 @@ tracing.matrix([[3, 1, 2], [0, 5, 1], [2, 3, 4]], [[1, 2, 3], [4, 5, 6], [7, 8, 
 #
 # `conv_matrix` returns a **sparse** matrix (SciPy's): it stores only the entries that are not zero,
 # row by row, each with its column. `.toarray()` fills in the zeros, `@` multiplies without ever
-# touching them, and `.nnz` is the number of stored entries.
+# touching them, and `.nnz` is the number of stored entries. The idea is in the lines after the
+# comment; those before it check the arguments and compute sizes. (`groups` is 1, as in lesson 02.)
 
 # %%
 viz.show_source(ops.conv_matrix)
 
 # %% [markdown]
-# There is a trick in the middle. Which pixel is each tap multiplied with at each position? Lesson
-# 03 has answered that: `im2col`. So `im2col` is given an image whose pixels are their own numbers,
-# 1, 2, 3, …; the numbers in the result say in which column of M each entry belongs, and a 0 is
-# padding, which has no column.
+# Which pixel is each tap multiplied with at each position? Lesson 03 has answered that: `im2col`.
+# So `im2col` is given an image whose pixels are their own numbers, 1, 2, 3, …; the numbers in the
+# result (`meets`) say in which column of M each entry belongs. A 0 is padding and has no column:
+# only the `real` entries are kept.
 
 # %%
 M = ops.conv_matrix(w, (4, 4))
 print(M.shape, 'with', M.nnz, 'entries of', M.shape[0] * M.shape[1])
 
 # %% tags=["hide-input"]
+# check: the same matrix as ours
 assert np.array_equal(M.toarray(), np.stack(columns, axis=1))
 
 # %%
@@ -162,6 +167,7 @@ print(pixels[0].T.astype(int))                  # a row for each output: the pix
 # fewer entries. A stride of 2 removes rows: in those that remain, the kernel moves by two pixels.
 
 # %% tags=["hide-input"]
+# draw M for three geometries
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.7), dpi=110)
 for ax, (stride, padding) in zip(axes, [(1, 0), (1, 1), (2, 1)]):
     M = ops.conv_matrix(w, (6, 6), stride, padding).toarray()
@@ -172,13 +178,14 @@ plt.show()
 # Channels make blocks. With C = 2 channels in and K = 3 out, x is the first channel's pixels
 # followed by the second's, and M has 3×2 blocks. Block (k, c) is a matrix like those above, for the
 # kernel w[k, c]: the contribution of channel c to output k. Along a row of blocks the channels are
-# summed, just as in lesson 02.
+# summed, just as in lesson 02. (Blue weights are positive, red ones negative.)
 
 # %%
 kernels = rng.standard_normal((3, 2, 3, 3))
 M = ops.conv_matrix(kernels, (4, 4))            # (3·4, 2·16)
 
 # %% tags=["hide-input"]
+# check a block, and draw all six
 block = M.toarray().reshape(3, 4, 2, 16)[1, :, 0]
 assert np.array_equal(block, ops.conv_matrix(kernels[1:2, 0:1], (4, 4)).toarray())
 
@@ -197,7 +204,7 @@ plt.show()
 # %% [markdown]
 # ## How many entries
 #
-# Every output has one entry for each tap: **K·C·kh·kw·OH·OW** in all, and a few less where there is
+# Every output has one entry for each tap: **K·C·kh·kw·OH·OW** in all, and fewer where there is
 # padding. Of the C·H·W columns, a row uses only C·kh·kw.
 
 # %%
@@ -206,9 +213,10 @@ print(f'3×3 on 64×64: {M.nnz:,} of {M.shape[0] * M.shape[1]:,} entries, '
       f'{100 * M.nnz / (M.shape[0] * M.shape[1]):.2f} per cent')
 
 # %% tags=["hide-input"]
+# check: with padding, two taps along each axis are beyond the edge
 assert M.nnz == 9 * 62 * 62
 padded = ops.conv_matrix(w, (64, 64), pad=1)
-assert padded.nnz == (3 * 64 - 2) ** 2          # along each axis two taps are beyond the edge
+assert padded.nnz == (3 * 64 - 2) ** 2
 
 # %% [markdown]
 # So even without its zeros M has an entry for each product, and is practical only for small layers.
@@ -236,6 +244,7 @@ except ValueError as error:
 # built on this.
 
 # %% tags=["hide-input"]
+# draw three kinds of layers
 M = ops.conv_matrix(numbered, (6, 6)).toarray()
 full = rng.integers(1, 10, M.shape)
 local = np.where(M > 0, full, 0)
@@ -263,7 +272,8 @@ back = M.T @ y
 print('M', M.shape, 'maps 16 numbers to', y.size, '   Mᵀ', M.T.shape, 'maps them to', back.size)
 
 # %% tags=["hide-input"]
-assert not np.allclose(back, np.arange(16.))    # Mᵀ is no inverse
+# check: Mᵀ is no inverse
+assert not np.allclose(back, np.arange(16.))
 
 # %% [markdown]
 # Mᵀ does not undo M. It sends values along the same connections, with the same weights, in the
