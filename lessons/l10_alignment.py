@@ -47,6 +47,7 @@ small.conv1 = conv(small.data, 1, 3, pad=1)
 small.pool1 = max_pool(small.conv1, 2)
 
 # %% tags=["hide-input"]
+# draw what unit 2 of pool1 depends on
 rows = ['pool1', 'conv1', 'data']
 reads = {'pool1': [2], 'conv1': [4, 5], 'data': [3, 4, 5, 6]}      # what unit 2 of pool1 depends on
 fig, ax = plt.subplots(figsize=(7, 1.8))
@@ -167,6 +168,7 @@ net.backward(conv3=dy)
 gradient = net.grads['data'][0, 0]
 
 # %% tags=["hide-input"]
+# check the sums by hand
 field, stride, shift = 13, 4, 3                         # by hand
 alignment = net.conv3.alignment
 assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (field, stride, shift)
@@ -297,6 +299,7 @@ for name in 'data conv1_1 conv1_2 pool1 pool2 pool3 pool4 pool5 fc6 fc7 score_fr
     print(f'{name:9} {str(alignment):22} {alignment.field[0]}')
 
 # %% tags=["hide-input"]
+# check
 alignment = fcn32s.score_fr.alignment
 assert (alignment.field[0], alignment.scale[0], alignment.shift[0]) == (404, 32, 12.5)
 
@@ -480,6 +483,7 @@ target = label[16:, 16:]
 perfect = np.where(label == 255, 0, label)              # a prediction has no void
 
 # %% tags=["hide-input"]
+# draw masks that are off by some pixels
 shown = {}
 mean_iu = []
 for off in 1, 3, 15:

@@ -273,6 +273,7 @@ compare_windows(further);
 # windows there are incomplete. FCN pads the image so that every pixel has a score.
 
 # %% tags=["hide-input"]
+# draw the scores over the image
 alignment = net.score.alignment
 edges = [float(alignment.scale[0]) * i - 2 + float(alignment.shift[0]) for i in (0, 24, 32)]
 extent = edges[0], edges[2], edges[1], edges[0]         # a cell is a 4×4 square
@@ -423,6 +424,7 @@ assert np.array_equal(fresh.forward(image), score_map)
 photo_file = ''                                         # the path of a photo, such as 'dog.jpg'
 
 # %% tags=["hide-input"]
+# the scores of a photo, if the weights of GoogLeNet are here
 if cached_weights('googlenet'):
     expert = tinyfcn.pretrained('googlenet')
     map_name = 'loss3/classifier'                       # the box before the average
@@ -468,6 +470,7 @@ for c in ranking[:5]:
 # small.) Now look at the positions: where is a class, and which class is best at each position?
 
 # %% tags=["hide-input"]
+# draw the scores over the photo
 photo_alignment = expert[map_name].alignment
 top, left = (float(shift - stride / 2) for shift in photo_alignment.shift)
 h, w = photo_map.shape[1:]

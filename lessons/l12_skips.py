@@ -398,6 +398,7 @@ for name, (gain, lr) in variants.items():
     print(f'{name:20} first loss {losses[name][0]:.2f}, largest {max(losses[name]):6.2f}')
 
 # %% tags=["hide-input"]
+# draw the losses
 fig, ax = plt.subplots(figsize=(5, 2.4), layout='constrained')
 for name, values in losses.items():
     ax.semilogy(values, label=name)
@@ -435,6 +436,7 @@ viz.show_source(fcn.fcn8s_at_once)
 #   1×1 convolution of two concatenated maps is the sum of a 1×1 convolution of each.
 
 # %% tags=["hide-input"]
+# check: a convolution of both is the sum of two convolutions
 rng = np.random.default_rng(0)
 a = rng.standard_normal((1, 3, 4, 4))
 b = rng.standard_normal((1, 6, 4, 4))

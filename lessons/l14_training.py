@@ -48,6 +48,7 @@ plt.rcParams.update({'figure.dpi': 100, 'image.interpolation': 'nearest'})
 # Step through it for two weights; the second has no gradient, only decay:
 
 # %% tags=["hide-input"]
+# step through SGD with momentum and weight decay
 g = np.array([1., 0.])
 params = {'w': np.array([2., 2.])}
 sgd = tinyfcn.optim.SGD(lr=.5, momentum=.5, weight_decay=.1)
@@ -214,6 +215,7 @@ for row in training.train(overfit_net, single_image, overfit_recipe, optimizer):
         maps[row['step']] = loss_map(overfit_net, image, label)
 
 # %% tags=["hide-input"]
+# draw the loss maps
 figure, axes = plt.subplots(1, 5, figsize=(7.5, 1.4), layout='constrained')
 axes[0].imshow(single_image[0][0])
 axes[1].imshow(viz.colours(label[0]))
@@ -262,6 +264,7 @@ print(f'mean IU {scores["mean_iu"]:.3f} on {len(val_set)} held-out images; IU by
 assert scores['mean_iu'] > .9
 
 # %% tags=["hide-input"]
+# draw the loss
 plt.figure(figsize=(6, 2.1))
 plt.semilogy(history, color='#9aa0aa', lw=.8)
 plt.semilogy(np.convolve(history, np.ones(10) / 10, 'valid'), color='#0072b2')

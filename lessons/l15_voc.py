@@ -58,6 +58,7 @@ plt.rcParams.update({'figure.dpi': 100, 'image.interpolation': 'nearest'})
 # The results of FCN-8s on the test set of VOC 2012 by class, as cited in later papers:
 
 # %% tags=["hide-input"]
+# draw the IU of each class in the paper
 paper = dict(sorted(PAPER_VOC_TEST.items(), key=lambda item: item[1]))
 assert abs(np.mean([*paper.values()]) - 62.2) < .05                 # the paper's mean IU
 figure, ax = plt.subplots(figsize=(8, 2.4), layout='constrained')
@@ -80,6 +81,7 @@ plt.show()
 # aeroplane, the triangle for the bicycle, and so on. As in VOC, the images differ in size.
 
 # %% tags=["hide-input"]
+# make a small data set in the form of VOC
 folder = TemporaryDirectory()                           # deleted when the kernel stops
 root = Path(folder.name) / 'VOC'
 for part in 'JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation':
@@ -101,6 +103,7 @@ print(f'{len(dataset)} images, {len(dataset.classes)} classes; image {image.shap
       f'label {label.shape} with the values {np.unique(label).tolist()}')
 
 # %% tags=["hide-input"]
+# draw an image, its label and void
 viz.side_by_side({'image': image, 'label in its colours': viz.colours(label),
                   'void': label == 255}, width=2.4)
 
@@ -151,6 +154,7 @@ plt.show()
 VGG = dict(order='BGR', scale=1, mean=(104.00699, 116.66877, 122.67892), std=(1, 1, 1))
 
 # %% tags=["hide-input"]
+# step through the preparation of three pixels
 small = np.array([[[255, 0, 0], [0, 255, 0], [255, 255, 255]]], 'uint8')        # (H, W, 3), RGB
 x = prepare(small, VGG)[0]
 cells = [[0, j] for j in range(3)]
@@ -214,6 +218,7 @@ check('preprocess', preprocess_mine)
 photo_file = ''                                         # the path of a photo, such as 'dog.jpg'
 
 # %% tags=["hide-input"]
+# classify a photo, prepared in four ways
 portrait = get_sample_data('grace_hopper.jpg', asfileobj=False)
 photo = resize_shorter(read_image(photo_file or portrait), 512)
 
@@ -325,6 +330,7 @@ for metric in 'pixel_acc', 'mean_iu':
 # the same effect.
 
 # %% tags=["hide-input"]
+# draw the learning rates
 pixels = 500 * 375
 by_sum = [1e-10, 1e-10 * pixels, 1e-10 * pixels / (1 - .99)]
 by_mean = [1e-4, 1e-4, 1e-4 / (1 - .9)]
@@ -368,6 +374,7 @@ for wrong in dict(lr=1e-4), dict(loss='mean'):
 # 1e-10 · 5e-4 · 100 · 100,000 = 5e-7. Weight decay is in the authors' settings, but has no effect.
 
 # %% tags=["hide-input"]
+# check
 shrinkage = heavy.lr * heavy.weight_decay / (1 - heavy.momentum) * heavy.steps
 assert np.isclose(shrinkage, 5e-7)
 
@@ -435,6 +442,7 @@ except ValueError as error:
 # decay, the sum with lr/n and the mean with lr take the same step, up to rounding.
 
 # %% tags=["hide-input"]
+# check: one step by the sum, one by the mean
 image, label = dataset[0]
 x = prepare(image, VGG)
 y = label[None]
@@ -473,6 +481,7 @@ print(iu_table(tinyfcn.metrics.scores(hist), hist, val_set.classes))
 # If one of them is here, the next cell segments the photo with it.
 
 # %% tags=["hide-input"]
+# the mask of a trained net, if its weights are here
 available = [name for name in ('fcn_resnet50', 'pascal-fcn8s-dag') if cached_weights(name)]
 if available:
     trained_net = tinyfcn.pretrained(available[0])

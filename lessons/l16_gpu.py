@@ -86,6 +86,7 @@ viz.show_source(ops.softmax_cross_entropy)
 #     y = cupy.asnumpy(y)             device to host
 
 # %% tags=["hide-input"]
+# draw host and device
 figure, ax = plt.subplots(figsize=(7.5, 1.8), layout='constrained')
 for left, title, text in [(0, 'host', 'files, images, Python\nnumpy.ndarray'),
                           (6, 'device', 'weights, values, gradients\ncupy.ndarray')]:
@@ -200,6 +201,7 @@ check('standardize', standardize_mine)
 # read:
 
 # %% tags=["hide-input"]
+# step through the queue of a GPU
 frames = []
 for tick in range(13):
     number = tick // 4 + 1

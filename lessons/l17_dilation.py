@@ -107,6 +107,7 @@ check('dilate_kernel', dilate_kernel_mine)
 viz.show_source(ops.im2col)
 
 # %% tags=["hide-input"]
+# check: the same as a kernel with zeros between its taps
 rng = np.random.default_rng(1)
 image = rng.standard_normal((1, 3, 9, 8))
 kernels = rng.standard_normal((4, 3, 3, 3))
@@ -141,6 +142,7 @@ for dilations in (1, 1, 1), (2, 2, 2), (1, 2, 4):
           f'stride {alignment.scale[0]}, receptive field {alignment.field[0]}')
 
 # %% tags=["hide-input"]
+# check
 fields = [stacked(d).conv3.alignment.field[0] for d in [(1, 1, 1), (2, 2, 2), (1, 2, 4)]]
 assert fields == [7, 13, 15]
 
@@ -301,6 +303,7 @@ tracing.paths([1, 2, 4])
 # do not change by one bit.
 
 # %% tags=["hide-input"]
+# draw the number of paths from each pixel
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6))
 for ax, dilations in zip(axes, [(1, 1, 1), (2, 2, 2), (1, 2, 4)]):
     n = stacked(dilations)

@@ -170,6 +170,7 @@ for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
 print(f'score: {sizes["score"][0]} rows, {net.score.alignment}')
 
 # %% tags=["hide-input"]
+# check
 sizes = net.sizes((572, 572))
 for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
     difference = sizes[skip][0] - sizes[f'upconv{level}'][0]
@@ -242,6 +243,7 @@ for bins in BINS:
 viz.side_by_side(shown, width=1.9)
 
 # %% tags=["hide-input"]
+# check
 whole, _ = ops.avg_pool_to(scene, 1)
 assert np.allclose(whole[0, :, 0, 0], scene.mean((0, 2, 3)))
 
