@@ -459,6 +459,28 @@ def test_no_control_is_below_the_fold_of_a_phone(name, show):
         assert box['y'] + box['height'] <= 844 and box['x'] + box['width'] <= 390
 
 
+@pytest.mark.parametrize('wide, high', [(390, 844), (1280, 800)])
+def test_all_is_on_one_screen(wide, high, show):
+    names = [name for name, player in PLAYERS.items() if player.trace['kind'] == 'stack'
+             or len(player.trace.get('grids', player.trace.get('panels', ()))) > 3]
+    assert {'stack', 'walk_back', 'transposed_matrix', 'mean_field'} < {*names}
+    for name in names:
+        page = show(PLAYERS[name].page(), wide, high)
+        page.locator('main').press('End')
+        page.wait_for_function(f"document.querySelector('main').offsetHeight <= {high}")
+
+
+def test_formulas_are_typeset_and_their_text_is_kept(show):
+    page = show(PLAYERS['stack'].page())
+    page.locator('main').press('ArrowRight')
+    fraction = page.locator('.caption mfrac').last
+    assert fraction.text_content() == '(3 − 1)/2'
+    assert fraction.locator('.unseen').all_text_contents() == ['(', ')/']
+    page = show(PLAYERS['two channels'].page())
+    assert page.locator('.caption msub').text_content() == 'y[0,0]'
+    assert page.locator('.caption .term math').count() == 8
+
+
 def test_what_a_step_writes_is_in_sight_on_a_low_screen(show):
     page = show(PLAYERS['zero_insert'].page(), wide=390, high=560)
     for key in 'End', 'Home', 'ArrowRight':

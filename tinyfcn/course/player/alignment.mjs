@@ -22,7 +22,7 @@ function draw(stage, trace, { show, current }) {
   return index => {
     if (stage.clientWidth !== width) {
       width = stage.clientWidth
-      const scale = fitMaps(stage, panels.map(panel => panel.figure), trace)
+      const scale = fitMaps(stage, panels.length, trace)
       panels.forEach((panel, k) => drawTiles(panel, k, scale))
     }
     const frame = trace.frames[index], unit = frame.units[trace.drag]

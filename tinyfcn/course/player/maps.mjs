@@ -7,11 +7,12 @@ const TILE = .84                                    // of the distance between t
 const DENSEST = 2.5                                 // screen pixels between two units
 const AROUND = .5                                   // half a pixel: positions are those of centres
 const GAP = 14, TITLE = 40                          // screen pixels between maps, and above one
+const OTHER_HEIGHT = 290                            // screen pixels: of all but the maps
 const SMALLEST = 80                                 // screen pixels: width of a map
-const FULL = .8                                     // how much a line that is not full is worth
+const FULL = .7                                     // how much a line that is not full is worth
 
 // The map with its tiles, in an image that shows the pixels of `extent`.
-// -> { figure, svg, layer }: what changes is drawn into the layer
+// -> { svg, tiles, layer, map }: what changes is drawn into the layer
 function drawMap(parent, trace, map) {
   const figure = append(parent, 'figure', { class: 'map' })
   append(figure, 'figcaption', {}, map.title)
@@ -26,7 +27,7 @@ function drawMap(parent, trace, map) {
     append(svg, 'image', { ...box, href: trace.image, preserveAspectRatio: 'none' })
   }
   const tiles = append(svg, 'g'), layer = append(svg, 'g')
-  return { figure, svg, tiles, layer, map }
+  return { svg, tiles, layer, map }
 }
 
 // The tiles of a map, as a pattern; where they are too dense to see, their area.
@@ -61,20 +62,20 @@ function drawCross(layer, trace, [y, x]) {
 
 const centreOf = ({ scale, shift }, unit) => unit.map((n, axis) => scale[axis] * n + shift[axis])
 
-// Sizes the maps so that they are as large as fits, in lines that are full if that costs little.
+// Sizes `count` maps so that they are as large as fits, in lines that are full if that costs little.
 // -> screen pixels for a pixel of the image
-function fitMaps(stage, figures, trace, most = visibleHeight() - 270) {
+function fitMaps(stage, count, trace, most = visibleHeight() - OTHER_HEIGHT) {
   const [[top, bottom], [left, right]] = trace.extent
   const wide = right - left + 1, high = bottom - top + 1
-  const layouts = figures.map((_, k) => {
-    const lines = Math.ceil(figures.length / (k + 1))
-    const space = (stage.clientWidth - k * GAP) / (k + 1) - 1
+  const layouts = [...Array(count).keys()].map(k => {
+    const columns = k + 1, lines = Math.ceil(count / columns)
+    const space = (stage.clientWidth - k * GAP) / columns - 1
     const width = Math.min(space, ((most - lines * TITLE) / lines) * wide / high)
-    return { width, worth: width * (lines * (k + 1) === figures.length ? 1 : FULL) }
+    return { width, columns, worth: width * (lines * columns === count ? 1 : FULL) }
   })
   const best = layouts.reduce((a, b) => b.worth > a.worth ? b : a)
   const width = Math.max(SMALLEST, best.width)
-  figures.forEach(figure => { figure.style.width = `${width}px` })
+  stage.style.gridTemplateColumns = `repeat(${best.columns}, ${width}px)`
   return width / wide
 }
 

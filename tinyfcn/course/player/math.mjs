@@ -6,10 +6,10 @@
 
 const MATH = 'http://www.w3.org/1998/Math/MathML'
 const TOKEN = new RegExp([
-  /(?<fraction>\([^()]+\)\/\d+)/, /(?<indexed>[A-Za-z]\w*(?:\[[\d,]+\])+)/,
-  /(?<power>e\^[\w.−]+)/, /(?<number>\d+(?:\.\d+)?(?:e−?\d+)?)/, /(?<operator>[+−]?=|[≈+−·×/])/,
+  /(?<fraction>\([^()]+\)\/\d+)/, /(?<indexed>[A-Za-z]\w*(?:\[[\w,]+\])+)/,
+  /(?<power>e\^[\w.−]+)/, /(?<number>\d+(?:\.\d+)?(?:e−?\d+)?)/, /(?<operator>[+−]?=|[≈+−·/])/,
   /(?<bracket>[()⌈⌉⌊⌋,:…])/, /(?<name>max|mean|log|[pqwxy](?![A-Za-z]))/, /(?<space>\s+)/,
-  /(?<text>[^\s\d=≈+−·×/()⌈⌉⌊⌋,:…]+|.)/,
+  /(?<text>[^\s\d=≈+−·/()⌈⌉⌊⌋,:…]+|.)/,
 ].map(part => part.source).join('|'), 'gu')
 const STRONG = ['fraction', 'indexed', 'power', 'operator']     // these alone make a formula
 
@@ -33,7 +33,11 @@ function typeset(parent, text, isFormula) {
       return parent.append(tokens.map(([, token]) => token).join(''))
     }
     const math = mathElement(parent, 'math')
-    tokens.forEach(([kind, token]) => typesetToken(math, kind, token, tokens.length === 1))
+    tokens.forEach(([kind, token], k) => {
+      const sign = typesetToken(math, kind, token, tokens.length === 1)
+      const isFirst = !k || ['bracket', 'operator'].includes(tokens[k - 1][0])
+      if (kind === 'operator' && isFirst && tokens.length > 1) sign.setAttribute('form', 'prefix')
+    })
   })
 }
 
@@ -53,7 +57,7 @@ function typesetToken(parent, kind, token, isAlone) {
     const sign = mathElement(parent, 'mo', token)
     if (isAlone) ['lspace', 'rspace'].forEach(side => sign.setAttribute(side, 0))
     if (kind === 'bracket') sign.setAttribute('stretchy', false)
-    return
+    return sign
   }
   mathElement(parent, kind === 'number' ? 'mn' : kind === 'name' ? 'mi' : 'mtext', token)
 }

@@ -31,7 +31,7 @@ function draw(stage, trace, player) {
     place.replaceChildren()
     const map = mapOf(trace, index), shown = { extent, maps: [image, map], image: trace.image }
     const panel = drawMap(place, shown, map)
-    const scale = fitMaps(place, [panel.figure], shown, heightLeft(place, table))
+    const scale = fitMaps(place, 1, shown, heightLeft(place, table))
     drawTiles(panel, 0, scale)
     const paint = () => paintUnit(panel, shown, trace.frames[index], pixel)
     follow(panel.svg, shown, to => { pixel = to; paint() })
