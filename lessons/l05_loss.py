@@ -166,9 +166,9 @@ check('softmax_cross_entropy', softmax_cross_entropy_mine)
 # %% [markdown]
 # This is the library's op, forward and backward. The gradient is so cheap that the forward computes
 # it as well, and the backward only returns it. The lines from `shifted` to `dscore` are what you
-# have just written; the others check arguments and serve weights of classes or pixels and label
-# smoothing, which this course does not use. (`floats` checks the array and returns its library,
-# here NumPy.)
+# have just written. The others check the arguments, or are for three options that this course does
+# not use: weights of classes, weights of pixels, and label smoothing. (`floats` checks the array
+# and returns its library, here NumPy.)
 
 # %%
 viz.show_source(ops.softmax_cross_entropy, backward=True)

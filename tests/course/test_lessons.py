@@ -156,6 +156,14 @@ def test_a_reader_sees_the_idea_and_not_the_drawing(path, course):
 
 
 @each
+def test_a_folded_cell_says_what_it_does(path, course):
+    """JupyterLab shows the first line of a folded cell."""
+    for kind, text in course.read_cells(path):
+        if kind == 'folded':
+            assert text.startswith(('# ', 'import ', 'from ', 'assert ')), text
+
+
+@each
 def test_the_minutes_of_a_lesson_are_honest(path, course):
     cells = course.read_cells(path)
     minutes = course.reading_minutes(cells)
