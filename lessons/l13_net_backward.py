@@ -43,6 +43,7 @@ rng = np.random.default_rng(5)
 # its end guarantees that.
 
 # %% tags=["hide-input"]
+# step through the gradients of four values
 FACTORS = [[], [(0, 2)], [(1, 3)], [(1, 1), (2, 4)]]    # of each value: (value it reads, factor)
 gradients = [0, 0, 0, 1]
 frames = [dict(caption='the gradient of the score is given: 1', set={}, highlight={'d': [[0, 3]]})]
@@ -56,7 +57,8 @@ for i in (3, 2, 1):
             set={'d': [[0, read, gradients[read]]]}, highlight={'d': [[0, i], [0, read]]}))
 assert gradients == [26, 13, 4, 1]
 Player(dict(kind='grid', title='gradients of v0, v1, v2, v3', frames=frames, grids=[
-    dict(name='d', title='d: the gradients of v0, v1, v2, v3', values=[[0, 0, 0, 1]], row=0)]))
+    dict(name='d', title='d: the gradients of v0, v1, v2, v3', values=[[0, 0, 0, 1]], row=0,
+         colours='shade')]))
 
 # %% [markdown]
 # ### Exercise: backpropagate
