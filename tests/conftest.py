@@ -5,6 +5,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import portable
+import pytest
+
 # before NumPy is loaded: on matrices so small a second thread only waits for the first
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 # what the user who runs the tests has fetched is none of their business; there is nothing here
@@ -30,6 +33,16 @@ SHARE_OF = dict(models='family', weights='family', viz='family', cli='family',
 pytest_plugins = ['published', 'fake_cuda.fixtures']
 
 spent = Counter()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call():
+    try:
+        return (yield)
+    except AttributeError as error:
+        if portable.is_missing(error):
+            pytest.skip(f'os.{error.name} is missing on this system')
+        raise
 
 
 def pytest_runtest_logreport(report):

@@ -1,7 +1,5 @@
 """Ctrl-C, SIGTERM, closed terminals and too little memory, at any moment of real commands."""
 import os
-import pty
-import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +8,7 @@ from shutil import copy
 
 import pytest
 from kill_campaign import processes_of
+from portable import pty, resource
 from training_samples import CENTRED, write_bright_halves
 
 from tinyfcn import build

@@ -1,13 +1,11 @@
 """How far a download is: a bar on a terminal, lines in a log file, nothing without stderr."""
-import fcntl
 import os
-import pty
 import struct
 import sys
-import termios
 from contextlib import contextmanager
 
 import pytest
+from portable import fcntl, pty, termios
 
 from tinyfcn.fetch import progress
 from tinyfcn.fetch.progress import Progress

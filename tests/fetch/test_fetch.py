@@ -3,7 +3,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from local_mirror import FILES, HALF, LENGTH, OTHER, RNG, SHA256, TAR
+from portable import resource
 from test_unpack import files_in, tar_of, zip_of
 
 from tinyfcn.data.fetch import fetch_dataset, fetched_root

@@ -3,7 +3,6 @@ import gzip
 import io
 import lzma
 import os
-import resource
 import stat
 import tarfile
 import zipfile
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from bounded_reader import bounded_reader
+from portable import resource
 from test_weights_fuzz import damage
 
 from tinyfcn.fetch import unpack as unpack_module

@@ -13,6 +13,7 @@ from zlib import compress, crc32
 import numpy as np
 import pytest
 from PIL import Image
+from portable import mkfifo
 
 from tinyfcn import weights
 from tinyfcn.data.lists import read_list
@@ -72,7 +73,7 @@ def test_a_link_is_refused_and_its_target_is_unchanged(tmp_path):
     assert target.read_bytes() == b'old' and link.is_symlink()
 
 
-@pytest.mark.parametrize('make', [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize('make', [mkfifo, os.mkdir])
 def test_what_is_no_file_is_not_replaced(tmp_path, make):
     make(tmp_path / 'a')
     with pytest.raises(ValueError, match='not a file'):

@@ -1,7 +1,6 @@
 """Arguments of the wrong kind and of absurd sizes: an op computes, or refuses in a sentence of its
 own, at once. No error of Python's or NumPy's comes up from inside.
 """
-import resource
 from copy import deepcopy
 from inspect import signature
 from time import perf_counter
@@ -9,6 +8,7 @@ from traceback import walk_tb
 
 import numpy as np
 import pytest
+from portable import resource
 from samples import NAMES
 from test_refusals import EXAMPLE, FIVE, LABEL, X
 

@@ -1,10 +1,10 @@
 """Picture files: whole or not at all, marked as tinyfcn's own, and safe from any name in them."""
 import os
-import resource
 
 import numpy as np
 import pytest
 from PIL import Image
+from portable import resource
 
 from tinyfcn import build
 from tinyfcn.cli import main

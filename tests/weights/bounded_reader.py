@@ -5,7 +5,6 @@ how long it took; a limit of the system (RLIMIT_AS) stands behind it, and a time
 """
 import json
 import os
-import resource
 import select
 import subprocess
 import sys
@@ -137,6 +136,8 @@ def serve(limit):
     except ImportError:
         pass
     most = status('VmSize') + limit
+    import resource
+
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     for line in sys.stdin:
         print(json.dumps(read(*json.loads(line))), flush=True)

@@ -2,12 +2,12 @@
 import hashlib
 import io
 import os
-import resource
 import threading
 
 import numpy as np
 import pytest
 from local_mirror import Row, npz_bytes
+from portable import resource
 from weights_samples import SMALL_CAFFE, caffemodel
 
 from tinyfcn.fetch import files

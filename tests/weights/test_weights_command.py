@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+from portable import mkfifo
 from weights_samples import floats
 
 from tinyfcn import weights
@@ -41,7 +42,7 @@ def test_convert_writes_through_no_link(foreign, capsys):
 @pytest.mark.parametrize('make, message', [
     (lambda path: None, 'x.pth: no such file; '),
     (os.mkdir, 'x.pth: neither best.safetensors nor last.safetensors is in this folder'),
-    (os.mkfifo, 'x.pth: a pipe or a device, not a file')],
+    (mkfifo, 'x.pth: a pipe or a device, not a file')],
     ids=['missing', 'folder', 'pipe'])
 def test_a_path_that_is_no_file_is_described(foreign, capsys, make, message):
     make('x.pth')
