@@ -43,6 +43,8 @@ copybutton_prompt_is_regexp = True
 html_theme = 'pydata_sphinx_theme'
 html_title = 'tinyfcn'
 html_static_path = ['_static']
+# pages of no section have no list of its pages
+html_sidebars = {'docs/faq': [], 'CONTRIBUTING': [], 'CHANGELOG': []}
 html_css_files = ['site.css']
 html_extra_path = ['_root']             # index.html, which leads to docs/index.html
 html_show_sourcelink = False

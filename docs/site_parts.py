@@ -38,11 +38,21 @@ def lesson_card(path):
     cells = nbformat.read(path, as_version=4).cells
     title = re.match(r'# (.+)', cells[0].source)[1]
     question = re.search(r'\*\*([^*]+\?)\*\*', cells[0].source)[1].replace('\n', ' ')
-    figure = next(output.data['image/png'] for cell in cells for output in cell.get('outputs', ())
-                  if 'image/png' in output.get('data', ()))
+    images = [address for cell in cells for address in images_of(cell)]
+    if not images:
+        raise ValueError(f'{path.name}: no image among its outputs; add a figure for its card')
     return (f':::{{grid-item-card}} {title}\n:link: /lessons/{path.stem}\n:link-type: doc\n\n'
-            f'```{{raw}} html\n<img class="figure" alt="" src="data:image/png;base64,'
-            f'{"".join(figure.split())}">\n```\n{question}\n:::\n')
+            f'```{{raw}} html\n<img class="figure" alt="" src="{images[0]}">\n```\n'
+            f'{question}\n:::\n')
+
+
+def images_of(cell):
+    """The addresses of the images that a cell shows, each with its data in it."""
+    for output in cell.get('outputs', ()):
+        data = output.get('data', {})
+        if 'image/png' in data:
+            yield 'data:image/png;base64,' + ''.join(data['image/png'].split())
+        yield from re.findall(r'<img[^>]* src="(data:[^"]+)"', data.get('text/html', ''))
 
 
 def docstring_to_rst(app, what, name, obj, options, lines):
@@ -81,12 +91,20 @@ def describe_figures(app, doctree):
             image['alt'] = f'figure: {section[0].astext()}'
 
 
+def prepare_page(app, page, template, context, doctree):
+    """Tell the templates whether there is a JupyterLite site; mend the pages of source code."""
+    context['lite_is_built'] = (Path(app.outdir) / 'lite/lab/index.html').exists()
+    if page.startswith('_modules/'):
+        # viewcode links back to the wrong name where a function is exported twice
+        back = r'<a class="viewcode-back".*?</a>'
+        context['body'] = re.sub(back, '', context['body'])
+
+
 def setup(app):
     app.add_directive('player', Player)
     app.add_directive('lessons', Lessons)
     app.connect('autodoc-process-docstring', docstring_to_rst)
     app.connect('autodoc-process-signature', shorten_types)
     app.connect('doctree-read', describe_figures)
-    app.connect('html-page-context', lambda app, page, template, context, tree: context.update(
-        lite_is_built=(Path(app.outdir) / 'lite/lab/index.html').exists()))
+    app.connect('html-page-context', prepare_page)
     return dict(parallel_read_safe=True)
