@@ -5,7 +5,7 @@ CUDA_MAJOR ?= 12
 EXTRAS = fast mpi onnx h5 video tensorboard lessons docs test bench
 PYODIDE_SHA256 = caa1e953ad27b723fe417b07ffabee16138a60e90be3ed25d0fb6cf54b927392
 # two halves of all that `make test` leaves out: each keeps about one core busy
-FIRST = lessons or browser or demo or docs or lite
+FIRST = lessons or browser or explain or demo or docs or lite
 SECOND = compiled or crash or fuzz or mpi or realdata or onnx or package
 
 .PHONY: demo test test-more test-first test-second lessons lite lite-check docs chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint constraints clean

@@ -1,0 +1,51 @@
+// One box: its line in the model, its channels, and one of its values as a sum or a maximum.
+import { append, heatColour, numberText, paint } from './dom.mjs'
+
+// box: its description; choose(channel) when a channel is clicked
+export function showBox(parent, box, answer, choose) {
+  const { channel, channels, unit, size, images, terms } = answer
+  parent.replaceChildren()
+  append(parent, 'p', { class: 'line' }, box.line)
+  const { scale, field } = box.alignment ?? {}
+  append(parent, 'p', {}, `${channels} channels of ${size[0]}×${size[1]}`
+    + (scale ? `; one unit for every ${numberText(scale[0], 2)} pixels, and it depends on `
+      + `${field[0]}×${field[1]} pixels` : ''))
+  const row = append(parent, 'div', { class: 'channels' })
+  images.forEach((image, c) => {
+    const canvas = append(row, 'canvas', { tabindex: 0, role: 'button',
+                                           'aria-label': `channel ${c}`,
+                                           class: c === channel ? 'chosen' : '' })
+    paint(canvas, image.size, pixel => heatColour(image.pixels[pixel]))
+    canvas.onclick = () => choose(c)
+    canvas.onkeydown = event => { if (event.key === 'Enter') choose(c) }
+  })
+  if (images.length < channels) append(row, 'span', {}, `… of ${channels}`)
+  if (terms) showTerms(append(parent, 'div', { class: 'terms' }), box, terms, channel, unit)
+}
+
+function showTerms(parent, box, { kind, value, terms, rest, bias, count }, channel, [row, column]) {
+  append(parent, 'p', {}, `${box.name}[${channel}, ${row}, ${column}] = ${numberText(value, 3)}, `
+    + (kind === 'max' ? 'the largest of' : 'the sum of'))
+  const table = append(parent, 'table')
+  const largest = Math.max(...terms.map(({ x, w = 1 }) => Math.abs(x * w)), 1e-9)
+  for (const { text, x, w } of terms) {
+    const line = append(table, 'tr', { class: kind === 'max' && x === value ? 'chosen' : '' })
+    append(line, 'td', {}, text)
+    append(line, 'td', { class: 'sum' }, w === undefined ? numberText(x, 3)
+      : `${numberText(x, 3)} × ${numberText(w, 3)}`)
+    const product = w === undefined ? x : x * w
+    const bar = append(append(line, 'td'), 'span', { class: product < 0 ? 'bar negative' : 'bar' })
+    bar.style.width = `${Math.max(1, 60 * Math.abs(product) / largest)}px`
+  }
+  if (kind === 'max') return
+  if (count > terms.length) {
+    appendRow(table, `${count - terms.length} others`, rest)
+  }
+  if (bias !== undefined) appendRow(table, 'bias', bias)
+}
+
+function appendRow(table, text, value) {
+  const line = append(table, 'tr')
+  append(line, 'td', {}, text)
+  append(line, 'td', { class: 'sum' }, numberText(value, 3))
+}
