@@ -163,8 +163,9 @@ def test_the_tables_of_results():
                        '2.000/2.000 (×2.00)', '50% † |']
     assert any('| not run | not run | not run | 50% |' in line
                for line in report.fcn_section([dict(net, what='forward')]))
-    assert cells(report.train_speed_section([dict(recipe='camvid-16s', threads=1, images=4, times=both)])
-                 ) == ['| camvid-16s', '1', '4.0', '1.3', '2.0', '×2.00 |']
+    pace = dict(recipe='camvid-16s', threads=1, images=4, times=both)
+    assert cells(report.train_speed_section([pace])) == ['| camvid-16s', '1', '4.0', '1.3', '2.0',
+                                                         '×2.00 |']
     layer = dict(net='A', layer='conv', threads=1, c=3, k=8, ksize=[3, 3], size=[9, 9], flop=2e9,
                  forward=both, backward=both, least_seconds=dict(forward=.25, backward=1.5))
     sections = [*report.conv_section([layer, dict(layer, layer='other')])]

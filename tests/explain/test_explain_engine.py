@@ -89,7 +89,7 @@ def test_ops_and_their_gradients(engine):
 # ---- Nets
 
 def random_net(name, width=1):
-    """With statistics, biases and scores that are not zero, in half precision as a page has them."""
+    """No statistic, bias or score is zero; all are in half precision, as a page has them."""
     net = tinyfcn.build(name, n_class=7, width=width)
     rng = np.random.default_rng(0)
     for key, w in {**net.params, **net.state}.items():
@@ -176,7 +176,7 @@ def test_layers_of_all_nets(engine):
 
 
 def random_stack(seed):
-    """Convolutions, pools and upsampling, and at the end a crop like an earlier box where it fits."""
+    """Convolutions, pools and upsampling; at the end a crop like an earlier box, where it fits."""
     rng = np.random.default_rng(seed)
     net = Net()
     x = net.data

@@ -44,7 +44,7 @@ COMMANDS = {
     'replay': Command('replay', 'reopen a step of a run: its images, loss and gradients as a page'),
     'summary': Command('summary', 'print a net as a table, or compare several nets'),
     'draw': Command('draw', 'draw a net, or what it computes for an image'),
-    'explain': Command('explain', 'write a page in which a net runs on any picture, in the browser'),
+    'explain': Command('explain', 'write a page in which a net runs, on any picture'),
     'weights': Command('weights', 'get trained weights by name; inspect or convert a file'),
     'export': Command('export', 'write a net for ONNX Runtime, PyTorch and other programs'),
     'check': Command('check', 'validate every image and mask of a data set'),

@@ -50,11 +50,12 @@ async function start(data) {
     reset: () => follow(ask('reset')),
   })
 
+  let note = ''             // what the status says while nothing is computed
   const guard = async promise => {
     status.textContent = 'computing …'
     try {
       const answer = await promise
-      status.textContent = ''
+      status.textContent = note
       return answer
     } catch (error) {
       status.textContent = `This picture does not go through the net: ${error.message}`
@@ -68,7 +69,8 @@ async function start(data) {
   const apply = async answer => {
     layers = answer.layers
     const [h, w] = answer.size
-    status.textContent = `${answer.seconds.toFixed(2)} s for ${h}×${w} pixels`
+    note = `${answer.seconds.toFixed(2)} s for ${h}×${w} pixels`
+    status.textContent = note
     sizes = { data: answer.size }
     for (const name in answer.images) sizes[name] = answer.images[name].size
     picture.show(answer.labels)

@@ -1,0 +1,267 @@
+"""The explainer's page as a reader uses it, in Chromium: it shows what the library computes."""
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+import tinyfcn
+from tinyfcn import viz
+from tinyfcn.data import shapes
+from tinyfcn.data.transforms import prepare
+from tinyfcn.explain import Part, make_calculator, make_page
+from tinyfcn.prediction.pixel import explain_pixel, part_of_score, score_layers
+
+pytestmark = pytest.mark.explain
+CLASSES = ['background', 'disc', 'triangle', 'ring', 'flower']
+PREPROCESS = dict(order='BGR', scale=1 / 64, mean=(2., 2.1, 1.9), std=(1, 1.5, 1))
+MASK = """() => {
+    const { width, height } = document.querySelectorAll('figure canvas')[1]
+    const context = document.querySelectorAll('figure canvas')[1].getContext('2d')
+    return [height, width, ...context.getImageData(0, 0, width, height).data]
+}"""
+
+
+def random_net(name):
+    """With weights of half precision, and scores large enough to differ."""
+    net = tinyfcn.build(name, n_class=len(CLASSES), width=.5)
+    rng = np.random.default_rng(0)
+    for key, w in {**net.params, **net.state}.items():
+        if key.startswith('score'):
+            w[...] = rng.normal(0, .3, w.shape)
+        w[...] = w.astype('float16')
+    net.about.update(classes=CLASSES, preprocess=PREPROCESS)
+    return net
+
+
+NETS = {name: random_net(name) for name in ('tiny_32s', 'tiny_8s')}
+IMAGE, _ = shapes.generate(0, 1, (60, 80), n_class=5)
+COLOURS = viz.class_colours(CLASSES)[:len(CLASSES)]
+
+
+@pytest.fixture(scope='module')
+def page(browser, tmp_path_factory):
+    """The page of two nets; an error or a request fails the test that ends then."""
+    path = tmp_path_factory.mktemp('explain') / 'page.html'
+    path.write_text(make_page([Part(*item) for item in NETS.items()], IMAGE, 'two nets',
+                              ['Why?']), 'utf-8')
+    page = browser.new_page(viewport=dict(width=1280, height=900))
+    page.problems = []
+    page.on('pageerror', lambda error: page.problems.append(str(error)))
+    page.on('console', lambda message: page.problems.append(message.text)
+            if message.type == 'error' else None)
+    page.on('request', lambda request: page.problems.append(request.url)
+            if not request.url.startswith(('data:', 'blob:', path.as_uri())) else None)
+    page.goto(path.as_uri())
+    page.set_default_timeout(20_000)
+    yield page
+    page.close()
+
+
+@pytest.fixture(autouse=True)
+def no_problems(page):
+    expect(page.locator('.status')).to_contain_text('60×80 pixels', timeout=30_000)
+    expect(page.locator('table.parts')).to_be_visible()
+    yield
+    assert page.problems == []
+
+
+def shown_mask(page):
+    """The classes by the colours of the mask; -1 where the chosen pixel is marked."""
+    height, width, *rgba = page.evaluate(MASK)
+    rgb = np.array(rgba).reshape(height, width, 4)[..., :3]
+    found = np.full((height, width), -1)
+    for c, colour in enumerate(COLOURS):
+        found[(rgb == colour).all(-1)] = c
+    return found
+
+
+def assert_mask(page, wanted):
+    """Of all pixels but the 25 that mark the chosen one; a tie in rounding may go either way."""
+    def agreement():
+        found = shown_mask(page)
+        return (found == wanted)[found >= 0].mean() if found.shape == wanted.shape else 0
+    for _ in range(100):
+        if agreement() > .998:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f'only {agreement():.3f} of the pixels have the class of the library')
+
+
+def mask_of(name, layers=None):
+    """By the library; if of all score layers only these had values."""
+    net = NETS[name]
+    data = prepare(IMAGE, PREPROCESS)
+    if layers is None:
+        return net.forward(data)[0].argmax(0)
+    return sum(part_of_score(net, score_layers(net), layer, data) for layer in layers).argmax(0)
+
+
+def choose_net(page, i):
+    slider = page.locator('.tools input[type=range]').first
+    slider.fill(str(i))
+    expect(page.locator('.tools output').first).to_have_text([*NETS][i])
+
+
+def click_mask(page, row, column):
+    canvas = page.locator('figure canvas').nth(1)
+    box = canvas.bounding_box()
+    canvas.click(position=dict(x=(column + .5) * box['width'] / 80,
+                               y=(row + .5) * box['height'] / 60))
+    expect(page.locator('.pixel')).to_contain_text(f'Row {row}, column {column}')
+
+
+def number(text):
+    return float(text.replace('−', '-'))
+
+
+def test_masks_and_skips(page):
+    for i, name in enumerate(NETS):
+        choose_net(page, i)
+        assert_mask(page, mask_of(name))
+    page.get_by_role('checkbox', name='score_pool3').uncheck()
+    assert_mask(page, mask_of('tiny_8s', ['score_fr', 'score_pool4']))
+    page.get_by_role('checkbox', name='score_pool3').check()
+    assert_mask(page, mask_of('tiny_8s'))
+
+
+def test_the_score_of_a_pixel_is_a_sum(page):
+    choose_net(page, 1)
+    click_mask(page, 20, 33)
+    found = explain_pixel(NETS['tiny_8s'], IMAGE, 20, 33)
+    rows = page.locator('table.parts tbody tr')
+    assert rows.count() == len(CLASSES)
+    shown = {}
+    for row in rows.all():
+        numbers = [number(text) for text in row.locator('.number, .sum').all_text_contents()]
+        shown[row.locator('th').text_content()] = numbers
+    for c, name in enumerate(CLASSES):
+        wanted = [*(part[c] for part in found.parts.values()), found.score[c]]
+        assert np.allclose(shown[name], wanted, atol=.0051), name
+    assert [*shown] == [CLASSES[c] for c in np.argsort(-found.score)]
+    page.locator('figure canvas').nth(1).press('ArrowRight')
+    expect(page.locator('.pixel')).to_contain_text('Row 20, column 34')
+
+
+def test_a_box_and_one_of_its_values(page):
+    choose_net(page, 1)
+    click_mask(page, 30, 40)
+    net = NETS['tiny_8s']
+    box = page.get_by_role('button', name='box pool3', exact=True)
+    box.focus()
+    page.keyboard.press('Enter')
+    detail = page.locator('.detail')
+    expect(detail.locator('.line')).to_have_text(net.pool3.line)
+    text = detail.locator('.terms p').text_content()
+    channel, row, column, value = re.match(
+        r'pool3\[(\d+), (\d+), (\d+)\] = ([−\d.]+), the largest of', text).groups()
+    net.forward(prepare(IMAGE, PREPROCESS), keep=True)
+    exact = net.values['pool3'][0, int(channel), int(row), int(column)]
+    assert abs(number(value) - exact) < .0006
+    shown = [number(text) for text in detail.locator('.terms .sum').all_text_contents()]
+    assert max(shown) == number(value)
+
+    page.get_by_role('button', name='box score_fr', exact=True).click()
+    expect(detail.locator('.terms p')).to_contain_text('the sum of')
+    products = []
+    for text in detail.locator('.terms .sum').all_text_contents():
+        factors = [number(part) for part in text.split(' × ')]
+        products.append(np.prod(factors))
+    value = number(detail.locator('.terms p').text_content().split(' = ')[1].split(', the')[0])
+    assert abs(sum(products) - value) < .02             # of ten numbers with three digits
+
+
+def test_a_step_back_and_its_undoing(page):
+    choose_net(page, 1)
+    click_mask(page, 30, 40)
+    page.get_by_label('should be').select_option('flower')
+    page.get_by_label('learning rate').fill('-1')
+    page.get_by_role('button', name='take the step').click()
+    result = page.locator('.result')
+    expect(result).to_contain_text('Loss of these pixels')
+    before, after = [float(text) for text in re.findall(r'\d+\.\d+', result.text_content())]
+    assert after < before
+    pressed = page.locator('button[aria-pressed=true]')
+    expect(pressed).to_contain_text('gradients')
+    page.get_by_role('button', name='undo all steps').click()
+    assert_mask(page, mask_of('tiny_8s'))
+
+
+def test_a_picture_is_chosen_dropped_and_drawn_on(page, tmp_path):
+    choose_net(page, 0)
+    other, _ = shapes.generate(0, 5, (60, 80), n_class=5)
+    path = tmp_path / 'other.png'
+    Image.fromarray(other).save(path)
+    page.get_by_label('choose a picture').set_input_files(path)
+    wanted = NETS['tiny_32s'].forward(prepare(other, PREPROCESS))[0].argmax(0)
+    assert_mask(page, wanted)
+
+    transfer = page.evaluate_handle("""bytes => {
+        const transfer = new DataTransfer()
+        transfer.items.add(new File([new Uint8Array(bytes)], 'a.png', { type: 'image/png' }))
+        return transfer
+    }""", [*image_bytes(IMAGE)])
+    page.dispatch_event('figure >> nth=0', 'drop', dict(dataTransfer=transfer))
+    assert_mask(page, mask_of('tiny_32s'))
+
+    before = page.locator('figure canvas').first.evaluate('canvas => canvas.toDataURL()')
+    box = page.locator('figure canvas').first.bounding_box()
+    page.mouse.move(box['x'] + 40, box['y'] + 40)
+    page.mouse.down()
+    page.mouse.move(box['x'] + 160, box['y'] + 120, steps=4)
+    page.mouse.up()
+    after = page.locator('figure canvas').first.evaluate('canvas => canvas.toDataURL()')
+    assert after != before
+    page.get_by_role('button', name='first picture').click()
+    assert_mask(page, mask_of('tiny_32s'))
+
+
+def image_bytes(image):
+    from io import BytesIO
+    file = BytesIO()
+    Image.fromarray(image).save(file, 'png')
+    return file.getvalue()
+
+
+def test_a_narrow_screen(page):
+    page.set_viewport_size(dict(width=390, height=844))
+    overflow = page.evaluate('document.documentElement.scrollWidth - innerWidth')
+    page.set_viewport_size(dict(width=1280, height=900))
+    assert overflow <= 0
+
+
+def test_the_calculator(browser, tmp_path):
+    net = tinyfcn.build('fcn8s', n_class=21, width=1 / 64, seed=None)
+    path = tmp_path / 'crops.html'
+    path.write_text(make_calculator({'fcn8s': net}, 'Crops'), 'utf-8')
+    page = browser.new_page(viewport=dict(width=390, height=844))
+    problems = []
+    page.on('pageerror', lambda error: problems.append(str(error)))
+    page.goto(path.as_uri())
+    crops = page.locator('.crops p').all_text_contents()
+    assert [text.rsplit('crop ')[-1] for text in crops] == ['5.', '9.', '31.']
+    assert page.evaluate('document.documentElement.scrollWidth - innerWidth') <= 0
+    page.get_by_label('the layers of the net').fill('a = conv(data, 8, 3)\nscore = relu(a)')
+    expect(page.locator('tbody tr').last).to_contain_text('score498×498')
+    address = page.evaluate('location.href')
+    page.get_by_label('the layers of the net').fill('a = conv(data, 8')
+    expect(page.locator('.problem')).to_contain_text('line 1')
+
+    page.goto('about:blank')
+    page.goto(address)                                  # the link carries the layers
+    expect(page.locator('tbody tr').last).to_contain_text('score498×498')
+    assert problems == []
+    page.close()
+
+
+def test_what_a_page_cannot_show():
+    with pytest.raises(ValueError, match='of several outputs'):
+        make_page([Part('a', tinyfcn.build('siftflow_32s', width=1 / 64))], IMAGE, 'a')
+    other = random_net('tiny_8s')
+    other.about['classes'] = list('abcde')
+    with pytest.raises(ValueError, match='knows other classes than'):
+        make_page([Part('a', NETS['tiny_8s']), Part('b', other)], IMAGE, 'a')
+    other.params['conv1.w'][0] = 1e6
+    with pytest.raises(ValueError, match='conv1.w has values beyond 65504'):
+        make_page([Part('a', other)], IMAGE, 'a')
