@@ -20,8 +20,8 @@ if hasattr(signal, 'SIGHUP'):
 
 SHARES = dict(core=90, family=40, training=60, kernels=50,                  # seconds, make test
               lessons=240, gpuproof=150, crash=90, fuzz=60, mpi=45, browser=60, explain=60,
-              realdata=60, onnx=30, demo=300, mutants=60, compiled=240, cupy=240, package=90, docs=120,
-              lite=120)
+              realdata=60, onnx=30, demo=300, mutants=60, compiled=240, cupy=240, package=90,
+              docs=120, lite=120)
 MARKS = [share for share in SHARES if share not in ('core', 'family', 'training', 'kernels')]
 # the share of a folder, unless a mark says another; all other tests are of the core
 SHARE_OF = dict(models='family', weights='family', viz='family', cli='family',
