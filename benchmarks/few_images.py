@@ -121,16 +121,17 @@ def main():
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     machine = check_machine()
-    rows = []
     for set_name in args.sets:
+        rows = []
         for name in RECIPES:
             with ProcessPoolExecutor(1, get_context('spawn')) as process:
                 rows.append(process.submit(train, args.data, set_name, name, args.seed,
                                            args.seconds).result())
             print(json.dumps(rows[-1]), flush=True)
-    print(*markdown_section(rows), sep='\n')
-    if args.seconds == SECONDS:
-        save('few_images', rows, machine)
+        print(*markdown_section(rows), sep='\n')
+        if args.seconds == SECONDS:         # the other data sets keep their rows
+            others = [row for row in load_results() if row['set'] != set_name]
+            save('few_images', [*others, *rows], machine)
 
 
 if __name__ == '__main__':
