@@ -15,11 +15,12 @@ project = 'tinyfcn'
 author = 'the tinyfcn authors'
 version = release = tinyfcn.__version__
 extensions = ['myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'sphinx.ext.viewcode',
-              'sphinx_copybutton', 'sphinx_design', 'site_parts']
+              'sphinx_copybutton', 'sphinx_design', 'site_parts', 'explain_pages']
 
 root_doc = 'docs/index'
-include_patterns = ['docs/**', 'lessons/l*.ipynb', 'lessons/glossary.md', 'benchmarks/*.md',
-                    'CONTRIBUTING.md', 'CHANGELOG.md', 'GPU_STATUS.md']
+include_patterns = ['docs/**', 'lessons/l*.ipynb', 'lessons/glossary.md',
+                    'lessons/instructors.md', 'benchmarks/*.md', 'CONTRIBUTING.md',
+                    'CHANGELOG.md', 'GPU_STATUS.md']
 exclude_patterns = ['.*', 'site', 'build', 'runs', 'tests', 'tinyfcn', 'data', 'docs/_*',
                     '**/.ipynb_checkpoints']
 templates_path = ['_templates', 'docs/_templates']     # from here; from the repository's root

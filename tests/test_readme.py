@@ -42,7 +42,7 @@ PAGES = ['README.md', 'docs/data.md', 'docs/images.md', 'docs/plan.md', 'docs/au
          'docs/nets.md', 'docs/cluster.md', 'docs/seven-loops.md', 'docs/engine.md',
          'docs/alignment.md', 'docs/kernels.md', 'docs/reproducibility.md', 'docs/paper.md',
          'docs/faq.md', 'docs/index.md', 'docs/course.md', 'docs/howto.md', 'docs/explanation.md',
-         'docs/results.md', 'docs/api.md']
+         'docs/results.md', 'docs/api.md', 'docs/explainer.md']
 TEXTS = {page: (ROOT / page).read_text('utf-8') for page in PAGES}
 README = TEXTS['README.md']
 CODE_BLOCKS = [(page, language, block) for page, text in TEXTS.items()
