@@ -54,8 +54,8 @@ MAY_IMPORT = {
     # 7
     'course':     'training prediction models layers init net ops data metrics optim gradcheck viz '
                   'weights fetch files dispatch geometry runtime',
-    'explain':    'training prediction models layers init net ops data metrics viz weights files '
-                  'geometry runtime',
+    'explain':    'course training prediction models layers init net ops data metrics viz weights '
+                  'files geometry runtime',
     # 8
     'cli':        '*',
     '__init__':   '*',

@@ -88,7 +88,7 @@ def test_players_of_one_notebook_share_their_scripts():
                for short, output in zip(shared[2:4], outputs[1:]))
     assert shared[4] == outputs[3], 'it has no part in common with the others'
     names = re.findall(r'(data-[\w-]+-[0-9a-f]{8})="', ''.join(shared))
-    assert len(names) == len({*names}) == 5
+    assert len(names) == len({*names}) == 7
 
 
 def test_titles_and_captions_are_escaped():

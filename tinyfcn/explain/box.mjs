@@ -1,14 +1,16 @@
-// One box: its line in the model, its channels, and one of its values as a sum or a maximum.
+// One box: its line in the model, its channels, one of its values as a sum or a maximum, and its op
+// step by step.
 import { append, heatColour, numberText, paint } from './dom.mjs'
+import { showPlayer } from './player.mjs'
 
-// box: its description; choose(channel) when a channel is clicked
-export function showBox(parent, box, answer, choose) {
-  const { channel, channels, unit, size, images, terms } = answer
+// box: its description; player: the page of a player; choose(channel) when a channel is clicked
+export function showBox(parent, box, answer, player, choose) {
+  const { channel, channels, unit, size, images, terms, excerpt } = answer
   parent.replaceChildren()
   append(parent, 'p', { class: 'line' }, box.line)
   const { scale, field } = box.alignment ?? {}
   append(parent, 'p', {}, `${channels} channels of ${size[0]}×${size[1]}`
-    + (scale ? `; one unit for every ${numberText(scale[0], 2)} pixels, and it depends on `
+    + (scale ? `; one unit for every ${numberText(scale[0], Number.isInteger(scale[0]) ? 0 : 2)} pixels, and it depends on `
       + `${field[0]}×${field[1]} pixels` : ''))
   const row = append(parent, 'div', { class: 'channels' })
   images.forEach((image, c) => {
@@ -21,6 +23,7 @@ export function showBox(parent, box, answer, choose) {
   })
   if (images.length < channels) append(row, 'span', {}, `… of ${channels}`)
   if (terms) showTerms(append(parent, 'div', { class: 'terms' }), box, terms, channel, unit)
+  if (excerpt) showPlayer(append(parent, 'div', { class: 'steps' }), player, excerpt)
 }
 
 function showTerms(parent, box, { kind, value, terms, rest, bias, count }, channel, [row, column]) {

@@ -65,9 +65,13 @@ export function bilinearKernel(ksize) {
   return range(ksize).map(i => 1 - Math.abs(i - centre) / slope)
 }
 
-// ksize: by default 2·factor, or one less for an odd factor
-export function upsample([x], { factor, ksize: given, pad }) {
-  const ksize = given ?? factor.map(f => 2 * f - f % 2)
+// The size of the kernel of an upsampling: by default 2·factor, or one less for an odd factor.
+export function upsamplingKsize({ factor, ksize }) {
+  return ksize ?? factor.map(f => 2 * f - f % 2)
+}
+
+export function upsample([x], { pad, ...kwargs }) {
+  const { factor } = kwargs, ksize = upsamplingKsize(kwargs)
   const size = transposedSize(x.size, ksize, { stride: factor, pad, dilation: [1, 1],
                                                output_padding: [0, 0] })
   const [rows, columns] = size.map((count, axis) => {

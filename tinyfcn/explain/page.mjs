@@ -102,7 +102,7 @@ async function start(data) {
     const answer = await guard(ask('box', { name, channel, unit }))
     if (!answer) return
     const box = shown.description.boxes.find(each => each.name === name)
-    showBox(boxPlace, box, answer, next => open(name, next))
+    showBox(boxPlace, box, answer, data.player, next => open(name, next))
   }
 
   // What the boxes show: their values, or after a step the gradients by them.

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..course.player.page import make_blank_page
 from ..files import printable
 from ..files.overwrite import MARK
 from ..net import Net
@@ -23,9 +24,9 @@ HERE = Path(__file__).parent
 # each after those that it imports
 ENGINE = ('tensor', 'matmul', 'convolution', 'pooling', 'pointwise', 'shape', 'interpolation',
           'norm', 'ops', 'loss', 'net')
-WORKER = (*ENGINE, 'half', 'images', 'parts', 'reach', 'terms', 'worker')
+WORKER = (*ENGINE, 'half', 'images', 'parts', 'reach', 'terms', 'excerpt', 'worker')
 CALCULATOR = 'dom', 'fraction', 'layers', 'calculator'
-PAGE = ('dom', 'client', 'map', 'picture', 'pixel', 'box', 'back', 'page')
+PAGE = ('dom', 'client', 'map', 'picture', 'pixel', 'player', 'box', 'back', 'page')
 IMPORT = re.compile(r'^import\b.*?\bfrom .*?$\n', re.M | re.S)
 EXPORT = re.compile(r'^export (?:function\*?|const) (\w+)', re.M)
 # nothing is loaded from outside; the worker is made of text in the page
@@ -80,7 +81,7 @@ def make_page(parts: Sequence[Part], image: NDArray[np.uint8], title: str,
         title=printable(title), questions=list(questions),
         classes=[printable(name) for name in classes],
         colours=[[int(value) for value in colour] for colour in colours[:len(classes)]],
-        image=image_uri(image), size=list(image.shape[:2]),
+        image=image_uri(image), size=list(image.shape[:2]), player=make_blank_page(),
         nets=[dict(title=part.title, map=describe_map(part.net), description=describe_net(part.net),
                    preprocess=_preprocess(part.net), weights=pack_weights(part.net))
               for part in parts])

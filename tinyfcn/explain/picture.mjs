@@ -17,7 +17,7 @@ export function makePicture(parent, classes, colours, on) {
                                          'aria-label': 'choose a picture' })
   const draw = append(append(tools, 'label', {}, 'draw with '), 'input',
                       { type: 'color', value: '#d03030' })
-  const state = { size: null, pixel: null, labels: null, first: null, isDrawing: false }
+  const state = { size: null, pixel: null, labels: null, first: null, window: null }
 
   const changed = () => {
     const { data } = image.getContext('2d').getImageData(0, 0, image.width, image.height)
@@ -101,6 +101,19 @@ export function makePicture(parent, classes, colours, on) {
     context.fillStyle = '#fff'
     context.fillRect(column - 1, row - 1, 3, 3)
   }
+  // A frame around the pixels that the chosen one depends on.
+  const placeOutline = () => {
+    if (!state.window) return
+    const [[top, bottom], [leftmost, rightmost]] = state.window
+    const mark = left.querySelector('.field') ?? append(left, 'div', { class: 'field' })
+    const box = image.getBoundingClientRect(), corner = left.getBoundingClientRect()
+    const h = box.height / state.size[0], w = box.width / state.size[1]
+    mark.style.cssText = `top:${box.top - corner.top + top * h}px;`
+      + `height:${(bottom - top + 1) * h}px;width:${(rightmost - leftmost + 1) * w}px;`
+      + `left:${box.left - corner.left + leftmost * w}px`
+  }
+  new ResizeObserver(placeOutline).observe(image)
+
   const legend = append(parent, 'ul', { class: 'legend' })
   classes.forEach((name, i) => {
     const item = append(legend, 'li')
@@ -122,14 +135,9 @@ export function makePicture(parent, classes, colours, on) {
     size: () => state.size,
     labels: () => state.labels,
     url: () => image.toDataURL(),
-    // the pixels that the chosen one depends on
-    outline([[top, bottom], [leftmost, rightmost]]) {
-      const mark = left.querySelector('.field') ?? append(left, 'div', { class: 'field' })
-      const box = image.getBoundingClientRect(), corner = left.getBoundingClientRect()
-      const h = box.height / state.size[0], w = box.width / state.size[1]
-      mark.style.cssText = `top:${box.top - corner.top + top * h}px;`
-        + `height:${(bottom - top + 1) * h}px;width:${(rightmost - leftmost + 1) * w}px;`
-        + `left:${box.left - corner.left + leftmost * w}px`
+    outline(window) {
+      state.window = window
+      placeOutline()
     },
   }
 }

@@ -1,4 +1,5 @@
 // One value of a box as a sum, or a maximum, of values that it reads.
+import { bilinearKernel, upsamplingKsize } from './interpolation.mjs'
 
 const SHOWN = 8
 
@@ -60,11 +61,9 @@ function poolTerms(box, x, channel, row, column) {
 }
 
 function stampTerms({ kwargs, inputs }, x, channel, row, column) {
-  const weight = (output, input, axis) => {
-    const tap = output + kwargs.pad[axis] - input * kwargs.factor[axis]
-    const ksize = kwargs.ksize[axis], slope = Math.floor((ksize + 1) / 2)
-    return tap < 0 || tap >= ksize ? 0 : 1 - Math.abs(tap - (ksize - 1) / 2) / slope
-  }
+  const kernels = upsamplingKsize(kwargs).map(bilinearKernel)
+  const weight = (output, input, axis) => (
+    kernels[axis][output + kwargs.pad[axis] - input * kwargs.factor[axis]] ?? 0)
   const terms = []
   for (let i = 0; i < x.size[0]; i++) {
     for (let j = 0; weight(row, i, 0) && j < x.size[1]; j++) {

@@ -1,5 +1,6 @@
 // The net, in a thread of its own so that the page stays alive. Each message { id, kind, … } is
 // answered by { id, answer } or { id, error }.
+import { excerptOf } from './excerpt.mjs'
 import { unpackWeights } from './half.mjs'
 import { greyChannel, lengths, prepare, strongestChannel } from './images.mjs'
 import { VOID, argmaxLabels, softmax, softmaxCrossEntropy } from './loss.mjs'
@@ -56,7 +57,7 @@ const ANSWERS = {
              reach: reachOf(net.boxes, sizes, net.output, pixel) }
   },
 
-  // The channels of a box, and one of its values as a sum.
+  // The channels of a box, one of its values as a sum, and the numbers that it is made of.
   box({ name, channel, unit }) {
     const x = last.values[name]
     const box = net.boxes.find(each => each.name === name)
@@ -64,7 +65,8 @@ const ANSWERS = {
     const [row, column] = unit ?? x.size.map(n => n >> 1)
     return { channel: chosen, channels: x.channels, unit: [row, column], size: x.size,
              images: [...Array(Math.min(x.channels, 32)).keys()].map(c => greyChannel(x, c)),
-             terms: box ? termsOf(box, last.values, net.arrays, chosen, [row, column]) : null }
+             terms: termsOf(box, last.values, net.arrays, chosen, [row, column]),
+             excerpt: excerptOf(box, last.values, net.arrays, chosen, [row, column]) }
   },
 
   // One step of SGD on the pixels that have a label: -> gradients as images, and the new mask.

@@ -1,6 +1,7 @@
 // Lets a reader change numbers, stride and pad: a part of the module that page.py joins.
 
 const LIMITS = { stride: [1, 4], pad: [0, 3], dilation: [1, 3], ksize: [1, 4] }
+const TRANSPOSED = ['scatter', 'zero_insert', 'transposed_matrix']
 
 function addEditing(board) {
   const { trace, player } = board, { edit } = trace
@@ -47,13 +48,17 @@ function placeOf({ function: op, arrays, numbers }, name, i, j) {
   const [, array, channel = 0] = name.match(/^(\w+)(?:\[(\d+)\])?$/) ?? []
   if (!arrays[array]) return undefined
   let place = { array, channel: +channel, row: i, column: j }
-  if (array === 'x' && op !== 'scatter') {              // of scatter, pad crops the output
+  if (array === 'x' && !TRANSPOSED.includes(op)) {      // where pad crops the output
     place = { ...place, row: i - (numbers.pad ?? 0), column: j - (numbers.pad ?? 0) }
   }
   if (array === 'w' && op === 'im2col') {               // there w is a column
     const [high, wide] = sizeOf(arrays.w[0])
     place = { array, channel: Math.floor(i / (high * wide)),
               row: Math.floor(i / wide) % high, column: i % wide }
+  }
+  if (array === 'w' && op === 'zero_insert') {          // there w is flipped
+    const [high, wide] = sizeOf(arrays.w[0])
+    place = { ...place, row: high - 1 - i, column: wide - 1 - j }
   }
   return arrays[array][place.channel]?.[place.row]?.[place.column] === undefined ? undefined : place
 }

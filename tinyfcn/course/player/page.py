@@ -30,7 +30,9 @@ STYLES = {
 }
 EDIT_SCRIPTS = 'edit.mjs', 'retrace.mjs'
 TRACE_SCRIPTS = dict(convolution='convolution.mjs', im2col='convolution.mjs',
-                     scatter='scatter.mjs', max_pool='max_pool.mjs')
+                     max_pool='max_pool.mjs', scatter='scatter.mjs', zero_insert='zero_insert.mjs',
+                     transposed_matrix='transposed_matrix.mjs')
+EDIT_PLACE = '/*edit*/'
 PART = re.compile(r' (data-[\w-]+-[0-9a-f]{8})="[^"]*"')
 TRAILING_COMMENT = re.compile(r'\s{2,}// .*')
 CELL_HEIGHT = 30            # pixels
@@ -88,6 +90,14 @@ def make_page(trace: dict[str, Any]) -> str:
     return page
 
 
+def make_blank_page() -> str:
+    """A complete HTML page of a player whose trace a script computes: it writes the trace's `edit`
+    in the place of EDIT_PLACE."""
+    traces = dict.fromkeys(TRACE_SCRIPTS.values())
+    script = join_files([*SCRIPTS['grid'], *EDIT_SCRIPTS, *traces])
+    return _fill('step by step', join_files(STYLES['grid']), [script], f'retrace({EDIT_PLACE})')
+
+
 def make_output(trace: dict[str, Any]) -> str:
     """What a notebook shows: the last frame, and after it an iframe with the page.
 
@@ -126,13 +136,18 @@ def _without_parts(trace: dict[str, Any]) -> str:
     # as JavaScript, which unlike JSON has NaN and Infinity
     text = json.dumps(shown, ensure_ascii=False, separators=(',', ':'))
     text = text.replace('<', '\\u003c')                 # "</script>" in a string ends the script
-    title = html.escape(printable(trace['title']))
     style, *scripts = (f'/*{name}*/' for name in _parts(trace))
+    return _fill(trace['title'], style, scripts, text)
+
+
+def _fill(title: str, style: str, scripts: Iterable[str], trace: str) -> str:
+    """trace: in JavaScript"""
     return (f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{style}\n</style>\n'
-            f'<main class="player"></main>\n<script type="module">\n' + '\n'.join(scripts) +
-            f"\nplay(document.querySelector('main'), {text})\n</script>\n</html>\n")
+            f'<title>{html.escape(printable(title))}</title>\n<link rel="icon" href="data:,">\n'
+            f'<style>\n{style}\n</style>\n<main class="player"></main>\n'
+            f'<script type="module">\n' + '\n'.join(scripts) +
+            f"\nplay(document.querySelector('main'), {trace})\n</script>\n</html>\n")
 
 
 def _parts(trace: dict[str, Any]) -> dict[str, str]:
@@ -141,7 +156,7 @@ def _parts(trace: dict[str, Any]) -> dict[str, str]:
     files = {f'style-{kind}': STYLES[kind], kind: SCRIPTS[kind]}
     if 'edit' in trace:
         function = trace['edit']['function']
-        files[function] = [*EDIT_SCRIPTS, TRACE_SCRIPTS[function]]
+        files.update({'edit': [*EDIT_SCRIPTS], function: [TRACE_SCRIPTS[function]]})
     texts = {label: join_files(names) for label, names in files.items()}
     return {f'data-{label}-{zlib.crc32(text.encode()):08x}': text for label, text in texts.items()}
 

@@ -51,6 +51,16 @@ function windowsOf(size, ksize, stride, dilation = 1) {
 const planesOf = (names, planes) => Object.fromEntries(names.map((name, c) => [name, planes[c]]))
 const fromKeys = (names, value) => Object.fromEntries(names.map(name => [name, value]))
 
+// Number of the cell of window n that lies in most windows before it: its sum has most terms.
+function mostCovered(windows, n) {
+  const channel = Math.floor(n / windows.length)
+  const earlier = [...range(channel).flatMap(() => windows),
+                   ...windows.slice(0, n % windows.length)]
+  const counts = windows[n % windows.length].map(([i, j]) => earlier.filter(
+    window => window.some(([a, b]) => a === i && b === j)).length)
+  return counts.indexOf(Math.max(...counts))
+}
+
 // The functions that compute a trace, each in a file of its own.
 const TRACES = {}
 

@@ -36,14 +36,4 @@ function scatter({ x, w }, { stride, pad }) {
            dim_legend: 'cropped' }
 }
 
-// Number of the cell of window n that lies in most windows before it: its sum has most terms.
-function mostCovered(windows, n) {
-  const channel = Math.floor(n / windows.length)
-  const earlier = [...range(channel).flatMap(() => windows),
-                   ...windows.slice(0, n % windows.length)]
-  const counts = windows[n % windows.length].map(([i, j]) => earlier.filter(
-    window => window.some(([a, b]) => a === i && b === j)).length)
-  return counts.indexOf(Math.max(...counts))
-}
-
 TRACES.scatter = scatter

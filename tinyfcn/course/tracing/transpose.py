@@ -114,7 +114,8 @@ def zero_insert(x, w, stride=1, pad=0):
              *make_grids('w', 'w, flipped', flipped, sign='∗', colours='signed'),
              make_grid('y', 'output y', empty(*y.shape), sign='=', colours=value_colours(y))]
     return make_player('Transposed convolution: insert zeros, then convolve', grids, len(outputs),
-                       frame, dim_legend='inserted zeros')
+                       frame, dim_legend='inserted zeros',
+                       **editable('zero_insert', dict(stride=stride, pad=pad), x=x, w=w))
 
 
 def _insert_zeros(x, stride, border):
@@ -181,7 +182,8 @@ def transposed_matrix(x, w, stride=1, pad=0):
         dim = [pixel for pixel in all_cells(size) if pixel not in reached]
         grids.append(make_grid(name, f'Mᵀ, column {n}', empty(*size), 1, dim, colours='signed'))
     return make_player('Transposed convolution: y = Mᵀ x, each column as an image', grids, x.size,
-                       frame, dim_legend='no tap: 0')
+                       frame, dim_legend='no tap: 0',
+                       **editable('transposed_matrix', dict(stride=stride, pad=pad), x=x, w=w))
 
 
 def _taps_of(x, w, size, stride, pad):
