@@ -40,7 +40,7 @@ def measure(browser, name, width, folder):
     page = browser.new_page(viewport=dict(width=1280, height=900))
     page.add_init_script(OBSERVE)
     page.goto(path.as_uri())
-    page.locator('table.parts').wait_for()
+    page.locator('.pixel').filter(has_text='Row').wait_for()
     seconds = []
     for _ in range(RUNS):
         page.get_by_role('button', name='first picture').click()
@@ -48,6 +48,12 @@ def measure(browser, name, width, folder):
         status = page.locator('.status').filter(has_text='pixels')
         status.wait_for()
         seconds.append(float(re.match(r'[\d.]+', status.text_content())[0]))
+    for box in page.get_by_role('button', name=re.compile('^box conv')).all()[:3]:
+        box.dispatch_event('click')
+        page.wait_for_timeout(500)
+    page.get_by_role('button', name='take the step').click()
+    page.locator('.result').wait_for()
+    page.wait_for_timeout(500)
     longest = max(page.evaluate('tasks'))
     page.close()
     return dict(net=name, width=width, size=SIZE, seconds=median(seconds), longest_task=longest,

@@ -42,11 +42,17 @@ COLOURS = viz.class_colours(CLASSES)[:len(CLASSES)]
 
 
 @pytest.fixture(scope='module')
-def page(browser, tmp_path_factory):
-    """The page of two nets; an error or a request fails the test that ends then."""
+def path(tmp_path_factory):
+    """The page of two nets."""
     path = tmp_path_factory.mktemp('explain') / 'page.html'
     path.write_text(make_page([Part(*item) for item in NETS.items()], IMAGE, 'two nets',
                               ['Why?']), 'utf-8')
+    return path
+
+
+@pytest.fixture(scope='module')
+def page(browser, path):
+    """An error or a request fails the test that ends then."""
     page = browser.new_page(viewport=dict(width=1280, height=900))
     page.problems = []
     page.on('pageerror', lambda error: page.problems.append(str(error)))
@@ -97,6 +103,15 @@ def mask_of(name, layers=None):
     if layers is None:
         return net.forward(data)[0].argmax(0)
     return sum(part_of_score(net, score_layers(net), layer, data) for layer in layers).argmax(0)
+
+
+def wait_until(page, expression):
+    """As page.wait_for_function, which the policy of the page forbids."""
+    for _ in range(100):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f'never: {expression}')
 
 
 def choose_net(page, i):
@@ -255,8 +270,29 @@ def image_bytes(image):
 
 def test_a_narrow_screen(page):
     page.set_viewport_size(dict(width=390, height=844))
-    page.wait_for_function('document.documentElement.scrollWidth <= innerWidth')
+    wait_until(page, 'document.documentElement.scrollWidth <= innerWidth')
     page.set_viewport_size(dict(width=1280, height=900))
+
+
+def test_a_phone_is_touched(browser, path):
+    context = browser.new_context(viewport=dict(width=390, height=844), has_touch=True,
+                                  is_mobile=True, color_scheme='dark', reduced_motion='reduce')
+    page = context.new_page()
+    problems = []
+    page.on('pageerror', lambda error: problems.append(str(error)))
+    page.goto(path.as_uri())
+    expect(page.locator('table.parts')).to_be_visible(timeout=30_000)
+    page.locator('figure canvas').nth(1).tap(position=dict(x=10, y=10))
+    expect(page.locator('.pixel')).to_contain_text(re.compile(r'Row \d, column \d '))
+    page.get_by_role('button', name='box pool3', exact=True).tap()
+    page.frame_locator('.steps iframe').get_by_role('button', name='next').tap()
+    expect(page.frame_locator('.steps iframe').locator('[data-frame]')).to_have_attribute(
+        'data-frame', '1')
+    page.evaluate("window.before = document.querySelector('figure canvas').toDataURL()")
+    page.locator('figure canvas').first.tap(position=dict(x=40, y=40))
+    wait_until(page, "document.querySelector('figure canvas').toDataURL() !== before")
+    assert problems == []
+    context.close()
 
 
 def test_the_calculator(browser, tmp_path):

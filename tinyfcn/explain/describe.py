@@ -71,7 +71,8 @@ def pack_weights(net: Net) -> str:
 
 def check_half(name: str, w: NDArray[Any]) -> NDArray[Any]:
     """w in half precision; refused where it is too large for that."""
-    half = w.astype('float16')
+    with np.errstate(over='ignore'):
+        half = w.astype('float16')
     if not np.isfinite(half).all():
         raise ValueError(f'{name} has values beyond 65504, which a page cannot hold: '
                          f'the largest is {np.abs(w).max():.3g}')

@@ -7,7 +7,8 @@ const LONGEST = 320         // pixels; a larger picture is made smaller
 export function makePicture(parent, classes, colours, on) {
   const row = append(parent, 'div', { class: 'pictures' })
   const left = append(row, 'figure'), right = append(row, 'figure')
-  const image = append(left, 'canvas', { tabindex: 0, 'aria-label': 'your picture' })
+  const image = append(left, 'canvas', { class: 'drawn', tabindex: 0,
+                                        'aria-label': 'your picture' })
   const mask = append(right, 'canvas', {
     tabindex: 0, 'aria-label': 'the mask; arrow keys move the chosen pixel' })
   append(left, 'figcaption', {}, 'Your picture: drop one here, choose one, or draw on it.')
