@@ -134,7 +134,7 @@ def test_the_make_targets_exist():
     targets = {target for text in TEXTS.values() for target in re.findall(r'^make ([\w-]+)', text,
                                                                           re.M)}
     makefile = (ROOT / 'Makefile').read_text('utf-8')
-    assert targets == {'demo', 'test', 'lessons', 'docs', 'gpu-check'}
+    assert targets == {'demo', 'test', 'lessons', 'docs', 'lite', 'gpu-check'}
     assert all(re.search(rf'^{target}:', makefile, re.M) for target in targets)
 
 
