@@ -33,7 +33,8 @@ def run_main(capsys, *args):
 
 def test_the_commands_are_these():
     assert [*COMMANDS] == (
-        'demo train eval predict replay summary draw weights export check plan data doctor'.split())
+        'demo train eval predict replay summary draw explain weights export check plan data '
+        'doctor'.split())
 
 
 def test_python_m_tinyfcn_is_the_command():

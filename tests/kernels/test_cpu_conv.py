@@ -420,11 +420,12 @@ def test_channels_last_copies_every_image(threads, monkeypatch):
 def test_the_number_of_threads_changes_no_bit(name, use_only, monkeypatch):
     algorithm, _ = ALGORITHMS[name]
     use_only(algorithm)
+    monkeypatch.setattr(small_maps, 'LEAST_BLOCK', 16)
     rng = np.random.default_rng(7)
     results = []
-    x = rng.standard_normal((3, 20, 33, 29), 'float32')
-    w = rng.standard_normal((70, 20, 3, 3), 'float32')
-    b = rng.standard_normal(70, 'float32')
+    x = rng.standard_normal((3, 70, 33, 29), 'float32')
+    w = rng.standard_normal((90, 70, 3, 3), 'float32')
+    b = rng.standard_normal(90, 'float32')
     for threads in 1, 2, 3, 5:
         monkeypatch.setenv('TINYFCN_THREADS', str(threads))
         y, cache = ops.conv2d(x, w, b, pad=1)

@@ -25,7 +25,7 @@ def describe_net(net: Net) -> dict[str, Any]:
     >>> net = tinyfcn.build('tiny_8s', n_class=7)
     >>> description = describe_net(net)
     >>> description['boxes'][0]['line']
-    'conv1 = conv(data, 16, 3, pad=1, bias=False)'
+    'conv1_1 = conv(data, 16, 3, pad=1, bias=False)'
     """
     route = net.route(train=False)
     arrays = {**net.params, **net.state}

@@ -14,6 +14,11 @@ from numpy.lib.stride_tricks import as_strided
 from ...runtime.blas_threads import one_blas_thread
 from .blocking import parallel_for
 
+# BLAS rounds an item differently in a matrix of another size, so the sizes of the products must not
+# depend on the number of threads: they are those of at most four blocks
+BLOCKS = 4, 2, 1
+LEAST_BLOCK = 128           # items; with fewer, copying the other matrix takes too large a part
+
 
 def convolve(x, w, b, y, geometry, least):
     """x (N, H, W, C), w (K, C, kh, kw) -> y (N, OH, OW, K) = max(M x + b, least)."""
@@ -28,7 +33,7 @@ def convolve(x, w, b, y, geometry, least):
         y[..., part] = product.reshape(*y.shape[:3], -1)
 
     with one_blas_thread():
-        parallel_for(work, count=len(w), cost=cols.size)
+        parallel_for_blocks(work, count=len(w), cost=cols.size)
 
 
 def weight_gradient(x, dy, dw, geometry):
@@ -41,7 +46,7 @@ def weight_gradient(x, dy, dw, geometry):
         np.matmul(dy[:, part].T, cols.T, out=rows[part])
 
     with one_blas_thread():
-        parallel_for(work, count=len(dw), cost=cols.size)
+        parallel_for_blocks(work, count=len(dw), cost=cols.size)
 
 
 def convolve_transposed(dy, w, dx, geometry):
@@ -62,7 +67,19 @@ def convolve_transposed(dy, w, dx, geometry):
         dx[..., part] = padded[:, :, p:p + rows, q:q + columns].transpose(1, 2, 3, 0)
 
     with one_blas_thread():
-        parallel_for(work, count=c, cost=dy.size * kh * kw)
+        parallel_for_blocks(work, count=c, cost=dy.size * kh * kw)
+
+
+def parallel_for_blocks(work, count, cost):
+    """As parallel_for, in blocks that are the same for any number of threads."""
+    blocks = next((n for n in BLOCKS if count >= n * LEAST_BLOCK), 1)
+    bounds = [count * i // blocks for i in range(blocks + 1)]
+
+    def work_on(part):
+        for i in range(part.start, part.stop):
+            work(slice(bounds[i], bounds[i + 1]))
+
+    parallel_for(work_on, count=blocks, cost=cost * (count // blocks))
 
 
 def _columns(x, ksize, size, geometry):
