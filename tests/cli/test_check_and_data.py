@@ -65,6 +65,15 @@ def test_no_shares_are_printed_where_no_mask_can_be_read(my, capsys):
     assert 'void' not in out and '0.00%' not in out
 
 
+def test_a_class_without_pixels_is_named_once(my, capsys):
+    names = (my / 'classes.txt').read_text().split()
+    (my / 'classes.txt').write_text('\n'.join([*names, 'sea', 'cat']))
+    _, out, _ = check(capsys, my)
+    shares = out.partition('shares: ')[2]
+    assert [line.split()[0] for line in shares.splitlines() if line.startswith('  ')] == names
+    assert '\nno pixel is sea, cat\n' in shares and out.count('sea') == out.count('cat') == 1
+
+
 def test_the_command_to_train_can_be_pasted(my, capsys):
     root = my.rename(my.with_name('my photos'))
     assert f"`tinyfcn train folder --data '{root}'`" in check(capsys, root)[1]

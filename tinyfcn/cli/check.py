@@ -105,7 +105,7 @@ def _may_have(found: Location, split: str) -> bool:
 
 
 def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    """The sizes of the images and the share of each class, line by line."""
+    """The sizes of the images and the share of each class that occurs, line by line."""
     if summary['images']:
         smallest = '{}×{}'.format(*summary['smallest'])
         largest = '{}×{}'.format(*summary['largest'])
@@ -121,7 +121,8 @@ def describe(summary: dict, classes: dict[str, tuple[str, ...]]) -> Iterator[str
         shares = f'shares of {output}' if len(labels) > 1 else 'shares'
         yield f'{shares}: void {label["void"]:.1%}; of the rest'
         for name in classes[output]:
-            yield f'  {name:20} {pixels.get(name, 0) / total:7.2%}'
+            if pixels.get(name):                        # a note names the others
+                yield f'  {name:20} {pixels[name] / total:7.2%}'
     yield from summary['notes']
 
 
