@@ -132,8 +132,9 @@ def execute(nb, folder, cache=None):
     # use the Python that runs this file, whatever other kernels are installed
     client.create_kernel_manager().kernel_spec_manager.kernel_dirs = []
     with TemporaryDirectory() as empty:
-        # with a fixed hash seed a set of strings is printed in the same order every time
-        client.execute(env={**os.environ, 'PYTHONHASHSEED': '0',
+        # with a fixed hash seed a set of strings is printed in the same order every time, and with
+        # one thread BLAS adds in the same order on every machine: a trained net is the same
+        client.execute(env={**os.environ, 'PYTHONHASHSEED': '0', 'OPENBLAS_NUM_THREADS': '1',
                             'TINYFCN_CACHE': str(cache or empty)})
 
     for cell in nb.cells:

@@ -26,12 +26,6 @@ each = pytest.mark.parametrize('path', LESSONS, ids=lambda path: path.stem)
 cpu_seconds = {}
 
 
-@pytest.fixture(autouse=True)
-def blas_threads(monkeypatch):
-    """Run lessons with one BLAS thread: several spin while they wait, and distort the CPU time."""
-    monkeypatch.setenv('OPENBLAS_NUM_THREADS', '1')
-
-
 # ---- the parts of a lesson -----------------------------------------------------------------------
 
 def test_the_course_is_complete():
@@ -383,6 +377,16 @@ def test_a_notebook_does_not_show_the_weights_of_its_maker(course, sample, tmp_p
     monkeypatch.setenv('TINYFCN_CACHE', str(tmp_path))
     nb = course.make_notebook(sample('# %%\nimport os\nos.listdir(os.environ["TINYFCN_CACHE"])'))
     assert nb.cells[0].outputs[0].data == {'text/plain': '[]'}
+
+
+def test_a_product_does_not_depend_on_the_cores_of_the_machine(course, sample, monkeypatch):
+    """Threads of BLAS add in another order, and each step of a training enlarges the difference."""
+    script = sample('# %%\nfrom threadpoolctl import threadpool_info\nimport numpy\n'
+                    '{each["num_threads"] for each in threadpool_info()}')
+    for count in '1', '2':
+        monkeypatch.setenv('OPENBLAS_NUM_THREADS', count)
+        nb = course.make_notebook(script)
+        assert nb.cells[0].outputs[0].data == {'text/plain': '{1}'}
 
 
 @pytest.mark.parametrize('text, message', [
