@@ -27,17 +27,22 @@ def require(tool, name, command):
 
 
 @pytest.fixture(scope='module')
-def page():
+def browser():
     require(find_spec('playwright'), 'playwright', 'pip install playwright')
     require(which('chromium'), 'chromium', 'apt-get install chromium')
     from playwright.sync_api import sync_playwright
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=which('chromium'),
-                                             args=['--no-sandbox'])
-        page = browser.new_page()
-        page.set_default_timeout(10_000)
-        yield page
+                                             args=['--no-sandbox', '--disable-gpu'])
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope='module')
+def page(browser):
+    page = browser.new_page()
+    page.set_default_timeout(10_000)
+    return page
 
 
 @pytest.fixture
@@ -168,6 +173,7 @@ def test_each_plays_and_nothing_is_cut_off_on_a_narrow_page(name, show):
 def test_play_runs_to_the_end_and_stops(show):
     player = tracing.bilinear([1, 3, 2], 2)
     page = show(player.page())
+    page.get_by_role('button', name='speed').click()        # twice as fast
     page.get_by_role('button', name='play').click()
     page.locator('[data-frame="2"]').wait_for()
     page.get_by_role('button', name='play').wait_for()      # it was `pause` while playing
@@ -179,11 +185,12 @@ def test_play_starts_again_after_the_end_and_pauses(show):
     page = show(player.page())
     last = len(player) - 1
     page.locator('input[type=range]').fill(str(last))
+    page.get_by_role('button', name='speed').click()
     page.get_by_role('button', name='play').click()
     page.get_by_role('button', name='pause').click()
     n = int(page.get_attribute('main', 'data-frame'))
     assert n < last
-    page.wait_for_timeout(1300)                             # longer than a frame, which takes 1100
+    page.wait_for_timeout(650)                              # longer than a frame, which takes 550
     assert_shows(page, player, n)
 
 
@@ -280,11 +287,11 @@ def test_a_player_waits_for_the_scripts_that_another_one_has(show):
         assert not page.locator('.player-still').nth(i).is_visible()
 
 
-def test_the_last_frame_is_seen_where_scripts_do_not_run(page, tmp_path):
+def test_the_last_frame_is_seen_where_scripts_do_not_run(browser, tmp_path):
     path = tmp_path / 'page.html'
     path.write_text('<!doctype html><meta charset="utf-8">' + PLAYERS['convolution']._repr_html_(),
                     'utf-8')
-    context = page.context.browser.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False)
     without_scripts = context.new_page()
     without_scripts.goto(path.as_uri())
     assert without_scripts.locator('.player-still table').first.is_visible()
@@ -381,11 +388,10 @@ def test_a_number_can_be_changed_wherever_it_stands(function, grid, place, chang
     assert_shows(page, function(**{**numbers, **change}), 0)
 
 
-def test_a_tap_is_a_click(page, tmp_path):
+def test_a_tap_is_a_click(browser, tmp_path):
     path = tmp_path / 'page.html'
     path.write_text(PLAYERS['convolution'].page(), 'utf-8')
-    context = page.context.browser.new_context(has_touch=True,
-                                               viewport=dict(width=390, height=844))
+    context = browser.new_context(has_touch=True, viewport=dict(width=390, height=844))
     phone = context.new_page()
     phone.goto(path.as_uri())
     cell(phone, 'y', 1, 2).tap()
@@ -459,14 +465,14 @@ def test_no_control_is_below_the_fold_of_a_phone(name, show):
         assert box['y'] + box['height'] <= 844 and box['x'] + box['width'] <= 390
 
 
-@pytest.mark.parametrize('wide, high', [(390, 844), (1280, 800)])
-def test_all_is_on_one_screen(wide, high, show):
-    names = [name for name, player in PLAYERS.items() if player.trace['kind'] == 'stack'
-             or len(player.trace.get('grids', player.trace.get('panels', ()))) > 3]
-    assert {'stack', 'walk_back', 'transposed_matrix', 'mean_field'} < {*names}
-    for name in names:
-        page = show(PLAYERS[name].page(), wide, high)
-        page.locator('main').press('End')
+@pytest.mark.parametrize('name', [
+    name for name, player in PLAYERS.items() if player.trace['kind'] == 'stack'
+    or len(player.trace.get('grids', player.trace.get('panels', ()))) > 3])
+def test_all_is_on_one_screen(name, show):
+    page = show(PLAYERS[name].page(), 390, 844)
+    page.locator('main').press('End')
+    for wide, high in (390, 844), (1280, 800):
+        page.set_viewport_size(dict(width=wide, height=high))
         page.wait_for_function(f"document.querySelector('main').offsetHeight <= {high}")
 
 
@@ -493,14 +499,16 @@ def test_what_a_step_writes_is_in_sight_on_a_low_screen(show):
 
 # ---- small ops in JavaScript --------------------------------------------------------------------
 
-@pytest.fixture
-def scripts(show):
+@pytest.fixture(scope='module')
+def scripts(browser):
     """The page's own functions, to call them."""
     names = ['numbers.mjs', 'equation.mjs', *EDIT_SCRIPTS, *sorted({*TRACE_SCRIPTS.values()}),
              'descent.mjs', 'restack.mjs']
-    return show('<!doctype html><meta charset="utf-8"><title>ops</title>'
-                f'<link rel="icon" href="data:,"><script type="module">\n{join_files(names)}\n'
-                'Object.assign(window, { formatNumber, retrace, descend, restack })</script>')
+    page = browser.new_page()
+    page.set_content(f'<script type="module">\n{join_files(names)}\n'
+                     'Object.assign(window, { formatNumber, retrace, descend, restack })</script>')
+    page.wait_for_function("'restack' in window")
+    return page
 
 
 def test_numbers_are_written_as_python_writes_them(scripts):
@@ -594,27 +602,29 @@ def rgb(colour):
     return [float(v) for v in re.findall(r'[\d.]+', colour)[:3]]
 
 
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
 @pytest.mark.parametrize('name', ['convolution', 'confusion', 'bilinear', 'mean_field', 'matrix'])
-def test_text_has_enough_contrast(name, scheme, show):
+def test_text_has_enough_contrast(name, show):
     """WCAG's contrast of at least 4.5, for texts, and for numbers on cells of all colours."""
-    page = show(PLAYERS[name].page(), scheme=scheme)
+    page = show(PLAYERS[name].page())
     page.keyboard.press('End')
-    # [background, text], and of a cell also the colour over its background and how opaque it is
-    pairs = page.evaluate("""() => {
-        const style = element => getComputedStyle(element)
-        const texts = [['body', 'h2'], ['body', 'figcaption'], ['.caption', '.caption']].map(
-            selectors => selectors.map(selector => document.querySelector(selector)))
-        const cells = [...document.querySelectorAll('g[data-cell]')].map(cell => cell.children)
-        return [...texts.map(([back, text]) => [style(back).backgroundColor, style(text).color]),
+    for scheme in 'light', 'dark':
+        page.emulate_media(color_scheme=scheme)
+        # [background, text], and of a cell also the colour over its background and how opaque it is
+        pairs = page.evaluate("""() => {
+            const style = element => getComputedStyle(element)
+            const texts = [['body', 'h2'], ['body', 'figcaption'], ['.caption', '.caption']].map(
+                selectors => selectors.map(selector => document.querySelector(selector)))
+            const cells = [...document.querySelectorAll('g[data-cell]')].map(cell => cell.children)
+            return [
+                ...texts.map(([back, text]) => [style(back).backgroundColor, style(text).color]),
                 ...cells.map(([back, tint, , text]) => [style(back).fill, style(text).fill,
                     style(tint).fill, style(tint).display === 'none' ? 0 : style(tint).opacity])]
-    }""")
-    for background, text, *tint in pairs:
-        colour = np.array(rgb(background))
-        if tint and tint[0] != 'none':
-            opacity = float(tint[1])
-            colour = (1 - opacity) * colour + opacity * np.array(rgb(tint[0]))
-        dark, bright = sorted([luminance(colour), luminance(rgb(text))])
-        assert (bright + .05) / (dark + .05) >= 4.5, (background, text, tint)
-    assert (luminance(rgb(pairs[0][0])) < .1) == (scheme == 'dark')
+        }""")
+        for background, text, *tint in pairs:
+            colour = np.array(rgb(background))
+            if tint and tint[0] != 'none':
+                opacity = float(tint[1])
+                colour = (1 - opacity) * colour + opacity * np.array(rgb(tint[0]))
+            dark, bright = sorted([luminance(colour), luminance(rgb(text))])
+            assert (bright + .05) / (dark + .05) >= 4.5, (scheme, background, text, tint)
+        assert (luminance(rgb(pairs[0][0])) < .1) == (scheme == 'dark')
