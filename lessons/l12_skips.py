@@ -322,7 +322,7 @@ for title, names in turned_off.items():
 # %%
 held_out, its_label = test_set[3]
 tracing.skips(nets['stride 2'], prepare(held_out, TINY['preprocess']), its_label,
-              ['score_pool2', 'score_pool1'], test_set.classes)
+              ['score_pool2', 'score_pool1'])
 
 # %% tags=["hide-input"]
 assert mean_iu['no skip'] < mean_iu['stride 2'] - .1

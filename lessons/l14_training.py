@@ -249,7 +249,7 @@ for row in rows:
     history.append(row['loss'])
     if row['step'] in (2, 5, 10, 20, 40, 80, 130):
         masks[row['step']] = tinyfcn.predict(net, val_image)
-tracing.training(val_image, val_label, masks, val_set.classes)
+tracing.training(val_image, val_label, masks)
 
 # %% [markdown]
 # One image says little. Evaluate the net on all sixty held-out images (a validation set), with one

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sample_players import PLAYERS, W, X
 
-from tinyfcn import Net
+from tinyfcn import Net, viz
 from tinyfcn.course import tracing
 from tinyfcn.course.player import format_number
 from tinyfcn.course.player.page import EDIT_SCRIPTS, TRACE_SCRIPTS, join_files, share_parts
@@ -362,6 +362,11 @@ def test_numbers_stride_and_pad_can_be_changed(show):
     page.get_by_role('button', name='larger pad').click()
     player = tracing.convolution(changed, W, stride=2, pad=1)
     assert_shows(page, player, 0)
+    page.get_by_role('button', name='larger size').click()
+    longer = np.pad(changed, (0, 1), 'wrap')
+    assert_shows(page, tracing.convolution(longer, W, stride=2, pad=1), 0)
+    page.get_by_role('button', name='smaller size').click()
+    assert_shows(page, player, 0)
     cell(page, 'w', 1, 1).click()                           # editing is still on
     page.locator('.entry').fill('3')
     page.keyboard.press('Escape')
@@ -386,6 +391,31 @@ def test_a_number_can_be_changed_wherever_it_stands(function, grid, place, chang
     page.locator('.entry').fill('6')
     page.keyboard.press('Enter')
     assert_shows(page, function(**{**numbers, **change}), 0)
+
+
+@pytest.mark.parametrize('name, numbers', [
+    ('im2col', dict(pad=1)), ('max_pool', dict(ksize=2)), ('scatter', dict(stride=2)),
+    ('zero_insert', dict(stride=2)), ('transposed_matrix', dict(stride=2))])
+def test_the_input_can_be_made_smaller_and_larger_by_a_pixel(name, numbers, show):
+    def player(x):
+        if name != 'max_pool':
+            numbers['w'] = W
+        return getattr(tracing, name)(x, **numbers)
+
+    x = X[:3, :2]
+    page = show(player(x).page())
+    page.get_by_role('button', name='smaller size').click()
+    assert_shows(page, player(X[:2, :1]), 0)
+    page.get_by_role('button', name='larger size').click()
+    assert_shows(page, player(np.pad(X[:2, :1], (0, 1), 'wrap')), 0)
+
+
+def test_an_input_too_large_to_read_is_refused(show):
+    page = show(tracing.im2col(X[:2, :2], np.ones((4, 4)), pad=3).page())
+    larger = page.get_by_role('button', name='larger size')
+    for _ in range(8):
+        larger.click(force=True)
+    assert page.locator('.caption').text_content() == 'Too many cells to read: take a smaller size.'
 
 
 def test_a_tap_is_a_click(browser, tmp_path):
@@ -483,6 +513,12 @@ def test_formulas_are_typeset_and_their_text_is_kept(show):
     assert fraction.text_content() == '(3 − 1)/2'
     assert fraction.locator('.unseen').all_text_contents() == ['(', ')/']
     page = show(PLAYERS['two channels'].page())
+    formula = page.locator('.formula')
+    assert formula.text_content() == 'y[0,0] = Σ[c,a,b] w[c][a,b] · x[c][a,b]'
+    page.locator('main').press('End')
+    assert formula.text_content() == 'y[2,2] = Σ[c,a,b] w[c][a,b] · x[c][2+a,2+b]'
+    assert formula.locator('munder').count() == 1 and formula.locator('msub').count() == 3
+    page.locator('main').press('Home')
     assert page.locator('.caption msub').text_content() == 'y[0,0]'
     assert page.locator('.caption .term math').count() == 8
 
@@ -506,7 +542,8 @@ def scripts(browser):
              'descent.mjs', 'restack.mjs']
     page = browser.new_page()
     page.set_content(f'<script type="module">\n{join_files(names)}\n'
-                     'Object.assign(window, { formatNumber, retrace, descend, restack })</script>')
+                     'Object.assign(window, { formatNumber, classColour, retrace, descend, '
+                     'restack })</script>')
     page.wait_for_function("'restack' in window")
     return page
 
@@ -602,7 +639,13 @@ def rgb(colour):
     return [float(v) for v in re.findall(r'[\d.]+', colour)[:3]]
 
 
-@pytest.mark.parametrize('name', ['convolution', 'confusion', 'bilinear', 'mean_field', 'matrix'])
+def test_a_class_has_the_colour_that_it_has_in_the_pictures(scripts):
+    colours = [scripts.evaluate('classColour', number) for number in range(255)]
+    assert colours == viz.palette(255).tolist()
+
+
+@pytest.mark.parametrize('name', ['convolution', 'confusion', 'bilinear', 'mean_field', 'matrix',
+                                  'loss'])
 def test_text_has_enough_contrast(name, show):
     """WCAG's contrast of at least 4.5, for texts, and for numbers on cells of all colours."""
     page = show(PLAYERS[name].page())

@@ -472,14 +472,14 @@ def pixels_of(player, frame, panel):
         return np.array(image.convert('RGB'))
 
 
-def test_training_shows_each_mask_in_the_colours_of_its_classes():
+def test_training_shows_each_mask_in_the_colours_of_the_lessons():
     label = np.array([[0, 1], [255, 2]])
     masks = {0: np.zeros((2, 2), int), 20: np.array([[0, 1], [1, 1]])}
     player = tracing.training(np.zeros((2, 2, 3), 'uint8'), label, masks)
     assert [frame['caption'] for frame in player.trace['frames']] == [
         'after 0 steps: 33.3% of the pixels are right, mean IU 0.11',
         'after 20 steps: 66.7% of the pixels are right, mean IU 0.50']
-    table = viz.class_colours(['background', 'class 1', 'class 2'])
+    table = viz.palette()
     for frame, mask in zip(player.trace['frames'], masks.values()):
         assert_same(pixels_of(player, frame, 'mask'), table[mask])
         assert_same(pixels_of(player, frame, 'label'), table[label])

@@ -6,8 +6,10 @@ A trace is plain data, one of five kinds. Grids of numbers:
          frames=[…], dim_legend='what dim cells are')       padding if it is missing
         a grid: below, whether it stands below the one before, as a further channel of it;
                 sign, what stands before it, such as '∗' or '='; colours, how its values are drawn:
-                'signed', 'shade', 'classes', 'bars', or a row of '#rrggbb' for each of its rows
+                'signed', 'shade', 'classes' as in viz.colours, 'bars', or a row of '#rrggbb' for
+                each of its rows
         a frame: caption; set {grid: [[i, j, value], …]}; highlight, dim {grid: [[i, j], …]};
+                 formula, of the op with the indices of this step, above the grids;
                  sums [dict(cell=[grid, i, j], terms=[[[grid, i, j], …], …], name, how)],
                  the terms of what it writes into a cell, each the cells whose product it is
         how: 'sum' by default, 'add' to what the cell was before, 'max', 'mean', 'copy'

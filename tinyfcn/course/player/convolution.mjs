@@ -16,7 +16,7 @@ function convolve({ x, w }, { stride, pad, dilation }) {
 }
 
 function convolution(arrays, numbers) {
-  const { w } = arrays
+  const { x, w } = arrays
   const { padded, outputSize, windows, y, inputs } = convolve(arrays, numbers)
   const xNames = channelNames('x', padded), wNames = channelNames('w', w)
   const taps = allCells(sizeOf(w[0]))
@@ -25,6 +25,7 @@ function convolution(arrays, numbers) {
     const sum = { cell: ['y', ...cell],
                   terms: pairUp(cellsIn(wNames, taps), cellsIn(xNames, windows[n])) }
     return {
+      formula: windowFormula(cell, 'w', 'x', x.length, windows[n][0], numbers.dilation),
       caption: captionOf(sum, planes), sums: [sum],
       set: { y: [[...cell, y[cell[0]][cell[1]]]] },
       highlight: { ...fromKeys(xNames, windows[n]), ...fromKeys(wNames, taps), y: [cell] },
@@ -52,6 +53,7 @@ function im2col(arrays, numbers) {
     const sum = { cell: ['y', ...cell],
                   terms: rows.map(row => [['w', row[0], 0], ['cols', ...row]]) }
     return {
+      formula: `y[${cell}] = Σ[k] w[k,0] · cols[k,${n}]`,
       caption: captionOf(sum, planes), sums: [...copies, sum],
       set: { cols: rows.map(([k]) => [k, n, cols[k][n]]), y: [[...cell, y[cell[0]][cell[1]]]] },
       highlight: { ...fromKeys(xNames, windows[n]), w: allCells([count, 1]), cols: rows,

@@ -1,6 +1,6 @@
-// Lets a reader change numbers, stride and pad: a part of the module that page.py joins.
+// Lets a reader change numbers, size, stride and pad: a part of the module that page.py joins.
 
-const LIMITS = { stride: [1, 4], pad: [0, 3], dilation: [1, 3], ksize: [1, 4] }
+const LIMITS = { size: [1, 10], stride: [1, 4], pad: [0, 3], dilation: [1, 3], ksize: [1, 4] }
 const TRANSPOSED = ['scatter', 'zero_insert', 'transposed_matrix']
 
 function addEditing(board) {
@@ -13,6 +13,12 @@ function addEditing(board) {
       player.caption.textContent = error.message
     }
   }
+  const size = sizeOf(edit.arrays.x[0]), [smallest, largest] = LIMITS.size
+  addStepper(player.tools, 'size', size.join('×'), Math.min(...size) <= smallest,
+             Math.max(...size) >= largest, step => {
+    const x = edit.arrays.x.map(plane => resize(plane, size.map(n => n + step)))
+    change({ ...edit, arrays: { ...edit.arrays, x } }, trace.isOpen)
+  })
   for (const name in edit.numbers) {
     const value = edit.numbers[name], [low, high] = LIMITS[name]
     addStepper(player.tools, name, value, value <= low, value >= high, step => change(
@@ -41,6 +47,12 @@ function addEditing(board) {
     })
     return true
   }
+}
+
+// The numbers of a plane with rows and columns less, or more: then the first ones follow the last.
+function resize(plane, [high, wide]) {
+  const [rows, columns] = sizeOf(plane)
+  return range(high).map(i => range(wide).map(j => plane[i % rows][j % columns]))
 }
 
 // Which number of which array a cell shows; undefined for padding and for what is computed.

@@ -12,8 +12,6 @@ const STRIP = 4                                     // height of the strip in th
 const TERM_COLOURS = ['#aec7e8', '#1f77b4', '#ffbb78', '#ff7f0e', '#98df8a', '#2ca02c', '#ff9896',
   '#d62728', '#c5b0d5', '#9467bd', '#c49c94', '#8c564b', '#f7b6d2', '#e377c2', '#9edae5', '#17becf',
   '#dbdb8d', '#bcbd22']
-const CLASS_COLOURS = ['#9aa4b2', '#56b4e9', '#e69f00', '#009e73', '#f0e442', '#d55e00', '#0072b2',
-  '#cc79a7']
 const VOID = 255
 
 // -> a function that paints frame `index`, with motion if it follows frame `from`
@@ -30,7 +28,8 @@ function draw(stage, trace, player) {
   const scale = Math.max(MIN_SCALE, Math.min(most, 1 / excess))
   // what is shown: {grid: rows} of values, of the values a frame ago, and of elements
   const board = { stage, trace, player, values: {}, before: {}, cells: {}, sums: [], active: null }
-  const rows = {}
+  const rows = {}, hasFormulas = trace.frames.some(({ formula }) => formula)
+  const formula = hasFormulas && append(stage, 'p', { class: 'formula' })
   let channels
   const painters = trace.grids.map((grid, k) => {
     if (!grid.below) {
@@ -51,6 +50,10 @@ function draw(stage, trace, player) {
     board.before = valuesAfter(trace, index - 1)
     board.sums = trace.frames[index].sums ?? []
     light(board, null)
+    if (formula) {
+      formula.replaceChildren()
+      typeset(formula, trace.frames[index].formula ?? '', true)
+    }
     painters.forEach(paint => paint(index, from))
     board.main = mainSum(board)
     board.question = board.asks && index === from + 1 ? board.main : null
@@ -63,12 +66,13 @@ function draw(stage, trace, player) {
 
 // Draws all grids smaller, until the player is no higher than what is seen at once.
 function shrink(stage) {
-  const excess = stage.parentElement.offsetHeight - visibleHeight()
   const svgs = [...stage.querySelectorAll('.grid')]
-  const scale = +svgs[0].style.getPropertyValue('--scale')
-  if (excess <= 0 || scale <= MIN_SCALE) return
-  const smaller = Math.max(MIN_SCALE, scale * (1 - excess / stage.offsetHeight))
-  svgs.forEach(svg => svg.style.setProperty('--scale', smaller))
+  const excess = () => stage.parentElement.offsetHeight - visibleHeight()
+  let scale = +svgs[0].style.getPropertyValue('--scale')
+  while (excess() > 0 && scale > MIN_SCALE) {           // titles do not shrink: more than once
+    scale = Math.max(MIN_SCALE, scale * (1 - excess() / stage.offsetHeight))
+    svgs.forEach(svg => svg.style.setProperty('--scale', scale))
+  }
 }
 
 // On a screen that is lower than the page, scrolls to what the step writes, above the controls.
@@ -186,8 +190,8 @@ function kindsOf(grid, frame, values) {
 const cellsOf = (kinds, kind) => kinds.flatMap((row, i) => row.flatMap(
   (other, j) => other === kind ? [[i, j]] : []))
 
-// How a value is drawn behind its number. Strong colours are mixed with that of the cell, so that
-// the number stays readable.
+// How a value is drawn behind its number, which stays readable: tints are mixed with the colour of
+// the cell, and on the colours of classes and pixels it is black or white.
 function colourCell(cell, { colours }, { high, least, most }, i, j, value) {
   const tint = cell.children[1]
   const fill = (colour, opacity, part = 1) => {
@@ -201,12 +205,11 @@ function colourCell(cell, { colours }, { high, least, most }, i, j, value) {
   if (colours === 'signed') return fill(sign, .6 * size)
   if (colours === 'shade') return fill('var(--shade)', .6 * (value - least) / (most - least || 1))
   if (colours === 'bars') return fill(sign, .5, size)
-  if (colours === 'classes') {
-    return fill(value === VOID ? 'none' : CLASS_COLOURS[value % CLASS_COLOURS.length], 'var(--mix)')
-  }
-  fill(colours[i][j], 1)
-  const [red, green, blue] = colours[i][j].match(/\w\w/g).map(part => parseInt(part, 16))
-  cell.lastChild.style.fill = .3 * red + .6 * green + .1 * blue > 127 ? '#000' : '#fff'
+  if (colours === 'classes' && value === VOID) return fill('none', 0)
+  const rgb = colours === 'classes' ? classColour(value)
+    : colours[i][j].match(/\w\w/g).map(part => parseInt(part, 16))
+  fill(`rgb(${rgb})`, 1)
+  cell.lastChild.style.setProperty('--number', luminance(rgb) > .18 ? '#000' : '#fff')
 }
 
 // The path around all cells of a kind: a line wherever such a cell borders on another kind.

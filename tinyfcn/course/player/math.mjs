@@ -1,17 +1,19 @@
 // Typesets the formulas of a caption in MathML, which browsers draw by themselves: a part of the
 // module that page.py joins.
 //
-// What is written as y[0,1], (a − b)/2 and e^x becomes an index, a fraction and a power. The signs
+// What is written as y[0,1], (a − b)/2, e^x and Σ[k] becomes an index, a fraction, a power and a sum
+// over k. The signs
 // [ ] / ^ that it then does not need stay in the text, unseen: for copying, and for tests.
 
 const MATH = 'http://www.w3.org/1998/Math/MathML'
 const TOKEN = new RegExp([
-  /(?<fraction>\([^()]+\)\/\d+)/, /(?<indexed>[A-Za-z]\w*(?:\[[\w,]+\])+)/,
+  /(?<fraction>\([^()]+\)\/\d+)/, /(?<over>(?:Σ|max)\[[\w,]+\])/,
+  /(?<indexed>[A-Za-z]\w*ᵀ?(?:\[[\w,+·]+\])+)/,
   /(?<power>e\^[\w.−]+)/, /(?<number>\d+(?:\.\d+)?(?:e−?\d+)?)/, /(?<operator>[+−]?=|[≈+−·/])/,
   /(?<bracket>[()⌈⌉⌊⌋,:…])/, /(?<name>max|mean|log|[pqwxy](?![A-Za-z]))/, /(?<space>\s+)/,
   /(?<text>[^\s\d=≈+−·/()⌈⌉⌊⌋,:…]+|.)/,
 ].map(part => part.source).join('|'), 'gu')
-const STRONG = ['fraction', 'indexed', 'power', 'operator']     // these alone make a formula
+const STRONG = ['fraction', 'over', 'indexed', 'power', 'operator']     // these alone make a formula
 
 // Appends a text to an element; everything in it is a formula, or what looks like one.
 // Each part between two spaces is a formula of its own, so that long ones break at their spaces.
@@ -43,9 +45,12 @@ function typeset(parent, text, isFormula) {
 
 function typesetToken(parent, kind, token, isAlone) {
   if (kind === 'fraction') return typesetFraction(parent, token)
-  if (kind === 'indexed') {
-    const [, name, index] = token.match(/^(\w+)(.*)$/), sub = mathElement(parent, 'msub')
-    mathElement(sub, 'mi', name)
+  if (kind === 'indexed' || kind === 'over') {          // over: the index stands below a Σ or max
+    const [, name, index] = token.match(/^([^[]+)(.*)$/), isOver = kind === 'over'
+    const sub = mathElement(parent, isOver ? 'munder' : 'msub')
+    const base = mathElement(sub, 'mpadded')            // as deep as y, also if the name is w
+    if (!isOver) base.setAttribute('depth', '.25em')
+    mathElement(base, isOver ? 'mtext' : 'mi', name)
     return withUnseen(mathElement(sub, 'mrow'), index.split(/([[\]]+)/), /[[\]]/)
   }
   if (kind === 'power') {

@@ -24,6 +24,7 @@ function maxPool({ x }, { ksize, stride }) {
                   terms: window.map(cell => [[xNames[c], ...cell]]) }
     const planes = { [xNames[c]]: x[c], [yNames[c]]: { [output[0]]: { [output[1]]: value } } }
     return {
+      formula: `${yNames[c]}[${output}] = max[a,b] ${xNames[c]}${tapAt(window[0])}`,
       caption: `${captionOf(sum, planes)}, found at [${pixel}]: `
         + `switch ${pixel[0]}·${size[1]} + ${pixel[1]} = ${number}`,
       sums: [sum],
@@ -38,6 +39,7 @@ function maxPool({ x }, { ksize, stride }) {
     const everything = () => Object.fromEntries(unpooledNames.map((each, k) => [
       each, allCells(size).map(([a, b]) => [a, b, sums[k][a][b]])]))
     return {
+      formula: `${name}[${i},${j}] += ${yNames[c]}[${output}]`,
       caption: `switch ${number} is [${i},${j}]: ${name}[${i},${j}] += ${formatNumber(value)}`,
       set: n ? { [name]: [[i, j, sums[c][i][j]]] } : everything(),
       highlight: { [yNames[c]]: [output], [switchNames[c]]: [output], [name]: [[i, j]] },

@@ -1,5 +1,5 @@
-// Numbers as text, as format_number in text.py writes them: a part of the module that page.py
-// joins.
+// Numbers as text, as format_number in text.py writes them, and classes as colours: a part of the
+// module that page.py joins.
 
 function formatNumber(value) {
   if (value === null || value === undefined) return ''
@@ -30,3 +30,17 @@ function isExact(value) {
 
 // =, or ≈ where a number is shown rounded.
 const equalSign = values => values.every(isExact) ? '=' : '≈'
+
+// The colour of a class as [red, green, blue], that of viz.palette: bits 0, 1, 2 of its number are
+// the highest of red, green and blue, bits 3, 4, 5 the next lower ones, and so on.
+function classColour(number) {
+  return [0, 1, 2].map(part => {
+    let value = 0
+    for (let digit = 0; digit < 8; digit++) value |= (number >> (3 * digit + part) & 1) << 7 - digit
+    return value
+  })
+}
+
+// Relative luminance: above .18 black has the better contrast, below it white.
+const luminance = rgb => [.2126, .7152, .0722].reduce(
+  (sum, part, k) => sum + part * (rgb[k] / 255) ** 2.2, 0)

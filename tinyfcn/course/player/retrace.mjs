@@ -3,6 +3,8 @@
 //
 // arrays {x, w}: lists of planes, one for each channel; numbers {stride, pad, …}
 
+const MAX_CELLS = 900                               // more than a reader could read
+
 const range = n => [...Array(n).keys()]
 const allCells = ([high, wide]) => range(high).flatMap(i => range(wide).map(j => [i, j]))
 const sizeOf = plane => [plane.length, plane[0].length]
@@ -17,6 +19,18 @@ const gridsOf = (name, title, planes, more) => planes.map((values, c) => ({
 }))
 const coloursOf = planes => planes.flat(2).every(value => value >= 0) ? 'shade' : 'signed'
 const column = values => values.map(value => [value])
+
+// The sum over a window that starts at `start`, with the indices of this step.
+function windowFormula(output, a, b, channels, start, step = 1) {
+  const [channel, letters] = channels > 1 ? ['[c]', 'c,a,b'] : ['', 'a,b']
+  return `y[${output}] = Σ[${letters}] ${a}${channel}[a,b] · ${b}${channel}${tapAt(start, step)}`
+}
+
+// The cell of tap a, b in a window that starts at `start`, as text.
+function tapAt(start, step = 1) {
+  const taps = ['a', 'b'].map(letter => step === 1 ? letter : `${step}·${letter}`)
+  return `[${taps.map((tap, axis) => start[axis] ? `${start[axis]}+${tap}` : tap)}]`
+}
 
 // The equation of a sum as text; planes {grid: rows} are the values that it is about.
 function captionOf(sum, planes, before) {
@@ -66,5 +80,9 @@ const TRACES = {}
 
 // The trace of the same function for other arrays and numbers.
 function retrace(edit) {
-  return { ...TRACES[edit.function](edit.arrays, edit.numbers), edit }
+  const trace = TRACES[edit.function](edit.arrays, edit.numbers)
+  if (trace.grids.some(({ values }) => values.flat().length > MAX_CELLS)) {
+    throw Error('Too many cells to read: take a smaller size.')
+  }
+  return { ...trace, edit }
 }

@@ -21,6 +21,7 @@ function scatter({ x, w }, { stride, pad }) {
     const [i, j] = window[chosen]
     const planes = { y, [xNames[c]]: plane, [wNames[c]]: w[c] }
     return {
+      formula: `y${tapAt(window[0])} += ${xNames[c]}[${cell}] · ${wNames[c]}[a,b]`,
       caption: `y += ${xNames[c]}[${cell}] · ${wNames[c]}:  `
         + captionOf(sums[chosen], planes, before[i][j]),
       sums, set: { y: window.map(([a, b]) => [a, b, y[a][b]]) },

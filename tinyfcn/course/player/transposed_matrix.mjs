@@ -1,7 +1,5 @@
 // The trace of tracing.transposed_matrix: a part of the module that page.py joins.
 
-const MAX_CELLS = 900                               // more than a reader could read
-
 function transposedMatrix({ x, w }, { stride, pad }) {
   const xNames = channelNames('x', x), wNames = channelNames('w', w)
   const ksize = sizeOf(w[0]), cells = allCells(sizeOf(x[0])), taps = allCells(ksize)
@@ -40,7 +38,7 @@ function transposedMatrix({ x, w }, { stride, pad }) {
       caption = `y += ${start} · column ${n}:  ${captionOf(sums[chosen], planes, before[i][j])}`
     }
     return {
-      caption, sums: [...copies, ...sums],
+      formula: `y[i,j] += ${start} · ${names[n]}[i,j]`, caption, sums: [...copies, ...sums],
       set: { [names[n]]: allCells(size).map(([i, j]) => [i, j, columns[n][i][j]]),
              y: windows[n].map(([i, j]) => [i, j, y[i][j]]) },
       highlight: { [xNames[c]]: [cell], [wNames[c]]: reached[n].map(({ tap }) => tap),

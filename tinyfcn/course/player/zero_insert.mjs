@@ -31,6 +31,7 @@ function zeroInsert({ x, w }, { stride, pad }) {
     return { cell: ['y', i, j], terms }
   })
   const frames = outputs.map((cell, n) => ({
+    formula: windowFormula(cell, 'w', 'expanded', x.length, windows[n][0]),
     caption: sums[n].terms.length ? captionOf(sums[n], planes)
       : `y[${cell}] = 0: the window contains only zeros`,
     sums: [sums[n]], set: { y: [[...cell, planes.y[cell[0]][cell[1]]]] },

@@ -2,6 +2,7 @@
 import numpy as np
 
 from ... import ops
+from ..player import format_number
 from .captions import subscript, sum_of
 from .grid import as_array, first_values, make_grid, make_player, set_cells
 
@@ -20,6 +21,7 @@ def bilinear(values, factor):
     one_hot = np.eye(count)
     kernels = np.concatenate([upsample(values * one) for one in one_hot])
     reach = np.concatenate([upsample(one) for one in one_hot]) > 0
+    centre = factor - (1 + factor % 2) / 2              # of the first kernel
 
     def frame(n):
         y = upsample(first_values(values, n + 1))
@@ -32,7 +34,9 @@ def bilinear(values, factor):
         sums = [dict(cell=['y', 0, j], name=f'y[{j}]',
                      terms=[[['kernels', k, j]] for k in range(n + 1) if reach[k, j]])
                 for j in columns]
-        return dict(caption=sum_of(f'y{subscript([column])}', terms, y[0, column]),
+        middle = format_number(factor * n + centre)
+        return dict(formula=f'kernels[{n},j] = values[{n}] · (1 − |j − {middle}| / {factor})',
+                    caption=sum_of(f'y{subscript([column])}', terms, y[0, column]),
                     set={**set_cells(['kernels'], [kernels], row),
                          **set_cells(['y'], [y], output)},
                     highlight={'values': [[0, n]], 'kernels': row, 'y': output}, sums=sums)

@@ -27,6 +27,19 @@ def increment(name, before, factors, after):
             f'{equal_sign(before, *factors, after)} {format_number(after)}')
 
 
+def window_formula(output, a, b, channels, start, step=(1, 1)):
+    """y[1,2] = Σ[a,b] w[a,b] · x[1+a,2+b]: the sum over a window that starts at `start`"""
+    channel, letters = ('[c]', 'c,a,b') if channels > 1 else ('', 'a,b')
+    return (f'y{subscript(output)} = Σ[{letters}] {a}{channel}[a,b] · '
+            f'{b}{channel}{window_subscript(start, step)}')
+
+
+def window_subscript(start, step=(1, 1)):
+    """[1+a,2+b]: the cell of tap a, b in a window that starts at `start`"""
+    taps = [letter if n == 1 else f'{n}·{letter}' for letter, n in zip('ab', step)]
+    return subscript(f'{n}+{tap}' if n else tap for n, tap in zip(start, taps))
+
+
 def equal_sign(*values):
     """=, or ≈ where a number is shown rounded."""
     return '=' if all(map(_is_exact, values)) else '≈'

@@ -3,6 +3,7 @@ import numpy as np
 
 from ... import ops
 from ..player import format_number
+from .captions import equal_sign
 from .grid import as_array, empty, make_grid, make_player, set_cells
 
 VOID = 255
@@ -35,7 +36,12 @@ def loss(score, label):
                        f'loss = −log p = {format_number(float(value))}')
         highlight = dict.fromkeys(('score', 'p', 'dscore'), cells)
         highlight.update(dict.fromkeys(('label', 'loss'), [[0, n]]))
-        return dict(caption=caption, set=written, highlight=highlight)
+        true = 0 if label[n] == VOID else label[n]
+        powers = [f'e^{format_number(each)}' for each in score[:, n]]
+        equal = equal_sign(*score[:, n], p[true, n])
+        formula = (f'p[{true},{n}] = {powers[true]} / ({" + ".join(powers)}) {equal} '
+                   f'{format_number(p[true, n])}')
+        return dict(formula=formula, caption=caption, set=written, highlight=highlight)
 
     void = [[0, int(n)] for n in np.flatnonzero(label == VOID)]
     blank = empty(*score.shape)

@@ -4,7 +4,7 @@ from copy import deepcopy
 import numpy as np
 
 from ... import metrics
-from ...viz import as_colours, class_colours
+from ...viz import as_colours, colours
 from ...viz.data_uri import image_uri
 from ..player import Player
 
@@ -16,21 +16,20 @@ MASK_WIDTH = 210            # of a picture on the page
 CHANNEL_WIDTH = 150
 
 
-def training(image, label, masks, classes=None):
+def training(image, label, masks):
     """How the mask of an image changes as a net learns.
 
     image (H, W, 3), label (H, W), masks {step: (H, W)} in the order of the steps
-    classes: their names; by default they are counted from the background, 0
     -> Player with the pictures image, label, mask; a frame for each step
     """
     label = np.asarray(label)
-    table = _colours_of(classes, [label, *masks.values()])
-    images = [image_uri(as_colours(np.asarray(image)), is_photo=True), image_uri(table[label])]
+    n_class = _class_count([label, *masks.values()])
+    images = [image_uri(as_colours(np.asarray(image)), is_photo=True), image_uri(colours(label))]
     frames = []
     for step, mask in masks.items():
-        frames.append(dict(caption=f'after {step} steps: {_quality(label, mask, len(table))}',
+        frames.append(dict(caption=f'after {step} steps: {_quality(label, mask, n_class)}',
                            show=dict(image=0, label=1, mask=len(images))))
-        images.append(image_uri(table[mask]))
+        images.append(image_uri(colours(np.asarray(mask))))
     panels = [dict(name=name, title=name, width=MASK_WIDTH) for name in ('image', 'label', 'mask')]
     return Player(dict(kind='images', title='The mask while the net learns', images=images,
                        panels=panels, frames=frames))
@@ -64,7 +63,7 @@ def walk(net, x):
                        images=images, widths=widths, panels=panels, frames=frames))
 
 
-def skips(net, x, label, names, classes=None):
+def skips(net, x, label, names):
     """The mask without its skips, and with one after the other.
 
     x (1, C, H, W), prepared; label (H, W); names of the score layers of the skips, coarsest first:
@@ -80,13 +79,13 @@ def skips(net, x, label, names, classes=None):
                 if key.startswith(f'{name}.'):
                     w[...] = 0
         masks.append(without.forward(x)[0].argmax(0))
-    table = _colours_of(classes, [label, *masks])
-    images = [image_uri(table[label]), *(image_uri(table[mask]) for mask in masks)]
+    n_class = _class_count([label, *masks])
+    images = [image_uri(colours(each)) for each in (label, *masks)]
     frames = []
     for count, mask in enumerate(masks):
         on = ' and '.join(names[:count])
         text = f'with {on}' if on else 'without its skips'
-        frames.append(dict(caption=f'{text}: {_quality(label, mask, len(table))}',
+        frames.append(dict(caption=f'{text}: {_quality(label, mask, n_class)}',
                            show=dict(label=0, mask=1 + count)))
     panels = [dict(name=name, title=name, width=MASK_WIDTH) for name in ('label', 'mask')]
     return Player(dict(kind='images', title='Skips, off and on', images=images, panels=panels,
@@ -99,12 +98,9 @@ def _quality(label, mask, n_class):
     return f'{scores["pixel_acc"]:.1%} of the pixels are right, mean IU {scores["mean_iu"]:.2f}'
 
 
-def _colours_of(classes, labels):
-    """The colours of as many classes as there are, and of void.   -> (256, 3) uint8"""
-    if classes is None:
-        classes_found = [label[label != VOID].max(initial=0) for label in map(np.asarray, labels)]
-        classes = ['background', *(f'class {c + 1}' for c in range(max(classes_found)))]
-    return class_colours(classes)
+def _class_count(labels):
+    """How many classes these labels may have."""
+    return 1 + max(int(label[label != VOID].max(initial=0)) for label in map(np.asarray, labels))
 
 
 def _strongest(y):

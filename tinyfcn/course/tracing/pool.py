@@ -4,7 +4,7 @@ from typing import NamedTuple
 from ... import ops
 from ...geometry import axes
 from ..player import format_number
-from .captions import subscript
+from .captions import subscript, window_subscript
 from .grid import (
     all_cells,
     as_array,
@@ -57,7 +57,9 @@ def max_pool(x, ksize, stride=None):
         caption = (f'{y_names[c]}{subscript(output)} = max({values}) = {format_number(value)}, '
                    f'found at {subscript(pixel)}: '
                    f'switch {pixel[0]}·{size[1]} + {pixel[1]} = {switch}')
-        return dict(caption=caption,
+        formula = (f'{y_names[c]}{subscript(output)} = '
+                   f'max[a,b] {x_names[c]}{window_subscript(window[0])}')
+        return dict(formula=formula, caption=caption,
                     set={y_names[c]: [[*output, value]], switch_names[c]: [[*output, switch]]},
                     highlight={x_names[c]: window, y_names[c]: [output],
                                switch_names[c]: [output]},
@@ -74,7 +76,8 @@ def max_pool(x, ksize, stride=None):
             written = set_cells([name], unpooled[0, [c]], [pixel])
         caption = (f'switch {switch} is {subscript(pixel)}: '
                    f'{name}{subscript(pixel)} += {format_number(value)}')
-        return dict(caption=caption, set=written,
+        return dict(formula=f'{name}{subscript(pixel)} += {y_names[c]}{subscript(output)}',
+                    caption=caption, set=written,
                     highlight={y_names[c]: [output], switch_names[c]: [output], name: [pixel]},
                     sums=[dict(cell=[name, *pixel], how='copy',
                                terms=[[[y_names[c], *output]]])])

@@ -3,7 +3,13 @@ import numpy as np
 
 from ... import ops
 from ...geometry import axes, transposed_size
-from .captions import increment, subscript, sum_of_products
+from .captions import (
+    increment,
+    subscript,
+    sum_of_products,
+    window_formula,
+    window_subscript,
+)
 from .grid import (
     all_cells,
     as_array,
@@ -60,7 +66,9 @@ def scatter(x, w, stride=1, pad=0):
         sums = [dict(cell=['y', *target], how='add',
                      terms=[[[x_name, *cell], [w_name, *tap_cell]]])
                 for target, tap_cell in zip(window, taps)]
-        return dict(caption=f'y += {x_name}{subscript(cell)} · {w_name}:  {sum_text}',
+        formula = f'y{window_subscript(window[0])} += {x_name}{subscript(cell)} · {w_name}[a,b]'
+        return dict(formula=formula,
+                    caption=f'y += {x_name}{subscript(cell)} · {w_name}:  {sum_text}',
                     set=set_cells(['y'], [after], window),
                     highlight={x_name: [cell], w_name: taps, 'y': window}, sums=sums)
 
@@ -102,7 +110,8 @@ def zero_insert(x, w, stride=1, pad=0):
         caption = sum_of_products(f'y{subscript(outputs[n])}', flipped.ravel()[rows],
                                   cols[rows, n], y.flat[n])
         terms = pair_up(weights, cells_in(names, window))
-        return dict(caption=caption,
+        return dict(formula=window_formula(outputs[n], 'w', 'expanded', len(x), window[0]),
+                    caption=caption,
                     set=set_cells(['y'], [y], [outputs[n]]),
                     highlight={**dict.fromkeys(names, window), **dict.fromkeys(w_names, taps),
                                'y': [outputs[n]]},
@@ -167,7 +176,8 @@ def transposed_matrix(x, w, stride=1, pad=0):
                   for pixel, tap in taps[n]]
         sums = [dict(cell=['y', *pixel], how='add',
                      terms=[[[x_name, *cell], [names[n], *pixel]]]) for pixel in window]
-        return dict(caption=caption,
+        return dict(formula=f'y[i,j] += {x_name}{subscript(cell)} · {names[n]}[i,j]',
+                    caption=caption,
                     set={**set_cells([names[n]], [columns[n]], all_cells(size)),
                          **set_cells(['y'], [y], window)},
                     highlight={x_name: [cell], w_name: [tap for _, tap in taps[n]],

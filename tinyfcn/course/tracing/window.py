@@ -4,7 +4,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import ops
-from .captions import subscript, sum_of_products
+from ...geometry import axes
+from .captions import subscript, sum_of_products, window_formula
 from .grid import (
     all_cells,
     as_array,
@@ -49,11 +50,13 @@ def convolution(x, w, stride=1, pad=0, dilation=1):
     x_names = channel_names('x', x)
     w_names = channel_names('w', w)
     weights = cells_in(w_names, taps)
+    step = axes(dilation, 'dilation', 1)
 
     def frame(n):
         caption = sum_of_products(f'y{subscript(outputs[n])}', w.ravel(), cols[:, n], y.flat[n])
         terms = pair_up(weights, cells_in(x_names, windows[n]))
-        return dict(caption=caption,
+        formula = window_formula(outputs[n], 'w', 'x', len(x), windows[n][0], step)
+        return dict(formula=formula, caption=caption,
                     set=set_cells(['y'], [y], [outputs[n]]),
                     highlight={**dict.fromkeys(x_names, windows[n]),
                                **dict.fromkeys(w_names, taps), 'y': [outputs[n]]},
@@ -86,7 +89,8 @@ def im2col(x, w, stride=1, pad=0):
         copies = [dict(cell=['cols', *cell], terms=[[read]], how='copy')
                   for cell, read in zip(column, reads)]
         terms = pair_up(cells_in(['w'], all_cells(kernel.shape)), cells_in(['cols'], column))
-        return dict(caption=caption,
+        return dict(formula=f'y{subscript(outputs[n])} = Σ[k] w[k,0] · cols[k,{n}]',
+                    caption=caption,
                     set={**set_cells(['cols'], [cols], column),
                          **set_cells(['y'], [y], [outputs[n]])},
                     highlight={**dict.fromkeys(x_names, windows[n]),
@@ -120,7 +124,7 @@ def matrix(x, w, stride=1, pad=0):
 
     def frame(n):
         caption = sum_of_products(f'y[{n}]', dense[n, taps[n]], x.flat[taps[n]], y[n, 0])
-        return dict(caption=caption,
+        return dict(formula=f'y[{n}] = Σ[j] M[{n},j] · x[j]', caption=caption,
                     set={**set_cells(['M'], [dense], [[n, j] for j in pixels]),
                          **set_cells(['y'], [y], [[n, 0]])},
                     highlight={'M': [[n, j] for j in taps[n]],
