@@ -151,7 +151,13 @@ viz.show_source(Alignment.window)
 # pooling, which passes its gradient to one pixel only (lesson 07).
 #
 # First by hand: what are receptive field, stride and shift of `conv3` below, and where is its unit
-# (2, 3)? (13, 4 and 3; so it is at row 4·2 + 3 = 11 and column 4·3 + 3 = 15.)
+# (2, 3)?
+#
+# <details><summary>Answer</summary>
+#
+# 13, 4 and 3; so it is at row 4·2 + 3 = 11 and column 4·3 + 3 = 15.
+#
+# </details>
 
 # %%
 net = tinyfcn.Net(channels=1, dtype='float64')
@@ -450,6 +456,10 @@ tracing.stack(n, 160, image=photo)
 # The crop of `pool4` stays 5: the padding moves `pool4` and the scores together. With a crop of 22
 # every score is 5 pixels off. A kernel of 8 moves the cells of `fc6` by half a cell, 16 pixels.
 # That is one cell of `pool4`, so its crop is 6, and the last crop is 11.
+#
+# The crop calculator on the site does the same for layers that you type, and the command
+# `tinyfcn explain` writes a page in which a click on a pixel shows what it depends on in every box:
+# [both are described here](../docs/explainer.md).
 #
 # ## "Any number that fits will do"
 #

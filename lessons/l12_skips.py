@@ -332,6 +332,10 @@ assert mean_iu['no skip'] < mean_iu['stride 2'] - .1
 # the last net loses a good part of its mean IU: its coarse scores now rely on the skips for the
 # outlines.
 #
+# The command `tinyfcn explain` writes a page in which you can switch off the skips of FCN-8s on a
+# picture of your own, and the crop calculator on the site shows the crops of layers that you type:
+# [both are described here](../docs/explainer.md).
+#
 # **Change this and run again.** Here only the skip from pool1 is active. Expect a part of the gain
 # and not all of it, because the receptive field of pool1 is 4 pixels. Or remove the coarse scores,
 # `score_fr`. Expect mean IU to fall below that of no skip: sharp outlines, wrong classes.

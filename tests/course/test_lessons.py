@@ -8,6 +8,7 @@ import pytest
 
 import tinyfcn
 from tinyfcn import layers, ops
+from tinyfcn.course.player.page import SCRIPTS, TRACE_SCRIPTS, part_texts
 from tinyfcn.net import errors
 
 pytestmark = pytest.mark.lessons
@@ -250,6 +251,21 @@ def test_the_notebook_is_made_from_this_script(path, course):
     assert types <= {*course.OUTPUT_TYPES}
     html = ''.join(output.data.get('text/html', '') for output in outputs if 'data' in output)
     assert '<iframe' in html, 'it has a player'
+
+
+@each
+def test_its_players_have_the_scripts_and_styles_of_this_package(path):
+    """A change of tinyfcn/course/player needs the notebooks again: python lessons/course.py"""
+    text = path.with_suffix('.ipynb').read_text('utf-8')
+    found = {*re.findall(r'(data-[\w-]+-[0-9a-f]{8})=', text)}
+    assert found and found <= {*all_part_names()}
+
+
+def all_part_names():
+    """The names of the scripts and styles that players may have, which end in their checksums."""
+    traces = [dict(kind=kind) for kind in SCRIPTS]
+    traces += [dict(kind='grid', edit=dict(function=name)) for name in TRACE_SCRIPTS]
+    return [name for trace in traces for name in part_texts(trace)]
 
 
 # os.times() counts the CPU time of the process and of its children that have ended

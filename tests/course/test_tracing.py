@@ -17,6 +17,8 @@ from tinyfcn.layers import add, conv, crop, max_pool, upsample
 from tinyfcn.prediction import crf
 
 SEEDS = range(12)
+IMAGE = np.arange(16).reshape(4, 4)
+KERNEL = [[1, 0], [-2, .5]]
 
 
 def random_case(seed, channels=None):
@@ -470,6 +472,38 @@ def pixels_of(player, frame, panel):
     address = player.trace['images'][frame['show'][panel]]
     with Image.open(BytesIO(b64decode(address.partition(',')[2]))) as image:
         return np.array(image.convert('RGB'))
+
+
+@pytest.mark.parametrize('factor', [2, 3, 4])
+def test_the_formula_of_bilinear_is_right(factor):
+    values = np.array([1., 3, -2])
+    player = tracing.bilinear(values, factor)
+    j = np.arange(len(player[-1]['y'][0]))
+    for n, frame in enumerate(player.trace['frames']):
+        value, middle, slope = re.fullmatch(
+            rf'kernels\[{n},j\] = values\[(\d)\] · \(1 − \|j − (.+)\| / (\d)\)',
+            frame['formula']).groups()
+        wanted = values[int(value)] * (1 - abs(j - float(middle)) / int(slope)).clip(0)
+        kernel = np.array(player[n]['kernels'][n], float)
+        np.testing.assert_allclose(np.nan_to_num(kernel), wanted, atol=1e-12)
+
+
+def test_the_formula_of_softmax_is_right():
+    player = tracing.loss([[2, 0, -1], [1, 0, 2]], [0, 255, 1])
+    assert [frame['formula'] for frame in player.trace['frames']] == [
+        'p[0,0] = e^2 / (e^2 + e^1) ≈ 0.731', 'p[0,1] = e^0 / (e^0 + e^0) = 0.5',
+        'p[1,2] = e^2 / (e^−1 + e^2) ≈ 0.953']
+
+
+@pytest.mark.parametrize('player, formula', [
+    (lambda: tracing.convolution(IMAGE, KERNEL, stride=2, pad=1, dilation=2),
+     'y[1,0] = Σ[a,b] w[a,b] · x[2+2·a,2·b]'),
+    (lambda: tracing.max_pool(IMAGE, 2), 'y[1,1] = max[a,b] x[2+a,2+b]'),
+    (lambda: tracing.scatter(IMAGE[:2, :2], KERNEL, 2), 'y[2+a,2+b] += x[1,1] · w[a,b]'),
+    (lambda: tracing.matrix(IMAGE[:3, :3], KERNEL), 'y[3] = Σ[j] M[3,j] · x[j]'),
+])
+def test_formulas_have_the_indices_of_their_step(player, formula):
+    assert formula in [frame['formula'] for frame in player().trace['frames']]
 
 
 def test_training_shows_each_mask_in_the_colours_of_the_lessons():

@@ -5,7 +5,6 @@ const RATES = [.005, .01, .02, .05, .1, .15, .2, .25]
 const MOMENTA = [0, .3, .5, .7, .8, .9, .95, .99]
 const SIZE = [560, 240]                             // pixels of the drawing
 const CONTOURS = 9
-const LABEL = 34                                    // pixels: width of the name of an axis
 
 // -> a function that paints frame `index`
 function draw(stage, trace, player) {
@@ -23,8 +22,8 @@ function draw(stage, trace, player) {
   const [x, y] = SIZE.map(size => size / 2)             // the minimum
   append(svg, 'line', { x1: 0, x2: SIZE[0], y1: y, y2: y })
   append(svg, 'line', { x1: x, x2: x, y1: 0, y2: SIZE[1] })
-  append(svg, 'text', { x: SIZE[0] - LABEL, y: y - 6 }, 'w[0]')
-  append(svg, 'text', { x: x + 6, y: LABEL / 2 }, 'w[1]')
+  append(svg, 'text', { x: SIZE[0] - 6, y: y - 6, 'text-anchor': 'end' }, 'w₀')
+  append(svg, 'text', { x: x + 6, y: 24 }, 'w₁')
   const path = append(svg, 'polyline')
   const points = trace.frames.map(() => append(svg, 'circle', { r: 3.5 }))
   addSettings(trace, player)

@@ -85,7 +85,7 @@ observer.observe(host.document, { childList: true, subtree: true })
 def make_page(trace: dict[str, Any]) -> str:
     """A complete HTML page."""
     page = _without_parts(trace)
-    for name, text in _parts(trace).items():
+    for name, text in part_texts(trace).items():
         page = page.replace(f'/*{name}*/', text)
     return page
 
@@ -103,7 +103,7 @@ def make_output(trace: dict[str, Any]) -> str:
 
     In an iframe, names and styles cannot collide with those of the page around it.
     """
-    parts = _parts(trace)
+    parts = part_texts(trace)
     attributes = ' '.join(f'{name}="{_pack(text)}"' for name, text in parts.items())
     title = html.escape(printable(trace['title']))
     loader = html.escape(LOADER % ([*parts], _pack(_without_parts(trace))), quote=False)
@@ -136,7 +136,7 @@ def _without_parts(trace: dict[str, Any]) -> str:
     # as JavaScript, which unlike JSON has NaN and Infinity
     text = json.dumps(shown, ensure_ascii=False, separators=(',', ':'))
     text = text.replace('<', '\\u003c')                 # "</script>" in a string ends the script
-    style, *scripts = (f'/*{name}*/' for name in _parts(trace))
+    style, *scripts = (f'/*{name}*/' for name in part_texts(trace))
     return _fill(trace['title'], style, scripts, text)
 
 
@@ -150,7 +150,7 @@ def _fill(title: str, style: str, scripts: Iterable[str], trace: str) -> str:
             f"\nplay(document.querySelector('main'), {trace})\n</script>\n</html>\n")
 
 
-def _parts(trace: dict[str, Any]) -> dict[str, str]:
+def part_texts(trace: dict[str, Any]) -> dict[str, str]:
     """{name: text} of the style and the scripts; equal names have equal texts."""
     kind = trace['kind']
     files = {f'style-{kind}': STYLES[kind], kind: SCRIPTS[kind]}
