@@ -93,7 +93,7 @@ gpu: .venv/made
 
 # ruff for the style, mypy for the types; pyproject.toml says what each checks
 lint: .venv/made
-	$(BIN)/ruff check tinyfcn tests benchmarks lessons/course.py lessons/handout.py lessons/lite.py docs/*.py
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 # the versions that CI installs: the newest, for each Python that is admitted
