@@ -36,6 +36,9 @@ def hide():
     for name in NAMES:
         if hasattr(os, name):
             delattr(os, name)
+    # this asks the C library of Linux, where os has sched_setaffinity
+    from tinyfcn.runtime import threads
+    threads._cpu_getter = lambda: None
 
 
 def is_missing(error):

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def test_a_home_that_nobody_has(no_names, monkeypatch):
 
 # ---- waiting -------------------------------------------------------------------------------------
 
+@pytest.mark.skipif(not find_spec('fcntl'), reason='folders have no locks without fcntl')
 def test_the_second_waits_for_the_first(tmp_path, log, monkeypatch):
     monkeypatch.setattr(cache, 'POLL_SECONDS', .01)
     events = []

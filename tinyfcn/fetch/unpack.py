@@ -286,7 +286,8 @@ def _tar_members(file: BinaryIO, plain: _LimitedFile) -> Iterator[Member]:
 
 def _next_member(tar: tarfile.TarFile, plain: _LimitedFile) -> tarfile.TarInfo | None:
     plain.headers_left = MAX_HEADERS
-    member = tar.next()
+    # without a first member Python 3.10 would seek to before the archive
+    member = tar.next() if tar.offset else None
     plain.headers_left = math.inf                       # what follows is the content of the member
     if member and len(member.pax_headers) > MAX_KEYS:   # each is copied for every member
         raise Refused(f'{len(member.pax_headers):,} pax keys; get the archive elsewhere')
