@@ -30,7 +30,7 @@ SHARE_OF = dict(models='family', weights='family', viz='family', cli='family',
                 benchmarks='training', runtime='kernels', kernels='kernels')
 
 
-pytest_plugins = ['published', 'fake_cuda.fixtures']
+pytest_plugins = ['published', 'fake_cuda.fixtures', 'chromium']
 
 spent = Counter()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+from chromium import require
 
 ROOT = Path(__file__).parents[2]
 MAX_SECONDS = 120                               # only against a hang
@@ -18,14 +19,6 @@ CONFIG = """c.ServerApp.open_browser = False
 c.ServerApp.port = 0
 c.LabApp.news_url = None
 """
-
-
-def require(tool, is_installed):
-    """Skip the test if a tool is missing; in CI that is a failure."""
-    if not is_installed:
-        message = f'{tool} is not installed: make test-more installs it'
-        assert not os.environ.get('CI'), message
-        pytest.skip(message)
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The course in a browser: the site of `make lite`, in Chromium, without any other host."""
-import os
 from importlib.util import find_spec
 from shutil import which
 
 import pytest
+from chromium import require
 
 pytestmark = pytest.mark.lite
 
@@ -24,11 +24,6 @@ print('done')
 @pytest.fixture(scope='module')
 def lite():
     """The module that runs lessons in a browser."""
-    def require(tool, is_installed):
-        if not is_installed:
-            message = f'{tool} is not installed: make test-more installs it'
-            assert not os.environ.get('CI'), message
-            pytest.skip(message)
     require('playwright', find_spec('playwright'))
     require('chromium', which('chromium'))
     import lite_browser

@@ -1,9 +1,6 @@
 """How players play in Chromium: buttons, keys, pointing, editing, motion; and their JavaScript ops,
 held to the library's."""
-import os
 import re
-from importlib.util import find_spec
-from shutil import which
 
 import numpy as np
 import pytest
@@ -17,25 +14,6 @@ from tinyfcn.layers import add, conv, crop, max_pool, upsample
 
 pytestmark = pytest.mark.browser
 each = pytest.mark.parametrize('name', PLAYERS)
-
-
-def require(tool, name, command):
-    """Skip the test if a tool is missing; in CI, fail."""
-    if not tool:
-        assert not os.environ.get('CI'), f'{name} is not installed: {command}'
-        pytest.skip(f'{name} is not installed: {command}')
-
-
-@pytest.fixture(scope='module')
-def browser():
-    require(find_spec('playwright'), 'playwright', 'pip install playwright')
-    require(which('chromium'), 'chromium', 'apt-get install chromium')
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=which('chromium'),
-                                             args=['--no-sandbox', '--disable-gpu'])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope='module')

@@ -1,15 +1,14 @@
 """The pages that `make docs` builds: complete, linked, readable, and without outside requests."""
-import os
 import subprocess
 import sys
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
+from chromium import require
 from test_examples import PUBLIC, public_functions
 
 pytestmark = pytest.mark.docs
@@ -21,14 +20,6 @@ SAMPLE = ['docs/index', 'docs/course', 'lessons/l03_im2col', 'docs/api/tinyfcn.o
           'benchmarks/STAGING']
 PHONE = dict(width=390, height=844)
 DESKTOP = dict(width=1280, height=900)
-
-
-def require(tool, is_installed):
-    """Skip the test if a tool is missing; in CI that is a failure."""
-    if not is_installed:
-        message = f'{tool} is not installed: make test-more installs it'
-        assert not os.environ.get('CI'), message
-        pytest.skip(message)
 
 
 @pytest.fixture(scope='module')
@@ -115,18 +106,6 @@ def test_all_questions_are_answered_with_a_link(site):
 
 
 # ---- In a browser --------------------------------------------------------------------------------
-
-@pytest.fixture(scope='module')
-def browser():
-    require('playwright', find_spec('playwright'))
-    require('chromium', which('chromium'))
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=which('chromium'),
-                                             args=['--no-sandbox'])
-        yield browser
-        browser.close()
-
 
 @pytest.fixture
 def new_page(browser, site):

@@ -1,8 +1,5 @@
 """The page about the errors of a net in a real browser: no errors, no requests, and it sorts."""
 import json
-import os
-from importlib.util import find_spec
-from shutil import which
 
 import pytest
 from test_analysis import CLASSES, labelled
@@ -10,14 +7,6 @@ from test_analysis import CLASSES, labelled
 from tinyfcn.prediction import ErrorAnalysis, write_report
 
 pytestmark = pytest.mark.browser
-
-
-def require(tool, is_installed):
-    """Skip the test if a tool is missing; in CI that is a failure."""
-    if not is_installed:
-        message = f'{tool} is not installed: make test-more installs it'
-        assert not os.environ.get('CI'), message
-        pytest.skip(message)
 
 
 @pytest.fixture(scope='module')
@@ -29,25 +18,19 @@ def analysis():
 
 
 @pytest.fixture
-def page(analysis, tmp_path):
+def page(analysis, browser, tmp_path):
     """The page, opened; page.problems collects its errors and its requests."""
-    require('playwright', find_spec('playwright'))
-    require('chromium', which('chromium'))
-    from playwright.sync_api import sync_playwright
     path = tmp_path / 'page.html'
     write_report(path, analysis, 'runs/my')
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=which('chromium'),
-                                             args=['--no-sandbox'])
-        page = browser.new_page()
-        page.problems = []
-        page.on('pageerror', lambda error: page.problems.append(str(error)))
-        page.on('console', lambda message: page.problems.append(message.text))
-        page.on('request', lambda request: request.url.startswith(('data:', path.as_uri()))
-                or page.problems.append(request.url))
-        page.goto(path.as_uri())
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.problems = []
+    page.on('pageerror', lambda error: page.problems.append(str(error)))
+    page.on('console', lambda message: page.problems.append(message.text))
+    page.on('request', lambda request: request.url.startswith(('data:', path.as_uri()))
+            or page.problems.append(request.url))
+    page.goto(path.as_uri())
+    yield page
+    page.close()
 
 
 def test_a_report_opens_without_errors_or_requests(page, analysis, tmp_path):
