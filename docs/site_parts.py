@@ -77,7 +77,8 @@ def block_to_rst(block):
 
 def shorten_types(app, what, name, obj, options, *signature):
     """NDArray in place of what it stands for. -> arguments, return"""
-    array = re.compile(r'ndarray\[tuple\[Any, \.\.\.\], dtype\[[\w.]*\]\]')
+    # Sphinx writes ~ before a name that is shown without its module
+    array = re.compile(r'[~\w.]*ndarray\[tuple\[[~\w.]*Any, \.\.\.\], [~\w.]*dtype\[[~\w.]*\]\]')
     return tuple(text and array.sub('NDArray', text) for text in signature)
 
 

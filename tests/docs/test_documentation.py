@@ -83,7 +83,9 @@ def test_every_public_function_is_in_the_reference(site):
                   for identifier in ids_of(path)}
     functions = {name for module in PUBLIC for name, _ in public_functions(module)}
     assert len(functions) > 50 and functions <= documented
-    examples = parse(site / 'docs/api/tinyfcn.ops.html').find_all(class_='highlight-default')
+    ops = parse(site / 'docs/api/tinyfcn.ops.html')
+    assert 'ndarray[' not in ops.get_text() and 'NDArray' in ops.get_text()
+    examples = ops.find_all(class_='highlight-default')
     assert len(examples) >= len(import_module('tinyfcn.ops').__all__)
 
 
