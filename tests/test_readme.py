@@ -210,6 +210,13 @@ def folder_with_files(tmp_path_factory):
     (folder / 'frames').mkdir()
     for i in range(2):
         (folder / f'frames/{i}.jpg').write_bytes((folder / 'photo.jpg').read_bytes())
+    for stride in 32, 16, 8:                            # what `make demo` leaves
+        run = folder / f'runs/demo/shapes-{stride}s'
+        run.mkdir(parents=True)
+        net = random_net(f'tiny_{stride}s', 5)
+        net.about.update(classes=[*'abcde'],
+                         preprocess=dict(order='RGB', scale=1, mean=(0, 0, 0), std=(1, 1, 1)))
+        net.save(run / 'best.safetensors')
     net = build('squeezenet')
     np.savez(folder / 'squeezenet.npz', **{
         name.replace('.w', '.weight').replace('.b', '.bias'): w for name, w in net.params.items()})
