@@ -104,7 +104,9 @@ function ofUpsampling(box, x, channel, unit) {
       + `has ${ksize}×${ksize} weights, too many to read.`)
   const taps = bilinearKernel(isShown ? ksize : 2 * MOST_FACTOR)
   const w = [taps.map(a => taps.map(b => round(a * b)))]
-  return transposedPlays(text, x, channel, unit.map(n => Math.floor(n / factor)), w, numbers)
+  // the last of the two that this unit is made of, along each axis
+  const last = unit.map((n, axis) => Math.floor((n + box.kwargs.pad[axis]) / factor))
+  return transposedPlays(text, x, channel, last.map(n => n - 1), w, numbers)
 }
 
 function ofTransposed(box, x, arrays, channel, unit) {
