@@ -103,7 +103,7 @@ def markdown_section(rows):
         return
     yield f'## What {IMAGES} images teach: `tinyfcn train folder`, in per cent\n'
     yield (f'Each recipe trained on {IMAGES} images for about {SECONDS} CPU seconds of one thread: '
-           'as many steps as its first ones promised. *before*: the defaults of version 0.1.\n')
+           'the time of its first steps set their number. *before*: the defaults of version 0.1.\n')
     yield f'| data set | starts from | net | steps | seconds | {" | ".join(METRICS.values())} |'
     yield '|' + ' --- |' * (5 + len(METRICS))
     for row in rows:

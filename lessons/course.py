@@ -133,7 +133,7 @@ def execute(nb, folder, cache=None):
     client.create_kernel_manager().kernel_spec_manager.kernel_dirs = []
     with TemporaryDirectory() as empty:
         # with a fixed hash seed a set of strings is printed in the same order every time, and with
-        # one thread BLAS adds in the same order on every machine: a trained net is the same
+        # one thread BLAS adds in the same order, however many cores there are
         client.execute(env={**os.environ, 'PYTHONHASHSEED': '0', 'OPENBLAS_NUM_THREADS': '1',
                             'TINYFCN_CACHE': str(cache or empty)})
 

@@ -138,6 +138,7 @@ def new_page(browser, site):
 def test_pages_open_on_a_phone_without_outside_requests(new_page, site):
     page = new_page('dark', PHONE)
     pages = [path for path in pages_of(site) if path.parent != site or path.stem != 'index']
+    # site/index.html only leads to docs/index.html
     sources = [path for path in pages if '_modules' in path.parts]
     for path in [path for path in pages if path not in sources[5:]]:        # all sources are alike
         page.goto(path.as_uri())

@@ -136,10 +136,29 @@ def test_masks_and_skips(page):
     for i, name in enumerate(NETS):
         choose_net(page, i)
         assert_mask(page, mask_of(name))
+    click_mask(page, 20, 33)
     page.get_by_role('checkbox', name='score_pool3').uncheck()
     assert_mask(page, mask_of('tiny_8s', ['score_fr', 'score_pool4']))
+    found = explain_pixel(NETS['tiny_8s'], IMAGE, 20, 33)
+    score = found.parts['score_fr'] + found.parts['score_pool4']
+    expect(page.locator('table.parts thead')).to_have_text('classscore_frscore_pool4score')
+    expect(page.locator('.pixel')).to_contain_text(f'is {CLASSES[score.argmax()]} ')
+    assert abs(number(page.locator('table.parts .sum').first.text_content()) - score.max()) < .0051
     page.get_by_role('checkbox', name='score_pool3').check()
     assert_mask(page, mask_of('tiny_8s'))
+
+
+def test_a_net_that_is_chosen_before_the_last_one_is_shown(page):
+    slider = page.locator('.tools input[type=range]').first
+    slider.evaluate("""slider => {
+        for (const value of [0, 1, 0, 1]) {
+            slider.value = value
+            slider.onchange()
+        }
+    }""")
+    expect(page.get_by_role('checkbox')).to_have_count(3)
+    assert_mask(page, mask_of('tiny_8s'))
+    expect(page.locator('.tools output').first).to_have_text('tiny_8s')
 
 
 def test_the_score_of_a_pixel_is_a_sum(page):
@@ -214,6 +233,10 @@ def test_the_op_of_a_box_step_by_step(page, box, way, grid):
                                                        (high, wide), (1, 2))
     difference = abs(windows - patch.reshape(high, wide)).max((-2, -1))
     assert difference.min() <= .006 * abs(patch).max(), 'a patch of the input of this box'
+    if not box.startswith(('conv', 'score')):           # there it has other channels than the sum
+        terms = [number(text.split(' × ')[0])
+                 for text in page.locator('.terms .sum').all_text_contents()]
+        assert terms and all(abs(patch - x).min() <= .006 * abs(patch).max() for x in terms)
 
 
 def test_a_step_back_and_its_undoing(page):

@@ -420,7 +420,7 @@ def test_channels_last_copies_every_image(threads, monkeypatch):
 def test_the_number_of_threads_changes_no_bit(name, use_only, monkeypatch):
     algorithm, _ = ALGORITHMS[name]
     use_only(algorithm)
-    monkeypatch.setattr(small_maps, 'LEAST_BLOCK', 16)
+    monkeypatch.setattr(small_maps, 'LEAST_BLOCK', 16)      # or this would all be one block
     rng = np.random.default_rng(7)
     results = []
     x = rng.standard_normal((3, 70, 33, 29), 'float32')

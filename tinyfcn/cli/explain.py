@@ -28,7 +28,9 @@ DEMO = Path('runs/demo')
 QUESTIONS = (
     'Why is FCN-32s so coarse? Look at score_fr below: it has one unit for every 32 pixels, and '
     'upscore only blends them.',
-    'What does a skip add? Choose FCN-8s, then switch score_pool4 and score_pool3 off and on.',
+    'What does a skip add? score_pool4 and score_pool3 are scores of earlier boxes, which have a '
+    'unit for every 16 and 8 pixels, and so know better where things are. Choose FCN-8s, then '
+    'switch them off and on.',
     'Where does a class come from? Click a pixel of the mask: each bar is what one score layer '
     'says, and their sum decides. The frames show on which part of every box it depends.',
     'What does training do? Below, say what a wrong pixel should be, and take a step.')

@@ -4,7 +4,9 @@ import { append, button, numberText } from './dom.mjs'
 // on: { step(label, lr), reset(), hide() }; picture: what makePicture gave
 export function makeBack(parent, classes, picture, voidLabel, on) {
   append(parent, 'p', {}, 'Click a pixel of the mask that is wrong, say what it should be, and '
-    + 'take a step: the boxes above then show how much the loss depends on each of their units.')
+    + 'take a step of SGD: every weight of this net moves against its gradient. Other pixels are '
+    + 'computed with the same weights and change too; a lower rate changes fewer. The boxes above '
+    + 'then show how much the loss depends on each of their units.')
   const controls = append(parent, 'div', { class: 'tools' })
   const select = append(append(controls, 'label', {}, 'should be '), 'select')
   classes.forEach((name, i) => append(select, 'option', { value: i }, name))

@@ -10,8 +10,7 @@ export function showBox(parent, box, answer, player, choose) {
   append(parent, 'p', { class: 'line' }, box.line)
   const { scale, field } = box.alignment ?? {}
   append(parent, 'p', {}, `${channels} channels of ${size[0]}×${size[1]}`
-    + (scale ? `; one unit for every ${numberText(scale[0], Number.isInteger(scale[0]) ? 0 : 2)} pixels, and it depends on `
-      + `${field[0]}×${field[1]} pixels` : ''))
+    + (scale ? `; ${distanceText(scale[0])}, which depends on ${field[0]}×${field[1]} pixels` : ''))
   const row = append(parent, 'div', { class: 'channels' })
   images.forEach((image, c) => {
     const canvas = append(row, 'canvas', { tabindex: 0, role: 'button',
@@ -24,6 +23,11 @@ export function showBox(parent, box, answer, player, choose) {
   if (images.length < channels) append(row, 'span', {}, `… of ${channels}`)
   if (terms) showTerms(append(parent, 'div', { class: 'terms' }), box, terms, channel, unit)
   if (excerpt) showPlayer(append(parent, 'div', { class: 'steps' }), player, excerpt)
+}
+
+function distanceText(pixels) {
+  if (pixels === 1) return 'a unit for every pixel'
+  return `a unit for every ${numberText(pixels, Number.isInteger(pixels) ? 0 : 2)} pixels`
 }
 
 function showTerms(parent, box, { kind, value, terms, rest, bias, count }, channel, [row, column]) {

@@ -55,11 +55,11 @@ function ofConvolution(box, x, arrays, channel, unit) {
     x: chosen.map(c => patchOf(x, first + c, corner, size)),
     w: chosen.map(c => kernelPlane(w, channel, c)),
   }
-  const names = `Channel${chosen.length > 1 ? 's' : ''} ${chosen.map(c => first + c).join(', ')}`
-  const text = perGroup > chosen.length
-    ? `${names} of ${box.inputs[0]}, and its part of the kernel of channel ${channel}: `
-      + `y has ${chosen.length} of the ${perGroup} parts of this sum, without the bias.`
-    : `${box.inputs[0]} around this unit, and the kernel of channel ${channel}.`
+  const [plural, verb] = chosen.length > 1 ? ['s', 'count'] : ['', 'counts']
+  const place = { 3: 'in the middle', 2: 'at the top left', 1: 'alone' }[outputRows]
+  const text = `Channel${plural} ${chosen.map(c => first + c).join(', ')} of ${box.inputs[0]}, which `
+    + `${verb} most here, and the weights with which channel ${channel} reads them. The output `
+    + `${place} is ${chosen.length} of the ${perGroup} channels' parts of this sum, without the bias.`
   const numbers = { stride, pad: 0 }
   return { text, plays: [
     ['window by window', { function: 'convolution', arrays: planes,

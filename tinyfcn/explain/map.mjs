@@ -97,14 +97,16 @@ function drawBox(svg, name, { x, y, wide }, choose) {
 function drawArrow(svg, source, target, text) {
   const y0 = source.y + SIDE / 2, y1 = target.y + SIDE / 2
   const start = source.x + source.wide
+  let textY = y1
   let path = `M${start} ${y0}H${target.x}`
   if (source.row !== target.row) {
     path = `M${source.x + source.wide / 2} ${source.y + SIDE}V${y1}H${target.x}`
   } else if (target.x - start > SIDE) {
     const below = source.y + SIDE + 26
     path = `M${start - 8} ${source.y + SIDE}V${below}H${target.x + 8}V${target.y + SIDE}`
+    textY = below
   }
   appendSvg(svg, 'path', { d: path, class: 'arrow' })
   if (!text) return
-  appendSvg(svg, 'text', { x: target.x - 3, y: y1 - 5, class: 'crop', 'text-anchor': 'end' }, text)
+  appendSvg(svg, 'text', { x: target.x - 3, y: textY - 5, class: 'crop', 'text-anchor': 'end' }, text)
 }

@@ -1,4 +1,4 @@
-// The page: a picture, its mask, the net as a map, a pixel, a box, and one step back.
+// The page: a picture, its mask, the net as a map, a pixel, a box, and one step of training.
 import { makeBack } from './back.mjs'
 import { showBox } from './box.mjs'
 import { startWorker } from './client.mjs'
@@ -34,7 +34,7 @@ async function start(data) {
   const boxPlace = append(figure, 'div', { class: 'detail' })
   append(boxPlace, 'p', {}, 'Click a box.')
   const backPlace = append(main, 'section')
-  append(backPlace, 'h2', {}, 'One step back')
+  append(backPlace, 'h2', {}, 'One step of training')
 
   let shown = nets[0], map, layers = [], sizes = {}, reach = {}, values = {}, gradients = null
   const chosen = { box: null, channel: null }
@@ -67,7 +67,10 @@ async function start(data) {
     if (answer) await apply(answer)
   }
   const apply = async answer => {
+    const isOld = () => answer.title !== shown.title      // the reader has chosen another net
+    if (isOld()) return
     layers = answer.layers
+    showSwitches(answer.on)
     const [h, w] = answer.size
     note = `${answer.seconds.toFixed(2)} s for ${h}×${w} pixels`
     status.textContent = note
@@ -77,8 +80,8 @@ async function start(data) {
     values = answer.images
     gradients = null
     await view('values')
+    if (isOld()) return
     map.showImage(picture.url())
-    showSwitches()
     await explain(picture.pixel() ?? picture.chooseMiddle())
   }
   const explain = async pixel => {
@@ -121,7 +124,7 @@ async function start(data) {
     map = makeMap(mapPlace, shown.map, colours, name => open(name))
   }
   // The nets of the page, from coarse to fine, and the skips of the one that is shown.
-  const showSwitches = () => {
+  const showSwitches = on => {
     if (switches.dataset.of === shown.title) return
     switches.dataset.of = shown.title
     switches.replaceChildren()
@@ -142,12 +145,14 @@ async function start(data) {
     const boxes = layers.map(layer => {
       const label = append(switches, 'label')
       const box = append(label, 'input', { type: 'checkbox' })
-      box.checked = true
+      box.checked = on.includes(layer)
       label.append(` ${layer}`)
       box.onchange = async () => {
-        const on = layers.filter((_, i) => boxes[i].checked)
-        const answer = await guard(ask('layers', { layers: on }))
-        if (answer) picture.show(answer.labels)
+        const checked = layers.filter((_, i) => boxes[i].checked)
+        const answer = await guard(ask('layers', { layers: checked }))
+        if (!answer) return
+        picture.show(answer.labels)
+        await explain(picture.pixel())
       }
       return box
     })

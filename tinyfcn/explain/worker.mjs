@@ -9,7 +9,9 @@ import { scoreOf, splitScores } from './parts.mjs'
 import { reachOf } from './reach.mjs'
 import { termsOf } from './terms.mjs'
 
-const nets = {}             // by title: { boxes, arrays, trained, output, split, preprocess }
+// by title: { title, boxes, arrays, trained, output, split, preprocess, on }; on: the score layers that
+// are switched on
+const nets = {}
 let net                     // the one that is shown
 let rgba, size              // the picture
 let last                    // { values, caches } of the net for the picture
@@ -23,8 +25,9 @@ const ANSWERS = {
     // the windows of boxes with weights are as large as their kernels
     const known = boxes.map(box => (box.op.startsWith('conv') ? { ...box, kwargs: {
       ...box.kwargs, ksize: arrays[`${box.name}.w`].shape.slice(2) } } : box))
-    nets[title] = { boxes: known, arrays, trained: arrays, output, preprocess,
-                    split: splitScores(known, output) }
+    const split = splitScores(known, output)
+    nets[title] = { title, boxes: known, arrays, trained: arrays, output, preprocess, split,
+                    on: split.layers }
     net ??= nets[title]
     return { layers: nets[title].split.layers }
   },
@@ -40,17 +43,18 @@ const ANSWERS = {
     return run()
   },
 
-  // The mask if of all score layers only these had values.
+  // From now on only these score layers count.
   layers({ layers }) {
-    return { labels: argmaxLabels(scoreOf(net.split, last.values, net.output, layers)) }
+    net.on = layers
+    return { labels: argmaxLabels(currentScore()) }
   },
 
   // Why a pixel has its class: its scores, their parts, and the window of each box.
   pixel({ pixel }) {
-    const score = last.values[net.output]
+    const score = currentScore()
     const at = (pixel[0] * score.size[1] + pixel[1]) * score.channels
     const ofPixel = x => [...x.data.subarray(at, at + score.channels)]
-    const parts = net.split.layers.map(layer => (
+    const parts = net.on.map(layer => (
       { layer, scores: ofPixel(scoreOf(net.split, last.values, net.output, [layer])) }))
     const sizes = Object.fromEntries(Object.entries(last.values).map(([name, x]) => [name, x.size]))
     return { scores: ofPixel(score), probabilities: ofPixel(softmax(score)), parts,
@@ -105,8 +109,15 @@ function run() {
     images[name] = x.channels === score.channels && net.split.layers.length && isScore(name)
       ? { size: x.size, labels: argmaxLabels(x) } : strongestChannel(x)
   }
-  return { labels: argmaxLabels(score), size: score.size, images, seconds, layers: net.split.layers,
-           void: VOID }
+  return { title: net.title, labels: argmaxLabels(currentScore()), size: score.size, images, seconds,
+           layers: net.split.layers, on: net.on, void: VOID }
+}
+
+// The scores by the layers that are switched on.
+function currentScore() {
+  const { split, on, output } = net
+  return on.length === split.layers.length ? last.values[output]
+    : scoreOf(split, last.values, output, on)
 }
 
 function isScore(name) {

@@ -2,8 +2,8 @@
 // module that page.py joins.
 //
 // What is written as y[0,1], (a − b)/2, e^x and Σ[k] becomes an index, a fraction, a power and a sum
-// over k. The signs
-// [ ] / ^ that it then does not need stay in the text, unseen: for copying, and for tests.
+// over k. The signs [ ] / ^ that it then does not need stay in the text, unseen: for copying, and
+// for tests.
 
 const MATH = 'http://www.w3.org/1998/Math/MathML'
 const TOKEN = new RegExp([
