@@ -1,7 +1,7 @@
 """Write a page in which a net runs in the browser, on any picture.
 
 The page is one file and needs no server and no network. Drop a picture on it,
-click a pixel or a box, switch skips off, take a step back.
+click a pixel or a box, switch skips off, take a step of training.
 
   tinyfcn explain                           the nets of a `tinyfcn demo`
   tinyfcn explain runs/my photo.jpg -o page.html

@@ -1,4 +1,4 @@
-// One step back: a pixel gets the class that it should have, and the weights follow its gradient.
+// One step of training: a pixel gets the class that it should have, and the weights follow its gradient.
 import { append, button, numberText } from './dom.mjs'
 
 // on: { step(label, lr), reset(), hide() }; picture: what makePicture gave
