@@ -204,9 +204,10 @@ def test_a_function_that_hangs_or_crashes_does_not_stop_the_others(write):
 @pytest.mark.lessons
 def test_what_a_notebook_has_started_ends_with_it(write):
     path = write('import subprocess\ndef start(hist):\n'
-                 '    return subprocess.Popen(["sleep", "1000"]).pid\ncheck("mean_iu", start)')
+                 '    raise ValueError(subprocess.Popen(["sleep", "1000"]).pid)\n'
+                 'check("mean_iu", start)')
     message = grade_notebook(path).grades[0].message
-    pid = int(re.match(r'mean_iu is ([\d.e+]+)', message)[1])
+    pid = int(re.search(r'ValueError: (\d+)', message)[1])
     for _ in range(100):
         with suppress(FileNotFoundError):
             if Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z':

@@ -194,19 +194,20 @@ def _is_rescaled(image: 'PILImage') -> bool:
 def _numbers_of_colours(source: str, mask: Array, colours: Mapping[Colour, int],
                         table: str) -> NDArray[np.uint8]:
     """(H, W, 3) colours -> (H, W), the number that the table gives each"""
-    weights = np.array([1 << 16, 1 << 8, 1])            # a colour as one integer
-    pairs = sorted((int(np.dot(colour, weights)), number) for colour, number in colours.items())
-    known, numbers = np.array(pairs).T
+    next_number = np.zeros(1 << 24, 'uint16')           # of a code 0xRRGGBB: its number + 1, or 0
+    for (red, green, blue), number in colours.items():
+        next_number[red << 16 | green << 8 | blue] = number + 1
     label = np.zeros(mask.shape[:2], 'uint8')
     unknown = np.zeros(mask.shape[:2], bool)
     unknown_codes = np.zeros(1 << 24, bool)
     step = max(1, PIXELS_AT_ONCE // mask.shape[1])
     for top in range(0, len(mask), step):
         rows = slice(top, top + step)
-        codes = mask[rows] @ weights
-        at = np.searchsorted(known, codes).clip(max=len(known) - 1)
-        label[rows] = numbers[at]
-        unknown[rows] = known[at] != codes
+        red, green, blue = np.moveaxis(mask[rows].astype(np.int32), 2, 0)
+        codes = red << 16 | green << 8 | blue
+        found = next_number[codes]
+        label[rows] = found - 1
+        unknown[rows] = found == 0
         unknown_codes[codes[unknown[rows]]] = True
     if unknown.any():
         row, column = np.unravel_index(unknown.argmax(), unknown.shape)
