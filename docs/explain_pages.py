@@ -14,7 +14,7 @@ from tinyfcn.training import recipes
 
 WEIGHTS = Path(__file__).parent / 'explain/demo.npz'
 STRIDES = 32, 16, 8
-PRESETS = 'fcn32s', 'fcn16s', 'fcn8s', 'fcn_alexnet', 'fcn_squeezenet_4s', 'unet'
+PRESETS = 'tiny_8s', 'fcn32s', 'fcn16s', 'fcn8s', 'fcn_alexnet', 'fcn_squeezenet_4s', 'unet'
 EXAMPLE = 0                     # the number of the test image that is shown first
 
 

@@ -141,11 +141,34 @@ def test_masks_and_skips(page):
     assert_mask(page, mask_of('tiny_8s', ['score_fr', 'score_pool4']))
     found = explain_pixel(NETS['tiny_8s'], IMAGE, 20, 33)
     score = found.parts['score_fr'] + found.parts['score_pool4']
-    expect(page.locator('table.parts thead')).to_have_text('classscore_frscore_pool4score')
+    expect(page.locator('table.parts thead')).to_have_text('classscorescore_frscore_pool4')
     expect(page.locator('.pixel')).to_contain_text(f'is {CLASSES[score.argmax()]} ')
     assert abs(number(page.locator('table.parts .sum').first.text_content()) - score.max()) < .0051
+    assert_fuse_pool3(page, score_pool3=0)
     page.get_by_role('checkbox', name='score_pool3').check()
     assert_mask(page, mask_of('tiny_8s'))
+    net = NETS['tiny_8s']
+    net.forward(prepare(IMAGE, PREPROCESS), keep=True)
+    assert_fuse_pool3(page, **{name.removesuffix('c'): net.values[name][0]
+                               for name in net.fuse_pool3.inputs})
+
+
+def assert_fuse_pool3(page, **parts):
+    """The box adds these, and shows the channel of the class of the chosen pixel."""
+    page.get_by_role('button', name='box fuse_pool3', exact=True).click()
+    detail = page.locator('.detail')
+    text = detail.locator('.terms p').text_content()
+    channel, row, column, value = re.match(
+        r'fuse_pool3\[(\d+), (\d+), (\d+)\] = ([−\d.]+), the sum of', text).groups()
+    name = page.locator('table.parts tbody th').first.text_content()
+    assert CLASSES[int(channel)] == name
+    lines = detail.locator('.terms tr').all()
+    shown = {line.locator('td').first.text_content().removesuffix('c'):
+             number(line.locator('.sum').text_content()) for line in lines}
+    assert abs(sum(shown.values()) - number(value)) < .002
+    for part, wanted in parts.items():
+        at = wanted if np.isscalar(wanted) else wanted[int(channel), int(row), int(column)]
+        assert abs(shown[part] - at) < .0006, part
 
 
 def test_a_net_that_is_chosen_before_the_last_one_is_shown(page):
@@ -169,7 +192,9 @@ def test_the_score_of_a_pixel_is_a_sum(page):
     assert rows.count() == len(CLASSES)
     shown = {}
     for row in rows.all():
-        numbers = [number(text) for text in row.locator('.number, .sum').all_text_contents()]
+        score, *numbers = [number(text)
+                           for text in row.locator('.number, .sum').all_text_contents()]
+        numbers.append(score)
         shown[row.locator('th').text_content()] = numbers
     for c, name in enumerate(CLASSES):
         wanted = [*(part[c] for part in found.parts.values()), found.score[c]]
@@ -197,6 +222,9 @@ def test_a_box_and_one_of_its_values(page):
     shown = [number(text) for text in detail.locator('.terms .sum').all_text_contents()]
     assert max(shown) == number(value)
 
+    page.get_by_role('button', name='box score', exact=True).click()
+    expect(detail).to_contain_text(re.compile('so 28 of them come before: crop 28. With 27 or 29, '
+                                              'every value of upscore8 would lie 1 pixel away'))
     page.get_by_role('button', name='box score_fr', exact=True).click()
     expect(detail.locator('.terms p')).to_contain_text('the sum of')
     products = []
@@ -205,6 +233,19 @@ def test_a_box_and_one_of_its_values(page):
         products.append(np.prod(factors))
     value = number(detail.locator('.terms p').text_content().split(' = ')[1].split(', the')[0])
     assert abs(sum(products) - value) < .02             # of ten numbers with three digits
+
+
+@pytest.mark.parametrize('row, column', [(0, 0), (30, 40), (59, 79)])
+def test_the_player_of_a_pooling_begins_at_the_unit(page, row, column):
+    choose_net(page, 1)
+    click_mask(page, row, column)
+    page.get_by_role('button', name='box pool2', exact=True).click()
+    expect(page.locator('.line')).to_have_text(NETS['tiny_8s'].pool2.line)
+    value = re.search('= ([\\d.]+), the', page.locator('.terms p').text_content())[1]
+    player = page.frame_locator('.steps iframe')
+    at = divmod(int(player.locator('[data-frame]').get_attribute('data-frame')), 2)
+    cell = player.locator(f'[data-cell=\'["y",{at[0]},{at[1]}]\']')
+    assert abs(float(cell.text_content()) - float(value)) <= .006 * float(value)
 
 
 # title of a way to show an op -> a grid of the player, and the input it is a patch of
@@ -219,8 +260,10 @@ def test_the_op_of_a_box_step_by_step(page, box, way, grid):
     expect(page.locator('.line')).to_have_text(NETS['tiny_8s'][box].line)
     page.get_by_role('button', name=way, exact=True).click()
     player = page.frame_locator('.steps iframe')
+    first = 4 if box in ('conv2_1', 'score_fr') else 0  # the middle one of 3×3 outputs
+    expect(player.locator('[data-frame]')).to_have_attribute('data-frame', str(first))
     player.get_by_role('button', name='next').click()
-    expect(player.locator('[data-frame]')).to_have_attribute('data-frame', '1')
+    expect(player.locator('[data-frame]')).to_have_attribute('data-frame', str(first + 1))
     cells = player.locator(f'[data-cell^=\'["{grid}",\']')
     shown = {tuple(json.loads(cell.get_attribute('data-cell'))[1:]): number(cell.text_content())
              for cell in cells.all()}
@@ -327,13 +370,14 @@ def test_the_calculator(browser, tmp_path):
     page.on('pageerror', lambda error: problems.append(str(error)))
     page.goto(path.as_uri())
     crops = page.locator('.crops p').all_text_contents()
-    assert [text.rsplit('crop ')[-1] for text in crops] == ['5.', '9.', '31.']
+    assert [re.search(r': crop (\d+)\. With', text)[1] for text in crops] == ['5', '9', '31']
     assert page.evaluate('document.documentElement.scrollWidth - innerWidth') <= 0
     page.get_by_label('the layers of the net').fill('a = conv(data, 8, 3)\nscore = relu(a)')
     expect(page.locator('tbody tr').last).to_contain_text('score498×498')
     address = page.evaluate('location.href')
     page.get_by_label('the layers of the net').fill('a = conv(data, 8')
     expect(page.locator('.problem')).to_contain_text('line 1')
+    expect(page.locator('table')).to_have_class('old')
 
     page.goto('about:blank')
     page.goto(address)                                  # the link carries the layers

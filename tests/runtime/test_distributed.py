@@ -297,7 +297,7 @@ def test_a_full_disk_ends_the_job(data, uninterrupted, tmp_path):
               f'resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2},) * 2)\n'
               'sys.exit(cli.main(sys.argv[1:]))')
     resumed = start_job(2, '-c', script, *train_command(data, folder))
-    code, stderr = wait_for(resumed, ENDS_WITHIN)
+    code, stderr = wait_for(resumed)            # it trains until its next checkpoint
     assert code == 2
     assert_one_message(stderr, '--resume')
     assert (folder / 'last.safetensors').read_bytes() == before

@@ -26,13 +26,16 @@ from .paths import weights_file
 
 DEMO = Path('runs/demo')
 QUESTIONS = (
-    'Why is FCN-32s so coarse? Look at score_fr below: it has one unit for every 32 pixels, and '
-    'upscore only blends them.',
-    'What does a skip add? score_pool4 and score_pool3 are scores of earlier boxes, which have a '
-    'unit for every 16 and 8 pixels, and so know better where things are. Choose FCN-8s, then '
-    'switch them off and on.',
+    'Why is FCN-32s so coarse? Its scores, score_fr below, have one unit for every 32 pixels. '
+    'upscore enlarges them to the size of the picture, but it only blends neighbouring units.',
+    'What does a skip add? A skip is a path past the deeper boxes: score_pool4 and score_pool3 '
+    'are scores of earlier boxes, which have a unit for every 16 and 8 pixels, and so know better '
+    'where things are. fuse_pool4 and fuse_pool3 add them to those of score_fr. Choose FCN-8s, '
+    'then switch them off and on.',
     'Where does a class come from? Click a pixel of the mask: each bar is what one score layer '
     'says, and their sum decides. The frames show on which part of every box it depends.',
+    'Why crop 3, 5 and 28? Maps that are added must lie at the same place. In FCN-8s, click '
+    'fuse_pool4, fuse_pool3 and score.',
     'What does training do? Below, say what a wrong pixel should be, and take a step.')
 LONGEST = 320                   # pixels: of the picture that is shown first
 MOST_WEIGHTS = 150_000_000      # more bytes than a browser reads from a page

@@ -10,10 +10,17 @@ export function makeBack(parent, classes, picture, voidLabel, on) {
   const controls = append(parent, 'div', { class: 'tools' })
   const select = append(append(controls, 'label', {}, 'should be '), 'select')
   classes.forEach((name, i) => append(select, 'option', { value: i }, name))
-  const radius = append(append(controls, 'label', {}, 'with the pixels around, up to '), 'input',
-                        { type: 'range', min: 0, max: 24, value: 6 })
+  const around = append(controls, 'label', {}, 'with the pixels around, up to ')
+  const radius = append(around, 'input', { type: 'range', min: 0, max: 24, value: 6 })
+  const distance = append(around, 'output', {})
+  const showDistance = () => { distance.textContent = `${radius.value} pixels away` }
+  radius.oninput = () => {
+    showDistance()
+    picture.circle(+radius.value)
+  }
+  showDistance()
   const rate = append(append(controls, 'label', {}, 'learning rate '), 'input',
-                      { type: 'range', min: -4, max: 0, step: .25, value: -2 })
+                      { type: 'range', min: -4, max: 0, step: .25, value: -2.5 })
   const shown = append(controls, 'output', {})
   const lr = () => 10 ** rate.value
   rate.oninput = () => { shown.textContent = lr().toPrecision(2) }

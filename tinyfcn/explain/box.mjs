@@ -1,16 +1,20 @@
 // One box: its line in the model, its channels, one of its values as a sum or a maximum, and its op
 // step by step.
+import { cropText } from './crops.mjs'
 import { append, heatColour, numberText, paint } from './dom.mjs'
 import { showPlayer } from './player.mjs'
 
-// box: its description; player: the page of a player; choose(channel) when a channel is clicked
-export function showBox(parent, box, answer, player, choose) {
+// boxes: their descriptions; player: the page of a player; choose(channel) when a channel is clicked
+export function showBox(parent, name, boxes, answer, player, choose) {
+  const box = boxes.find(each => each.name === name)
   const { channel, channels, unit, size, images, terms, excerpt } = answer
   parent.replaceChildren()
   append(parent, 'p', { class: 'line' }, box.line)
   const { scale, field } = box.alignment ?? {}
   append(parent, 'p', {}, `${channels} channels of ${size[0]}×${size[1]}`
     + (scale ? `; ${distanceText(scale[0])}, which depends on ${field[0]}×${field[1]} pixels` : ''))
+  for (const text of cropTexts(box, boxes)) append(parent, 'p', {}, text)
+  append(parent, 'p', {}, 'The values of its channels:')
   const row = append(parent, 'div', { class: 'channels' })
   images.forEach((image, c) => {
     const canvas = append(row, 'canvas', { tabindex: 0, role: 'button',
@@ -23,6 +27,18 @@ export function showBox(parent, box, answer, player, choose) {
   if (images.length < channels) append(row, 'span', {}, `… of ${channels}`)
   if (terms) showTerms(append(parent, 'div', { class: 'terms' }), box, terms, channel, unit)
   if (excerpt) showPlayer(append(parent, 'div', { class: 'steps' }), player, excerpt)
+}
+
+// Of the crop that a box is, and of those that it reads.
+function cropTexts(box, boxes) {
+  const ofRows = name => {
+    const { scale, shift } = boxes.find(each => each.name === name)?.alignment
+      ?? { scale: [1], shift: [0] }                     // the image
+    return { name: name === 'data' ? 'the image' : name, scale: scale[0], shift: shift[0] }
+  }
+  return boxes.filter(each => each.op === 'crop' && (each === box || box.inputs.includes(each.name)))
+    .map(({ name, inputs, like, kwargs }) => (
+      cropText(name, ofRows(inputs[0]), ofRows(like), kwargs.offset[0])))
 }
 
 function distanceText(pixels) {

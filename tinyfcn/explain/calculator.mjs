@@ -1,4 +1,5 @@
 // The crop calculator: the lines of a model, and live what follows from them.
+import { cropText } from './crops.mjs'
 import { append, appendSvg, button, numberText } from './dom.mjs'
 import { fractionText, toNumber } from './fraction.mjs'
 import { measureLayers, readLayers } from './layers.mjs'
@@ -35,6 +36,8 @@ function startCalculator({ title, presets }) {
     } catch (error) {
       problem.textContent = error.message
     }
+    // what stands there is of the layers before the mistake
+    for (const old of [crops, table]) old.classList.toggle('old', problem.textContent !== '')
     const state = new URLSearchParams({ h: height.value, w: wide.value, layers: lines.value })
     history.replaceState(null, '', `#${state}`)
   }
@@ -83,15 +86,6 @@ function showTable(table, boxes, measured) {
   }
 }
 
-// −23/2 as −11.5
-function decimalText(value) {
-  return numberText(toNumber(value), value[1] === 1 ? 0 : 1)
-}
-
-function unitText([n, d]) {
-  return n === d ? 'There is a unit for every pixel' : `There is a unit for every ${n / d} pixels`
-}
-
 // A sentence and a ruler for each crop.
 function showCrops(parent, boxes, measured) {
   parent.replaceChildren()
@@ -99,9 +93,9 @@ function showCrops(parent, boxes, measured) {
     if (layer !== 'crop') continue
     const { crop } = measured[name], x = measured[input].alignment, y = measured[like].alignment
     if (!x || !y) continue
-    append(parent, 'p', {}, `${name}: unit 0 of ${input} is centred on pixel `
-      + `${decimalText(x.shift[0])}, unit 0 of ${like} on ${decimalText(y.shift[0])}. `
-      + `${unitText(x.scale[0])}, so ${crop[0]} of them come before: crop ${crop[0]}.`)
+    const ofRows = (box, { scale, shift }) => (
+      { name: box, scale: toNumber(scale[0]), shift: toNumber(shift[0]) })
+    append(parent, 'p', {}, cropText(name, ofRows(input, x), ofRows(like, y), crop[0]))
     drawRuler(parent, { [input]: x, [like]: y })
   }
 }

@@ -6,7 +6,8 @@ const MOST_ROWS = 13                    // of the patch
 const MOST_FACTOR = 2                   // of an upsampling
 const LAYERS_OF_1X1 = 3                 // input channels that are shown if the kernel is 1×1
 
-// -> { text, plays: [[title, { function, arrays, numbers }], …] } or null
+// -> { text, plays: [[title, { function, arrays, numbers }, step], …] } or null; the player begins
+// at the step that computes this unit, or at the first
 export function excerptOf(box, values, arrays, channel, unit) {
   const x = values[box.inputs[0]]
   if (box.op === 'conv2d') return ofConvolution(box, x, arrays, channel, unit)
@@ -55,17 +56,25 @@ function ofConvolution(box, x, arrays, channel, unit) {
     x: chosen.map(c => patchOf(x, first + c, corner, size)),
     w: chosen.map(c => kernelPlane(w, channel, c)),
   }
-  const [plural, verb] = chosen.length > 1 ? ['s', 'count'] : ['', 'counts']
+  const verb = chosen.length > 1 ? 'count' : 'counts'
   const place = { 3: 'in the middle', 2: 'at the top left', 1: 'alone' }[outputRows]
-  const text = `Channel${plural} ${chosen.map(c => first + c).join(', ')} of ${box.inputs[0]}, which `
-    + `${verb} most here, and the weights with which channel ${channel} reads them. The output `
-    + `${place} is ${chosen.length} of the ${perGroup} channels' parts of this sum, without the bias.`
-  const numbers = { stride, pad: 0 }
+  const text = `${sourceText(chosen.map(c => first + c), box.inputs[0])}, which ${verb} most here, `
+    + `and the weights with which channel ${channel} reads ${chosen.length > 1 ? 'them' : 'it'}. The `
+    + `output ${place} is the part of the sum above that comes from ${chosen.length} of the `
+    + `${perGroup} channels, without the bias.`
+  const numbers = { stride, pad: 0 }, step = outputRows > 2 ? outputRows + 1 : 0
   return { text, plays: [
     ['window by window', { function: 'convolution', arrays: planes,
-                           numbers: { ...numbers, dilation } }],
-    ...dilation === 1 ? [['as columns', { function: 'im2col', arrays: planes, numbers }]] : [],
+                           numbers: { ...numbers, dilation } }, step],
+    ...dilation === 1 ? [['as columns', { function: 'im2col', arrays: planes, numbers }, step]] : [],
   ] }
+}
+
+// Which channels of a box the grids x, or x[0], x[1], … show.
+function sourceText(channels, name) {
+  if (channels.length === 1) return `Channel ${channels[0]} of ${name}`
+  const each = channels.map((c, n) => `${c} (below: ${n})`)
+  return `Channels ${each.slice(0, -1).join(', ')} and ${each.at(-1)} of ${name}`
 }
 
 // The input channels by the size of their part of the sum, the largest first.
@@ -82,11 +91,15 @@ function largestParts(x, w, channel, first, corner, extent, dilation) {
 function ofPooling(box, x, channel, unit) {
   const ksize = same(box.kwargs.ksize), stride = same(box.kwargs.stride)
   if (!ksize || !stride || ksize + stride > MOST_ROWS) return null
-  const size = x.size.map(n => Math.min(n, ksize + stride))
-  const corner = cornerOf(unit.map((n, axis) => n * stride - box.kwargs.pad[axis]), x.size, size)
+  const own = unit.map((n, axis) => n * stride - box.kwargs.pad[axis])      // its own window
+  // at the end of the map the window before it is shown with it, elsewhere the one after it
+  const before = own.map((n, axis) => (n + ksize + stride > x.size[axis] ? 1 : 0))
+  const corner = own.map((n, axis) => Math.max(0, n - before[axis] * stride))
+  const size = corner.map((n, axis) => Math.min(ksize + stride, x.size[axis] - n))
+  const step = before[0] * (size[1] > ksize ? 2 : 1) + before[1]
   const arrays = { x: [patchOf(x, channel, corner, size)] }
   return { text: `Channel ${channel} of ${box.inputs[0]} around this unit.`, plays: [
-    ['windows and switches', { function: 'max_pool', arrays, numbers: { ksize, stride } }]] }
+    ['windows and switches', { function: 'max_pool', arrays, numbers: { ksize, stride } }, step]] }
 }
 
 // The nearest corner at which a patch of this size lies in the map.

@@ -11,6 +11,13 @@ export function makeMap(parent, { places, arrows }, colours, choose) {
   const wide = (right + LEFT) * SIDE, high = (TOP + rows * ROW) * SIDE - 30
   const scroll = append(parent, 'div', { class: 'map', tabindex: 0,
                                          'aria-label': 'the net; scroll to see all of it' })
+  const hint = append(parent, 'p', { class: 'hint' }, 'The net goes on to the right: scroll.')
+  const showHint = () => {
+    const isAtEnd = scroll.scrollLeft + scroll.clientWidth > scroll.scrollWidth - 8
+    for (const element of [scroll, hint]) element.classList.toggle('more', !isAtEnd)
+  }
+  scroll.onscroll = showHint
+  new ResizeObserver(showHint).observe(scroll)
   const svg = appendSvg(scroll, 'svg', { width: wide, height: high, viewBox: `0 0 ${wide} ${high}`,
                                          role: 'group' })
   const placeOf = name => {
@@ -59,6 +66,10 @@ export function makeMap(parent, { places, arrows }, colours, choose) {
           x: x + left * w, y: y + top * h, width: Math.max((rightmost - left + 1) * w, 2),
           height: Math.max((bottom - top + 1) * h, 2) })) frame.setAttribute(key, value)
       }
+    },
+    // the boxes of score layers that are off
+    fade(names) {
+      for (const name in boxes) boxes[name].group.classList.toggle('off', names.includes(name))
     },
     choose(name) {
       for (const each in boxes) boxes[each].group.classList.toggle('chosen', each === name)

@@ -14,6 +14,9 @@ async function start(data) {
   const main = document.querySelector('main')
   const { classes, colours, nets } = data
   append(main, 'h1', {}, data.title)
+  append(main, 'p', {}, 'The net gives every pixel a score for each class, and the largest wins. '
+    + 'Every box of its figure is an op, which computes maps of numbers, its channels. One place '
+    + 'of a map is a unit.')
   if (data.questions.length) {
     const list = append(main, 'ol', { class: 'questions' })
     for (const text of data.questions) append(list, 'li', {}, text)
@@ -29,6 +32,10 @@ async function start(data) {
   append(reader, 'p', {}, 'Click a pixel of the mask to see why it has its class.')
   const figure = append(main, 'section')
   append(figure, 'h2', {}, 'What every box computes')
+  append(figure, 'p', {}, 'Dark to bright: how large the values of the strongest channel are. Boxes '
+    + 'of scores show the class with the largest one, in the colours above. The white frame holds '
+    + 'all that the chosen pixel depends on. An even border comes from padding, the zeros that the '
+    + 'net puts around the picture.')
   const views = append(figure, 'div', { class: 'tools' })
   const mapPlace = append(figure, 'div')
   const boxPlace = append(figure, 'div', { class: 'detail' })
@@ -37,6 +44,7 @@ async function start(data) {
   append(backPlace, 'h2', {}, 'One step of training')
 
   let shown = nets[0], map, layers = [], sizes = {}, reach = {}, values = {}, gradients = null
+  let pixelClass
   const chosen = { box: null, channel: null }
   const back = makeBack(backPlace, classes, picture, VOID_LABEL, {
     step: async (label, lr) => {
@@ -67,31 +75,35 @@ async function start(data) {
     if (answer) await apply(answer)
   }
   const apply = async answer => {
-    const isOld = () => answer.title !== shown.title      // the reader has chosen another net
-    if (isOld()) return
-    layers = answer.layers
-    showSwitches(answer.on)
+    if (answer.title !== shown.title) return      // the reader has chosen another net
     const [h, w] = answer.size
     note = `${answer.seconds.toFixed(2)} s for ${h}×${w} pixels`
     status.textContent = note
+    gradients = null
+    await show(answer)
+  }
+  const show = async answer => {
+    layers = answer.layers
+    showSwitches(answer.on)
     sizes = { data: answer.size }
     for (const name in answer.images) sizes[name] = answer.images[name].size
     picture.show(answer.labels)
     values = answer.images
-    gradients = null
     await view('values')
-    if (isOld()) return
+    if (answer.title !== shown.title) return
     map.showImage(picture.url())
+    map.fade(layers.filter(layer => !answer.on.includes(layer)))
     await explain(picture.pixel() ?? picture.chooseMiddle())
   }
   const explain = async pixel => {
     const answer = await guard(ask('pixel', { pixel }))
     if (!answer) return
     reach = answer.reach
+    pixelClass = answer.scores.indexOf(Math.max(...answer.scores))
     showPixel(reader, answer, classes, colours, pixel)
     map.outline(reach, sizes)
     picture.outline(reach.data)
-    back.suggest(answer.scores.indexOf(Math.max(...answer.scores)))
+    back.suggest(pixelClass)
     if (chosen.box) await open(chosen.box)
   }
   const open = async (name, channel = chosen.channel) => {
@@ -102,10 +114,9 @@ async function start(data) {
     map.choose(name)
     const window = reach[name]
     const unit = window?.map(([low, high]) => (low + high) >> 1)
-    const answer = await guard(ask('box', { name, channel, unit }))
+    const answer = await guard(ask('box', { name, channel, unit, pixelClass }))
     if (!answer) return
-    const box = shown.description.boxes.find(each => each.name === name)
-    showBox(boxPlace, box, answer, data.player, next => open(name, next))
+    showBox(boxPlace, name, shown.description.boxes, answer, data.player, next => open(name, next))
   }
 
   // What the boxes show: their values, or after a step the gradients by them.
@@ -150,9 +161,7 @@ async function start(data) {
       box.onchange = async () => {
         const checked = layers.filter((_, i) => boxes[i].checked)
         const answer = await guard(ask('layers', { layers: checked }))
-        if (!answer) return
-        picture.show(answer.labels)
-        await explain(picture.pixel())
+        if (answer) await show(answer)
       }
       return box
     })

@@ -25,8 +25,8 @@ HERE = Path(__file__).parent
 ENGINE = ('tensor', 'matmul', 'convolution', 'pooling', 'pointwise', 'shape', 'interpolation',
           'norm', 'ops', 'loss', 'net')
 WORKER = (*ENGINE, 'half', 'images', 'parts', 'reach', 'terms', 'excerpt', 'worker')
-CALCULATOR = 'dom', 'fraction', 'layers', 'calculator'
-PAGE = ('dom', 'client', 'map', 'picture', 'pixel', 'player', 'box', 'back', 'page')
+CALCULATOR = 'dom', 'crops', 'fraction', 'layers', 'calculator'
+PAGE = ('dom', 'client', 'map', 'picture', 'pixel', 'player', 'crops', 'box', 'back', 'page')
 IMPORT = re.compile(r'^import\b.*?\bfrom .*?$\n', re.M | re.S)
 EXPORT = re.compile(r'^export (?:function\*?|const) (\w+)', re.M)
 # nothing is loaded from outside; the worker is made of text in the page

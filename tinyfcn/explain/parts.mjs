@@ -23,7 +23,11 @@ export function splitScores(boxes, output) {
 }
 
 // The values of the output if of all score layers only these had values.
-export function scoreOf(split, values, output, layers) {
+export const scoreOf = (split, values, output, layers) => (
+  valuesAbove(split, values, layers)[output])
+
+// The same of every box from the score layers to the output. -> { name: values }
+export function valuesAbove(split, values, layers) {
   const found = {}
   for (const name of split.layers) {
     const value = values[name]
@@ -34,5 +38,5 @@ export function scoreOf(split, values, output, layers) {
     const kwargs = box.like ? { ...box.kwargs, size: values[box.like].size } : box.kwargs
     found[box.name] = OPS[box.op][0](box.inputs.map(name => found[name]), kwargs)[0]
   }
-  return found[output]
+  return found
 }

@@ -18,7 +18,8 @@ export function makePicture(parent, classes, colours, on) {
                                          'aria-label': 'choose a picture' })
   const draw = append(append(tools, 'label', {}, 'draw with '), 'input',
                       { type: 'color', value: '#d03030' })
-  const state = { size: null, pixel: null, labels: null, first: null, window: null }
+  const state = { size: null, pixel: null, labels: null, first: null, window: null,
+                  radius: 0 }
 
   const changed = () => {
     const { data } = image.getContext('2d').getImageData(0, 0, image.width, image.height)
@@ -101,6 +102,14 @@ export function makePicture(parent, classes, colours, on) {
     context.fillRect(column - 2, row - 2, 5, 5)
     context.fillStyle = '#fff'
     context.fillRect(column - 1, row - 1, 3, 3)
+    if (!state.radius) return
+    for (const [colour, width] of [['#000', 2.5], ['#fff', 1]]) {
+      context.beginPath()
+      context.arc(column + .5, row + .5, state.radius + .5, 0, 2 * Math.PI)
+      context.strokeStyle = colour
+      context.lineWidth = width
+      context.stroke()
+    }
   }
   // A frame around the pixels that the chosen one depends on.
   const placeOutline = () => {
@@ -132,6 +141,11 @@ export function makePicture(parent, classes, colours, on) {
       state.pixel = state.size.map(n => n >> 1)
       show(state.labels)
       return state.pixel
+    },
+    // a circle around the chosen pixel; 0 for none
+    circle(radius) {
+      state.radius = radius
+      if (state.labels) show(state.labels)
     },
     size: () => state.size,
     labels: () => state.labels,

@@ -14,7 +14,7 @@ export function showPixel(parent, { scores, probabilities, parts }, classes, col
   const largest = Math.max(...parts.flatMap(part => part.scores.map(Math.abs)), 1e-9)
   const table = append(parent, 'table', { class: 'parts' })
   const head = append(append(table, 'thead'), 'tr')
-  for (const text of ['class', ...parts.map(part => part.layer), 'score']) {
+  for (const text of ['class', 'score', ...parts.map(part => part.layer)]) {
     append(head, 'th', { scope: 'col' }, text)
   }
   const body = append(table, 'tbody')
@@ -23,8 +23,8 @@ export function showPixel(parent, { scores, probabilities, parts }, classes, col
     const name = append(row, 'th', { scope: 'row' })
     append(name, 'i', { style: `background:rgb(${colours[c].join(',')})` })
     name.append(classes[c])
-    for (const { scores: own } of parts) appendBar(row, own[c], largest)
     append(row, 'td', { class: 'sum' }, numberText(scores[c]))
+    for (const { scores: own } of parts) appendBar(row, own[c], largest)
   }
 }
 

@@ -1,7 +1,8 @@
 // The op of a box step by step, on numbers of this picture: a player of the course in a frame.
 import { append, button } from './dom.mjs'
 
-const PLACE = '/*edit*/'            // in the page of a player: of what it computes
+// in the page of a player: of what it computes, and of the step that is shown first
+const EDIT_PLACE = '/*edit*/', START_PLACE = '/*start*/'
 
 let chosen = 0                      // of the ways in which an op is shown
 
@@ -13,7 +14,8 @@ export function showPlayer(parent, page, { text, plays }) {
   const show = number => {
     chosen = number
     buttons.forEach((each, i) => each.setAttribute('aria-pressed', i === number))
-    frame.srcdoc = page.replace(PLACE, () => JSON.stringify(plays[number][1]))
+    const [, edit, start = 0] = plays[number]
+    frame.srcdoc = page.replace(EDIT_PLACE, () => JSON.stringify(edit)).replace(START_PLACE, start)
   }
   const buttons = plays.map(([title], i) => button(choice, title, () => show(i)))
   show(Math.min(chosen, plays.length - 1))

@@ -3,9 +3,9 @@
 import { excerptOf } from './excerpt.mjs'
 import { unpackWeights } from './half.mjs'
 import { greyChannel, lengths, prepare, strongestChannel } from './images.mjs'
-import { VOID, argmaxLabels, softmax, softmaxCrossEntropy } from './loss.mjs'
+import { argmaxLabels, softmax, softmaxCrossEntropy } from './loss.mjs'
 import { backward, forward, step } from './net.mjs'
-import { scoreOf, splitScores } from './parts.mjs'
+import { scoreOf, splitScores, valuesAbove } from './parts.mjs'
 import { reachOf } from './reach.mjs'
 import { termsOf } from './terms.mjs'
 
@@ -15,6 +15,7 @@ const nets = {}
 let net                     // the one that is shown
 let rgba, size              // the picture
 let last                    // { values, caches } of the net for the picture
+let shown                   // the values, from the score layers on as the switches leave them
 
 const ANSWERS = {
   // A net of the page; the first one is shown.
@@ -46,12 +47,12 @@ const ANSWERS = {
   // From now on only these score layers count.
   layers({ layers }) {
     net.on = layers
-    return { labels: argmaxLabels(currentScore()) }
+    return describe()
   },
 
   // Why a pixel has its class: its scores, their parts, and the window of each box.
   pixel({ pixel }) {
-    const score = currentScore()
+    const score = shown[net.output]
     const at = (pixel[0] * score.size[1] + pixel[1]) * score.channels
     const ofPixel = x => [...x.data.subarray(at, at + score.channels)]
     const parts = net.on.map(layer => (
@@ -61,16 +62,17 @@ const ANSWERS = {
              reach: reachOf(net.boxes, sizes, net.output, pixel) }
   },
 
-  // The channels of a box, one of its values as a sum, and the numbers that it is made of.
-  box({ name, channel, unit }) {
-    const x = last.values[name]
+  // The channels of a box, one of its values as a sum, and the numbers that it is made of. Of scores
+  // the channel of the pixel's class, if no channel is asked for.
+  box({ name, channel, unit, pixelClass }) {
+    const values = net.split.layers.includes(name) ? last.values : shown, x = values[name]
     const box = net.boxes.find(each => each.name === name)
-    const chosen = channel ?? strongestChannel(x).channel
+    const chosen = channel ?? (isOfClasses(name) ? pixelClass : strongestChannel(x).channel)
     const [row, column] = unit ?? x.size.map(n => n >> 1)
     return { channel: chosen, channels: x.channels, unit: [row, column], size: x.size,
              images: [...Array(Math.min(x.channels, 32)).keys()].map(c => greyChannel(x, c)),
-             terms: termsOf(box, last.values, net.arrays, chosen, [row, column]),
-             excerpt: excerptOf(box, last.values, net.arrays, chosen, [row, column]) }
+             terms: termsOf(box, values, net.arrays, chosen, [row, column]),
+             excerpt: excerptOf(box, values, net.arrays, chosen, [row, column]) }
   },
 
   // One step of SGD on the pixels that have a label: -> gradients as images, and the new mask.
@@ -100,28 +102,30 @@ function run() {
   const began = performance.now()
   last = forward(net, prepare(rgba, size, net.preprocess))
   const seconds = (performance.now() - began) / 1000
-  const score = last.values[net.output]
+  return { ...describe(), seconds }
+}
+
+// What the page shows, by the score layers that are on.
+function describe() {
+  const { split, on, output } = net, { values } = last
+  const isWhole = on.length === split.layers.length
+  shown = isWhole ? values : { ...values, ...valuesAbove(split, values, on) }
   const images = {}
-  for (const name in last.values) {
-    const x = last.values[name]
+  for (const name in values) {
+    const x = split.layers.includes(name) ? values[name] : shown[name]
     if (!(x.data instanceof Float32Array) || name === 'data') continue
-    // a map with a channel for each class is shown as the classes with the largest score
-    images[name] = x.channels === score.channels && net.split.layers.length && isScore(name)
-      ? { size: x.size, labels: argmaxLabels(x) } : strongestChannel(x)
+    images[name] = isOfClasses(name) ? { size: x.size, labels: argmaxLabels(x) }
+      : strongestChannel(x)
   }
-  return { title: net.title, labels: argmaxLabels(currentScore()), size: score.size, images, seconds,
-           layers: net.split.layers, on: net.on, void: VOID }
+  return { title: net.title, labels: argmaxLabels(shown[output]), size: shown[output].size, images,
+           layers: split.layers, on }
 }
 
-// The scores by the layers that are switched on.
-function currentScore() {
-  const { split, on, output } = net
-  return on.length === split.layers.length ? last.values[output]
-    : scoreOf(split, last.values, output, on)
-}
-
-function isScore(name) {
-  return net.split.layers.includes(name) || net.split.tail.some(box => box.name === name)
+// Whether a box has a channel for each class.
+function isOfClasses(name) {
+  const { split, output } = net, { values } = last
+  return values[name].channels === values[output].channels
+    && (split.layers.includes(name) || split.tail.some(box => box.name === name))
 }
 
 onmessage = ({ data: { id, kind, ...message } }) => {

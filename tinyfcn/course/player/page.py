@@ -33,6 +33,7 @@ TRACE_SCRIPTS = dict(convolution='convolution.mjs', im2col='convolution.mjs',
                      max_pool='max_pool.mjs', scatter='scatter.mjs', zero_insert='zero_insert.mjs',
                      transposed_matrix='transposed_matrix.mjs')
 EDIT_PLACE = '/*edit*/'
+START_PLACE = '/*start*/'
 PART = re.compile(r' (data-[\w-]+-[0-9a-f]{8})="[^"]*"')
 TRAILING_COMMENT = re.compile(r'\s{2,}// .*')
 CELL_HEIGHT = 30            # pixels
@@ -91,11 +92,15 @@ def make_page(trace: dict[str, Any]) -> str:
 
 
 def make_blank_page() -> str:
-    """A complete HTML page of a player whose trace a script computes: it writes the trace's `edit`
-    in the place of EDIT_PLACE."""
+    """A complete HTML page of a player whose trace a script computes.
+
+    It writes the trace's `edit` in the place of EDIT_PLACE, and the number of the step that is
+    shown first in that of START_PLACE.
+    """
     traces = dict.fromkeys(TRACE_SCRIPTS.values())
     script = join_files([*SCRIPTS['grid'], *EDIT_SCRIPTS, *traces])
-    return _fill('step by step', join_files(STYLES['grid']), [script], f'retrace({EDIT_PLACE})')
+    return _fill('step by step', join_files(STYLES['grid']), [script],
+                 f'retrace({EDIT_PLACE}), {START_PLACE}')
 
 
 def make_output(trace: dict[str, Any]) -> str:
