@@ -30,15 +30,22 @@ plt.rcParams['figure.dpi'] = 100
 # ## One table
 #
 # The rows of this table are computed from the nets themselves. `seed=None` leaves all weights at
-# zero, because nothing runs.
+# zero, because nothing runs. Each net is built when it is needed: all of them together would take
+# 3 GB of memory.
 
 # %%
 names = ('fcn32s fcn8s cae_fcn deconvnet segnet unet deeplab_largefov deeplab_aspp '
          'deeplab_resnet101 pspnet').split()
-family = {name: tinyfcn.build(name, seed=None) for name in names}
-table = [line.split('|')[1:-1] for line in compare_nets(family).splitlines()]
-del table[1]                                            # Markdown's line under the head
-head, *rows = ['<tr><td>' + '</td><td>'.join(row) + '</td></tr>' for row in table]
+
+
+def build_empty(name):
+    return tinyfcn.build(name, seed=None)
+
+
+tables = [compare_nets({name: build_empty(name)}).splitlines() for name in names]
+lines = [tables[0][0], *(row for _, _, row in tables)]      # Markdown's head, and a row for each net
+head, *rows = ['<tr><td>' + '</td><td>'.join(line.split('|')[1:-1]) + '</td></tr>'
+               for line in lines]
 head = head.replace('td>', 'th>')
 HTML(f'<table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>')
 
@@ -122,18 +129,18 @@ viz.show_source(segnet.segnet)
 # deconvolution of 7×7 maps this one back to 7×7. These two layers have most of its weights:
 
 # %%
-net = family['deconvnet']
+net = build_empty('deconvnet')
 sizes = net.sizes((224, 224))
 for name in 'pool5', 'fc6', 'fc7', 'fc6-deconv', 'unpool5', 'score':
     count = net.params[f'{name}.w'].size if f'{name}.w' in net.params else 0
     print(f'{name:11} {sizes[name][0]:3}×{sizes[name][1]:<3} {count:>12,} weights')
 
-total = {name: sum(w.size for w in family[name].params.values()) for name in names}
+total = sum(w.size for w in net.params.values())
 bottleneck = net.params['fc6.w'].size + net.params['fc6-deconv.w'].size
-print(f'{100 * bottleneck / total["deconvnet"]:.0f} % of all its weights are in fc6 and fc6-deconv')
+print(f'{100 * bottleneck / total:.0f} % of all its weights are in fc6 and fc6-deconv')
 
 # %% tags=["hide-input"]
-assert sizes['fc6'] == (1, 1) and total['deconvnet'] == 251_805_653
+assert sizes['fc6'] == (1, 1) and total == 251_805_653
 
 # %% [markdown]
 # SegNet omits this bottleneck and is about a ninth as large. Both were designed for one image size.
@@ -141,7 +148,7 @@ assert sizes['fc6'] == (1, 1) and total['deconvnet'] == 251_805_653
 # and is unpooled to 45.
 
 # %%
-odd = family['segnet'].sizes((360, 480))
+odd = build_empty('segnet').sizes((360, 480))
 print([odd[name][0] for name in ('pool3', 'pool4', 'pool5', 'pool5_D', 'pool4_D', 'pool3_D')])
 
 # %% tags=["hide-input"]
@@ -159,7 +166,7 @@ viz.show_source(unet)
 
 # %%
 rows_of_image = 572                                     # try: 188, 180, 1000
-net = family['unet']
+net = build_empty('unet')
 sizes = net.sizes((rows_of_image, rows_of_image))
 for level, skip in (4, 'drop4'), (3, 'relu3_2'), (2, 'relu2_2'), (1, 'relu1_2'):
     offset = net[f'crop{level}'].kwargs['offset'][0]
@@ -291,7 +298,7 @@ check('pyramid_pool', pyramid_pool_mine)
 # resamples the bins to the grid of the map:
 
 # %%
-net = family['pspnet']
+net = build_empty('pspnet')
 print('ppm/pool1:', net['ppm/pool1'].alignment)
 print('score8:   ', net.score8.alignment)
 
@@ -330,14 +337,15 @@ assert (fcn.params['conv3.w'] == cae.params['conv3.w']).all()
 
 # %%
 costs = {}
-for name, net in family.items():
+for name in names:
+    net = build_empty(name)
     sizes = net.sizes((320, 320))
     costs[name] = sum(multiply_adds(net, box, sizes) for box in net.route(train=False)) / 1e9
 for name, billions in sorted(costs.items(), key=lambda pair: pair[1]):
     print(f'{name:18} {billions:6.1f} billion  {"▇" * round(billions / 8)}')
 
 # %% tags=["hide-input"]
-assert family['unet'].sizes((320, 320))['score'] == (148, 148)
+assert build_empty('unet').sizes((320, 320))['score'] == (148, 148)
 
 # %% [markdown]
 # ## What PyTorch calls this
