@@ -5,13 +5,15 @@
 The net runs in a worker. While a task of the page itself runs, a click waits: over 100 ms a reader
 notices.
 """
+import json
 import re
 from pathlib import Path
 from shutil import which
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from timing import check_machine, save
+from markdown_table import table
+from timing import RESULTS, check_machine, save
 
 # isort: split
 import tinyfcn
@@ -58,6 +60,29 @@ def measure(browser, name, width, folder):
     page.close()
     return dict(net=name, width=width, size=SIZE, seconds=median(seconds), longest_task=longest,
                 bytes=path.stat().st_size)
+
+
+def load_results(path=RESULTS / 'explain_speed.json'):
+    """-> the rows and the machine, or None"""
+    if path.exists():
+        result = json.loads(path.read_text('utf-8'))
+        return result['rows'], result['machine']
+    return None
+
+
+def markdown_section(results):
+    """Lines of Markdown: a row for each net."""
+    if not results:
+        return
+    rows, machine = results
+    height, width = rows[0]['size']
+    yield '## The page of `tinyfcn explain`\n'
+    yield (f'A picture of {width}×{height} pixels through a net in Chromium, by the page\'s own ops '
+           f'in a worker. While a task of the page itself runs, a click waits. '
+           f'On {machine["cpu"]}, {machine["date"][:10]}.\n')
+    yield from table(['net', 'width', 'seconds', 'the page\'s longest task in ms', 'megabytes'],
+                     [[row['net'], f'{row["width"]:g}', f'{row["seconds"]:.2f}',
+                       f'{row["longest_task"]:.0f}', f'{row["bytes"] / 1e6:.1f}'] for row in rows])
 
 
 def main():

@@ -6,6 +6,7 @@ import json
 from math import prod
 
 import accuracy
+import explain_speed
 import family
 import few_images
 import gpu_tables
@@ -228,7 +229,7 @@ SECTIONS = dict(peak=peak_section, fcn=fcn_section, train_speed=train_speed_sect
                 conv=conv_section, memory=memory_section, scale=scale_section)
 PLOTS = dict(fcn=plot_fcn, scale=plot_scale)
 MODULES = (accuracy, study, few_images, inference, family, overfit, reference, upper_bound,
-           plan_check, scaling, gpu_tables)
+           plan_check, scaling, explain_speed, gpu_tables)
 
 
 def main():
