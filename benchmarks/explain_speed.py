@@ -77,7 +77,7 @@ def markdown_section(results):
     rows, machine = results
     height, width = rows[0]['size']
     yield '## The page of `tinyfcn explain`\n'
-    yield (f'A picture of {width}×{height} pixels through a net in Chromium, by the page\'s own ops '
+    yield (f'A picture of {width}×{height} pixels through a net in Chromium, by ops of the page '
            f'in a worker. While a task of the page itself runs, a click waits. '
            f'On {machine["cpu"]}, {machine["date"][:10]}.\n')
     yield from table(['net', 'width', 'seconds', 'the page\'s longest task in ms', 'megabytes'],
