@@ -8,7 +8,7 @@ PYODIDE_SHA256 = caa1e953ad27b723fe417b07ffabee16138a60e90be3ed25d0fb6cf54b92739
 FIRST = lessons or browser or explain or demo or docs or lite
 SECOND = compiled or crash or fuzz or mpi or realdata or onnx or package
 
-.PHONY: demo test test-more test-first test-second lessons lite lite-check docs chromium torch mutants parity bench gpu gpu-check gpu-bench gpu-run lint constraints clean
+.PHONY: demo test test-more test-first test-second lessons lite lite-check docs chromium torch mutants coverage parity bench gpu gpu-check gpu-bench gpu-run lint constraints clean
 
 demo: .venv/made
 	$(BIN)/tinyfcn demo
@@ -60,6 +60,12 @@ torch: .venv/made
 mutants: .venv/cupy
 	$(BIN)/python tests/fake_cuda/run.py -m pytest -m mutants
 	$(BIN)/python tests/mutants.py
+
+# the lines and branches that `make test` runs, by file: fifteen minutes
+coverage: .venv/made
+	$(BIN)/python -m pip install --quiet pytest-cov
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --cov=tinyfcn --cov-branch \
+	--cov-report=term:skip-covered
 
 # every net at full width beside PyTorch: five minutes, and 7 GB for the largest
 parity: torch
