@@ -3,7 +3,7 @@
 #
 # **How do DeconvNet, SegNet, U-Net, DeepLab and PSPNet differ from FCN?**
 #
-# *About 60 minutes, with its exercises.*
+# *About 65 minutes, with its exercises.*
 #
 # Within two years several related nets appeared, each with a paper of its own. They differ in few
 # things: how coarse their maps become, how they are upsampled, and which maps are fused. You know
